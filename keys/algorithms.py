@@ -1,0 +1,145 @@
+"""Which keys we make and which we accept, and why.
+
+| algorithm | made | accepted | reason |
+|---|---|---|---|
+| ECDSA P-256 | default | yes | the one that every TUF client, cloud KMS, HSM and Notary v1 reads |
+| ECDSA P-384 | yes | yes | for those whose rules ask for it |
+| Ed25519 | yes | yes | fast and deterministic; not in every HSM |
+| RSA | 3072 bits | 2048 to 8192 bits, PSS with SHA-256 | TUF asks for 2048; beyond 8192 it only costs |
+
+Everything else is refused: go-tuf refuses a whole role for one key of a type that it does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from securesystemslib.signer import Key
+
+from keys.errors import KeyNotAccepted
+
+PrivateKey: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
+PublicKey: TypeAlias = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
+
+RSA_GENERATED_BITS: Final = 3072
+RSA_LEAST_BITS: Final = 2048
+RSA_MOST_BITS: Final = 8192
+_MAX_PEM: Final = 4096  # characters; an RSA key of 8192 bits has about 1500
+_ED25519_HEX: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+
+
+class Algorithm(StrEnum):
+    """What a key is made of; the names that people type."""
+
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    ED25519 = "ed25519"
+    RSA = "rsa"
+
+
+_BY_TYPE_AND_SCHEME: Final = {
+    ("ecdsa", "ecdsa-sha2-nistp256"): Algorithm.ECDSA_P256,
+    ("ecdsa", "ecdsa-sha2-nistp384"): Algorithm.ECDSA_P384,
+    # Spec-deprecated key types, named after their scheme; python-tuf still verifies them.
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"): Algorithm.ECDSA_P256,
+    ("ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"): Algorithm.ECDSA_P384,
+    ("ed25519", "ed25519"): Algorithm.ED25519,
+    ("rsa", "rsassa-pss-sha256"): Algorithm.RSA,
+}
+
+
+def algorithm_of(key: object, *, named: str) -> Algorithm:
+    """The algorithm of one of cryptography's keys, private or public; its real curve and size are looked at.
+
+    `named` is what an error calls the key. Raises: KeyNotAccepted.
+    """
+    public = key.public_key() if isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey) else key
+    if isinstance(public, Ed25519PublicKey):
+        return Algorithm.ED25519
+    if isinstance(public, EllipticCurvePublicKey):
+        if isinstance(public.curve, SECP256R1):
+            return Algorithm.ECDSA_P256
+        if isinstance(public.curve, SECP384R1):
+            return Algorithm.ECDSA_P384
+        raise KeyNotAccepted(key=named, reason=f"curve {public.curve.name} is neither P-256 nor P-384")
+    if isinstance(public, RSAPublicKey):
+        if not RSA_LEAST_BITS <= public.key_size <= RSA_MOST_BITS:
+            raise KeyNotAccepted(
+                key=named, reason=f"RSA with {public.key_size} bits; {RSA_LEAST_BITS} to {RSA_MOST_BITS} are accepted"
+            )
+        return Algorithm.RSA
+    raise KeyNotAccepted(key=named, reason="neither ECDSA, Ed25519 nor RSA")
+
+
+def check_accepted(key: Key) -> None:
+    """Refuse a public key of a TUF document whose type, scheme, curve or size is not accepted.
+
+    Looks at the key itself, not only at its labels. Does not check the key id.
+    Results are remembered: cheap when repeated.
+    Raises: KeyNotAccepted.
+    """
+    _accepted(key)
+
+
+def same_key_mark(key: Key) -> str:
+    """Equal for two accepted keys exactly if they are one key, however written (SHA-256 of the DER of the public key).
+
+    Two key ids that share a mark are one key: a threshold of two is not met by them. Raises: KeyNotAccepted.
+    """
+    return _accepted(key)
+
+
+def _accepted(key: Key) -> str:
+    public = key.keyval.get("public")
+    if not isinstance(public, str):
+        raise KeyNotAccepted(key=key.keyid, reason="it has no public part")
+    try:
+        return _examine(key.keytype, key.scheme, public)
+    except KeyNotAccepted as error:
+        raise KeyNotAccepted(key=key.keyid, reason=error.reason) from error
+
+
+@lru_cache(maxsize=4096)
+def _examine(keytype: str, scheme: str, public: str) -> str:
+    promised = _BY_TYPE_AND_SCHEME.get((keytype, scheme))
+    if promised is None:
+        raise KeyNotAccepted(key="", reason=f"key type {_cut(keytype)} with scheme {_cut(scheme)} is not supported")
+    loaded = _load(promised, public)
+    real = algorithm_of(loaded, named="")
+    if real is not promised:
+        raise KeyNotAccepted(key="", reason=f"it says {promised} but is {real}")
+    return hashlib.sha256(loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _load(promised: Algorithm, public: str) -> PublicKey:
+    try:
+        if promised is Algorithm.ED25519:
+            if not _ED25519_HEX.fullmatch(public):  # bytes.fromhex would let white space through
+                raise KeyNotAccepted(key="", reason="an Ed25519 key is 64 hexadecimal digits")
+            return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+        if len(public) > _MAX_PEM:
+            raise KeyNotAccepted(key="", reason=f"its public part is longer than {_MAX_PEM} characters")
+        loaded = load_pem_public_key(public.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyNotAccepted(key="", reason="its public part is no key that can be read") from error
+    if not isinstance(loaded, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey):
+        raise KeyNotAccepted(key="", reason="neither ECDSA, Ed25519 nor RSA")
+    return loaded
+
+
+def _cut(foreign: str) -> str:
+    return ascii(foreign[:40])

@@ -1,0 +1,203 @@
+"""A private key sealed under a passphrase: one JSON document.
+
+    {"format": "content-trust-key-1",
+     "kdf":    {"name": "scrypt", "n": 32768, "r": 8, "p": 1, "salt": BASE64 of 16 bytes},
+     "cipher": {"name": "aes-256-gcm", "nonce": BASE64 of 12 bytes},
+     "info":   what KeyInfo.to_dict gives,
+     "retired": false,
+     "sealed": BASE64 of AES-256-GCM(PKCS#8 DER)}
+
+`format`, `kdf`, `cipher` and `info` are authenticated with the key, so that a key cannot be passed off as
+another, nor its cost be lowered. `retired` is not: a key is retired without its passphrase. Standard encrypted PKCS#8
+is not used at rest because its writers offer no strong key derivation (scrypt costs 32 MiB and about 0.1 s for each guess).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from keys.algorithms import PrivateKey
+from keys.errors import KeyFileMalformed, PassphraseMissing, PassphraseWrong
+from keys.key_info import KeyInfo
+from keys.material import MAX_KEY_FILE, read_private_der, tuf_key, write_private_der
+
+FORMAT: Final = "content-trust-key-1"
+_SALT_BYTES: Final = 16
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+_MAX_MEMORY: Final = 256 * 1024 * 1024  # bytes: eight times what we write
+_MAX_WORK: Final = 1 << 22  # n * r * p: sixteen times what we write
+_HEADER: Final = ("format", "kdf", "cipher", "info")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScryptCost:
+    """Parameters of scrypt (RFC 7914): memory is 128 * n * r bytes."""
+
+    n: int
+    r: int
+    p: int
+
+    @property
+    def bearable(self) -> bool:
+        """Whether a file may ask for this cost: valid, and neither a memory nor a time bomb."""
+        power_of_two = self.n > 1 and not self.n & (self.n - 1)  # RFC 7914, 2
+        if not power_of_two or self.r < 1 or self.p < 1:
+            return False
+        return 128 * self.n * self.r <= _MAX_MEMORY and self.n * self.r * self.p <= _MAX_WORK
+
+
+PRODUCTION_COST: Final = ScryptCost(n=32768, r=8, p=1)
+"""What every key is sealed with; only tests give another."""
+
+
+def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCost = PRODUCTION_COST) -> bytes:
+    """Seal a key together with its description. Salt and nonce are new each time.
+
+    Raises: PassphraseMissing for an empty passphrase; KeyFileMalformed if `info` describes another key.
+    """
+    if not passphrase:
+        raise PassphraseMissing(key=info.described, sources=())
+    if tuf_key(private).keyid != info.keyid:
+        raise KeyFileMalformed(place=info.described, reason="the description is of another key")
+    salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
+    header: dict[str, object] = {
+        "format": FORMAT,
+        "kdf": {"name": "scrypt", "n": cost.n, "r": cost.r, "p": cost.p, "salt": _encode(salt)},
+        "cipher": {"name": "aes-256-gcm", "nonce": _encode(nonce)},
+        "info": info.to_dict(),
+    }
+    sealed = AESGCM(_derive(passphrase, salt, cost)).encrypt(nonce, write_private_der(private), _authenticated(header))
+    return _document({**header, "retired": info.retired, "sealed": _encode(sealed)})
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether the bytes look like a sealed key rather than PEM. Promises nothing about their validity."""
+    return data.lstrip()[:1] == b"{"
+
+
+def read_info(data: bytes, *, place: str) -> KeyInfo:
+    """The description of a sealed key. Nobody vouches for it until the key was opened.
+
+    `place` names the file in errors. Raises: KeyFileMalformed, KeyNotAccepted.
+    """
+    return _parse(data, place=place).info
+
+
+def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
+    """Open a sealed key. `place` names the file in errors.
+
+    Raises: KeyFileMalformed, KeyNotAccepted; PassphraseWrong, which names the key, also if the file was altered.
+    """
+    parsed = _parse(data, place=place)
+    key = _derive(passphrase, parsed.salt, parsed.cost)
+    try:
+        der = AESGCM(key).decrypt(parsed.nonce, parsed.sealed, _authenticated(parsed.header))
+    except InvalidTag as error:
+        raise PassphraseWrong(key=f"{parsed.info.described} in {place}") from error
+    private = read_private_der(der, place=place)
+    if tuf_key(private).keyid != parsed.info.keyid:
+        raise KeyFileMalformed(place=place, reason="the private key is not that of its public key")
+    return private
+
+
+def retire(data: bytes, *, place: str) -> bytes:
+    """The same sealed key, marked as retired. Raises: KeyFileMalformed, KeyNotAccepted."""
+    parsed = _parse(data, place=place)
+    return _document({**parsed.header, "retired": True, "sealed": _encode(parsed.sealed)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parsed:
+    header: Mapping[str, object]
+    cost: ScryptCost
+    salt: bytes
+    nonce: bytes
+    info: KeyInfo
+    sealed: bytes
+
+
+def _parse(data: bytes, *, place: str) -> _Parsed:
+    if len(data) > MAX_KEY_FILE:
+        raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
+    try:
+        document = json.loads(data, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise KeyFileMalformed(place=place, reason="not the JSON of a sealed key") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise KeyFileMalformed(place=place, reason=f"not a sealed key of format {FORMAT}")
+    members = _object(document, {*_HEADER, "retired", "sealed"}, place=place, what="the document")
+    kdf = _object(members["kdf"], {"name", "n", "r", "p", "salt"}, place=place, what="kdf")
+    cipher = _object(members["cipher"], {"name", "nonce"}, place=place, what="cipher")
+    if kdf["name"] != "scrypt" or cipher["name"] != "aes-256-gcm":
+        raise KeyFileMalformed(place=place, reason="sealed by an unknown method")
+    if not all(type(kdf[m]) is int for m in ("n", "r", "p")):
+        raise KeyFileMalformed(place=place, reason="the scrypt parameters are no whole numbers")
+    cost = ScryptCost(n=kdf["n"], r=kdf["r"], p=kdf["p"])
+    if not cost.bearable:
+        raise KeyFileMalformed(place=place, reason="the scrypt parameters are out of bounds")
+    if type(members["retired"]) is not bool:
+        raise KeyFileMalformed(place=place, reason="retired is neither true nor false")
+    described = members["info"]
+    if not isinstance(described, dict):
+        raise KeyFileMalformed(place=place, reason="it has no description")
+    return _Parsed(
+        header={m: members[m] for m in _HEADER},
+        cost=cost,
+        salt=_decode(kdf["salt"], length=_SALT_BYTES, place=place, what="salt"),
+        nonce=_decode(cipher["nonce"], length=_NONCE_BYTES, place=place, what="nonce"),
+        info=KeyInfo.from_dict(described, retired=members["retired"], place=place),
+        sealed=_decode(members["sealed"], length=None, place=place, what="sealed"),
+    )
+
+
+def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
+    # surrogatepass: any text that an environment can hold must be usable, also one that is not UTF-8.
+    return Scrypt(salt=salt, length=_KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(
+        passphrase.encode("utf-8", "surrogatepass")
+    )
+
+
+def _authenticated(header: Mapping[str, object]) -> bytes:
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _document(members: Mapping[str, object]) -> bytes:
+    return json.dumps(members, indent=1).encode() + b"\n"
+
+
+def _object(value: object, members: set[str], *, place: str, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != members:
+        raise KeyFileMalformed(place=place, reason=f"{what} does not have the members that it should")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate member")
+    return result
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _decode(text: object, *, length: int | None, place: str, what: str) -> bytes:
+    try:
+        data = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise KeyFileMalformed(place=place, reason=f"{what} is not base64") from error
+    if length is not None and len(data) != length:
+        raise KeyFileMalformed(place=place, reason=f"{what} has {len(data)} bytes where {length} are wanted")
+    return data

@@ -1,0 +1,135 @@
+"""The key store in a folder: one sealed file per key, `KEYID.key`, mode 0600, in a folder of mode 0700."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from keys import envelope
+from keys.algorithms import PrivateKey
+from keys.durable_file import file_lock, make_private_folder, sync_folder, write_durably
+from keys.envelope import PRODUCTION_COST, ScryptCost
+from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable
+from keys.key_info import KeyInfo
+from keys.material import MAX_KEY_FILE
+from keys.store import check_new, find, in_order, is_keyid
+
+_OTHERS: Final = 0o077
+_SUFFIX: Final = ".key"
+
+
+class FileKeyStore:
+    """`KeyStore` over a folder, which is made when the first key comes.
+
+    Modes are looked at whenever a file is read: group and others must have no rights, neither on the folder nor
+    on the file. Writers exclude each other by a lock; readers need none, since a file is always whole. `cost` is for tests.
+    """
+
+    def __init__(self, folder: Path, *, cost: ScryptCost = PRODUCTION_COST) -> None:
+        self._folder = folder
+        self._cost = cost
+
+    def list(self) -> tuple[KeyInfo, ...]:
+        """See `KeyStore.list`. Files that are not `KEYID.key`, such as what a crash left, are passed over."""
+        with self._translated():
+            if not self._is_there():
+                return ()
+            keyids = [p.stem for p in self._folder.iterdir() if p.suffix == _SUFFIX]
+        return in_order(self._info(k) for k in keyids if is_keyid(k))
+
+    def get(self, reference: str) -> KeyInfo:
+        """See `KeyStore.get`. A full id reads only its own file."""
+        if is_keyid(reference):
+            return self._info(reference)
+        return find(self.list(), reference)
+
+    def private(self, keyid: str, passphrase: str) -> PrivateKey:
+        """See `KeyStore.private`."""
+        return envelope.unseal(self._read(keyid), passphrase, place=str(self._path(keyid)))
+
+    def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
+        """See `KeyStore.add`."""
+        sealed = envelope.seal(private, passphrase, info=info, cost=self._cost)
+        with self._changing(make=True):
+            check_new(self.list(), info)
+            write_durably(self._path(info.keyid), sealed)
+
+    def retire(self, keyid: str) -> None:
+        """See `KeyStore.retire`."""
+        with self._changing(keyid):
+            write_durably(self._path(keyid), envelope.retire(self._read(keyid), place=str(self._path(keyid))))
+
+    def passwd(self, keyid: str, old: str, new: str) -> None:
+        """See `KeyStore.passwd`."""
+        with self._changing(keyid):
+            info = self._info(keyid)
+            private = self.private(keyid, old)
+            write_durably(self._path(keyid), envelope.seal(private, new, info=info, cost=self._cost))
+
+    def remove(self, keyid: str) -> None:
+        """See `KeyStore.remove`."""
+        with self._changing(keyid):
+            self._read(keyid)
+            self._path(keyid).unlink()
+            sync_folder(self._folder)
+
+    def _path(self, keyid: str) -> Path:
+        return self._folder / f"{keyid}{_SUFFIX}"
+
+    def _info(self, keyid: str) -> KeyInfo:
+        place = str(self._path(keyid))
+        info = envelope.read_info(self._read(keyid), place=place)
+        if info.keyid != keyid:
+            raise KeyFileMalformed(place=place, reason="it holds another key than its name says")
+        return info
+
+    def _read(self, keyid: str) -> bytes:
+        path = self._path(keyid)
+        with self._translated():
+            if not is_keyid(keyid) or not self._is_there():
+                raise KeyNotFound(key=ascii(keyid[:80]))
+            try:
+                # Not blocking, for a pipe in the place of the file must not hold us up.
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise KeyNotFound(key=keyid) from error
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise KeyFileMalformed(place=str(path), reason="not a regular file")
+                _check_mode(str(path), status.st_mode, wanted="600")
+                return file.read(MAX_KEY_FILE + 1)
+
+    def _is_there(self) -> bool:
+        try:
+            mode = os.stat(self._folder).st_mode  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+        _check_mode(str(self._folder), mode, wanted="700")
+        return True
+
+    @contextmanager
+    def _changing(self, keyid: str | None = None, *, make: bool = False) -> Iterator[None]:
+        with self._translated():
+            if make:
+                make_private_folder(self._folder)
+            elif keyid is None or not is_keyid(keyid) or not self._is_there():
+                raise KeyNotFound(key=ascii((keyid or "")[:80]))
+            with file_lock(self._folder / "store"):
+                yield
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise KeyStoreUnwritable(path=str(self._folder), reason=error.strerror or type(error).__name__) from error
+
+
+def _check_mode(path: str, mode: int, *, wanted: str) -> None:
+    if mode & _OTHERS:
+        raise KeyStoreInsecure(path=path, mode=f"{stat.S_IMODE(mode):o}", wanted=wanted)

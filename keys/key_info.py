@@ -1,0 +1,130 @@
+"""What is known of a private key without opening it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, get_args
+
+from securesystemslib.signer import SSlibKey
+from securesystemslib.signer._utils import compute_default_keyid
+
+from keys.algorithms import Algorithm, PrivateKey, algorithm_of, check_accepted
+from keys.errors import KeyFileMalformed, KeyNotAccepted
+from keys.material import tuf_key
+
+Purpose = Literal["root", "targets", "signer", "recovery"]
+PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
+
+_MEMBERS: Final = {"keyid", "algorithm", "purpose", "name", "gun", "created", "public"}
+_MAX_TEXT: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyInfo:
+    """A key's public side and what it is for.
+
+    `keyid` is the default TUF id of `public`. `name` is what its holder calls it ("" if nothing), `gun` the one
+    collection that it serves ("" if many). `created` is UTC in whole seconds, None if unknown. A retired key is kept,
+    but no longer chosen.
+    """
+
+    keyid: str
+    algorithm: Algorithm
+    purpose: Purpose
+    public: SSlibKey
+    name: str = ""
+    gun: str = ""
+    created: datetime | None = None
+    retired: bool = False
+
+    @classmethod
+    def of(
+        cls, key: PrivateKey, *, purpose: Purpose, name: str = "", gun: str = "", created: datetime | None = None
+    ) -> KeyInfo:
+        """Describe a key that was just made or read. Raises: KeyNotAccepted."""
+        public = tuf_key(key)
+        whole = None if created is None else created.astimezone(UTC).replace(microsecond=0)
+        algorithm = algorithm_of(key, named=public.keyid)
+        return cls(
+            keyid=public.keyid, algorithm=algorithm, purpose=purpose, public=public, name=name, gun=gun, created=whole
+        )
+
+    @property
+    def described(self) -> str:
+        """How messages call the key: `signer key alice (0123456789ab)`."""
+        named = f" {ascii(self.name)[1:-1]}" if self.name else ""
+        return f"{self.purpose} key{named} ({self.keyid[:12]})"
+
+    def as_retired(self) -> KeyInfo:
+        """The same key, no longer chosen."""
+        return replace(self, retired=True)
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON members, without `retired`, which is not sealed with the key."""
+        created = None if self.created is None else self.created.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "keyid": self.keyid,
+            "algorithm": str(self.algorithm),
+            "purpose": self.purpose,
+            "name": self.name,
+            "gun": self.gun,
+            "created": created,
+            "public": self.public.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, members: Mapping[str, Any], *, retired: bool, place: str) -> KeyInfo:
+        """Read what `to_dict` wrote; the id is computed again and the algorithm looked at.
+
+        `place` names the source. Raises: KeyFileMalformed, KeyNotAccepted.
+        """
+        if set(members) != _MEMBERS:
+            raise KeyFileMalformed(place=place, reason="its description does not have the members that it should")
+        texts = {m: members[m] for m in ("keyid", "algorithm", "purpose", "name", "gun")}
+        if not all(isinstance(t, str) and len(t) <= _MAX_TEXT for t in texts.values()):
+            raise KeyFileMalformed(place=place, reason="its description has a member that is no short text")
+        if texts["purpose"] not in PURPOSES:
+            raise KeyFileMalformed(place=place, reason="its purpose is unknown")
+        public = _public(members["public"], place=place)
+        if public.keyid != texts["keyid"]:
+            raise KeyFileMalformed(place=place, reason="its key id is not that of its public key")
+        try:
+            algorithm = Algorithm(texts["algorithm"])
+        except ValueError as error:
+            raise KeyNotAccepted(key=place, reason="its algorithm is unknown") from error
+        return cls(
+            keyid=public.keyid,
+            algorithm=algorithm,
+            purpose=texts["purpose"],
+            public=public,
+            name=texts["name"],
+            gun=texts["gun"],
+            created=_time(members["created"], place=place),
+            retired=retired,
+        )
+
+
+def _public(members: object, *, place: str) -> SSlibKey:
+    wanted = {"keytype", "scheme", "keyval"}
+    if not isinstance(members, dict) or set(members) != wanted or not isinstance(members["keyval"], dict):
+        raise KeyFileMalformed(place=place, reason="its public key is no TUF key object")
+    if set(members["keyval"]) != {"public"}:
+        raise KeyFileMalformed(place=place, reason="its public key is no TUF key object")
+    try:
+        keyid = compute_default_keyid(members["keytype"], members["scheme"], members["keyval"])
+        public = SSlibKey(keyid, members["keytype"], members["scheme"], members["keyval"])
+    except (ValueError, TypeError) as error:
+        raise KeyFileMalformed(place=place, reason="its public key is no TUF key object") from error
+    check_accepted(public)
+    return public
+
+
+def _time(text: object, *, place: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise KeyFileMalformed(place=place, reason="its time of creation is no time") from error

@@ -1,0 +1,98 @@
+"""The recovery root key: a file of the user's choice, kept away from this machine, that can replace the root alone.
+
+A new one is a sealed envelope (`keys.envelope`). An existing one may also be PKCS#8 PEM, encrypted or plain.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from securesystemslib.signer import SSlibKey
+
+from keys import envelope, material
+from keys.algorithms import Algorithm, PrivateKey
+from keys.durable_file import write_durably
+from keys.envelope import PRODUCTION_COST, ScryptCost
+from keys.errors import KeyExists, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable, PassphraseMissing
+from keys.key_info import KeyInfo
+
+_OTHERS: Final = 0o077
+
+
+def create(
+    path: Path,
+    passphrase: str,
+    algorithm: Algorithm = Algorithm.ECDSA_P256,
+    *,
+    name: str = "",
+    created: datetime | None = None,
+    cost: ScryptCost = PRODUCTION_COST,
+) -> KeyInfo:
+    """Make a recovery key in a new file, mode 0600, durable when it returns. An existing file is never touched.
+
+    Raises: KeyExists, KeyStoreUnwritable, PassphraseMissing for an empty passphrase.
+    """
+    if os.path.lexists(path):  # before the costly part; the write itself checks again
+        raise KeyExists(key="the recovery key file", place=str(path))
+    private = material.generate(algorithm)
+    info = KeyInfo.of(private, purpose="recovery", name=name, created=created)
+    sealed = envelope.seal(private, passphrase, info=info, cost=cost)
+    try:
+        write_durably(path, sealed, replace=False)
+    except FileExistsError as error:
+        raise KeyExists(key="the recovery key file", place=str(path)) from error
+    except OSError as error:
+        raise KeyStoreUnwritable(path=str(path), reason=error.strerror or type(error).__name__) from error
+    return info
+
+
+def needs_passphrase(path: Path) -> bool:
+    """Whether the file is sealed or encrypted. Raises: KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable."""
+    data = _read(path)
+    return envelope.is_sealed(data) or material.is_encrypted_pem(data)
+
+
+def read(path: Path, passphrase: str | None) -> PrivateKey:
+    """Open the file. The passphrase of a plain PEM file is ignored.
+
+    Raises: KeyNotFound, KeyStoreInsecure (a plain file that others can read), KeyStoreUnwritable, KeyFileMalformed,
+    KeyNotAccepted, PassphraseMissing, PassphraseWrong.
+    """
+    data = _read(path)
+    if not envelope.is_sealed(data):
+        secret = None if passphrase is None else passphrase.encode("utf-8", "surrogateescape")
+        return material.read_private_pem(data, secret, place=str(path))
+    if not passphrase:
+        raise PassphraseMissing(key=str(path), sources=())
+    return envelope.unseal(data, passphrase, place=str(path))
+
+
+def public(path: Path, passphrase: str | None = None) -> SSlibKey:
+    """The public key. A sealed file tells it without its passphrase, but then nobody vouches for it: `read` proves it.
+
+    Raises: as `read`; PassphraseMissing only for an encrypted PEM file.
+    """
+    data = _read(path)
+    if envelope.is_sealed(data):
+        return envelope.read_info(data, place=str(path)).public
+    return material.tuf_key(read(path, passphrase), named=str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(material.MAX_KEY_FILE + 1)
+    except FileNotFoundError as error:
+        raise KeyNotFound(key=str(path)) from error
+    except OSError as error:
+        raise KeyStoreUnwritable(path=str(path), reason=error.strerror or type(error).__name__) from error
+    if mode & _OTHERS and stat.S_ISREG(mode) and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
+        # A memory stick may know no modes: a sealed file is let pass, a plain key that others can read is not.
+        raise KeyStoreInsecure(path=str(path), mode=f"{stat.S_IMODE(mode):o}", wanted="600")
+    return data
