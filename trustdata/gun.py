@@ -1,0 +1,47 @@
+"""Names: the collection (GUN), and the tag that is a target of it.
+
+Sources: Docker's reference grammar (distribution/reference), OCI distribution specification 1.1 (tags).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from trustdata.errors import InvalidName
+
+GUN = NewType("GUN", str)
+"""Globally unique name of one trust collection: `registry.example.com:5000/team/app`. Made by `parse_gun` only."""
+
+Tag = NewType("Tag", str)
+"""An OCI tag. Made by `parse_tag` only."""
+
+MAX_GUN_LENGTH = 255  # distribution/reference: NameTotalLengthMax; also the width of Notary's columns
+MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"
+
+_HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[a-f0-9:]+\])(?::[0-9]{1,5})?"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_GUN = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+
+
+def parse_gun(text: str) -> GUN:
+    """Check a canonical collection name; nothing is normalised here (the client does that, see CLI reference).
+
+    Raises: InvalidName.
+    """
+    if len(text) > MAX_GUN_LENGTH:
+        raise InvalidName(kind="collection name", name=text, reason=f"longer than {MAX_GUN_LENGTH} characters")
+    if not _GUN.fullmatch(text):
+        reason = "must be lower-case" if _GUN.fullmatch(text.lower()) else "not [HOST[:PORT]/]PATH of Docker's grammar"
+        raise InvalidName(kind="collection name", name=text, reason=reason)
+    return GUN(text)
+
+
+def parse_tag(text: str) -> Tag:
+    """Check a tag. Raises: InvalidName."""
+    if len(text) > MAX_TAG_LENGTH:
+        raise InvalidName(kind="tag", name=text, reason=f"longer than {MAX_TAG_LENGTH} characters")
+    if not _TAG.fullmatch(text):
+        raise InvalidName(kind="tag", name=text, reason="not an OCI tag ([A-Za-z0-9_][A-Za-z0-9._-]*)")
+    return Tag(text)

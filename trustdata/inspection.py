@@ -1,0 +1,84 @@
+"""What a collection says, as plain values, for people: signed tags, signers, administrative keys. No key is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trustdata.envelope import Envelope
+from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
+from trustdata.verification import checks
+from trustdata.verification.target_lookup import Target, read_target, released
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedTag:
+    """A released tag. `digest`: 64 hex digits. `signers`: the delegations that list the same digest; empty: only the
+    repository key (or whoever signed the releases) stands behind it. `releasers`: key ids that signed the release.
+    """
+
+    tag: str
+    digest: str
+    length: int
+    signers: tuple[str, ...]
+    releasers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """A signer, `Root` or `Repository`, and the ids of the keys."""
+
+    name: str
+    keyids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """One collection. `tags` sorted by name; `signers` in the order of their delegation."""
+
+    tags: tuple[SignedTag, ...]
+    signers: tuple[KeyHolder, ...]
+    root: KeyHolder
+    repository: KeyHolder
+
+
+def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> Inspection:
+    """Read verified roles: root, targets, and every delegation that could be had. `tag` narrows to one tag.
+
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
+    root, targets = roles[ROOT].root, roles[TARGETS].targets
+    signers = [role for role in checks.delegations_of(targets) if role != RELEASES]
+    found = released(roles)
+    tags = [_signed_tag(found[name], roles, signers) for name in sorted(found) if tag is None or name == tag]
+    return Inspection(
+        tags=tuple(tags),
+        signers=tuple(
+            KeyHolder(name=signer_name(role), keyids=tuple(targets.get_delegated_role(role).keyids)) for role in signers
+        ),
+        root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
+        repository=KeyHolder(name="Repository", keyids=tuple(root.roles[TARGETS].keyids)),
+    )
+
+
+def _signed_tag(target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]) -> SignedTag:
+    return SignedTag(
+        tag=target.tag,
+        digest=target.digest,
+        length=target.length,
+        signers=tuple(signer_name(role) for role in signers_of_target(target, roles, signers)),
+        releasers=tuple(sorted(roles[target.role].signatures)),
+    )
+
+
+def signers_of_target(
+    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]
+) -> tuple[RoleName, ...]:
+    """The roles among `signers` (in order) that list the same tag with the same digest."""
+    return tuple(
+        role
+        for role in signers
+        if role in roles
+        and target.tag in roles[role].targets.targets
+        and read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest == target.digest
+    )

@@ -1,0 +1,127 @@
+"""The one answer that every choke point gives: allowed or not, which digest, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from trustdata.envelope import Envelope
+from trustdata.errors import NotSigned, PolicyRefused, TagMismatch, TrustError
+from trustdata.gun import GUN
+from trustdata.inspection import signers_of_target
+from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
+from trustdata.verification import checks
+from trustdata.verification.target_lookup import Target, find_released, read_target, released_with_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: a tag, a digest (`sha256:HEX`), or both; and who must have signed."""
+
+    gun: GUN
+    tag: str | None
+    digest: str | None
+    required_signers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """On what an answer rests. `versions` by role; `fresh_until`: when the first of the roles used expires (UTC)."""
+
+    versions: Mapping[str, int]
+    released_by: str
+    tags: tuple[str, ...]
+    signers: tuple[str, ...]
+    fresh_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """`allowed` is the verdict. Allowed: `digest` (`sha256:HEX`) is what may run and `evidence` says why; refused:
+    `refusal` says why. Never both.
+    """
+
+    question: Question
+    digest: str | None = None
+    evidence: Evidence | None = None
+    refusal: TrustError | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return self.refusal is None and self.digest is not None and self.evidence is not None
+
+
+def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
+    """The delegations (below the given, verified `targets`) that must be loaded to answer the question."""
+    delegated = checks.delegations_of(targets.targets)
+    wanted = [RELEASES, *(signer_role(name) for name in question.required_signers)]
+    return tuple(role for role in wanted if role in delegated)
+
+
+def judge(question: Question, roles: Mapping[RoleName, Envelope]) -> Judgement:
+    """Answer from verified roles: root, timestamp, snapshot, targets and those of `needed_roles` that are published.
+
+    Never raises a TrustError: whatever cannot be judged is refused.
+    """
+    try:
+        target = _target(question, roles)
+        signers = _check_signers(question, target, roles)
+    except TrustError as refusal:
+        return Judgement(question=question, refusal=refusal)
+    digest = question.digest or f"sha256:{target.digest}"
+    used = [role for role in roles if role != RELEASES or target.role == RELEASES]
+    evidence = Evidence(
+        versions={role: roles[role].version for role in used},
+        released_by=target.role,
+        tags=(target.tag,),
+        signers=tuple(map(signer_name, signers)),
+        fresh_until=min(roles[role].expires for role in used),
+    )
+    return Judgement(question=question, digest=digest, evidence=evidence)
+
+
+def refused(question: Question, refusal: TrustError) -> Judgement:
+    """The answer when trust data could not even be had."""
+    return Judgement(question=question, refusal=refusal)
+
+
+def _target(question: Question, roles: Mapping[RoleName, Envelope]) -> Target:
+    asked = question.digest.removeprefix("sha256:") if question.digest else None
+    if question.tag is None:
+        if asked is None:
+            raise NotSigned(gun=question.gun, tag="")
+        found = released_with_digest(asked, roles)
+        if not found:
+            raise NotSigned(gun=question.gun, tag=f"sha256:{asked}")
+        return found[0]
+    target = find_released(question.tag, roles)
+    if target is None:
+        raise NotSigned(gun=question.gun, tag=question.tag, signers=_listing(question.tag, roles))
+    if asked is not None and not target.answers(asked):
+        raise TagMismatch(gun=question.gun, tag=question.tag, asked=f"sha256:{asked}", signed=f"sha256:{target.digest}")
+    return target
+
+
+def _listing(tag: str, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
+    delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES and role in roles]
+    return tuple(signer_name(role) for role in delegated if tag in roles[role].targets.targets)
+
+
+def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
+    """Every required signer must list the same digest in a role of his own; there is no falling back (pull-hooks 7)."""
+    delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES]
+    agreeing = signers_of_target(target, roles, delegated)
+    for name in question.required_signers:
+        role = signer_role(name)
+        if role in agreeing:
+            continue
+        if role not in delegated:
+            reason = f"{name} is no signer of {question.gun}"
+        elif role in roles and target.tag in roles[role].targets.targets:
+            other = read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest
+            reason = f"{name} has signed {target.tag} as sha256:{other}, not as sha256:{target.digest}"
+        else:
+            reason = f"{name} has not signed {target.tag}"
+        raise PolicyRefused(name=f"{question.gun}:{target.tag}", rule=f"--signer {name}", reason=reason)
+    return agreeing

@@ -1,0 +1,159 @@
+"""One function per rule. Client (`trusted_set`) and server (`candidate_set`) judge with these, in both formats.
+
+Signatures are counted here and nowhere else: over distinct key ids (each recomputed from its key when the delegator
+was parsed) and over distinct public keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from trustdata.envelope import Envelope
+from trustdata.errors import (
+    ContentMismatch,
+    DelegationOutOfScope,
+    MalformedMetadata,
+    MetadataExpired,
+    MetadataMissing,
+    ThresholdNotMet,
+    VersionMismatch,
+    VersionRollback,
+)
+from trustdata.model import Delegator, Key, MetaFile, Root, Snapshot, Targets
+from trustdata.roles import TARGETS, RoleName, parse_role
+
+MAX_BIN_BITS: Final = 14
+"""Succinct roles: 2**14 bins are more than a snapshot of 1 MiB can list with their hashes."""
+_HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+
+
+def public_identity(key: Key) -> str:
+    """What makes two keys the same key, however they are written: the SubjectPublicKeyInfo, or the raw Ed25519 key."""
+    public = str(key.keyval["public"])
+    if "BEGIN" not in public:
+        return f"{key.keytype}:{public.strip().lower()}"
+    try:
+        loaded = load_pem_public_key(public.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return public
+    return loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).hex()
+
+
+def is_delegator_of(delegator: Delegator, role: RoleName) -> bool:
+    """Whether the delegator names keys for the role."""
+    try:
+        delegator.get_delegated_role(role)
+    except ValueError:
+        return False
+    return True
+
+
+def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelope) -> tuple[str, ...]:
+    """The threshold rule (specification 4.3, 5.3.4, 5.4.2, 5.5.3, 5.6.3). Returns the key ids that signed.
+
+    Raises: ThresholdNotMet, MetadataMissing (the delegator does not delegate to this role).
+    """
+    if not is_delegator_of(delegator, envelope.role):
+        raise MetadataMissing(role=envelope.role, reason=f"{delegator_name} does not delegate to it")
+    result = delegator.get_verification_result(envelope.role, envelope.payload, dict(envelope.signatures))
+    one_per_key: dict[str, str] = {}
+    for keyid, key in result.signed.items():
+        one_per_key.setdefault(public_identity(key) if result.threshold > 1 else keyid, keyid)
+    signed = tuple(one_per_key.values())
+    if len(signed) < result.threshold:
+        raise ThresholdNotMet(
+            role=envelope.role,
+            version=envelope.version,
+            delegator=delegator_name,
+            threshold=result.threshold,
+            signed=signed,
+            unsigned=tuple(keyid for keyid in (*result.signed, *result.unsigned) if keyid not in signed),
+        )
+    return signed
+
+
+def check_root_step(old: Envelope, new: Envelope) -> None:
+    """Root N to N+1 (specification 5.3.4, 5.3.5): exactly the next version, signed by both thresholds."""
+    if new.version != old.version + 1:
+        raise VersionMismatch(role=new.role, offered=new.version, expected=old.version + 1)
+    check_signatures(old.root, f"root version {old.version}", new)
+    check_signatures(new.root, f"root version {new.version}", new)
+
+
+def check_not_expired(envelope: Envelope, at: datetime) -> None:
+    """Specification 5.3.10, 5.4.4, 5.5.6, 5.6.5; `at` is the reference time of the whole operation."""
+    if envelope.expires <= at:
+        raise MetadataExpired(role=envelope.role, version=envelope.version, expires=envelope.expires, at=at)
+
+
+def check_not_older(role: RoleName, offered: int, known: int, source: str) -> None:
+    """A version never goes down (specification 5.4.3.1, 5.5.5)."""
+    if offered < known:
+        raise VersionRollback(role=role, offered=offered, known=known, source=source)
+
+
+def check_version(envelope: Envelope, expected: int) -> None:
+    """The version is the one that the parent names (specification 5.5.4, 5.6.4)."""
+    if envelope.version != expected:
+        raise VersionMismatch(role=envelope.role, offered=envelope.version, expected=expected)
+
+
+def check_content(role: RoleName, raw: bytes, meta: MetaFile) -> None:
+    """Length and hashes, where the parent lists them (specification 5.5.2, 5.6.2). Unknown hash names are refused."""
+    if meta.length is not None and len(raw) != meta.length:
+        raise ContentMismatch(role=role, what="length", expected=str(meta.length), found=str(len(raw)))
+    for algorithm, expected in (meta.hashes or {}).items():
+        if algorithm not in _HASHES:
+            raise ContentMismatch(role=role, what="hash algorithm", expected=", ".join(_HASHES), found=algorithm)
+        found = _HASHES[algorithm](raw).hexdigest()
+        if found != expected:
+            raise ContentMismatch(role=role, what=algorithm, expected=expected, found=found)
+
+
+def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
+    """A snapshot drops no role and lowers none (specification 5.5.5)."""
+    for name, meta in old.meta.items():
+        role = parse_role(name.removesuffix(".json"))
+        offered = new.meta[name].version if name in new.meta else 0
+        check_not_older(role, offered, meta.version, "listed by the snapshot before")
+
+
+def check_floors(versions: Mapping[RoleName, int], floors: Mapping[RoleName, int], roles: Iterable[RoleName]) -> None:
+    """Rollback memory: none of `roles` may be older than its floor, or gone."""
+    for role in roles:
+        check_not_older(role, versions.get(role, 0), floors.get(role, 0), "seen before")
+
+
+def check_scope(delegator: Targets, envelope: Envelope) -> None:
+    """Every target lies within the paths delegated to the role (publishers' duty; clients never ask beyond them)."""
+    delegations = delegator.delegations
+    if delegations is None:
+        return
+    for target in envelope.targets.targets:
+        if delegations.succinct_roles is not None:
+            in_scope = delegations.succinct_roles.get_role_for_target(target) == envelope.role
+        else:
+            in_scope = (delegations.roles or {})[envelope.role].is_delegated_path(target)
+        if not in_scope:
+            raise DelegationOutOfScope(role=envelope.role, target=target)
+
+
+def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:
+    """The roles that `delegator` delegates to, in their order (bins of succinct roles included).
+
+    Raises: MalformedMetadata (more bins than a snapshot can list).
+    """
+    if isinstance(delegator, Root) or delegator.delegations is None:
+        return ()
+    if delegator.delegations.succinct_roles is not None:
+        if delegator.delegations.succinct_roles.bit_length > MAX_BIN_BITS:
+            path = "signed.delegations.succinct_roles.bit_length"
+            raise MalformedMetadata(role=TARGETS, path=path, reason=f"must be {MAX_BIN_BITS} or less")
+        return tuple(RoleName(name) for name in delegator.delegations.succinct_roles.get_roles())
+    return tuple(RoleName(name) for name in delegator.delegations.roles or {})

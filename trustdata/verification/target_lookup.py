@@ -1,0 +1,143 @@
+"""Which digest a tag stands for, and who vouches for it.
+
+Released (PRODUCT decision 6): listed in `targets`, or in `targets/releases` where `targets` delegates to it. A tag in
+both is a conflict and neither is trusted. The other delegations (signers) say who stands behind a tag; they release
+nothing. `walk` is TUF's own general search (specification 5.6.7) for repositories of any shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from trustdata.envelope import Envelope
+from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict
+from trustdata.limits import MAX_DELEGATIONS
+from trustdata.model import TargetFile, Targets
+from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
+
+MAX_CHILDREN: Final = 64
+"""Manifests of an index that one target records, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One tag as one role lists it. `digest` is 64 hex digits (SHA-256 of the manifest), `length` its bytes.
+
+    `children`: the digests (hex) of the manifests of an index, from `custom.oci.manifests` of the same role.
+    """
+
+    tag: str
+    digest: str
+    length: int
+    role: RoleName
+    children: tuple[str, ...] = ()
+
+    def answers(self, digest: str) -> bool:
+        """Whether a manifest with this digest (hex) is this target or one of its platforms."""
+        return digest == self.digest or digest in self.children
+
+
+def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
+    """A tag from python-tuf's model. Raises: ContentMismatch if the role gives it no SHA-256."""
+    digest = target.hashes.get("sha256")
+    if digest is None:
+        raise ContentMismatch(role=role, what=f"hash of {tag}", expected="sha256", found=", ".join(target.hashes))
+    return Target(tag=tag, digest=digest, length=target.length, role=role, children=_children(target))
+
+
+def _children(target: TargetFile) -> tuple[str, ...]:
+    """Foreign `custom` is nobody's statement about platforms: what has not exactly our shape counts as nothing."""
+    oci = (target.custom or {}).get("oci") if isinstance(target.custom or {}, dict) else None
+    manifests = oci.get("manifests") if isinstance(oci, dict) else None
+    if not isinstance(manifests, list) or len(manifests) > MAX_CHILDREN:
+        return ()
+    if not all(isinstance(m, str) and len(m) == 64 and not set(m) - set("0123456789abcdef") for m in manifests):  # noqa: PLR2004
+        return ()
+    return tuple(manifests)
+
+
+def releasing_roles(targets: Targets) -> tuple[RoleName, ...]:
+    """The roles whose listing releases a tag, given the top-level targets."""
+    named = targets.delegations.roles if targets.delegations else None
+    return (TARGETS, RELEASES) if RELEASES in (named or {}) else (TARGETS,)
+
+
+def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None:
+    """The released target of a tag, or None. `roles` holds `targets` and, if delegated and published, the releases.
+
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
+    found = [
+        read_target(role, tag, roles[role].targets.targets[tag])
+        for role in releasing_roles(roles[TARGETS].targets)
+        if role in roles and tag in roles[role].targets.targets
+    ]
+    if len(found) > 1:
+        raise _conflict(tag, found)
+    if found and found[0].role == RELEASES:
+        _check_releases_scope(roles[TARGETS].targets, tag)
+    return found[0] if found else None
+
+
+def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
+    """Every released tag. Raises: as `find_released`."""
+    tags = {
+        tag for role in releasing_roles(roles[TARGETS].targets) if role in roles for tag in roles[role].targets.targets
+    }
+    found = {tag: find_released(tag, roles) for tag in tags}
+    return {tag: target for tag, target in found.items() if target is not None}
+
+
+def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> list[Target]:
+    """The released tags under which a manifest digest (hex), or an index that lists it, is signed; by tag."""
+    matching = [target for target in released(roles).values() if target.answers(digest)]
+    return sorted(matching, key=lambda target: target.tag)
+
+
+def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
+    """Raises: ReleaseConflict for the first tag in both releasing roles."""
+    names = [role for role in releasing_roles(roles[TARGETS].targets) if role in roles]
+    if len(names) < 2:  # noqa: PLR2004 - one role cannot contradict another
+        return
+    one, other = (roles[role].targets.targets for role in names)
+    for tag in sorted(one.keys() & other.keys()):
+        raise _conflict(tag, [read_target(role, tag, roles[role].targets.targets[tag]) for role in names])
+
+
+def _conflict(tag: str, found: list[Target]) -> ReleaseConflict:
+    return ReleaseConflict(target=tag, roles=tuple(t.role for t in found), digests=tuple(t.digest for t in found))
+
+
+def _check_releases_scope(targets: Targets, tag: str) -> None:
+    role = (targets.delegations.roles or {}).get(RELEASES) if targets.delegations else None
+    if role is None or not role.is_delegated_path(tag):
+        raise DelegationOutOfScope(role=RELEASES, target=tag)
+
+
+def walk(tag: str, load: Callable[[RoleName, RoleName], Envelope]) -> tuple[RoleName, TargetFile] | None:
+    """TUF's pre-order depth-first search (specification 5.6.7): the role that lists the target, and the target.
+
+    `load(role, delegator)` gives verified metadata or raises. None: no visited role lists it.
+    """
+    stack: list[tuple[RoleName, RoleName]] = [(TARGETS, ROOT)]
+    visited: set[RoleName] = set()
+    while stack and len(visited) <= MAX_DELEGATIONS:
+        role, delegator = stack.pop()
+        if role in visited:
+            continue
+        targets = load(role, delegator).targets
+        if tag in targets.targets:
+            return role, targets.targets[tag]
+        visited.add(role)
+        if targets.delegations is None:
+            continue
+        children: list[tuple[RoleName, RoleName]] = []
+        for child, terminating in targets.delegations.get_roles_for_target(tag):
+            children.append((RoleName(child), role))
+            if terminating:
+                stack.clear()
+                break
+        stack += reversed(children)
+    return None

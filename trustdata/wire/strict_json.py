@@ -1,0 +1,126 @@
+"""JSON read strictly: what two parsers could understand differently is refused, with the place named.
+
+Refused: duplicate members, floats and exponents, -0, integers of 2**53 and more, NaN and Infinity, lone surrogates,
+control characters in strings, byte order marks, invalid UTF-8, anything after the document, deep nesting.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from trustdata.errors import MalformedMetadata
+from trustdata.limits import MAX_DEPTH
+from trustdata.roles import RoleName
+from trustdata.wire.canonical_json import to_json
+
+_MAX_INTEGER: Final = 2**53 - 1
+_INTEGER_DIGITS: Final = 16
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+# Outside strings: a fraction, an exponent, a sign, or more digits than an exact integer has.
+_SUSPECT: Final = re.compile(rb"[.E-]|[0-9]e|[0-9]{16}")
+_NO_BRACKETS: Final = bytes(c for c in range(256) if c not in b"{}[]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands in the parsed tree where something must be refused, so that the walk can name its path."""
+
+    reason: str
+
+
+def parse(role: RoleName, raw: bytes) -> object:
+    """The document in `raw`: dicts, lists, text, integers, booleans, None.
+
+    Raises: MalformedMetadata.
+    """
+    document = _parse_canonical(raw)
+    return document if document is not None else _parse_checking(role, raw)
+
+
+def _parse_canonical(raw: bytes) -> object | None:
+    """One fast pass for what our own writers (and python-tuf's) produce; None when it cannot vouch for the input.
+
+    A document that serialises to exactly the bytes that it came from has no duplicate members; numbers and nesting
+    are judged on what stands outside its strings.
+    """
+    without_newlines = raw.replace(b"\\n", b"")
+    if b"\\" in without_newlines:
+        return None
+    outside = b"".join(without_newlines.split(b'"')[::2])
+    if _SUSPECT.search(outside) or not _is_shallow(outside):
+        return None
+    try:
+        document: object = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return document if to_json(document) == raw else None
+
+
+def _is_shallow(outside: bytes) -> bool:
+    brackets = outside.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return not brackets
+
+
+def _parse_checking(role: RoleName, raw: bytes) -> object:
+    try:
+        document: object = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_members,
+            parse_float=lambda text: _Refused(f"{text[:20]} is not an integer"),
+            parse_int=_integer,
+            parse_constant=lambda text: _Refused(f"{text} is not JSON"),
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedMetadata(role=role, path="", reason=f"not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        reason = f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        raise MalformedMetadata(role=role, path="", reason=reason) from error
+    except RecursionError as error:
+        raise MalformedMetadata(role=role, path="", reason=f"nested deeper than {MAX_DEPTH}") from error
+    for path, refused in _refusals(document, "", 0):
+        raise MalformedMetadata(role=role, path=path, reason=refused)
+    return document
+
+
+def _members(pairs: list[tuple[str, object]]) -> object:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        return _Refused(f"member {twice!r} occurs twice")
+    return members
+
+
+def _integer(text: str) -> object:
+    if len(text) > _INTEGER_DIGITS + 1 or text == "-0":
+        return _Refused(f"{text[:20]} is not an integer below 2**53")
+    number = int(text)
+    return number if abs(number) <= _MAX_INTEGER else _Refused(f"{text} is not an integer below 2**53")
+
+
+def _refusals(value: object, path: str, depth: int) -> Iterator[tuple[str, str]]:
+    if isinstance(value, _Refused):
+        yield path, value.reason
+    elif isinstance(value, str):
+        if _SURROGATE.search(value):
+            yield path, "holds a lone surrogate"
+    elif isinstance(value, dict | list):
+        if depth >= MAX_DEPTH:
+            yield path, f"nested deeper than {MAX_DEPTH}"
+            return
+        children = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, child in children:
+            place = f"{path}[{name}]" if isinstance(name, int) else f"{path}.{name}" if path else name
+            if isinstance(name, str) and _SURROGATE.search(name):
+                yield path, "holds a lone surrogate in a member's name"
+            yield from _refusals(child, place, depth + 1)

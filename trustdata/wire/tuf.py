@@ -1,0 +1,285 @@
+"""TUF 1.0 metadata files (specification 1.0.34, section 4): strict reading, canonical writing.
+
+python-tuf's classes do the modelling. What they let pass is checked here first, so that every refusal names the member
+that is wrong: see `strict_json` for the text, `_DocumentReader` for the types, `_check_key_id` for key ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from trustdata.envelope import Envelope
+from trustdata.errors import MalformedMetadata, TooLarge
+from trustdata.limits import size_limit
+from trustdata.model import Content, Root, Signature, Snapshot, Targets, Timestamp
+from trustdata.roles import RoleName, is_delegated, role_to_path
+from trustdata.wire import canonical_json, strict_json
+
+_KINDS: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
+    "root": Root,
+    "timestamp": Timestamp,
+    "snapshot": Snapshot,
+    "targets": Targets,
+}
+_EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
+_KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
+_MAX_SUCCINCT_BITS: Final = 32  # TAP 15
+
+_Object = dict[str, object]
+
+
+class TufFormat:
+    """The WireFormat of TUF 1.0 with consistent snapshots."""
+
+    name: Final = "tuf-1.0"
+    pins_versions: Final = True
+    snapshot_lists_root: Final = False
+
+    def parse(self, role: RoleName, raw: bytes) -> Envelope:
+        """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
+        if len(raw) > size_limit(role):
+            raise TooLarge(what=f"{role} metadata", limit=size_limit(role))
+        reader = _DocumentReader(role)
+        document = reader.members(strict_json.parse(role, raw), "")
+        signatures = reader.signatures(document)
+        signed = reader.members(document.get("signed"), "signed")
+        kind = "targets" if is_delegated(role) else str(role)
+        reader.signed(signed, kind)
+        payload = canonical_json.encode(signed)
+        try:
+            content = _KINDS[kind].from_dict(signed)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # Everything that python-tuf refuses and that has no finer check above.
+            raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
+        return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
+
+    def payload(self, content: Content) -> bytes:
+        """The canonical form of `signed`."""
+        return canonical_json.encode(content.to_dict())
+
+    def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
+        """The whole file; signatures stand in the order of their key ids."""
+        ordered = [signatures[keyid].to_dict() for keyid in sorted(signatures)]
+        return canonical_json.to_json({"signatures": ordered, "signed": content.to_dict()})
+
+    def filename(self, role: RoleName, *, version: int | None = None) -> str:
+        """`ROLE.json`, or `VERSION.ROLE.json` (specification 6.2, consistent snapshots)."""
+        encoded = role_to_path(role)
+        return f"{encoded}.json" if version is None else f"{version}.{encoded}.json"
+
+
+TUF: Final = TufFormat()
+
+
+class _DocumentReader:
+    """Type checks that name the member path. Every method raises MalformedMetadata."""
+
+    def __init__(self, role: RoleName) -> None:
+        self._role = role
+
+    def _refuse(self, path: str, reason: str) -> MalformedMetadata:
+        return MalformedMetadata(role=self._role, path=path, reason=reason)
+
+    # --- types
+
+    def members(self, value: object, path: str) -> _Object:
+        if not isinstance(value, dict):
+            raise self._refuse(path, "must be an object")
+        return value
+
+    def elements(self, value: object, path: str) -> list[object]:
+        if not isinstance(value, list):
+            raise self._refuse(path, "must be an array")
+        return value
+
+    def text(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or not value:
+            raise self._refuse(path, "must be non-empty text")
+        return value
+
+    def integer(self, value: object, path: str, least: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self._refuse(path, f"must be an integer of {least} or more")
+        return value
+
+    def boolean(self, value: object, path: str) -> bool:
+        if not isinstance(value, bool):
+            raise self._refuse(path, "must be true or false")
+        return value
+
+    # --- envelope
+
+    def signatures(self, document: _Object) -> dict[str, Signature]:
+        found: dict[str, Signature] = {}
+        for index, item in enumerate(self.elements(document.get("signatures"), "signatures")):
+            path = f"signatures[{index}]"
+            entry = self.members(item, path)
+            keyid = self.text(entry.get("keyid"), f"{path}.keyid")
+            signature = entry.get("sig")
+            if not isinstance(signature, str):
+                raise self._refuse(f"{path}.sig", "must be text")
+            if keyid in found:
+                raise self._refuse(f"{path}.keyid", "signs twice")
+            found[keyid] = Signature(keyid, signature)
+        return found
+
+    def signed(self, signed: _Object, kind: str) -> None:
+        if signed.get("_type") != kind:
+            raise self._refuse("signed._type", f"must be {kind!r}")
+        spec = self.text(signed.get("spec_version"), "signed.spec_version")
+        if not re.fullmatch(r"1\.[0-9]+(\.[0-9]+)?", spec):
+            raise self._refuse("signed.spec_version", "must be 1.x")
+        self.integer(signed.get("version"), "signed.version", 1)
+        self.expires(signed.get("expires"))
+        match kind:
+            case "root":
+                self.root(signed)
+            case "timestamp":
+                self.timestamp(signed)
+            case "snapshot":
+                self.snapshot(signed)
+            case _:
+                self.targets(signed)
+
+    def expires(self, value: object) -> None:
+        if not isinstance(value, str) or not _EXPIRES.fullmatch(value):
+            raise self._refuse("signed.expires", "must be YYYY-MM-DDTHH:MM:SSZ")
+        try:
+            datetime.fromisoformat(value)
+        except ValueError as error:
+            raise self._refuse("signed.expires", "is no date") from error
+
+    # --- roles and keys
+
+    def root(self, signed: _Object) -> None:
+        if "consistent_snapshot" in signed:
+            self.boolean(signed["consistent_snapshot"], "signed.consistent_snapshot")
+        self.keys(signed.get("keys"), "signed.keys")
+        roles = self.members(signed.get("roles"), "signed.roles")
+        if set(roles) != set(_KINDS):
+            raise self._refuse("signed.roles", "must be root, timestamp, snapshot and targets")
+        for name, role in roles.items():
+            self.role(self.members(role, f"signed.roles.{name}"), f"signed.roles.{name}")
+
+    def keys(self, value: object, path: str) -> None:
+        for keyid, key in self.members(value, path).items():
+            place = f"{path}.{keyid}"
+            entry = self.members(key, place)
+            self.text(entry.get("keytype"), f"{place}.keytype")
+            self.text(entry.get("scheme"), f"{place}.scheme")
+            public = self.members(entry.get("keyval"), f"{place}.keyval").get("public")
+            self.text(public, f"{place}.keyval.public")
+            # Specification 4.2: clients MUST calculate each key id.
+            if keyid != hashlib.sha256(canonical_json.encode(entry)).hexdigest():
+                raise self._refuse(place, "the key id is not the SHA-256 of its key")
+
+    def role(self, role: _Object, path: str) -> None:
+        keyids = self.elements(role.get("keyids"), f"{path}.keyids")
+        for index, keyid in enumerate(keyids):
+            if not isinstance(keyid, str) or not _KEY_ID.fullmatch(keyid):
+                raise self._refuse(f"{path}.keyids[{index}]", "must be a key id")
+        if len(set(map(str, keyids))) != len(keyids):
+            raise self._refuse(f"{path}.keyids", "holds a key id twice")
+        self.integer(role.get("threshold"), f"{path}.threshold", 1)
+
+    # --- meta
+
+    def meta_file(self, value: object, path: str) -> None:
+        entry = self.members(value, path)
+        self.integer(entry.get("version"), f"{path}.version", 1)
+        if "length" in entry:
+            self.integer(entry["length"], f"{path}.length", 0)
+        if "hashes" in entry:
+            self.hashes(entry["hashes"], f"{path}.hashes")
+
+    def hashes(self, value: object, path: str) -> None:
+        hashes = self.members(value, path)
+        if not hashes:
+            raise self._refuse(path, "must not be empty")
+        for algorithm, digest in hashes.items():
+            if not isinstance(digest, str) or not _HEX.fullmatch(digest):
+                raise self._refuse(f"{path}.{algorithm}", "must be lower-case hex")
+
+    def timestamp(self, signed: _Object) -> None:
+        meta = self.members(signed.get("meta"), "signed.meta")
+        if set(meta) != {"snapshot.json"}:
+            raise self._refuse("signed.meta", "must list snapshot.json and nothing else")
+        self.meta_file(meta["snapshot.json"], "signed.meta.snapshot.json")
+
+    def snapshot(self, signed: _Object) -> None:
+        meta = self.members(signed.get("meta"), "signed.meta")
+        for name, entry in meta.items():
+            if not name.endswith(".json") or name == ".json":
+                raise self._refuse(f"signed.meta.{name}", "must end in .json")
+            self.meta_file(entry, f"signed.meta.{name}")
+
+    # --- targets
+
+    def targets(self, signed: _Object) -> None:
+        for name, value in self.members(signed.get("targets"), "signed.targets").items():
+            # Written out: 10 000 of them are read at every pull, and paths are needed only when one is refused.
+            if (
+                name
+                and isinstance(value, dict)
+                and type(value.get("length")) is int
+                and value["length"] >= 0
+                and isinstance(value.get("hashes"), dict)
+                and value["hashes"]
+                and all(isinstance(digest, str) and _HEX.fullmatch(digest) for digest in value["hashes"].values())
+                and isinstance(value.get("custom", {}), dict)
+            ):
+                continue
+            self.refuse_target(name, value)
+        if "delegations" in signed:
+            self.delegations(self.members(signed["delegations"], "signed.delegations"))
+
+    def refuse_target(self, name: str, value: object) -> None:
+        path = f"signed.targets.{name}"
+        self.text(name, "signed.targets")
+        target = self.members(value, path)
+        self.integer(target.get("length"), f"{path}.length", 0)
+        self.hashes(target.get("hashes"), f"{path}.hashes")
+        self.members(target.get("custom"), f"{path}.custom")
+
+    def delegations(self, delegations: _Object) -> None:
+        path = "signed.delegations"
+        self.keys(delegations.get("keys"), f"{path}.keys")
+        if ("roles" in delegations) == ("succinct_roles" in delegations):
+            raise self._refuse(path, "must have either roles or succinct_roles")
+        if "succinct_roles" in delegations:
+            self.succinct_roles(self.members(delegations["succinct_roles"], f"{path}.succinct_roles"))
+            return
+        names: set[str] = set()
+        for index, item in enumerate(self.elements(delegations["roles"], f"{path}.roles")):
+            place = f"{path}.roles[{index}]"
+            role = self.members(item, place)
+            self.delegated_role(role, place)
+            name = str(role["name"])
+            if name in names:
+                raise self._refuse(f"{place}.name", "delegates to one role twice")
+            names.add(name)
+
+    def delegated_role(self, role: _Object, path: str) -> None:
+        name = self.text(role.get("name"), f"{path}.name")
+        if not is_delegated(name):
+            raise self._refuse(f"{path}.name", "must not be a top-level role")
+        self.role(role, path)
+        self.boolean(role.get("terminating"), f"{path}.terminating")
+        if ("paths" in role) == ("path_hash_prefixes" in role):
+            raise self._refuse(path, "must have either paths or path_hash_prefixes")
+        member = "paths" if "paths" in role else "path_hash_prefixes"
+        for index, pattern in enumerate(self.elements(role[member], f"{path}.{member}")):
+            if not isinstance(pattern, str):
+                raise self._refuse(f"{path}.{member}[{index}]", "must be text")
+
+    def succinct_roles(self, role: _Object) -> None:
+        path = "signed.delegations.succinct_roles"
+        self.role(role, path)
+        self.text(role.get("name_prefix"), f"{path}.name_prefix")
+        if self.integer(role.get("bit_length"), f"{path}.bit_length", 1) > _MAX_SUCCINCT_BITS:
+            raise self._refuse(f"{path}.bit_length", f"must be {_MAX_SUCCINCT_BITS} or less")

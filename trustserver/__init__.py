@@ -1,0 +1,1 @@
+"""The server of trust data: judges uploads, issues snapshot and timestamp, answers reads."""
