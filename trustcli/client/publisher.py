@@ -1,0 +1,149 @@
+"""Publishing that loses no race and overwrites nothing blindly (PRODUCT decision 11).
+
+    1. read      the collection, verified as a client would
+    2. edit      on what was read; an edit carries what its author saw, and refuses if that is no longer so
+    3. sign      with keys that are here
+    4. judge     with the rules that the server and every client will use, before anything leaves
+    5. send      one upload, stored wholly or not at all
+    6. on a conflict, or when the reply was lost: again from 1, after a pause with jitter, for about a minute
+
+The edit has the last word: nothing left to do means that it is done, by whichever attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from keys.errors import KeyNotFound
+from trustcli.client.ports import Published, PublishRemote
+from trustdata.editing.repository_editor import Contents, signing_keys
+from trustdata.editing.signing import sign
+from trustdata.envelope import Envelope
+from trustdata.errors import RemoteUnreachable, VersionConflict, WouldBreakRole
+from trustdata.gun import GUN
+from trustdata.model import Content, Signer
+from trustdata.roles import ROOT, RoleName
+from trustdata.verification.candidate_set import judge_upload
+from trustdata.wire import WireFormat
+
+RETRY_SECONDS: Final = 60.0
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+Roles = Mapping[RoleName, Envelope]
+Edit = Callable[[Roles], Contents]
+"""From the verified current roles to the contents that change; nothing: done. May raise TagChanged and others."""
+
+
+class HeldKeys(Protocol):
+    """The private keys at hand."""
+
+    def held(self) -> frozenset[str]:
+        """The ids of all keys that could sign."""
+
+    def opened(self) -> frozenset[str]:
+        """The ids of those that sign without asking anybody for a passphrase."""
+
+    def signer(self, keyid: str) -> Signer:
+        """Open a key. Raises: KeysError."""
+
+
+class Patience(Protocol):
+    """How the publisher waits: real time in production, none in tests."""
+
+    def elapsed(self) -> float:
+        """Seconds since the first attempt."""
+
+    def pause(self, longest: float) -> None:
+        """Wait for a random time of at most `longest` seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """`published` is None when nothing had to be sent. `uploads`: what was sent, by role. `attempts` counts uploads."""
+
+    published: Published | None
+    uploads: Mapping[RoleName, Envelope]
+    attempts: int
+
+
+class Publisher:
+    """Publishes edits of one collection."""
+
+    def __init__(
+        self,
+        *,
+        gun: GUN,
+        wire: WireFormat,
+        remote: PublishRemote,
+        keys: HeldKeys,
+        read: Callable[[], Roles],
+        at: Callable[[], datetime],
+        patience: Patience,
+    ) -> None:
+        self._gun = gun
+        self._wire = wire
+        self._remote = remote
+        self._keys = keys
+        self._read = read
+        self._at = at
+        self._patience = patience
+
+    def publish(self, edit: Edit) -> Outcome:
+        """Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit is not in), the
+        edit's own errors, PublishRefused, NotTrusted (our own upload does not verify), KeysError, RemoteRefused.
+        """
+        longest = _FIRST_PAUSE
+        attempts = 0
+        lost: RemoteUnreachable | None = None
+        while True:
+            roles = self._read()
+            contents = edit(roles)
+            if not contents:
+                return Outcome(published=None, uploads={}, attempts=attempts)
+            if lost is not None:
+                raise lost
+            uploads = self.prepare(roles, contents)
+            attempts += 1
+            try:
+                published = self._remote.publish(self._gun, {role: e.raw for role, e in uploads.items()})
+            except (VersionConflict, WouldBreakRole):
+                if self._patience.elapsed() > RETRY_SECONDS:
+                    raise
+                self._patience.pause(longest)
+                longest = min(longest * 2, _LONGEST_PAUSE)
+            except RemoteUnreachable as error:
+                lost = error  # perhaps it was stored and only the reply was lost: look once
+            else:
+                return Outcome(published=published, uploads=uploads, attempts=attempts)
+
+    def create(self, contents: Contents) -> Outcome:
+        """Publish a new collection. Raises: as `publish`; CollectionExists."""
+        uploads = self.prepare({}, contents)
+        published = self._remote.publish(self._gun, {role: e.raw for role, e in uploads.items()})
+        return Outcome(published=published, uploads=uploads, attempts=1)
+
+    def prepare(self, roles: Roles, contents: Contents) -> dict[RoleName, Envelope]:
+        """Steps 3 and 4: sign and judge. Raises: KeyNotFound naming the role and who can sign, NotTrusted, PublishRefused."""
+        uploads: dict[RoleName, Envelope] = {}
+        for role, content in contents.items():
+            signers = [self._keys.signer(keyid) for keyid in self._choose(roles, contents, role)]
+            uploads[role] = sign(content, signers, role=role, wire=self._wire)
+        judge_upload(stored=roles, uploads=uploads, at=self._at(), wire=self._wire)
+        return uploads
+
+    def _choose(self, roles: Roles, contents: Mapping[RoleName, Content], role: RoleName) -> list[str]:
+        """The fewest keys that meet every need, those that are open first; a root is signed by all open ones."""
+        held, opened = self._keys.held(), self._keys.opened()
+        chosen: dict[str, None] = {}
+        for keyids, threshold in signing_keys(roles, contents, role):
+            ready = [keyid for keyid in keyids if keyid in opened]
+            usable = [*ready, *(keyid for keyid in keyids if keyid in held and keyid not in opened)]
+            if len(usable) < threshold:
+                wanted = ", ".join(keyid[:12] for keyid in keyids)
+                raise KeyNotFound(key=f"for {role} of {self._gun} ({threshold} of: {wanted})")
+            chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
+        return list(chosen)

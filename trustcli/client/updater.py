@@ -1,0 +1,292 @@
+"""The client workflow of TUF (specification 5): which bytes to feed to the trusted set, and what to keep of them.
+
+    1. roots        cache first; then N+1 until the server says that it does not exist (5.3)
+    2. pins         one verified chain must hold every pin; nothing is kept before that (PRODUCT decision 9)
+    3. timestamp    the cached one as baseline, then always the server's (5.4)
+    4. snapshot     the cached one if the timestamp still names it, else the server's (5.5)
+    5. targets      the same by the snapshot; delegations only when they are asked for (5.6)
+
+Whatever was verified is cached at once, so that a failure later on costs the next run nothing. Cached bytes are
+verified like any others: the cache is a convenience, not an authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from trustcli.client.ports import MetadataCache, MetadataRemote
+from trustdata.envelope import Envelope
+from trustdata.errors import (
+    MalformedMetadata,
+    MetadataMissing,
+    NotTrusted,
+    NoTrustData,
+    OfflineTooOld,
+    TooLarge,
+    TrustDataWithheld,
+    TrustError,
+)
+from trustdata.gun import GUN
+from trustdata.limits import MAX_ROOT_ROTATIONS, size_limit
+from trustdata.model import MetaFile
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.rollback_memory import Memory, observe
+from trustdata.verification.trust_pinning import Pin, SourcedPin, check_pins
+from trustdata.verification.trusted_set import TrustedSet
+from trustdata.wire import WireFormat
+
+_FIRST_ROOT = 1
+
+
+class Updater:
+    """One refresh of one collection, and the delegations asked for after it. Not to be used twice.
+
+    `pins`: all that is known of where trust begins. `memory`: rollback memory, or None on first contact.
+    `unsafe_accept_expired_offline_roles`: see TrustedSet; for owners who inspect or renew.
+    """
+
+    def __init__(
+        self,
+        *,
+        gun: GUN,
+        wire: WireFormat,
+        remote: MetadataRemote,
+        cache: MetadataCache,
+        at: datetime,
+        pins: Sequence[SourcedPin] = (),
+        memory: Memory | None = None,
+        unsafe_accept_expired_offline_roles: bool = False,
+    ) -> None:
+        self._gun = gun
+        self._wire = wire
+        self._remote = remote
+        self._cache = cache
+        self._at = at
+        self._pins = tuple(pins)
+        self._memory = memory
+        self._accept_expired = unsafe_accept_expired_offline_roles
+        self._set: TrustedSet | None = None
+        self._complete = False
+
+    def refresh(self) -> TrustedSet:
+        """Steps 1 to 5, for the top-level roles.
+
+        Raises: NoTrustData, TrustDataWithheld (nothing there, but a pin or memory knows the name), Unpinned, NotTrusted
+        (whatever does not verify), MalformedMetadata, TooLarge, and what the remote raises.
+        """
+        trusted = self._load_roots()
+        self._load_timestamp(trusted)
+        self._load_snapshot(trusted)
+        self._set = trusted
+        self.load(TARGETS, ROOT)
+        self._complete = True
+        return trusted
+
+    def offline(self, *, max_age: timedelta) -> TrustedSet:
+        """The same from the cache alone: unexpired, refreshed at most `max_age` ago, by a clock that has not gone back.
+
+        Raises: OfflineTooOld, NoTrustData, NotTrusted.
+        """
+        refreshed = self._memory.refreshed if self._memory else None
+        if refreshed is None:
+            raise OfflineTooOld(gun=self._gun, reason="it was never refreshed here")
+        if refreshed > self._at:
+            reason = f"the clock has gone back behind the last refresh ({refreshed:%Y-%m-%d %H:%M} UTC)"
+            raise OfflineTooOld(gun=self._gun, reason=reason)
+        if self._at - refreshed > max_age:
+            hours = max_age.total_seconds() / 3600
+            reason = f"the last refresh was on {refreshed:%Y-%m-%d %H:%M} UTC, more than {hours:g} h ago"
+            raise OfflineTooOld(gun=self._gun, reason=reason)
+        self._remote = _NoRemote(self._gun)
+        roots = self._cache.roots()
+        if not roots:
+            raise OfflineTooOld(gun=self._gun, reason="its metadata is not in the cache")
+        trusted = self._chain(roots)
+        self._check_pins(trusted)
+        trusted.update_timestamp(self._cached(TIMESTAMP))
+        trusted.update_snapshot(self._cached(SNAPSHOT))
+        self._set = trusted
+        self.load(TARGETS, ROOT)
+        return trusted
+
+    def load(self, role: RoleName, delegator: RoleName = TARGETS) -> Envelope:
+        """Step 5 for one role, verified for this delegator (which must be loaded).
+
+        Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge, and what the remote raises.
+        """
+        trusted = self._trusted()
+        if trusted.vouched(role, delegator):
+            return trusted.delegated[role]
+        meta = trusted.role_meta(role)
+        cached = self._cache.load(role)
+        if cached is not None:
+            try:
+                return trusted.update_targets(cached, role, delegator)
+            except TrustError:
+                # Yesterday's file: it fails the snapshot's hash or version. Only the server's answer is judged.
+                pass
+        raw = self._fetch(trusted, role, meta)
+        envelope = trusted.update_targets(raw, role, delegator)
+        self._cache.store(role, raw)
+        return envelope
+
+    def load_published(self, roles: Iterable[RoleName]) -> dict[RoleName, Envelope]:
+        """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had."""
+        listed = self._trusted().versions()
+        return {role: self.load(role) for role in roles if role in listed}
+
+    def roles(self) -> dict[RoleName, Envelope]:
+        """Everything loaded and verified so far."""
+        trusted = self._trusted()
+        found = {ROOT: trusted.root, **trusted.delegated}
+        if trusted.timestamp is not None and trusted.snapshot is not None:
+            found |= {TIMESTAMP: trusted.timestamp, SNAPSHOT: trusted.snapshot}
+        return found
+
+    def roots(self) -> tuple[Envelope, ...]:
+        """The verified root chain, ascending."""
+        return tuple(self._trusted().roots)
+
+    def observed(self) -> Memory:
+        """What this refresh has verified, for rollback memory. An offline look does not count as a refresh."""
+        trusted = self._trusted()
+        return observe(
+            root_of_trust=trusted.roots[0].sha256,
+            root=trusted.root.root,
+            versions=trusted.versions(),
+            refreshed=self._at if self._complete else None,
+        )
+
+    # --- the steps
+
+    def _load_roots(self) -> TrustedSet:
+        trusted = self._cached_chain()
+        first_contact = trusted is None
+        if trusted is None:
+            first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=size_limit(ROOT))
+            if first is None:
+                self._nothing_there()
+            trusted = self._chain([first])
+        known = trusted.root.version
+        for _ in range(MAX_ROOT_ROTATIONS):
+            raw = self._remote.fetch(self._gun, self._filename(ROOT, trusted.root.version + 1), limit=size_limit(ROOT))
+            if raw is None:
+                break
+            trusted.update_root(raw)
+            if not first_contact:
+                self._keep_root(trusted, trusted.root, since=known)
+        self._check_pins(trusted)
+        if first_contact:
+            for root in trusted.roots:
+                self._cache.store_root(root.version, root.raw)
+        return trusted
+
+    def _cached_chain(self) -> TrustedSet | None:
+        roots = self._cache.roots()
+        try:
+            return self._chain(roots) if roots else None
+        except (MalformedMetadata, NotTrusted, TooLarge):
+            return None  # a damaged cache: begin anew, where pins and memory decide
+
+    def _chain(self, roots: Sequence[bytes]) -> TrustedSet:
+        trusted = TrustedSet(
+            root=roots[0],
+            wire=self._wire,
+            at=self._at,
+            memory=self._memory,
+            unsafe_accept_expired_offline_roles=self._accept_expired,
+        )
+        for raw in roots[1:]:
+            trusted.update_root(raw)
+        return trusted
+
+    def _keep_root(self, trusted: TrustedSet, root: Envelope, *, since: int) -> None:
+        if trusted.replaced_online_keys(since):  # 5.3.11: the way back after a fast-forward attack
+            self._cache.drop(TIMESTAMP)
+            self._cache.drop(SNAPSHOT)
+        self._cache.store_root(root.version, root.raw)
+
+    def _check_pins(self, trusted: TrustedSet) -> None:
+        pins = list(self._pins)
+        if pins and self._memory is not None:
+            remembered = Pin("sha256", self._memory.root_of_trust)
+            pins.append(SourcedPin(pin=remembered, source="what this machine has verified before"))
+        check_pins(self._gun, pins, trusted.roots)
+
+    def _load_timestamp(self, trusted: TrustedSet) -> None:
+        cached = self._cache.load(TIMESTAMP)
+        if cached is not None:
+            # Expired, or signed by keys replaced since: at best a baseline, which the trusted set has then kept.
+            with suppress(TrustError):
+                trusted.update_timestamp(cached)
+        filename = self._filename(TIMESTAMP)
+        raw = self._remote.fetch(self._gun, filename, limit=size_limit(TIMESTAMP))
+        if raw is None:
+            self._nothing_there(trusted)
+        accepted = trusted.update_timestamp(raw)
+        if accepted.raw == raw:
+            self._cache.store(TIMESTAMP, raw)
+
+    def _load_snapshot(self, trusted: TrustedSet) -> None:
+        cached = self._cache.load(SNAPSHOT)
+        if cached is not None:
+            try:
+                trusted.update_snapshot(cached, cached=True)
+            except TrustError:
+                # Not the one that the timestamp names: a baseline at best.
+                pass
+            else:
+                return
+        raw = self._fetch(trusted, SNAPSHOT, trusted.snapshot_meta())
+        trusted.update_snapshot(raw)
+        self._cache.store(SNAPSHOT, raw)
+
+    # --- fetching
+
+    def _fetch(self, trusted: TrustedSet, role: RoleName, meta: MetaFile) -> bytes:
+        version = meta.version if trusted.root.root.consistent_snapshot else None
+        limit = min(size_limit(role), meta.length) if meta.length is not None else size_limit(role)
+        raw = self._remote.fetch(self._gun, self._filename(role, version), limit=limit)
+        if raw is None:
+            raise MetadataMissing(
+                role=role, reason=f"{self._remote.name} promises version {meta.version} but has no file"
+            )
+        return raw
+
+    def _filename(self, role: RoleName, version: int | None = None) -> str:
+        return self._wire.filename(role, version=version)
+
+    def _cached(self, role: RoleName) -> bytes:
+        raw = self._cache.load(role)
+        if raw is None:
+            raise OfflineTooOld(gun=self._gun, reason=f"its {role} metadata is not in the cache")
+        return raw
+
+    def _trusted(self) -> TrustedSet:
+        if self._set is None:
+            raise RuntimeError("refresh first")
+        return self._set
+
+    def _nothing_there(self, trusted: TrustedSet | None = None) -> NoReturn:
+        if self._pins:
+            raise TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
+        if self._memory is not None or trusted is not None:
+            raise TrustDataWithheld(gun=self._gun, known_by="what this machine has verified before")
+        raise NoTrustData(gun=self._gun)
+
+
+class _NoRemote:
+    """Stands in for the server when nothing may be fetched."""
+
+    name = "offline"
+
+    def __init__(self, gun: GUN) -> None:
+        self._gun = gun
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
+        """Raises: OfflineTooOld."""
+        del gun, limit
+        raise OfflineTooOld(gun=self._gun, reason=f"{filename} is not in the cache")
