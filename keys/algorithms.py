@@ -95,6 +95,12 @@ def check_accepted(key: Key) -> None:
     _accepted(key)
 
 
+def algorithm_of_tuf_key(key: Key) -> Algorithm:
+    """The algorithm of an accepted public key of a TUF document. Raises: KeyNotAccepted."""
+    check_accepted(key)
+    return _BY_TYPE_AND_SCHEME[key.keytype, key.scheme]
+
+
 def same_key_mark(key: Key) -> str:
     """Equal for two accepted keys exactly if they are one key, however written (SHA-256 of the DER of the public key).
 

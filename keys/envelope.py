@@ -9,7 +9,8 @@
 
 `format`, `kdf`, `cipher` and `info` are authenticated with the key, so that a key cannot be passed off as
 another, nor its cost be lowered. `retired` is not: a key is retired without its passphrase. Standard encrypted PKCS#8
-is not used at rest because its writers offer no strong key derivation (scrypt costs 32 MiB and about 0.1 s for each guess).
+is not used at rest because its writers offer no strong key
+derivation (scrypt costs 32 MiB and about 0.1 s for each guess).
 """
 
 from __future__ import annotations

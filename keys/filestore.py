@@ -97,12 +97,14 @@ class FileKeyStore:
                 descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except FileNotFoundError as error:
                 raise KeyNotFound(key=keyid) from error
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
+            try:
+                mode = os.fstat(descriptor).st_mode
+                if not stat.S_ISREG(mode):
                     raise KeyFileMalformed(place=str(path), reason="not a regular file")
-                _check_mode(str(path), status.st_mode, wanted="600")
-                return file.read(MAX_KEY_FILE + 1)
+                _check_mode(str(path), mode, wanted="600")
+                return os.read(descriptor, MAX_KEY_FILE + 1)
+            finally:
+                os.close(descriptor)
 
     def _is_there(self) -> bool:
         try:

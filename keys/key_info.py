@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
+from securesystemslib.exceptions import FormatError
 from securesystemslib.signer import SSlibKey
 from securesystemslib.signer._utils import compute_default_keyid
 
-from keys.algorithms import Algorithm, PrivateKey, algorithm_of, check_accepted
+from keys.algorithms import Algorithm, PrivateKey, algorithm_of, algorithm_of_tuf_key
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.material import tuf_key
 
@@ -91,9 +92,11 @@ class KeyInfo:
         if public.keyid != texts["keyid"]:
             raise KeyFileMalformed(place=place, reason="its key id is not that of its public key")
         try:
-            algorithm = Algorithm(texts["algorithm"])
-        except ValueError as error:
-            raise KeyNotAccepted(key=place, reason="its algorithm is unknown") from error
+            algorithm = algorithm_of_tuf_key(public)
+        except KeyNotAccepted as error:
+            raise KeyNotAccepted(key=f"{public.keyid[:12]} in {place}", reason=error.reason) from error
+        if texts["algorithm"] != algorithm:
+            raise KeyFileMalformed(place=place, reason="its algorithm is not that of its public key")
         return cls(
             keyid=public.keyid,
             algorithm=algorithm,
@@ -115,9 +118,8 @@ def _public(members: object, *, place: str) -> SSlibKey:
     try:
         keyid = compute_default_keyid(members["keytype"], members["scheme"], members["keyval"])
         public = SSlibKey(keyid, members["keytype"], members["scheme"], members["keyval"])
-    except (ValueError, TypeError) as error:
+    except (FormatError, ValueError, TypeError) as error:
         raise KeyFileMalformed(place=place, reason="its public key is no TUF key object") from error
-    check_accepted(public)
     return public
 
 

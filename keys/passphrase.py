@@ -1,8 +1,8 @@
 """Who is asked for a passphrase, and in what order.
 
 For a purpose: `TRUST_<P>_PASSPHRASE`, `..._FILE`, `..._FD`, then Docker's variable if it has one, then the
-prompt. `root` keys have ROOT, `targets` and `signer` keys REPOSITORY, `recovery` keys RECOVERY. An empty variable counts
-as not set: that is how CI systems hand on a secret that does not exist.
+prompt. `root` keys have ROOT, `targets` and `signer` keys REPOSITORY, `recovery` keys RECOVERY. An empty variable
+counts as not set: that is how CI systems hand on a secret that does not exist.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _read_to_end(descriptor: int) -> bytes:
 
 
 def _first_and_only(content: bytes, source: str, key: str) -> str:
-    """Drop the line end that editors and `echo` add; decode as the environment is, so that each source gives the same."""
+    """Drop the line end that editors and `echo` add; decode as the environment is, so that all sources agree."""
     line = content.removesuffix(b"\n").removesuffix(b"\r")
     if not line:
         raise PassphraseUnreadable(key=key, source=source, reason="it is empty")

@@ -85,9 +85,11 @@ def public(path: Path, passphrase: str | None = None) -> SSlibKey:
 def _read(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(material.MAX_KEY_FILE + 1)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            data = _read_to_end(descriptor)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise KeyNotFound(key=str(path)) from error
     except OSError as error:
@@ -95,4 +97,15 @@ def _read(path: Path) -> bytes:
     if mode & _OTHERS and stat.S_ISREG(mode) and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
         # A memory stick may know no modes: a sealed file is let pass, a plain key that others can read is not.
         raise KeyStoreInsecure(path=str(path), mode=f"{stat.S_IMODE(mode):o}", wanted="600")
+    return data
+
+
+def _read_to_end(descriptor: int) -> bytes:
+    """All of it, up to one byte more than a key file may have; a pipe (`<(command)`) gives it in parts."""
+    data = b""
+    while len(data) <= material.MAX_KEY_FILE:
+        part = os.read(descriptor, material.MAX_KEY_FILE + 1 - len(data))
+        if not part:
+            break
+        data += part
     return data

@@ -1,0 +1,202 @@
+"""`write_durably` at every point at which a process can be killed, and what it does when the disk refuses."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keys.durable_file import file_lock, make_private_folder, write_durably
+
+OLD, NEW = b"old content", b"new content " * 1000
+
+# A child that counts the calls of `os` that durable_file makes, and dies by SIGKILL just before the N-th; one write in
+# two is cut in half first, as a full pipe or disk would cut it.
+_CHILD = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from keys import durable_file
+
+kill_at, path, replace, data = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True", b"new content " * 1000
+count = 0
+
+def counted(name, real):
+    def call(*arguments, **options):
+        global count
+        count += 1
+        if count == kill_at:
+            if name == "write":
+                real(arguments[0], bytes(arguments[1])[:7])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return call
+
+names = ("open", "fchmod", "write", "fsync", "close", "replace", "link", "unlink")
+instrumented = {n: counted(n, getattr(os, n)) for n in names}
+durable_file.os = SimpleNamespace(**{**vars(os), **instrumented})
+durable_file.write_durably(path, data, replace=replace)
+print(count)
+"""
+
+
+def _killed_at(point: int, path: Path, *, replace: bool = True) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _CHILD, str(point), str(path), str(replace)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _points(path: Path, *, replace: bool = True) -> int:
+    whole = _killed_at(0, path, replace=replace)
+    assert whole.returncode == 0, whole.stderr
+    path.unlink()
+    return int(whole.stdout)
+
+
+def test_a_kill_at_any_point_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    seen = []
+    for point in range(1, _points(path) + 1):
+        path.write_bytes(OLD)
+        assert _killed_at(point, path).returncode == -signal.SIGKILL
+        seen.append(path.read_bytes())
+        assert seen[-1] in {OLD, NEW}, f"killed before call {point}"
+        write_durably(path, NEW)  # what the crash left is in nobody's way
+        assert path.read_bytes() == NEW
+    assert seen[0] == OLD
+    assert seen[-1] == NEW, "the instrument did not reach the calls after the rename"
+
+
+def test_a_kill_at_any_point_leaves_a_new_file_whole_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for point in range(1, _points(path, replace=False) + 1):
+        assert _killed_at(point, path, replace=False).returncode == -signal.SIGKILL
+        assert not path.exists() or path.read_bytes() == NEW, f"killed before call {point}"
+        path.unlink(missing_ok=True)
+
+
+def test_content_and_folder_are_synced_before_and_after_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def counted_fsync(descriptor: int) -> None:
+        done.append("fsync")
+        fsync(descriptor)
+
+    def counted_replace(source: Path, target: Path) -> None:
+        done.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", counted_fsync)
+    monkeypatch.setattr(os, "replace", counted_replace)
+    write_durably(tmp_path / "file", NEW)
+    assert done == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_the_mode_is_exact_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    path.chmod(0o666)
+    before = os.umask(0o077)
+    try:
+        write_durably(path, NEW, mode=mode)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o7777 == mode
+
+
+def test_never_overwrites_when_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    with pytest.raises(FileExistsError):
+        write_durably(path, NEW, replace=False)
+    assert path.read_bytes() == OLD
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_there_are_no_hard_links_it_still_never_overwrites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    path = tmp_path / "file"
+    write_durably(path, NEW, replace=False)
+    assert path.read_bytes() == NEW
+    with pytest.raises(FileExistsError):
+        write_durably(path, OLD, replace=False)
+    assert path.read_bytes() == NEW
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "fchmod", "replace"])
+def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space"):
+        write_durably(path, NEW)
+    monkeypatch.undo()
+    assert path.read_bytes() == OLD
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_takes_only_a_part_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:100]))
+    write_durably(tmp_path / "file", NEW)
+    assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "a" / "b")
+    make_private_folder(tmp_path / "a" / "b")
+    assert {(tmp_path / "a").stat().st_mode & 0o777, (tmp_path / "a" / "b").stat().st_mode & 0o777} == {0o700}
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        make_private_folder(tmp_path / "file")
+
+
+def test_the_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
+    def try_lock() -> None:
+        with (tmp_path / ".file.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with file_lock(tmp_path / "file"), pytest.raises(BlockingIOError):
+        try_lock()
+    try_lock()
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from keys.durable_file import file_lock\n"
+        "with file_lock(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with file_lock(tmp_path / "file"):
+        pass
+
+
+def test_the_lock_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with file_lock(tmp_path / "file"):
+        pass
+    assert (tmp_path / ".file.lock").stat().st_mode & 0o077 == 0

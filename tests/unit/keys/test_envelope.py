@@ -1,0 +1,249 @@
+"""The sealed envelope: what goes in comes out, nothing of it can be altered, and no file is a bomb."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from securesystemslib.signer._utils import compute_default_keyid
+
+from keys import envelope
+from keys.algorithms import Algorithm
+from keys.envelope import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
+from keys.errors import KeyFileMalformed, KeyNotAccepted, KeysError, PassphraseMissing, PassphraseWrong
+from keys.key_info import KeyInfo
+from keys.material import generate, tuf_key, write_private_der
+from tests.unit.keys.cheap import CHEAP
+
+PRIVATE = generate()
+INFO = KeyInfo.of(
+    PRIVATE, purpose="signer", name="alice", gun="example.com/a", created=datetime(2026, 1, 2, tzinfo=UTC)
+)
+SEALED = seal(PRIVATE, "secret", info=INFO, cost=CHEAP)
+PLACE = "/home/alice/key"
+
+
+def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
+    document = json.loads(SEALED)
+    change(document)
+    return json.dumps(document).encode()
+
+
+@settings(deadline=None)
+@given(st.sampled_from([Algorithm.ECDSA_P256, Algorithm.ECDSA_P384, Algorithm.ED25519]), st.text(min_size=1))
+def test_what_is_sealed_is_unsealed_by_its_passphrase_alone(algorithm: Algorithm, passphrase: str) -> None:
+    private = generate(algorithm)
+    info = KeyInfo.of(private, purpose="root")
+    sealed = seal(private, passphrase, info=info, cost=CHEAP)
+    assert tuf_key(unseal(sealed, passphrase, place=PLACE)) == info.public
+    assert read_info(sealed, place=PLACE) == info
+    with pytest.raises(PassphraseWrong):
+        unseal(sealed, passphrase + "x", place=PLACE)
+
+
+def test_a_passphrase_that_is_not_utf8_works() -> None:
+    sealed = seal(PRIVATE, "\udcff", info=INFO, cost=CHEAP)
+    unseal(sealed, "\udcff", place=PLACE)
+
+
+def test_production_seals_with_scrypt_and_aes_gcm_at_the_promised_cost() -> None:
+    document = json.loads(seal(PRIVATE, "secret", info=INFO))
+    assert (document["kdf"]["name"], document["kdf"]["n"], document["kdf"]["r"], document["kdf"]["p"]) == (
+        "scrypt",
+        32768,
+        8,
+        1,
+    )
+    assert document["cipher"]["name"] == "aes-256-gcm"
+    assert PRODUCTION_COST.bearable
+
+
+def test_salt_and_nonce_are_new_each_time() -> None:
+    first, second = json.loads(SEALED), json.loads(seal(PRIVATE, "secret", info=INFO, cost=CHEAP))
+    for path in (("kdf", "salt"), ("cipher", "nonce")):
+        assert first[path[0]][path[1]] != second[path[0]][path[1]]
+    assert first["sealed"] != second["sealed"]
+
+
+def test_nothing_of_the_key_is_in_the_clear() -> None:
+    der = write_private_der(PRIVATE)
+    assert base64.b64encode(der)[:40] not in SEALED
+    assert b"secret" not in SEALED
+
+
+def test_a_wrong_passphrase_names_the_key_and_the_file() -> None:
+    with pytest.raises(PassphraseWrong) as caught:
+        unseal(SEALED, "guess", place=PLACE)
+    assert caught.value.key == f"signer key alice ({INFO.keyid[:12]}) in {PLACE}"
+
+
+def test_an_empty_passphrase_seals_nothing() -> None:
+    with pytest.raises(PassphraseMissing):
+        seal(PRIVATE, "", info=INFO, cost=CHEAP)
+
+
+def test_a_description_of_another_key_seals_nothing() -> None:
+    with pytest.raises(KeyFileMalformed):
+        seal(generate(), "secret", info=INFO, cost=CHEAP)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["info"].update(name="mallory"),
+        lambda d: d["info"].update(purpose="root"),
+        lambda d: d["info"].update(gun=""),
+        lambda d: d["info"].update(created=None),
+        lambda d: d["kdf"].update(n=4),
+        lambda d: d["kdf"].update(p=2),
+        lambda d: d["kdf"].update(salt=base64.b64encode(bytes(16)).decode()),
+        lambda d: d["cipher"].update(nonce=base64.b64encode(bytes(12)).decode()),
+        lambda d: d.update(sealed=base64.b64encode(base64.b64decode(d["sealed"])[:-1]).decode()),
+        lambda d: d.update(sealed=""),
+    ],
+)
+def test_every_part_is_authenticated(change: Callable[[dict[str, Any]], object]) -> None:
+    with pytest.raises(PassphraseWrong):
+        unseal(altered(change), "secret", place=PLACE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["kdf"].update(n=1 << 30),
+        lambda d: d["kdf"].update(n=32768, r=1024),
+        lambda d: d["kdf"].update(p=1 << 24),
+        lambda d: d["kdf"].update(n=3),
+        lambda d: d["kdf"].update(n=1),
+        lambda d: d["kdf"].update(n=0),
+        lambda d: d["kdf"].update(n=-2),
+        lambda d: d["kdf"].update(r=0),
+        lambda d: d["kdf"].update(p=0),
+        lambda d: d["kdf"].update(n=2.0),
+        lambda d: d["kdf"].update(p=True),
+        lambda d: d["kdf"].update(name="pbkdf2"),
+        lambda d: d["kdf"].update(more=1),
+        lambda d: d["kdf"].update(salt=base64.b64encode(bytes(15)).decode()),
+        lambda d: d["kdf"].update(salt=""),
+        lambda d: d["kdf"].update(salt=7),
+        lambda d: d["kdf"].update(salt="not base64"),
+        lambda d: d["kdf"].update(salt="ü"),
+        lambda d: d["cipher"].update(nonce=base64.b64encode(bytes(13)).decode()),
+        lambda d: d["cipher"].update(nonce=""),
+        lambda d: d["cipher"].update(name="aes-128-gcm"),
+        lambda d: d.update(cipher=[]),
+        lambda d: d.update(kdf=None),
+        lambda d: d.update(info=[]),
+        lambda d: d.update(format="content-trust-key-2"),
+        lambda d: d.update(retired=0),
+        lambda d: d.update(more=1),
+        lambda d: d.pop("retired"),
+        lambda d: d["info"].update(keyid="0" * 64),
+        lambda d: d["info"].update(purpose="other"),
+        lambda d: d["info"].update(name="x" * 600),
+        lambda d: d["info"].update(name=5),
+        lambda d: d["info"].update(algorithm="rsa"),
+        lambda d: d["info"].update(algorithm="dsa"),
+        lambda d: d["info"].update(created="yesterday"),
+        lambda d: d["info"].update(more=1),
+        lambda d: d["info"].pop("gun"),
+        lambda d: d["info"].update(public=[]),
+        lambda d: d["info"]["public"].update(more=1),
+        lambda d: d["info"]["public"].update(keyval=None),
+        lambda d: d["info"]["public"].update(keyval={"public": "x", "private": "y"}),
+        lambda d: d["info"]["public"].update(keytype=None),
+        lambda d: d["info"]["public"].update(scheme=2.5),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused_before_any_work_and_names_the_file(
+    change: Callable[[dict[str, Any]], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def must_not_run(*_: object, **__: object) -> None:
+        raise AssertionError("scrypt was started")
+
+    monkeypatch.setattr(envelope, "Scrypt", must_not_run)
+    for read in (
+        lambda: unseal(altered(change), "secret", place=PLACE),
+        lambda: read_info(altered(change), place=PLACE),
+    ):
+        with pytest.raises(KeyFileMalformed) as caught:
+            read()
+        assert caught.value.place == PLACE
+
+
+def test_a_weak_public_key_is_not_accepted_and_the_file_is_named() -> None:
+    weak = rsa.generate_private_key(65537, 1024).public_key()
+    text = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    public = {"keytype": "rsa", "scheme": "rsassa-pss-sha256", "keyval": {"public": text}}
+    keyid = compute_default_keyid("rsa", "rsassa-pss-sha256", {"public": text})
+    with pytest.raises(KeyNotAccepted, match=PLACE):
+        read_info(altered(lambda d: d["info"].update(keyid=keyid, public=public, algorithm="rsa")), place=PLACE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 60_000,
+        SEALED[:-40],
+        b'{"format": "content-trust-key-1", ' + SEALED.lstrip()[1:],
+        SEALED + b" " * 70_000,
+    ],
+)
+def test_other_documents_are_refused(data: bytes) -> None:
+    with pytest.raises(KeyFileMalformed):
+        read_info(data, place=PLACE)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_foreign_bytes_raise_nothing_but_key_errors(data: bytes) -> None:
+    with pytest.raises(KeysError):
+        unseal(data, "secret", place=PLACE)
+
+
+def test_a_private_key_that_is_not_of_its_public_key_is_refused() -> None:
+    # Only who knows the passphrase can make such a file; it is refused all the same.
+    document = json.loads(SEALED)
+    header = {m: document[m] for m in ("format", "kdf", "cipher", "info")}
+    key = envelope._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)  # noqa: SLF001
+    nonce = base64.b64decode(document["cipher"]["nonce"])
+    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), envelope._authenticated(header))  # noqa: SLF001
+    with pytest.raises(KeyFileMalformed, match="not that of its public key"):
+        unseal(altered(lambda d: d.update(sealed=base64.b64encode(other).decode())), "secret", place=PLACE)
+
+
+def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
+    retired = retire(SEALED, place=PLACE)
+    assert read_info(retired, place=PLACE) == INFO.as_retired()
+    assert tuf_key(unseal(retired, "secret", place=PLACE)) == INFO.public
+    assert not read_info(SEALED, place=PLACE).retired
+
+
+def test_a_cost_is_bearable_up_to_its_bounds() -> None:
+    assert ScryptCost(n=1 << 18, r=8, p=1).bearable
+    assert not ScryptCost(n=1 << 19, r=8, p=1).bearable
+    assert not ScryptCost(n=1 << 18, r=8, p=3).bearable
+
+
+def test_tells_sealed_files_from_pem() -> None:
+    assert is_sealed(SEALED)
+    assert not is_sealed(b"-----BEGIN PRIVATE KEY-----")
+
+
+def test_control_characters_in_a_name_do_not_reach_messages() -> None:
+    info = KeyInfo.of(PRIVATE, purpose="signer", name="a\x1b[31m\n")
+    assert "\x1b" not in info.described
+    assert "\n" not in info.described

@@ -1,0 +1,245 @@
+"""The key store in a folder: who may read it, what is passed over, and what a kill leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keys.algorithms import Algorithm
+from keys.durable_file import write_durably
+from keys.errors import KeyFileMalformed, KeyNotFound, KeysError, KeyStoreInsecure, KeyStoreUnwritable, PassphraseWrong
+from keys.filestore import FileKeyStore
+from keys.key_info import KeyInfo
+from keys.material import generate, tuf_key, write_private_pem
+from tests.unit.keys.cheap import CHEAP
+
+PRIVATE = generate(Algorithm.ED25519)
+INFO = KeyInfo.of(PRIVATE, purpose="root")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "private"
+
+
+@pytest.fixture
+def store(folder: Path) -> FileKeyStore:
+    store = FileKeyStore(folder, cost=CHEAP)
+    store.add(PRIVATE, INFO, "secret")
+    return store
+
+
+@pytest.fixture
+def key_file(folder: Path, store: FileKeyStore) -> Path:
+    del store
+    return folder / f"{INFO.keyid}.key"
+
+
+def test_files_and_folders_are_for_their_owner_alone(folder: Path, key_file: Path) -> None:
+    assert key_file.stat().st_mode & 0o7777 == 0o600
+    assert folder.stat().st_mode & 0o7777 == 0o700
+    assert folder.parent.stat().st_mode & 0o7777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o666])
+def test_a_file_that_others_may_touch_is_refused_with_the_command_to_type(
+    store: FileKeyStore, key_file: Path, mode: int
+) -> None:
+    key_file.chmod(mode)
+    for use in (
+        lambda: store.private(INFO.keyid, "secret"),
+        store.list,
+        lambda: store.get(INFO.keyid),
+        lambda: store.retire(INFO.keyid),
+        lambda: store.passwd(INFO.keyid, "secret", "new"),
+    ):
+        with pytest.raises(KeyStoreInsecure, match=f"chmod 600 {key_file}") as caught:
+            use()
+        assert caught.value.mode == f"{mode:o}"
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o705, 0o777, 0o710])
+def test_a_folder_that_others_may_enter_is_refused(store: FileKeyStore, folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    other = generate(Algorithm.ED25519)
+    for use in (
+        store.list,
+        lambda: store.private(INFO.keyid, "secret"),
+        lambda: store.add(other, KeyInfo.of(other, purpose="root"), "secret"),
+        lambda: store.remove(INFO.keyid),
+    ):
+        with pytest.raises(KeyStoreInsecure, match=f"chmod 700 {folder}"):
+            use()
+
+
+def test_what_is_no_key_file_is_passed_over(store: FileKeyStore, folder: Path, key_file: Path) -> None:
+    (folder / f".{key_file.name}.0011223344556677.tmp").write_bytes(key_file.read_bytes()[:100])
+    (folder / "notes.txt").write_text("hello")
+    (folder / "old.key").write_text("hello")
+    assert store.list() == (INFO,)
+
+
+def test_a_damaged_key_file_is_named_and_spares_the_other_keys(store: FileKeyStore, key_file: Path) -> None:
+    other = generate(Algorithm.ED25519)
+    info = KeyInfo.of(other, purpose="targets")
+    store.add(other, info, "secret")
+    key_file.write_bytes(key_file.read_bytes()[:100])
+    for use in (store.list, lambda: store.private(INFO.keyid, "secret"), lambda: store.retire(INFO.keyid)):
+        with pytest.raises(KeyFileMalformed) as caught:
+            use()
+        assert caught.value.place == str(key_file)
+    assert tuf_key(store.private(info.keyid, "secret")) == info.public
+
+
+def test_a_key_under_the_name_of_another_is_refused(store: FileKeyStore, folder: Path, key_file: Path) -> None:
+    key_file.rename(folder / f"{'0' * 64}.key")
+    with pytest.raises(KeyFileMalformed, match="another key"):
+        store.get("0" * 64)
+
+
+def test_a_plain_pem_in_the_place_of_a_key_is_refused(store: FileKeyStore, key_file: Path) -> None:
+    write_durably(key_file, write_private_pem(PRIVATE, None))
+    with pytest.raises(KeyFileMalformed):
+        store.private(INFO.keyid, "secret")
+
+
+def test_a_pipe_or_folder_in_the_place_of_a_key_is_refused_and_holds_nobody_up(
+    store: FileKeyStore, key_file: Path
+) -> None:
+    key_file.unlink()
+    os.mkfifo(key_file, 0o600)
+    with pytest.raises(KeyFileMalformed, match="regular"):
+        store.get(INFO.keyid)
+    key_file.unlink()
+    key_file.mkdir(0o700)
+    with pytest.raises(KeyFileMalformed, match="regular"):
+        store.get(INFO.keyid)
+
+
+def test_ids_are_never_taken_for_paths(store: FileKeyStore, folder: Path) -> None:
+    outside = folder.parent / "outside.key"
+    outside.write_bytes(b"x")
+    for use in (store.remove, store.retire, lambda k: store.private(k, "secret")):
+        with pytest.raises(KeyNotFound):
+            use("../outside")
+    assert outside.exists()
+
+
+def test_a_disk_that_refuses_is_reported_with_the_folder(
+    store: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Iterator[None]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyStoreUnwritable, match="No space left on device") as caught:
+        store.passwd(INFO.keyid, "secret", "new")
+    assert caught.value.path == str(folder)
+    monkeypatch.undo()
+    store.private(INFO.keyid, "secret")
+
+
+def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "private").write_bytes(b"")
+    (tmp_path / "private").chmod(0o700)
+    store = FileKeyStore(tmp_path / "private", cost=CHEAP)
+    with pytest.raises(KeyStoreUnwritable):
+        store.list()
+    with pytest.raises(KeyStoreUnwritable):
+        store.add(PRIVATE, INFO, "secret")
+
+
+# A child that dies by SIGKILL just before the N-th call of `os` in an operation on the store.
+_CHILD = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from keys import durable_file, filestore
+from keys.key_info import KeyInfo
+from keys.material import read_private_pem
+from tests.unit.keys.cheap import CHEAP
+
+kill_at, folder, operation, keyid = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+private = read_private_pem(sys.stdin.buffer.read(), None, place="stdin")
+store = filestore.FileKeyStore(folder, cost=CHEAP)
+count = 0
+
+def counted(name, real):
+    def call(*arguments, **options):
+        global count
+        count += 1
+        if count == kill_at:
+            if name == "write":
+                real(arguments[0], bytes(arguments[1])[:7])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return call
+
+names = ("open", "fchmod", "write", "fsync", "close", "replace", "unlink", "mkdir")
+durable_file.os = SimpleNamespace(**{**vars(os), **{n: counted(n, getattr(os, n)) for n in names}})
+if operation == "add":
+    store.add(private, KeyInfo.of(private, purpose="root"), "secret")
+elif operation == "retire":
+    store.retire(keyid)
+elif operation == "remove":
+    store.remove(keyid)
+else:
+    store.passwd(keyid, "secret", "new")
+print(count)
+"""
+
+
+def _child(point: int, folder: Path, operation: str, pem: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", _CHILD, str(point), str(folder), operation, INFO.keyid],
+        input=pem,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _opens(store: FileKeyStore, keyid: str, *passphrases: str) -> bool:
+    for passphrase in passphrases:
+        try:
+            store.private(keyid, passphrase)
+        except PassphraseWrong:
+            continue
+        return True
+    return False
+
+
+@pytest.mark.parametrize("operation", ["add", "retire", "passwd", "remove"])
+def test_a_kill_at_any_point_neither_loses_nor_damages_a_key(tmp_path: Path, operation: str) -> None:
+    new = generate(Algorithm.ED25519)
+    new_info, pem = KeyInfo.of(new, purpose="root"), write_private_pem(new, None)
+    point = 0
+    while True:
+        point += 1
+        folder = tmp_path / str(point)
+        store = FileKeyStore(folder, cost=CHEAP)
+        store.add(PRIVATE, INFO, "secret")
+        done = _child(point, folder, operation, pem)
+        keyids = {k.keyid for k in store.list()}
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert keyids <= {INFO.keyid, new_info.keyid}
+        if operation != "remove":
+            assert INFO.keyid in keyids
+            assert _opens(store, INFO.keyid, "secret", "new"), f"killed before call {point}"
+        if new_info.keyid in keyids:
+            assert _opens(store, new_info.keyid, "secret"), f"killed before call {point}"
+        # The store is not stuck: the operation can be done again.
+        try:
+            store.add(new, new_info, "secret")
+        except KeysError:
+            assert new_info.keyid in keyids
+    assert point > 3, "the instrument was not reached"
+    assert (new_info.keyid in keyids) is (operation == "add")

@@ -1,0 +1,163 @@
+"""PEM in and out, and TUF key objects."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from securesystemslib.formats import encode_canonical
+from securesystemslib.signer import Key
+
+from keys.algorithms import Algorithm, PrivateKey
+from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
+from keys.material import (
+    generate,
+    is_encrypted_pem,
+    read_private_der,
+    read_private_pem,
+    read_public_pem,
+    tuf_key,
+    write_private_der,
+    write_private_pem,
+    write_public_pem,
+)
+
+KEYS: dict[Algorithm, PrivateKey] = {a: generate(a) for a in Algorithm}
+
+
+def test_the_key_id_is_the_hash_of_the_canonical_key_object_without_extra_members() -> None:
+    for private in KEYS.values():
+        key = tuf_key(private)
+        assert set(key.to_dict()) == {"keytype", "scheme", "keyval"}
+        assert set(key.keyval) == {"public"}
+        canonical = encode_canonical(key.to_dict())
+        assert canonical is not None
+        assert key.keyid == hashlib.sha256(canonical.encode()).hexdigest()
+        assert tuf_key(private.public_key()) == key
+        assert Key.from_dict(key.keyid, key.to_dict()) == key
+
+
+def test_rsa_is_made_with_3072_bits() -> None:
+    key = KEYS[Algorithm.RSA]
+    assert isinstance(key, rsa.RSAPrivateKey)
+    assert key.key_size == 3072
+
+
+@settings(deadline=None)
+@given(st.sampled_from(list(Algorithm)), st.none() | st.binary(min_size=1, max_size=40))
+def test_what_is_exported_is_imported(algorithm: Algorithm, passphrase: bytes | None) -> None:
+    private = KEYS[algorithm]
+    pem = write_private_pem(private, passphrase)
+    assert is_encrypted_pem(pem) is (passphrase is not None)
+    assert tuf_key(read_private_pem(pem, passphrase, place="a file")) == tuf_key(private)
+    assert tuf_key(read_private_der(write_private_der(private), place="a file")) == tuf_key(private)
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_public_keys_are_exported_and_imported(algorithm: Algorithm) -> None:
+    key = tuf_key(KEYS[algorithm])
+    assert read_public_pem(write_public_pem(key), place="a file") == key
+
+
+def test_the_export_is_what_other_programs_read() -> None:
+    pem = write_private_pem(KEYS[Algorithm.ECDSA_P256], b"secret")
+    assert pem.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    load_pem_private_key(pem, b"secret")
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_reads_the_older_forms(encrypted: bool) -> None:
+    for private in (KEYS[Algorithm.ECDSA_P256], KEYS[Algorithm.RSA]):
+        encryption = BestAvailableEncryption(b"secret") if encrypted else NoEncryption()
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, encryption)
+        assert tuf_key(read_private_pem(pem, b"secret", place="a file")) == tuf_key(private)
+
+
+def test_a_wrong_or_missing_passphrase_names_the_file() -> None:
+    pem = write_private_pem(KEYS[Algorithm.ED25519], b"secret")
+    for wrong in (b"guess", b"secret "):
+        with pytest.raises(PassphraseWrong) as caught:
+            read_private_pem(pem, wrong, place="/keys/mine.pem")
+        assert caught.value.key == "/keys/mine.pem"
+        assert "secret" not in str(caught.value)
+    for none in (None, b""):
+        with pytest.raises(PassphraseMissing, match=r"/keys/mine\.pem"):
+            read_private_pem(pem, none, place="/keys/mine.pem")
+
+
+def test_an_empty_passphrase_exports_nothing() -> None:
+    with pytest.raises(PassphraseMissing):
+        write_private_pem(KEYS[Algorithm.ED25519], b"")
+
+
+def test_a_damaged_file_is_not_called_a_wrong_passphrase() -> None:
+    pem = write_private_pem(KEYS[Algorithm.ECDSA_P256], b"secret")
+    lines = pem.splitlines(keepends=True)
+    damaged = {
+        "cut": b"".join(lines[:2] + lines[-1:]),
+        "no end": b"".join(lines[:-1]),
+        "not base64": lines[0] + b"!!!!\n" + b"".join(lines[1:]),
+        "twice": pem + pem,
+        "empty": b"",
+        "empty block": lines[0] + lines[-1],
+        "not a sequence": lines[0] + b"AAAA\n" + lines[-1],
+        "huge": pem + b" " * 70_000,
+    }
+    for name, data in damaged.items():
+        with pytest.raises(KeyFileMalformed) as caught:
+            read_private_pem(data, b"secret", place="/keys/mine.pem")
+        assert caught.value.place == "/keys/mine.pem", name
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_foreign_bytes_are_refused_as_malformed(data: bytes) -> None:
+    for read in (lambda: read_private_pem(data, b"x", place="p"), lambda: read_public_pem(data, place="p")):
+        with pytest.raises(KeyFileMalformed):
+            read()
+    with pytest.raises((KeyFileMalformed, KeyNotAccepted)):
+        read_private_der(data, place="p")
+
+
+def test_a_sequence_that_is_no_key_is_malformed() -> None:
+    for label in ("PRIVATE KEY", "PUBLIC KEY"):
+        pem = f"-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n".encode()
+        with pytest.raises(KeyFileMalformed):
+            (read_public_pem(pem, place="p") if label == "PUBLIC KEY" else read_private_pem(pem, None, place="p"))
+
+
+def test_private_where_public_is_wanted_and_the_reverse() -> None:
+    private = KEYS[Algorithm.ECDSA_P256]
+    with pytest.raises(KeyFileMalformed, match="private key"):
+        read_public_pem(write_private_pem(private, None), place="p")
+    with pytest.raises(KeyFileMalformed):
+        read_private_pem(write_public_pem(tuf_key(private)), None, place="p")
+
+
+def test_weak_and_foreign_keys_are_not_accepted() -> None:
+    for key in (
+        rsa.generate_private_key(65537, 1024),
+        ec.generate_private_key(ec.SECP521R1()),
+        ec.generate_private_key(ec.SECP256K1()),
+        dsa.generate_private_key(2048),
+    ):
+        private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        with pytest.raises(KeyNotAccepted):
+            read_private_pem(private_pem, None, place="p")
+        with pytest.raises(KeyNotAccepted):
+            read_public_pem(public_pem, place="p")
+        with pytest.raises(KeyNotAccepted):
+            read_private_der(der, place="p")

@@ -1,0 +1,167 @@
+"""Where passphrases come from, in which order, and what is said when they do not come."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
+from keys.passphrase import PASSPHRASE_VARIABLES, EnvironmentPassphrases, variables
+
+KEY = "root key (0123456789ab)"
+
+
+class Person:
+    """Answers a prompt from a list and remembers how it was asked."""
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[str, str, bool, bool]] = []
+
+    def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
+        self.asked.append((purpose, key, new, wrong_before))
+        return self._answers.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "variable"),
+    [
+        ("root", "TRUST_ROOT_PASSPHRASE"),
+        ("targets", "TRUST_REPOSITORY_PASSPHRASE"),
+        ("signer", "TRUST_REPOSITORY_PASSPHRASE"),
+        ("recovery", "TRUST_RECOVERY_PASSPHRASE"),
+        ("root", "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE"),
+        ("targets", "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"),
+        ("signer", "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"),
+    ],
+)
+def test_each_purpose_has_its_variables(purpose: str, variable: str) -> None:
+    given = EnvironmentPassphrases({variable: "secret"}, None)
+    assert given.passphrase(purpose=purpose, key=KEY) == "secret"
+    for other in {"root", "targets", "recovery"} - {purpose}:
+        if variable not in variables(other):
+            with pytest.raises(PassphraseMissing):
+                given.passphrase(purpose=other, key=KEY)
+
+
+def test_the_order_is_own_file_descriptor_docker_person(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("from file")
+    read, write = os.pipe()
+    os.write(write, b"from fd")
+    os.close(write)
+    environ = {
+        "TRUST_ROOT_PASSPHRASE": "own",
+        "TRUST_ROOT_PASSPHRASE_FILE": str(file),
+        "TRUST_ROOT_PASSPHRASE_FD": str(read),
+        "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE": "docker",
+    }
+    seen = []
+    while environ:
+        seen.append(EnvironmentPassphrases(environ, None).passphrase(purpose="root", key=KEY))
+        environ.pop(next(iter(environ)))
+    seen.append(EnvironmentPassphrases(environ, Person("person")).passphrase(purpose="root", key=KEY))
+    os.close(read)
+    assert seen == ["own", "from file", "from fd", "docker", "person"]
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    environ = {"TRUST_ROOT_PASSPHRASE": "", "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE": "docker"}
+    assert EnvironmentPassphrases(environ, None).passphrase(purpose="root", key=KEY) == "docker"
+
+
+def test_nobody_to_ask_names_the_key_and_what_to_set() -> None:
+    with pytest.raises(PassphraseMissing) as caught:
+        EnvironmentPassphrases({}, None).passphrase(purpose="root", key=KEY)
+    assert caught.value.key == KEY
+    assert caught.value.sources == variables("root")
+    assert "TRUST_ROOT_PASSPHRASE_FILE" in str(caught.value)
+
+
+def test_a_wrong_one_from_the_environment_fails_at_once_and_names_the_key_only() -> None:
+    person = Person("never")
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE": "hunter2"}, person)
+    with pytest.raises(PassphraseWrong) as caught:
+        given.passphrase(purpose="root", key=KEY, wrong_before=True)
+    assert caught.value.key == KEY
+    assert "hunter2" not in str(caught.value)
+    assert person.asked == []
+
+
+def test_a_person_is_told_what_is_asked_for() -> None:
+    person = Person("first", "second")
+    given = EnvironmentPassphrases({}, person)
+    given.passphrase(purpose="signer", key=KEY, new=True)
+    given.passphrase(purpose="signer", key=KEY, wrong_before=True)
+    assert person.asked == [("signer", KEY, True, False), ("signer", KEY, False, True)]
+
+
+def test_a_person_who_says_nothing_gives_no_passphrase() -> None:
+    with pytest.raises(PassphraseMissing):
+        EnvironmentPassphrases({}, Person("")).passphrase(purpose="root", key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(b"a b\n", "a b"), (b"ab\r\n", "ab"), (b"ab", "ab"), (b"a\n\n", "a\n"), (b" a ", " a ")]
+)
+def test_a_file_is_taken_without_its_last_line_end(tmp_path: Path, content: bytes, expected: str) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
+    assert given.passphrase(purpose="root", key=KEY) == expected
+
+
+def test_bytes_that_are_not_utf8_give_the_same_text_from_a_file_as_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"\xff\xfe")
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
+    assert given.passphrase(purpose="root", key=KEY) == os.fsdecode(b"\xff\xfe")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 5000])
+def test_a_file_without_a_passphrase_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, Person("never"))
+    with pytest.raises(PassphraseUnreadable, match=str(file)):
+        given.passphrase(purpose="root", key=KEY)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "/", "a\0b"])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_variable_and_key(path: str) -> None:
+    given = EnvironmentPassphrases({"TRUST_RECOVERY_PASSPHRASE_FILE": path}, Person("never"))
+    with pytest.raises(PassphraseUnreadable, match="TRUST_RECOVERY_PASSPHRASE_FILE") as caught:
+        given.passphrase(purpose="recovery", key=KEY)
+    assert caught.value.key == KEY
+
+
+def test_a_descriptor_is_read_once_to_its_end_and_remembered_for_all_purposes() -> None:
+    read, write = os.pipe()
+    os.write(write, b"sec")
+    os.write(write, b"ret\n")
+    os.close(write)
+    given = EnvironmentPassphrases(
+        {"TRUST_ROOT_PASSPHRASE_FD": str(read), "TRUST_REPOSITORY_PASSPHRASE_FD": str(read)}, None
+    )
+    assert [given.passphrase(purpose=p, key=KEY) for p in ("root", "root", "targets", "signer")] == ["secret"] * 4
+    os.close(read)
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "1.0", "٣", "99999", "9" * 40])
+def test_a_descriptor_that_is_none_is_an_error(number: str) -> None:
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FD": number}, Person("never"))
+    with pytest.raises(PassphraseUnreadable, match="TRUST_ROOT_PASSPHRASE_FD"):
+        given.passphrase(purpose="root", key=KEY)
+
+
+def test_an_endless_descriptor_is_not_read_for_ever() -> None:
+    with open("/dev/zero", "rb") as endless:  # noqa: PTH123
+        given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FD": str(endless.fileno())}, None)
+        with pytest.raises(PassphraseUnreadable, match="more than"):
+            given.passphrase(purpose="root", key=KEY)
+
+
+def test_every_variable_is_listed_for_removal() -> None:
+    assert {v for p in ("root", "targets", "signer", "recovery") for v in variables(p)} == PASSPHRASE_VARIABLES

@@ -1,0 +1,102 @@
+"""The recovery key file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from keys import recovery
+from keys.algorithms import Algorithm
+from keys.errors import (
+    KeyExists,
+    KeyFileMalformed,
+    KeyNotFound,
+    KeyStoreInsecure,
+    KeyStoreUnwritable,
+    PassphraseMissing,
+    PassphraseWrong,
+)
+from keys.material import generate, tuf_key, write_private_pem
+from tests.unit.keys.cheap import CHEAP
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "recovery.key"
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ECDSA_P256, Algorithm.ED25519])
+def test_a_new_file_is_read_back(path: Path, algorithm: Algorithm) -> None:
+    info = recovery.create(path, "secret", algorithm, created=datetime(2026, 1, 1, tzinfo=UTC), cost=CHEAP)
+    assert (info.purpose, info.algorithm) == ("recovery", algorithm)
+    assert tuf_key(recovery.read(path, "secret")) == info.public
+    assert recovery.public(path) == info.public
+    assert recovery.needs_passphrase(path)
+    assert path.stat().st_mode & 0o7777 == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_existing_file_is_never_touched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(b"holiday pictures")
+    with pytest.raises(KeyExists, match=str(path)):
+        recovery.create(path, "secret", cost=CHEAP)
+    monkeypatch.setattr("os.path.lexists", lambda _: False)  # made between the look and the write
+    with pytest.raises(KeyExists, match=str(path)):
+        recovery.create(path, "secret", cost=CHEAP)
+    assert path.read_bytes() == b"holiday pictures"
+
+
+def test_a_dangling_link_is_an_existing_file(path: Path) -> None:
+    path.symlink_to(path.with_name("elsewhere"))
+    with pytest.raises(KeyExists):
+        recovery.create(path, "secret", cost=CHEAP)
+    assert not path.with_name("elsewhere").exists()
+
+
+def test_wrong_missing_and_empty_passphrases(path: Path) -> None:
+    with pytest.raises(PassphraseMissing):
+        recovery.create(path, "", cost=CHEAP)
+    assert not path.exists()
+    recovery.create(path, "secret", cost=CHEAP)
+    with pytest.raises(PassphraseWrong, match=str(path)):
+        recovery.read(path, "guess")
+    for none in (None, ""):
+        with pytest.raises(PassphraseMissing, match=str(path)):
+            recovery.read(path, none)
+
+
+@pytest.mark.parametrize("passphrase", [None, "secret"])
+def test_reads_pem(path: Path, passphrase: str | None) -> None:
+    private = generate()
+    path.write_bytes(write_private_pem(private, None if passphrase is None else passphrase.encode()))
+    path.chmod(0o600)
+    assert recovery.needs_passphrase(path) is (passphrase is not None)
+    assert tuf_key(recovery.read(path, passphrase)) == tuf_key(private)
+    assert recovery.public(path, passphrase) == tuf_key(private)
+
+
+def test_a_plain_key_that_others_can_read_is_refused_a_sealed_one_is_not(path: Path) -> None:
+    recovery.create(path, "secret", cost=CHEAP)
+    path.chmod(0o755)
+    recovery.read(path, "secret")
+    path.write_bytes(write_private_pem(generate(), None))
+    path.chmod(0o640)
+    with pytest.raises(KeyStoreInsecure, match=f"chmod 600 {path}"):
+        recovery.read(path, None)
+    with pytest.raises(KeyStoreInsecure):
+        recovery.public(path)
+
+
+def test_absent_unreadable_and_foreign_files_are_named(path: Path) -> None:
+    with pytest.raises(KeyNotFound, match=str(path)):
+        recovery.read(path, "secret")
+    with pytest.raises(KeyStoreUnwritable):
+        recovery.read(path.parent, "secret")
+    with pytest.raises(KeyStoreUnwritable):
+        recovery.create(path.parent / "missing" / "recovery.key", "secret", cost=CHEAP)
+    path.write_bytes(b"holiday pictures")
+    path.chmod(0o600)
+    with pytest.raises(KeyFileMalformed, match=str(path)):
+        recovery.read(path, "secret")
