@@ -153,16 +153,16 @@ def write_public_pem(key: SSlibKey) -> bytes:
 
 
 def _accepted_private(key: object, *, place: str) -> PrivateKey:
-    algorithm_of(key, named=place)
     if not isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | rsa.RSAPrivateKey):
-        raise KeyFileMalformed(place=place, reason="it holds a public key where a private key is wanted")
+        raise KeyNotAccepted(key=place, reason="neither ECDSA, Ed25519 nor RSA")
+    algorithm_of(key, named=place)
     return key
 
 
 def _accepted_public(key: object, *, place: str) -> PublicKey:
-    algorithm_of(key, named=place)
     if not isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | rsa.RSAPublicKey):
-        raise KeyFileMalformed(place=place, reason="it holds a private key where a public key is wanted")
+        raise KeyNotAccepted(key=place, reason="neither ECDSA, Ed25519 nor RSA")
+    algorithm_of(key, named=place)
     return key
 
 

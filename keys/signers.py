@@ -59,11 +59,12 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
 
 
 def _open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> PrivateKey:
-    for attempt in range(ATTEMPTS):
-        passphrase = passphrases.passphrase(purpose=info.purpose, key=info.described, wrong_before=attempt > 0)
+    attempt = 1
+    while True:
+        passphrase = passphrases.passphrase(purpose=info.purpose, key=info.described, wrong_before=attempt > 1)
         try:
             return store.private(info.keyid, passphrase)
         except PassphraseWrong:
-            if attempt == ATTEMPTS - 1:
+            if attempt == ATTEMPTS:
                 raise
-    raise PassphraseWrong(key=info.described)
+            attempt += 1

@@ -117,6 +117,7 @@ def test_digits_that_fit_two_keys_are_ambiguous_and_both_are_named(store: KeySto
     with pytest.raises(KeyAmbiguous) as caught:
         store.get(one.keyid[:4])
     assert set(caught.value.candidates) == {one.described, other.described}
+    assert one.described in str(caught.value)
 
 
 def test_refuses_a_key_twice_and_a_name_twice(store: KeyStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import pytest
@@ -135,6 +136,23 @@ def test_a_sequence_that_is_no_key_is_malformed() -> None:
         pem = f"-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n".encode()
         with pytest.raises(KeyFileMalformed):
             (read_public_pem(pem, place="p") if label == "PUBLIC KEY" else read_private_pem(pem, None, place="p"))
+
+
+def test_a_key_of_an_unknown_algorithm_is_not_accepted() -> None:
+    private = KEYS[Algorithm.ED25519]
+    ours, unknown = bytes.fromhex("06032b6570"), bytes.fromhex("06032b657a")  # object identifiers
+    der = write_private_der(private).replace(ours, unknown)
+    spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).replace(ours, unknown)
+    with pytest.raises(KeyNotAccepted):
+        read_private_der(der, place="p")
+    with pytest.raises(KeyNotAccepted):
+        read_private_pem(framed("PRIVATE KEY", der), None, place="p")
+    with pytest.raises(KeyNotAccepted):
+        read_public_pem(framed("PUBLIC KEY", spki), place="p")
+
+
+def framed(label: str, der: bytes) -> bytes:
+    return f"-----BEGIN {label}-----\n{base64.b64encode(der).decode()}\n-----END {label}-----\n".encode()
 
 
 def test_private_where_public_is_wanted_and_the_reverse() -> None:
