@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli_net.certificates import Authority, make_authority
+from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
+from trustcli.client.http_remote import HttpRemote
+from trustcli.deadline import Timeouts
+from trustcli.docker_config import Credential
+from trustcli.tls import CertificateAuthorities
+from trustdata.gun import parse_gun
+
+Serve = Callable[..., HostileServer]
+Remotes = Callable[..., HttpRemote]
+
+GUN = parse_gun("registry.example.com/team/app")
+SHORT = Timeouts(connect=5, read=5, overall=60)
+
+
+def answering(*answers: bytes) -> Script:
+    """One answer after the other; the last one for ever."""
+    left = list(answers)
+
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(left.pop(0) if len(left) > 1 else left[0])
+
+    return script
+
+
+def fetch(remote: HttpRemote, limit: int = 1000) -> bytes | None:
+    return remote.fetch(GUN, "timestamp.json", limit=limit)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start hostile servers; all are stopped at the end."""
+    started: list[HostileServer] = []
+
+    def start(script: Script, **options: object) -> HostileServer:
+        started.append(HostileServer(script, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment without anything of this machine."""
+    return {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
+
+
+class Stored:
+    """Credentials by server name; remembers what it was asked for."""
+
+    def __init__(self, **by_server: Credential) -> None:
+        self.by_server = dict(by_server)
+        self.asked: list[str] = []
+
+    def credential_for(self, server: str) -> Credential | None:
+        self.asked.append(server)
+        return self.by_server.get(server)
+
+
+@pytest.fixture
+def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
+    made: list[HttpRemote] = []
+
+    def make(server: HostileServer | str, **options: object) -> HttpRemote:
+        url = server if isinstance(server, str) else server.url
+        every = {
+            "authorities": CertificateAuthorities(environ, docker_certs=Path("/nonexistent")),
+            "credentials": Stored(),
+            "environ": environ,
+            "timeouts": SHORT,
+            **options,
+        }
+        made.append(HttpRemote(url, **every))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for remote in made:
+        remote.close()

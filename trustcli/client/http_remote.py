@@ -1,0 +1,225 @@
+"""A trust server over HTTP: what the client fetches from and publishes to (`ports.MetadataRemote`, `PublishRemote`).
+
+What the answers mean stands here; how they come about, in `authorised_server` and `http_connection`. All of those are
+imported at the first request: `--offline` needs none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from trustcli.client.ports import CollectionState, Published, Tombstone
+from trustcli.deadline import Clock, Timeouts
+from trustcli.exchange import Answer, parse_url
+from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, TrustError
+from trustdata.gun import parse_gun
+from trustdata.roles import parse_role
+
+if TYPE_CHECKING:
+    from trustcli.client.authorised_server import AuthorisedServer
+    from trustcli.registry_auth import CredentialSource
+    from trustcli.tls import CertificateAuthorities
+    from trustdata.gun import GUN
+    from trustdata.model import Key
+    from trustdata.roles import RoleName
+
+MAX_API_ANSWER = 1024 * 1024
+"""Bytes of an answer of the publishing API, at most: versions of some thousand roles."""
+
+
+class HttpRemote:
+    """One trust server. One connection, so not for threads."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        authorities: CertificateAuthorities,
+        credentials: CredentialSource,
+        environ: Mapping[str, str],
+        clock: Clock = time.monotonic,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """`server`: URL; a path in it goes before every request's. `environ`: for the proxy variables.
+
+        Raises: InvalidName.
+        """
+        self._origin, path = parse_url(server, kind="trust server")
+        if "?" in path or "#" in server:
+            raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
+        self._path = path.rstrip("/")
+        self._authorities = authorities
+        self._credentials = credentials
+        self._environ = environ
+        self._clock = clock
+        self._timeouts = timeouts or Timeouts()
+        self._opened: AuthorisedServer | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self._origin)
+
+    def close(self) -> None:
+        """Close the connection; a later request opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
+        """As promised by `MetadataRemote`; absent is 404, or 410 for a deleted collection."""
+        target = f"{self._path}/tuf/{_gun_path(gun)}/metadata/{filename}"
+        answer = self._server.ask("GET", target, scope=_pull(gun), limit=limit)
+        if answer.ok:
+            return answer.body
+        if answer.absent or answer.gone:
+            return None
+        raise self._failure(answer)
+
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+        """As promised by `PublishRemote`."""
+        from trustcli.client.multipart import publish_form
+        from trustcli.client.problem_answers import publish_failure
+
+        content_type, body = publish_form(files)
+        answer = self._api("POST", gun, "/publish", body=body, content_type=content_type)
+        if not answer.ok:
+            raise publish_failure(answer, remote=self.name, tried=self._server.tried)
+        told = self._object(answer, gun)
+        return Published(revision=self._number(told, "revision"), versions=self._versions(told))
+
+    def online_key(self, gun: GUN, role: RoleName) -> Key:
+        """As promised by `PublishRemote`."""
+        return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}"))
+
+    def new_online_key(self, gun: GUN, role: RoleName) -> Key:
+        """As promised by `PublishRemote`."""
+        return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", body=b""))
+
+    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+        """As promised by `PublishRemote`. A 404 without the server's own code is a refusal: no trust server."""
+        answer = self._api("GET", gun, "")
+        if answer.ok:
+            told = self._object(answer, gun)
+            return CollectionState(
+                gun=gun,
+                format=self._text(told, "format"),
+                revision=self._number(told, "revision"),
+                versions=self._versions(told),
+            )
+        if answer.gone and _code(answer) == "collection-deleted":
+            told = self._object(answer, None)
+            return Tombstone(
+                gun=gun,
+                deleted_root=self._text(told, "deleted_root"),
+                versions=self._versions(told),
+                deleted_at=self._text(told, "deleted_at"),
+                subject=self._text(told, "subject"),
+            )
+        if answer.absent and _code(answer) == NoTrustData.code:
+            return None
+        raise self._failure(answer)
+
+    def delete(self, gun: GUN) -> int:
+        """As promised by `PublishRemote`."""
+        answer = self._api("DELETE", gun, "")
+        if answer.ok:
+            return self._number(self._object(answer, gun), "revision")
+        if (answer.absent or answer.gone) and _code(answer) in {NoTrustData.code, "collection-deleted"}:
+            raise NoTrustData(gun=gun)
+        raise self._failure(answer)
+
+    @property
+    def _server(self) -> AuthorisedServer:
+        if self._opened is None:
+            from trustcli.client.authorised_server import AuthorisedServer
+
+            self._opened = AuthorisedServer(
+                self._origin,
+                credentials=self._credentials,
+                authorities=self._authorities,
+                environ=self._environ,
+                clock=self._clock,
+                timeouts=self._timeouts,
+            )
+        return self._opened
+
+    def _api(self, method: str, gun: GUN, rest: str, *, body: bytes | None = None, content_type: str = "") -> Answer:
+        target = f"{self._path}/api/v1/collections/{_gun_path(gun)}{rest}"
+        headers = {"Content-Type": content_type} if content_type else {}
+        scope = _pull(gun) if method == "GET" else f"repository:{gun}:pull,push"
+        return self._server.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
+
+    def _failure(self, answer: Answer) -> TrustError:
+        from trustcli.client.problem_answers import failure
+
+        return failure(answer, remote=self.name, tried=self._server.tried)
+
+    def _key(self, answer: Answer) -> Key:
+        if not answer.ok:
+            raise self._failure(answer)
+        from securesystemslib.formats import encode_canonical  # publishing only: start-up time
+
+        from trustdata.model import Key
+
+        told = self._object(answer, None)
+        keyid, content = self._text(told, "keyid"), told.get("key")
+        try:
+            key = Key.from_dict(keyid, dict(content) if isinstance(content, dict) else {})
+            own = hashlib.sha256(str(encode_canonical(key.to_dict())).encode()).hexdigest()
+        except Exception as error:  # securesystemslib documents no closed list of what a bad key raises
+            raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
+        if own != keyid:
+            raise RemoteMisbehaved(remote=self.name, reason=f"its key has the id {own[:12]}, not {keyid[:12]}")
+        return key
+
+    def _object(self, answer: Answer, gun: GUN | None) -> dict[str, object]:
+        try:
+            told = json.loads(answer.body)
+        except (ValueError, RecursionError) as error:
+            raise RemoteMisbehaved(remote=self.name, reason="its answer is not JSON; is it a trust server?") from error
+        if not isinstance(told, dict):
+            raise RemoteMisbehaved(remote=self.name, reason="its answer is no JSON object")
+        if gun is not None and told.get("gun") != gun:
+            raise RemoteMisbehaved(remote=self.name, reason=f"it answers about another collection than {gun}")
+        return told
+
+    def _text(self, told: Mapping[str, object], name: str) -> str:
+        value = told.get(name)
+        if not isinstance(value, str):
+            raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is not text")
+        return value
+
+    def _number(self, told: Mapping[str, object], name: str) -> int:
+        value = told.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is no number")
+        return value
+
+    def _versions(self, told: Mapping[str, object]) -> dict[RoleName, int]:
+        versions = told.get("versions")
+        if not isinstance(versions, dict):
+            raise RemoteMisbehaved(remote=self.name, reason="versions are missing in its answer")
+        try:
+            return {parse_role(role): self._number(versions, role) for role in versions}
+        except InvalidName as error:
+            raise RemoteMisbehaved(remote=self.name, reason=str(error)) from error
+
+
+def _gun_path(gun: GUN) -> str:
+    # Brackets of an IPv6 host may not stand in a path; all else of the grammar may.
+    return quote(parse_gun(gun), safe="/:")
+
+
+def _pull(gun: GUN) -> str:
+    return f"repository:{gun}:pull"
+
+
+def _code(answer: Answer) -> str:
+    from trustcli.client.problem_answers import problem
+
+    code = problem(answer).get("code")
+    return code if isinstance(code, str) else ""

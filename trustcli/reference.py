@@ -1,0 +1,118 @@
+"""Image references, normalised as Docker does, so that everybody means the same collection by the same words.
+
+Source: distribution/reference (Docker's grammar). Beyond Docker: the host is lower-cased and `:443` dropped, since both
+name the same registry and must not make two collections of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from trustdata.errors import InvalidName, shown
+from trustdata.gun import GUN, Tag, parse_gun, parse_tag
+
+DOCKER_HUB = "docker.io"
+DOCKER_HUB_REGISTRY = "registry-1.docker.io"
+"""Where docker.io's API answers; the name `docker.io` itself is a web site."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_KIND = "image reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReference:
+    """What the user meant. Made by `parse_reference` only; `str()` is the normal form, which parses to an equal value.
+
+    `digest` is `sha256:HEX`. `given` is the text as typed, for messages.
+    """
+
+    gun: GUN
+    tag: Tag | None
+    digest: str | None
+    given: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.gun + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+    @property
+    def host(self) -> str:
+        """Host, and port if any, as it stands in the collection's name: `docker.io`, `registry.example.com:5000`."""
+        return self.gun.partition("/")[0]
+
+    @property
+    def registry_host(self) -> str:
+        """Where the registry's API is asked."""
+        return DOCKER_HUB_REGISTRY if self.host == DOCKER_HUB else self.host
+
+    @property
+    def repository(self) -> str:
+        """The path inside the registry: `library/alpine`."""
+        return self.gun.partition("/")[2]
+
+
+def parse_digest(text: str) -> str:
+    """Check a digest: `sha256:` and 64 lower-case hexadecimal digits. Raises: InvalidName."""
+    if not _DIGEST.fullmatch(text):
+        raise InvalidName(kind="digest", name=text, reason="must be sha256: and 64 lower-case hexadecimal digits")
+    return text
+
+
+def parse_reference(text: str) -> ImageReference:
+    """`alpine`, `team/app:1.0`, `registry.example.com:5000/app:1.0@sha256:...`.
+
+    A missing tag stays missing: what it stands for is the command's decision.
+
+    Raises: InvalidName, with `text` or the part of it that is wrong.
+    """
+    name, at, digest = text.partition("@")
+    # A colon before the last slash belongs to the host's port.
+    path, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag or _is_host_alone(name):
+        path, colon, tag = name, "", ""
+    return ImageReference(
+        gun=_collection(path, text),
+        tag=parse_tag(tag) if colon else None,
+        digest=parse_digest(digest) if at else None,
+        given=text,
+    )
+
+
+def _is_host_alone(name: str) -> bool:
+    return name.startswith("[") and "/" not in name
+
+
+def _collection(name: str, given: str) -> GUN:
+    if "://" in given:
+        raise InvalidName(kind=_KIND, name=given, reason="leave out the scheme, as docker does")
+    if _IMAGE_ID.fullmatch(name):
+        raise InvalidName(kind=_KIND, name=given, reason="64 hexadecimal digits are an image id, not a name")
+    first, slash, rest = name.partition("/")
+    if not slash or not _is_host(first):
+        if name != name.lower():
+            raise InvalidName(kind=_KIND, name=given, reason="the repository must be lower-case")
+        first, rest = DOCKER_HUB, name
+    host = _normal_host(first)
+    if host == DOCKER_HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    if rest != rest.lower():
+        raise InvalidName(kind=_KIND, name=given, reason=f"the repository {shown(rest)} must be lower-case")
+    try:
+        return parse_gun(f"{host}/{rest}")
+    except InvalidName as error:
+        raise InvalidName(kind=_KIND, name=given, reason=error.reason) from error
+
+
+def _is_host(first: str) -> bool:
+    """Docker's rule, without its last part: an upper-case word as a host would mean a namespace after lower-casing."""
+    return "." in first or ":" in first or first.lower() == "localhost"
+
+
+def _normal_host(given: str) -> str:
+    host = given.lower()
+    bare = host.removesuffix(":443")
+    # `registry:443` keeps its port: without it the name would be read as a namespace of docker.io.
+    if _is_host(bare):
+        host = bare
+    return DOCKER_HUB if host == "index.docker.io" else host

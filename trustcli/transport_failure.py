@@ -1,0 +1,59 @@
+"""What the network, TLS and HTTP libraries raise, as the two errors that a user can act on."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trustcli.tls import CertificateAuthorities, offered_certificate
+from trustdata.errors import RemoteMisbehaved, RemoteUnreachable
+
+if TYPE_CHECKING:
+    from trustcli.exchange import Origin
+    from trustcli.proxies import Proxy
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def transport_failure(
+    error: Exception, origin: Origin, *, authorities: CertificateAuthorities, proxy: Proxy | None, seconds: float
+) -> RemoteUnreachable | RemoteMisbehaved:
+    """The error in the domain's words. `seconds`: for a second look at a refused certificate."""
+    remote = str(origin)
+    via = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
+    chain = tuple(causes(error))
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, TimeoutError):
+            wanted = isinstance(cause, ssl.SSLCertVerificationError) and proxy is None
+            certificate = offered_certificate(origin, seconds=seconds) if wanted else None
+            reason = authorities.explain(cause, origin, certificate=certificate)
+            return RemoteUnreachable(remote=remote, reason=reason + via)
+        if isinstance(cause, http.client.IncompleteRead):
+            return RemoteMisbehaved(remote=remote, reason="its answer is cut off")
+        if isinstance(cause, OSError):
+            return RemoteUnreachable(remote=remote, reason=_reason(cause) + via)
+        if isinstance(cause, http.client.HTTPException):
+            return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {str(cause) or type(cause).__name__}{via}")
+    return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {error}{via}")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(error, TimeoutError):
+        text = str(error)
+        return text if text.startswith("no complete answer") else "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "no such host name, or no name server"
+    return error.strerror or str(error) or type(error).__name__
