@@ -1,0 +1,122 @@
+"""The registry client against Debian's docker-registry, with images that skopeo put there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.peers.images import build_image, build_index
+from tests.peers.programs import PASSWORD, USER, RunningProgram, push, start_registry
+from tests.unit.cli_net.certificates import make_authority
+from trustcli.docker_config import DockerConfig
+from trustcli.manifest import Manifest
+from trustcli.reference import parse_reference
+from trustcli.registry import Registry
+from trustcli.tls import CertificateAuthorities
+from trustdata.errors import ContentMismatch, ImageNotFound, RemoteRefused, RemoteUnreachable
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
+
+
+def resolve(environ: dict[str, str], image: str, cacert: Path | None = None) -> Manifest:
+    registry = Registry(
+        credentials=DockerConfig(environ),
+        authorities=CertificateAuthorities(environ, cacert=cacert),
+        environ=environ,
+    )
+    return registry.resolve(parse_reference(image))
+
+
+def log_in(environ: dict[str, str], server: str, password: str) -> None:
+    folder = Path(environ["DOCKER_CONFIG"])
+    folder.mkdir()
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {server: {"auth": auth}}}))
+
+
+def test_one_platform_by_tag_and_by_digest(registry: RunningProgram, environ: dict[str, str], tmp_path: Path) -> None:
+    image = build_image(tmp_path / "image")
+    push(image, registry, "team/app", "1.0")
+    found = resolve(environ, f"{registry.netloc}/team/app:1.0")
+    assert (found.digest, found.size, found.children) == (image.digest, len(image.raw), ())
+    assert resolve(environ, f"{registry.netloc}/team/app@{image.digest}") == found
+
+
+def test_an_index_with_its_platforms(registry: RunningProgram, environ: dict[str, str], tmp_path: Path) -> None:
+    index = build_index(tmp_path / "index")
+    push(index, registry, "team/app", "multi")
+    found = resolve(environ, f"{registry.netloc}/team/app:multi")
+    assert (found.digest, found.size, found.children) == (index.digest, len(index.raw), index.children)
+    assert len(found.children) == 2
+    child = resolve(environ, f"{registry.netloc}/team/app@sha256:{index.children[1]}")
+    assert (child.digest, child.children) == (f"sha256:{index.children[1]}", ())
+
+
+def test_a_moved_tag_and_the_digest_asked_for(
+    registry: RunningProgram, environ: dict[str, str], tmp_path: Path
+) -> None:
+    old, new = build_image(tmp_path / "old"), build_image(tmp_path / "new", text="other")
+    push(old, registry, "team/app", "1.0")
+    push(new, registry, "team/app", "1.0")
+    assert resolve(environ, f"{registry.netloc}/team/app:1.0").digest == new.digest
+    assert resolve(environ, f"{registry.netloc}/team/app:1.0@{old.digest}").digest == old.digest
+
+
+def test_what_is_not_there(registry: RunningProgram, environ: dict[str, str], tmp_path: Path) -> None:
+    push(build_image(tmp_path / "image"), registry, "team/app", "1.0")
+    for image in ("team/app:2.0", f"team/app@sha256:{'0' * 64}", "team/other:1.0"):
+        with pytest.raises(ImageNotFound):
+            resolve(environ, f"{registry.netloc}/{image}")
+
+
+def test_a_registry_with_a_password(password_registry: RunningProgram, environ: dict[str, str], tmp_path: Path) -> None:
+    image = build_image(tmp_path / "image")
+    push(image, password_registry, "team/app", "1.0", password=True)
+    with pytest.raises(RemoteRefused, match=f"docker login {password_registry.netloc}"):
+        resolve(environ, f"{password_registry.netloc}/team/app:1.0")
+    log_in(environ, password_registry.netloc, PASSWORD)
+    assert resolve(environ, f"{password_registry.netloc}/team/app:1.0").digest == image.digest
+
+
+def test_a_wrong_password(password_registry: RunningProgram, environ: dict[str, str]) -> None:
+    log_in(environ, password_registry.netloc, "wrong guess")
+    with pytest.raises(RemoteRefused, match=f"asked as {USER}") as caught:
+        resolve(environ, f"{password_registry.netloc}/team/app:1.0")
+    assert caught.value.status == 401
+    assert "wrong guess" not in str(caught.value)
+
+
+def test_https_with_a_private_ca(environ: dict[str, str], tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    authority.server_context(tmp_path)
+    pem = next(tmp_path.glob("server-*.pem"))  # key and certificate in one file
+    image = build_image(tmp_path / "image")
+    with start_registry(tmp_path / "registry", tls=(pem, pem)) as secure:
+        push(image, secure, "app", "1")
+        assert resolve(environ, f"{secure.netloc}/app:1", authority.file).digest == image.digest
+        # HTTPS is spoken, so that a refused certificate does not lead to plain HTTP.
+        with pytest.raises(RemoteUnreachable, match="certificate is refused"):
+            resolve(environ, f"{secure.netloc}/app:1")
+        folder = Path(environ["DOCKER_CONFIG"]) / "tls" / secure.netloc
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes(authority.file.read_bytes())
+        assert resolve(environ, f"{secure.netloc}/app:1").digest == image.digest
+
+
+def test_altered_storage_is_noticed(registry: RunningProgram, environ: dict[str, str], tmp_path: Path) -> None:
+    image = build_image(tmp_path / "image")
+    push(image, registry, "team/app", "1.0")
+    hex_digest = image.digest.removeprefix("sha256:")
+    blob = next((tmp_path / "registry" / "storage").rglob(f"{hex_digest}/data"))
+    blob.write_bytes(blob.read_bytes() + b" ")
+    # This registry hands out what lies on its disk without a look.
+    with pytest.raises(ContentMismatch):
+        resolve(environ, f"{registry.netloc}/team/app@{image.digest}")

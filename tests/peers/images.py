@@ -1,0 +1,92 @@
+"""Container images built from nothing, as OCI layouts that skopeo copies into a registry."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltImage:
+    """`raw` is the manifest or index itself, `digest` (`sha256:HEX`) its hash, `children` bare hex."""
+
+    layout: Path
+    digest: str
+    raw: bytes
+    children: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """How skopeo is told of it."""
+        return f"oci:{self.layout}"
+
+
+def build_image(layout: Path, *, text: str = "hello", architecture: str = "amd64") -> BuiltImage:
+    """One platform; other `text` gives another digest."""
+    _start(layout)
+    descriptor, raw = _manifest(layout, text, architecture)
+    _finish(layout, descriptor)
+    return BuiltImage(layout=layout, digest=str(descriptor["digest"]), raw=raw, children=())
+
+
+def build_index(
+    layout: Path, *, text: str = "hello", architectures: tuple[str, ...] = ("amd64", "arm64")
+) -> BuiltImage:
+    """One index over several platforms."""
+    _start(layout)
+    built = [_manifest(layout, text, architecture)[0] for architecture in architectures]
+    raw = _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": built})
+    descriptor = _blob(layout, raw, INDEX)
+    _finish(layout, descriptor)
+    children = tuple(str(child["digest"]).removeprefix("sha256:") for child in built)
+    return BuiltImage(layout=layout, digest=str(descriptor["digest"]), raw=raw, children=children)
+
+
+def _start(layout: Path) -> None:
+    (layout / "blobs" / "sha256").mkdir(parents=True)
+    (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+
+
+def _finish(layout: Path, descriptor: Mapping[str, object]) -> None:
+    (layout / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]}))
+
+
+def _manifest(layout: Path, text: str, architecture: str) -> tuple[dict[str, object], bytes]:
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        member = tarfile.TarInfo("hello.txt")
+        member.size = len(text.encode())
+        archive.addfile(member, io.BytesIO(text.encode()))
+    layer = _blob(layout, gzip.compress(tar.getvalue(), mtime=0), LAYER)
+    diff_id = f"sha256:{hashlib.sha256(tar.getvalue()).hexdigest()}"
+    config = _json(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {"Cmd": ["/hello"]},
+            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        }
+    )
+    raw = _json({"schemaVersion": 2, "mediaType": MANIFEST, "config": _blob(layout, config, CONFIG), "layers": [layer]})
+    return {**_blob(layout, raw, MANIFEST), "platform": {"architecture": architecture, "os": "linux"}}, raw
+
+
+def _blob(layout: Path, data: bytes, media_type: str) -> dict[str, object]:
+    hex_digest = hashlib.sha256(data).hexdigest()
+    (layout / "blobs" / "sha256" / hex_digest).write_bytes(data)
+    return {"mediaType": media_type, "digest": f"sha256:{hex_digest}", "size": len(data)}
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
