@@ -18,22 +18,27 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o600, replace: bool =
 
     At every instant the path holds its old content (or nothing, if there was none) or the whole new content. With
     `replace=False` an existing file is left as it is. A failure leaves no temporary file; one that a crash leaves
-    (`.NAME.RANDOM.tmp`) is never read. The folder must exist.
+    (`.RANDOM.tmp`) is never read. The folder must exist.
 
     Raises: OSError; FileExistsError with `replace=False`.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        _write_new(temporary, data, mode)
+    with _temporary_beside(path) as temporary:
+        _write_new(temporary, data, mode, sync=True)
         if replace:
             os.replace(temporary, path)  # noqa: PTH105 - the crash tests count the calls of `os` one by one
         else:
             _put_as_new(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
-        raise
     sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """As `write_durably`, but for what may be lost: after a power failure the file may be old, new, empty or gone.
+
+    A reader and a killed process still find the old content or the new. Raises: OSError.
+    """
+    with _temporary_beside(path) as temporary:
+        _write_new(temporary, data, mode, sync=False)
+        os.replace(temporary, path)  # noqa: PTH105
 
 
 def sync_folder(folder: Path) -> None:
@@ -72,6 +77,17 @@ def file_lock(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
 def _put_as_new(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # fails if there is a file: the only rename that never overwrites
@@ -85,13 +101,14 @@ def _put_as_new(temporary: Path, path: Path) -> None:
         os.unlink(temporary)  # noqa: PTH108
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def _write_new(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         os.fchmod(descriptor, mode)  # the process's umask may have taken bits away
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

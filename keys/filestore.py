@@ -26,7 +26,8 @@ class FileKeyStore:
     """`KeyStore` over a folder, which is made when the first key comes.
 
     Modes are looked at whenever a file is read: group and others must have no rights, neither on the folder nor
-    on the file. Writers exclude each other by a lock; readers need none, since a file is always whole. `cost` is for tests.
+    on the file. Writers exclude each other by a lock; readers need none, since a file is always whole.
+    `cost` is for tests.
     """
 
     def __init__(self, folder: Path, *, cost: ScryptCost = PRODUCTION_COST) -> None:

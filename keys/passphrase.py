@@ -1,7 +1,8 @@
 """Who is asked for a passphrase, and in what order.
 
 For a purpose: `TRUST_<P>_PASSPHRASE`, `..._FILE`, `..._FD`, then Docker's variable if it has one, then the
-prompt. `root` keys have ROOT, `targets` and `signer` keys REPOSITORY, `recovery` keys RECOVERY. An empty variable
+prompt. `root` keys have ROOT, `targets` and `signer` keys REPOSITORY, `recovery` keys RECOVERY; the
+passphrase that `trust key passwd` sets is NEW. An empty variable
 counts as not set: that is how CI systems hand on a secret that does not exist.
 """
 
@@ -21,6 +22,7 @@ _OWN: Final = {
     "targets": "TRUST_REPOSITORY_PASSPHRASE",
     "signer": "TRUST_REPOSITORY_PASSPHRASE",
     "recovery": "TRUST_RECOVERY_PASSPHRASE",
+    "new": "TRUST_NEW_PASSPHRASE",
 }
 _DOCKER: Final = {
     "root": "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE",

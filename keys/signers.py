@@ -54,16 +54,17 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
     info = store.get(keyid)
     opened = _opened.setdefault(store, {})
     if info.keyid not in opened:
-        opened[info.keyid] = FileSigner(_open(store, info, passphrases), info)
+        opened[info.keyid] = FileSigner(ask_and_open(store, info, passphrases)[0], info)
     return opened[info.keyid]
 
 
-def _open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> PrivateKey:
+def ask_and_open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> tuple[PrivateKey, str]:
+    """The private key and the passphrase that opened it. Raises: as `signer_for`."""
     attempt = 1
     while True:
         passphrase = passphrases.passphrase(purpose=info.purpose, key=info.described, wrong_before=attempt > 1)
         try:
-            return store.private(info.keyid, passphrase)
+            return store.private(info.keyid, passphrase), passphrase
         except PassphraseWrong:
             if attempt == ATTEMPTS:
                 raise

@@ -36,6 +36,7 @@
     ├── ImageNotFound            the registry has no such repository, tag or digest
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
     ├── SettingsUnusable         a settings file, variable or program that settings name
+    ├── NoTrustServer            the user: no trust server is known for this name
     ├── NotStored                the disk or database refused; nothing was changed
     └── MemoryUnwritable         rollback memory could not be kept
 
@@ -532,6 +533,22 @@ class SettingsUnusable(TrustError):
 
     def __str__(self) -> str:
         return f"{shown(self.place)} cannot be used: {shown(self.reason, 300)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class NoTrustServer(TrustError):
+    """The registry has no default trust server. `settings` is the file whose `[servers]` could name one."""
+
+    code: ClassVar[str] = "no-trust-server"
+    gun: str
+    registry: str
+    settings: str
+
+    def __str__(self) -> str:
+        return (
+            f"no trust server is known for {self.gun}: {self.registry} has no default; give --server URL or "
+            f"TRUST_SERVER, or name one for {self.registry} under [servers] in {self.settings}"
+        )
 
 
 @dataclass(eq=False, kw_only=True)

@@ -107,21 +107,21 @@ class PublishRemote(Protocol):
 class MetadataCache(Protocol):
     """The last verified files of one collection. A convenience, never an authority: what it returns is verified again.
 
-    Only verified bytes may be stored. A lost or damaged file is absent, never an error; every store is atomic
-    (a reader sees the old bytes or the new) and need not survive a power failure.
+    Only verified bytes may be stored. No method raises: a file that is lost is absent, what cannot be written is not
+    kept. Every store is atomic (a reader sees the old bytes or the new) and need not survive a power failure.
     """
 
     def roots(self) -> list[bytes]:
-        """The stored roots from the lowest stored version on, ascending, without a gap: what follows one is left out."""
+        """The stored roots from version 1 on, ascending; what comes after a gap is left out."""
 
     def store_root(self, version: int, raw: bytes) -> None:
-        """Keep one version of root beside the others. Raises: MemoryUnwritable."""
+        """Keep one version of root beside the others."""
 
     def load(self, role: RoleName) -> bytes | None:
         """The newest stored file of a role other than root, or None."""
 
     def store(self, role: RoleName, raw: bytes) -> None:
-        """Put a role's file in the place of the one before. Raises: MemoryUnwritable."""
+        """Put a role's file in the place of the one before."""
 
     def drop(self, role: RoleName) -> None:
-        """Forget a role's file (fast-forward recovery); no error if there is none. Raises: MemoryUnwritable."""
+        """Forget a role's file (fast-forward recovery)."""

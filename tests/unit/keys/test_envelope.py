@@ -218,9 +218,9 @@ def test_a_private_key_that_is_not_of_its_public_key_is_refused() -> None:
     # Only who knows the passphrase can make such a file; it is refused all the same.
     document = json.loads(SEALED)
     header = {m: document[m] for m in ("format", "kdf", "cipher", "info")}
-    key = envelope._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)  # noqa: SLF001
+    key = envelope._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)
     nonce = base64.b64decode(document["cipher"]["nonce"])
-    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), envelope._authenticated(header))  # noqa: SLF001
+    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), envelope._authenticated(header))
     with pytest.raises(KeyFileMalformed, match="not that of its public key"):
         unseal(altered(lambda d: d.update(sealed=base64.b64encode(other).decode())), "secret", place=PLACE)
 

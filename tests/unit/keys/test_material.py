@@ -78,7 +78,7 @@ def test_the_export_is_what_other_programs_read() -> None:
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_reads_the_older_forms(encrypted: bool) -> None:
+def test_reads_the_older_forms(*, encrypted: bool) -> None:
     for private in (KEYS[Algorithm.ECDSA_P256], KEYS[Algorithm.RSA]):
         encryption = BestAvailableEncryption(b"secret") if encrypted else NoEncryption()
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, encryption)

@@ -1,0 +1,89 @@
+"""The last verified files of a collection, in `<home>/cache/<format>/<name>/{roots,roles}/`.
+
+Plain files under the names of their versions and roles, so that a person can look at them with any tool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from keys.durable_file import make_private_folder, write_atomically
+from trustdata.gun import GUN
+from trustdata.limits import size_limit
+from trustdata.roles import ROOT, RoleName, role_to_path
+
+_LONGEST: Final = 200  # bytes of a file name; file systems allow 255, and temporary names and suffixes need some
+_SUFFIX: Final = ".json"
+
+
+class FileCache:
+    """`MetadataCache` in a folder, made when something is stored; for its owner alone, since tags may be private."""
+
+    def __init__(self, folder: Path, *, format_name: str, gun: GUN) -> None:
+        home = folder / format_name / _file_name(quote(gun, safe=""))
+        self._roots = home / "roots"
+        self._roles = home / "roles"
+
+    def roots(self) -> list[bytes]:
+        """See `MetadataCache.roots`."""
+        found: list[bytes] = []
+        while (raw := _read(self._root(len(found) + 1), size_limit(ROOT))) is not None:
+            found.append(raw)
+        return found
+
+    def store_root(self, version: int, raw: bytes) -> None:
+        """See `MetadataCache.store_root`."""
+        _write(self._root(version), raw)
+
+    def load(self, role: RoleName) -> bytes | None:
+        """See `MetadataCache.load`."""
+        return _read(self._role(role), size_limit(role))
+
+    def store(self, role: RoleName, raw: bytes) -> None:
+        """See `MetadataCache.store`."""
+        _write(self._role(role), raw)
+
+    def drop(self, role: RoleName) -> None:
+        """See `MetadataCache.drop`."""
+        with contextlib.suppress(OSError):
+            self._role(role).unlink()
+
+    def clear(self) -> None:
+        """Forget everything of this collection (`trust pin --replace`)."""
+        for folder in (self._roots, self._roles):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                for file in folder.iterdir():
+                    file.unlink(missing_ok=True)
+
+    def _root(self, version: int) -> Path:
+        return self._roots / f"{version}{_SUFFIX}"
+
+    def _role(self, role: RoleName) -> Path:
+        return self._roles / f"{_file_name(role_to_path(role))}{_SUFFIX}"
+
+
+def _file_name(encoded: str) -> str:
+    """A name that any file system takes; what is too long is cut, and told apart by a hash."""
+    if len(encoded) <= _LONGEST and encoded not in {".", ".."}:
+        return encoded
+    digest = hashlib.sha256(encoded.encode()).hexdigest()
+    return f"{encoded[: _LONGEST - len(digest) - 1]}~{digest}"  # quote() leaves "~", but no name here is that long
+
+
+def _read(path: Path, limit: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError:
+        return None
+    return raw if len(raw) <= limit else None
+
+
+def _write(path: Path, raw: bytes) -> None:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not trust
+        make_private_folder(path.parent)
+        write_atomically(path, raw)

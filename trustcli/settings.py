@@ -1,0 +1,159 @@
+"""What one invocation goes by: command line, then environment, then `trust.toml`, then defaults; decided once.
+
+`<home>/trust.toml`, every key optional, an unknown one an error:
+
+    cacert = "ca.crt"                        # relative to the home folder
+    insecure-registries = ["registry:5000"]
+    [servers]                                # registry, or the beginning of a name -> trust server; the longest wins
+    "docker.io" = "https://trust.example.com"
+    "registry.example.com/team" = "https://trust.team.example.com"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from trustcli.global_options import GlobalOptions
+from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
+from trustdata.gun import GUN, parse_gun
+
+_WITHOUT_DEFAULT: Final = "docker.io"
+_LOCK: Final = "trust.lock"
+_KEYS: Final = ("cacert", "insecure-registries", "servers")
+_TRUE: Final = {"1", "true", "yes", "on"}
+_FALSE: Final = {"", "0", "false", "no", "off"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`server`: the one given for every name, or None. `servers`: beginnings of names to servers, of the settings file.
+
+    `home` may not exist yet. `pin` is as given, not parsed. `lock`: a file that is there, or was named.
+    """
+
+    home: Path
+    server: str | None = None
+    servers: Mapping[str, str] = field(default_factory=dict)
+    cacert: Path | None = None
+    insecure_registries: tuple[str, ...] = ()
+    pin: str | None = None
+    tofu: bool = False
+    lock: Path | None = None
+    json: bool = False
+    non_interactive: bool = False
+
+    @property
+    def file(self) -> Path:
+        """The settings file, which need not exist."""
+        return self.home / "trust.toml"
+
+    def server_for(self, gun: GUN) -> str:
+        """The URL of a collection's trust server, as it was given. Raises: NoTrustServer."""
+        if self.server:
+            return self.server
+        fitting = [prefix for prefix in self.servers if gun == prefix or gun.startswith(f"{prefix}/")]
+        if fitting:
+            return self.servers[max(fitting, key=len)]
+        host = gun.partition("/")[0]
+        if host == _WITHOUT_DEFAULT:
+            raise NoTrustServer(gun=gun, registry=host, settings=str(self.file))
+        return f"https://{host}"
+
+
+def load_settings(
+    options: GlobalOptions, environ: Mapping[str, str], *, interactive: bool, folder: Path = Path()
+) -> Settings:
+    """Decide. `interactive`: whether standard input is a terminal; `folder`: where `trust.lock` is looked for.
+
+    An empty variable counts as not set. Raises: SettingsUnusable, naming the file and key, or the variable.
+    """
+    home = _home(options, environ)
+    file = _SettingsFile(home / "trust.toml")
+    cacert = options.cacert or environ.get("TRUST_CACERT")
+    lock = Path(options.lock) if options.lock else folder / _LOCK
+    return Settings(
+        home=home,
+        server=options.server or environ.get("TRUST_SERVER") or environ.get("DOCKER_CONTENT_TRUST_SERVER") or None,
+        servers=file.servers(),
+        cacert=Path(cacert) if cacert else file.cacert(),
+        insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
+        pin=options.pin or environ.get("TRUST_PIN") or None,
+        tofu=options.tofu or _switch("TRUST_TOFU", environ),
+        lock=lock if options.lock or lock.is_file() else None,
+        json=options.json,
+        non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
+    )
+
+
+def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
+    given = options.home or environ.get("TRUST_HOME")
+    if given:
+        return Path(given)
+    if environ.get("HOME"):
+        return Path(environ["HOME"]) / ".trust"
+    try:
+        return Path.home() / ".trust"
+    except RuntimeError as error:
+        raise SettingsUnusable(place="HOME", reason="is not set; give --home DIR or TRUST_HOME") from error
+
+
+def _switch(name: str, environ: Mapping[str, str]) -> bool:
+    value = environ.get(name, "").lower()
+    if value not in _TRUE | _FALSE:
+        raise SettingsUnusable(place=name, reason=f"{shown(value)!r} is neither 1 nor 0")
+    return value in _TRUE
+
+
+class _SettingsFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._values = self._read()
+        unknown = sorted(set(self._values) - set(_KEYS))
+        if unknown:
+            raise self._unusable(shown(unknown[0]), f"is no setting; there are {', '.join(_KEYS)}")
+
+    def servers(self) -> dict[str, str]:
+        table = self._values.get("servers", {})
+        if not isinstance(table, dict):
+            raise self._unusable("servers", "must be a table")
+        for name, url in table.items():
+            key = f"servers.{shown(name)}"
+            try:
+                parse_gun(f"{name}/x")
+            except InvalidName as error:
+                raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
+            if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+                raise self._unusable(key, "must be an https:// or http:// URL")
+        return table
+
+    def cacert(self) -> Path | None:
+        value = self._values.get("cacert")
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value:
+            raise self._unusable("cacert", "must be the path of a file")
+        return self._path.parent / value
+
+    def insecure_registries(self) -> list[str]:
+        value = self._values.get("insecure-registries", [])
+        if not isinstance(value, list) or not all(isinstance(host, str) and host for host in value):
+            raise self._unusable("insecure-registries", "must be a list of HOST or HOST:PORT")
+        return value
+
+    def _read(self) -> dict[str, object]:
+        try:
+            return tomllib.loads(self._path.read_bytes().decode())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise SettingsUnusable(place=str(self._path), reason=reason) from error
+        except (ValueError, RecursionError) as error:
+            raise SettingsUnusable(place=str(self._path), reason=f"is no TOML: {error}") from error
+
+    def _unusable(self, key: str, reason: str) -> SettingsUnusable:
+        return SettingsUnusable(place=str(self._path), reason=f"{key} {reason}")

@@ -1,0 +1,1 @@
+"""What the client keeps between invocations and must not lose: pins and rollback memory."""

@@ -1,0 +1,128 @@
+"""The user's pins: `pins.toml`, where trust in each collection begins.
+
+[pins."registry.example.com/team/app"]
+pin = "sha256:..."
+format = "tuf-1.0"
+recorded = 2026-01-02T03:04:05Z
+how = "init"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from trustcli.state.guarded_file import GuardedFile
+from trustdata.errors import FormatChanged, InvalidName, PinsDisagree, SettingsUnusable, shown
+from trustdata.gun import GUN, parse_gun
+from trustdata.verification.trust_pinning import Pin, parse_pin
+
+HOW: Final = ("init", "tofu", "pin")
+FORMATS: Final = ("tuf-1.0", "notary-v1")
+
+_HEADER: Final = b"# Where trust begins. Written by `trust`, which keeps no comments; change it with `trust pin`.\n\n"
+_MEMBERS: Final = {"pin", "format", "recorded", "how"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinEntry:
+    """`format`: the one in which the collection was found. `recorded`: UTC. `how`: `init`, `tofu` or `pin`."""
+
+    pin: Pin
+    format: str
+    recorded: datetime
+    how: str
+
+
+class PinsFile:
+    """Pins by collection. Processes that record at the same time lose nothing of each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GuardedFile(path)
+
+    def load(self) -> Mapping[GUN, PinEntry]:
+        """All pins, in order of name. Raises: SettingsUnusable, naming the file and what is wrong in it."""
+        try:
+            raw = self._file.read()
+        except OSError as error:
+            raise self._unusable(error.strerror or type(error).__name__) from error
+        if raw is None:
+            return {}
+        try:
+            document = tomllib.loads(raw.decode())
+        except (ValueError, RecursionError) as error:
+            raise self._unusable(f"is no TOML: {error}") from error
+        entries = document.get("pins", {})
+        if set(document) - {"pins"} or not isinstance(entries, dict):
+            raise self._unusable("holds something else than [pins.NAME] tables")
+        return dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0]))
+
+    def record(self, gun: GUN, entry: PinEntry) -> None:
+        """Keep a pin of a name that has none; the same pin again changes nothing. Durable when it returns.
+
+        Raises: PinsDisagree, FormatChanged (another is recorded: `replace` is the way), SettingsUnusable,
+        MemoryUnwritable.
+        """
+
+        def added() -> bytes | None:
+            pins = self.load()
+            known = pins.get(gun)
+            if known is None:
+                return _document({**pins, gun: entry})
+            if known.pin != entry.pin:
+                raise PinsDisagree(
+                    gun=gun,
+                    pin=str(known.pin),
+                    pin_source=str(self._file.path),
+                    other=str(entry.pin),
+                    other_source=entry.how,
+                )
+            if known.format != entry.format:
+                raise FormatChanged(gun=gun, pinned=known.format, offered=entry.format)
+            return None
+
+        self._file.change(added)
+
+    def replace(self, gun: GUN, entry: PinEntry) -> None:
+        """Keep a pin, whatever was recorded before. Durable on return. Raises: SettingsUnusable, MemoryUnwritable."""
+        self._file.change(lambda: _document({**self.load(), gun: entry}))
+
+    def _entry(self, name: str, members: object) -> tuple[GUN, PinEntry]:
+        place = f"[pins.{shown(name)}]"
+        if not isinstance(members, dict) or set(members) != _MEMBERS:
+            raise self._unusable(f"{place} must have {', '.join(sorted(_MEMBERS))}, and nothing else")
+        recorded = members["recorded"]
+        if not isinstance(recorded, datetime) or recorded.tzinfo is None:
+            raise self._unusable(f"{place} recorded must be a time with its offset, such as 2026-01-02T03:04:05Z")
+        if members["format"] not in FORMATS:
+            raise self._unusable(f"{place} format must be one of {', '.join(FORMATS)}")
+        if members["how"] not in HOW:
+            raise self._unusable(f"{place} how must be one of {', '.join(HOW)}")
+        try:
+            gun, pin = parse_gun(name), parse_pin(str(members["pin"]))
+        except InvalidName as error:
+            raise self._unusable(f"{place}: {error}") from error
+        entry = PinEntry(pin=pin, format=members["format"], recorded=recorded.astimezone(UTC), how=members["how"])
+        return gun, entry
+
+    def _unusable(self, reason: str) -> SettingsUnusable:
+        return SettingsUnusable(place=str(self._file.path), reason=reason)
+
+
+def _document(pins: Mapping[GUN, PinEntry]) -> bytes:
+    import tomli_w  # most invocations only read
+
+    tables = {
+        gun: {
+            "pin": str(entry.pin),
+            "format": entry.format,
+            "recorded": entry.recorded.astimezone(UTC).replace(microsecond=0),
+            "how": entry.how,
+        }
+        for gun, entry in sorted(pins.items())
+    }
+    return _HEADER + tomli_w.dumps({"pins": tables}).encode()
