@@ -34,6 +34,8 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
 Roles = Mapping[RoleName, Envelope]
+Check = Callable[[Mapping[RoleName, Envelope]], None]
+"""A last look at the signed uploads before they are sent; raises to stop."""
 Edit = Callable[[Roles], Contents]
 """From the verified current roles to the contents that change; nothing: done. May raise TagChanged and others."""
 
@@ -92,7 +94,7 @@ class Publisher:
         self._at = at
         self._patience = patience
 
-    def publish(self, edit: Edit) -> Outcome:
+    def publish(self, edit: Edit, check: Check | None = None) -> Outcome:
         """Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit is not in), the
         edit's own errors, PublishRefused, NotTrusted (our own upload does not verify), KeysError, RemoteRefused.
         """
@@ -107,9 +109,11 @@ class Publisher:
             if lost is not None:
                 raise lost
             uploads = self.prepare(roles, contents)
+            if check is not None:
+                check(uploads)
             attempts += 1
             try:
-                published = self._remote.publish(self._gun, {role: e.raw for role, e in uploads.items()})
+                published = self.send(uploads)
             except (VersionConflict, WouldBreakRole):
                 if self._patience.elapsed() > RETRY_SECONDS:
                     raise
@@ -120,14 +124,12 @@ class Publisher:
             else:
                 return Outcome(published=published, uploads=uploads, attempts=attempts)
 
-    def create(self, contents: Contents) -> Outcome:
-        """Publish a new collection. Raises: as `publish`; CollectionExists."""
-        uploads = self.prepare({}, contents)
-        published = self._remote.publish(self._gun, {role: e.raw for role, e in uploads.items()})
-        return Outcome(published=published, uploads=uploads, attempts=1)
+    def send(self, uploads: Mapping[RoleName, Envelope]) -> Published:
+        """Step 5 alone: one upload, sent once. Raises: as PublishRemote.publish."""
+        return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
 
     def prepare(self, roles: Roles, contents: Contents) -> dict[RoleName, Envelope]:
-        """Steps 3 and 4: sign and judge. Raises: KeyNotFound naming the role and who can sign, NotTrusted, PublishRefused."""
+        """Steps 3 and 4: sign and judge. Raises: KeyNotFound naming role and keys, NotTrusted, PublishRefused."""
         uploads: dict[RoleName, Envelope] = {}
         for role, content in contents.items():
             signers = [self._keys.signer(keyid) for keyid in self._choose(roles, contents, role)]

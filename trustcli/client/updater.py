@@ -22,8 +22,8 @@ from trustdata.envelope import Envelope
 from trustdata.errors import (
     MalformedMetadata,
     MetadataMissing,
-    NotTrusted,
     NoTrustData,
+    NotTrusted,
     OfflineTooOld,
     TooLarge,
     TrustDataWithheld,
@@ -135,8 +135,7 @@ class Updater:
 
     def load_published(self, roles: Iterable[RoleName]) -> dict[RoleName, Envelope]:
         """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had."""
-        listed = self._trusted().versions()
-        return {role: self.load(role) for role in roles if role in listed}
+        return {role: self.load(role) for role in roles if role in self.published()}
 
     def roles(self) -> dict[RoleName, Envelope]:
         """Everything loaded and verified so far."""
@@ -145,6 +144,10 @@ class Updater:
         if trusted.timestamp is not None and trusted.snapshot is not None:
             found |= {TIMESTAMP: trusted.timestamp, SNAPSHOT: trusted.snapshot}
         return found
+
+    def published(self) -> dict[RoleName, int]:
+        """The version of everything that was ever published, as the verified snapshot lists it."""
+        return self._trusted().versions()
 
     def roots(self) -> tuple[Envelope, ...]:
         """The verified root chain, ascending."""

@@ -173,7 +173,7 @@ def _check_targets(envelope: Envelope) -> None:
         except InvalidName as error:
             raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
         digest = target.hashes.get("sha256", "")
-        if len(digest) != 64:  # noqa: PLR2004 - hexadecimal digits of a SHA-256
+        if len(digest) != 64:
             raise MalformedMetadata(
                 role=envelope.role, path=f"signed.targets.{name}.hashes", reason="must hold the sha256 of the manifest"
             )

@@ -53,7 +53,7 @@ def _children(target: TargetFile) -> tuple[str, ...]:
     manifests = oci.get("manifests") if isinstance(oci, dict) else None
     if not isinstance(manifests, list) or len(manifests) > MAX_CHILDREN:
         return ()
-    if not all(isinstance(m, str) and len(m) == 64 and not set(m) - set("0123456789abcdef") for m in manifests):  # noqa: PLR2004
+    if not all(isinstance(m, str) and len(m) == 64 and not set(m) - set("0123456789abcdef") for m in manifests):
         return ()
     return tuple(manifests)
 
@@ -99,7 +99,7 @@ def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> lis
 def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
     """Raises: ReleaseConflict for the first tag in both releasing roles."""
     names = [role for role in releasing_roles(roles[TARGETS].targets) if role in roles]
-    if len(names) < 2:  # noqa: PLR2004 - one role cannot contradict another
+    if len(names) < 2:
         return
     one, other = (roles[role].targets.targets for role in names)
     for tag in sorted(one.keys() & other.keys()):

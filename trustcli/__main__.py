@@ -1,0 +1,53 @@
+"""The `trust` program: take the global options out of the command line, open a session, run one command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from keys.errors import KeysError
+from trustcli.exit_codes import UNREACHABLE, USAGE, UsageError, row_for
+from trustcli.global_options import extract
+from trustcli.output import Output, failure_document
+from trustcli.session import open_session
+from trustdata.errors import TrustError
+
+
+def main() -> None:
+    """Console script. Exits with the status of `exit_codes`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """One command line; every expected failure becomes a sentence and a status here."""
+    output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json="--json" in argv)
+    try:
+        options, rest = extract(argv)
+        session = open_session(options)
+        output = session.output
+        if rest and rest[0] == "verify":
+            from trustcli.commands import verify
+
+            return verify.main(session, rest[1:])
+        from trustcli.app import dispatch
+
+        return dispatch(session, rest)
+    except UsageError as error:
+        output.notice(f"error: {error}")
+        output.notice("  next: trust --help")
+        output.document({"error": {"code": "usage", "message": str(error), "exit": USAGE}, "exit": USAGE})
+        return USAGE
+    except (TrustError, KeysError) as error:
+        output.failure(error)
+        status = row_for(error).status
+        output.document({"error": failure_document(error), "exit": status})
+        return status
+    except BrokenPipeError:
+        return UNREACHABLE
+    except KeyboardInterrupt:
+        output.notice("error: interrupted")
+        return 1
+
+
+if __name__ == "__main__":
+    main()

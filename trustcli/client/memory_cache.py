@@ -1,0 +1,33 @@
+"""A cache that lives as long as the process: for looking at a collection as somebody who has never seen it."""
+
+from __future__ import annotations
+
+from trustdata.roles import RoleName
+
+
+class MemoryCache:
+    """`MetadataCache` in memory."""
+
+    def __init__(self) -> None:
+        self._roots: dict[int, bytes] = {}
+        self._files: dict[RoleName, bytes] = {}
+
+    def roots(self) -> list[bytes]:
+        found: list[bytes] = []
+        version = min(self._roots, default=0)
+        while version in self._roots:
+            found.append(self._roots[version])
+            version += 1
+        return found
+
+    def store_root(self, version: int, raw: bytes) -> None:
+        self._roots[version] = raw
+
+    def load(self, role: RoleName) -> bytes | None:
+        return self._files.get(role)
+
+    def store(self, role: RoleName, raw: bytes) -> None:
+        self._files[role] = raw
+
+    def drop(self, role: RoleName) -> None:
+        self._files.pop(role, None)

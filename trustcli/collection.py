@@ -1,0 +1,213 @@
+"""One collection as this machine knows it: server, cache, pins and rollback memory together.
+
+Whoever wants verified roles asks here; nobody else combines pins with memory or writes either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from trustcli.client.ports import CollectionState, MetadataCache, MetadataRemote, PublishRemote, Tombstone
+from trustcli.client.updater import Updater
+from trustdata.envelope import Envelope
+from trustdata.errors import CollectionDeleted, MemoryUnwritable, TrustDataWithheld, TrustError, Unpinned
+from trustdata.gun import GUN
+from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
+from trustdata.roles import ROOT, TARGETS, RoleName
+from trustdata.verification import checks
+from trustdata.verification.rollback_memory import Memory
+from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint, parse_pin
+from trustdata.wire import WireFormat
+
+
+class TrustServer(MetadataRemote, PublishRemote, Protocol):
+    """Both sides of a trust server."""
+
+
+class RollbackStore(Protocol):
+    """Where rollback memory is kept (`state.memory.MemoryFile`)."""
+
+    def load(self, gun: GUN) -> Memory | None:
+        """Raises: MalformedMetadata naming the file."""
+
+    def remember(self, gun: GUN, memory: Memory) -> None:
+        """Durable when it returns. Raises: MemoryUnwritable."""
+
+    def forget(self, gun: GUN) -> None:
+        """Raises: MemoryUnwritable."""
+
+
+class Collection:
+    """`given`: pins of this invocation, in the order in which they count, the recorded one included.
+
+    `record_pin` keeps a fingerprint for good; `warn` tells the user something that is no failure.
+    """
+
+    def __init__(
+        self,
+        *,
+        gun: GUN,
+        wire: WireFormat,
+        server: TrustServer,
+        cache: MetadataCache,
+        memory: RollbackStore,
+        given: Sequence[SourcedPin],
+        tofu: bool,
+        memory_required: bool,
+        at: datetime,
+        record_pin: Callable[[Pin, str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.gun = gun
+        self.wire = wire
+        self.server = server
+        self.at = at
+        self._cache = cache
+        self._memory = memory
+        self._given = tuple(given)
+        self._tofu = tofu
+        self._memory_required = memory_required
+        self._record_pin = record_pin
+        self._warn = warn
+
+    # --- what is known
+
+    def known_by(self) -> str | None:
+        """Who here knows the name: a pin's source, rollback memory, or nobody."""
+        if self._given:
+            return self._given[0].source
+        return "what this machine has verified before" if self._memory.load(self.gun) is not None else None
+
+    def on_server(self) -> CollectionState | Tombstone | None:
+        """What the server says: unsigned, so for messages only."""
+        return self.server.collection(self.gun)
+
+    # --- reading
+
+    def refresh(self, *, for_owner: bool = False) -> Updater:
+        """Verified top-level roles, fresh from the server; rollback memory is written before this returns.
+
+        `for_owner`: offline roles may have expired (to inspect and renew; never to run an image).
+
+        Raises: as Updater.refresh; CollectionDeleted; MemoryUnwritable where memory is required.
+        """
+        try:
+            updater = self._refresh(self._given, for_owner=for_owner)
+        except Unpinned as unpinned:
+            if not self._tofu:
+                raise
+            updater = self._trust_on_first_use(unpinned, for_owner=for_owner)
+        except TrustDataWithheld as withheld:
+            raise self._explained(withheld) from withheld
+        self._remember(updater)
+        return updater
+
+    def offline(self, max_age: timedelta) -> Updater:
+        """Verified top-level roles from the cache. Raises: as Updater.offline."""
+        updater = self._updater(self._given)
+        updater.offline(max_age=max_age)
+        return updater
+
+    def owner_roles(self) -> dict[RoleName, Envelope]:
+        """Every role that the collection has and delegates, expired or not: what an edit or an inspection starts from.
+
+        Raises: as `refresh`, and whatever keeps a published role from being verified.
+        """
+        return every_role(self.refresh(for_owner=True))
+
+    def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
+        """One refresh (or offline look, given `max_age`), one answer to each question; never raises a TrustError."""
+        asked = list(questions)
+        try:
+            updater = self.refresh() if max_age is None else self.offline(max_age)
+        except TrustError as refusal:
+            return [refused(question, refusal) for question in asked]
+        return [self._answer(updater, question) for question in asked]
+
+    def _answer(self, updater: Updater, question: Question) -> Judgement:
+        try:
+            updater.load_published(needed_roles(question, updater.roles()[TARGETS]))
+        except TrustError as refusal:
+            return refused(question, refusal)
+        return judge(question, updater.roles())
+
+    def as_newcomer(self, cache: MetadataCache) -> Updater:
+        """A refresh without memory and with another cache, trusting the first root in it: how others see it.
+
+        Raises: as Updater.refresh.
+        """
+        first = self.wire.parse(ROOT, cache.roots()[0])
+        pin = SourcedPin(pin=fingerprint(first), source="the first root")
+        updater = Updater(gun=self.gun, wire=self.wire, remote=self.server, cache=cache, at=self.at, pins=[pin])
+        updater.refresh()
+        return updater
+
+    # --- how
+
+    def _updater(self, pins: Sequence[SourcedPin], *, for_owner: bool = False) -> Updater:
+        return Updater(
+            gun=self.gun,
+            wire=self.wire,
+            remote=self.server,
+            cache=self._cache,
+            at=self.at,
+            pins=pins,
+            memory=self._memory.load(self.gun),
+            unsafe_accept_expired_offline_roles=for_owner,
+        )
+
+    def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
+        updater = self._updater(pins, for_owner=for_owner)
+        updater.refresh()
+        return updater
+
+    def _trust_on_first_use(self, unpinned: Unpinned, *, for_owner: bool) -> Updater:
+        pin = parse_pin(unpinned.found)
+        updater = self._refresh([SourcedPin(pin=pin, source="trust on first use")], for_owner=for_owner)
+        self._record_pin(pin, "tofu")
+        self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
+        return updater
+
+    def _explained(self, withheld: TrustDataWithheld) -> TrustError:
+        """A deleted collection says so; what the server says of it is shown beside the pin, and trusted for nothing."""
+        try:
+            state = self.server.collection(self.gun)
+        except TrustError:
+            return withheld
+        if not isinstance(state, Tombstone):
+            return withheld
+        return CollectionDeleted(
+            gun=self.gun,
+            pin=str(self._given[0].pin) if self._given else "none",
+            deleted_root=state.deleted_root,
+            deleted_at=state.deleted_at,
+            subject=state.subject,
+        )
+
+    def _remember(self, updater: Updater) -> None:
+        try:
+            self._memory.remember(self.gun, updater.observed())
+        except MemoryUnwritable as error:
+            if self._memory_required:
+                raise
+            self._warn(f"rollback protection is weaker from here on: {error}")
+
+    def adopt(self, root: Envelope) -> None:
+        """Record a root that we have just made as the pin."""
+        self._record_pin(fingerprint(root), "init")
+
+
+def every_role(updater: Updater) -> dict[RoleName, Envelope]:
+    """All roles of a refreshed collection that are delegated from the top down and published."""
+    queue: list[RoleName] = [TARGETS]
+    listed = updater.roles()
+    published = updater.published()
+    while queue:
+        delegator = queue.pop(0)
+        for role in checks.delegations_of(listed[delegator].targets):
+            if role in published and role not in listed:
+                listed[role] = updater.load(role, delegator)
+                queue.append(role)
+    return listed

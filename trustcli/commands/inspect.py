@@ -1,0 +1,61 @@
+"""`trust inspect`: signed tags, signers, administrative keys; standard output is `docker trust inspect`'s."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from keys.errors import KeysError
+from trustcli.exit_codes import DONE, NOT_TRUSTED, row_for, worst
+from trustcli.reference import parse_reference
+from trustcli.render.inspect_view import json_entry, json_view, pretty_view
+from trustcli.session import Session
+from trustdata.errors import TrustError
+from trustdata.inspection import Inspection
+from trustdata.inspection import inspect as inspect_roles
+from trustdata.roles import is_delegated
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("inspect")
+def command(
+    ctx: typer.Context,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE[:TAG]...")],
+    pretty: Annotated[bool, typer.Option("--pretty", help="For people.")] = False,
+) -> int:
+    """Show signed tags, signers and administrative keys."""
+    session: Session = ctx.obj
+    entries, statuses = [], []
+    for index, image in enumerate(images):
+        try:
+            inspection, status = _inspect(session, image)
+        except (TrustError, KeysError) as error:
+            session.output.notice(f"no signatures or cannot access {image}")
+            session.output.failure(error, subject=image)
+            statuses.append(row_for(error).status)
+            if pretty:
+                break  # as docker does
+            continue
+        statuses.append(status)
+        if pretty:
+            session.output.raw(("\n\n" if index else "") + pretty_view(image, inspection))
+        else:
+            entries.append(json_entry(image, inspection))
+    if not pretty:
+        session.output.raw(json_view(entries))
+    return worst(statuses)
+
+
+def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
+    """What there is to see, and the status: what has expired is shown, and said to be not trusted."""
+    reference = parse_reference(image)
+    roles = session.collection(reference.gun).owner_roles()
+    status = DONE
+    for role, envelope in roles.items():
+        if envelope.expires <= session.at:
+            session.output.warn(f"{image}: {role} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}")
+            if not is_delegated(role):
+                status = NOT_TRUSTED
+    return inspect_roles(roles, tag=reference.tag), status

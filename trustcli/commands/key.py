@@ -1,0 +1,209 @@
+"""`trust key`: the key store, and rotation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from keys.algorithms import Algorithm
+from keys.durable_file import write_durably
+from keys.errors import KeyExists, KeyFileMalformed, KeyStoreUnwritable
+from keys.key_info import PURPOSES, KeyInfo, Purpose
+from keys.material import (
+    MAX_KEY_FILE,
+    generate,
+    is_encrypted_pem,
+    read_private_pem,
+    write_private_pem,
+    write_public_pem,
+)
+from keys.signers import ask_and_open
+from trustcli.commands.init import confirm
+from trustcli.commands.rotate import ROTATABLE, Rotation, rotate
+from trustcli.commands.signer import collection_names
+from trustcli.exit_codes import DONE, UsageError
+from trustcli.session import Session
+from trustdata.roles import RoleName
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
+
+
+@app.command("generate")
+def generate_(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    directory: Annotated[Path, typer.Option("--dir", help="Where NAME.pub goes.")] = Path(),
+    algorithm: Annotated[Algorithm, typer.Option(help="Which kind of key.")] = Algorithm.ECDSA_P256,
+    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
+) -> int:
+    """Make a key in the store and write its public half to NAME.pub."""
+    session: Session = ctx.obj
+    public = directory / f"{name}.pub"
+    if public.exists():
+        raise KeyExists(key="the public key", place=str(public))
+    private = generate(algorithm)
+    info = KeyInfo.of(private, purpose=_purpose(purpose), name=name, created=session.at)
+    passphrase = session.passphrases.passphrase(purpose=info.purpose, key=f"the new key {name}", new=True)
+    session.keystore.add(private, info, passphrase)
+    _write(public, write_public_pem(info.public), mode=0o644)
+    session.output.result(f"{info.described} made; its public key is in {public}")
+    session.output.document({**_row(info), "public_file": str(public), "exit": DONE})
+    return DONE
+
+
+@app.command("load")
+def load(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    name: Annotated[str, typer.Option(help="What to call the key.")] = "",
+    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
+    gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
+) -> int:
+    """Bring a private key (PKCS#8 PEM, plain or encrypted) into the store."""
+    session: Session = ctx.obj
+    data = _read(file)
+    kind = _purpose(purpose)
+    secret = None
+    if is_encrypted_pem(data):
+        secret = session.passphrases.passphrase(purpose=kind, key=str(file)).encode("utf-8", "surrogateescape")
+    private = read_private_pem(data, secret, place=str(file))
+    info = KeyInfo.of(private, purpose=kind, name=name, gun=gun, created=session.at)
+    passphrase = session.passphrases.passphrase(purpose=kind, key=info.described, new=True)
+    session.keystore.add(private, info, passphrase)
+    session.output.result(f"{info.described} loaded from {file}")
+    session.output.document({**_row(info), "exit": DONE})
+    return DONE
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> int:
+    """List the keys of the store."""
+    session: Session = ctx.obj
+    infos = session.keystore.list()
+    for info in infos:
+        retired = "\tretired" if info.retired else ""
+        session.output.result(
+            f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{info.name or info.gun or '-'}{retired}"
+        )
+    session.output.document({"keys": [_row(info) for info in infos], "exit": DONE})
+    return DONE
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Id, the first digits of it, or name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; it must not exist.")],
+    public: Annotated[bool, typer.Option("--public", help="The public half only.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Without encryption.")] = False,
+) -> int:
+    """Write a key as PKCS#8 PEM, encrypted under its own passphrase; or its public half."""
+    session: Session = ctx.obj
+    if output.exists():
+        raise KeyExists(key="the exported key", place=str(output))
+    info = session.keystore.get(key)
+    if public:
+        _write(output, write_public_pem(info.public), mode=0o644)
+    else:
+        private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
+        secret = None if plain else passphrase.encode("utf-8", "surrogateescape")
+        _write(output, write_private_pem(private, secret), mode=0o600)
+    session.output.result(f"{info.described} written to {output}")
+    session.output.document({**_row(info), "file": str(output), "exit": DONE})
+    return DONE
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    name: Annotated[str, typer.Option(help="What to call the key.")] = "",
+    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
+    gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
+) -> int:
+    """Bring a key that `trust key export` wrote back into the store."""
+    return load(ctx, file, name=name, purpose=purpose, gun=gun)
+
+
+@app.command("passwd")
+def passwd(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")]) -> int:
+    """Put a key under another passphrase; the new one comes from the prompt or TRUST_NEW_PASSPHRASE."""
+    session: Session = ctx.obj
+    info = session.keystore.get(key)
+    _, old = ask_and_open(session.keystore, info, session.passphrases)
+    new = session.passphrases.passphrase(purpose="new", key=info.described, new=True)
+    session.keystore.passwd(info.keyid, old, new)
+    session.output.result(f"{info.described} has a new passphrase")
+    session.output.document({**_row(info), "exit": DONE})
+    return DONE
+
+
+@app.command("remove")
+def remove(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Remove a key from the store for good."""
+    session: Session = ctx.obj
+    info = session.keystore.get(key)
+    if not yes and not confirm(session, f"Remove {info.described} for good?"):
+        raise UsageError(f"nothing was removed; to remove {info.described} without being asked: --yes")
+    session.keystore.remove(info.keyid)
+    session.output.result(f"{info.described} removed")
+    session.output.document({**_row(info), "exit": DONE})
+    return DONE
+
+
+@app.command("rotate")
+def rotate_(
+    ctx: typer.Context,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help=", ".join(ROTATABLE))],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    key: Annotated[str, typer.Option(help="The new key: one of the store (root, targets).")] = "",
+    replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
+    recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
+) -> int:
+    """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
+    session: Session = ctx.obj
+    rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key)
+    done = rotate(session, rotation, collection_names(names))
+    for gun, keyids in done.items():
+        session.output.result(f"{gun}: {role} has key {', '.join(keyids)}")
+    rows = [{"gun": gun, "role": role, "keys": list(keyids)} for gun, keyids in done.items()]
+    session.output.document({"rotated": rows, "exit": DONE})
+    return DONE
+
+
+def _purpose(text: str) -> Purpose:
+    if text not in PURPOSES or text == "recovery":
+        raise UsageError(f"--purpose {text} is unknown; write signer, root or targets")
+    return cast("Purpose", text)
+
+
+def _row(info: KeyInfo) -> dict[str, object]:
+    return {
+        "keyid": info.keyid,
+        "purpose": info.purpose,
+        "algorithm": str(info.algorithm),
+        "name": info.name,
+        "gun": info.gun,
+        "retired": info.retired,
+    }
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_KEY_FILE + 1)
+    except OSError as error:
+        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+
+
+def _write(file: Path, data: bytes, *, mode: int) -> None:
+    try:
+        write_durably(file, data, mode=mode, replace=False)
+    except OSError as error:
+        raise KeyStoreUnwritable(path=str(file), reason=error.strerror or type(error).__name__) from error

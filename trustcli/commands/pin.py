@@ -1,0 +1,46 @@
+"""`trust pin`: where trust in a collection begins, out of band."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trustcli.commands.signer import collection_names
+from trustcli.exit_codes import DONE
+from trustcli.session import Session
+from trustcli.state.pins import PinEntry
+from trustdata.errors import PinsDisagree
+from trustdata.verification.trust_pinning import parse_pin
+from trustdata.wire.tuf import TUF
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("pin")
+def command(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    reference: Annotated[str, typer.Argument(metavar="sha256:HEX|key:HEX")],
+    replace: Annotated[bool, typer.Option("--replace", help="Start anew: forget what was pinned and seen.")] = False,
+) -> int:
+    """Pin a collection to a root file or to a root key; --replace forgets what was pinned and seen before."""
+    session: Session = ctx.obj
+    (gun,) = collection_names([name])
+    pin = parse_pin(reference)
+    entry = PinEntry(pin=pin, format=TUF.name, recorded=session.at, how="pin")
+    known = session.pins.load().get(gun)
+    if replace:
+        session.memory.forget(gun)
+        session.cache(gun).clear()
+        session.pins.replace(gun, entry)
+    elif known is None:
+        session.pins.record(gun, entry)
+    elif known.pin != pin:
+        place = str(session.settings.home / "pins.toml")
+        raise PinsDisagree(
+            gun=gun, pin=str(known.pin), pin_source=place, other=str(pin), other_source="the command line"
+        )
+    session.output.result(f"{gun} is pinned to {pin}")
+    session.output.document({"gun": gun, "pin": str(pin), "exit": DONE})
+    return DONE

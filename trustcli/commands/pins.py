@@ -1,0 +1,22 @@
+"""`trust pins`: what is pinned here."""
+
+from __future__ import annotations
+
+import typer
+
+from trustcli.exit_codes import DONE
+from trustcli.session import Session
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("pins")
+def command(ctx: typer.Context) -> int:
+    """List the pins, and how each came about."""
+    session: Session = ctx.obj
+    pins = sorted(session.pins.load().items())
+    for gun, entry in pins:
+        session.output.result(f"{gun}\t{entry.pin}\t{entry.format}\t{entry.how} on {entry.recorded:%Y-%m-%d}")
+    rows = [{"gun": gun, "pin": str(e.pin), "format": e.format, "how": e.how} for gun, e in pins]
+    session.output.document({"pins": rows, "exit": DONE})
+    return DONE

@@ -1,0 +1,78 @@
+"""`trust revoke`: remove a tag, or all, from every role that we can sign; fails if it is still released afterwards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trustcli.client.publisher import Roles
+from trustcli.commands.init import confirm
+from trustcli.exit_codes import DONE, UsageError
+from trustcli.reference import ImageReference, parse_reference
+from trustcli.session import Session
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.errors import NotSigned, PublishRefused
+from trustdata.expiry import TUF_LIFETIMES
+from trustdata.roles import TARGETS, signer_name
+from trustdata.verification.target_lookup import released
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("revoke")
+def command(
+    ctx: typer.Context,
+    image: Annotated[str, typer.Argument(metavar="IMAGE[:TAG]")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Remove a tag, or all tags, from every role that we can sign."""
+    session: Session = ctx.obj
+    reference = parse_reference(image)
+    if reference.digest:
+        raise UsageError("revoke takes a tag, not a digest")
+    what = f"{reference.gun}:{reference.tag}" if reference.tag else f"all tags of {reference.gun}"
+    if not yes and not confirm(session, f"Revoke {what}?"):
+        raise UsageError(f"nothing was revoked; to revoke {what} without being asked: --yes")
+    removed = revoke(session, reference)
+    for tag in removed:
+        session.output.result(f"revoked {reference.gun}:{tag}")
+    session.output.document({"gun": reference.gun, "revoked": list(removed), "exit": DONE})
+    return DONE
+
+
+def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
+    """Remove the tag (all, if the reference has none); returns the tags that are released no more.
+
+    Raises: NotSigned (nothing to revoke), PublishRefused (still released; names who can sign), KeysError, Remote...
+    """
+    collection = session.collection(reference.gun)
+    keys = session.held_keys()
+    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+    before: list[str] = []
+
+    def edit(roles: Roles) -> Contents:
+        there = sorted(released(roles))
+        wanted = [tag for tag in there if reference.tag in (None, tag)]
+        before.extend(tag for tag in wanted if tag not in before)
+        listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
+        if not before and not (reference.tag in listed if reference.tag else listed):
+            raise NotSigned(gun=reference.gun, tag=reference.tag or "(any tag)")
+        mine = repository_editor.signable_roles(roles, keys.held())
+        changed = repository_editor.remove_tags(
+            roles, [reference.tag] if reference.tag else None, from_roles=mine, terms=terms
+        )
+        if not changed and wanted:
+            who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
+            raise PublishRefused(role=TARGETS, reason=f"no key here can remove {wanted[0]}; who can: {who}")
+        return changed
+
+    session.publisher(collection, keys).publish(edit)
+    left = released(session.collection(reference.gun).owner_roles())
+    still = [tag for tag in left if reference.tag in (None, tag)]
+    if still:
+        raise PublishRefused(
+            role=left[still[0]].role, reason=f"{still[0]} is still released; its signers must revoke it"
+        )
+    return tuple(before)

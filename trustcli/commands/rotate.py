@@ -1,0 +1,173 @@
+"""`trust key rotate`: new keys for root, targets, snapshot and timestamp, one publish each collection.
+
+1. read      the collection, as an owner (expired offline roles may be what is being mended)
+2. edit      the next root, and whatever must be signed again with it
+3. check     that every client can follow: from the root before, and from version 1 through every root between
+4. publish   all or nothing
+5. verify    as the client that has seen the last version, and as one that starts at version 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.errors import KeyAmbiguous, KeyNotFound
+from keys.signers import signer_for
+from trustcli.client.memory_cache import MemoryCache
+from trustcli.client.publisher import Roles
+from trustcli.collection import Collection, every_role
+from trustcli.commands.init import new_key, open_recovery
+from trustcli.exit_codes import UsageError
+from trustcli.session import Session
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.envelope import Envelope
+from trustdata.errors import VersionMismatch
+from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import GUN
+from trustdata.model import Key, Signer
+from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
+from trustdata.verification.trusted_set import TrustedSet
+
+ROTATABLE = ("root", "targets", "snapshot", "timestamp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """What to rotate. `key`: the new key, a reference into the store ("": make one). `replace`: the root key that goes
+    ("": the only one that is here). `recovery`: sign the root with this file.
+    """
+
+    role: RoleName
+    key: str = ""
+    replace: str = ""
+    recovery: Path | None = None
+
+
+def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GUN, tuple[str, ...]]:
+    """Rotate in each collection; returns the ids of the keys that the role has afterwards.
+
+    Raises: UsageError, KeysError, PublishRefused, NotTrusted, Remote...; collections before the failing one are done.
+    """
+    if rotation.role not in ROTATABLE:
+        raise UsageError(f"{rotation.role} cannot be rotated; write one of {', '.join(ROTATABLE)}")
+    if rotation.role in ONLINE and rotation.key:
+        raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
+    recovery = open_recovery(session, rotation.recovery) if rotation.recovery else None
+    new = _given_key(session, rotation)
+    done: dict[GUN, tuple[str, ...]] = {}
+    retired: set[str] = set()
+    for gun in guns:
+        if new is None and rotation.role not in ONLINE:
+            new = new_key(
+                session,
+                purpose="root" if rotation.role == ROOT else "targets",
+                gun="" if rotation.role == ROOT else gun,
+            )
+        done[gun], gone = _Rotator(session, rotation, gun, recovery, new).run()
+        retired |= gone
+        if rotation.role == TARGETS and not rotation.key:
+            new = None  # a repository key is a collection's own
+    for keyid in retired & {info.keyid for info in session.keystore.list()}:
+        session.keystore.retire(keyid)
+    return done
+
+
+def _given_key(session: Session, rotation: Rotation) -> Signer | None:
+    return signer_for(session.keystore, rotation.key, session.passphrases) if rotation.key else None
+
+
+class _Rotator:
+    """One rotation in one collection."""
+
+    def __init__(
+        self, session: Session, rotation: Rotation, gun: GUN, recovery: Signer | None, new: Signer | None
+    ) -> None:
+        self._session = session
+        self._rotation = rotation
+        self._gun = gun
+        self._recovery = recovery
+        self._new = new
+        self._collection = session.collection(gun)
+        self._before: frozenset[str] = frozenset()
+        self._online_key: Key | None = None
+        self._chain: tuple[Envelope, ...] = ()
+
+    def run(self) -> tuple[tuple[str, ...], set[str]]:
+        """Steps 1 to 5. Returns the role's key ids afterwards, and those that it no longer has."""
+        brought = [signer for signer in (self._recovery, self._new) if signer is not None]
+        publisher = self._session.publisher(self._collection, self._session.held_keys(brought), self._read)
+        publisher.publish(self._edit, self._check)
+        after = self._verify()
+        return after, set(self._before) - set(after)
+
+    def _read(self) -> Roles:
+        updater = self._collection.refresh(for_owner=True)
+        self._chain = updater.roots()
+        return every_role(updater)
+
+    def _check(self, uploads: Mapping[RoleName, Envelope]) -> None:
+        check_followable(self._collection, self._chain, uploads[ROOT])
+
+    def _edit(self, roles: Roles) -> Contents:
+        role = self._rotation.role
+        now = frozenset(roles[ROOT].root.roles[role].keyids)
+        if self._before and now != self._before:
+            return {}  # an earlier attempt got through, only its reply was lost
+        self._before = now
+        terms = EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES)
+        if role in ONLINE:
+            if self._online_key is None:
+                self._online_key = self._collection.server.new_online_key(self._gun, role)
+            return repository_editor.replace_online_key(roles, role, self._online_key, terms=terms)
+        if self._new is None:
+            raise UsageError("no new key")
+        if role == TARGETS:
+            return repository_editor.replace_targets_key(roles, self._new.public_key, terms=terms)
+        return repository_editor.replace_root_keys(
+            roles, remove=[self._outgoing(roles)], add=[self._new.public_key], terms=terms
+        )
+
+    def _outgoing(self, roles: Roles) -> str:
+        """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""
+        mine = self._recovery.public_key.keyid if self._recovery else ""
+        keyids = [keyid for keyid in roles[ROOT].root.roles[ROOT].keyids if keyid != mine]
+        if self._rotation.replace:
+            fitting = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
+        elif self._recovery is not None:
+            fitting = keyids  # the lost one, wherever it was
+        else:
+            held = {info.keyid for info in self._session.keystore.list()}
+            fitting = [keyid for keyid in keyids if keyid in held]
+        if not fitting:
+            raise KeyNotFound(key=f"that is a root key of {self._gun} (have its recovery key? --recovery-key FILE)")
+        if len(fitting) > 1:
+            raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(fitting))
+        return fitting[0]
+
+    def _verify(self) -> tuple[str, ...]:
+        updater = self._session.collection(self._gun).refresh()
+        _check_newcomer(self._collection, updater.roots())
+        return tuple(updater.roles()[ROOT].root.roles[self._rotation.role].keyids)
+
+
+def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:
+    """Step 3: whoever stands at any root of the chain reaches the new one. Raises: NotTrusted.
+
+    Each step from N to N+1 is verified by itself, so the walk from the first root covers every root between.
+    """
+    for start in (chain, chain[-1:]):
+        client = TrustedSet(root=start[0].raw, wire=collection.wire, at=collection.at)
+        for root in (*start[1:], new):
+            client.update_root(root.raw)
+
+
+def _check_newcomer(collection: Collection, chain: Sequence[Envelope]) -> None:
+    """Step 5, for the client that has slept through everything: version 1 and nothing else."""
+    cache = MemoryCache()
+    cache.store_root(chain[0].version, chain[0].raw)
+    reached = collection.as_newcomer(cache).roots()[-1]
+    if reached.sha256 != chain[-1].sha256:
+        raise VersionMismatch(role=ROOT, offered=reached.version, expected=chain[-1].version)

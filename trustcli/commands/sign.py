@@ -1,0 +1,197 @@
+"""`trust sign`: sign tags by digest, from the registry, without an engine (PRODUCT decisions 5 and 11).
+
+1. resolve   each image to the digest of the bytes that the registry gives; show it
+2. edit      what is released now is what was seen; a tag that moves to a third value meanwhile is refused
+3. publish   all tags of a collection in one upload, rebased when others publish
+4. verify    as a client, before success is said
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from trustcli.client.publisher import Roles
+from trustcli.commands import init
+from trustcli.exit_codes import DONE, UsageError
+from trustcli.held_keys import StoreKeys
+from trustcli.manifest import Manifest
+from trustcli.reference import ImageReference, parse_reference
+from trustcli.session import Session
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
+from trustdata.errors import ImageNotFound, NoTrustData, TagChanged
+from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import GUN, Tag
+from trustdata.inspection import signers_of_target
+from trustdata.judgement import Question
+from trustdata.roles import RoleName, signer_name, signer_role
+from trustdata.verification.target_lookup import Target, find_released, read_target
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_NOTHING: Final = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One image to sign: its reference (with a tag) and the manifest that the tag is to stand for."""
+
+    reference: ImageReference
+    tag: Tag
+    manifest: Manifest
+
+    @property
+    def edit(self) -> TagEdit:
+        return TagEdit(
+            tag=self.tag,
+            digest=self.manifest.digest.removeprefix("sha256:"),
+            length=self.manifest.size,
+            children=self.manifest.children,
+        )
+
+
+@app.command("sign")
+def command(
+    ctx: typer.Context,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE:TAG[@DIGEST]...")],
+    signer: Annotated[str | None, typer.Option(help="Sign as this signer only.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Take the digest that the container engine pushed.")] = False,
+    init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
+    recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
+    no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
+) -> int:
+    """Sign tags by digest; several images of one collection are published together."""
+    session: Session = ctx.obj
+    recovery = init.recovery_choice(recovery_key, none=no_recovery_key)
+    references = [_with_tag(image) for image in images]
+    wanted = resolve(session, references, local=local)
+    by_gun: dict[GUN, list[Wanted]] = {}
+    for item in wanted:
+        by_gun.setdefault(item.reference.gun, []).append(item)
+    documents: list[dict[str, object]] = []
+    for gun, items in by_gun.items():
+        keys = session.held_keys()
+        _initialise_unknown(session, gun, recovery, asked=init_)
+        sign_tags(session, gun, items, keys=keys, signer=signer)
+        for item in items:
+            name = f"{gun}:{item.tag}@{item.manifest.digest}"
+            session.output.result(name)
+            documents.append({"name": name, "tag": item.tag, "digest": item.manifest.digest, "signed": True})
+    session.output.document({"images": documents, "exit": DONE})
+    return DONE
+
+
+def _with_tag(image: str) -> ImageReference:
+    reference = parse_reference(image)
+    if reference.tag is None:
+        raise UsageError(f"{image} names no tag; sign a tag, such as {reference.gun}:1.0")
+    return reference
+
+
+def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[Wanted]:
+    """Step 1. Raises: ImageNotFound and what the registry or the engine raise."""
+    registry = session.registry()
+    wanted = []
+    for reference in references:
+        exact = _pushed(session, reference) if local else reference
+        manifest = registry.resolve(exact)
+        session.output.notice(f"{reference.gun}:{reference.tag} is {manifest.digest} ({manifest.size} bytes)")
+        if reference.tag is None:
+            raise UsageError(f"{reference} names no tag")
+        wanted.append(Wanted(reference=reference, tag=reference.tag, manifest=manifest))
+    return wanted
+
+
+def _pushed(session: Session, reference: ImageReference) -> ImageReference:
+    """The digest under which the engine pushed the image, or an error that says "push first"."""
+    engine = session.engine()
+    names = engine.repo_digests(reference.given.partition("@")[0])
+    for name in names:
+        pushed = parse_reference(name)
+        if pushed.gun == reference.gun and (reference.digest is None or reference.digest == pushed.digest):
+            return parse_reference(f"{reference.gun}:{reference.tag}@{pushed.digest}")
+    reason = "the engine has not pushed it to this repository; push it first: docker push"
+    raise ImageNotFound(image=reference.given, registry=engine.name, reason=reason)
+
+
+def _initialise_unknown(session: Session, gun: GUN, recovery: init.Recovery | None, *, asked: bool) -> None:
+    """A name that no pin and no memory knows and that the server has no data for may be initialised; no other."""
+    collection = session.collection(gun)
+    if collection.known_by() is not None or collection.on_server() is not None:
+        return
+    if not asked and session.settings.non_interactive:
+        raise NoTrustData(gun=gun)
+    if not asked and not init.confirm(session, f"{gun} has no trust data. Make the collection now?"):
+        raise NoTrustData(gun=gun)
+    init.create(session, gun, init.decided(session, recovery), root_keys=(), threshold=1)
+
+
+def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: StoreKeys, signer: str | None) -> None:
+    """Steps 2 to 4 for one collection. Raises: TagChanged, PublishRefused, KeysError, NotTrusted, Remote..."""
+    collection = session.collection(gun)
+    edit = TagEdits(gun, items, keys, signer, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    outcome = session.publisher(collection, keys).publish(edit)
+    if outcome.published is None:
+        session.output.notice(f"{gun}: signed already, nothing to publish")
+    answers = session.collection(gun).judge(
+        Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=(signer,) if signer else ())
+        for item in items
+    )
+    for answer in answers:
+        if answer.refusal is not None:
+            raise answer.refusal
+
+
+class TagEdits:
+    """Step 2: an edit that remembers what it saw first."""
+
+    def __init__(
+        self, gun: GUN, items: Sequence[Wanted], keys: StoreKeys, signer: str | None, terms: EditTerms
+    ) -> None:
+        self._gun = gun
+        self._items = items
+        self._keys = keys
+        self._signer = signer
+        self._terms = terms
+        self._seen: Mapping[str, str] | None = None
+
+    def __call__(self, roles: Roles) -> Contents:
+        """The contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
+        into = repository_editor.roles_for_signing(self._gun, roles, self._keys.held(), self._signer)
+        current = {item.tag: find_released(item.tag, roles) for item in self._items}
+        digests = {str(tag): target.digest if target else _NOTHING for tag, target in current.items()}
+        if self._seen is None:
+            self._seen = digests
+        missing = []
+        for item in self._items:
+            self._check_unmoved(item, current[item.tag], roles)
+            if not all(_lists(roles, role, item.edit) for role in into):
+                missing.append(item.edit)
+        return repository_editor.set_tags(roles, missing, into=into, terms=self._terms) if missing else {}
+
+    def _check_unmoved(self, item: Wanted, now: Target | None, roles: Roles) -> None:
+        found = now.digest if now else _NOTHING
+        if found in (item.edit.digest, (self._seen or {})[item.tag]):
+            return
+        signers = repository_editor.signers_of(roles)
+        theirs = signers_of_target(now, roles, list(signers)) if now else ()
+        raise TagChanged(
+            gun=self._gun,
+            tag=item.tag,
+            ours=item.manifest.digest,
+            theirs=f"sha256:{found}" if now else _NOTHING,
+            their_signers=tuple(map(signer_name, theirs)),
+            our_signers=(signer_name(signer_role(self._signer)),) if self._signer else (),
+        )
+
+
+def _lists(roles: Roles, role: RoleName, edit: TagEdit) -> bool:
+    if role not in roles or edit.tag not in roles[role].targets.targets:
+        return False
+    listed = read_target(role, edit.tag, roles[role].targets.targets[edit.tag])
+    return (listed.digest, listed.length) == (edit.digest, edit.length)

@@ -1,0 +1,110 @@
+"""`trust signer`: who may sign besides the repository key (PRODUCT decisions 6 and 10)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keys.errors import KeyFileMalformed
+from keys.material import read_public_pem
+from trustcli.client.publisher import Roles
+from trustcli.exit_codes import DONE, UsageError
+from trustcli.reference import parse_reference
+from trustcli.session import Session
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import GUN
+from trustdata.inspection import inspect
+from trustdata.model import Key
+from trustdata.roles import signer_role
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
+
+_MAX_PUBLIC_KEY = 65_536
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    signer: Annotated[str, typer.Argument(metavar="SIGNER")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    key: Annotated[list[Path], typer.Option(help="The signer's public key (PEM); may be repeated.")],
+) -> int:
+    """Add a signer, or further keys to one, in each collection."""
+    session: Session = ctx.obj
+    keys = [_read_key(file) for file in key]
+    role = signer_role(signer)
+    for gun in collection_names(names):
+
+        def edit(roles: Roles) -> Contents:
+            there = repository_editor.signers_of(roles).get(role, ())
+            new = [k for k in keys if k.keyid not in there]
+            terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+            return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
+
+        outcome = session.publisher(session.collection(gun), session.held_keys()).publish(edit)
+        session.collection(gun).refresh()
+        done = "added to" if outcome.published else "is a signer with these keys already of"
+        session.output.result(f"signer {signer} {done} {gun}")
+    session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
+    return DONE
+
+
+@app.command("remove")
+def remove(
+    ctx: typer.Context,
+    signer: Annotated[str, typer.Argument(metavar="SIGNER")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+) -> int:
+    """Remove a signer; the releases are signed anew in the same publish."""
+    session: Session = ctx.obj
+    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+    for gun in collection_names(names):
+        removed = False
+
+        def edit(roles: Roles, gun: GUN = gun) -> Contents:
+            nonlocal removed
+            if removed and signer_role(signer) not in repository_editor.signers_of(roles):
+                return {}  # an earlier attempt got through, only its reply was lost
+            removed = True
+            return repository_editor.remove_signer(gun, roles, signer, terms=terms)
+
+        session.publisher(session.collection(gun), session.held_keys()).publish(edit)
+        session.collection(gun).refresh()
+        session.output.result(f"signer {signer} removed from {gun}")
+    session.output.document({"signer": signer, "collections": names, "exit": DONE})
+    return DONE
+
+
+@app.command("list")
+def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> int:
+    """List the signers of a collection and the ids of their keys."""
+    session: Session = ctx.obj
+    (gun,) = collection_names([name])
+    signers = inspect(session.collection(gun).owner_roles()).signers
+    for holder in signers:
+        session.output.result(f"{holder.name}\t{', '.join(holder.keyids)}")
+    rows = [{"name": holder.name, "keys": list(holder.keyids)} for holder in signers]
+    session.output.document({"gun": gun, "signers": rows, "exit": DONE})
+    return DONE
+
+
+def collection_names(names: list[str]) -> list[GUN]:
+    """Names of collections: references without tag or digest. Raises: UsageError, InvalidName."""
+    references = [parse_reference(name) for name in names]
+    for reference in references:
+        if reference.tag or reference.digest:
+            raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
+    return [reference.gun for reference in references]
+
+
+def _read_key(file: Path) -> Key:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_PUBLIC_KEY)
+    except OSError as error:
+        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+    return read_public_pem(data, place=str(file))

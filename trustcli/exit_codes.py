@@ -1,0 +1,116 @@
+"""One table: from what went wrong to the exit status and the next command. The sentence is the error's own.
+
+0 done · 1 anything else · 2 wrong usage · 3 not signed · 4 not trusted · 5 refused by policy · 6 cannot reach
+7 refused by the server, or the tag was changed · 8 key or passphrase
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from keys.errors import KeysError, PassphraseMissing
+from trustdata import errors
+
+DONE: Final = 0
+OTHER: Final = 1
+USAGE: Final = 2
+NOT_SIGNED: Final = 3
+NOT_TRUSTED: Final = 4
+POLICY: Final = 5
+UNREACHABLE: Final = 6
+REFUSED: Final = 7
+KEYS: Final = 8
+
+_WORST_FIRST: Final = (NOT_TRUSTED, POLICY, NOT_SIGNED, REFUSED, KEYS, UNREACHABLE, OTHER, USAGE, DONE)
+
+Failure = errors.TrustError | KeysError
+
+
+class UsageError(Exception):
+    """The command line cannot mean anything. The text says what to type instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What one class of errors means to the outside. `advice` gives the next command, or "" if there is none."""
+
+    status: int
+    advice: Callable[[Failure], str] = lambda _: ""
+
+
+def _say(text: str) -> Callable[[Failure], str]:
+    """Advice with the error's own fields filled in."""
+
+    def advice(error: Failure) -> str:
+        values = {name: str(value) for name, value in error.details().items()}
+        return text.format(**values)
+
+    return advice
+
+
+_ROWS: Final[dict[type[Failure], Row]] = {
+    errors.InvalidName: Row(status=USAGE),
+    errors.NoTrustData: Row(status=NOT_SIGNED, advice=_say("trust init {gun} --recovery-key FILE")),
+    errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
+    errors.ImageNotFound: Row(status=NOT_SIGNED),
+    errors.Unpinned: Row(
+        status=NOT_TRUSTED,
+        advice=_say(
+            "compare the fingerprint with the publisher's, then: trust pin {gun} {found} (or --tofu to trust it now)"
+        ),
+    ),
+    errors.RootNotPinned: Row(
+        status=NOT_TRUSTED,
+        advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
+    ),
+    errors.PinsDisagree: Row(status=NOT_TRUSTED, advice=_say("trust pins")),
+    errors.MetadataExpired: Row(
+        status=NOT_TRUSTED,
+        advice=_say("ask the holder of the {role} key to sign again; the server renews snapshot and timestamp"),
+    ),
+    errors.VersionRollback: Row(
+        status=NOT_TRUSTED, advice=_say("do not use this server before its operator explains the older {role}")
+    ),
+    errors.ThresholdNotMet: Row(
+        status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")
+    ),
+    errors.TrustDataWithheld: Row(
+        status=NOT_TRUSTED, advice=_say("ask the server's operator; the name is known here and must have data")
+    ),
+    errors.CollectionDeleted: Row(
+        status=NOT_TRUSTED, advice=_say("if the publisher started anew: trust pin {gun} REF --replace")
+    ),
+    errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
+    errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the publisher")),
+    errors.MalformedMetadata: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the server's operator")),
+    errors.TooLarge: Row(status=NOT_TRUSTED),
+    errors.PolicyRefused: Row(status=POLICY),
+    errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
+    errors.CollectionExists: Row(status=REFUSED),
+    errors.PublishRefused: Row(status=REFUSED),
+    errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
+    errors.RemoteRefused: Row(
+        status=REFUSED, advice=_say("docker login, with an account that may do this on {remote}")
+    ),
+    errors.RemoteUnreachable: Row(status=UNREACHABLE, advice=_say("check --server, --cacert and the network")),
+    errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
+    errors.TrustError: Row(status=OTHER),
+    PassphraseMissing: Row(status=KEYS),
+    KeysError: Row(status=KEYS, advice=lambda _: "trust key list"),
+}
+
+
+def row_for(error: Failure) -> Row:
+    """The row of the error's class, or of its nearest ancestor."""
+    for kind in type(error).__mro__:
+        if kind in _ROWS:
+            return _ROWS[kind]
+    return Row(status=OTHER)
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """Several images: the worst wins."""
+    found = set(statuses) or {DONE}
+    return next(status for status in _WORST_FIRST if status in found)

@@ -1,0 +1,74 @@
+"""`trust inspect` in the two views of `docker trust inspect`, byte for byte (facts of Notary v1, section 16)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from trustdata.inspection import Inspection, KeyHolder
+
+_SHORT_KEY: Final = 12
+_LEAST_WIDTH: Final = 10  # of a column, its padding included: docker's table writer
+_PADDING: Final = 3
+_DIGITS: Final = re.compile(r"(\d+)")
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Sort key: runs of digits by their value, the rest as text (`v2` before `v10`)."""
+    parts = _DIGITS.split(text)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def json_entry(name: str, inspection: Inspection) -> dict[str, object]:
+    """One element of the JSON array. Signers descending by name; administrative keys: root first."""
+    return {
+        "Name": name,
+        "SignedTags": [
+            {"SignedTag": tag.tag, "Digest": tag.digest, "Signers": list(tag.signers) or ["Repo Admin"]}
+            for tag in sorted(inspection.tags, key=lambda tag: natural(tag.tag))
+        ],
+        "Signers": [_holder(s) for s in sorted(inspection.signers, key=lambda s: s.name, reverse=True)],
+        "AdministrativeKeys": [_holder(inspection.root), _holder(inspection.repository)],
+    }
+
+
+def _holder(holder: KeyHolder) -> dict[str, object]:
+    return {"Name": holder.name, "Keys": [{"ID": keyid} for keyid in sorted(holder.keyids)]}
+
+
+def json_view(entries: Sequence[dict[str, object]]) -> str:
+    """The array of all images: four spaces of indentation, Go's escaping of `<`, `>` and `&`."""
+    text = json.dumps(list(entries), indent=4, ensure_ascii=False) if entries else "[]"
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text + "\n"
+
+
+def pretty_view(name: str, inspection: Inspection) -> str:
+    """One image for people. Unlike in JSON the repository key stands before the root key."""
+    if inspection.tags:
+        tags = sorted(inspection.tags, key=lambda tag: natural(tag.tag))
+        rows = [(t.tag, t.digest, ", ".join(sorted(t.signers, key=natural)) or "(Repo Admin)") for t in tags]
+        text = f"\nSignatures for {name}\n\n" + _table(("SIGNED TAG", "DIGEST", "SIGNERS"), rows)
+    else:
+        text = f"\nNo signatures for {name}\n\n"
+    if inspection.signers:
+        signers = sorted(inspection.signers, key=lambda signer: natural(signer.name))
+        keys = [(s.name, ", ".join(keyid[:_SHORT_KEY] for keyid in sorted(s.keyids))) for s in signers]
+        text += f"\nList of signers and their keys for {name}\n\n" + _table(("SIGNER", "KEYS"), keys)
+    repository = ", ".join(sorted(inspection.repository.keyids))
+    root = ", ".join(sorted(inspection.root.keyids))
+    return f"{text}\nAdministrative keys for {name}\n\n  Repository Key:\t{repository}\n  Root Key:\t{root}\n"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [
+        max(_LEAST_WIDTH, _PADDING + max(len(row[column]) for row in (head, *rows))) for column in range(len(head) - 1)
+    ]
+    lines = [
+        "".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]])
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines) + "\n"

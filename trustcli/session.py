@@ -1,0 +1,198 @@
+"""One invocation of `trust`: settings, the clock, and everything that talks to the outside, put together here.
+
+The reference time is read once, when the session is made. Constructors connect to nothing; what a command does not use
+is not imported.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from trustcli.client.file_cache import FileCache
+from trustcli.client.http_remote import HttpRemote
+from trustcli.collection import Collection
+from trustcli.docker_config import DockerConfig
+from trustcli.output import Output
+from trustcli.settings import Settings, load_settings
+from trustcli.state.memory import MemoryFile
+from trustcli.state.pins import PinEntry, PinsFile
+from trustcli.tls import CertificateAuthorities
+from trustdata.errors import FormatChanged
+from trustdata.gun import GUN
+from trustdata.model import Signer
+from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin
+from trustdata.wire.tuf import TUF
+
+if TYPE_CHECKING:
+    from keys.filestore import FileKeyStore
+    from keys.passphrase import PassphraseProvider
+    from trustcli.client.publisher import Publisher, Roles
+    from trustcli.engine import Engine
+    from trustcli.global_options import GlobalOptions
+    from trustcli.held_keys import StoreKeys
+    from trustcli.registry import Registry
+
+
+class Session:
+    """`at`: the reference time (UTC) of the whole invocation."""
+
+    def __init__(self, *, settings: Settings, environ: Mapping[str, str], output: Output, at: datetime) -> None:
+        self.settings = settings
+        self.environ = environ
+        self.output = output
+        self.at = at
+
+    # --- the local state
+
+    @property
+    def pins(self) -> PinsFile:
+        return PinsFile(self.settings.home / "pins.toml")
+
+    @property
+    def memory(self) -> MemoryFile:
+        return MemoryFile(self.settings.home / "seen.json")
+
+    def cache(self, gun: GUN) -> FileCache:
+        return FileCache(self.settings.home / "cache", format_name=TUF.name, gun=gun)
+
+    def known_pins(self, gun: GUN) -> list[SourcedPin]:
+        """Every pin that counts for the name, in the order of PRODUCT decision 9. Raises: FormatChanged."""
+        found = []
+        if self.settings.pin:
+            found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
+        entry = self.pins.load().get(gun)
+        if entry is not None:
+            if entry.format != TUF.name:
+                raise FormatChanged(gun=gun, pinned=entry.format, offered=TUF.name)
+            found.append(SourcedPin(pin=entry.pin, source=str(self.settings.home / "pins.toml")))
+        return found
+
+    def record_pin(self, gun: GUN, pin: Pin, how: str) -> None:
+        """Keep a pin for good. Raises: MemoryUnwritable; what PinsFile raises if another pin is there."""
+        self.pins.record(gun, PinEntry(pin=pin, format=TUF.name, recorded=self.at, how=how))
+
+    # --- collections
+
+    def collection(self, gun: GUN, *, memory_required: bool = False) -> Collection:
+        return Collection(
+            gun=gun,
+            wire=TUF,
+            server=self.server(gun),
+            cache=self.cache(gun),
+            memory=self.memory,
+            given=self.known_pins(gun),
+            tofu=self.settings.tofu,
+            memory_required=memory_required,
+            at=self.at,
+            record_pin=lambda pin, how: self.record_pin(gun, pin, how),
+            warn=self.output.warn,
+        )
+
+    def server(self, gun: GUN) -> HttpRemote:
+        return HttpRemote(
+            self.settings.server_for(gun),
+            authorities=self.authorities(),
+            credentials=DockerConfig(self.environ),
+            environ=self.environ,
+        )
+
+    def publisher(self, collection: Collection, keys: StoreKeys, read: Callable[[], Roles] | None = None) -> Publisher:
+        """`read`: how the publisher reads the collection, if not simply as its owner."""
+        from trustcli.client.publisher import Publisher
+
+        return Publisher(
+            gun=collection.gun,
+            wire=collection.wire,
+            remote=collection.server,
+            keys=keys,
+            read=read or collection.owner_roles,
+            at=lambda: self.at,
+            patience=RealPatience(),
+        )
+
+    # --- keys
+
+    @cached_property
+    def keystore(self) -> FileKeyStore:
+        from keys.filestore import FileKeyStore
+
+        return FileKeyStore(self.settings.home / "private")
+
+    @cached_property
+    def passphrases(self) -> ComparedPassphrases:
+        from keys.passphrase import EnvironmentPassphrases
+        from trustcli.prompt import TerminalPrompt
+
+        prompt = None if self.settings.non_interactive else TerminalPrompt()
+        return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt))
+
+    def held_keys(self, brought: Iterable[Signer] = ()) -> StoreKeys:
+        from trustcli.held_keys import StoreKeys
+
+        return StoreKeys(self.keystore, self.passphrases, brought)
+
+    # --- the outside
+
+    def authorities(self) -> CertificateAuthorities:
+        return CertificateAuthorities(self.environ, cacert=self.settings.cacert)
+
+    def registry(self) -> Registry:
+        from trustcli.registry import Registry
+
+        return Registry(
+            credentials=DockerConfig(self.environ),
+            authorities=self.authorities(),
+            environ=self.environ,
+            insecure=self.settings.insecure_registries,
+        )
+
+    def engine(self) -> Engine:
+        from trustcli.engine import Engine
+
+        return Engine(self.environ)
+
+
+class ComparedPassphrases:
+    """A PassphraseProvider that can tell whether two purposes were given the same passphrase."""
+
+    def __init__(self, provider: PassphraseProvider) -> None:
+        self._provider = provider
+        self._given: dict[str, set[str]] = {}
+
+    def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
+        """As PassphraseProvider."""
+        answer = self._provider.passphrase(purpose=purpose, key=key, new=new, wrong_before=wrong_before)
+        self._given.setdefault(purpose, set()).add(answer)
+        return answer
+
+    def shared(self, one: str, other: str) -> bool:
+        """Whether one passphrase has served both purposes in this invocation."""
+        return bool(self._given.get(one, set()) & self._given.get(other, set()))
+
+
+class RealPatience:
+    """`Patience` of the publisher on the real clock, with jitter so that fifty publishers do not march in step."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._start
+
+    def pause(self, longest: float) -> None:
+        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+
+
+def open_session(options: GlobalOptions) -> Session:
+    """The session of this process. Raises: what `load_settings` raises."""
+    environ = dict(os.environ)
+    settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
+    output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
+    return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
