@@ -1,0 +1,236 @@
+"""seen.json: merged under a lock, durable, and never silently begun anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from trustcli.state.memory import MemoryFile
+from trustdata.errors import MalformedMetadata, MemoryUnwritable
+from trustdata.gun import parse_gun
+from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.rollback_memory import Memory, OnlineKeys, SeenRole
+
+APP, OTHER = parse_gun("registry.example.com/app"), parse_gun("registry.example.com/other")
+KEYS = OnlineKeys(timestamp=("t1",), timestamp_threshold=1, snapshot=("s1",), snapshot_threshold=1)
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def memory(root_of_trust: str = "aa", refreshed: datetime | None = AT, **versions: int) -> Memory:
+    roles = {RoleName(r): SeenRole(version=v, root_version=1, keys=KEYS) for r, v in versions.items()}
+    return Memory(root_of_trust=root_of_trust, roles=roles, refreshed=refreshed)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "seen.json"
+
+
+@pytest.fixture
+def seen(path: Path) -> MemoryFile:
+    return MemoryFile(path)
+
+
+def test_nothing_is_remembered_of_an_unknown_name(seen: MemoryFile) -> None:
+    assert seen.load(APP) is None
+    seen.remember(OTHER, memory(timestamp=1))
+    assert seen.load(APP) is None
+
+
+def test_what_is_remembered_is_there_for_the_next_process(seen: MemoryFile, path: Path) -> None:
+    seen.remember(APP, memory(timestamp=3, snapshot=2, targets=1))
+    seen.remember(OTHER, memory("bb", None, timestamp=9))
+    assert MemoryFile(path).load(APP) == memory(timestamp=3, snapshot=2, targets=1)
+    assert MemoryFile(path).load(OTHER) == memory("bb", None, timestamp=9)
+    assert path.stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_slower_process_does_not_take_back_what_a_faster_one_saw(seen: MemoryFile) -> None:
+    seen.remember(APP, memory(timestamp=5, targets=7))
+    seen.remember(APP, memory(refreshed=AT - timedelta(hours=1), timestamp=4, targets=8, snapshot=1))
+    merged = seen.load(APP)
+    assert merged is not None
+    assert {r: s.version for r, s in merged.roles.items()} == {TIMESTAMP: 5, TARGETS: 8, SNAPSHOT: 1}
+    assert merged.refreshed == AT
+
+
+def test_what_is_known_already_is_not_written_again(seen: MemoryFile, path: Path) -> None:
+    seen.remember(APP, memory(timestamp=5))
+    before = path.stat().st_ino
+    seen.remember(APP, memory(timestamp=5))
+    assert path.stat().st_ino == before
+    seen.remember(APP, memory(timestamp=6))
+    assert path.stat().st_ino != before
+
+
+def test_another_root_of_trust_is_refused_until_the_first_is_forgotten(seen: MemoryFile) -> None:
+    seen.remember(APP, memory("aa", timestamp=5))
+    with pytest.raises(MemoryUnwritable, match="--replace"):
+        seen.remember(APP, memory("bb", timestamp=9))
+    assert seen.load(APP) == memory("aa", timestamp=5)
+    seen.forget(APP)
+    seen.forget(APP)
+    assert seen.load(APP) is None
+    seen.remember(APP, memory("bb", timestamp=1))
+    assert seen.load(APP) == memory("bb", timestamp=1)
+
+
+def test_forgetting_one_keeps_the_others(seen: MemoryFile) -> None:
+    seen.remember(APP, memory(timestamp=5))
+    seen.remember(OTHER, memory(timestamp=6))
+    seen.forget(APP)
+    assert seen.load(OTHER) == memory(timestamp=6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"format": "content-trust-seen-2", "collections": {}}',
+        b'{"format": "content-trust-seen-1", "collections": []}',
+        b'{"format": "content-trust-seen-1", "collections": {}, "collections": {}}',
+        b'{"format": "content-trust-seen-1", "collections": {"registry.example.com/app": 5}}',
+        b'{"format": "content-trust-seen-1", "collections": {"registry.example.com/app": {}}}',
+    ],
+)
+def test_a_damaged_file_is_refused_named_and_left_as_it_is(seen: MemoryFile, path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(MalformedMetadata) as on_load:
+        seen.load(APP)
+    with pytest.raises(MalformedMetadata) as on_remember:
+        seen.remember(APP, memory(timestamp=1))
+    assert str(path) in str(on_load.value)
+    assert str(path) in str(on_remember.value)
+    assert path.read_bytes() == content
+
+
+def test_a_memory_cut_at_any_byte_is_refused(seen: MemoryFile, path: Path) -> None:
+    seen.remember(APP, memory(timestamp=5, targets=1))
+    whole = path.read_bytes()
+    for length in range(len(whole) - 1):  # the last byte is a line end
+        path.write_bytes(whole[:length])
+        with pytest.raises(MalformedMetadata):
+            seen.load(APP)
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_an_absent_one(seen: MemoryFile, path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(MalformedMetadata, match=r"seen\.json"):
+        seen.load(APP)
+
+
+def test_a_home_that_cannot_be_written(seen: MemoryFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    seen.remember(APP, memory(timestamp=5))
+    monkeypatch.setattr(os, "replace", read_only)
+    with pytest.raises(MemoryUnwritable, match="Read-only") as caught:
+        seen.remember(APP, memory(timestamp=6))
+    assert caught.value.path == str(path)
+    with pytest.raises(MemoryUnwritable):
+        seen.forget(APP)
+    assert seen.load(APP) == memory(timestamp=5)
+
+
+def test_a_home_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "home").write_bytes(b"")
+    with pytest.raises(MemoryUnwritable):
+        MemoryFile(tmp_path / "home" / "seen.json").remember(APP, memory(timestamp=1))
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from tests.unit.cli_state.test_memory import OTHER, memory
+from trustcli.state.memory import MemoryFile
+from trustdata.gun import parse_gun
+
+seen = MemoryFile(Path(sys.argv[1]))
+for n in range(10):
+    seen.remember(OTHER, memory(**{f"r{sys.argv[2]}-{n}": 1}))
+"""
+
+
+def test_processes_at_the_same_time_lose_nothing_of_each_other(seen: MemoryFile, path: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(n)]) for n in range(4)]
+    assert [w.wait(60) for w in writers] == [0] * 4
+    merged = seen.load(OTHER)
+    assert merged is not None
+    assert set(merged.roles) == {f"r{w}-{n}" for w in range(4) for n in range(10)}
+
+
+# A child that dies by SIGKILL just before the N-th call of `os` while it writes pins and memory.
+_CHILD = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from keys import durable_file
+from tests.unit.cli_state.test_memory import APP, memory
+from tests.unit.cli_state.test_pins import ANOTHER
+from trustcli.state.memory import MemoryFile
+from trustcli.state.pins import PinsFile
+
+kill_at, home = int(sys.argv[1]), Path(sys.argv[2])
+count = 0
+
+def counted(name, real):
+    def call(*arguments, **options):
+        global count
+        count += 1
+        if count == kill_at:
+            if name == "write":
+                real(arguments[0], bytes(arguments[1])[:7])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return call
+
+names = ("open", "fchmod", "write", "fsync", "close", "replace", "unlink")
+durable_file.os = SimpleNamespace(**{**vars(os), **{n: counted(n, getattr(os, n)) for n in names}})
+MemoryFile(home / "seen.json").remember(APP, memory(timestamp=6))
+PinsFile(home / "pins.toml").replace(APP, ANOTHER)
+"""
+
+
+def test_a_kill_at_any_point_loses_neither_pins_nor_memory(tmp_path: Path) -> None:
+    from tests.unit.cli_state.test_pins import ANOTHER, ENTRY
+    from trustcli.state.pins import PinsFile
+
+    point = 0
+    while True:
+        point += 1
+        home = tmp_path / str(point)
+        seen, pins = MemoryFile(home / "seen.json"), PinsFile(home / "pins.toml")
+        seen.remember(APP, memory(timestamp=5))
+        pins.record(APP, ENTRY)
+        pins.record(OTHER, ENTRY)
+        done = subprocess.run(
+            [sys.executable, "-c", _CHILD, str(point), str(home)], capture_output=True, timeout=60, check=False
+        )
+        assert seen.load(APP) in (memory(timestamp=5), memory(timestamp=6)), f"killed before call {point}"
+        assert pins.load() in ({APP: ENTRY, OTHER: ENTRY}, {APP: ANOTHER, OTHER: ENTRY}), f"killed before call {point}"
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert point > 15, "the instrument was not reached"
+    assert pins.load()[APP] == ANOTHER
+
+
+def test_the_file_is_plain_json(seen: MemoryFile, path: Path) -> None:
+    seen.remember(APP, memory(timestamp=5))
+    document = json.loads(path.read_bytes())
+    assert set(document) == {"format", "collections"}
+    assert list(document["collections"]) == [APP]

@@ -1,0 +1,176 @@
+"""pins.toml: recorded once, replaced only on purpose, never lost, never silently begun anew."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trustcli.state.pins import FORMATS, HOW, PinEntry, PinsFile
+from trustdata.errors import FormatChanged, MemoryUnwritable, PinsDisagree, SettingsUnusable
+from trustdata.gun import GUN, parse_gun
+from trustdata.verification.trust_pinning import Pin, parse_pin
+
+APP = parse_gun("registry.example.com:5000/team/app")
+OTHER = parse_gun("docker.io/library/alpine")
+ENTRY = PinEntry(
+    pin=parse_pin("sha256:" + "ab" * 32),
+    format="tuf-1.0",
+    recorded=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    how="init",
+)
+ANOTHER = replace(ENTRY, pin=parse_pin("key:" + "cd" * 32), how="pin")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "pins.toml"
+
+
+@pytest.fixture
+def pins(path: Path) -> PinsFile:
+    return PinsFile(path)
+
+
+def test_no_file_is_no_pin(pins: PinsFile) -> None:
+    assert pins.load() == {}
+
+
+def test_what_is_recorded_is_there_for_the_next_process(pins: PinsFile, path: Path) -> None:
+    pins.record(APP, ENTRY)
+    pins.record(OTHER, ANOTHER)
+    assert PinsFile(path).load() == {OTHER: ANOTHER, APP: ENTRY}
+    assert list(PinsFile(path).load()) == [OTHER, APP]
+    assert path.stat().st_mode & 0o7777 == 0o600
+    assert path.parent.stat().st_mode & 0o7777 == 0o700
+
+
+def test_the_same_pin_again_changes_nothing(pins: PinsFile, path: Path) -> None:
+    pins.record(APP, ENTRY)
+    before = path.read_bytes()
+    pins.record(APP, replace(ENTRY, how="tofu", recorded=ENTRY.recorded + timedelta(days=1)))
+    assert path.read_bytes() == before
+
+
+def test_another_pin_is_refused_and_both_are_named(pins: PinsFile, path: Path) -> None:
+    pins.record(APP, ENTRY)
+    with pytest.raises(PinsDisagree) as caught:
+        pins.record(APP, ANOTHER)
+    assert (caught.value.pin, caught.value.other) == (str(ENTRY.pin), str(ANOTHER.pin))
+    with pytest.raises(FormatChanged):
+        pins.record(APP, replace(ENTRY, format="notary-v1"))
+    assert PinsFile(path).load() == {APP: ENTRY}
+
+
+def test_replaced_on_purpose(pins: PinsFile) -> None:
+    pins.record(APP, ENTRY)
+    pins.record(OTHER, ENTRY)
+    pins.replace(APP, ANOTHER)
+    assert pins.load() == {OTHER: ENTRY, APP: ANOTHER}
+
+
+def test_times_are_kept_in_utc_and_whole_seconds(pins: PinsFile) -> None:
+    eastern = datetime(2026, 1, 2, 5, 4, 5, 999, tzinfo=timezone(timedelta(hours=2)))
+    pins.record(APP, replace(ENTRY, recorded=eastern))
+    assert pins.load()[APP].recorded == ENTRY.recorded
+
+
+GOOD = f"""\
+[pins."a.example.com/x"]
+pin = "{ENTRY.pin}"
+format = "tuf-1.0"
+recorded = 2026-01-02T03:04:05Z
+how = "init"
+"""
+
+
+def test_reads_what_a_person_wrote(pins: PinsFile, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("# my pins\n" + GOOD)
+    assert list(pins.load()) == ["a.example.com/x"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda t: t[:-20],
+        lambda t: t + t,
+        lambda t: t.replace("sha256:ab", "sha256:a"),
+        lambda t: t.replace("sha256:", "md5:"),
+        lambda t: t.replace("tuf-1.0", "tuf-2.0"),
+        lambda t: t.replace("init", "magic"),
+        lambda t: t.replace("05Z", "05"),
+        lambda t: t.replace("2026-01-02T03:04:05Z", '"today"'),
+        lambda t: t.replace("a.example.com/x", "A.example.com/X"),
+        lambda t: t + "more = 1\n",
+        lambda t: t + "[other]\n",
+        lambda _: "pins = 5",
+        lambda _: "pins.x = 5",
+        lambda t: t + "\x00",
+    ],
+)
+def test_a_damaged_file_is_refused_named_and_left_as_it_is(
+    pins: PinsFile, path: Path, spoil: Callable[[str], str]
+) -> None:
+    path.parent.mkdir()
+    path.write_text(spoil(GOOD))
+    before = path.read_bytes()
+    for use in (pins.load, lambda: pins.record(APP, ENTRY), lambda: pins.replace(APP, ENTRY)):
+        with pytest.raises(SettingsUnusable) as caught:
+            use()
+        assert caught.value.place == str(path)
+    assert path.read_bytes() == before
+
+
+def test_bytes_that_are_no_text_and_a_folder_in_its_place(pins: PinsFile, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsUnusable):
+        pins.load()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SettingsUnusable):
+        pins.load()
+
+
+def test_a_disk_that_refuses_keeps_the_old_pins(pins: PinsFile, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    pins.record(APP, ENTRY)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MemoryUnwritable, match="No space left") as caught:
+        pins.record(OTHER, ENTRY)
+    assert caught.value.path == str(path)
+    assert pins.load() == {APP: ENTRY}
+
+
+_ENTRIES = st.builds(
+    PinEntry,
+    pin=st.builds(Pin, st.sampled_from(["sha256", "key"]), st.text("0123456789abcdef", min_size=64, max_size=64)),
+    format=st.sampled_from(FORMATS),
+    recorded=st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+        lambda t: t.replace(microsecond=0)
+    ),
+    how=st.sampled_from(HOW),
+)
+_NAMES = st.from_regex(
+    r"[a-z0-9]{1,8}(\.[a-z]{1,8}){0,2}(:[0-9]{1,4}/|/)[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,3}", fullmatch=True
+)
+
+
+@settings(deadline=None, max_examples=20)  # each one waits for the disk several times
+@given(st.dictionaries(_NAMES.map(parse_gun), _ENTRIES, max_size=3))
+def test_whatever_is_recorded_is_loaded(expected: dict[GUN, PinEntry]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        pins = PinsFile(Path(folder) / "pins.toml")
+        for gun, entry in expected.items():
+            pins.record(gun, entry)
+        assert pins.load() == expected

@@ -1,0 +1,154 @@
+"""Questions at the terminal."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from keys.errors import PassphraseMissing
+from trustcli.prompt import TerminalPrompt
+
+KEY = "root key (0123456789ab)"
+
+
+class Terminal:
+    def __init__(self, *answers: str | Exception) -> None:
+        self._answers = list(answers)
+        self.questions: list[str] = []
+
+    def __call__(self, question: str) -> str:
+        self.questions.append(question)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def ask(terminal: Callable[[str], str], *, new: bool = False, wrong_before: bool = False) -> str:
+    return TerminalPrompt(hidden=terminal)(purpose="root", key=KEY, new=new, wrong_before=wrong_before)
+
+
+def test_asks_once_for_a_known_passphrase_and_names_the_key() -> None:
+    terminal = Terminal("secret")
+    assert ask(terminal) == "secret"
+    assert KEY in terminal.questions[0]
+
+
+def test_says_that_the_last_one_was_wrong() -> None:
+    terminal = Terminal("secret")
+    ask(terminal, wrong_before=True)
+    assert "not open" in terminal.questions[0]
+
+
+def test_a_new_one_is_asked_for_until_two_answers_agree() -> None:
+    terminal = Terminal("one", "two", "", "secret", "secret")
+    assert ask(terminal, new=True) == "secret"
+    assert "differ" in terminal.questions[2]
+    assert "empty" in terminal.questions[3]
+
+
+def test_a_new_one_is_asked_for_three_times_at_most() -> None:
+    terminal = Terminal("a", "b", "c", "d", "e", "f", "never", "never")
+    with pytest.raises(PassphraseMissing, match="0123456789ab"):
+        ask(terminal, new=True)
+    assert len(terminal.questions) == 6
+
+
+@pytest.mark.parametrize("failure", [OSError(6, "No such device"), EOFError(), getpass.GetPassWarning("echo")])
+def test_a_terminal_that_cannot_be_used_gives_no_passphrase(failure: Exception) -> None:
+    with pytest.raises(PassphraseMissing):
+        ask(Terminal(failure))
+
+
+def test_interrupting_is_not_swallowed() -> None:
+    def interrupted(_: str) -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(interrupted)
+
+
+def test_where_the_echo_cannot_be_turned_off_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shows(question: str) -> str:
+        import warnings
+
+        warnings.warn("Can not control echo on the terminal.", getpass.GetPassWarning, stacklevel=2)
+        return "shown to everybody"
+
+    monkeypatch.setattr(getpass, "getpass", shows)
+    with pytest.raises(PassphraseMissing):
+        TerminalPrompt()(purpose="root", key=KEY, new=False, wrong_before=False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [("y\n", True), ("YES\n", True), ("n\n", False), ("", False), ("\n", False), ("yeah\n", False)],
+)
+def test_only_a_clear_yes_is_yes(answer: str, expected: object) -> None:
+    terminal = Terminal(answer)
+    assert TerminalPrompt(openly=terminal).confirm("Really?") is expected
+    assert terminal.questions == ["Really? [y/N] "]
+
+
+def test_without_a_terminal_the_answer_is_no() -> None:
+    assert not TerminalPrompt(openly=Terminal(OSError(6, "No such device"))).confirm("Really?")
+
+
+_AT_A_TERMINAL = """
+import os, pty, sys
+
+child, terminal = pty.fork()
+if child == 0:
+    from trustcli.prompt import TerminalPrompt
+    prompt = TerminalPrompt()
+    sure = prompt.confirm("Sure?")
+    passphrase = prompt(purpose="root", key="the key", new=False, wrong_before=False)
+    os._exit(0 if sure and passphrase == "secret" else 1)
+
+seen = b""
+def until(text):
+    global seen
+    while text not in seen:
+        seen += os.read(terminal, 1000)
+until(b"Sure? [y/N] ")
+os.write(terminal, b"yes\\n")
+until(b"Passphrase of the key: ")
+os.write(terminal, b"secret\\n")
+try:
+    while part := os.read(terminal, 1000):
+        seen += part
+except OSError:
+    pass
+assert b"secret" not in seen, seen
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_at_a_real_terminal_the_passphrase_is_not_shown() -> None:
+    # In a process of its own, which may fork; standard input and output are pipes, as in a pipeline.
+    done = subprocess.run(
+        [sys.executable, "-c", _AT_A_TERMINAL], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_without_any_terminal_nobody_is_asked() -> None:
+    code = (
+        "from keys.errors import PassphraseMissing\nfrom trustcli.prompt import TerminalPrompt\n"
+        "assert not TerminalPrompt().confirm('Sure?')\n"
+        "try: TerminalPrompt()(purpose='root', key='k', new=False, wrong_before=False)\n"
+        "except PassphraseMissing: print('missing')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        start_new_session=True,  # no controlling terminal
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == b"missing\n", done.stderr.decode()
