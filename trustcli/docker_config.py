@@ -89,9 +89,11 @@ class DockerConfig:
             content = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise SettingsUnusable(place=self.place, reason="is not valid JSON") from error
-        return self._object(content, "the file")
+        return self._object(content if content is not None else "null", "the file")
 
     def _object(self, value: object, name: str) -> dict[str, object]:
+        if value is None:
+            return {}
         if not isinstance(value, dict):
             raise SettingsUnusable(place=self.place, reason=f"{name} is not a JSON object")
         return value
@@ -104,7 +106,7 @@ class DockerConfig:
         return value
 
     def _helper(self, key: str) -> str:
-        helpers = self._object(self._content.get("credHelpers") or {}, "credHelpers")
+        helpers = self._object(self._content.get("credHelpers"), "credHelpers")
         names = (key, "docker.io", "index.docker.io") if key == HUB_KEY else (key,)
         own = next((helpers[n] for n in names if n in helpers), None)
         name = self._text(own, "a value of credHelpers") or self._text(self._content.get("credsStore"), "credsStore")
@@ -114,7 +116,7 @@ class DockerConfig:
         return name
 
     def _stored(self, key: str) -> Credential | None:
-        auths = self._object(self._content.get("auths") or {}, "auths")
+        auths = self._object(self._content.get("auths"), "auths")
         entry = auths.get(key)
         if entry is None:
             wanted = _host_of(key)

@@ -77,6 +77,10 @@ class Engine:
             raise self._lost(error) from error
         finally:
             connection.close()
+        # The stream has no message for success, and may end early: only the image itself proves it.
+        self._whole(
+            "GET", f"/images/{quote(f'{name}@{digest}', safe='/:@')}/json", f"{name}@{digest}", success=HTTPStatus.OK
+        )
 
     def tag(self, image: str, name: str, tag: str) -> None:
         """Let `name:tag` mean `image` (`name@sha256:...`). Raises: ImageNotFound, RemoteRefused, RemoteUnreachable."""

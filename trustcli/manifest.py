@@ -87,12 +87,14 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _media_type(content: dict[str, object], content_type: str, image: str) -> str:
     version = content.get("schemaVersion")
+    if isinstance(version, bool):
+        version = None  # true equals 1
     if version == 1 or content_type.startswith("application/vnd.docker.distribution.manifest.v1"):
         reason = (
             "it is in the retired schema 1 format, which no current engine pulls; push it again with a current tool"
         )
         raise ImageNotSupported(image=image, reason=reason)
-    if isinstance(version, bool) or version != 2:
+    if version != 2:
         raise ImageNotSupported(image=image, reason="its manifest has no schemaVersion 2")
     named = content.get("mediaType")
     known = INDEXES | MANIFESTS

@@ -73,7 +73,10 @@ class RegistryTransport:
         bound = limit if success else MAX_ERROR_BODY
         whole = False
         try:
-            body = response.read(bound + 1, decode_content=False)
+            body = b""
+            # To the very end: only a read that finds nothing more notices that something is missing.
+            while len(body) <= bound and (piece := response.read(bound + 1 - len(body), decode_content=False)):
+                body += piece
             whole = len(body) <= bound
         finally:
             if whole:

@@ -94,14 +94,16 @@ class CertificateAuthorities:
             return f"its certificate is refused: {error.verify_message}{says}; CA certificates looked for in {places}"
         if speaks_no_tls(error):
             return "it does not speak TLS"
-        return f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
+        reason = getattr(error, "reason", None) or str(error)
+        return f"TLS failed: {reason.lower().replace('_', ' ')}"
 
 
 def speaks_no_tls(error: ssl.SSLError) -> bool:
     """Whether the handshake failed because the other side does not speak TLS at all."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return False
-    return error.reason in _NOT_TLS or isinstance(error, ssl.SSLEOFError)
+    # Errors raised outside OpenSSL have no reason.
+    return getattr(error, "reason", None) in _NOT_TLS or isinstance(error, ssl.SSLEOFError)
 
 
 def offered_certificate(origin: Origin, *, seconds: float) -> bytes | None:

@@ -109,14 +109,14 @@ class HostileServer:
                 return
             with contextlib.closing(sock), sock.makefile("rb") as reader:
                 wire = Wire(sock=sock, stopping=self._stopping)
-                while wire.open and (request := _read(reader, number)):
+                while wire.open and (request := read_request(reader, number)):
                     self.requests.append(request)
                     self.script(request, wire)
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 
 
-def _read(reader: object, number: int) -> Request | None:
+def read_request(reader: object, number: int) -> Request | None:
     line = reader.readline().decode("latin-1").split()  # type: ignore[attr-defined]
     if len(line) != 3:
         return None

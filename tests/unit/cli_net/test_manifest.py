@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trustcli.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest, read_manifest
+from trustdata.errors import ImageNotSupported
+
+A, B = "a" * 64, "b" * 64
+
+
+def read(content: object, content_type: str = "") -> Manifest:
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return read_manifest(raw, content_type=content_type, image="r.example/app:1")
+
+
+def index(*digests: object, media_type: str = OCI_INDEX) -> dict[str, object]:
+    return {"schemaVersion": 2, "mediaType": media_type, "manifests": [{"digest": d} for d in digests]}
+
+
+@pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST])
+def test_children_in_order_each_once(media_type: str) -> None:
+    found = read(index(f"sha256:{B}", f"sha256:{A}", f"sha256:{B}", media_type=media_type))
+    assert found.children == (B, A)
+    assert found.media_type == media_type
+
+
+@pytest.mark.parametrize("media_type", [OCI_MANIFEST, DOCKER_MANIFEST])
+def test_a_manifest_without_a_type_has_that_of_the_header(media_type: str) -> None:
+    found = read({"schemaVersion": 2, "config": {}, "layers": []}, f"{media_type}; charset=utf-8")
+    assert (found.media_type, found.children) == (media_type, ())
+
+
+def test_digest_and_size_are_those_of_the_bytes() -> None:
+    raw = b' {"schemaVersion": 2, "mediaType": "%s"}\n' % OCI_MANIFEST.encode()
+    found = read(raw)
+    assert found.digest == f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    assert found.size == len(raw)
+
+
+def test_sixty_four_children_and_one_more() -> None:
+    many = [f"sha256:{n:064x}" for n in range(65)]
+    assert len(read(index(*many[:64])).children) == 64
+    with pytest.raises(ImageNotSupported, match="65 manifests"):
+        read(index(*many))
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "words"),
+    [
+        (b"", OCI_MANIFEST, "not JSON"),
+        (b"\xff", OCI_MANIFEST, "not JSON"),
+        (b"[" * 100_000, OCI_MANIFEST, "not JSON"),
+        ([], OCI_MANIFEST, "no JSON object"),
+        (b'{"schemaVersion": 2, "schemaVersion": 2}', OCI_MANIFEST, "twice"),
+        ({"schemaVersion": 1, "fsLayers": []}, "", "schema 1"),
+        ({"schemaVersion": 2}, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1"),
+        ({}, OCI_MANIFEST, "schemaVersion 2"),
+        ({"schemaVersion": True}, OCI_MANIFEST, "schemaVersion 2"),
+        ({"schemaVersion": "2"}, OCI_MANIFEST, "schemaVersion 2"),
+        ({"schemaVersion": 2}, "", "no image"),
+        ({"schemaVersion": 2}, "text/html", "no image"),
+        ({"schemaVersion": 2, "mediaType": "text/html"}, OCI_MANIFEST, "no image"),
+        ({"schemaVersion": 2, "mediaType": 5}, OCI_MANIFEST, "no image"),
+        ({"schemaVersion": 2, "mediaType": OCI_MANIFEST}, OCI_INDEX, "registry calls it"),
+        (index(f"sha256:{A}"), OCI_MANIFEST, "registry calls it"),
+        ({**index(), "mediaType": OCI_MANIFEST}, "", "not built like one"),
+        ({**index(), "layers": []}, "", "not built like one"),
+        ({**index(), "config": {}}, "", "not built like one"),
+        ({"schemaVersion": 2, "mediaType": OCI_INDEX}, "", "not built like one"),
+        ({**index(), "manifests": {}}, "", "no list"),
+        (index("sha512:" + A + A), "", "manifest 0 of its index"),
+        (index(f"sha256:{A}", None), "", "manifest 1 of its index"),
+        (index(f"sha256:{A.upper()}"), "", "manifest 0"),
+        (index(f"sha256:{A}\n"), "", "manifest 0"),
+        ({**index(), "manifests": ["x"]}, "", "manifest 0"),
+    ],
+)
+def test_what_is_no_image_to_sign(content: object, content_type: str, words: str) -> None:
+    with pytest.raises(ImageNotSupported, match=words):
+        read(content, content_type)
+
+
+@given(st.binary(max_size=200), st.sampled_from([OCI_INDEX, OCI_MANIFEST, "", "x"]))
+def test_any_bytes_are_read_or_refused(raw: bytes, content_type: str) -> None:
+    try:
+        read(raw, content_type)
+    except ImageNotSupported:
+        return

@@ -1,0 +1,376 @@
+"""Registries that lie, drip, redirect and refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli_net.certificates import Authority, make_authority
+from tests.unit.cli_net.conftest import SHORT, Serve, Stored, answering
+from tests.unit.cli_net.hostile_server import DripClock, HostileServer, Request, Wire, json_reply, reply
+from trustcli.deadline import Timeouts
+from trustcli.docker_config import Credential
+from trustcli.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from trustcli.reference import ImageReference, parse_reference
+from trustcli.registry import Registry
+from trustcli.tls import CertificateAuthorities
+from trustdata.errors import (
+    ContentMismatch,
+    ImageNotFound,
+    InvalidName,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+    TooLarge,
+    TrustError,
+)
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
+
+RAW = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": {}, "layers": []}).encode()
+DIGEST = f"sha256:{hashlib.sha256(RAW).hexdigest()}"
+TYPE = {"Content-Type": OCI_MANIFEST}
+
+Registries = Callable[..., Registry]
+
+
+@pytest.fixture
+def registry_of(environ: dict[str, str]) -> Registries:
+    def make(**options: object) -> Registry:
+        every = {
+            "authorities": CertificateAuthorities(environ, docker_certs=Path("/nonexistent")),
+            "credentials": Stored(),
+            "environ": environ,
+            "timeouts": SHORT,
+            **options,
+        }
+        return Registry(**every)  # type: ignore[arg-type]
+
+    return make
+
+
+def image(server: HostileServer, rest: str = "team/app:1.0") -> ImageReference:
+    return parse_reference(f"{server.netloc}/{rest}")
+
+
+# --- what goes right
+
+
+def test_the_bytes_are_hashed(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(200, RAW, TYPE)))
+    registry = registry_of()
+    expected = Manifest(digest=DIGEST, size=len(RAW), media_type=OCI_MANIFEST, children=())
+    assert registry.resolve(image(server)) == expected
+    assert registry.resolve(image(server, f"team/app:1.0@{DIGEST}")) == expected
+    assert [r.target for r in server.requests] == ["/v2/team/app/manifests/1.0", f"/v2/team/app/manifests/{DIGEST}"]
+    assert server.requests[0].headers["accept"] == ACCEPT
+    assert ACCEPT.count(", ") == 3
+    assert "authorization" not in server.requests[0].headers
+
+
+def test_one_connection_after_the_first_look_for_https(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(200, RAW, TYPE)))
+    registry = registry_of()
+    for _ in range(3):
+        registry.resolve(image(server))
+    assert server.connections == 2
+
+
+def test_an_index_gives_its_children(serve: Serve, registry_of: Registries) -> None:
+    children = [f"{n:064x}" for n in range(3)]
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [{"digest": f"sha256:{c}"} for c in children]}
+    found = registry_of().resolve(image(serve(answering(json_reply(200, index, {"Content-Type": OCI_INDEX})))))
+    assert found.children == tuple(children)
+
+
+# --- lies
+
+
+def test_other_bytes_than_the_digest_asked_for(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(200, RAW + b" ", TYPE)))
+    with pytest.raises(ContentMismatch) as caught:
+        registry_of().resolve(image(server, f"team/app@{DIGEST}"))
+    assert caught.value.expected == DIGEST
+
+
+@pytest.mark.parametrize(
+    "told", ["sha256:" + "0" * 64, "sha512:" + "0" * 128, "sha256:", DIGEST.upper().replace("SHA", "sha")]
+)
+def test_a_header_that_disagrees_with_the_bytes(serve: Serve, registry_of: Registries, told: str) -> None:
+    server = serve(answering(reply(200, RAW, {**TYPE, "Docker-Content-Digest": told})))
+    with pytest.raises(ContentMismatch):
+        registry_of().resolve(image(server))
+
+
+@pytest.mark.parametrize("told", [DIGEST, "sha512:" + hashlib.sha512(RAW).hexdigest()])
+def test_a_header_that_agrees_changes_nothing(serve: Serve, registry_of: Registries, told: str) -> None:
+    server = serve(answering(reply(200, RAW, {**TYPE, "Docker-Content-Digest": told})))
+    assert registry_of().resolve(image(server)).digest == DIGEST
+
+
+def test_a_header_does_not_replace_the_hash(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(200, RAW + b"\n", {**TYPE, "Docker-Content-Digest": f"sha256:{'0' * 64}"})))
+    with pytest.raises(ContentMismatch):
+        registry_of().resolve(image(server, f"team/app@sha256:{'0' * 64}"))
+
+
+def test_a_name_alone_is_not_resolved(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(200, RAW, TYPE)))
+    with pytest.raises(InvalidName, match="tag or a digest"):
+        registry_of().resolve(image(server, "team/app"))
+    assert server.requests == []
+
+
+# --- sizes and truncation
+
+
+def test_four_mebibytes_are_the_most(serve: Serve, registry_of: Registries) -> None:
+    padded = RAW + b" " * (MAX_MANIFEST - len(RAW))
+    server = serve(answering(reply(200, padded, TYPE), reply(200, padded + b" ", TYPE)))
+    registry = registry_of()
+    assert registry.resolve(image(server)).size == MAX_MANIFEST
+    with pytest.raises(TooLarge, match="the manifest of"):
+        registry.resolve(image(server))
+
+
+@pytest.mark.parametrize("chunked", ["chunked", "until-close"])
+def test_an_endless_body(serve: Serve, registry_of: Registries, chunked: str) -> None:
+    def script(_: Request, wire: Wire) -> None:
+        extra = {"Transfer-Encoding": "chunked"} if chunked == "chunked" else {}
+        wire.send(reply(200, headers={**TYPE, "Content-Length": None, **extra}))
+        piece = b"x" * 65536
+        while not wire.stopping.is_set():
+            wire.send(b"10000\r\n" + piece + b"\r\n" if extra else piece)
+
+    with pytest.raises(TooLarge):
+        registry_of().resolve(image(serve(script)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(200, RAW[:-1], {**TYPE, "Content-Length": str(len(RAW))}),
+        reply(
+            200, RAW, {**TYPE, "Content-Length": str(len(RAW) + 1)}
+        ),  # what came is a manifest, but not the whole one
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 5000,
+        b"SMTP ready\r\n",
+        reply(206, RAW, TYPE),
+        reply(204),
+    ],
+)
+def test_nonsense_and_truncation(serve: Serve, registry_of: Registries, answer: bytes) -> None:
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(answer)
+        wire.close()
+
+    with pytest.raises(RemoteMisbehaved):
+        registry_of().resolve(image(serve(script)))
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_a_slow_drip(serve: Serve, registry_of: Registries, where: str) -> None:
+    clock = DripClock()
+    starts: Mapping[str, tuple[bytes, Iterator[bytes]]] = {
+        "header": (b"HTTP/1.1 200 OK\r\nX: ", itertools.repeat(b"a")),
+        "body": (reply(200, headers={"Content-Length": "900"}), itertools.repeat(b"b")),
+    }
+
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(starts[where][0])
+        clock.drip(wire, starts[where][1])
+
+    with pytest.raises(RemoteUnreachable, match="no complete answer within 60 seconds"):
+        registry_of(clock=clock).resolve(image(serve(script)))
+
+
+def test_silence(serve: Serve, registry_of: Registries) -> None:
+    server = serve(lambda _, wire: wire.stopping.wait(10))
+    with pytest.raises(RemoteUnreachable, match="no answer in time"):
+        registry_of(timeouts=Timeouts(read=0.1)).resolve(image(server))
+
+
+# --- statuses
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("MANIFEST_UNKNOWN", "no such tag or digest"),
+        ("NAME_UNKNOWN", "no such repository"),
+        ("", "no such repository, tag"),
+    ],
+)
+def test_404_says_what_is_missing(serve: Serve, registry_of: Registries, code: str, words: str) -> None:
+    answer = json_reply(404, {"errors": [{"code": code}]}) if code else reply(404, b"<html>")
+    server = serve(answering(answer))
+    with pytest.raises(ImageNotFound, match=words) as caught:
+        registry_of().resolve(image(server))
+    assert caught.value.image == f"{server.netloc}/team/app:1.0"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, RemoteRefused),
+        (401, RemoteRefused),
+        (403, RemoteRefused),
+        (405, RemoteRefused),
+        (429, RemoteUnreachable),
+        (503, RemoteUnreachable),
+    ],
+)
+def test_other_statuses(serve: Serve, registry_of: Registries, status: int, error: type[TrustError]) -> None:
+    answer = json_reply(status, {"errors": [{"code": "DENIED", "message": "because"}]})
+    with pytest.raises(error) as caught:
+        registry_of().resolve(image(serve(answering(answer))))
+    if status != 401:
+        assert "because" in str(caught.value)
+    if status == 403:
+        assert "asked without credentials" in str(caught.value)
+
+
+# --- redirects
+
+
+def test_credentials_stay_with_the_registry(serve: Serve, registry_of: Registries) -> None:
+    other = serve(answering(reply(200, RAW, TYPE)))
+
+    def script(request: Request, wire: Wire) -> None:
+        if "authorization" not in request.headers:
+            wire.send(reply(401, headers={"WWW-Authenticate": "Basic"}))
+        else:
+            wire.send(reply(307, headers={"Location": f"{other.url}/elsewhere"}))
+
+    server = serve(script)
+    stored = Stored(**{server.netloc: Credential(source="c", username="alice", password="hunter2")})
+    assert registry_of(credentials=stored).resolve(image(server)).digest == DIGEST
+    assert ["authorization" in r.headers for r in server.requests] == [False, True]
+    assert "authorization" not in other.requests[0].headers
+
+
+def test_a_challenge_elsewhere_is_not_answered(serve: Serve, registry_of: Registries) -> None:
+    other = serve(answering(reply(401, headers={"WWW-Authenticate": "Basic"})))
+    server = serve(answering(reply(307, headers={"Location": other.url})))
+    stored = Stored(**{name.netloc: Credential(source="c", username="a", password="b") for name in (server, other)})
+    with pytest.raises(RemoteRefused):
+        registry_of(credentials=stored).resolve(image(server))
+    assert len(other.requests) == 1
+    assert stored.asked == []
+
+
+def test_a_redirect_loop(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(302, headers={"Location": "/v2/again"})))
+    with pytest.raises(RemoteMisbehaved, match="more than 3 redirects"):
+        registry_of().resolve(image(server))
+    assert len(server.requests) == 4
+
+
+def test_no_redirect_from_https_to_http(
+    serve: Serve, registry_of: Registries, authority: Authority, tmp_path: Path
+) -> None:
+    plain = serve(answering(reply(200, RAW, TYPE)))
+    server = serve(answering(reply(307, headers={"Location": plain.url})), tls=authority.server_context(tmp_path))
+    registry = registry_of(authorities=CertificateAuthorities({}, cacert=authority.file))
+    with pytest.raises(RemoteMisbehaved, match="from https to http"):
+        registry.resolve(image(server))
+    assert plain.requests == []
+
+
+@pytest.mark.parametrize("location", ["", "ftp://x/", "https://u:p@x/", "http://[", "//"])
+def test_redirects_to_no_url(serve: Serve, registry_of: Registries, location: str) -> None:
+    server = serve(answering(reply(307, headers={"Location": location})))
+    with pytest.raises(RemoteMisbehaved):
+        registry_of().resolve(image(server))
+
+
+# --- HTTPS, and when not
+
+
+def test_https_comes_first(serve: Serve, registry_of: Registries, authority: Authority, tmp_path: Path) -> None:
+    server = serve(answering(reply(200, RAW, TYPE)), tls=authority.server_context(tmp_path))
+    registry = registry_of(authorities=CertificateAuthorities({}, cacert=authority.file))
+    assert registry.resolve(image(server)).digest == DIGEST
+    assert server.connections == 1
+
+
+def test_a_wrong_certificate_never_leads_to_plain_http(serve: Serve, registry_of: Registries, tmp_path: Path) -> None:
+    context = make_authority(tmp_path, "Stranger CA").server_context(tmp_path)
+    server = serve(answering(reply(200, RAW, TYPE)), tls=context)
+    registry = registry_of(insecure=[server.netloc])
+    with pytest.raises(RemoteUnreachable, match="issued by CN=Stranger CA"):
+        registry.resolve(image(server))
+    assert server.requests == []
+
+
+def test_plain_http_elsewhere_only_when_told(serve: Serve, registry_of: Registries, environ: dict[str, str]) -> None:
+    # A proxy stands for the host far away: it refuses the tunnel, as if nobody spoke TLS there.
+    def script(request: Request, wire: Wire) -> None:
+        if request.method == "CONNECT":
+            wire.send(b"HTTP/1.1 200 OK\r\n\r\nnot TLS at all")
+            wire.close()
+        else:
+            wire.send(reply(200, RAW, TYPE))
+
+    proxy = serve(script)
+    environ.update(HTTP_PROXY=proxy.url, HTTPS_PROXY=proxy.url)
+    far = parse_reference("registry.example.com:5000/app:1")
+    with pytest.raises(RemoteUnreachable, match="through the proxy"):
+        registry_of().resolve(far)
+    with pytest.raises(RemoteUnreachable):
+        registry_of(insecure=["registry.example.com:5001", "example.com"]).resolve(far)
+    assert {r.method for r in proxy.requests} == {"CONNECT"}
+    for insecure in ("registry.example.com", "Registry.example.com:5000"):
+        assert registry_of(insecure=[insecure]).resolve(far).digest == DIGEST
+    assert proxy.requests[-1].target == "http://registry.example.com:5000/v2/app/manifests/1"
+
+
+# --- tokens
+
+
+def test_the_token_flow_with_a_password_for_the_registry(serve: Serve, registry_of: Registries) -> None:
+    tokens = serve(answering(json_reply(200, {"access_token": "t0k"})))
+
+    def script(request: Request, wire: Wire) -> None:
+        if request.headers.get("authorization") == "Bearer t0k":
+            wire.send(reply(200, RAW, TYPE))
+        else:
+            wire.send(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token",service="r"'}))
+
+    server = serve(script)
+    stored = Stored(**{server.netloc: Credential(source="c", username="alice", password="hunter2")})
+    registry = registry_of(credentials=stored)
+    assert registry.resolve(image(server)).digest == DIGEST
+    assert tokens.requests[0].target == "/token?service=r&scope=repository%3Ateam%2Fapp%3Apull"
+    assert tokens.requests[0].headers["authorization"] == "Basic YWxpY2U6aHVudGVyMg=="
+    registry.resolve(image(server))
+    assert len(tokens.requests) == 1
+    registry.resolve(image(server, "team/other:1.0"))
+    assert len(tokens.requests) == 2
+
+
+def test_a_token_server_that_redirects_gets_nothing_more(serve: Serve, registry_of: Registries) -> None:
+    thief = serve(answering(json_reply(200, {"token": "t0k"})))
+    tokens = serve(answering(reply(302, headers={"Location": thief.url})))
+    challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'}
+    server = serve(answering(reply(401, headers=challenge)))
+    stored = Stored(**{server.netloc: Credential(source="c", username="alice", password="hunter2")})
+    with pytest.raises(RemoteRefused, match="gives no token"):
+        registry_of(credentials=stored).resolve(image(server))
+    assert thief.requests == []
+
+
+def test_a_refused_token_is_not_tried_for_ever(serve: Serve, registry_of: Registries) -> None:
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+    challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'}
+    server = serve(answering(reply(401, headers=challenge)))
+    with pytest.raises(RemoteRefused, match="none stored for"):
+        registry_of().resolve(image(server))
+    assert len(server.requests) == 2

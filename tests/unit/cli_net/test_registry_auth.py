@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.cli_net.conftest import Stored
+from trustcli.docker_config import Credential
+from trustcli.exchange import Answer, Origin, parse_url
+from trustcli.registry_auth import Authorizer, parse_challenges
+from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, TrustError
+
+SCOPE = "repository:team/app:pull"
+ALICE = Credential(source="config.json", username="alice", password="hunter2")
+ALICE_BASIC = "Basic YWxpY2U6aHVudGVyMg=="
+
+
+@dataclass
+class TokenServer:
+    """Answers token requests and remembers them."""
+
+    answer: Answer = field(default_factory=lambda: token_answer({"token": "t0k"}))
+    asked: list[tuple[str, str, Mapping[str, str], bytes | None]] = field(default_factory=list)
+
+    def __call__(self, origin: Origin, target: str, *, headers: Mapping[str, str], form: bytes | None) -> Answer:
+        self.asked.append((str(origin), target, headers, form))
+        return self.answer
+
+
+def token_answer(content: object, status: int = 200) -> Answer:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return Answer(status=status, headers=(), body=body)
+
+
+def authorize(
+    challenge: str,
+    tokens: TokenServer,
+    credential: Credential | None = None,
+    server: str = "https://r.example:5000",
+) -> str:
+    origin, _ = parse_url(server, kind="server")
+    stored = Stored(**({origin.netloc: credential} if credential else {}))
+    answer = Answer(status=401, headers=(("WWW-Authenticate", challenge),), body=b"")
+    return Authorizer(origin, stored, tokens).authorization(answer, scope=SCOPE)
+
+
+# --- challenges
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Basic", [("basic", {})]),
+        ('BASIC realm="a, b"', [("basic", {"realm": "a, b"})]),
+        (
+            'Bearer realm="https://t/",service="s",scope="x y"',
+            [("bearer", {"realm": "https://t/", "service": "s", "scope": "x y"})],
+        ),
+        ("Bearer realm=unquoted , Service = s", [("bearer", {"realm": "unquoted", "service": "s"})]),
+        (r'Bearer realm="a\"b\\c"', [("bearer", {"realm": 'a"b\\c'})]),
+        ('Basic realm="a", Bearer realm="b"', [("basic", {"realm": "a"}), ("bearer", {"realm": "b"})]),
+        ("Negotiate, Basic", [("negotiate", {}), ("basic", {})]),
+        ('Negotiate abc==, Bearer realm="b"', [("negotiate", {}), ("bearer", {"realm": "b"})]),
+        ('Bearer realm="first",realm="second"', [("bearer", {"realm": "first"})]),
+        ('Bearer realm="never closed', [("bearer", {})]),
+        ("", []),
+        (", ,", []),
+        ('="x"', []),
+    ],
+)
+def test_challenges(value: str, expected: list[tuple[str, dict[str, str]]]) -> None:
+    assert [(c.scheme, dict(c.parameters)) for c in parse_challenges([value])] == expected
+
+
+@given(st.lists(st.text()))
+def test_any_challenge_is_read_or_passed_over(values: list[str]) -> None:
+    parse_challenges(values)
+
+
+def test_long_nonsense_takes_no_long_time() -> None:
+    parse_challenges(['Bearer realm="' + "\\" * 60_000, "a=" * 30_000, "Basic " * 10_000, "A" * 60_000, " ," * 30_000])
+
+
+# --- ways in
+
+
+def test_an_anonymous_token() -> None:
+    tokens = TokenServer()
+    assert (
+        authorize('Bearer realm="https://auth.example/token?a=b",service="s s",scope="x:y z:w"', tokens) == "Bearer t0k"
+    )
+    origin, target, headers, form = tokens.asked[0]
+    assert origin == "https://auth.example"
+    assert parse_qsl(target.partition("?")[2]) == [("a", "b"), ("service", "s s"), ("scope", "x:y"), ("scope", "z:w")]
+    assert (dict(headers), form) == ({}, None)
+
+
+def test_without_a_scope_in_the_challenge_ours_is_asked_for() -> None:
+    tokens = TokenServer()
+    authorize('Bearer realm="https://auth.example/token"', tokens)
+    assert parse_qs(tokens.asked[0][1].partition("?")[2]) == {"scope": [SCOPE]}
+
+
+def test_a_token_with_what_is_stored_for_the_challenging_server() -> None:
+    tokens = TokenServer(token_answer({"access_token": "t0k"}))
+    assert authorize('Bearer realm="https://auth.example/token"', tokens, ALICE) == "Bearer t0k"
+    assert tokens.asked[0][2] == {"Authorization": ALICE_BASIC}
+
+
+def test_nothing_is_stored_for_the_token_server_itself() -> None:
+    tokens = TokenServer()
+    origin, _ = parse_url("https://r.example", kind="server")
+    stored = Stored(**{"auth.example": ALICE})
+    answer = Answer(status=401, headers=(("www-authenticate", 'Bearer realm="https://auth.example/t"'),), body=b"")
+    Authorizer(origin, stored, tokens).authorization(answer, scope=SCOPE)
+    assert stored.asked == ["r.example"]
+    assert "Authorization" not in tokens.asked[0][2]
+
+
+def test_an_identity_token_is_posted() -> None:
+    tokens = TokenServer()
+    credential = Credential(source="config.json", identity_token="idt")
+    assert authorize('Bearer realm="https://auth.example/token",service="s"', tokens, credential) == "Bearer t0k"
+    _, target, headers, form = tokens.asked[0]
+    assert target == "/token"
+    assert "Authorization" not in headers
+    assert form is not None
+    assert parse_qs(form.decode()) == {
+        "grant_type": ["refresh_token"],
+        "service": ["s"],
+        "client_id": ["content-trust"],
+        "scope": [SCOPE],
+        "refresh_token": ["idt"],
+    }
+
+
+def test_a_stored_registry_token_needs_no_token_server() -> None:
+    tokens = TokenServer()
+    credential = Credential(source="config.json", registry_token="rt")
+    assert authorize('Bearer realm="https://auth.example/token"', tokens, credential) == "Bearer rt"
+    assert tokens.asked == []
+
+
+def test_basic() -> None:
+    assert authorize('Basic realm="x"', TokenServer(), ALICE) == ALICE_BASIC
+    both = 'Basic realm="x", Bearer realm="https://auth.example/token"'
+    assert authorize(both, TokenServer(), ALICE) == "Bearer t0k"
+
+
+# --- no way in
+
+
+@pytest.mark.parametrize("credential", [None, Credential(source="c", identity_token="idt")])
+def test_basic_without_a_user(credential: Credential | None) -> None:
+    with pytest.raises(RemoteRefused, match=r"docker login r\.example:5000") as caught:
+        authorize("Basic", TokenServer(), credential)
+    assert caught.value.status == 401
+
+
+def test_only_ways_that_we_do_not_know() -> None:
+    with pytest.raises(RemoteRefused, match="offers negotiate, ntlm"):
+        authorize("Negotiate, NTLM", TokenServer())
+    with pytest.raises(RemoteRefused, match="offers nothing"):
+        authorize("", TokenServer())
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, RemoteRefused),
+        (403, RemoteRefused),
+        (302, RemoteRefused),
+        (429, RemoteUnreachable),
+        (500, RemoteUnreachable),
+    ],
+)
+def test_a_token_server_that_gives_none(status: int, error: type[TrustError]) -> None:
+    with pytest.raises(error) as caught:
+        authorize('Bearer realm="https://auth.example/token"', TokenServer(token_answer(b"hunter2", status)), ALICE)
+    assert "auth.example" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    if error is RemoteRefused:
+        assert "tried as alice (config.json)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"nope",
+        [],
+        {},
+        {"token": ""},
+        {"token": 5},
+        {"token": "a b"},
+        {"token": "a\r\nX: y"},
+        {"token": "ä"},
+        b"[" * 99_999,
+    ],
+)
+def test_answers_without_a_token(content: object) -> None:
+    with pytest.raises(RemoteMisbehaved):
+        authorize('Bearer realm="https://auth.example/token"', TokenServer(token_answer(content)))
+
+
+@pytest.mark.parametrize(
+    "realm", ["", "/token", "ftp://x/", "https://", "https://u:hunter2@x/", "https://x/#f", "https://x/\x01"]
+)
+def test_realms_that_are_none(realm: str) -> None:
+    tokens = TokenServer()
+    with pytest.raises(RemoteMisbehaved) as caught:
+        authorize(f'Bearer realm="{realm}"', tokens, ALICE)
+    assert tokens.asked == []
+    assert "hunter2" not in str(caught.value)
+
+
+# --- where credentials may go
+
+
+@pytest.mark.parametrize(
+    ("server", "realm", "with_credential"),
+    [
+        ("https://r.example", "https://auth.example/t", True),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5001/t", True),
+        ("http://127.0.0.1:5000", "https://auth.example/t", True),
+        ("http://r.example", "https://auth.example/t", False),
+        ("http://r.example", "http://auth.example/t", False),
+        ("https://r.example", "http://auth.example/t", None),
+        ("https://r.example", "http://127.0.0.1/t", None),
+        ("http://r.example", "http://localhost/t", None),
+        ("https://127.0.0.1:5000", "http://auth.example/t", None),
+    ],
+)
+def test_the_realm_decides_what_it_gets(server: str, realm: str, with_credential: bool | None) -> None:  # noqa: FBT001
+    tokens = TokenServer()
+    if with_credential is None:
+        with pytest.raises(RemoteMisbehaved, match="plain http"):
+            authorize(f'Bearer realm="{realm}"', tokens, ALICE, server)
+        assert tokens.asked == []
+        return
+    assert authorize(f'Bearer realm="{realm}"', tokens, ALICE, server) == "Bearer t0k"
+    assert ("Authorization" in tokens.asked[0][2]) is with_credential
+
+
+def test_a_password_does_not_go_over_plain_http() -> None:
+    with pytest.raises(RemoteRefused, match="plain http"):
+        authorize("Basic", TokenServer(), ALICE, "http://r.example")

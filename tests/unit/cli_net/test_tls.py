@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli_net.certificates import Authority, make_authority
+from trustcli.exchange import Origin
+from trustcli.tls import CertificateAuthorities, speaks_no_tls
+from trustdata.errors import SettingsUnusable
+
+ORIGIN = Origin(scheme="https", host="r.example", port=443)
+PORT = Origin(scheme="https", host="r.example", port=5000)
+
+
+def subjects(context: ssl.SSLContext) -> set[str]:
+    return {str(dict(rdn[0] for rdn in c["subject"])["commonName"]) for c in context.get_ca_certs()}  # type: ignore[misc]
+
+
+def test_the_context_checks_certificate_and_name() -> None:
+    context = CertificateAuthorities({}).context_for(ORIGIN)
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize("how", ["--cacert", "TRUST_CACERT"])
+def test_a_ca_that_was_named_counts_alone(authority: Authority, how: str, tmp_path: Path) -> None:
+    other = make_authority(tmp_path, "Other CA")
+    environ = {"SSL_CERT_FILE": str(other.file)}
+    if how == "TRUST_CACERT":
+        environ["TRUST_CACERT"] = str(authority.file)
+    authorities = CertificateAuthorities(environ, cacert=authority.file if how == "--cacert" else None)
+    assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+    assert len(authorities.places(ORIGIN)) == 1
+    assert how in authorities.places(ORIGIN)[0]
+
+
+def test_the_command_line_comes_before_the_environment(authority: Authority) -> None:
+    authorities = CertificateAuthorities({"TRUST_CACERT": "/nonexistent"}, cacert=authority.file)
+    assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+
+
+def test_what_docker_believes_for_one_host_is_believed_beside_the_store(tmp_path: Path) -> None:
+    notary, docker, store = (make_authority(tmp_path, f"{name} CA") for name in ("Notary", "Docker", "Store"))
+    for folder, made in (
+        (tmp_path / "docker/tls/r.example:5000", notary),
+        (tmp_path / "certs.d/r.example:5000", docker),
+    ):
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes(made.file.read_bytes())
+    environ = {"DOCKER_CONFIG": str(tmp_path / "docker"), "SSL_CERT_FILE": str(store.file)}
+    authorities = CertificateAuthorities(environ, docker_certs=tmp_path / "certs.d")
+    assert subjects(authorities.context_for(PORT)) == {"Notary CA", "Docker CA", "Store CA"}
+    assert subjects(authorities.context_for(ORIGIN)) == {"Store CA"}
+    assert len(authorities.places(PORT)) == 3
+    assert len(authorities.places(ORIGIN)) == 4  # with and without :443
+
+
+def test_the_folder_without_port_is_that_of_443(tmp_path: Path, authority: Authority) -> None:
+    folder = tmp_path / "certs.d" / "r.example"
+    folder.mkdir(parents=True)
+    (folder / "any-name.crt").write_bytes(authority.file.read_bytes())
+    environ = {"SSL_CERT_FILE": str(authority.file)}
+    authorities = CertificateAuthorities(environ, docker_certs=tmp_path / "certs.d")
+    assert any("r.example/*.crt" in place for place in authorities.places(ORIGIN))
+    assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "ca.crt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsUnusable, match=r"ca\.crt"):
+        CertificateAuthorities({}, cacert=file).context_for(ORIGIN)
+
+
+def test_a_client_certificate_without_its_key_is_named(tmp_path: Path, authority: Authority) -> None:
+    folder = tmp_path / "r.example:5000"
+    folder.mkdir()
+    (folder / "client.cert").write_bytes(authority.file.read_bytes())
+    with pytest.raises(SettingsUnusable, match=r"client\.cert.*client\.key"):
+        CertificateAuthorities({}, docker_certs=tmp_path).context_for(PORT)
+
+
+def test_which_failures_mean_no_tls() -> None:
+    refused = ssl.SSLCertVerificationError()
+    assert not speaks_no_tls(refused)
+    assert speaks_no_tls(ssl.SSLEOFError())
+    assert not speaks_no_tls(ssl.SSLError())
