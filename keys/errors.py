@@ -16,22 +16,17 @@ KeysError
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import ClassVar
 
+from keys.error_record import ErrorRecord
 
-@dataclass(eq=False, kw_only=True)
-class KeysError(Exception):
+
+class KeysError(ErrorRecord):
     """Root of everything that the `keys` package refuses. Messages never hold secrets."""
 
     code: ClassVar[str] = "key-error"
 
-    def details(self) -> dict[str, object]:
-        """The error's data, by field name, ready for JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
-
-@dataclass(eq=False, kw_only=True)
 class KeyNotFound(KeysError):
     """No key with this id, name or purpose in the store."""
 
@@ -42,7 +37,6 @@ class KeyNotFound(KeysError):
         return f"no private key {self.key} in the key store"
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyAmbiguous(KeysError):
     """Several keys fit what was asked for."""
 
@@ -54,7 +48,6 @@ class KeyAmbiguous(KeysError):
         return f"{self.key} fits several keys: {', '.join(self.candidates)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyExists(KeysError):
     """The key, another key of the same name, or the file that should become one, is there already."""
 
@@ -66,7 +59,6 @@ class KeyExists(KeysError):
         return f"{self.key} exists already: {self.place}"
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyFileMalformed(KeysError):
     """A file that should hold a key does not. `place` is a path or a description of the source."""
 
@@ -78,7 +70,6 @@ class KeyFileMalformed(KeysError):
         return f"{self.place} is not a key file that can be read: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyNotAccepted(KeysError):
     """The key's algorithm or size is not accepted."""
 
@@ -90,7 +81,6 @@ class KeyNotAccepted(KeysError):
         return f"key {self.key} is not accepted: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyStoreInsecure(KeysError):
     """File or folder modes let others read private keys (POSIX mode bits, octal text)."""
 
@@ -103,7 +93,6 @@ class KeyStoreInsecure(KeysError):
         return f"{self.path} has mode {self.mode}, which lets others read private keys; chmod {self.wanted} {self.path}"
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyStoreUnwritable(KeysError):
     """The key store's folder could not be read or written."""
 
@@ -115,7 +104,6 @@ class KeyStoreUnwritable(KeysError):
         return f"the key store {self.path} cannot be used: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class PassphraseMissing(KeysError):
     """A passphrase is needed and there is nobody to ask. `sources` names what was looked at."""
 
@@ -128,7 +116,6 @@ class PassphraseMissing(KeysError):
         return f"the passphrase of {self.key} is missing{set_one}"
 
 
-@dataclass(eq=False, kw_only=True)
 class PassphraseUnreadable(KeysError):
     """A passphrase source is named but cannot be read. `source` is the variable and what it names, never a content."""
 
@@ -141,7 +128,6 @@ class PassphraseUnreadable(KeysError):
         return f"the passphrase of {self.key} cannot be read from {self.source}: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class PassphraseWrong(KeysError):
     """The passphrase does not open this key, or the sealed file was altered."""
 
@@ -152,7 +138,6 @@ class PassphraseWrong(KeysError):
         return f"the passphrase does not open {self.key}"
 
 
-@dataclass(eq=False, kw_only=True)
 class SigningFailed(KeysError):
     """The signer behind a key failed."""
 

@@ -46,9 +46,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from keys.error_record import ErrorRecord
+
+_NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def shown(text: str, limit: int = 120) -> str:
@@ -69,18 +73,16 @@ def _plain(value: object) -> object:
     return value
 
 
-@dataclass(eq=False, kw_only=True)
-class TrustError(Exception):
+class TrustError(ErrorRecord):
     """Root of the domain's refusals."""
 
     code: ClassVar[str] = "error"
 
     def details(self) -> dict[str, object]:
         """The error's data by field name, ready for JSON; foreign text is escaped and cut."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: _plain(value) for name, value in super().details().items()}
 
 
-@dataclass(eq=False, kw_only=True)
 class InvalidName(TrustError):
     """`kind` says what the name should have been."""
 
@@ -93,7 +95,6 @@ class InvalidName(TrustError):
         return f"{shown(self.name)!r} is not a {self.kind}: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class MalformedMetadata(TrustError):
     """`path` is the member path inside the document, such as `signed.roles.root.threshold`; empty for the whole."""
 
@@ -107,14 +108,12 @@ class MalformedMetadata(TrustError):
         return f"{shown(self.role)} metadata is malformed{place}: {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class NotTrusted(TrustError):
     """What was found must not be used."""
 
     code: ClassVar[str] = "not-trusted"
 
 
-@dataclass(eq=False, kw_only=True)
 class ThresholdNotMet(NotTrusted):
     """`signed`: key ids whose signatures hold; `unsigned`: those of the role that are missing or false."""
 
@@ -134,7 +133,6 @@ class ThresholdNotMet(NotTrusted):
         )
 
 
-@dataclass(eq=False, kw_only=True)
 class VersionRollback(NotTrusted):
     """`offered` 0 means that the role was dropped. `source` says who knew better: cache, memory, snapshot."""
 
@@ -150,7 +148,6 @@ class VersionRollback(NotTrusted):
         return f"{shown(self.role)} version {self.offered} is older than version {self.known}, {self.source}"
 
 
-@dataclass(eq=False, kw_only=True)
 class VersionMismatch(NotTrusted):
     """`offered` is not `expected`, which the parent (or, for a root, the step N to N+1) names."""
 
@@ -163,7 +160,6 @@ class VersionMismatch(NotTrusted):
         return f"{shown(self.role)} has version {self.offered} where version {self.expected} is expected"
 
 
-@dataclass(eq=False, kw_only=True)
 class MetadataExpired(NotTrusted):
     """`at` is the reference time of the operation, UTC."""
 
@@ -177,7 +173,6 @@ class MetadataExpired(NotTrusted):
         return f"{shown(self.role)} version {self.version} expired on {self.expires:%Y-%m-%d %H:%M} UTC"
 
 
-@dataclass(eq=False, kw_only=True)
 class ContentMismatch(NotTrusted):
     """Bytes that are not those that their parent names. `what` is `sha256`, `length`, `digest`..."""
 
@@ -191,7 +186,6 @@ class ContentMismatch(NotTrusted):
         return f"{self.what} of {shown(self.role)} is {shown(self.found)} where {shown(self.expected)} is expected"
 
 
-@dataclass(eq=False, kw_only=True)
 class RootNotPinned(NotTrusted):
     """No root of the verified chain is the pinned one. `found` is the reference of the chain's first root."""
 
@@ -206,7 +200,6 @@ class RootNotPinned(NotTrusted):
         return f"{self.gun} is pinned to {self.pin}{by}, but the server's root of trust is {self.found}"
 
 
-@dataclass(eq=False, kw_only=True)
 class PinsDisagree(NotTrusted):
     """Two pins of one name that no single verified root chain holds."""
 
@@ -221,7 +214,6 @@ class PinsDisagree(NotTrusted):
         return f"the pins of {self.gun} disagree: {self.pin} ({self.pin_source}) and {self.other} ({self.other_source})"
 
 
-@dataclass(eq=False, kw_only=True)
 class DelegationOutOfScope(NotTrusted):
     """A role lists a target outside the paths that its delegator gave it."""
 
@@ -233,7 +225,6 @@ class DelegationOutOfScope(NotTrusted):
         return f"{shown(self.role)} lists {shown(self.target)!r}, which lies outside the paths delegated to it"
 
 
-@dataclass(eq=False, kw_only=True)
 class ReleaseConflict(NotTrusted):
     """One tag in `targets` and in `targets/releases`: neither is trusted."""
 
@@ -246,7 +237,6 @@ class ReleaseConflict(NotTrusted):
         return f"tag {shown(self.target)!r} is listed by {' and by '.join(map(shown, self.roles))}; neither is trusted"
 
 
-@dataclass(eq=False, kw_only=True)
 class TagMismatch(NotTrusted):
     """The digest that was asked for is not the one signed under the tag (or under any tag)."""
 
@@ -260,7 +250,6 @@ class TagMismatch(NotTrusted):
         return f"{self.gun}:{self.tag} is signed as {self.signed}, not as {self.asked}"
 
 
-@dataclass(eq=False, kw_only=True)
 class MetadataMissing(NotTrusted):
     """A role that root, timestamp, snapshot or a delegator promises is not to be had."""
 
@@ -272,7 +261,6 @@ class MetadataMissing(NotTrusted):
         return f"{shown(self.role)} metadata is missing: {shown(self.reason)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class TrustDataWithheld(NotTrusted):
     """A pinned or remembered name for which the server has no data."""
 
@@ -286,7 +274,6 @@ class TrustDataWithheld(NotTrusted):
         )
 
 
-@dataclass(eq=False, kw_only=True)
 class CollectionDeleted(NotTrusted):
     """A known collection that its server reports as deleted. `deleted_root` and `pin` are fingerprints."""
 
@@ -304,7 +291,6 @@ class CollectionDeleted(NotTrusted):
         )
 
 
-@dataclass(eq=False, kw_only=True)
 class FormatChanged(NotTrusted):
     """The collection is pinned in one wire format and offered in another."""
 
@@ -317,7 +303,6 @@ class FormatChanged(NotTrusted):
         return f"{self.gun} is pinned as {self.pinned}, but the server offers it as {self.offered}"
 
 
-@dataclass(eq=False, kw_only=True)
 class OfflineTooOld(NotTrusted):
     """`reason` names the bound that was passed."""
 
@@ -329,7 +314,6 @@ class OfflineTooOld(NotTrusted):
         return f"{self.gun} cannot be judged offline: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class Unpinned(TrustError):
     """First contact without a pin. `found` is the fingerprint that the server offers (`sha256:HEX`)."""
 
@@ -341,7 +325,6 @@ class Unpinned(TrustError):
         return f"{self.gun} is not pinned here; the server offers a root with fingerprint {self.found}"
 
 
-@dataclass(eq=False, kw_only=True)
 class NoTrustData(TrustError):
     """No such collection, and nothing here knows the name."""
 
@@ -352,7 +335,6 @@ class NoTrustData(TrustError):
         return f"{self.gun} has no trust data"
 
 
-@dataclass(eq=False, kw_only=True)
 class NotSigned(TrustError):
     """The collection verifies, but this tag (or digest) is not released in it. `signers`: roles that do list it."""
 
@@ -368,7 +350,6 @@ class NotSigned(TrustError):
         return f"{self.gun}:{shown(self.tag)} is not signed{also}"
 
 
-@dataclass(eq=False, kw_only=True)
 class PolicyRefused(TrustError):
     """Trusted, but the policy asks for more. `rule` is the pattern or option that refused."""
 
@@ -381,7 +362,6 @@ class PolicyRefused(TrustError):
         return f"{self.name} is refused by {self.rule}: {self.reason}"
 
 
-@dataclass(eq=False, kw_only=True)
 class TagChanged(TrustError):
     """The tag moved while we were signing. Digests are `sha256:HEX` or `nothing`."""
 
@@ -401,7 +381,6 @@ class TagChanged(TrustError):
         )
 
 
-@dataclass(eq=False, kw_only=True)
 class PublishRefused(TrustError):
     """An upload that may not be stored. `role` and `path` name the place."""
 
@@ -413,7 +392,6 @@ class PublishRefused(TrustError):
         return f"{shown(self.role)}: {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class VersionConflict(PublishRefused):
     """The upload's own role is not the successor of what is stored. `stored` 0: nothing stored."""
 
@@ -426,28 +404,24 @@ class VersionConflict(PublishRefused):
         return f"{shown(self.role)} version {self.offered} cannot follow version {self.stored}, which is stored"
 
 
-@dataclass(eq=False, kw_only=True)
 class WouldBreakRole(PublishRefused):
     """A stored and delegated role would no longer verify."""
 
     code: ClassVar[str] = "would-break-role"
 
 
-@dataclass(eq=False, kw_only=True)
 class ServerKeyNotUsed(PublishRefused):
     """The root names other keys for an online role than the server holds."""
 
     code: ClassVar[str] = "server-key-not-used"
 
 
-@dataclass(eq=False, kw_only=True)
 class CollectionExists(PublishRefused):
     """Initialised already, deleted with a tombstone, or of another format."""
 
     code: ClassVar[str] = "collection-exists"
 
 
-@dataclass(eq=False, kw_only=True)
 class RemoteUnreachable(TrustError):
     """Network, DNS, TLS or a 5xx. `remote` is scheme, host and port."""
 
@@ -459,7 +433,6 @@ class RemoteUnreachable(TrustError):
         return f"{self.remote} cannot be reached: {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class RemoteRefused(TrustError):
     """401, 403 or another refusal that is about rights or form. `status` is the HTTP status."""
 
@@ -468,13 +441,12 @@ class RemoteRefused(TrustError):
     status: int
     reason: str
     server_code: str = ""
-    server_details: Mapping[str, object] = field(default_factory=dict)
+    server_details: Mapping[str, object] = _NOTHING_MORE
 
     def __str__(self) -> str:
         return f"{self.remote} refused ({self.status}): {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class RemoteMisbehaved(TrustError):
     """Redirect loops, truncated bodies, answers without meaning."""
 
@@ -486,7 +458,6 @@ class RemoteMisbehaved(TrustError):
         return f"{self.remote} gave an answer that cannot be used: {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class TooLarge(TrustError):
     """More bytes than allowed. `limit` in bytes."""
 
@@ -498,7 +469,6 @@ class TooLarge(TrustError):
         return f"{shown(self.what)} is larger than {self.limit} bytes"
 
 
-@dataclass(eq=False, kw_only=True)
 class ImageNotFound(TrustError):
     """The registry answered that it has no such repository, tag or digest (or hides it from this user)."""
 
@@ -511,7 +481,6 @@ class ImageNotFound(TrustError):
         return f"{shown(self.image, 400)} does not exist in {self.registry}: {shown(self.reason)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class ImageNotSupported(TrustError):
     """The registry has it, but it is no image that can be signed by digest."""
 
@@ -523,7 +492,6 @@ class ImageNotSupported(TrustError):
         return f"{shown(self.image, 400)} cannot be signed: {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class SettingsUnusable(TrustError):
     """`place` is a file, an environment variable, an option, or a program that settings name."""
 
@@ -535,7 +503,6 @@ class SettingsUnusable(TrustError):
         return f"{shown(self.place)} cannot be used: {shown(self.reason, 300)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class NoTrustServer(TrustError):
     """The registry has no default trust server. `settings` is the file whose `[servers]` could name one."""
 
@@ -551,7 +518,6 @@ class NoTrustServer(TrustError):
         )
 
 
-@dataclass(eq=False, kw_only=True)
 class NotStored(TrustError):
     """The store refused; nothing was changed."""
 
@@ -562,7 +528,6 @@ class NotStored(TrustError):
         return f"nothing was stored: {shown(self.reason)}"
 
 
-@dataclass(eq=False, kw_only=True)
 class MemoryUnwritable(TrustError):
     """Rollback memory, pins or cache could not be written. `path` is the file."""
 
