@@ -1,0 +1,69 @@
+"""A server without a socket: the composed application over a store in memory, with a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tests.unit.server.owner import NOW, Owner
+from trustdata.roles import ONLINE
+from trustserver.app import Application, compose
+from trustserver.settings import Settings
+from trustserver.storage.memory import MemoryStore
+from trustserver.storage.ports import MetadataStore
+from trustserver.storage.sealed_keys import SealedKeys
+
+GUN_A = "registry.example.com/team/app"
+
+
+class Site:
+    """The application, and requests to it."""
+
+    def __init__(self, store: MetadataStore | None = None, **settings: Any) -> None:
+        self.at = NOW
+        self.store = store or MemoryStore()
+        self.sealer = SealedKeys(bytes(32))
+        self.app: Application = compose(
+            store=self.store, sealer=self.sealer, settings=Settings(**settings), clock=lambda: self.at
+        )
+
+    def later(self, **span: float) -> datetime:
+        self.at += timedelta(**span)
+        return self.at
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app.asgi)  # type: ignore[arg-type]
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def file(self, name: str, gun: str = GUN_A, **options: Any) -> httpx.Response:
+        return self.get(f"/tuf/{gun}/metadata/{name}", **options)
+
+    def publish(self, files: Mapping[Any, bytes], gun: str = GUN_A) -> httpx.Response:
+        parts = [("files", (quote(role, safe=""), raw)) for role, raw in files.items()]
+        return self.request("POST", f"/api/v1/collections/{gun}/publish", files=parts)
+
+    def learn_keys(self, owner: Owner, gun: str = GUN_A) -> None:
+        for role in ONLINE:
+            owner.learn(role, self.get(f"/api/v1/collections/{gun}/keys/{role}").raise_for_status().json())
+
+    def begin(self, gun: str = GUN_A, *, signers: tuple[str, ...] = ()) -> Owner:
+        """A new collection with one tag; its owner."""
+        owner = Owner(self.at)
+        owner.tags = {"1.0": "ab" * 32}
+        self.learn_keys(owner, gun)
+        for name in signers:
+            owner.add_signer(name)
+        assert self.publish(owner.first_upload(), gun).status_code == 200
+        return owner

@@ -1,0 +1,129 @@
+"""`trust-server`: the command line. Exit status 0 done, 2 wrong usage or refused to start, 1 found something wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from keys.errors import KeysError
+from trustdata.errors import TrustError
+
+app = typer.Typer(
+    help="Content trust server: publishes and serves signed trust data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+collections_app = typer.Typer(help="What the operator does to collections.", no_args_is_help=True)
+app.add_typer(collections_app, name="collections")
+
+_REFUSED: Final = 2
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of database, seal key and TLS files. [./trust-server-data]")
+]
+Database = Annotated[str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")]
+SealKey = Annotated[
+    Path | None,
+    typer.Option("--seal-key", help="Key-encryption key of the server-held keys. [DATA/seal.key, made at first start]"),
+]
+
+
+@app.command()
+def serve(  # noqa: PLR0917 - Typer makes options of the parameters
+    listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT. [127.0.0.1:4443]")] = None,
+    data: Data = None,
+    database: Database = None,
+    seal_key: SealKey = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
+    self_signed: Annotated[
+        bool | None, typer.Option("--self-signed", help="Make a CA and a certificate under DATA/tls/.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Worker processes: 1 until there are replicas.")
+    ] = None,
+    insecure_open: Annotated[
+        bool | None, typer.Option("--insecure-open", help="Listen beyond loopback although everybody may publish.")
+    ] = None,
+    upload_seconds: Annotated[
+        int | None, typer.Option("--upload-seconds", help="Time that an upload may take. [60]")
+    ] = None,
+    view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
+    log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
+    config: Config = None,
+) -> None:
+    """Answer requests until SIGTERM. Ready when GET /readyz gives 200."""
+    given = dict(locals())
+    from trustserver.commands import serve as run
+
+    run(given, os.environ, config)
+
+
+@app.command()
+def migrate(data: Data = None, database: Database = None, config: Config = None) -> None:
+    """Bring the database's schema to the newest; `serve` does it too."""
+    given = dict(locals())
+    from trustserver.commands import migrate as run
+
+    run(given, os.environ, config)
+
+
+@app.command()
+def check(data: Data = None, database: Database = None, seal_key: SealKey = None, config: Config = None) -> None:
+    """Look whether database, stored files and sealed keys are sound; changes nothing."""
+    given = dict(locals())
+    from trustserver.commands import check as run
+
+    if not run(given, os.environ, config):
+        raise typer.Exit(1)
+
+
+@app.command()
+def settings(config: Config = None) -> None:
+    """Show every setting with its value and where that comes from."""
+    from trustserver.commands import show_settings as run
+
+    run({}, os.environ, config)
+
+
+@collections_app.command("list")
+def list_collections(data: Data = None, database: Database = None, config: Config = None) -> None:
+    """Every collection and tombstone: name, format, status, revision."""
+    given = dict(locals())
+    from trustserver.commands import list_collections as run
+
+    run(given, os.environ, config)
+
+
+@collections_app.command("release")
+def release(
+    name: Annotated[str, typer.Argument(help="The deleted collection.")],
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Allow a deleted collection's name to be initialised anew."""
+    given = dict(locals())
+    from trustserver.commands import release as run
+
+    if not run(name, given, os.environ, config):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The entry point of the program."""
+    try:
+        app()
+    except (TrustError, KeysError) as error:
+        typer.echo(f"trust-server: {error}", err=True)
+        sys.exit(_REFUSED)
+
+
+if __name__ == "__main__":
+    main()

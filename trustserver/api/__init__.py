@@ -1,0 +1,1 @@
+"""HTTP: the hot reads as bare ASGI, the rest through FastAPI."""

@@ -1,0 +1,42 @@
+"""Who asks, and whether they may. There is one authorizer so far, which lets everybody do everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from trustdata.gun import GUN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who asks, as logs and tombstones name them."""
+
+    name: str
+    authenticated: bool
+
+
+class Action(StrEnum):
+    """What one can do to a collection."""
+
+    READ = "read"
+    PUBLISH = "publish to"
+    MANAGE_KEYS = "ask for new keys of"
+    DELETE = "delete"
+
+
+class Authorizer(Protocol):
+    """Decides from the request's headers. Must not block."""
+
+    def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
+        """Who asks. Raises: Forbidden."""
+
+
+class OpenAuthorizer:
+    """Everybody may do everything: for loopback addresses, or for those who said --insecure-open."""
+
+    def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
+        del headers, action, gun
+        return Subject(name="anonymous", authenticated=False)

@@ -1,0 +1,37 @@
+"""The hot reads: a dictionary lookup and two sends, in front of everything else.
+
+An answer is found under the raw path, byte for byte. Other spellings of it, conditional requests, answers that are due
+for renewal and whatever is not in the view go on to the application behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trustserver.api.gun_path import App, Receive, Scope, Send
+from trustserver.view import View
+
+
+class FastRead:
+    """ASGI. `now`: seconds since 1970."""
+
+    def __init__(self, view: View, otherwise: App, now: Callable[[], float]) -> None:
+        self._get = view.get
+        self._otherwise = otherwise
+        self._now = now
+        self.answered = 0
+        """Reads answered here; one event loop writes it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET":
+            answer = self._get(scope["raw_path"])
+            if answer is not None and answer.renew_at > self._now():
+                for name, _ in scope["headers"]:
+                    if name == b"if-none-match":
+                        break
+                else:
+                    self.answered += 1
+                    await send(answer.start)
+                    await send(answer.body)
+                    return
+        await self._otherwise(scope, receive, send)

@@ -1,0 +1,200 @@
+"""/api/v1/collections/GUN: publish in TUF 1.0, server-held keys, state, deletion."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+
+from keys.errors import KeysError
+from trustdata.errors import NoTrustData, TrustError
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, RoleName
+from trustserver.api.auth import Action, Authorizer
+from trustserver.api.gun_path import GUN_KEY
+from trustserver.api.metrics import Metrics
+from trustserver.api.problems import MEDIA_TYPE, status_of
+from trustserver.api.upload import Upload, UploadRoom
+from trustserver.errors import BadRequest
+from trustserver.online_roles import OnlineRoles, refuse_tombstone
+from trustserver.publishing import Published, Publishing
+from trustserver.storage.ports import KeyRecord, MetadataStore, Status
+
+_log = logging.getLogger(__name__)
+_CONFLICT: Final = 409
+
+
+class CollectionView(BaseModel):
+    """A live collection: its revision, and the newest version of each role."""
+
+    gun: str
+    format: str
+    revision: int
+    versions: dict[str, int]
+
+
+class KeyView(BaseModel):
+    """The public part of a server-held key: its id and TUF key object."""
+
+    keyid: str
+    key: dict[str, Any]
+
+
+class DeletedView(BaseModel):
+    """A deletion: the revision that the tombstone has."""
+
+    gun: str
+    revision: int
+
+
+class ProblemView(BaseModel):
+    """A problem document (RFC 9457); `code` names the refusal, its data are further members."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+_PROBLEM: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {"model": ProblemView, "description": "A refusal.", "content": {MEDIA_TYPE: {}}}
+}
+_UPLOAD: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "One part `files` for each of root, targets and delegations; its filename is the role, "
+        "percent-encoded with no safe characters; its content the metadata file.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            }
+        },
+    }
+}
+
+
+def _gun(request: Request, gun: str) -> GUN:
+    del gun  # documents the parameter; the checked name comes with the scope
+    checked = request.scope.get(GUN_KEY)
+    if checked is None:
+        raise BadRequest(place="path", reason="names no collection")
+    return GUN(checked)
+
+
+Gun = Annotated[GUN, Depends(_gun)]
+
+
+def management_router(
+    *,
+    store: MetadataStore,
+    publishing: Publishing,
+    online: OnlineRoles,
+    authorizer: Authorizer,
+    metrics: Metrics,
+    clock: Callable[[], datetime],
+    upload_seconds: float,
+) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
+    room = UploadRoom()
+
+    @router.post("/{gun}/publish", openapi_extra=_UPLOAD)
+    async def publish(request: Request, gun: Gun) -> CollectionView:
+        """Publish new versions of root, targets and delegations: all of them or none."""
+        began = time.perf_counter()
+        outcome = "internal"
+        subject = authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
+        try:
+            with Upload(room) as upload:
+                files = await upload.read(request.scope, request.receive, seconds=upload_seconds)
+                published = await asyncio.to_thread(publishing.publish, gun, files, at=clock())
+            outcome = "stored"
+        except (TrustError, KeysError) as error:
+            outcome = error.code
+            if status_of(error) == _CONFLICT:
+                metrics.conflicts.inc()
+            _log.log(
+                logging.INFO if isinstance(error, TrustError) else logging.ERROR,
+                "publish refused",
+                extra={"gun": gun, "subject": subject.name, "code": outcome, "reason": str(error)},
+            )
+            raise
+        finally:
+            metrics.publishes.labels(outcome).inc()
+        _log.info(
+            "published",
+            extra={
+                "gun": gun,
+                "subject": subject.name,
+                "revision": published.revision,
+                "roles": " ".join(files),
+                "milliseconds": round((time.perf_counter() - began) * 1000, 1),
+            },
+        )
+        return _view(published)
+
+    @router.get("/{gun}/keys/{role}")
+    async def key(request: Request, gun: Gun, role: str) -> KeyView:
+        """The server's key for snapshot or timestamp. Before the first publish it is made, and kept for a day."""
+        checked = _online(role)
+        authorizer.authorize(request.scope["headers"], Action.READ, gun)
+        return _key_view(await asyncio.to_thread(online.key, gun, checked, clock()))
+
+    @router.post("/{gun}/keys/{role}")
+    async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
+        """A new key to rotate to. The next root that names it puts it to use."""
+        checked = _online(role)
+        subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
+        made = await asyncio.to_thread(online.new_key, gun, checked, clock())
+        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
+        return _key_view(made)
+
+    @router.get("/{gun}")
+    async def state(request: Request, gun: Gun) -> CollectionView:
+        """Format, revision and versions."""
+        authorizer.authorize(request.scope["headers"], Action.READ, gun)
+        found = await asyncio.to_thread(store.load, gun)
+        refuse_tombstone(found)
+        if found.status is not Status.LIVE:
+            raise NoTrustData(gun=gun)
+        versions = {str(role): file.version for role, file in sorted(found.files.items())}
+        return CollectionView(gun=gun, format=found.format, revision=found.revision, versions=versions)
+
+    @router.delete("/{gun}")
+    async def delete(request: Request, gun: Gun) -> DeletedView:
+        """Delete the collection with all of its files and keys. A tombstone remains."""
+        subject = authorizer.authorize(request.scope["headers"], Action.DELETE, gun)
+        revision = await asyncio.to_thread(publishing.delete, gun, subject=subject.name, at=clock())
+        metrics.deletions.inc()
+        _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
+        return DeletedView(gun=gun, revision=revision)
+
+    return router
+
+
+def _online(role: str) -> RoleName:
+    for name in ONLINE:
+        if role == name:
+            return name
+    raise BadRequest(place="role", reason="the server holds keys for snapshot and timestamp only")
+
+
+def _view(published: Published) -> CollectionView:
+    return CollectionView(
+        gun=published.gun, format=published.format, revision=published.revision, versions=dict(published.versions)
+    )
+
+
+def _key_view(key: KeyRecord) -> KeyView:
+    return KeyView(keyid=key.keyid, key=json.loads(key.public))

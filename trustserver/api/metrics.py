@@ -1,0 +1,103 @@
+"""/metrics: what the server did, and how long its roles still live, in Prometheus' text format."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from trustdata.errors import NotStored
+from trustserver.api.fast_read import FastRead
+from trustserver.api.tuf import TufReads
+from trustserver.storage.ports import MetadataStore
+from trustserver.view import View
+
+
+class Metrics:
+    """The server's counters, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.publishes = Counter(
+            "trust_server_publishes",
+            "Uploads by outcome: stored, or the code of the refusal.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.conflicts = Counter(
+            "trust_server_conflicts", "Uploads refused because somebody else was faster.", registry=self.registry
+        )
+        self.deletions = Counter("trust_server_deletions", "Collections deleted.", registry=self.registry)
+        self.renewals = Counter(
+            "trust_server_renewals",
+            "Collections whose online roles the rounds renewed, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
+
+class _Reads(Collector):
+    """Reads are counted in plain integers, where they are answered; they become metrics when asked for."""
+
+    def __init__(self, fast: FastRead, reads: TufReads, view: View) -> None:
+        self._fast = fast
+        self._reads = reads
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        reads = CounterMetricFamily(
+            "trust_server_reads", "Reads of trust data, by how they were answered.", labels=["answer"]
+        )
+        reads.add_metric(["view"], self._fast.answered)
+        for status, count in sorted(self._reads.answered.items()):
+            reads.add_metric([str(status)], count)
+        yield reads
+        yield GaugeMetricFamily("trust_server_view_bytes", "Bytes of the answers kept in memory.", self._view.weight)
+
+
+class _Expiries(Collector):
+    def __init__(self, store: MetadataStore, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        left = GaugeMetricFamily(
+            "trust_server_seconds_to_expiry",
+            "Seconds until the first current file of a role expires, over all collections; negative: expired.",
+            labels=["role"],
+        )
+        try:
+            expiries = self._store.earliest_expiries()
+        except NotStored:
+            return  # readyz reports the database; the other metrics are still wanted
+        now = self._clock()
+        for role, expires in sorted(expiries.items()):
+            left.add_metric([role], (expires - now).total_seconds())
+        yield left
+
+
+def metrics_router(
+    metrics: Metrics,
+    *,
+    fast: FastRead,
+    reads: TufReads,
+    view: View,
+    store: MetadataStore,
+    clock: Callable[[], datetime],
+) -> APIRouter:
+    """The page; collected in a worker thread, since it asks the store."""
+    metrics.registry.register(_Reads(fast, reads, view))
+    metrics.registry.register(_Expiries(store, clock))
+    router = APIRouter()
+
+    @router.get("/metrics", include_in_schema=False)
+    async def page() -> Response:
+        text = await asyncio.to_thread(generate_latest, metrics.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -1,0 +1,141 @@
+"""One table: what the domain refuses -> what HTTP says. Every refusal is a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from keys.errors import KeysError
+from trustdata.errors import (
+    CollectionExists,
+    InvalidName,
+    MalformedMetadata,
+    NoTrustData,
+    NotStored,
+    NotTrusted,
+    PublishRefused,
+    ServerKeyNotUsed,
+    TooLarge,
+    TrustError,
+    VersionConflict,
+    WouldBreakRole,
+)
+from trustserver.answers import problem
+from trustserver.errors import (
+    BadRequest,
+    EncodingRefused,
+    Forbidden,
+    GoneCollection,
+    NotThere,
+    RequestTooSlow,
+    RevisionMoved,
+    Stopping,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
+    (InvalidName, 400, "Invalid name"),
+    (BadRequest, 400, "Bad request"),
+    (NoTrustData, 404, "No trust data"),
+    (NotThere, 404, "Not found"),
+    (RequestTooSlow, 408, "Request too slow"),
+    (VersionConflict, 409, "Version conflict"),
+    (WouldBreakRole, 409, "Would break a stored role"),
+    (CollectionExists, 409, "Collection exists"),
+    (ServerKeyNotUsed, 409, "Server key not used"),
+    (GoneCollection, 410, "Collection deleted"),
+    (TooLarge, 413, "Too large"),
+    (EncodingRefused, 415, "Encoding not accepted"),
+    (PublishRefused, 422, "Upload refused"),
+    (MalformedMetadata, 422, "Malformed metadata"),
+    (NotTrusted, 422, "Upload not trusted"),
+    (NotStored, 503, "Not stored"),
+    (RevisionMoved, 503, "Busy"),
+    (Stopping, 503, "Stopping"),
+)
+_INTERNAL: Final = (500, "Internal error")
+
+
+class _Internal(TrustError):
+    """What is our fault is not explained to the outside: the log has it."""
+
+    code = "internal"
+
+    def __str__(self) -> str:
+        return "the server failed; its log says why"
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of a refusal; 500 for whatever is not one."""
+    return _row(error)[0]
+
+
+def problem_body(error: Exception) -> bytes:
+    """The problem document of a refusal. Errors that are no refusals give nothing away."""
+    status, title = _row(error)
+    shown_error = error if isinstance(error, TrustError) and status != _INTERNAL[0] else _Internal()
+    return problem(shown_error, status=status, title=title)
+
+
+def _row(error: Exception) -> tuple[int, str]:
+    if isinstance(error, Forbidden):
+        return (403, "Not allowed") if error.authenticated else (401, "Authentication needed")
+    for kind, status, title in _STATUS:
+        if isinstance(error, kind):
+            return status, title
+    return _INTERNAL
+
+
+async def send_problem(
+    send: Callable[[MutableMapping[str, Any]], Awaitable[None]], error: Exception, *, head: bool = False
+) -> None:
+    """Answer a request with a refusal, in bare ASGI."""
+    body = problem_body(error)
+    headers = [(name.encode(), value.encode()) for name, value in _headers(status_of(error)).items()]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def install(app: FastAPI) -> None:
+    """Make FastAPI answer every failure with a problem document."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        return _response(status_of(error), problem_body(error))
+
+    async def by_framework(_: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
+            return _framework_problem(error.status_code, code, str(error.detail), error.headers)
+        return _framework_problem(400, "bad-request", "the request does not have the form that the API describes")
+
+    app.add_exception_handler(TrustError, refused)
+    app.add_exception_handler(KeysError, refused)
+    app.add_exception_handler(HTTPException, by_framework)
+    app.add_exception_handler(RequestValidationError, by_framework)
+
+
+def _framework_problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    class _Framework(TrustError):
+        def __str__(self) -> str:
+            return detail
+
+    _Framework.code = code
+    return _response(status, problem(_Framework(), status=status, title=detail), headers)
+
+
+def _response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status_code=status, headers={**_headers(status), **(headers or {})})
+
+
+def _headers(status: int) -> dict[str, str]:
+    headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    if status == 503:
+        headers["retry-after"] = "1"
+    return headers

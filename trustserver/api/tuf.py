@@ -1,0 +1,125 @@
+"""/tuf/GUN/metadata/FILE: reads that the view could not answer at once. Bare ASGI, the store in a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, MutableMapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from keys.errors import KeysError
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustserver.api.auth import Action, Authorizer
+from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_path, split_metadata_path
+from trustserver.api.problems import send_problem
+from trustserver.errors import BadRequest
+from trustserver.file_names import FileName, parse_filename, path_of
+from trustserver.renewal import Renewal
+from trustserver.retrieval import Retrieval
+from trustserver.view import Answer, View
+
+RENEWAL_PAUSE: Final = timedelta(seconds=30)
+"""After a renewal that failed, readers get what there is, and the next attempt waits this long."""
+
+_log = logging.getLogger(__name__)
+
+
+class TufReads:
+    """ASGI. Counts in `answered` by status."""
+
+    def __init__(
+        self,
+        *,
+        view: View,
+        retrieval: Retrieval,
+        renewal: Renewal,
+        authorizer: Authorizer,
+        otherwise: App,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._view = view
+        self._retrieval = retrieval
+        self._renewal = renewal
+        self._authorizer = authorizer
+        self._otherwise = otherwise
+        self._clock = clock
+        self._renewing: dict[GUN, asyncio.Task[None]] = {}
+        self.answered: dict[int, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not (path := raw_path(scope)).startswith(TUF_PREFIX):
+            await self._otherwise(scope, receive, send)
+            return
+        head = scope["method"] == "HEAD"
+        try:
+            answer = await self._answer(scope, path)
+        except TrustError as error:
+            await send_problem(send, error, head=head)
+            return
+        await self._send(send, scope, answer, head=head)
+
+    async def _answer(self, scope: Scope, path: str) -> Answer:
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
+        gun, filename = split_metadata_path(path)
+        self._authorizer.authorize(scope["headers"], Action.READ, gun)
+        name = parse_filename(filename)
+        answer = await self._found(gun, name)
+        if answer.renew_at <= self._clock().timestamp():
+            answer = await self._renewed(gun, name, answer)
+        return answer
+
+    async def _renewed(self, gun: GUN, name: FileName, old: Answer) -> Answer:
+        """One renewal at a time for each collection; everybody who reads meanwhile waits for it."""
+        task = self._renewing.get(gun)
+        if task is None:
+            task = asyncio.create_task(self._renew(gun, name, old))
+            self._renewing[gun] = task
+            task.add_done_callback(lambda _: self._renewing.pop(gun, None))
+        await asyncio.shield(task)
+        return await self._found(gun, name)
+
+    async def _found(self, gun: GUN, name: FileName) -> Answer:
+        kept = self._view.get(path_of(gun, name))
+        if kept is not None:
+            return kept
+        return await asyncio.to_thread(self._retrieval.answer, gun, name)
+
+    async def _renew(self, gun: GUN, name: FileName, old: Answer) -> None:
+        ticket = self._view.ticket(gun)
+        try:
+            await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
+        except (TrustError, KeysError) as error:
+            _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
+            later = int((self._clock() + RENEWAL_PAUSE).timestamp())
+            self._view.offer(gun, path_of(gun, name), replace(old, renew_at=later), ticket=ticket)
+
+    async def _send(self, send: Send, scope: Scope, answer: Answer, *, head: bool) -> None:
+        if answer.unchanged is not None and _knows(scope, answer.etag):
+            self._count(304)
+            await send(answer.unchanged)
+            await send(_no_body())
+            return
+        self._count(answer.status)
+        await send(answer.start)
+        await send(_no_body() if head else answer.body)
+
+    def _count(self, status: int) -> None:
+        self.answered[status] = self.answered.get(status, 0) + 1
+
+
+def _knows(scope: Scope, etag: bytes) -> bool:
+    """If-None-Match (RFC 9110, 13.1.2), with the weak comparison that it asks for."""
+    for name, value in scope["headers"]:
+        if name == b"if-none-match":
+            tags = {tag.strip().removeprefix(b"W/") for tag in value.split(b",")}
+            if etag in tags or b"*" in tags:
+                return True
+    return False
+
+
+def _no_body() -> MutableMapping[str, Any]:
+    return {"type": "http.response.body", "body": b""}

@@ -1,0 +1,188 @@
+"""Reading an upload: multipart/form-data with one part `files` for each role, its file name the role percent-encoded.
+
+Nothing is buffered beyond its limit: each part has the limit of its role, the whole has one, so has the time that it
+may take, and so have all uploads together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, Self
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from trustdata.errors import NotStored, TooLarge
+from trustdata.limits import size_limit
+from trustdata.roles import RoleName, role_from_path
+from trustserver.api.gun_path import Receive, Scope
+from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
+
+MAX_UPLOAD: Final = 32 * 1024 * 1024
+"""Bytes of one upload: six roles of the largest size."""
+MAX_PARTS: Final = 1024
+ALL_UPLOADS: Final = 256 * 1024 * 1024
+"""Bytes of all uploads that are being read or judged at one time."""
+_FIELD: Final = b"files"
+_PLAIN_ENCODINGS: Final = frozenset({b"identity", b""})
+
+
+class UploadRoom:
+    """Memory for uploads, shared by all requests of one event loop."""
+
+    def __init__(self, limit: int = ALL_UPLOADS) -> None:
+        self._free = limit
+
+    def take(self, size: int) -> None:
+        """Raises: NotStored if there is none left."""
+        if size > self._free:
+            raise NotStored(reason="too many uploads at one time; try again")
+        self._free -= size
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+
+
+class Upload:
+    """One upload; a context manager that gives its memory back."""
+
+    def __init__(self, room: UploadRoom) -> None:
+        self._room = room
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give_back(self._taken)
+        self._taken = 0
+
+    async def read(self, scope: Scope, receive: Receive, *, seconds: float) -> Mapping[RoleName, bytes]:
+        """The files by role, as they came.
+
+        Raises: EncodingRefused, BadRequest (the place named), InvalidName, TooLarge, RequestTooSlow, NotStored.
+        """
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        parts = _Parts(_boundary(headers))
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > MAX_UPLOAD:
+            raise TooLarge(what="upload", limit=MAX_UPLOAD)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._feed(receive, parts)
+        except TimeoutError as error:
+            raise RequestTooSlow(seconds=seconds) from error
+        return parts.files()
+
+    async def _feed(self, receive: Receive, parts: _Parts) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest(place="body", reason="the connection ended before the body did")
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            if self._taken + len(chunk) > MAX_UPLOAD:
+                raise TooLarge(what="upload", limit=MAX_UPLOAD)
+            self._room.take(len(chunk))
+            self._taken += len(chunk)
+            parts.write(chunk)
+
+
+class _Parts:
+    """Collects parts while they come in."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._files: dict[RoleName, bytearray] = {}
+        self._count = 0
+        self._ended = False
+        self._headers: dict[bytes, bytes] = {}
+        self._name = bytearray()
+        self._value = bytearray()
+        self._current: tuple[RoleName, bytearray, int] | None = None
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise BadRequest(place="Content-Type", reason="the boundary is too long") from error
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            place = f"part {self._count}" if self._count else "body"
+            raise BadRequest(place=place, reason="is not well-formed multipart/form-data") from error
+
+    def files(self) -> Mapping[RoleName, bytes]:
+        if not self._ended:
+            raise BadRequest(place=f"part {self._count}" if self._count else "body", reason="ends before its boundary")
+        if not self._files:
+            raise BadRequest(place="body", reason="has no part named files")
+        return {role: bytes(content) for role, content in self._files.items()}
+
+    def _on_part_begin(self) -> None:
+        self._count += 1
+        if self._count > MAX_PARTS:
+            raise TooLarge(what="number of parts", limit=MAX_PARTS)
+        self._headers = {}
+        self._current = None
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[bytes(self._name).lower()] = bytes(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _on_headers_finished(self) -> None:
+        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if kind != b"form-data" or options.get(b"name") != _FIELD:
+            raise BadRequest(place=f"part {self._count}", reason='must be form-data with the name "files"')
+        encoding = self._headers.get(b"content-encoding", b"").strip().lower()
+        if encoding not in _PLAIN_ENCODINGS:
+            raise EncodingRefused(encoding=encoding.decode("latin-1"))
+        filename = options.get(b"filename", b"").decode("latin-1")
+        if not filename:
+            raise BadRequest(place=f"part {self._count}", reason="has no file name: the role, percent-encoded")
+        role = role_from_path(filename)
+        if role in self._files:
+            raise BadRequest(place=f"part {filename}", reason="comes twice")
+        self._files[role] = bytearray()
+        self._current = (role, self._files[role], size_limit(role))
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current is None:
+            raise BadRequest(place=f"part {self._count}", reason="has no headers")
+        role, content, limit = self._current
+        if len(content) + end - start > limit:
+            raise TooLarge(what=role, limit=limit)
+        content += data[start:end]
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    if encoding not in _PLAIN_ENCODINGS:
+        raise EncodingRefused(encoding=encoding.decode("latin-1"))
+    kind, options = parse_options_header(headers.get(b"content-type"))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise BadRequest(place="Content-Type", reason="must be multipart/form-data with a boundary")
+    return boundary

@@ -1,0 +1,202 @@
+"""The composition root: everything is made and connected here, and here alone the clock is read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+
+from keys.durable_file import make_private_folder
+from trustdata.errors import NotStored
+from trustdata.expiry import TUF_LIFETIMES, Lifetimes
+from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
+from trustserver import tls
+from trustserver.api.auth import OpenAuthorizer
+from trustserver.api.fast_read import FastRead
+from trustserver.api.gun_path import GunPaths
+from trustserver.api.health import health_router
+from trustserver.api.in_flight import InFlight
+from trustserver.api.management import management_router
+from trustserver.api.metrics import Metrics, metrics_router
+from trustserver.api.problems import install
+from trustserver.api.tuf import TufReads
+from trustserver.errors import StartRefused
+from trustserver.online_roles import OnlineRoles
+from trustserver.parsed import ParsedCollections
+from trustserver.publishing import Publishing
+from trustserver.recording import Recorder
+from trustserver.renewal import Renewal
+from trustserver.retrieval import Retrieval
+from trustserver.settings import Settings
+from trustserver.storage.database import migrate, newest_schema, open_engine, schema
+from trustserver.storage.ports import KeySealer, MetadataStore
+from trustserver.storage.sealed_keys import SealedKeys, open_seal
+from trustserver.storage.sql import SqlStore
+from trustserver.view import View
+
+UPKEEP_SECONDS: Final = 60
+"""Between two rounds of renewal."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """The server without its socket. `asgi` is what answers requests."""
+
+    asgi: FastRead
+    in_flight: InFlight
+    renewal: Renewal
+    online: OnlineRoles
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+    async def upkeep(self, stopping: asyncio.Event) -> None:
+        """Renew and clean up, round after round, until `stopping` is set."""
+        while not stopping.is_set():
+            if await self._round():
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(UPKEEP_SECONDS):
+                    await stopping.wait()
+
+    async def _round(self) -> bool:
+        """One round; whether there is more to do at once."""
+        try:
+            done = await asyncio.to_thread(self.renewal.round, at=self.clock())
+            dropped = await asyncio.to_thread(self.online.drop_stale_offers, self.clock())
+        except NotStored as error:
+            _log.error("upkeep failed", extra={"reason": str(error)})
+            return False
+        self.metrics.renewals.labels("renewed").inc(done.renewed)
+        self.metrics.renewals.labels("failed").inc(done.failed)
+        if done.renewed or done.failed or dropped:
+            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed, "offers_dropped": dropped})
+        return done.full
+
+
+def now() -> datetime:
+    """The clock of this program."""
+    return datetime.now(UTC)
+
+
+def compose(
+    *,
+    store: MetadataStore,
+    sealer: KeySealer,
+    settings: Settings,
+    clock: Callable[[], datetime] = now,
+    seconds: Callable[[], float] | None = None,
+    lifetimes: Lifetimes = TUF_LIFETIMES,
+    wire: WireFormat = TUF,
+) -> Application:
+    """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path."""
+    view = View(limit=settings.view_bytes)
+    online = OnlineRoles(store, sealer, wire, lifetimes)
+    parsed = ParsedCollections(store, wire)
+    recorder = Recorder(store, parsed, view, wire)
+    publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder, wire=wire)
+    renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
+    authorizer = OpenAuthorizer()
+    metrics = Metrics()
+    pages = FastAPI(
+        title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
+    )
+    install(pages)
+    reads = TufReads(
+        view=view,
+        retrieval=Retrieval(store, online, view),
+        renewal=renewal,
+        authorizer=authorizer,
+        otherwise=GunPaths(pages),
+        clock=clock,
+    )
+    in_flight = InFlight(reads)
+    fast = FastRead(view, in_flight, seconds or (lambda: clock().timestamp()))
+    pages.include_router(
+        management_router(
+            store=store,
+            publishing=publishing,
+            online=online,
+            authorizer=authorizer,
+            metrics=metrics,
+            clock=clock,
+            upload_seconds=settings.upload_seconds,
+        )
+    )
+    pages.include_router(health_router(store, lambda: in_flight.stopping))
+    pages.include_router(metrics_router(metrics, fast=fast, reads=reads, view=view, store=store, clock=clock))
+    return Application(asgi=fast, in_flight=in_flight, renewal=renewal, online=online, metrics=metrics, clock=clock)
+
+
+def open_store(settings: Settings) -> MetadataStore:
+    """The store that the settings name, its schema at the newest. Raises: StartRefused."""
+    make_data_folder(settings.data)
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    return SqlStore(engine)
+
+
+def existing_store(settings: Settings) -> MetadataStore:
+    """The store of a server that may be running: nothing is made or migrated. Raises: StartRefused."""
+    if not settings.database and not (settings.data / "trust.db").exists():
+        raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
+    engine = open_engine(settings.database_url)
+    if schema(engine) != newest_schema():
+        raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
+    return SqlStore(engine)
+
+
+def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
+    """The seal that the store's keys were sealed with. Raises: StartRefused."""
+    return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
+
+
+def open_tls(settings: Settings) -> tls.TlsFiles | None:
+    """Certificate and key to serve with, if TLS is wanted. Raises: StartRefused."""
+    if settings.self_signed:
+        return tls.self_signed((settings.data / "tls").absolute(), host=socket.gethostname().lower(), at=now())
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return tls.from_files(settings.tls_cert, settings.tls_key)
+
+
+def make_data_folder(folder: Path) -> None:
+    """Raises: StartRefused."""
+    try:
+        make_private_folder(folder.absolute())
+    except OSError as error:
+        raise StartRefused(what=str(folder), reason=f"cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def sole_server(settings: Settings) -> Iterator[None]:
+    """Hold the data folder: a second server beside this one would answer from a view that it does not know is old.
+
+    Raises: StartRefused.
+    """
+    make_data_folder(settings.data)
+    path = settings.data / "server.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartRefused(what=str(path), reason=f"cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StartRefused(what=str(settings.data), reason="another trust-server works on this folder") from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""What `trust-server` does, one function for each command. Results go to standard output."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import typer
+
+from keys.errors import KeysError
+from trustdata.errors import TrustError
+from trustdata.gun import parse_gun
+from trustserver import app, serving
+from trustserver.logs import start_logging
+from trustserver.settings import Listen, Settings, as_text, check_for_serving, load
+from trustserver.storage import database
+from trustserver.storage.ports import MetadataStore, Status
+
+_log = logging.getLogger(__name__)
+
+
+def serve(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> None:
+    """Raises: StartRefused."""
+    settings = load(options, environ, config).settings
+    check_for_serving(settings)
+    start_logging(settings.log_level)
+    with app.sole_server(settings):
+        store = app.open_store(settings)
+        try:
+            run(settings, store)
+        finally:
+            store.close()
+
+
+def run(settings: Settings, store: MetadataStore) -> None:
+    """Serve this store. Raises: StartRefused."""
+    application = app.compose(
+        store=store, sealer=app.open_sealer(settings, store), settings=settings, seconds=time.time
+    )
+    tls = app.open_tls(settings)
+    with serving.bind(settings.listen) as bound:
+        port = bound.getsockname()[1]
+        url = f"{'https' if tls else 'http'}://{Listen(host=settings.listen.host, port=port)}"
+
+        def ready() -> None:
+            typer.echo(f"trust-server at {url}")
+            if tls is not None and tls.ca is not None:
+                typer.echo(f"CA of its certificate: {tls.ca}")
+            _log.info("serving", extra={"url": url, "data": str(settings.data)})
+
+        serving.serve(application, bound, tls, ready=ready)
+    _log.info("stopped")
+
+
+def migrate(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> None:
+    """Raises: StartRefused."""
+    settings = load(options, environ, config).settings
+    with app.sole_server(settings):
+        engine = database.open_engine(settings.database_url)
+        before = database.schema(engine)
+        after = database.migrate(engine)
+        engine.dispose()
+    typer.echo(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
+
+
+def check(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> bool:
+    """Print what was looked at; False if anything is wrong. Raises: StartRefused."""
+    settings = load(options, environ, config).settings
+    store = app.existing_store(settings)
+    wrong = 0
+    try:
+        for finding in _findings(settings, store):
+            wrong += 1
+            typer.echo(finding)
+        typer.echo(
+            f"{len(store.collections())} names, {len(store.sealed_keys())} sealed keys: "
+            + ("sound" if not wrong else f"{wrong} wrong")
+        )
+    finally:
+        store.close()
+    return not wrong
+
+
+def _findings(settings: Settings, store: MetadataStore) -> list[str]:
+    engine = database.open_engine(settings.database_url)
+    verdict = database.quick_check(engine)
+    engine.dispose()
+    found = [] if verdict == "ok" else [f"database: {verdict}"]
+    for summary in store.collections():
+        for role, file in store.load(summary.gun).files.items():
+            if hashlib.sha256(file.raw).hexdigest() != file.sha256:
+                found.append(f"{summary.gun}: {role} version {file.version} is not what was stored")
+    if not store.seal_mark():
+        return found
+    sealer = app.open_sealer(settings, store)
+    for key in store.sealed_keys():
+        try:
+            sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
+        except (TrustError, KeysError) as error:
+            found.append(str(error))
+    return found
+
+
+def show_settings(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> None:
+    """Raises: StartRefused."""
+    sourced = load(options, environ, config)
+    for field in fields(sourced.settings):
+        value = as_text(getattr(sourced.settings, field.name))
+        typer.echo(f"{field.name} = {value}  # {sourced.sources[field.name]}")
+
+
+def list_collections(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> None:
+    """Raises: StartRefused."""
+    store = app.existing_store(load(options, environ, config).settings)
+    try:
+        for entry in store.collections():
+            line = f"{entry.gun}  {entry.format}  {entry.status}  revision {entry.revision}"
+            if entry.tombstone is not None:
+                stone = entry.tombstone
+                line += f"  deleted {stone.deleted_at:%Y-%m-%dT%H:%M:%SZ} by {stone.subject}"
+                line += f"  root sha256:{stone.root_sha256}"
+            typer.echo(line)
+    finally:
+        store.close()
+
+
+def release(name: str, options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> bool:
+    """Whether there was a tombstone to release. Raises: StartRefused, InvalidName."""
+    gun = parse_gun(name)
+    store = app.existing_store(load(options, environ, config).settings)
+    try:
+        if store.release(gun):
+            typer.echo(f"{gun} may be initialised anew")
+            return True
+        status = store.load(gun).status
+        reason = "is released already" if status is Status.RELEASED else "has no tombstone"
+        typer.echo(f"trust-server: {gun} {reason}", err=True)
+        return status is Status.RELEASED
+    finally:
+        store.close()

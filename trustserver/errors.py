@@ -1,0 +1,128 @@
+"""What only the server refuses, beside the domain's own tree (trustdata/errors.py).
+
+TrustError
+├── StartRefused           the operator: settings, data or keys with which the server must not start
+├── RevisionMoved          nobody: the collection changed between reading and writing; judge again
+├── BadRequest             the caller: the form of a request, with the place named
+├── NotThere               the caller: no such file or page
+├── EncodingRefused        the caller: a Content-Encoding on an upload
+├── RequestTooSlow         the caller or the network: the body did not arrive in time
+├── Forbidden              the caller: not allowed
+├── Stopping               nobody: the server is about to stop; ask again
+└── GoneCollection         deleted, with what its tombstone says
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from trustdata.errors import TrustError, shown
+
+
+@dataclass(eq=False, kw_only=True)
+class StartRefused(TrustError):
+    """`what` is the setting or file; the sentence ends with what to do."""
+
+    code: ClassVar[str] = "start-refused"
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+@dataclass(eq=False, kw_only=True)
+class RevisionMoved(TrustError):
+    """A compare-and-swap lost: nothing was changed. `base` is the revision that was expected."""
+
+    code: ClassVar[str] = "revision-moved"
+    gun: str
+    base: int
+
+    def __str__(self) -> str:
+        return f"{self.gun} moved on from revision {self.base}"
+
+
+@dataclass(eq=False, kw_only=True)
+class BadRequest(TrustError):
+    """`place` names the header, part or path segment."""
+
+    code: ClassVar[str] = "bad-request"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.place)}: {shown(self.reason, 300)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class NotThere(TrustError):
+    """Nothing under this name; it may come to be."""
+
+    code: ClassVar[str] = "not-found"
+    what: str
+
+    def __str__(self) -> str:
+        return f"there is no {shown(self.what, 300)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class EncodingRefused(TrustError):
+    """Uploads are read as they are: limits count the bytes on the wire."""
+
+    code: ClassVar[str] = "unsupported-encoding"
+    encoding: str
+
+    def __str__(self) -> str:
+        return f"uploads with Content-Encoding {shown(self.encoding)} are not accepted; send them without"
+
+
+@dataclass(eq=False, kw_only=True)
+class RequestTooSlow(TrustError):
+    """`seconds` is the time that a body may take."""
+
+    code: ClassVar[str] = "too-slow"
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"the request's body did not arrive within {self.seconds:g} seconds"
+
+
+@dataclass(eq=False, kw_only=True)
+class Forbidden(TrustError):
+    """`authenticated`: whether the server knows who asks (403) or does not (401)."""
+
+    code: ClassVar[str] = "forbidden"
+    action: str
+    gun: str
+    authenticated: bool
+
+    def __str__(self) -> str:
+        return f"not allowed to {self.action} {shown(self.gun)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class Stopping(TrustError):
+    """What began is finished; nothing new is begun."""
+
+    code: ClassVar[str] = "stopping"
+
+    def __str__(self) -> str:
+        return "the server is stopping; try again in a moment"
+
+
+@dataclass(eq=False, kw_only=True)
+class GoneCollection(TrustError):
+    """A tombstone. `deleted_root` is `sha256:HEX` of its first root file, `deleted_at` RFC 3339 UTC."""
+
+    code: ClassVar[str] = "collection-deleted"
+    gun: str
+    deleted_root: str
+    versions: Mapping[str, int]
+    deleted_at: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.gun} was deleted on {self.deleted_at} by {shown(self.subject) or 'unknown'}"

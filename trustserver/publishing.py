@@ -1,0 +1,139 @@
+"""Publishing: parse, judge, issue the online roles, store all or nothing; and deleting.
+
+What a publisher sends is judged against one revision of the collection and stored only if it is still at that
+revision. If it moved, the same upload is judged again: only an upload whose own roles moved, or that no longer verifies
+on the new state, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from trustdata.envelope import Envelope
+from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, ROOT, RoleName
+from trustdata.verification.candidate_set import Candidate, judge_upload
+from trustdata.verification.second_opinion import check_second_opinion
+from trustdata.wire import WireFormat
+from trustserver.errors import RevisionMoved
+from trustserver.online_roles import Issued, OnlineRoles, refuse_tombstone
+from trustserver.parsed import ParsedCollection, ParsedCollections
+from trustserver.recording import Recorder
+from trustserver.storage.ports import Collection, MetadataStore, Status, Tombstone
+
+ATTEMPTS: Final = 64
+"""How often one upload is judged while others keep changing its collection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a publisher is told. `versions`: of every role of the collection."""
+
+    gun: GUN
+    format: str
+    revision: int
+    versions: Mapping[str, int]
+
+
+class Publishing:
+    """Changes collections. Blocks on judging and on the store: to be called from a worker thread."""
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        online: OnlineRoles,
+        parsed: ParsedCollections,
+        recorder: Recorder,
+        wire: WireFormat,
+    ) -> None:
+        self._store = store
+        self._online = online
+        self._parsed = parsed
+        self._recorder = recorder
+        self._wire = wire
+
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime) -> Published:
+        """Judge and store one upload, durably, with the snapshot and timestamp that follow from it.
+
+        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused and its children, NotStored.
+        """
+        for role in ONLINE:
+            if role in files:
+                raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
+        uploads = {role: self._wire.parse(role, raw) for role, raw in files.items()}
+        known = self._parsed.remembered(gun)
+        for _ in range(ATTEMPTS):
+            stored = known or self._parsed.load(gun)
+            try:
+                candidate = self._judge(stored, uploads, at)
+                issued = self._issue(stored, candidate, at)
+            except TrustError:
+                if known is None or self._parsed.load(gun).state.revision == stored.state.revision:
+                    raise
+                known = None  # refused on what was out of date
+                continue
+            try:
+                after = self._recorder.record(stored, candidate.roles, candidate.changed, issued)
+            except RevisionMoved:
+                known = None
+                continue
+            return published(after)
+        raise NotStored(reason="the collection kept changing while the upload was judged; try again")
+
+    def delete(self, gun: GUN, *, subject: str, at: datetime) -> int:
+        """Drop the collection and leave a tombstone; its revision. Raises: NoTrustData, GoneCollection, NotStored."""
+        for _ in range(ATTEMPTS):
+            state = self._store.load(gun)
+            refuse_tombstone(state)
+            if state.status is not Status.LIVE:
+                raise NoTrustData(gun=gun)
+            tombstone = self._tombstone(state, subject, at)
+            try:
+                return self._recorder.delete(gun, base=state.revision, tombstone=tombstone)
+            except RevisionMoved:
+                continue
+        raise NotStored(reason="the collection kept changing; try again")
+
+    def _judge(self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime) -> Candidate:
+        if stored.state.status is Status.DELETED:
+            raise CollectionExists(
+                role=ROOT,
+                reason="the collection was deleted; to begin anew the operator runs: "
+                f"trust-server collections release {stored.state.gun}",
+            )
+        begins = ROOT in uploads and uploads[ROOT].version == 1
+        if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
+            raise CollectionExists(role=ROOT, reason="the collection is initialised already")
+        candidate = judge_upload(stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire)
+        check_second_opinion(candidate.roles, candidate.changed)
+        return candidate
+
+    def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime) -> Issued:
+        return self._online.issue(
+            stored.state,
+            root=candidate.root.root,
+            stored=stored.envelopes,
+            changed=[candidate.roles[role] for role in candidate.changed if role != ROOT],
+            at=at,
+        )
+
+    def _tombstone(self, state: Collection, subject: str, at: datetime) -> Tombstone:
+        first = self._store.file(state.gun, ROOT, 1)
+        return Tombstone(
+            root_sha256=first.sha256 if first else state.files[ROOT].sha256,
+            versions={str(role): file.version for role, file in sorted(state.files.items())},
+            deleted_at=at.replace(microsecond=0),
+            subject=subject,
+        )
+
+
+def published(after: ParsedCollection) -> Published:
+    """A state of a collection as a publisher is told it."""
+    versions = {str(role): envelope.version for role, envelope in sorted(after.envelopes.items())}
+    state = after.state
+    return Published(gun=state.gun, format=state.format, revision=state.revision, versions=versions)

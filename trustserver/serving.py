@@ -1,0 +1,104 @@
+"""Serving: the application on a socket, under granian, in this process, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from granian._granian import SocketHolder
+from granian.constants import Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from trustserver.app import Application
+from trustserver.errors import StartRefused
+from trustserver.settings import Listen
+from trustserver.tls import TlsFiles
+
+WORKER_THREADS: Final = 8
+"""Uploads judged and reads from the database at one time."""
+STOP_SECONDS: Final = 30
+"""How long a stop waits for what began; an upload that takes longer is cut off, and stored wholly or not at all."""
+HEADER_MILLISECONDS: Final = 10_000
+BACKLOG: Final = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class _BoundServer(Server):
+    """granian on a socket of ours.
+
+    granian's own would be made with SO_REUSEPORT: a second server on the same address would start without a word and
+    take half of the connections; and port 0 could not be told.
+    """
+
+    def __init__(self, bound: socket.socket, target: Any, **options: Any) -> None:
+        super().__init__(target, **options)
+        self._bound = bound
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = None
+        holder: Any = SocketHolder  # its stub lacks the arguments
+        # granian closes what it is given, hence the copy.
+        self._shd = holder(os.dup(self._bound.fileno()), False, BACKLOG)
+
+
+def bind(listen: Listen) -> socket.socket:
+    """A listening socket. Raises: StartRefused."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        bound = socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartRefused(what=f"--listen {listen}", reason=f"cannot be used: {error.strerror}") from error
+    bound.setblocking(False)
+    return bound
+
+
+def serve(application: Application, bound: socket.socket, tls: TlsFiles | None, *, ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT; then finish what began. `ready` is called once connections are taken.
+
+    Raises: StartRefused if the server ends by itself.
+    """
+    asyncio.run(_serve(application, bound, tls, ready))
+
+
+async def _serve(
+    application: Application, bound: socket.socket, tls: TlsFiles | None, ready: Callable[[], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="work"))
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server: Any = _BoundServer(  # granian's embedded server has no types
+        bound,
+        application.asgi,
+        interface=Interfaces.ASGINL,
+        websockets=False,
+        backlog=BACKLOG,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
+        log_enabled=False,
+        ssl_cert=tls.certificate if tls else None,
+        ssl_key=tls.key if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
+    upkeep = asyncio.create_task(application.upkeep(stopping))
+    serving = asyncio.create_task(server.serve())
+    waiting = asyncio.create_task(stopping.wait())
+    ready()
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    _log.info("stopping")
+    if not await application.in_flight.stop(seconds=STOP_SECONDS):
+        _log.warning("stopped before every request was finished")
+    ended_by_itself = serving.done()
+    server.stop()
+    await asyncio.gather(serving, upkeep, waiting)
+    if ended_by_itself:
+        raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")

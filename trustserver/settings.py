@@ -1,0 +1,208 @@
+"""Settings: from the command line, then TRUST_SERVER_<OPTION>, then the TOML file, then the default. Checked once."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from trustserver.errors import StartRefused
+
+ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
+_PORTS: Final = range(65536)
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where to listen. `host` is an address or `localhost`; port 0: any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the server runs with. `database` empty: a file in `data`. Times in seconds, sizes in bytes."""
+
+    listen: Listen = Listen(host="127.0.0.1", port=4443)
+    data: Path = Path("trust-server-data")
+    database: str = ""
+    seal_key: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    self_signed: bool = False
+    workers: int = 1
+    insecure_open: bool = False
+    upload_seconds: int = 60
+    view_bytes: int = 64 * 1024 * 1024
+    log_level: str = "info"
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data / 'trust.db'}"
+
+    @property
+    def seal_file(self) -> Path:
+        return self.seal_key or self.data / "seal.key"
+
+    @property
+    def tls(self) -> bool:
+        return self.self_signed or self.tls_cert is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sourced:
+    """Settings, and for each of them where its value comes from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None = None) -> Sourced:
+    """Put the settings together and check each value. An option that is None was not given. Raises: StartRefused."""
+    named = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    config = config or (Path(named) if named else None)
+    file = _read_file(config) if config else {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, parse in _PARSERS.items():
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        candidates = (
+            (options.get(name), "--" + name.replace("_", "-")),
+            (environ.get(variable), variable),
+            (file.get(name), f"{name} in {config}"),
+        )
+        for value, source in candidates:
+            if value is not None:
+                values[name], sources[name] = parse(value, source), source
+                break
+        else:
+            sources[name] = "default"
+    # Variables with our prefix that name no setting are left alone: Kubernetes makes TRUST_SERVER_PORT and others
+    # for a service that is called trust-server.
+    return Sourced(settings=Settings(**values), sources=sources)
+
+
+def check_for_serving(settings: Settings) -> None:
+    """Refuse what must not be served. Raises: StartRefused, with what to do instead."""
+    if settings.workers != 1:
+        raise StartRefused(what="--workers", reason="more than one comes with replicas; use 1 for now")
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise StartRefused(what="--tls-cert and --tls-key", reason="must be given together")
+    if settings.self_signed and settings.tls_cert is not None:
+        raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
+    if not settings.listen.is_loopback and not settings.insecure_open:
+        raise StartRefused(
+            what=f"--listen {settings.listen}",
+            reason="anyone who reaches this address could publish and delete, since there is no authentication; "
+            "listen on a loopback address, or accept the risk with --insecure-open",
+        )
+
+
+def as_text(value: object) -> str:
+    """A setting's value as it would be given; nothing here is secret."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read_file(path: Path) -> Mapping[str, object]:
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
+    values = {key.replace("-", "_"): value for key, value in content.items()}
+    unknown = sorted(set(values) - set(_PARSERS))
+    if unknown:
+        raise StartRefused(what=str(path), reason=f"has settings that do not exist: {', '.join(unknown)}")
+    return values
+
+
+def _listen(value: object, source: str) -> Listen:
+    host, colon, port = str(value).rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not port.isascii() or not port.isdigit() or int(port) not in _PORTS:
+        raise StartRefused(what=source, reason="must be HOST:PORT, such as 127.0.0.1:4443 or [::1]:4443")
+    if host == "localhost":
+        return Listen(host="127.0.0.1", port=int(port))
+    try:
+        return Listen(host=str(ipaddress.ip_address(host)), port=int(port))
+    except ValueError as error:
+        raise StartRefused(what=source, reason="HOST must be an IP address or localhost") from error
+
+
+def _path(value: object, source: str) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise StartRefused(what=source, reason="must be a path")
+    return Path(value)
+
+
+def _text(value: object, source: str) -> str:
+    if not isinstance(value, str):
+        raise StartRefused(what=source, reason="must be text")
+    return value
+
+
+def _flag(value: object, source: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).lower()
+    if text not in _TRUE | _FALSE:
+        raise StartRefused(what=source, reason="must be true or false")
+    return text in _TRUE
+
+
+def _count(least: int, most: int) -> Callable[[object, str], int]:
+    def parse(value: object, source: str) -> int:
+        text = str(value)
+        if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise StartRefused(what=source, reason=f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _level(value: object, source: str) -> str:
+    level = str(value).lower()
+    if level not in {"debug", "info", "warning", "error"}:
+        raise StartRefused(what=source, reason="must be debug, info, warning or error")
+    return level
+
+
+_PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
+    "listen": _listen,
+    "data": _path,
+    "database": _text,
+    "seal_key": _path,
+    "tls_cert": _path,
+    "tls_key": _path,
+    "self_signed": _flag,
+    "workers": _count(1, 1024),
+    "insecure_open": _flag,
+    "upload_seconds": _count(1, 3600),
+    "view_bytes": _count(0, 1 << 40),
+    "log_level": _level,
+}
+
+SETTING_NAMES: Final = tuple(field.name for field in fields(Settings))

@@ -1,0 +1,190 @@
+"""A store that forgets: for tests and for demonstrations. The promises of ports.py, durability apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import RLock
+
+from trustdata.errors import NotStored
+from trustdata.gun import GUN
+from trustdata.roles import TIMESTAMP, RoleName, is_delegated
+from trustserver.errors import RevisionMoved
+from trustserver.storage.ports import (
+    Collection,
+    KeyRecord,
+    KeyState,
+    Publication,
+    Status,
+    StoredFile,
+    Summary,
+    Tombstone,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Slot:
+    collection: Collection
+    versions: dict[tuple[RoleName, int], StoredFile] = field(default_factory=dict)
+    renew_at: datetime | None = None
+
+
+class MemoryStore:
+    """A MetadataStore in dictionaries, under one lock."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._slots: dict[GUN, _Slot] = {}
+        self._offers: dict[tuple[GUN, RoleName], KeyRecord] = {}
+        self._seal_mark = ""
+
+    def load(self, gun: GUN) -> Collection:
+        with self._lock:
+            slot = self._slots.get(gun)
+            if slot is not None and slot.collection.status is Status.LIVE:
+                return slot.collection
+            offered = tuple(key for (name, _), key in sorted(self._offers.items()) if name == gun)
+            if slot is not None:
+                return replace(slot.collection, keys=offered)
+            return Collection(gun=gun, status=Status.ABSENT, keys=offered)
+
+    def file(self, gun: GUN, role: RoleName, version: int) -> StoredFile | None:
+        with self._lock:
+            slot = self._slots.get(gun)
+            return slot.versions.get((role, version)) if slot else None
+
+    def current(self, gun: GUN, role: RoleName) -> StoredFile | None:
+        with self._lock:
+            slot = self._slots.get(gun)
+            return slot.collection.files.get(role) if slot else None
+
+    def publish(self, publication: Publication) -> int:
+        with self._lock:
+            gun = publication.gun
+            known = self.load(gun)
+            self._compare(known, publication.base)
+            slot = self._slots.get(gun)
+            versions = dict(slot.versions) if slot else {}
+            if known.status is Status.DELETED or any((f.role, f.version) in versions for f in publication.files):
+                raise RevisionMoved(gun=gun, base=publication.base)
+            held = {(key.role, key.keyid): key for key in known.keys}
+            for used in publication.used:
+                if (used.role, used.keyid) not in held:
+                    raise RevisionMoved(gun=gun, base=publication.base)
+                held = {place: key for place, key in held.items() if place[0] != used.role}
+                held[(used.role, used.keyid)] = replace(used, state=KeyState.CURRENT)
+            files = {**known.files, **{f.role: f for f in publication.files}}
+            versions.update({(f.role, f.version): f for f in publication.files})
+            newest = files.get(TIMESTAMP)
+            versions = {p: f for p, f in versions.items() if p[0] != TIMESTAMP or f is newest}
+            revision = known.revision + 1
+            state = Collection(
+                gun=gun,
+                status=Status.LIVE,
+                format=publication.format,
+                revision=revision,
+                files=files,
+                keys=tuple(key for key in held.values() if key.state is not KeyState.OFFERED),
+            )
+            self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
+            self._forget_offers(gun)
+            return revision
+
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
+        with self._lock:
+            known = self._live(gun, base)
+            state = replace(known, status=Status.DELETED, revision=base + 1, files={}, keys=(), tombstone=tombstone)
+            self._slots[gun] = _Slot(collection=state)
+            return base + 1
+
+    def add_pending(self, key: KeyRecord, *, base: int) -> int:
+        with self._lock:
+            known = self._live(key.gun, base)
+            kept = tuple(k for k in known.keys if k.role != key.role or k.state is not KeyState.PENDING)
+            slot = self._slots[key.gun]
+            slot.collection = replace(known, keys=(*kept, key), revision=base + 1)
+            return base + 1
+
+    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
+        with self._lock:
+            if self.load(key.gun).status in {Status.LIVE, Status.DELETED}:
+                raise RevisionMoved(gun=key.gun, base=0)
+            held = self._offers.get((key.gun, key.role))
+            if held is not None:
+                return held
+            if len(self._offers) >= limit:
+                raise NotStored(reason="too many names wait for their first publish; try again later")
+            self._offers[(key.gun, key.role)] = key
+            return key
+
+    def drop_offers(self, *, before: datetime) -> int:
+        with self._lock:
+            old = [place for place, key in self._offers.items() if key.created < before]
+            for place in old:
+                del self._offers[place]
+            return len(old)
+
+    def release(self, gun: GUN) -> bool:
+        with self._lock:
+            slot = self._slots.get(gun)
+            if slot is None or slot.collection.status is not Status.DELETED:
+                return False
+            state = slot.collection
+            slot.collection = replace(state, status=Status.RELEASED, revision=state.revision + 1)
+            return True
+
+    def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
+        with self._lock:
+            waiting = sorted(
+                (slot.renew_at, gun) for gun, slot in self._slots.items() if slot.renew_at and slot.renew_at <= at
+            )
+            return tuple(gun for _, gun in waiting[:limit])
+
+    def collections(self) -> tuple[Summary, ...]:
+        with self._lock:
+            return tuple(
+                Summary(gun=gun, format=c.format, status=c.status, revision=c.revision, tombstone=c.tombstone)
+                for gun, c in sorted((gun, slot.collection) for gun, slot in self._slots.items())
+            )
+
+    def earliest_expiries(self) -> Mapping[str, datetime]:
+        with self._lock:
+            found: dict[str, datetime] = {}
+            for slot in self._slots.values():
+                for role, file in slot.collection.files.items():
+                    kind = "delegation" if is_delegated(role) else role
+                    found[kind] = min(found.get(kind, file.expires), file.expires)
+            return found
+
+    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+        with self._lock:
+            live = [key for slot in self._slots.values() for key in slot.collection.keys]
+            return (*live, *self._offers.values())
+
+    def seal_mark(self) -> str:
+        return self._seal_mark
+
+    def set_seal_mark(self, mark: str) -> None:
+        self._seal_mark = mark
+
+    def ping(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _compare(self, known: Collection, base: int) -> None:
+        if known.revision != base:
+            raise RevisionMoved(gun=known.gun, base=base)
+
+    def _live(self, gun: GUN, base: int) -> Collection:
+        known = self.load(gun)
+        self._compare(known, base)
+        if known.status is not Status.LIVE:
+            raise RevisionMoved(gun=gun, base=base)
+        return known
+
+    def _forget_offers(self, gun: GUN) -> None:
+        for place in [place for place in self._offers if place[0] == gun]:
+            del self._offers[place]

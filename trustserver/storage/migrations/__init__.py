@@ -1,0 +1,1 @@
+"""Schema changes, in order. Names: NNNN_what_it_does."""

@@ -1,0 +1,187 @@
+"""What the server asks of its storage, as promises. Implementations: sql.py, memory.py, sealed_keys.py.
+
+Every implementation of `MetadataStore` passes tests/contracts/test_metadata_store.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from trustdata.gun import GUN
+from trustdata.roles import RoleName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """One version of one role, as it was uploaded or issued. `sha256` is lower-case hex over `raw`."""
+
+    role: RoleName
+    version: int
+    raw: bytes = field(repr=False)
+    sha256: str
+    expires: datetime
+
+
+class KeyState(StrEnum):
+    """The life of a server-held key."""
+
+    OFFERED = "offered"
+    """Handed out before the first publish."""
+    PENDING = "pending"
+    """Waits for the root that names it (rotation)."""
+    CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """A server-held key. `public` is the TUF key object as JSON, `sealed` opens with the seal key only."""
+
+    gun: GUN
+    role: RoleName
+    keyid: str
+    public: str
+    sealed: bytes = field(repr=False)
+    state: KeyState
+    created: datetime
+
+
+class Status(StrEnum):
+    """What a name is to the server."""
+
+    ABSENT = "absent"
+    LIVE = "live"
+    DELETED = "deleted"
+    """Has a tombstone that forbids a new beginning."""
+    RELEASED = "released"
+    """Had one; the operator allows a new beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """What remains of a deleted collection. `root_sha256`: hex over its first root file, which pins name."""
+
+    root_sha256: str
+    versions: Mapping[str, int]
+    deleted_at: datetime
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """Everything about one name at one revision. A name never seen: ABSENT, revision 0, perhaps offered keys."""
+
+    gun: GUN
+    status: Status
+    format: str = ""
+    revision: int = 0
+    files: Mapping[RoleName, StoredFile] = field(default_factory=dict)
+    keys: tuple[KeyRecord, ...] = ()
+    tombstone: Tombstone | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """New files of one collection, and what goes with them, to be stored all or not at all.
+
+    `base`: the revision that was read (0: none). `used`: the server keys that the new root names; each becomes
+    CURRENT and every other key of its role is destroyed. `renew_at`: when an online role must be issued again.
+    """
+
+    gun: GUN
+    format: str
+    base: int
+    files: tuple[StoredFile, ...]
+    used: tuple[KeyRecord, ...]
+    renew_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One line of a listing."""
+
+    gun: GUN
+    format: str
+    status: Status
+    revision: int
+    tombstone: Tombstone | None = None
+
+
+class MetadataStore(Protocol):
+    """Collections with their files and server-held keys. Safe to call from several threads.
+
+    Every writing method is all or nothing, durable when it returns, and raises NotStored if the medium refuses.
+    Methods with a `base` compare and swap: they raise RevisionMoved, and change nothing, unless the collection is
+    at that revision; they return the new one. Reads see committed states only.
+    """
+
+    def load(self, gun: GUN) -> Collection:
+        """The current files and keys, all of one revision."""
+
+    def file(self, gun: GUN, role: RoleName, version: int) -> StoredFile | None:
+        """One version of a live collection; the timestamp's older versions are not kept."""
+
+    def current(self, gun: GUN, role: RoleName) -> StoredFile | None:
+        """The newest version of a live collection."""
+
+    def publish(self, publication: Publication) -> int:
+        """Store the files and make them current. A version that is stored already loses: RevisionMoved."""
+
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
+        """Drop files and keys, leave the tombstone."""
+
+    def add_pending(self, key: KeyRecord, *, base: int) -> int:
+        """Keep a key for rotation in place of the role's pending one."""
+
+    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
+        """Keep a key for a name without data, once: an offered key of that name and role is returned instead.
+
+        Raises: NotStored if `limit` keys are offered already.
+        """
+
+    def drop_offers(self, *, before: datetime) -> int:
+        """Forget offered keys made before this instant; how many."""
+
+    def release(self, gun: GUN) -> bool:
+        """Allow a new beginning over a tombstone. False: there is none."""
+
+    def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
+        """Live collections with `renew_at` not after `at`, the longest due first."""
+
+    def collections(self) -> tuple[Summary, ...]:
+        """Every name with data or a tombstone, sorted."""
+
+    def earliest_expiries(self) -> Mapping[str, datetime]:
+        """Over all live collections: the first expiry among current files, by top-level role or `delegation`."""
+
+    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+        """Every key, for the check at the operator's command."""
+
+    def seal_mark(self) -> str:
+        """The mark of the seal key that the stored keys were sealed with; empty: none yet."""
+
+    def set_seal_mark(self, mark: str) -> None:
+        """Record it."""
+
+    def ping(self) -> None:
+        """Return if the medium answers. Raises: NotStored."""
+
+    def close(self) -> None:
+        """Let go of the medium."""
+
+
+class KeySealer(Protocol):
+    """Seals private keys, bound to whom they belong to."""
+
+    @property
+    def mark(self) -> str:
+        """Names the seal key without telling anything of it."""
+
+    def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
+        """Encrypt and authenticate, together with gun, role and key id."""
+
+    def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
+        """The reverse. Raises: KeyFileMalformed if altered, moved to another name, or sealed with another key."""

@@ -1,0 +1,118 @@
+"""Server-held private keys at rest: AES-256-GCM under a key-encryption key from a file.
+
+The file is one line: the 32 bytes of the key in base64. In the data folder it protects only dumps of the database; on
+another volume, or brought in by a secret store (`--seal-key`), it protects the folder too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from keys.durable_file import write_durably
+from keys.errors import KeyFileMalformed
+from trustdata.gun import GUN
+from trustdata.roles import RoleName
+from trustserver.errors import StartRefused
+from trustserver.storage.ports import MetadataStore
+
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_FORM: Final = b"\x01"  # the first byte of every sealed key: how the rest is to be read
+_MAX_FILE: Final = 1024
+
+
+class SealedKeys:
+    """A KeySealer. Holds the key-encryption key; its repr shows nothing."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+        self._mark = hmac.new(key, b"content-trust seal mark", hashlib.sha256).hexdigest()[:32]
+
+    @property
+    def mark(self) -> str:
+        return self._mark
+
+    def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return _FORM + nonce + self._cipher.encrypt(nonce, private, _belonging(gun, role, keyid))
+
+    def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
+        nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        place = f"the sealed {role} key {keyid} of {gun}"
+        if sealed[:1] != _FORM or len(nonce) != _NONCE_BYTES:
+            raise KeyFileMalformed(place=place, reason="not in a form that this version knows")
+        try:
+            return self._cipher.decrypt(nonce, body, _belonging(gun, role, keyid))
+        except InvalidTag as error:
+            raise KeyFileMalformed(place=place, reason="altered, moved, or sealed with another seal key") from error
+
+
+def open_seal(store: MetadataStore, path: Path, *, may_create: bool) -> SealedKeys:
+    """The sealer of this store, from the file at `path`; made there if nothing was ever sealed and `may_create`.
+
+    A store that has been sealed before and a file that is missing, or holds another key: never a new one, since every
+    collection would lose its online keys. Raises: StartRefused.
+    """
+    mark = store.seal_mark()
+    if path.exists():
+        sealer = SealedKeys(_read(path))
+        if mark and not hmac.compare_digest(mark, sealer.mark):
+            raise StartRefused(
+                what=str(path), reason="is not the seal key of the stored keys; bring back the right one"
+            )
+    elif mark:
+        raise StartRefused(
+            what=str(path), reason="the seal key of the stored keys is missing; restore it or point --seal-key to it"
+        )
+    elif may_create:
+        sealer = SealedKeys(_make(path))
+    else:
+        raise StartRefused(
+            what=str(path), reason=f"no such seal key; make one: (umask 077; head -c 32 /dev/urandom | base64 > {path})"
+        )
+    if not mark:
+        store.set_seal_mark(sealer.mark)
+    return sealer
+
+
+def _belonging(gun: GUN, role: RoleName, keyid: str) -> bytes:
+    # None of the three can hold a line feed, so no two triples give the same bytes.
+    return f"content-trust online key\n{gun}\n{role}\n{keyid}".encode()
+
+
+def _make(path: Path) -> bytes:
+    key = os.urandom(_KEY_BYTES)
+    try:
+        write_durably(path, base64.b64encode(key) + b"\n", mode=0o600, replace=False)
+    except OSError as error:
+        raise StartRefused(what=str(path), reason=f"the seal key cannot be written: {error.strerror}") from error
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") as file:
+            text = file.read(_MAX_FILE)
+    except OSError as error:
+        raise StartRefused(what=str(path), reason=f"the seal key cannot be read: {error.strerror}") from error
+    # Group access is left to the operator: container platforms mount secrets as root:group 0440.
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise StartRefused(what=str(path), reason=f"has mode {stat.S_IMODE(mode):04o}; run chmod 600 {path}")
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error as error:
+        raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted") from error
+    if len(key) != _KEY_BYTES:
+        raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted")
+    return key

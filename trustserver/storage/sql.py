@@ -1,0 +1,336 @@
+"""The store on a SQL database: SQLite, one file, write-ahead log, every commit on the disk before it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, cast
+
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
+
+from trustdata.errors import NotStored
+from trustdata.gun import GUN
+from trustdata.roles import TIMESTAMP, RoleName, is_delegated
+from trustserver.errors import RevisionMoved
+from trustserver.storage.ports import (
+    Collection,
+    KeyRecord,
+    KeyState,
+    Publication,
+    Status,
+    StoredFile,
+    Summary,
+    Tombstone,
+)
+from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow
+
+
+def _table(model: type) -> Table:
+    return cast("Table", cast("Any", model).__table__)
+
+
+_COLLECTION = _table(CollectionRow)
+_FILE = _table(FileRow)
+_CURRENT = _table(CurrentRow)
+_KEY = _table(OnlineKeyRow)
+_SEAL = _table(SealRow)
+
+_CURRENT_FILES = (
+    select(_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires)
+    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
+    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
+)
+_ANY_FILE = select(_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires).join(
+    _COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id
+)
+
+
+_FileRow: TypeAlias = Row[Any, Any, Any, Any, Any]
+
+
+class SqlStore:
+    """A MetadataStore over an engine made by storage/database.py, whose schema is at its newest."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load(self, gun: GUN) -> Collection:
+        with self._reading() as connection:
+            row = connection.execute(select(_COLLECTION).where(_COLLECTION.c.gun == gun)).one_or_none()
+            keys = connection.execute(select(_KEY).where(_KEY.c.gun == gun).order_by(_KEY.c.role, _KEY.c.id)).all()
+            held = tuple(map(_key, keys))
+            if row is None:
+                return Collection(gun=gun, status=Status.ABSENT, keys=held)
+            files = connection.execute(_CURRENT_FILES.where(_CURRENT.c.collection_id == row.id)).all()
+            return Collection(
+                gun=gun,
+                status=Status(row.status),
+                format=row.format,
+                revision=row.revision,
+                files={RoleName(f.role): _file(f) for f in files},
+                keys=held,
+                tombstone=_tombstone(row),
+            )
+
+    def file(self, gun: GUN, role: RoleName, version: int) -> StoredFile | None:
+        with self._reading() as connection:
+            wanted = _ANY_FILE.where(_COLLECTION.c.gun == gun, _FILE.c.role == role, _FILE.c.version == version)
+            row = connection.execute(wanted).one_or_none()
+            return None if row is None else _file(row)
+
+    def current(self, gun: GUN, role: RoleName) -> StoredFile | None:
+        with self._reading() as connection:
+            wanted = _CURRENT_FILES.where(_COLLECTION.c.gun == gun, _CURRENT.c.role == role)
+            row = connection.execute(wanted).one_or_none()
+            return None if row is None else _file(row)
+
+    def publish(self, publication: Publication) -> int:
+        gun, base = publication.gun, publication.base
+        try:
+            with self._writing() as connection:
+                collection = self._advance_to_live(connection, publication)
+                for used in publication.used:
+                    self._promote(connection, used, base)
+                connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
+                for file in publication.files:
+                    self._add_file(connection, collection, file)
+                return base + 1
+        except IntegrityError as error:
+            # The row or a version is there already: somebody else was faster than the revision that we read.
+            raise RevisionMoved(gun=gun, base=base) from error
+
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
+        with self._writing() as connection:
+            collection = self._advance(
+                connection,
+                gun,
+                base,
+                status=Status.DELETED,
+                renew_at=None,
+                deleted_root=tombstone.root_sha256,
+                deleted_versions=json.dumps(dict(tombstone.versions), sort_keys=True),
+                deleted_at=_seconds(tombstone.deleted_at),
+                deleted_by=tombstone.subject,
+            )
+            connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
+            connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
+            connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
+            return base + 1
+
+    def add_pending(self, key: KeyRecord, *, base: int) -> int:
+        with self._writing() as connection:
+            self._advance(connection, key.gun, base)
+            pending = (_KEY.c.gun == key.gun, _KEY.c.role == key.role, _KEY.c.state == KeyState.PENDING)
+            connection.execute(delete(_KEY).where(*pending))
+            connection.execute(insert(_KEY).values(**_key_values(key)))
+            return base + 1
+
+    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
+        with self._writing() as connection:
+            status = connection.execute(select(_COLLECTION.c.status).where(_COLLECTION.c.gun == key.gun)).scalar()
+            if status in {Status.LIVE, Status.DELETED}:
+                raise RevisionMoved(gun=key.gun, base=0)
+            offered = _KEY.c.state == KeyState.OFFERED
+            held = connection.execute(
+                select(_KEY).where(_KEY.c.gun == key.gun, _KEY.c.role == key.role, offered)
+            ).one_or_none()
+            if held is not None:
+                return _key(held)
+            if (connection.execute(select(func.count()).select_from(_KEY).where(offered)).scalar() or 0) >= limit:
+                raise NotStored(reason="too many names wait for their first publish; try again later")
+            connection.execute(insert(_KEY).values(**_key_values(key)))
+            return key
+
+    def drop_offers(self, *, before: datetime) -> int:
+        with self._writing() as connection:
+            old = (_KEY.c.state == KeyState.OFFERED, _KEY.c.created < _seconds(before))
+            return connection.execute(delete(_KEY).where(*old)).rowcount
+
+    def release(self, gun: GUN) -> bool:
+        with self._writing() as connection:
+            moved = connection.execute(
+                update(_COLLECTION)
+                .where(_COLLECTION.c.gun == gun, _COLLECTION.c.status == Status.DELETED)
+                .values(status=Status.RELEASED, revision=_COLLECTION.c.revision + 1)
+            )
+            return moved.rowcount == 1
+
+    def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
+        with self._reading() as connection:
+            waiting = (
+                select(_COLLECTION.c.gun)
+                .where(_COLLECTION.c.renew_at <= _seconds(at))
+                .order_by(_COLLECTION.c.renew_at, _COLLECTION.c.gun)
+                .limit(limit)
+            )
+            return tuple(GUN(gun) for gun in connection.execute(waiting).scalars())
+
+    def collections(self) -> tuple[Summary, ...]:
+        with self._reading() as connection:
+            rows = connection.execute(select(_COLLECTION).order_by(_COLLECTION.c.gun)).all()
+            return tuple(
+                Summary(
+                    gun=GUN(row.gun),
+                    format=row.format,
+                    status=Status(row.status),
+                    revision=row.revision,
+                    tombstone=_tombstone(row),
+                )
+                for row in rows
+            )
+
+    def earliest_expiries(self) -> Mapping[str, datetime]:
+        with self._reading() as connection:
+            soonest = select(_CURRENT.c.kind, func.min(_CURRENT.c.expires)).group_by(_CURRENT.c.kind)
+            return {kind: _instant(expires) for kind, expires in connection.execute(soonest).tuples()}
+
+    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+        with self._reading() as connection:
+            return tuple(map(_key, connection.execute(select(_KEY).order_by(_KEY.c.id)).all()))
+
+    def seal_mark(self) -> str:
+        with self._reading() as connection:
+            return connection.execute(select(_SEAL.c.mark)).scalar() or ""
+
+    def set_seal_mark(self, mark: str) -> None:
+        with self._writing() as connection:
+            stored = upsert(_SEAL).values(id=1, mark=mark)
+            connection.execute(stored.on_conflict_do_update(index_elements=["id"], set_={"mark": mark}))
+
+    def ping(self) -> None:
+        with self._reading() as connection:
+            connection.execute(select(_SEAL.c.id)).all()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- writing, inside one transaction --------------------------------------------------------------------
+
+    def _advance(self, connection: Connection, gun: GUN, base: int, **values: int | str | None) -> int:
+        """Compare and swap of a live collection; its id."""
+        moved = connection.execute(
+            update(_COLLECTION)
+            .where(_COLLECTION.c.gun == gun, _COLLECTION.c.revision == base, _COLLECTION.c.status == Status.LIVE)
+            .values(revision=base + 1, **values)
+            .returning(_COLLECTION.c.id)
+        ).scalar()
+        if moved is None:
+            raise RevisionMoved(gun=gun, base=base)
+        return int(moved)
+
+    def _advance_to_live(self, connection: Connection, publication: Publication) -> int:
+        gun, base = publication.gun, publication.base
+        values = {"format": publication.format, "renew_at": _seconds(publication.renew_at), "revision": base + 1}
+        if base == 0:
+            row = insert(_COLLECTION).values(gun=gun, status=Status.LIVE, **_NO_TOMBSTONE, **values)
+            return int(connection.execute(row.returning(_COLLECTION.c.id)).scalar_one())
+        moved = connection.execute(
+            update(_COLLECTION)
+            .where(_COLLECTION.c.gun == gun, _COLLECTION.c.revision == base, _COLLECTION.c.status != Status.DELETED)
+            .values(status=Status.LIVE, **_NO_TOMBSTONE, **values)
+            .returning(_COLLECTION.c.id)
+        ).scalar()
+        if moved is None:
+            raise RevisionMoved(gun=gun, base=base)
+        return int(moved)
+
+    def _promote(self, connection: Connection, used: KeyRecord, base: int) -> None:
+        role = (_KEY.c.gun == used.gun, _KEY.c.role == used.role)
+        moved = connection.execute(update(_KEY).where(*role, _KEY.c.keyid == used.keyid).values(state=KeyState.CURRENT))
+        if moved.rowcount != 1:
+            raise RevisionMoved(gun=used.gun, base=base)
+        connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != used.keyid))
+
+    def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
+        expires = _seconds(file.expires)
+        place = {"collection_id": collection, "role": str(file.role)}
+        row = insert(_FILE).values(**place, version=file.version, sha256=file.sha256, expires=expires, raw=file.raw)
+        file_id = connection.execute(row.returning(_FILE.c.id)).scalar_one()
+        kind = "delegation" if is_delegated(file.role) else str(file.role)
+        newest = {"file_id": file_id, "kind": kind, "expires": expires}
+        current = upsert(_CURRENT).values(**place, **newest)
+        connection.execute(current.on_conflict_do_update(index_elements=["collection_id", "role"], set_=newest))
+        if file.role == TIMESTAMP:
+            # Nobody can ask for an older timestamp: it has no versioned name.
+            older = (_FILE.c.collection_id == collection, _FILE.c.role == TIMESTAMP, _FILE.c.id != file_id)
+            connection.execute(delete(_FILE).where(*older))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                yield connection
+        except SQLAlchemyError as error:
+            raise NotStored(reason=_cause(error)) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+                yield connection
+        except IntegrityError:
+            raise
+        except SQLAlchemyError as error:
+            raise NotStored(reason=_cause(error)) from error
+
+
+_NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """What the database said, without the statement and its values."""
+    return str(error.orig) if isinstance(error, DatabaseError) else type(error).__name__
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _file(row: _FileRow) -> StoredFile:
+    return StoredFile(
+        role=RoleName(row.role), version=row.version, raw=row.raw, sha256=row.sha256, expires=_instant(row.expires)
+    )
+
+
+def _key(row: Row[Any]) -> KeyRecord:
+    return KeyRecord(
+        gun=GUN(row.gun),
+        role=RoleName(row.role),
+        keyid=row.keyid,
+        public=row.public,
+        sealed=row.sealed,
+        state=KeyState(row.state),
+        created=_instant(row.created),
+    )
+
+
+def _key_values(key: KeyRecord) -> dict[str, object]:
+    return {
+        "gun": key.gun,
+        "role": key.role,
+        "keyid": key.keyid,
+        "public": key.public,
+        "sealed": key.sealed,
+        "state": key.state,
+        "created": _seconds(key.created),
+    }
+
+
+def _tombstone(row: Row[Any]) -> Tombstone | None:
+    if row.deleted_at is None:
+        return None
+    return Tombstone(
+        root_sha256=row.deleted_root,
+        versions=json.loads(row.deleted_versions),
+        deleted_at=_instant(row.deleted_at),
+        subject=row.deleted_by,
+    )
