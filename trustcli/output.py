@@ -44,7 +44,7 @@ class Output:
     def failure(self, error: Failure, *, subject: str = "") -> int:
         """Say what, why and the next command; returns the exit status. With `--json` the caller writes the document."""
         row = row_for(error)
-        place = f"{subject}: " if subject and subject not in str(error) else ""
+        place = f"{subject}: " if subject and subject.partition("@")[0] not in str(error) else ""
         self.notice(f"error: {place}{error}")
         advice = row.advice(error)
         if advice:

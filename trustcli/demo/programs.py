@@ -1,0 +1,110 @@
+"""Programs that run for the length of a demo: started, waited for, and ended again."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from trustdata.errors import RemoteUnreachable
+
+_START_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 10.0
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], *, folder: Path, port: int, ready: str) -> Iterator[None]:
+    """Run a server until the block ends; it is ready when `ready` (a path) answers 200 on the port.
+
+    Raises: RemoteUnreachable, with the last line that the program wrote.
+    """
+    log = folder / f"{Path(command[0]).name}-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=_environment())
+    try:
+        _wait(process, port, ready, log)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def trust_server(folder: Path, port: int) -> list[str]:
+    """The command line of a trust server on embedded defaults."""
+    listen = f"127.0.0.1:{port}"
+    return [
+        sys.executable,
+        "-m",
+        "trustserver",
+        "serve",
+        "--data",
+        str(folder / "trust-server-data"),
+        "--listen",
+        listen,
+    ]
+
+
+def docker_registry(folder: Path, port: int) -> list[str] | None:
+    """The command line of Debian's docker-registry, or None where it is not installed."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        return None
+    configuration = folder / "registry.yml"
+    configuration.write_text(
+        f'version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: "{folder / "registry"}"}}}}\n'
+        f'http: {{addr: "127.0.0.1:{port}"}}\n'
+    )
+    return [program, "serve", str(configuration)]
+
+
+def _environment() -> Mapping[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("TRUST_")}
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers(port, ready):
+            return
+        time.sleep(0.05)
+    lines = log.read_text(errors="replace").strip().splitlines()
+    raise RemoteUnreachable(remote=f"http://127.0.0.1:{port}", reason=lines[-1] if lines else "it did not start")
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        fetch(port, path)
+    except (OSError, RemoteUnreachable):
+        return False
+    return True
+
+
+def fetch(port: int, path: str) -> bytes:
+    """A file of a server on loopback. Raises: OSError, RemoteUnreachable (another status than 200)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise RemoteUnreachable(remote=f"http://127.0.0.1:{port}", reason=f"{path} answered {response.status}")
+        return response.read()
+    finally:
+        connection.close()
