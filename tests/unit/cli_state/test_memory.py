@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.unit.cli_state.samples import ANOTHER, APP, AT, ENTRY, OTHER, memory
 from trustcli.state.memory import MemoryFile
+from trustcli.state.pins import PinsFile
 from trustdata.errors import MalformedMetadata, MemoryUnwritable
-from trustdata.gun import parse_gun
-from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP, RoleName
-from trustdata.verification.rollback_memory import Memory, OnlineKeys, SeenRole
-
-APP, OTHER = parse_gun("registry.example.com/app"), parse_gun("registry.example.com/other")
-KEYS = OnlineKeys(timestamp=("t1",), timestamp_threshold=1, snapshot=("s1",), snapshot_threshold=1)
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-def memory(root_of_trust: str = "aa", refreshed: datetime | None = AT, **versions: int) -> Memory:
-    roles = {RoleName(r): SeenRole(version=v, root_version=1, keys=KEYS) for r, v in versions.items()}
-    return Memory(root_of_trust=root_of_trust, roles=roles, refreshed=refreshed)
+from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
 
 
 @pytest.fixture
@@ -155,12 +145,11 @@ def test_a_home_that_is_a_file(tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from tests.unit.cli_state.test_memory import OTHER, memory
+from tests.unit.cli_state.samples import OTHER, memory
 from trustcli.state.memory import MemoryFile
-from trustdata.gun import parse_gun
 
 seen = MemoryFile(Path(sys.argv[1]))
-for n in range(10):
+for n in range(5):
     seen.remember(OTHER, memory(**{f"r{sys.argv[2]}-{n}": 1}))
 """
 
@@ -170,22 +159,21 @@ def test_processes_at_the_same_time_lose_nothing_of_each_other(seen: MemoryFile,
     assert [w.wait(60) for w in writers] == [0] * 4
     merged = seen.load(OTHER)
     assert merged is not None
-    assert set(merged.roles) == {f"r{w}-{n}" for w in range(4) for n in range(10)}
+    assert set(merged.roles) == {f"r{w}-{n}" for w in range(4) for n in range(5)}
 
 
-# A child that dies by SIGKILL just before the N-th call of `os` while it writes pins and memory.
-_CHILD = """
-import os, signal, sys
+# For N = 1, 2, ...: a process that dies by SIGKILL just before its N-th call of `os` while it writes pins and memory,
+# in a home of its own, `<folder>/N`; until one lives. Forked from a driver, which imports everything once.
+_DRIVER = """
+import os, shutil, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from keys import durable_file
-from tests.unit.cli_state.test_memory import APP, memory
-from tests.unit.cli_state.test_pins import ANOTHER
+from tests.unit.cli_state.samples import ANOTHER, APP, memory
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
 
-kill_at, home = int(sys.argv[1]), Path(sys.argv[2])
-count = 0
+folder, count, kill_at = Path(sys.argv[1]), 0, 0
 
 def counted(name, real):
     def call(*arguments, **options):
@@ -199,34 +187,44 @@ def counted(name, real):
     return call
 
 names = ("open", "fchmod", "write", "fsync", "close", "replace", "unlink")
-durable_file.os = SimpleNamespace(**{**vars(os), **{n: counted(n, getattr(os, n)) for n in names}})
-MemoryFile(home / "seen.json").remember(APP, memory(timestamp=6))
-PinsFile(home / "pins.toml").replace(APP, ANOTHER)
+real = {**{n: getattr(os, n) for n in names}, "fsync": lambda descriptor: None}  # a kill does not need the disk
+durable_file.os = SimpleNamespace(**{**vars(os), **{n: counted(n, real[n]) for n in names}})
+while True:
+    kill_at += 1
+    home = folder / str(kill_at)
+    shutil.copytree(folder / "before", home)
+    child = os.fork()
+    if child == 0:
+        MemoryFile(home / "seen.json").remember(APP, memory(timestamp=6))
+        PinsFile(home / "pins.toml").replace(APP, ANOTHER)
+        os._exit(0)
+    end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if end == 0:
+        break
+    assert end == -signal.SIGKILL, end
+print(kill_at)
 """
 
 
 def test_a_kill_at_any_point_loses_neither_pins_nor_memory(tmp_path: Path) -> None:
-    from tests.unit.cli_state.test_pins import ANOTHER, ENTRY
-    from trustcli.state.pins import PinsFile
-
-    point = 0
-    while True:
-        point += 1
-        home = tmp_path / str(point)
-        seen, pins = MemoryFile(home / "seen.json"), PinsFile(home / "pins.toml")
-        seen.remember(APP, memory(timestamp=5))
-        pins.record(APP, ENTRY)
-        pins.record(OTHER, ENTRY)
-        done = subprocess.run(
-            [sys.executable, "-c", _CHILD, str(point), str(home)], capture_output=True, timeout=60, check=False
-        )
-        assert seen.load(APP) in (memory(timestamp=5), memory(timestamp=6)), f"killed before call {point}"
-        assert pins.load() in ({APP: ENTRY, OTHER: ENTRY}, {APP: ANOTHER, OTHER: ENTRY}), f"killed before call {point}"
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    assert point > 15, "the instrument was not reached"
-    assert pins.load()[APP] == ANOTHER
+    MemoryFile(tmp_path / "before" / "seen.json").remember(APP, memory(timestamp=5))
+    PinsFile(tmp_path / "before" / "pins.toml").record(APP, ENTRY)
+    PinsFile(tmp_path / "before" / "pins.toml").record(OTHER, ENTRY)
+    done = subprocess.run(
+        [sys.executable, "-c", _DRIVER, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    points = int(done.stdout)
+    assert points > 15, "the instrument was not reached"
+    outcomes = []
+    for point in range(1, points + 1):
+        seen = MemoryFile(tmp_path / str(point) / "seen.json").load(APP)
+        pins = PinsFile(tmp_path / str(point) / "pins.toml").load()
+        assert seen in (memory(timestamp=5), memory(timestamp=6)), f"killed before call {point}"
+        assert pins in ({APP: ENTRY, OTHER: ENTRY}, {APP: ANOTHER, OTHER: ENTRY}), f"killed before call {point}"
+        outcomes.append((seen == memory(timestamp=6), pins[APP] == ANOTHER))
+    assert outcomes[0] == (False, False)
+    assert outcomes[-1] == (True, True)
 
 
 def test_the_file_is_plain_json(seen: MemoryFile, path: Path) -> None:

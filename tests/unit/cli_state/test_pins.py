@@ -8,25 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.cli_state.samples import ANOTHER, APP, ENTRY, OTHER
 from trustcli.state.pins import FORMATS, HOW, PinEntry, PinsFile
 from trustdata.errors import FormatChanged, MemoryUnwritable, PinsDisagree, SettingsUnusable
 from trustdata.gun import GUN, parse_gun
-from trustdata.verification.trust_pinning import Pin, parse_pin
-
-APP = parse_gun("registry.example.com:5000/team/app")
-OTHER = parse_gun("docker.io/library/alpine")
-ENTRY = PinEntry(
-    pin=parse_pin("sha256:" + "ab" * 32),
-    format="tuf-1.0",
-    recorded=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    how="init",
-)
-ANOTHER = replace(ENTRY, pin=parse_pin("key:" + "cd" * 32), how="pin")
+from trustdata.verification.trust_pinning import Pin
 
 
 @pytest.fixture
@@ -166,10 +158,10 @@ _NAMES = st.from_regex(
 )
 
 
-@settings(deadline=None, max_examples=20)  # each one waits for the disk several times
+@settings(deadline=None)
 @given(st.dictionaries(_NAMES.map(parse_gun), _ENTRIES, max_size=3))
 def test_whatever_is_recorded_is_loaded(expected: dict[GUN, PinEntry]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch("os.fsync"):  # the law is about content, not the disk
         pins = PinsFile(Path(folder) / "pins.toml")
         for gun, entry in expected.items():
             pins.record(gun, entry)

@@ -38,7 +38,8 @@ def counted(name, real):
     return call
 
 names = ("open", "fchmod", "write", "fsync", "close", "replace", "link", "unlink")
-instrumented = {n: counted(n, getattr(os, n)) for n in names}
+real = {**{n: getattr(os, n) for n in names}, "fsync": lambda descriptor: None}  # a kill does not need the disk
+instrumented = {n: counted(n, real[n]) for n in names}
 durable_file.os = SimpleNamespace(**{**vars(os), **instrumented})
 durable_file.write_durably(path, data, replace=replace)
 print(count)
