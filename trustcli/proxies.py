@@ -22,9 +22,12 @@ class Proxy:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host (no port, no brackets) is this machine by definition: `localhost`, 127.0.0.0/8, ::1."""
+    """Whether the host (no port, no brackets) is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
+
+    Not `*.localhost`, which some name servers answer.
+    """
     name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost") or name == "::1":
+    if name in {"localhost", "::1"}:
         return True
     parts = name.split(".")
     return len(parts) == 4 and parts[0] == "127" and all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts)

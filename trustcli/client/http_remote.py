@@ -16,7 +16,7 @@ from urllib.parse import quote
 from trustcli.client.ports import CollectionState, Published, Tombstone
 from trustcli.deadline import Clock, Timeouts
 from trustcli.exchange import Answer, parse_url
-from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, TrustError
+from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, TooLarge, TrustError
 from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
 
@@ -72,7 +72,10 @@ class HttpRemote:
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         """As promised by `MetadataRemote`; absent is 404, or 410 for a deleted collection."""
         target = f"{self._path}/tuf/{_gun_path(gun)}/metadata/{filename}"
-        answer = self._server.ask("GET", target, scope=_pull(gun), limit=limit)
+        try:
+            answer = self._server.ask("GET", target, scope=_pull(gun), limit=limit)
+        except TooLarge as error:
+            raise TooLarge(what=f"{filename} from {self.name}", limit=error.limit) from error
         if answer.ok:
             return answer.body
         if answer.absent or answer.gone:

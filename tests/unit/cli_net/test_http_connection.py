@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -70,6 +71,7 @@ def test_a_connection_closed_while_idle_is_opened_again(serve: Serve, remote_of:
 
     def script(_: Request, wire: Wire) -> None:
         wire.send(reply(200, b"{}"))
+        wire.sock.shutdown(socket.SHUT_RDWR)
         wire.close()
         closed.set()
 
@@ -79,6 +81,26 @@ def test_a_connection_closed_while_idle_is_opened_again(serve: Serve, remote_of:
         assert fetch(remote) == b"{}"
         assert closed.wait(5)
     assert server.connections == 3
+
+
+def test_an_upload_does_not_go_into_a_connection_closed_while_idle(serve: Serve, remote_of: Remotes) -> None:
+    closed = threading.Event()
+
+    def script(request: Request, wire: Wire) -> None:
+        if request.method == "POST":
+            wire.send(json_reply(200, {"gun": GUN, "revision": 1, "versions": {}}))
+            return
+        wire.send(reply(200, b"{}"))
+        wire.sock.shutdown(socket.SHUT_RDWR)
+        wire.close()
+        closed.set()
+
+    server = serve(script)
+    remote = remote_of(server)
+    fetch(remote)
+    assert closed.wait(5)
+    assert remote.publish(GUN, {TARGETS: b"{}"}).revision == 1
+    assert [r.connection for r in server.requests] == [1, 2]
 
 
 def test_a_get_whose_connection_breaks_is_sent_once_more(serve: Serve, remote_of: Remotes) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trustcli.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest, read_manifest
@@ -85,6 +85,7 @@ def test_what_is_no_image_to_sign(content: object, content_type: str, words: str
         read(content, content_type)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([OCI_INDEX, OCI_MANIFEST, "", "x"]))
 def test_any_bytes_are_read_or_refused(raw: bytes, content_type: str) -> None:
     try:

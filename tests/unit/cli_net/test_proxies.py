@@ -64,14 +64,14 @@ def test_no_proxy_by_address(host: str, no_proxy: str, *, direct: bool) -> None:
     assert (used(host=host, HTTPS_PROXY=PROXY, no_proxy=no_proxy) is None) is direct
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "app.localhost", "127.0.0.1", "127.9.9.9", "::1"])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1", "127.9.9.9", "::1"])
 def test_loopback_goes_direct(host: str) -> None:
     assert is_loopback(host)
     assert used(host=host, HTTPS_PROXY=PROXY) is None
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1.example.com", "128.0.0.1", "localhost.example.com", "127.1", "127.0.0.256"]
+    "host", ["127.0.0.1.example.com", "128.0.0.1", "localhost.example.com", "127.1", "127.0.0.256", "app.localhost"]
 )
 def test_what_only_looks_like_loopback(host: str) -> None:
     assert not is_loopback(host)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trustcli.reference import parse_digest, parse_reference
@@ -114,6 +114,7 @@ paths = st.from_regex(r"[a-z0-9]{1,5}((\.|_|__|-+)[a-z0-9]{1,5})?(/[a-z0-9]{1,5}
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     host=st.none() | hosts,
     path=paths,
@@ -133,6 +134,7 @@ def test_the_normal_form_parses_to_the_same(host: str | None, path: str, tag: st
     assert reference.gun == reference.gun.lower()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_parses_or_is_refused(text: str) -> None:
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.unit.cli_net.conftest import SHORT, Serve, Stored, answering
 from tests.unit.cli_net.hostile_server import DripClock, HostileServer, Request, Wire, json_reply, reply
 from trustcli.deadline import Timeouts
 from trustcli.docker_config import Credential
+from trustcli.exchange import Origin
 from trustcli.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from trustcli.reference import ImageReference, parse_reference
 from trustcli.registry import Registry
@@ -79,6 +82,23 @@ def test_one_connection_after_the_first_look_for_https(serve: Serve, registry_of
     for _ in range(3):
         registry.resolve(image(server))
     assert server.connections == 2
+
+
+def test_a_connection_closed_while_idle_is_opened_again(serve: Serve, registry_of: Registries) -> None:
+    closed = threading.Event()
+
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(reply(200, RAW, TYPE))
+        wire.sock.shutdown(socket.SHUT_RDWR)
+        wire.close()
+        closed.set()
+
+    server = serve(script)
+    registry = registry_of()
+    for _ in range(3):
+        registry.resolve(image(server))
+        assert closed.wait(5)
+    assert len(server.requests) == 3
 
 
 def test_an_index_gives_its_children(serve: Serve, registry_of: Registries) -> None:
@@ -282,6 +302,23 @@ def test_no_redirect_from_https_to_http(
     with pytest.raises(RemoteMisbehaved, match="from https to http"):
         registry.resolve(image(server))
     assert plain.requests == []
+
+
+def test_no_redirect_from_far_away_to_this_machine(
+    serve: Serve, registry_of: Registries, environ: dict[str, str]
+) -> None:
+    here = serve(answering(reply(200, RAW, TYPE)))
+
+    def script(request: Request, wire: Wire) -> None:
+        wire.send(reply(502 if request.method == "CONNECT" else 307, headers={"Location": here.url}))
+
+    environ.update(HTTP_PROXY=serve(script).url)
+    far = Origin(scheme="http", host="registry.example.com", port=80)
+    registry = registry_of(insecure=["registry.example.com"])
+    registry._origins["registry.example.com"] = far  # HTTPS was tried before
+    with pytest.raises(RemoteMisbehaved, match="on this machine"):
+        registry.resolve(parse_reference("registry.example.com/app:1"))
+    assert here.requests == []
 
 
 @pytest.mark.parametrize("location", ["", "ftp://x/", "https://u:p@x/", "http://[", "//"])

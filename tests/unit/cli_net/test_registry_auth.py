@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, parse_qsl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.cli_net.conftest import Stored
@@ -77,6 +77,7 @@ def test_challenges(value: str, expected: list[tuple[str, dict[str, str]]]) -> N
     assert [(c.scheme, dict(c.parameters)) for c in parse_challenges([value])] == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_any_challenge_is_read_or_passed_over(values: list[str]) -> None:
     parse_challenges(values)
