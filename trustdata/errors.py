@@ -430,7 +430,7 @@ class RemoteUnreachable(TrustError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.remote} cannot be reached: {shown(self.reason, 300)}"
+        return f"{self.remote} cannot be reached: {shown(self.reason, 600)}"
 
 
 class RemoteRefused(TrustError):

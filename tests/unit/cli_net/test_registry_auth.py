@@ -229,6 +229,7 @@ def test_realms_that_are_none(realm: str) -> None:
         ("https://r.example", "https://auth.example/t", True),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5001/t", True),
         ("http://127.0.0.1:5000", "https://auth.example/t", True),
+        ("http://127.0.0.1:5000", "http://auth.example/t", False),
         ("http://r.example", "https://auth.example/t", False),
         ("http://r.example", "http://auth.example/t", False),
         ("https://r.example", "http://auth.example/t", None),
