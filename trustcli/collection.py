@@ -30,7 +30,7 @@ class RollbackStore(Protocol):
     """Where rollback memory is kept (`state.memory.MemoryFile`)."""
 
     def load(self, gun: GUN) -> Memory | None:
-        """Raises: MalformedMetadata naming the file."""
+        """Raises: MemoryDamaged naming the file."""
 
     def remember(self, gun: GUN, memory: Memory) -> None:
         """Durable when it returns. Raises: MemoryUnwritable."""

@@ -52,6 +52,8 @@ def _say(text: str) -> Callable[[Failure], str]:
 
 _ROWS: Final[dict[type[Failure], Row]] = {
     errors.InvalidName: Row(status=USAGE),
+    errors.NoTrustServer: Row(status=USAGE),
+    errors.SettingsUnusable: Row(status=USAGE),
     errors.NoTrustData: Row(status=NOT_SIGNED, advice=_say("trust init {gun} --recovery-key FILE")),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
     errors.ImageNotFound: Row(status=NOT_SIGNED),
@@ -85,6 +87,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
     errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the publisher")),
     errors.MalformedMetadata: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the server's operator")),
+    errors.MemoryDamaged: Row(
+        status=NOT_TRUSTED,
+        advice=_say("restore {path} from a backup; to remove it is to give up rollback protection"),
+    ),
     errors.TooLarge: Row(status=NOT_TRUSTED),
     errors.PolicyRefused: Row(status=POLICY),
     errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),

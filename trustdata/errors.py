@@ -38,6 +38,7 @@
     ├── SettingsUnusable         a settings file, variable or program that settings name
     ├── NoTrustServer            the user: no trust server is known for this name
     ├── NotStored                the disk or database refused; nothing was changed
+    ├── MemoryDamaged            rollback memory cannot be read
     └── MemoryUnwritable         rollback memory could not be kept
 
 `code` is the stable name that JSON output and the server's problem documents carry; `details()` are its data.
@@ -526,6 +527,17 @@ class NotStored(TrustError):
 
     def __str__(self) -> str:
         return f"nothing was stored: {shown(self.reason)}"
+
+
+class MemoryDamaged(TrustError):
+    """Rollback memory cannot be read. What was known is not the same as nothing known: nothing can be judged."""
+
+    code: ClassVar[str] = "memory-damaged"
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"rollback memory {self.path} is damaged: {shown(self.reason)}"
 
 
 class MemoryUnwritable(TrustError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from trustcli.state.guarded_file import GuardedFile
-from trustdata.errors import MalformedMetadata, MemoryUnwritable
+from trustdata.errors import MalformedMetadata, MemoryDamaged, MemoryUnwritable
 from trustdata.gun import GUN
 from trustdata.verification.rollback_memory import Memory, from_document, merge, to_document
 
@@ -28,15 +28,15 @@ class MemoryFile:
     def load(self, gun: GUN) -> Memory | None:
         """What is remembered, or None if the name is unknown here.
 
-        Raises: MalformedMetadata naming the file, also if it cannot be read: nothing known is not the same as unknown.
+        Raises: MemoryDamaged naming the file, also if it cannot be read: nothing known is not the same as unknown.
         """
         document = self._collections().get(gun)
-        return None if document is None else from_document(document, place=str(self._file.path))
+        return None if document is None else self._read(document)
 
     def remember(self, gun: GUN, memory: Memory) -> None:
         """Merge what was just verified into what is remembered; durable when it returns.
 
-        Raises: MemoryUnwritable (also if another root of trust is remembered: `forget` it first), MalformedMetadata.
+        Raises: MemoryUnwritable (also if another root of trust is remembered: `forget` it first), MemoryDamaged.
         """
 
         def merged() -> bytes | None:
@@ -45,7 +45,7 @@ class MemoryFile:
             if known is None:
                 new = memory
             else:
-                before = from_document(known, place=str(self._file.path))
+                before = self._read(known)
                 if before.root_of_trust != memory.root_of_trust:
                     reason = f"it remembers another root of trust of {gun}; trust pin {gun} REF --replace starts anew"
                     raise MemoryUnwritable(path=str(self._file.path), reason=reason)
@@ -57,7 +57,7 @@ class MemoryFile:
         self._file.change(merged)
 
     def forget(self, gun: GUN) -> None:
-        """Start anew with this collection (`pin --replace`). Raises: MemoryUnwritable, MalformedMetadata."""
+        """Start anew with this collection (`pin --replace`). Raises: MemoryUnwritable, MemoryDamaged."""
 
         def without() -> bytes | None:
             collections = self._collections()
@@ -87,8 +87,14 @@ class MemoryFile:
             raise self._damaged("is no rollback memory")
         return collections
 
-    def _damaged(self, reason: str) -> MalformedMetadata:
-        return MalformedMetadata(role="rollback memory", path=str(self._file.path), reason=reason)
+    def _read(self, document: object) -> Memory:
+        try:
+            return from_document(document, place=str(self._file.path))
+        except MalformedMetadata as error:
+            raise self._damaged(error.reason) from error
+
+    def _damaged(self, reason: str) -> MemoryDamaged:
+        return MemoryDamaged(path=str(self._file.path), reason=reason)
 
 
 def _document(collections: dict[str, object]) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from keys.algorithms import check_accepted
+from keys.algorithms import check_accepted, same_key_mark
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -129,7 +129,7 @@ def _check_keys(document: RoleName, path: str, role: Role, keys: Mapping[str, Ke
             check_accepted(keys[keyid])
         except KeyNotAccepted as error:
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=str(error)) from error
-        identities.add(checks.public_identity(keys[keyid]))
+        identities.add(same_key_mark(keys[keyid]))
     if len(identities) < role.threshold:
         reason = f"{role.threshold} signatures are asked for, but there are {len(identities)} distinct keys"
         raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-
+from keys.algorithms import same_key_mark
+from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
@@ -25,24 +25,12 @@ from trustdata.errors import (
     VersionMismatch,
     VersionRollback,
 )
-from trustdata.model import Delegator, Key, MetaFile, Root, Snapshot, Targets
+from trustdata.model import Delegator, MetaFile, Root, Snapshot, Targets
 from trustdata.roles import TARGETS, RoleName, parse_role
 
 MAX_BIN_BITS: Final = 14
 """Succinct roles: 2**14 bins are more than a snapshot of 1 MiB can list with their hashes."""
 _HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
-
-
-def public_identity(key: Key) -> str:
-    """What makes two keys the same key, however they are written: the SubjectPublicKeyInfo, or the raw Ed25519 key."""
-    public = str(key.keyval["public"])
-    if "BEGIN" not in public:
-        return f"{key.keytype}:{public.strip().lower()}"
-    try:
-        loaded = load_pem_public_key(public.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        return public
-    return loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).hex()
 
 
 def is_delegator_of(delegator: Delegator, role: RoleName) -> bool:
@@ -64,7 +52,12 @@ def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelo
     result = delegator.get_verification_result(envelope.role, envelope.payload, dict(envelope.signatures))
     one_per_key: dict[str, str] = {}
     for keyid, key in result.signed.items():
-        one_per_key.setdefault(public_identity(key) if result.threshold > 1 else keyid, keyid)
+        # One signature is one key; from two on it matters whether two ids are the same key in other words.
+        if result.threshold == 1:
+            one_per_key[keyid] = keyid
+            continue
+        with suppress(KeyNotAccepted):  # a key that we do not accept counts for nothing
+            one_per_key.setdefault(same_key_mark(key), keyid)
     signed = tuple(one_per_key.values())
     if len(signed) < result.threshold:
         raise ThresholdNotMet(

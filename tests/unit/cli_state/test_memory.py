@@ -14,7 +14,7 @@ import pytest
 from tests.unit.cli_state.samples import ANOTHER, APP, AT, ENTRY, OTHER, memory
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
-from trustdata.errors import MalformedMetadata, MemoryUnwritable
+from trustdata.errors import MemoryDamaged, MemoryUnwritable
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
 
 
@@ -98,9 +98,9 @@ def test_forgetting_one_keeps_the_others(seen: MemoryFile) -> None:
 def test_a_damaged_file_is_refused_named_and_left_as_it_is(seen: MemoryFile, path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(MalformedMetadata) as on_load:
+    with pytest.raises(MemoryDamaged) as on_load:
         seen.load(APP)
-    with pytest.raises(MalformedMetadata) as on_remember:
+    with pytest.raises(MemoryDamaged) as on_remember:
         seen.remember(APP, memory(timestamp=1))
     assert str(path) in str(on_load.value)
     assert str(path) in str(on_remember.value)
@@ -112,13 +112,13 @@ def test_a_memory_cut_at_any_byte_is_refused(seen: MemoryFile, path: Path) -> No
     whole = path.read_bytes()
     for length in range(len(whole) - 1):  # the last byte is a line end
         path.write_bytes(whole[:length])
-        with pytest.raises(MalformedMetadata):
+        with pytest.raises(MemoryDamaged):
             seen.load(APP)
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_an_absent_one(seen: MemoryFile, path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(MalformedMetadata, match=r"seen\.json"):
+    with pytest.raises(MemoryDamaged, match=r"seen\.json"):
         seen.load(APP)
 
 
