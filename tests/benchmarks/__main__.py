@@ -1,0 +1,128 @@
+"""`make bench`: what we promise as ratios, beside Debian's notary-server with PostgreSQL, and docker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.benchmarks import cpu
+from tests.benchmarks.commands import medians
+from tests.benchmarks.notary_client import NotaryClient
+from tests.benchmarks.our_server import BenchCollection, OurServer, run_trust, start_ours
+from tests.benchmarks.reads import cpu_per_request
+from tests.benchmarks.table import Row, show
+from tests.peers.docker_engine import UnpackedDocker, unpack_docker
+from tests.peers.notary_server import NotaryStack, missing_programs, start_notary
+from trustdata.gun import parse_gun
+
+_MANY = 10_000
+_SMALL_PUBLISHES = 40
+_LARGE_PUBLISHES = 5
+
+
+def main() -> int:
+    """Print the table. Exit status 0 whatever the figures say; 1 where a peer is missing."""
+    missing = missing_programs()
+    if missing:
+        sys.stderr.write(f"cannot measure: not installed: {', '.join(missing)} (make peers)\n")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="trust-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        notary = stack.enter_context(start_notary(folder / "notary"))
+        ours = stack.enter_context(start_ours(folder / "ours"))
+        tls = stack.enter_context(start_ours(folder / "ours-tls", tls=True))
+        client = NotaryClient(stack=notary, folder=folder / "notary-trust")
+        rows, notes = [], []
+        rows += _publishing(ours, notary, client)
+        rows += _reading(ours, notary)
+        docker = unpack_docker(folder / "docker")
+        if isinstance(docker, str):
+            notes.append(f"trust verify: not measured: {docker}")
+        else:
+            rows += _verifying(tls, notary, client, docker, folder)
+        notes.append(_import_time())
+        show(rows, notes)
+    return 0
+
+
+def _publishing(ours: OurServer, notary: NotaryStack, client: NotaryClient) -> list[Row]:
+    rows = []
+    for tags, publishes, wanted in ((2, _SMALL_PUBLISHES, 1.0), (_MANY, _LARGE_PUBLISHES, 0.25)):
+        gun = f"127.0.0.1:5000/bench/publish{tags}"
+        client.init(gun)
+        client.publish(gun, range(tags))
+        before = cpu.settle(notary.pids)
+        for number in range(publishes):
+            client.publish(gun, range(tags - 1 + number, tags + number))
+        peer = (cpu.settle(notary.pids) - before) / publishes
+
+        collection = BenchCollection(ours, parse_gun(gun))
+        collection.init()
+        collection.send(collection.next_upload(range(tags)))
+        uploads = [collection.next_upload(range(tags + number, tags + number + 1)) for number in range(publishes)]
+        before = cpu.settle([ours.pid])
+        for upload in uploads:
+            collection.send(upload)
+        mine = (cpu.settle([ours.pid]) - before) / publishes
+        rows.append(
+            Row(what=f"publish of {tags} tags: CPU", ours=mine * 1e3, peer=peer * 1e3, unit="ms", wanted=wanted)
+        )
+    return rows
+
+
+def _reading(ours: OurServer, notary: NotaryStack) -> list[Row]:
+    gun = "127.0.0.1:5000/bench/publish2"
+    mine = cpu_per_request(f"{ours.url}/tuf/{gun}/metadata/timestamp.json", [ours.pid])
+    peer = cpu_per_request(f"{notary.http}/v2/{gun}/_trust/tuf/timestamp.json", notary.pids)
+    return [Row(what="GET timestamp.json, 2 connections: CPU", ours=mine, peer=peer, unit="us", wanted=1 / 20)]
+
+
+def _verifying(
+    ours: OurServer, notary: NotaryStack, client: NotaryClient, docker: UnpackedDocker, folder: Path
+) -> list[Row]:
+    """Both over TLS with a warm cache: `trust verify` of one tag, `docker trust inspect` of a like collection."""
+    configuration = folder / "docker-config"
+    authority = configuration / "tls" / notary.url.removeprefix("https://") / "ca.crt"
+    authority.parent.mkdir(parents=True)
+    authority.write_bytes(notary.ca.read_bytes())
+    environ = {**os.environ, "DOCKER_CONFIG": str(configuration), "DOCKER_CONTENT_TRUST_SERVER": notary.url}
+    rows = []
+    for tags, rounds, wanted in ((1, 15, 6.0), (_MANY, 7, 0.6)):
+        gun = f"127.0.0.1:5000/bench/verify{tags}"
+        client.init(gun)
+        client.publish(gun, range(tags))
+        collection = BenchCollection(ours, parse_gun(gun))
+        pin = collection.init()
+        collection.send(collection.next_upload(range(tags)))
+        home = folder / f"home{tags}"
+        run_trust(["pin", gun, pin], home=home, server=ours)
+
+        def verify(gun: str = gun, home: Path = home) -> None:
+            run_trust(["verify", f"{gun}:v0"], home=home, server=ours)
+
+        def inspect(gun: str = gun) -> None:
+            subprocess.run([docker.docker, "trust", "inspect", gun], env=environ, capture_output=True, check=True)
+
+        mine, peer = medians(verify, inspect, rounds=rounds)
+        rows.append(Row(what=f"trust verify, {tags} tags: wall", ours=mine, peer=peer, unit="ms", wanted=wanted))
+    return rows
+
+
+def _import_time() -> str:
+    """The whole of `python -X importtime` for what `trust verify` imports, and its heaviest lines."""
+    code = "import trustcli.__main__, trustcli.commands.verify"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    lines = [line.removeprefix("import time:").split("|") for line in done.stderr.splitlines() if "|" in line]
+    times = [(int(own), name.strip()) for own, _, name in lines if own.strip().isdigit()]
+    heaviest = ", ".join(f"{name} {own / 1e3:.1f}" for own, name in sorted(times, reverse=True)[:8])
+    total = sum(own for own, _ in times) / 1e3
+    return f"python -X importtime of trust verify: {total:.0f} ms in {len(times)} modules; own time, ms: {heaviest}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
