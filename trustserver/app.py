@@ -58,6 +58,7 @@ class Application:
 
     asgi: FastRead
     in_flight: InFlight
+    publishing: Publishing
     renewal: Renewal
     online: OnlineRoles
     metrics: Metrics
@@ -138,7 +139,15 @@ def compose(
     )
     pages.include_router(health_router(store, lambda: in_flight.stopping))
     pages.include_router(metrics_router(metrics, fast=fast, reads=reads, view=view, store=store, clock=clock))
-    return Application(asgi=fast, in_flight=in_flight, renewal=renewal, online=online, metrics=metrics, clock=clock)
+    return Application(
+        asgi=fast,
+        in_flight=in_flight,
+        publishing=publishing,
+        renewal=renewal,
+        online=online,
+        metrics=metrics,
+        clock=clock,
+    )
 
 
 def open_store(settings: Settings) -> MetadataStore:

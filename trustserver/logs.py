@@ -42,8 +42,8 @@ def start_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("alembic", "sqlalchemy"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy in ("alembic", "sqlalchemy", "python_multipart", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 def _plain(value: object) -> object:

@@ -187,7 +187,7 @@ class SqlStore:
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._reading() as connection:
             soonest = select(_CURRENT.c.kind, func.min(_CURRENT.c.expires)).group_by(_CURRENT.c.kind)
-            return {kind: _instant(expires) for kind, expires in connection.execute(soonest).tuples()}
+            return {kind: _instant(expires) for kind, expires in connection.execute(soonest)}
 
     def sealed_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:

@@ -50,7 +50,7 @@ class Owner:
         if self.signers:
             keys = {s.public_key.keyid: s.public_key for s in self.signers.values()}
             roles = {
-                name: DelegatedRole(name, [s.public_key.keyid], 1, terminating=False, paths=["*"])
+                str(name): DelegatedRole(name, [s.public_key.keyid], 1, terminating=False, paths=["*"])
                 for name, s in self.signers.items()
             }
             targets.delegations = Delegations(dict(keys), roles)

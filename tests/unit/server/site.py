@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 
 from tests.unit.server.owner import NOW, Owner
+from trustdata.gun import GUN
 from trustdata.roles import ONLINE
 from trustserver.app import Application, compose
 from trustserver.settings import Settings
@@ -18,7 +19,7 @@ from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
 
-GUN_A = "registry.example.com/team/app"
+GUN_A = GUN("registry.example.com/team/app")
 
 
 class Site:
@@ -38,11 +39,26 @@ class Site:
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app.asgi)  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(self.app.asgi)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(ask())
+
+    def raw(self, method: str, raw_path: bytes) -> int:
+        """The status for a path that HTTP libraries would tidy up."""
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        scope = {"type": "http", "method": method, "path": unquote(raw_path.decode()), "raw_path": raw_path}
+        asyncio.run(self.app.asgi({**scope, "headers": [], "query_string": b""}, receive, send))
+        status: int = sent[0]["status"]
+        return status
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
@@ -67,3 +83,8 @@ class Site:
             owner.add_signer(name)
         assert self.publish(owner.first_upload(), gun).status_code == 200
         return owner
+
+    def app_publish(self, files: Mapping[Any, bytes], gun: str = GUN_A) -> None:
+        """Publish beside a request that is under way, through another application on the same store."""
+        beside = Site(self.store)
+        beside.app.publishing.publish(GUN(gun), files, at=self.at)

@@ -1,0 +1,295 @@
+"""What every MetadataStore promises (trustserver/storage/ports.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+
+from trustdata.errors import NotStored
+from trustdata.gun import GUN
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustserver.errors import RevisionMoved
+from trustserver.storage.database import migrate, open_engine
+from trustserver.storage.memory import MemoryStore
+from trustserver.storage.ports import (
+    KeyRecord,
+    KeyState,
+    MetadataStore,
+    Publication,
+    Status,
+    StoredFile,
+    Tombstone,
+)
+from trustserver.storage.sql import SqlStore
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+APP = GUN("registry.example.com/app")
+OTHER = GUN("registry.example.com/other")
+
+
+@pytest.fixture(params=["sql", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MetadataStore]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
+    migrate(engine)
+    opened = SqlStore(engine)
+    yield opened
+    opened.close()
+
+
+def file(role: RoleName, version: int, *, content: str = "", expires: datetime = AT + timedelta(days=3)) -> StoredFile:
+    raw = f"{role} {version} {content}".encode()
+    return StoredFile(role=role, version=version, raw=raw, sha256=sha256(raw).hexdigest(), expires=expires)
+
+
+def key(role: RoleName, keyid: str, state: KeyState, *, gun: GUN = APP, created: datetime = AT) -> KeyRecord:
+    return KeyRecord(gun=gun, role=role, keyid=keyid, public="{}", sealed=b"s", state=state, created=created)
+
+
+def publication(version: int, **changes: Any) -> Publication:
+    values: dict[str, Any] = {
+        "gun": APP,
+        "format": "tuf-1.0",
+        "base": version - 1,
+        "files": tuple(file(role, version) for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)),
+        "used": (),
+        "renew_at": AT,
+    }
+    return Publication(**{**values, **changes})
+
+
+def tombstone() -> Tombstone:
+    return Tombstone(root_sha256="ab" * 32, versions={"root": 1}, deleted_at=AT, subject="alice")
+
+
+def begin(store: MetadataStore) -> None:
+    """A collection at revision 1 with current keys `s` and `t`."""
+    for role, keyid in ((SNAPSHOT, "s"), (TIMESTAMP, "t")):
+        store.offer(key(role, keyid, KeyState.OFFERED), limit=10)
+    used = (key(SNAPSHOT, "s", KeyState.OFFERED), key(TIMESTAMP, "t", KeyState.OFFERED))
+    assert store.publish(publication(1, used=used)) == 1
+
+
+def held(store: MetadataStore, gun: GUN = APP) -> set[tuple[str, str, str]]:
+    return {(k.role, k.keyid, k.state.value) for k in store.load(gun).keys}
+
+
+def test_a_name_never_seen_is_absent_at_revision_0(store: MetadataStore) -> None:
+    state = store.load(APP)
+    assert (state.status, state.revision, dict(state.files), state.keys) == (Status.ABSENT, 0, {}, ())
+    assert store.current(APP, ROOT) is None
+    assert store.file(APP, ROOT, 1) is None
+
+
+def test_what_is_published_is_read_back_byte_for_byte(store: MetadataStore) -> None:
+    begin(store)
+    state = store.load(APP)
+    assert (state.status, state.revision, state.format) == (Status.LIVE, 1, "tuf-1.0")
+    assert state.files == {role: file(role, 1) for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)}
+    assert store.current(APP, TARGETS) == store.file(APP, TARGETS, 1) == file(TARGETS, 1)
+    assert store.load(OTHER).status is Status.ABSENT
+
+
+def test_older_versions_stay_but_of_the_timestamp_only_the_newest(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2))
+    assert store.current(APP, TARGETS) == file(TARGETS, 2)
+    assert store.file(APP, TARGETS, 1) == file(TARGETS, 1)
+    assert store.file(APP, TIMESTAMP, 1) is None
+    assert store.file(APP, TIMESTAMP, 2) == file(TIMESTAMP, 2)
+
+
+def test_roles_that_are_not_in_a_publication_keep_their_files(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2, files=(file(SNAPSHOT, 2), file(TIMESTAMP, 2))))
+    assert {role: f.version for role, f in store.load(APP).files.items()} == {
+        ROOT: 1,
+        TARGETS: 1,
+        SNAPSHOT: 2,
+        TIMESTAMP: 2,
+    }
+
+
+@pytest.mark.parametrize("base", [0, 2, 7])
+def test_another_base_than_the_stored_revision_changes_nothing(store: MetadataStore, base: int) -> None:
+    begin(store)
+    before = store.load(APP)
+    with pytest.raises(RevisionMoved):
+        store.publish(publication(2, base=base))
+    with pytest.raises(RevisionMoved):
+        store.delete(APP, base=base, tombstone=tombstone())
+    with pytest.raises(RevisionMoved):
+        store.add_pending(key(SNAPSHOT, "new", KeyState.PENDING), base=base)
+    assert store.load(APP) == before
+    assert store.file(APP, TARGETS, 2) is None
+
+
+def test_a_version_that_is_stored_already_is_never_replaced_and_nothing_else_is_stored(store: MetadataStore) -> None:
+    begin(store)
+    with pytest.raises(RevisionMoved):
+        store.publish(publication(2, files=(file(SNAPSHOT, 2), file(TARGETS, 1, content="other"))))
+    assert store.file(APP, TARGETS, 1) == file(TARGETS, 1)
+    assert store.file(APP, SNAPSHOT, 2) is None
+    assert store.load(APP).revision == 1
+
+
+def test_of_many_writers_at_one_revision_exactly_one_wins(store: MetadataStore) -> None:
+    begin(store)
+    writers = 8
+    barrier = Barrier(writers)
+    outcomes: list[str] = []
+
+    def write(number: int) -> None:
+        barrier.wait()
+        files = (file(TARGETS, 2, content=str(number)), file(TIMESTAMP, 2, content=str(number)))
+        try:
+            store.publish(publication(2, files=files))
+            outcomes.append(f"won {number}")
+        except RevisionMoved:
+            outcomes.append("lost")
+
+    threads = [Thread(target=write, args=(number,)) for number in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    won = [outcome for outcome in outcomes if outcome != "lost"]
+    assert len(outcomes) == writers
+    assert len(won) == 1
+    winner = won[0].split()[1]
+    state = store.load(APP)
+    assert {state.files[role].raw.decode().split()[-1] for role in (TARGETS, TIMESTAMP)} == {winner}
+
+
+def test_an_offered_key_is_kept_once_for_each_name_and_role(store: MetadataStore) -> None:
+    first = key(SNAPSHOT, "a", KeyState.OFFERED)
+    assert store.offer(first, limit=10) == first
+    assert store.offer(key(SNAPSHOT, "b", KeyState.OFFERED), limit=10) == first
+    assert store.offer(key(TIMESTAMP, "c", KeyState.OFFERED), limit=10).keyid == "c"
+    assert held(store) == {("snapshot", "a", "offered"), ("timestamp", "c", "offered")}
+
+
+def test_offers_are_bounded_over_all_names(store: MetadataStore) -> None:
+    store.offer(key(SNAPSHOT, "a", KeyState.OFFERED), limit=1)
+    with pytest.raises(NotStored):
+        store.offer(key(SNAPSHOT, "b", KeyState.OFFERED, gun=OTHER), limit=1)
+    assert store.offer(key(SNAPSHOT, "c", KeyState.OFFERED), limit=1).keyid == "a"
+
+
+def test_old_offers_are_dropped_and_current_keys_are_not(store: MetadataStore) -> None:
+    begin(store)
+    store.offer(key(SNAPSHOT, "old", KeyState.OFFERED, gun=OTHER), limit=10)
+    store.offer(key(TIMESTAMP, "new", KeyState.OFFERED, gun=OTHER, created=AT + timedelta(hours=1)), limit=10)
+    assert store.drop_offers(before=AT + timedelta(minutes=1)) == 1
+    assert held(store, OTHER) == {("timestamp", "new", "offered")}
+    assert held(store) == {("snapshot", "s", "current"), ("timestamp", "t", "current")}
+
+
+def test_no_key_is_offered_for_a_name_with_data(store: MetadataStore) -> None:
+    begin(store)
+    with pytest.raises(RevisionMoved):
+        store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10)
+
+
+def test_a_publish_with_a_key_that_was_dropped_changes_nothing(store: MetadataStore) -> None:
+    with pytest.raises(RevisionMoved):
+        store.publish(publication(1, used=(key(SNAPSHOT, "gone", KeyState.OFFERED),)))
+    assert store.load(APP).status is Status.ABSENT
+    assert store.collections() == ()
+
+
+def test_a_pending_key_replaces_the_pending_one_and_moves_the_revision(store: MetadataStore) -> None:
+    begin(store)
+    assert store.add_pending(key(SNAPSHOT, "p1", KeyState.PENDING), base=1) == 2
+    assert store.add_pending(key(SNAPSHOT, "p2", KeyState.PENDING), base=2) == 3
+    assert held(store) == {("snapshot", "s", "current"), ("snapshot", "p2", "pending"), ("timestamp", "t", "current")}
+    assert store.load(APP).revision == 3
+
+
+def test_the_publish_that_uses_a_pending_key_destroys_the_old_one(store: MetadataStore) -> None:
+    begin(store)
+    pending = key(SNAPSHOT, "p", KeyState.PENDING)
+    store.add_pending(pending, base=1)
+    store.publish(publication(3, used=(pending,)))
+    assert held(store) == {("snapshot", "p", "current"), ("timestamp", "t", "current")}
+
+
+def test_deleting_leaves_a_tombstone_and_nothing_else(store: MetadataStore) -> None:
+    begin(store)
+    assert store.delete(APP, base=1, tombstone=tombstone()) == 2
+    state = store.load(APP)
+    assert (state.status, state.revision, dict(state.files), state.keys) == (Status.DELETED, 2, {}, ())
+    assert state.tombstone == tombstone()
+    assert store.file(APP, ROOT, 1) is None
+    assert store.current(APP, ROOT) is None
+    assert store.due(at=AT + timedelta(days=999), limit=9) == ()
+    assert store.earliest_expiries() == {}
+    assert store.sealed_keys() == ()
+
+
+def test_over_a_tombstone_nothing_begins_until_it_is_released(store: MetadataStore) -> None:
+    begin(store)
+    store.delete(APP, base=1, tombstone=tombstone())
+    with pytest.raises(RevisionMoved):
+        store.publish(publication(1, base=2))
+    with pytest.raises(RevisionMoved):
+        store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10)
+    assert store.release(APP)
+    assert not store.release(APP)
+    assert not store.release(OTHER)
+    state = store.load(APP)
+    assert (state.status, state.revision) == (Status.RELEASED, 3)
+    assert store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10).keyid == "x"
+    assert store.publish(publication(1, base=3)) == 4
+    begun = store.load(APP)
+    assert (begun.status, begun.tombstone) == (Status.LIVE, None)
+
+
+def test_what_is_due_comes_longest_due_first_and_bounded(store: MetadataStore) -> None:
+    for number, gun in enumerate((OTHER, APP)):
+        store.publish(publication(1, gun=gun, renew_at=AT - timedelta(hours=number)))
+    assert store.due(at=AT - timedelta(hours=2), limit=9) == ()
+    assert store.due(at=AT - timedelta(minutes=1), limit=9) == (APP,)
+    assert store.due(at=AT, limit=9) == (APP, OTHER)
+    assert store.due(at=AT, limit=1) == (APP,)
+    store.publish(publication(2, renew_at=AT + timedelta(days=1)))
+    assert store.due(at=AT, limit=9) == (OTHER,)
+
+
+def test_expiries_are_of_current_files_only(store: MetadataStore) -> None:
+    alice = RoleName("targets/alice")
+    store.publish(publication(1, files=(file(ROOT, 1, expires=AT), file(alice, 1, expires=AT))))
+    store.publish(publication(1, gun=OTHER, files=(file(alice, 1, expires=AT - timedelta(days=1)),)))
+    store.publish(publication(2, files=(file(ROOT, 2, expires=AT + timedelta(days=5)),)))
+    assert store.earliest_expiries() == {"root": AT + timedelta(days=5), "delegation": AT - timedelta(days=1)}
+
+
+def test_the_listing_names_data_and_tombstones(store: MetadataStore) -> None:
+    store.publish(publication(1, gun=OTHER))
+    begin(store)
+    store.delete(APP, base=1, tombstone=tombstone())
+    listed = [(entry.gun, entry.status, entry.revision, entry.tombstone) for entry in store.collections()]
+    assert listed == [(APP, Status.DELETED, 2, tombstone()), (OTHER, Status.LIVE, 1, None)]
+
+
+def test_the_seal_mark_is_kept(store: MetadataStore) -> None:
+    assert store.seal_mark() == ""
+    store.set_seal_mark("one")
+    store.set_seal_mark("two")
+    assert store.seal_mark() == "two"
+    store.ping()
+
+
+def test_sealed_keys_lists_offered_and_held_keys(store: MetadataStore) -> None:
+    begin(store)
+    store.offer(replace(key(SNAPSHOT, "o", KeyState.OFFERED), gun=OTHER), limit=10)
+    assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "o"}

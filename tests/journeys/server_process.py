@@ -1,0 +1,114 @@
+"""The real `trust-server` as a child process, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.unit.server.owner import Owner
+from trustdata.roles import ONLINE, RoleName
+
+START_SECONDS = 60
+
+
+class ServerProcess:
+    """A server over one data folder; started anew as often as wanted."""
+
+    def __init__(self, data: Path, *, program: Sequence[str] = ("-m", "trustserver", "serve")) -> None:
+        self.data = data
+        self.program = program
+        self.url = ""
+        self.ca: str | None = None
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, *options: str, environ: dict[str, str] | None = None) -> None:
+        """Returns when /readyz gives 200."""
+        command = [sys.executable, *self.program, "--listen", "127.0.0.1:0", "--data", str(self.data), *options]
+        with (self.data.parent / "server.log").open("a") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
+            )
+        assert self._process.stdout is not None
+        first = self._process.stdout.readline()  # written when connections are taken
+        assert first.startswith("trust-server at "), self.log()
+        self.url = first.split()[-1]
+        if "--self-signed" in options:
+            self.ca = self._process.stdout.readline().split(": ", 1)[1].strip()
+        assert self.get("/readyz")[0] == 200
+
+    def get(self, path: str, *, method: str = "GET", data: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
+        headers = {"Content-Type": kind} if kind else {}
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
+        context = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        try:
+            with urllib.request.urlopen(request, timeout=START_SECONDS, context=context) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def publish(self, gun: str, files: Mapping[RoleName, bytes]) -> tuple[int, bytes]:
+        kind, body = multipart(files)
+        return self.get(f"/api/v1/collections/{gun}/publish", method="POST", data=body, kind=kind)
+
+    def learn_keys(self, owner: Owner, gun: str) -> None:
+        for role in ONLINE:
+            status, body = self.get(f"/api/v1/collections/{gun}/keys/{role}")
+            assert status == 200
+            owner.learn(role, json.loads(body))
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        assert self._process is not None
+        status = self._process.wait(timeout=START_SECONDS)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+        return status
+
+    def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """Kill it if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self.wait()
+
+    def log(self) -> str:
+        return (self.data.parent / "server.log").read_text()
+
+
+def multipart(files: Mapping[RoleName, bytes]) -> tuple[str, bytes]:
+    """Content type and body of an upload."""
+    boundary = "0123456789abcdef"
+    body = b"".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{quote(role, safe="")}"'.encode()
+        + b"\r\n\r\n"
+        + raw
+        + b"\r\n"
+        for role, raw in files.items()
+    )
+    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()

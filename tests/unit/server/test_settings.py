@@ -1,0 +1,142 @@
+"""Settings: where each value may come from, which wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trustserver.errors import StartRefused
+from trustserver.settings import SETTING_NAMES, Listen, Settings, check_for_serving, load
+
+GIVEN = {
+    "listen": "127.0.0.1:9",
+    "data": "/d",
+    "database": "sqlite:////d/x.db",
+    "seal_key": "/k",
+    "tls_cert": "/c",
+    "tls_key": "/t",
+    "self_signed": "true",
+    "workers": "1",
+    "insecure_open": "1",
+    "upload_seconds": "5",
+    "view_bytes": "7",
+    "log_level": "debug",
+}
+MEANT = Settings(
+    listen=Listen(host="127.0.0.1", port=9),
+    data=Path("/d"),
+    database="sqlite:////d/x.db",
+    seal_key=Path("/k"),
+    tls_cert=Path("/c"),
+    tls_key=Path("/t"),
+    self_signed=True,
+    workers=1,
+    insecure_open=True,
+    upload_seconds=5,
+    view_bytes=7,
+    log_level="debug",
+)
+
+
+def test_the_defaults() -> None:
+    settings = load({}, {}).settings
+    assert str(settings.listen) == "127.0.0.1:4443"
+    assert settings.database_url == "sqlite:///trust-server-data/trust.db"
+    assert settings.seal_file == Path("trust-server-data/seal.key")
+    check_for_serving(settings)
+
+
+def test_every_setting_is_an_option_a_variable_and_a_member_of_the_file(tmp_path: Path) -> None:
+    assert set(GIVEN) == set(SETTING_NAMES)
+    file = tmp_path / "server.toml"
+    file.write_text("\n".join(f'{name.replace("_", "-")} = "{value}"' for name, value in GIVEN.items()))
+    variables = {f"TRUST_SERVER_{name.upper()}": value for name, value in GIVEN.items()}
+    assert load(GIVEN, {}).settings == MEANT
+    assert load({}, variables).settings == MEANT
+    assert load({}, {}, file).settings == MEANT
+    assert load({}, {"TRUST_SERVER_CONFIG": str(file)}).settings == MEANT
+
+
+def test_option_beats_variable_beats_file_and_the_source_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('listen = "127.0.0.1:1"\ndata = "file"\nview_bytes = 3\nself_signed = true\n')
+    environ = {"TRUST_SERVER_LISTEN": "127.0.0.1:2", "TRUST_SERVER_DATA": "variable"}
+    sourced = load({"listen": "127.0.0.1:3", "data": None}, environ, file)
+    assert (sourced.settings.listen.port, sourced.settings.data, sourced.settings.view_bytes) == (
+        3,
+        Path("variable"),
+        3,
+    )
+    assert sourced.sources["listen"] == "--listen"
+    assert sourced.sources["data"] == "TRUST_SERVER_DATA"
+    assert sourced.sources["view_bytes"] == f"view_bytes in {file}"
+    assert sourced.sources["workers"] == "default"
+
+
+def test_variables_that_kubernetes_makes_are_left_alone() -> None:
+    load({}, {"TRUST_SERVER_PORT": "tcp://10.0.0.1:4443", "TRUST_SERVER_SERVICE_HOST": "10.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("listen", "4443"),
+        ("listen", "127.0.0.1:65536"),
+        ("listen", "127.0.0.1:-1"),
+        ("listen", "example.com:80"),
+        ("listen", "127.0.0.1:٣"),
+        ("workers", "0"),
+        ("workers", "two"),
+        ("workers", True),
+        ("self_signed", "perhaps"),
+        ("upload_seconds", "0"),
+        ("log_level", "loud"),
+        ("data", ""),
+        ("database", 5),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(StartRefused) as refused:
+        load({name: value}, {})
+    assert refused.value.what == "--" + name.replace("_", "-")
+
+
+@pytest.mark.parametrize("content", ["listne = 1", "listen", "\xff"])
+def test_a_file_that_is_wrong_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "server.toml"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(StartRefused):
+        load({}, {}, file)
+    with pytest.raises(StartRefused):
+        load({}, {}, tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"workers": "2"},
+        {"tls_cert": "c"},
+        {"tls_key": "k"},
+        {"tls_cert": "c", "tls_key": "k", "self_signed": "1"},
+        {"listen": "0.0.0.0:4443"},
+        {"listen": "[::]:4443"},
+        {"listen": "192.0.2.1:4443"},
+    ],
+)
+def test_what_must_not_be_served_is_refused(options: dict[str, str]) -> None:
+    with pytest.raises(StartRefused):
+        check_for_serving(load(options, {}).settings)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"listen": "localhost:0"},
+        {"listen": "[::1]:4443"},
+        {"listen": "127.9.9.9:4443"},
+        {"listen": "0.0.0.0:4443", "insecure_open": "1"},
+    ],
+)
+def test_loopback_or_an_accepted_risk_is_served(options: dict[str, str]) -> None:
+    check_for_serving(load(options, {}).settings)

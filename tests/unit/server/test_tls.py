@@ -1,0 +1,81 @@
+"""Certificates made here: kept, renewed in time, for the names that are asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store
+
+from tests.unit.server.owner import NOW
+from trustserver.errors import StartRefused
+from trustserver.tls import from_files, self_signed
+
+
+def leaf(folder: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / "server.crt").read_bytes())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_certificate_verifies_for_its_names_under_its_ca(tmp_path: Path) -> None:
+    files = self_signed(tmp_path / "tls", host="build-7.example.com", at=NOW)
+    assert files.ca == tmp_path / "tls" / "ca.crt"
+    ca = x509.load_pem_x509_certificate((tmp_path / "tls" / "ca.crt").read_bytes())
+    policy = PolicyBuilder().store(Store([ca])).time(NOW)
+    for name in ("localhost", "build-7.example.com"):
+        policy.build_server_verifier(x509.DNSName(name)).verify(leaf(tmp_path / "tls"), [])
+    with pytest.raises(x509.verification.VerificationError):
+        policy.build_server_verifier(x509.DNSName("other.example.com")).verify(leaf(tmp_path / "tls"), [])
+    for name in ("ca.key", "server.key"):
+        assert (tmp_path / "tls" / name).stat().st_mode & 0o777 == 0o600
+    assert from_files(files.certificate, files.key).ca is None
+
+
+def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    self_signed(tmp_path / "tls", host="h", at=NOW)
+    before = contents(tmp_path / "tls")
+    self_signed(tmp_path / "tls", host="h", at=NOW + timedelta(days=300))
+    assert contents(tmp_path / "tls") == before
+
+
+@pytest.mark.parametrize("reason", ["nearly expired", "another host", "damaged", "key of another"])
+def test_the_certificate_is_renewed_under_the_same_ca(tmp_path: Path, reason: str) -> None:
+    folder = tmp_path / "tls"
+    self_signed(folder, host="h", at=NOW)
+    before = contents(folder)
+    host, at = "h", NOW
+    if reason == "nearly expired":
+        at = NOW + timedelta(days=370)
+    elif reason == "another host":
+        host = "new"
+    elif reason == "damaged":
+        (folder / "server.crt").write_text("-----BEGIN")
+    else:
+        (folder / "server.key").write_bytes(before["ca.key"])
+    self_signed(folder, host=host, at=at)
+    after = contents(folder)
+    assert (after["ca.crt"], after["ca.key"]) == (before["ca.crt"], before["ca.key"])
+    assert after["server.crt"] != before["server.crt"]
+    from_files(folder / "server.crt", folder / "server.key")
+
+
+def test_a_damaged_ca_is_not_silently_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    self_signed(folder, host="h", at=NOW)
+    (folder / "ca.key").write_text("nonsense")
+    (folder / "server.crt").unlink()
+    with pytest.raises(StartRefused):
+        self_signed(folder, host="h", at=NOW)
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    one = self_signed(tmp_path / "one", host="h", at=NOW)
+    two = self_signed(tmp_path / "two", host="h", at=NOW)
+    for certificate, key in ((one.certificate, two.key), (one.key, one.key), (tmp_path / "absent", one.key)):
+        with pytest.raises(StartRefused):
+            from_files(certificate, key)
