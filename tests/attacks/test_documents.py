@@ -1,0 +1,65 @@
+"""Update, then a corrupted document under good signatures: refused with the place named, and the client lives on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.attacks.documents import CASES, IDS, Corruption
+from tests.simulator.owner import Owner
+from tests.simulator.scene import GOOD, NEWER, good_collection
+from trustdata.errors import MalformedMetadata
+from trustdata.roles import ONLINE, RELEASES, TARGETS, RoleName
+from trustdata.verification.candidate_set import judge_upload
+from trustdata.wire.tuf import TUF
+
+
+@pytest.mark.parametrize(("role", "corruption"), CASES, ids=IDS)
+def test_a_client_refuses_and_lives_on(role: RoleName, corruption: Corruption) -> None:
+    scene = good_collection()
+    client = scene.regular()
+    honest = scene.server.copy()
+
+    scene.forger.alter_text(role, corruption.change, whole_file=corruption.whole_file)
+
+    for attacked in (client, scene.newcomer()):
+        refusal = attacked.judge("1.0").refusal
+        assert isinstance(refusal, corruption.refused), refusal
+        assert isinstance(refusal, MalformedMetadata)
+        assert refusal.role == role
+        assert re.fullmatch(corruption.path, refusal.path), refusal.path
+        assert refusal.details()["role"] == role
+
+    client.server = honest
+    Owner(honest).sign("1.0", NEWER)
+    Owner(honest).renew(TARGETS, RELEASES)
+    for _ in range(3):
+        honest.issue()
+    assert client.digest("1.0") == f"sha256:{NEWER}"
+
+
+@pytest.mark.parametrize(("role", "corruption"), CASES, ids=IDS)
+def test_a_server_refuses_the_upload(role: RoleName, corruption: Corruption) -> None:
+    if role in ONLINE:
+        return  # never uploaded: see test_uploads
+    scene = good_collection()
+    before = dict(scene.server.files)
+    raw = scene.forger.alter_text(role, corruption.change, whole_file=corruption.whole_file)
+    with pytest.raises(corruption.refused) as caught:
+        judge_upload(
+            stored=good_collection().server.stored, uploads={role: TUF.parse(role, raw)}, at=scene.server.at, wire=TUF
+        )
+    assert isinstance(caught.value, MalformedMetadata)
+    assert caught.value.role == role
+    assert before.keys() <= scene.server.files.keys()
+
+
+def test_the_good_document_is_accepted() -> None:
+    """The same way of writing, without a corruption: what is refused above is refused for its corruption alone."""
+    for role in ("root", "timestamp", "snapshot", "targets", "targets/releases"):
+        scene = good_collection()
+        client = scene.regular()
+        scene.forger.alter_text(RoleName(role), lambda text: text)
+        assert client.digest("1.0") == f"sha256:{GOOD}"
+        assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"

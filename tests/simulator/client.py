@@ -1,0 +1,94 @@
+"""A client machine in memory: cache, rollback memory, pins; `Collection` does the work."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tests.simulator.repository import RepositorySimulator
+from trustcli.client.memory_cache import MemoryCache
+from trustcli.collection import Collection
+from trustdata.errors import MemoryUnwritable
+from trustdata.gun import GUN
+from trustdata.judgement import Judgement, Question
+from trustdata.verification.rollback_memory import Memory, merge
+from trustdata.verification.trust_pinning import Pin, SourcedPin
+
+
+class MemoryStore:
+    """`RollbackStore` without a disk. `broken` makes every write fail."""
+
+    def __init__(self) -> None:
+        self.known: dict[GUN, Memory] = {}
+        self.broken = False
+
+    def load(self, gun: GUN) -> Memory | None:
+        return self.known.get(gun)
+
+    def remember(self, gun: GUN, memory: Memory) -> None:
+        if self.broken:
+            raise MemoryUnwritable(path="seen.json", reason="read-only file system")
+        self.known[gun] = merge(self.known[gun], memory) if gun in self.known else memory
+
+    def forget(self, gun: GUN) -> None:
+        self.known.pop(gun, None)
+
+
+class Client:
+    """One machine that knows one collection. `at` moves only when the test says so."""
+
+    def __init__(
+        self,
+        server: RepositorySimulator,
+        *,
+        pins: list[Pin] | None = None,
+        tofu: bool = False,
+        at: datetime | None = None,
+        memory_required: bool = False,
+    ) -> None:
+        self.server = server
+        self.at = at or server.at
+        self.cache = MemoryCache()
+        self.memory = MemoryStore()
+        self.pins = [SourcedPin(pin=pin, source="pins.toml") for pin in pins or []]
+        self.tofu = tofu
+        self.memory_required = memory_required
+        self.recorded: list[tuple[Pin, str]] = []
+        self.warnings: list[str] = []
+
+    def collection(self) -> Collection:
+        """One invocation."""
+        return Collection(
+            gun=self.server.gun,
+            wire=self.server.wire,
+            server=self.server,
+            cache=self.cache,
+            memory=self.memory,
+            given=self.pins,
+            tofu=self.tofu,
+            memory_required=self.memory_required,
+            at=self.at,
+            record_pin=self._record,
+            warn=self.warnings.append,
+        )
+
+    def _record(self, pin: Pin, how: str) -> None:
+        self.recorded.append((pin, how))
+        self.pins.append(SourcedPin(pin=pin, source="pins.toml"))
+
+    def judge(
+        self,
+        tag: str | None = "1.0",
+        digest: str | None = None,
+        *signers: str,
+        max_age: timedelta | None = None,
+    ) -> Judgement:
+        """Is this image allowed to run?"""
+        question = Question(gun=self.server.gun, tag=tag, digest=digest, required_signers=signers)
+        return self.collection().judge([question], max_age=max_age)[0]
+
+    def digest(self, tag: str = "1.0") -> str:
+        """The digest that may run. Raises: the refusal."""
+        answer = self.judge(tag)
+        if answer.refusal is not None:
+            raise answer.refusal
+        return str(answer.digest)

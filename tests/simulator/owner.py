@@ -1,0 +1,137 @@
+"""Those who publish to a simulated server: the owner with all keys, and signers, each with his own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from tests.simulator.client import Client
+from tests.simulator.keyring import Ring, key
+from tests.simulator.repository import RepositorySimulator
+from trustcli.client.publisher import Edit, Outcome, Publisher, Roles
+from trustdata.editing import repository_editor as editor
+from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
+from trustdata.envelope import Envelope
+from trustdata.expiry import TUF_LIFETIMES, Lifetimes
+from trustdata.gun import parse_tag
+from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.verification.trust_pinning import Pin, fingerprint
+
+EVERY_KEY = ("root", "recovery", "targets", "alice", "bob")
+
+
+def digest_of(text: str) -> str:
+    """A digest that names its meaning: 64 hex digits made of the text."""
+    return (text.encode().hex() + "0" * 64)[:64]
+
+
+def tag_edit(tag: str, digest: str, *children: str) -> TagEdit:
+    return TagEdit(tag=parse_tag(tag), digest=digest, length=1000, children=children)
+
+
+class FakePatience:
+    """`Patience` without waiting: each pause costs its longest time on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.pauses: list[float] = []
+
+    def elapsed(self) -> float:
+        return self.seconds
+
+    def pause(self, longest: float) -> None:
+        self.pauses.append(longest)
+        self.seconds += longest
+
+
+class Owner:
+    """Publishes through the production publisher; `keys` are the names of the keys that he holds."""
+
+    def __init__(
+        self,
+        server: RepositorySimulator,
+        *keys: str,
+        lifetimes: Lifetimes = TUF_LIFETIMES,
+        at: datetime | None = None,
+    ) -> None:
+        self.server = server
+        self.ring = Ring(*(keys or EVERY_KEY))
+        self.lifetimes = lifetimes
+        self.patience = FakePatience()
+        self._at = at
+
+    @property
+    def at(self) -> datetime:
+        return self._at or self.server.at
+
+    @property
+    def terms(self) -> EditTerms:
+        return EditTerms(at=self.at, lifetimes=self.lifetimes)
+
+    def read(self) -> Roles:
+        """The collection as the server has it now, verified (nothing before it is initialised)."""
+        if not self.server.stored:
+            return {}
+        first = self.server.wire.parse(ROOT, self.server.files[self.server.wire.filename(ROOT, version=1)])
+        return Client(self.server, pins=[fingerprint(first)], at=self.at).collection().owner_roles()
+
+    def publisher(self, read: Callable[[], Roles] | None = None) -> Publisher:
+        return Publisher(
+            gun=self.server.gun,
+            wire=self.server.wire,
+            remote=self.server,
+            keys=self.ring,
+            read=read or self.read,
+            at=lambda: self.at,
+            patience=self.patience,
+        )
+
+    def publish(self, edit: Edit) -> Outcome:
+        return self.publisher().publish(edit)
+
+    def prepare(self, edit: Edit) -> Mapping[RoleName, Envelope]:
+        """Signed and judged, not sent."""
+        roles = self.read()
+        return self.publisher().prepare(roles, edit(roles))
+
+    # --- what owners do
+
+    def initialise(self, *root_keys: str, threshold: int = 1) -> Pin:
+        """Make the collection; returns its pin."""
+        contents = editor.new_collection(
+            root_keys=[key(name) for name in root_keys or ("root", "recovery")],
+            threshold=threshold,
+            targets_key=key("targets"),
+            snapshot_key=self.server.online_key(self.server.gun, SNAPSHOT),
+            timestamp_key=self.server.online_key(self.server.gun, TIMESTAMP),
+            terms=self.terms,
+        )
+        outcome = self.publish(lambda _: contents)
+        return fingerprint(outcome.uploads[ROOT])
+
+    def sign(self, tag: str, digest: str, *children: str) -> Outcome:
+        return self.publish(lambda roles: self.signing(roles, tag_edit(tag, digest, *children)))
+
+    def signing(self, roles: Roles, *edits: TagEdit) -> Contents:
+        into = editor.roles_for_signing(self.server.gun, roles, self.ring.held())
+        return editor.set_tags(roles, edits, into=into, terms=self.terms)
+
+    def revoke(self, tag: str) -> Outcome:
+        return self.publish(
+            lambda roles: editor.remove_tags(
+                roles, [tag], from_roles=editor.signable_roles(roles, self.ring.held()), terms=self.terms
+            )
+        )
+
+    def add_signer(self, name: str) -> Outcome:
+        return self.publish(lambda roles: editor.add_signer(roles, name, [key(name)], terms=self.terms))
+
+    def remove_signer(self, name: str) -> Outcome:
+        return self.publish(lambda roles: editor.remove_signer(self.server.gun, roles, name, terms=self.terms))
+
+    def renew(self, *roles: RoleName) -> Outcome:
+        return self.publish(lambda current: editor.renew(current, roles, terms=self.terms))
+
+    def replace_online_key(self, role: RoleName) -> Outcome:
+        new = self.server.new_online_key(self.server.gun, role)
+        return self.publish(lambda roles: editor.replace_online_key(roles, role, new, terms=self.terms))
