@@ -6,6 +6,7 @@ Sources: Docker's reference grammar (distribution/reference), OCI distribution s
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NewType
 
 from trustdata.errors import InvalidName
@@ -22,7 +23,9 @@ MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[a-f0-9:]+\])(?::[0-9]{1,5})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _GUN = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+_TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_TAG = re.compile(_TAG_TEXT, re.ASCII)
+_TAG_LINES = re.compile(rf"(?:{_TAG_TEXT}\n)*", re.ASCII)
 
 
 def parse_gun(text: str) -> GUN:
@@ -45,3 +48,9 @@ def parse_tag(text: str) -> Tag:
     if not _TAG.fullmatch(text):
         raise InvalidName(kind="tag", name=text, reason="not an OCI tag ([A-Za-z0-9_][A-Za-z0-9._-]*)")
     return Tag(text)
+
+
+def are_tags(names: Collection[str]) -> bool:
+    """Whether all names are tags, in one pass over 10 000 of them; `parse_tag` says which one is not."""
+    lines = "".join([f"{name}\n" for name in names])
+    return lines.count("\n") == len(names) and _TAG_LINES.fullmatch(lines) is not None

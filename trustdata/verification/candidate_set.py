@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from keys.algorithms import check_accepted, same_key_mark
 from keys.errors import KeyNotAccepted
@@ -28,12 +29,14 @@ from trustdata.errors import (
     VersionConflict,
     WouldBreakRole,
 )
-from trustdata.gun import parse_tag
+from trustdata.gun import are_tags, parse_tag
 from trustdata.model import Key, Role, Targets
 from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import WireFormat
+
+_SHA256_DIGITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +170,15 @@ def _check_role(
 
 
 def _check_targets(envelope: Envelope) -> None:
-    for name, target in envelope.targets.targets.items():
-        try:
-            parse_tag(name)
-        except InvalidName as error:
-            raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
-        digest = target.hashes.get("sha256", "")
-        if len(digest) != 64:
+    targets = envelope.targets.targets
+    if not are_tags(targets):
+        for name in targets:
+            try:
+                parse_tag(name)
+            except InvalidName as error:
+                raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
+    for name, target in targets.items():
+        if len(target.hashes.get("sha256", "")) != _SHA256_DIGITS:
             raise MalformedMetadata(
                 role=envelope.role, path=f"signed.targets.{name}.hashes", reason="must hold the sha256 of the manifest"
             )

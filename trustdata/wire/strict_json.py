@@ -22,8 +22,10 @@ from trustdata.wire.canonical_json import to_json
 _MAX_INTEGER: Final = 2**53 - 1
 _INTEGER_DIGITS: Final = 16
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-# Outside strings: a fraction, an exponent, a sign, or more digits than an exact integer has.
-_SUSPECT: Final = re.compile(rb"[.E-]|[0-9]e|[0-9]{16}")
+# What stands outside strings, every digit as 0 and every sign of a fraction, an exponent or a negative number as !.
+_NUMBERS: Final = bytes.maketrans(b"123456789.E+-", b"000000000!!!!")
+_SUSPECT: Final = (b"!", b"0e", b"0" * _INTEGER_DIGITS)
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(c for c in range(256) if c not in b"{}[]")
 
 
@@ -53,7 +55,8 @@ def _parse_canonical(raw: bytes) -> object | None:
     if b"\\" in without_newlines:
         return None
     outside = b"".join(without_newlines.split(b'"')[::2])
-    if _SUSPECT.search(outside) or not _is_shallow(outside):
+    numbers = outside.translate(_NUMBERS)
+    if any(suspect in numbers for suspect in _SUSPECT) or not _is_shallow(outside):
         return None
     try:
         document: object = orjson.loads(raw)
@@ -63,11 +66,11 @@ def _parse_canonical(raw: bytes) -> object | None:
 
 
 def _is_shallow(outside: bytes) -> bool:
-    brackets = outside.translate(None, _NO_BRACKETS)
+    brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:
             return True
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        brackets = brackets.replace(b"[]", b"")  # one level of nesting, whatever its kind
     return not brackets
 
 
