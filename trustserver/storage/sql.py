@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
@@ -49,6 +49,27 @@ _ANY_FILE = select(_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _
     _COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id
 )
 
+
+# The statements of every publish, made once: building one costs more than running it.
+_BEGIN = insert(_COLLECTION).returning(_COLLECTION.c.id)
+_CONTINUE = (
+    update(_COLLECTION)
+    .where(
+        _COLLECTION.c.gun == bindparam("at_gun"),
+        _COLLECTION.c.revision == bindparam("at_revision"),
+        _COLLECTION.c.status != Status.DELETED,
+    )
+    .returning(_COLLECTION.c.id)
+)
+_ADD_FILE = insert(_FILE).returning(_FILE.c.id)
+_ANY_CURRENT = upsert(_CURRENT)
+_MAKE_CURRENT = _ANY_CURRENT.on_conflict_do_update(
+    index_elements=["collection_id", "role"],
+    set_={name: _ANY_CURRENT.excluded[name] for name in ("file_id", "kind", "expires")},
+)
+_DROP_OLDER = delete(_FILE).where(
+    _FILE.c.collection_id == bindparam("of"), _FILE.c.role == bindparam("as_role"), _FILE.c.id != bindparam("but")
+)
 
 _FileRow: TypeAlias = Row[Any, Any, Any, Any, Any]
 
@@ -96,7 +117,8 @@ class SqlStore:
                 collection = self._advance_to_live(connection, publication)
                 for used in publication.used:
                     self._promote(connection, used, base)
-                connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
+                if base == 0 or publication.used:
+                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                 return base + 1
@@ -225,16 +247,17 @@ class SqlStore:
 
     def _advance_to_live(self, connection: Connection, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
-        values = {"format": publication.format, "renew_at": _seconds(publication.renew_at), "revision": base + 1}
+        row = {
+            "gun": gun,
+            "status": Status.LIVE,
+            "format": publication.format,
+            "revision": base + 1,
+            "renew_at": _seconds(publication.renew_at),
+            **_NO_TOMBSTONE,
+        }
         if base == 0:
-            row = insert(_COLLECTION).values(gun=gun, status=Status.LIVE, **_NO_TOMBSTONE, **values)
-            return int(connection.execute(row.returning(_COLLECTION.c.id)).scalar_one())
-        moved = connection.execute(
-            update(_COLLECTION)
-            .where(_COLLECTION.c.gun == gun, _COLLECTION.c.revision == base, _COLLECTION.c.status != Status.DELETED)
-            .values(status=Status.LIVE, **_NO_TOMBSTONE, **values)
-            .returning(_COLLECTION.c.id)
-        ).scalar()
+            return int(connection.execute(_BEGIN, row).scalar_one())
+        moved = connection.execute(_CONTINUE, {**row, "at_gun": gun, "at_revision": base}).scalar()
         if moved is None:
             raise RevisionMoved(gun=gun, base=base)
         return int(moved)
@@ -247,18 +270,15 @@ class SqlStore:
         connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != used.keyid))
 
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
-        expires = _seconds(file.expires)
         place = {"collection_id": collection, "role": str(file.role)}
-        row = insert(_FILE).values(**place, version=file.version, sha256=file.sha256, expires=expires, raw=file.raw)
-        file_id = connection.execute(row.returning(_FILE.c.id)).scalar_one()
+        expires = _seconds(file.expires)
+        content = {"version": file.version, "sha256": file.sha256, "expires": expires, "raw": file.raw}
+        file_id = connection.execute(_ADD_FILE, {**place, **content}).scalar_one()
         kind = "delegation" if is_delegated(file.role) else str(file.role)
-        newest = {"file_id": file_id, "kind": kind, "expires": expires}
-        current = upsert(_CURRENT).values(**place, **newest)
-        connection.execute(current.on_conflict_do_update(index_elements=["collection_id", "role"], set_=newest))
+        connection.execute(_MAKE_CURRENT, {**place, "file_id": file_id, "kind": kind, "expires": expires})
         if file.role == TIMESTAMP:
             # Nobody can ask for an older timestamp: it has no versioned name.
-            older = (_FILE.c.collection_id == collection, _FILE.c.role == TIMESTAMP, _FILE.c.id != file_id)
-            connection.execute(delete(_FILE).where(*older))
+            connection.execute(_DROP_OLDER, {"of": collection, "as_role": str(file.role), "but": file_id})
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
