@@ -16,7 +16,7 @@ from trustdata.roles import ONLINE
 from trustserver.app import Application, compose
 from trustserver.settings import Settings
 from trustserver.storage.memory import MemoryStore
-from trustserver.storage.ports import MetadataStore
+from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
 
 GUN_A = GUN("registry.example.com/team/app")
@@ -25,10 +25,10 @@ GUN_A = GUN("registry.example.com/team/app")
 class Site:
     """The application, and requests to it."""
 
-    def __init__(self, store: MetadataStore | None = None, **settings: Any) -> None:
+    def __init__(self, store: MetadataStore | None = None, *, sealer: KeySealer | None = None, **settings: Any) -> None:
         self.at = NOW
         self.store = store or MemoryStore()
-        self.sealer = SealedKeys(bytes(32))
+        self.sealer = sealer or SealedKeys(bytes(32))
         self.app: Application = compose(
             store=self.store, sealer=self.sealer, settings=Settings(**settings), clock=lambda: self.at
         )

@@ -1,0 +1,85 @@
+"""The operator's commands on a data folder, without serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from tests.unit.server.site import GUN_A, Site
+from trustserver import app as composition
+from trustserver.__main__ import app
+from trustserver.errors import StartRefused
+from trustserver.settings import Settings
+from trustserver.storage.database import open_engine
+
+
+def run(*arguments: str, data: Path) -> tuple[int, str]:
+    """Exit status and output; a refusal is raised, as it is to `main`."""
+    result = CliRunner().invoke(app, [*arguments, "--data", str(data)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder in which a server has worked: one collection."""
+    settings = Settings(data=tmp_path / "data")
+    store = composition.open_store(settings)
+    site = Site(store, sealer=composition.open_sealer(settings, store))
+    site.begin()
+    store.close()
+    return settings.data
+
+
+def test_a_sound_folder(data: Path) -> None:
+    assert run("check", data=data) == (0, "1 names, 2 sealed keys: sound\n")
+    assert run("migrate", data=data) == (0, "schema 0001\n")
+    assert run("collections", "list", data=data)[1] == f"{GUN_A}  tuf-1.0  live  revision 1\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE file SET raw = x'00' WHERE role = 'targets'", "targets version 1 is not what was stored"),
+        ("UPDATE online_key SET sealed = x'0100' WHERE role = 'snapshot'", "the sealed snapshot key"),
+        ("UPDATE online_key SET gun = 'example.com/other' WHERE role = 'timestamp'", "the sealed timestamp key"),
+    ],
+)
+def test_check_names_what_is_damaged(data: Path, damage: str, said: str) -> None:
+    engine = open_engine(f"sqlite:///{data / 'trust.db'}")
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text(damage))
+    engine.dispose()
+    status, output = run("check", data=data)
+    assert status == 1
+    assert said in output
+    assert "1 wrong" in output
+
+
+def test_check_and_the_listing_make_nothing(tmp_path: Path) -> None:
+    for command in (["check"], ["collections", "list"], ["collections", "release", GUN_A]):
+        with pytest.raises(StartRefused, match="no database"):
+            run(*command, data=tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_release_needs_a_tombstone(data: Path) -> None:
+    assert run("collections", "release", GUN_A, data=data)[0] == 1
+    store = composition.open_store(Settings(data=data))
+    site = Site(store, sealer=composition.open_sealer(Settings(data=data), store))
+    assert site.request("DELETE", f"/api/v1/collections/{GUN_A}").status_code == 200
+    store.close()
+    assert "deleted 2026-11-01T12:00:00Z by anonymous  root sha256:" in run("collections", "list", data=data)[1]
+    assert run("collections", "release", GUN_A, data=data) == (0, f"{GUN_A} may be initialised anew\n")
+    assert run("collections", "release", GUN_A, data=data)[0] == 0, "again: nothing to do is no failure"
+
+
+def test_settings_are_shown_with_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUST_SERVER_LISTEN", "127.0.0.1:5")
+    output = CliRunner().invoke(app, ["settings"]).output
+    assert "listen = 127.0.0.1:5  # TRUST_SERVER_LISTEN\n" in output
+    assert "workers = 1  # default\n" in output
