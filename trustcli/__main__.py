@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from keys.errors import KeysError
 from trustcli.exit_codes import UNREACHABLE, USAGE, UsageError, row_for
@@ -11,6 +12,8 @@ from trustcli.global_options import extract
 from trustcli.output import Output, failure_document
 from trustcli.session import open_session
 from trustdata.errors import TrustError
+
+_HELP: Final = "trust --help"
 
 
 def main() -> None:
@@ -34,8 +37,9 @@ def run(argv: Sequence[str]) -> int:
         return dispatch(session, rest)
     except UsageError as error:
         output.notice(f"error: {error}")
-        output.notice("  next: trust --help")
-        output.document({"error": {"code": "usage", "message": str(error), "exit": USAGE}, "exit": USAGE})
+        output.notice(f"  next: {_HELP}")
+        document = {"code": "usage", "message": str(error), "details": {}, "next": _HELP, "exit": USAGE}
+        output.document({"error": document, "exit": USAGE})
         return USAGE
     except (TrustError, KeysError) as error:
         output.failure(error)

@@ -63,8 +63,14 @@ def dispatch(session: Session, arguments: Sequence[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: the help is the answer
             session.output.raw(f"{error}\n")
             return DONE
-        raise UsageError(getattr(error, "message", str(error))) from error
+        raise UsageError(_sentence(error)) from error
     return status if isinstance(status, int) else DONE
+
+
+def _sentence(error: typer.TyperException) -> str:
+    """What is wrong, in the parser's words; a missing argument is named only by `format_message`."""
+    words = error.format_message() if hasattr(error, "format_message") else str(error)
+    return words.strip().removesuffix(".")
 
 
 def overview() -> str:

@@ -12,7 +12,8 @@ from trustcli.exit_codes import DONE, worst
 from trustcli.output import failure_document
 from trustcli.reference import parse_reference
 from trustcli.session import Session
-from trustdata.judgement import Question
+from trustdata.errors import NotSigned, TrustError
+from trustdata.judgement import Judgement
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -29,21 +30,29 @@ def command(
     statuses = [DONE]
     rows: list[dict[str, object]] = []
     for index, (image, answer) in enumerate(zip(images, answers, strict=True), start=1):
-        if answer.refusal is not None:
-            statuses.append(session.output.failure(answer.refusal, subject=image))
-            rows.append({"image": image, "error": failure_document(answer.refusal)})
-        elif answer.digest is not None:
-            session.output.result(
-                f"Pull ({index} of {len(images)}): {_pull(session, image, answer.digest, answer.question)}"
-            )
+        try:
+            pulled = _pull(session, image, answer)
+        except TrustError as error:  # the other images are pulled all the same
+            statuses.append(session.output.failure(error, subject=image))
+            rows.append({"image": image, "error": failure_document(error)})
+        else:
+            session.output.result(f"Pull ({index} of {len(images)}): {pulled}")
             rows.append({"image": image, "digest": answer.digest})
     status = worst(statuses)
     session.output.document({"images": rows, "exit": status})
     return status
 
 
-def _pull(session: Session, image: str, digest: str, question: Question) -> str:
-    """Pull by digest and tag; returns what was pulled, as `docker pull` with content trust says it."""
+def _pull(session: Session, image: str, answer: Judgement) -> str:
+    """Pull by digest and tag; returns what was pulled, as `docker pull` with content trust says it.
+
+    Raises: the refusal, if the answer is one; what the engine raises.
+    """
+    if answer.refusal is not None:
+        raise answer.refusal
+    question, digest = answer.question, answer.digest
+    if digest is None:
+        raise NotSigned(gun=question.gun, tag=question.tag or "")
     reference = parse_reference(image)
     engine = session.engine()
     credential = DockerConfig(session.environ).credential_for(reference.registry_host)
