@@ -10,8 +10,11 @@ from securesystemslib.signer import CryptoSigner
 
 from tests.unit.server.owner import NOW, Owner
 from tests.unit.server.site import GUN_A, Site
+from trustdata.editing.signing import sign
+from trustdata.errors import PublishRefused
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
+from trustserver import online_roles, publishing
 from trustserver.errors import RevisionMoved
 from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import KeyState, Publication
@@ -152,6 +155,37 @@ def test_the_root_must_name_the_servers_keys() -> None:
         public = CryptoSigner.generate_ecdsa().public_key
         strangers.learn(role, {"keyid": public.keyid, "key": public.to_dict()})
     assert site.publish(strangers.first_upload(), gun="example.com/b").json()["code"] == "server-key-not-used"
+
+
+def test_the_root_must_name_no_other_keys_beside_the_servers() -> None:
+    site = Site()
+    owner = Owner()
+    site.learn_keys(owner)
+    raw = owner.root(signers=[])
+    root = TUF.parse(ROOT, raw).root
+    root.add_key(CryptoSigner.generate_ecdsa().public_key, SNAPSHOT)
+    signed = sign(root, owner.root_keys, role=ROOT, wire=TUF).raw
+    assert site.publish({ROOT: signed, TARGETS: owner.targets()}).json()["code"] == "server-key-not-used"
+
+
+def test_what_python_tuf_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    owner = site.begin()
+
+    def refuse(*_: object) -> None:
+        raise PublishRefused(role=TARGETS, reason="python-tuf refuses it")
+
+    monkeypatch.setattr(publishing, "check_second_opinion", refuse)
+    assert site.publish({TARGETS: owner.targets()}).json()["code"] == "publish-refused"
+    assert site.get(f"/api/v1/collections/{GUN_A}").json()["revision"] == 1
+
+
+def test_offered_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_roles, "MAX_OFFERED_KEYS", 1)
+    site = Site()
+    assert site.get("/api/v1/collections/example.com/a/keys/snapshot").status_code == 200
+    refused = site.get("/api/v1/collections/example.com/b/keys/snapshot")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
 
 
 def test_a_key_is_offered_once_and_forgotten_after_a_day() -> None:

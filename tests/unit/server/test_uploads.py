@@ -115,6 +115,13 @@ def test_an_undeclared_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
         read(chunks(part()[:-6], b"z" * 100, endless=True))
 
 
+def test_a_part_is_cut_off_at_the_limit_of_its_role_while_it_comes() -> None:
+    beginning = part('name="files"; filename="root"', b"")[:-2]
+    with pytest.raises(TooLarge) as refused:
+        read(chunks(beginning, b"z" * 1000, endless=True))
+    assert (refused.value.what, refused.value.limit) == ("root", MAX_ROOT)
+
+
 def test_too_many_parts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PARTS", 2)
     bodies = [part(f'name="files"; filename="targets%2F{number}"') for number in range(3)]
