@@ -93,6 +93,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     errors.TooLarge: Row(status=NOT_TRUSTED),
     errors.PolicyRefused: Row(status=POLICY),
+    errors.PolicyMalformed: Row(status=POLICY),
     errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
     errors.CollectionExists: Row(status=REFUSED),
     errors.PublishRefused: Row(status=REFUSED),

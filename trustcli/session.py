@@ -62,11 +62,12 @@ class Session:
     def cache(self, gun: GUN) -> FileCache:
         return FileCache(self.settings.home / "cache", format_name=TUF.name, gun=gun)
 
-    def known_pins(self, gun: GUN) -> list[SourcedPin]:
-        """Every pin that counts for the name, in the order of PRODUCT decision 9. Raises: FormatChanged."""
+    def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
+        """Every pin that counts for the name: command line, policy, the user's pins. Raises: FormatChanged."""
         found = []
         if self.settings.pin:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
+        found += policy_pins
         entry = self.pins.load().get(gun)
         if entry is not None:
             if entry.format != TUF.name:
@@ -80,14 +81,16 @@ class Session:
 
     # --- collections
 
-    def collection(self, gun: GUN, *, memory_required: bool = False) -> Collection:
+    def collection(
+        self, gun: GUN, *, policy_pins: Iterable[SourcedPin] = (), memory_required: bool = False
+    ) -> Collection:
         return Collection(
             gun=gun,
             wire=TUF,
             server=self.server(gun),
             cache=self.cache(gun),
             memory=self.memory,
-            given=self.known_pins(gun),
+            given=self.known_pins(gun, policy_pins),
             tofu=self.settings.tofu,
             memory_required=memory_required,
             at=self.at,

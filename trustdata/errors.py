@@ -23,6 +23,7 @@
     ├── NoTrustData              nothing there, and nobody knows the name
     ├── NotSigned                the collection is fine, the tag is not in it
     ├── PolicyRefused            the policy's owner
+    ├── PolicyMalformed          the policy's owner: the file cannot be read, so nothing is allowed
     ├── TagChanged               another publisher was faster with other content
     ├── PublishRefused           an upload that is well-formed and signed, but may not be stored
     │   ├── VersionConflict          its own role moved
@@ -361,6 +362,19 @@ class PolicyRefused(TrustError):
 
     def __str__(self) -> str:
         return f"{self.name} is refused by {self.rule}: {self.reason}"
+
+
+class PolicyMalformed(TrustError):
+    """A policy that cannot be read allows nothing. `path` is the member path inside `source`."""
+
+    code: ClassVar[str] = "policy-malformed"
+    source: str
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = f" at {shown(self.path)}" if self.path else ""
+        return f"the policy {self.source} cannot be used{place}: {shown(self.reason, 300)}"
 
 
 class TagChanged(TrustError):

@@ -16,13 +16,25 @@ from trustdata.verification.target_lookup import Target, find_released, read_tar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """At least `threshold` of `signers` must have signed the released digest. `source` asks for it, for messages."""
+
+    signers: tuple[str, ...]
+    threshold: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked: a tag, a digest (`sha256:HEX`), or both; and who must have signed."""
+    """What is asked: a tag, a digest (`sha256:HEX`), or both. `required_signers`: all of them must have signed;
+    `policy`: what a policy's rule asks for besides.
+    """
 
     gun: GUN
     tag: str | None
     digest: str | None
     required_signers: tuple[str, ...] = ()
+    policy: Requirement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +67,8 @@ class Judgement:
 def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
     """The delegations (below the given, verified `targets`) that must be loaded to answer the question."""
     delegated = checks.delegations_of(targets.targets)
-    wanted = [RELEASES, *(signer_role(name) for name in question.required_signers)]
+    named = (name for requirement in _requirements(question) for name in requirement.signers)
+    wanted = [RELEASES, *map(signer_role, dict.fromkeys(named))]
     return tuple(role for role in wanted if role in delegated)
 
 
@@ -109,19 +122,32 @@ def _listing(tag: str, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
 
 
 def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
-    """Every required signer must list the same digest in a role of his own; there is no falling back (pull-hooks 7)."""
+    """Enough of the required signers must list the same digest in roles of their own; there is no falling back to the
+    repository key (pull-hooks 7). Returns everybody who lists it.
+    """
     delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES]
     agreeing = signers_of_target(target, roles, delegated)
-    for name in question.required_signers:
-        role = signer_role(name)
-        if role in agreeing:
-            continue
-        if role not in delegated:
-            reason = f"{name} is no signer of {question.gun}"
-        elif role in roles and target.tag in roles[role].targets.targets:
-            other = read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest
-            reason = f"{name} has signed {target.tag} as sha256:{other}, not as sha256:{target.digest}"
-        else:
-            reason = f"{name} has not signed {target.tag}"
-        raise PolicyRefused(name=f"{question.gun}:{target.tag}", rule=f"--signer {name}", reason=reason)
+    for requirement in _requirements(question):
+        missing = [name for name in requirement.signers if signer_role(name) not in agreeing]
+        if len(requirement.signers) - len(missing) < requirement.threshold:
+            raise PolicyRefused(
+                name=f"{question.gun}:{target.tag}",
+                rule=requirement.source,
+                reason="; ".join(_why_not(question, signer_role(name), target, roles) for name in missing),
+            )
     return agreeing
+
+
+def _requirements(question: Question) -> tuple[Requirement, ...]:
+    named = tuple(Requirement(signers=(n,), threshold=1, source=f"--signer {n}") for n in question.required_signers)
+    return named if question.policy is None else (*named, question.policy)
+
+
+def _why_not(question: Question, role: RoleName, target: Target, roles: Mapping[RoleName, Envelope]) -> str:
+    name = signer_name(role)
+    if role not in checks.delegations_of(roles[TARGETS].targets):
+        return f"{name} is no signer of {question.gun}"
+    if role in roles and target.tag in roles[role].targets.targets:
+        other = read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest
+        return f"{name} has signed {target.tag} as sha256:{other}, not as sha256:{target.digest}"
+    return f"{name} has not signed {target.tag}"

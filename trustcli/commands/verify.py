@@ -6,8 +6,10 @@ This is the hot command: its arguments are read with argparse, so that Typer is 
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import NoReturn
 
 from trustcli.duration import parse_duration
@@ -15,9 +17,11 @@ from trustcli.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.output import failure_document
 from trustcli.reference import ImageReference, parse_reference
 from trustcli.session import Session
-from trustdata.errors import TrustError
+from trustdata.errors import PolicyMalformed, TrustError
 from trustdata.gun import GUN
-from trustdata.judgement import Judgement, Question, refused
+from trustdata.judgement import Judgement, Question, Requirement, refused
+from trustdata.policy import Policy, Rule, read_policy
+from trustdata.verification.trust_pinning import SourcedPin
 
 SUMMARY = "Verify images; print name@digest for each that is trusted."
 
@@ -31,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="trust verify", description=SUMMARY, allow_abbrev=False)
     parser.add_argument("images", nargs="+", metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")
     parser.add_argument("--signer", action="append", default=[], metavar="NAME", help="this signer must have signed")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
     parser.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
     parser.add_argument(
         "--max-age", default="24h", metavar="TIME", help="offline: since the last refresh (90m, 24h, 7d)"
@@ -45,20 +50,32 @@ def main(session: Session, arguments: Sequence[str]) -> int:
         return DONE
     options = _parser().parse_args(arguments)
     max_age: timedelta | None = parse_duration(options.max_age) if options.offline else None
-    answers = verify(session, options.images, signers=tuple(options.signer), max_age=max_age)
+    policy = load_policy(options.policy) if options.policy else None
+    answers = verify(session, options.images, signers=tuple(options.signer), policy=policy, max_age=max_age)
     return _report(session, options.images, answers)
 
 
 def verify(
-    session: Session, images: Sequence[str], *, signers: tuple[str, ...] = (), max_age: timedelta | None = None
+    session: Session,
+    images: Sequence[str],
+    *,
+    signers: tuple[str, ...] = (),
+    policy: Policy | None = None,
+    max_age: timedelta | None = None,
 ) -> list[Judgement]:
     """One answer for each image, in order; images of one collection share one refresh."""
     questions: list[Question | TrustError] = []
+    pins: dict[GUN, list[SourcedPin]] = {}
     for image in images:
         try:
-            questions.append(_question(parse_reference(image), signers))
+            reference = parse_reference(image)
+            rule = policy.rule_for(reference.gun) if policy else None
         except TrustError as error:
             questions.append(error)
+            continue
+        questions.append(_question(reference, signers, rule))
+        if rule is not None:
+            pins[reference.gun] = [SourcedPin(pin=pin, source=rule.source) for pin in rule.pins]
     by_gun: dict[GUN, list[Question]] = {}
     for question in questions:
         if isinstance(question, Question):
@@ -66,7 +83,7 @@ def verify(
     answers: dict[Question, Judgement] = {}
     for gun, asked in by_gun.items():
         try:
-            judged = session.collection(gun).judge(asked, max_age=max_age)
+            judged = session.collection(gun, policy_pins=pins.get(gun, ())).judge(asked, max_age=max_age)
         except TrustError as error:
             judged = [refused(question, error) for question in asked]
         answers |= dict(zip(asked, judged, strict=True))
@@ -74,9 +91,20 @@ def verify(
     return [answers[q] if isinstance(q, Question) else refused(nobody, q) for q in questions]
 
 
-def _question(reference: ImageReference, signers: tuple[str, ...]) -> Question:
+def load_policy(file: Path) -> Policy:
+    """Read a policy file. Raises: PolicyMalformed."""
+    try:
+        return read_policy(tomllib.loads(file.read_bytes().decode()), source=str(file))
+    except OSError as error:
+        raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
+    except (ValueError, RecursionError) as error:
+        raise PolicyMalformed(source=str(file), path="", reason=f"is no TOML: {error}") from error
+
+
+def _question(reference: ImageReference, signers: tuple[str, ...], rule: Rule | None) -> Question:
     tag = reference.tag or (None if reference.digest else "latest")
-    return Question(gun=reference.gun, tag=tag, digest=reference.digest, required_signers=signers)
+    asked = Requirement(signers=rule.signers, threshold=rule.threshold, source=rule.source) if rule else None
+    return Question(gun=reference.gun, tag=tag, digest=reference.digest, required_signers=signers, policy=asked)
 
 
 def _report(session: Session, images: Sequence[str], answers: Sequence[Judgement]) -> int:

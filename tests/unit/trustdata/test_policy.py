@@ -1,0 +1,101 @@
+"""The policy: the most specific rule alone decides, no rule is a refusal, and a file that cannot be read allows nothing."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from trustdata.errors import PolicyMalformed, PolicyRefused
+from trustdata.gun import parse_gun
+from trustdata.policy import Policy, read_policy
+
+PIN = "sha256:" + "a" * 64
+
+
+def policy(text: str) -> Policy:
+    return read_policy(tomllib.loads(text), source="policy.toml")
+
+
+RULES = """
+[[rule]]
+match = "*"
+action = "deny"
+[[rule]]
+match = "registry.example.com/*"
+[[rule]]
+match = "registry.example.com/team/*"
+signers = ["alice", "bob"]
+[[rule]]
+match = "registry.example.com/team/app"
+signers = ["alice", "bob", "carol"]
+threshold = 2
+pins = ["sha256:%s"]
+""" % ("a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("registry.example.com/team/app", "registry.example.com/team/app"),
+        ("registry.example.com/team/app/x", "registry.example.com/team/*"),
+        ("registry.example.com/team", "registry.example.com/*"),
+        ("registry.example.com/teams/app", "registry.example.com/*"),
+    ],
+)
+def test_the_most_specific_rule_decides(name: str, match: str) -> None:
+    assert policy(RULES).rule_for(parse_gun(name)).match == match
+
+
+def test_what_a_rule_says() -> None:
+    rule = policy(RULES).rule_for(parse_gun("registry.example.com/team/app"))
+    assert (rule.signers, rule.threshold) == (("alice", "bob", "carol"), 2)
+    assert [str(pin) for pin in rule.pins] == [PIN]
+    assert rule.source == "policy.toml, rule registry.example.com/team/app"
+
+
+def test_without_a_threshold_all_signers_are_needed() -> None:
+    assert policy(RULES).rule_for(parse_gun("registry.example.com/team/other")).threshold == 2
+
+
+def test_a_denied_name_is_refused_by_its_rule() -> None:
+    with pytest.raises(PolicyRefused, match=r"rule \*: the rule denies it"):
+        policy(RULES).rule_for(parse_gun("other.example.com/app"))
+
+
+@pytest.mark.parametrize("text", ["", '[[rule]]\nmatch = "registry.example.com/team/app"'])
+def test_no_rule_is_a_refusal(text: str) -> None:
+    with pytest.raises(PolicyRefused, match="no rule matches"):
+        policy(text).rule_for(parse_gun("registry.example.com/other"))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("x = 1", ""),
+        ("rule = 3", ""),
+        ("rule = [1]", "rule[0]"),
+        ('[[rule]]\nmatch = "*"\nmode = "warn"', "rule[0]"),
+        ("[[rule]]", "rule[0].match"),
+        ('[[rule]]\nmatch = "A.example/x"', "rule[0].match"),
+        ('[[rule]]\nmatch = "a.example/x*"', "rule[0].match"),
+        ('[[rule]]\nmatch = "**"', "rule[0].match"),
+        ('[[rule]]\nmatch = "*"\naction = "allow"', "rule[0].action"),
+        ('[[rule]]\nmatch = "*"\nsigners = "alice"', "rule[0].signers"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["alice", "alice"]', "rule[0].signers"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["Alice"]', "rule[0]"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["releases"]', "rule[0]"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["alice"]\nthreshold = 0', "rule[0].threshold"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["alice"]\nthreshold = 2', "rule[0].threshold"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["alice"]\nthreshold = true', "rule[0].threshold"),
+        ('[[rule]]\nmatch = "*"\nthreshold = 1', "rule[0].threshold"),
+        ('[[rule]]\nmatch = "*"\npins = ["sha256:ab"]', "rule[0]"),
+        ('[[rule]]\nmatch = "*"\n[[rule]]\nmatch = "*"', "rule[1].match"),
+    ],
+)
+def test_a_policy_that_cannot_be_read_names_the_place(text: str, path: str) -> None:
+    with pytest.raises(PolicyMalformed) as caught:
+        policy(text)
+    assert caught.value.details()["source"] == "policy.toml"
+    assert caught.value.path == path
+    assert str(caught.value).startswith("the policy policy.toml cannot be used")

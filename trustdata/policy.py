@@ -1,0 +1,131 @@
+"""Trust policy: what must be so before an image may run, by name. Pure evaluation; who reads the file is elsewhere.
+
+    [[rule]]
+    match = "registry.example.com/team/*"   # a name, or the beginning of names before /*; "*" matches every name
+    action = "verify"                       # or "deny"
+    signers = ["alice", "bob"]              # those who must have signed the same digest
+    threshold = 1                           # how many of them; left out: all
+    pins = ["sha256:..."]                   # where trust begins, before the user's own pins
+
+The most specific rule counts, alone: rules do not add up. No rule is a refusal (pull-hooks: no match must mean deny).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused
+from trustdata.gun import GUN, parse_gun
+from trustdata.roles import signer_role
+from trustdata.verification.trust_pinning import Pin, parse_pin
+
+Action = Literal["verify", "deny"]
+_MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`signers` empty: any release counts. `threshold`: how many of `signers` must have signed the released digest.
+
+    `source`: file and pattern, for messages.
+    """
+
+    source: str
+    match: str
+    action: Action
+    signers: tuple[str, ...]
+    threshold: int
+    pins: tuple[Pin, ...]
+
+    def matches(self, gun: GUN) -> bool:
+        """Whether the rule speaks about this name. `a/*` matches `a/b` and `a/b/c`, not `a`."""
+        if self.match == "*":
+            return True
+        if self.match.endswith("/*"):
+            return gun.startswith(self.match[:-1])
+        return gun == self.match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Rules in the order of the file; `source` names it in messages."""
+
+    source: str
+    rules: tuple[Rule, ...]
+
+    def rule_for(self, gun: GUN) -> Rule:
+        """The most specific rule: an exact name before any beginning, a longer beginning before a shorter.
+
+        Raises: PolicyRefused (no rule matches, or the rule denies).
+        """
+        fitting = [rule for rule in self.rules if rule.matches(gun)]
+        if not fitting:
+            raise PolicyRefused(name=gun, rule=self.source, reason="no rule matches this name")
+        rule = max(fitting, key=lambda rule: (not rule.match.endswith("*"), len(rule.match)))
+        if rule.action == "deny":
+            raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
+        return rule
+
+
+def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
+    """A policy from a parsed TOML document. Raises: PolicyMalformed naming the member."""
+    rules = document.get("rule", [])
+    if set(document) - {"rule"} or not isinstance(rules, list):
+        raise PolicyMalformed(source=source, path="", reason="must hold [[rule]] tables and nothing else")
+    read = tuple(_read_rule(rule, f"rule[{index}]", source) for index, rule in enumerate(rules))
+    matches = [rule.match for rule in read]
+    for index, match in enumerate(matches):
+        if match in matches[:index]:
+            raise PolicyMalformed(source=source, path=f"rule[{index}].match", reason="stands in two rules")
+    return Policy(source=source, rules=read)
+
+
+def _read_rule(rule: object, path: str, source: str) -> Rule:
+    if not isinstance(rule, dict) or set(rule) - _MEMBERS:
+        raise PolicyMalformed(
+            source=source, path=path, reason=f"may have {', '.join(sorted(_MEMBERS))} and nothing else"
+        )
+    match = rule.get("match")
+    if not isinstance(match, str) or not _is_pattern(match):
+        raise PolicyMalformed(source=source, path=f"{path}.match", reason="must be a name, a beginning before /*, or *")
+    action = rule.get("action", "verify")
+    if action not in ("verify", "deny"):
+        raise PolicyMalformed(source=source, path=f"{path}.action", reason="must be verify or deny")
+    signers = _texts(rule.get("signers", []), f"{path}.signers", source)
+    threshold = rule.get("threshold", len(signers))
+    if type(threshold) is not int or not (min(1, len(signers)) <= threshold <= len(signers)):
+        raise PolicyMalformed(source=source, path=f"{path}.threshold", reason=f"must be from 1 to {len(signers)}")
+    try:
+        for name in signers:
+            signer_role(name)
+        pins = tuple(parse_pin(pin) for pin in _texts(rule.get("pins", []), f"{path}.pins", source))
+    except InvalidName as error:
+        raise PolicyMalformed(source=source, path=path, reason=str(error)) from error
+    return Rule(
+        source=f"{source}, rule {match}",
+        match=match,
+        action="deny" if action == "deny" else "verify",
+        signers=signers,
+        threshold=threshold,
+        pins=pins,
+    )
+
+
+def _is_pattern(match: str) -> bool:
+    if match == "*":
+        return True
+    try:
+        parse_gun(f"{match[:-1]}x" if match.endswith("/*") else match)
+    except InvalidName:
+        return False
+    return True
+
+
+def _texts(value: object, path: str, source: str) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
+        raise PolicyMalformed(source=source, path=path, reason="must be a list of texts")
+    if len(set(value)) != len(value):
+        raise PolicyMalformed(source=source, path=path, reason="names one twice")
+    return tuple(value)
