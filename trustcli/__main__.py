@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.errors import KeysError
-from trustcli.exit_codes import UNREACHABLE, USAGE, UsageError, row_for
+from trustcli.exit_codes import OTHER, USAGE, UsageError, row_for
 from trustcli.global_options import extract
 from trustcli.output import Output, failure_document
 from trustcli.session import open_session
@@ -47,10 +47,23 @@ def run(argv: Sequence[str]) -> int:
         output.document({"error": failure_document(error), "exit": status})
         return status
     except BrokenPipeError:
-        return UNREACHABLE
+        return OTHER
     except KeyboardInterrupt:
         output.notice("error: interrupted")
-        return 1
+        return OTHER
+    except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, without a stack trace
+        message = f"this should not happen ({type(error).__name__} in {_place(error)}); please report it"
+        output.notice(f"error: {message}")
+        output.document({"error": {"code": "internal", "message": message, "exit": OTHER}, "exit": OTHER})
+        return OTHER
+
+
+def _place(error: BaseException) -> str:
+    """Module and line where an error arose; never its text, which could hold a secret."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else "?"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What a collection says, as plain values, for people: signed tags, signers, administrative keys. No key is opened."""
+"""What a collection says, as plain values, for people: signed tags, signers, administrative keys. No key is opened.
+
+Names of tags and signers are foreign text and stand here as they may be shown: escaped and cut.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trustdata.envelope import Envelope
+from trustdata.errors import shown
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
 from trustdata.verification.target_lookup import Target, read_target, released
@@ -54,7 +58,8 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     return Inspection(
         tags=tuple(tags),
         signers=tuple(
-            KeyHolder(name=signer_name(role), keyids=tuple(targets.get_delegated_role(role).keyids)) for role in signers
+            KeyHolder(name=shown(signer_name(role)), keyids=tuple(targets.get_delegated_role(role).keyids))
+            for role in signers
         ),
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
         repository=KeyHolder(name="Repository", keyids=tuple(root.roles[TARGETS].keyids)),
@@ -63,10 +68,10 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
 
 def _signed_tag(target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]) -> SignedTag:
     return SignedTag(
-        tag=target.tag,
+        tag=shown(target.tag),
         digest=target.digest,
         length=target.length,
-        signers=tuple(signer_name(role) for role in signers_of_target(target, roles, signers)),
+        signers=tuple(shown(signer_name(role)) for role in signers_of_target(target, roles, signers)),
         releasers=tuple(sorted(roles[target.role].signatures)),
     )
 

@@ -1,4 +1,4 @@
-"""The policy: the most specific rule alone decides, no rule is a refusal, and a file that cannot be read allows nothing."""
+"""The policy: the most specific rule alone decides, no rule is a refusal, an unreadable file allows nothing."""
 
 from __future__ import annotations
 
