@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.errors import KeysError
-from trustcli.exit_codes import OTHER, USAGE, UsageError, row_for
+from trustcli.exit_codes import OTHER, USAGE, UsageError
 from trustcli.global_options import extract
 from trustcli.output import Output, failure_document
 from trustcli.session import open_session
@@ -22,40 +22,44 @@ def main() -> None:
 
 
 def run(argv: Sequence[str]) -> int:
-    """One command line; every expected failure becomes a sentence and a status here."""
+    """One command line; every failure becomes a sentence and a status here, and nothing a stack trace."""
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json="--json" in argv)
     try:
-        options, rest = extract(argv)
-        session = open_session(options)
-        output = session.output
-        if rest and rest[0] == "verify":
-            from trustcli.commands import verify
-
-            return verify.main(session, rest[1:])
-        from trustcli.app import dispatch
-
-        return dispatch(session, rest)
-    except UsageError as error:
-        output.notice(f"error: {error}")
-        output.notice(f"  next: {_HELP}")
-        document = {"code": "usage", "message": str(error), "details": {}, "next": _HELP, "exit": USAGE}
-        output.document({"error": document, "exit": USAGE})
-        return USAGE
-    except (TrustError, KeysError) as error:
-        output.failure(error)
-        status = row_for(error).status
-        output.document({"error": failure_document(error), "exit": status})
-        return status
-    except BrokenPipeError:
-        return OTHER
+        return _execute(argv)
     except KeyboardInterrupt:
         output.notice("error: interrupted")
         return OTHER
-    except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, without a stack trace
-        message = f"this should not happen ({type(error).__name__} in {_place(error)}); please report it"
-        output.notice(f"error: {message}")
-        output.document({"error": {"code": "internal", "message": message, "exit": OTHER}, "exit": OTHER})
+    except BrokenPipeError:
         return OTHER
+    except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, too
+        status, document = _failure(output, error)
+        output.document({"error": document, "exit": status})
+        return status
+
+
+def _execute(argv: Sequence[str]) -> int:
+    options, rest = extract(argv)
+    session = open_session(options)
+    if rest and rest[0] == "verify":
+        from trustcli.commands import verify
+
+        return verify.main(session, rest[1:])
+    from trustcli.app import dispatch
+
+    return dispatch(session, rest)
+
+
+def _failure(output: Output, error: Exception) -> tuple[int, dict[str, object]]:
+    """Say it, and give the same as a document."""
+    if isinstance(error, TrustError | KeysError):
+        return output.failure(error), failure_document(error)
+    if isinstance(error, UsageError):
+        output.notice(f"error: {error}")
+        output.notice(f"  next: {_HELP}")
+        return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": _HELP, "exit": USAGE}
+    message = f"this should not happen ({type(error).__name__} in {_place(error)}); please report it"
+    output.notice(f"error: {message}")
+    return OTHER, {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}
 
 
 def _place(error: BaseException) -> str:
