@@ -23,16 +23,19 @@ from keys.key_info import KeyInfo, Purpose
 from keys.material import generate
 from keys.signers import FileSigner, signer_for
 from trustcli.client.ports import Tombstone
+from trustcli.collection import Collection
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.reference import parse_reference
 from trustcli.session import Session
 from trustdata.editing.repository_editor import EditTerms, new_collection
+from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, RemoteUnreachable
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
 from trustdata.model import Signer
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from trustdata.verification import checks
 from trustdata.verification.trust_pinning import fingerprint
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -120,7 +123,11 @@ def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequenc
         reason = f"{gun} was deleted; its operator must release the name first: trust-server collections release {gun}"
         raise CollectionExists(role=ROOT, reason=reason)
     if there is not None:
-        raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
+        made_here = _made_here(session, collection)
+        if made_here is None:
+            raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
+        session.output.notice(f"{gun}: an earlier attempt has made it; only its pin was missing here")
+        return _adopt(session, collection, made_here)
     roots = _root_signers(session, root_keys)
     backup = _recovery_signer(session, recovery)
     signers = [*roots, *([backup] if backup else [])]
@@ -143,9 +150,33 @@ def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequenc
         # Perhaps only the reply was lost.
         if collection.server.fetch(gun, "1.root.json", limit=MAX_ROOT) != uploads[ROOT].raw:
             raise
-    collection.adopt(uploads[ROOT])
-    session.collection(gun).refresh()
-    return str(fingerprint(uploads[ROOT]))
+    return _adopt(session, collection, uploads[ROOT])
+
+
+def _made_here(session: Session, collection: Collection) -> Envelope | None:
+    """Root version 1 on the server, if an earlier attempt, killed before it could keep the pin, has made it.
+
+    The proof: a root key of this store has signed it, and it names the repository key that this store made for this
+    very name. The second half keeps a server from handing out another collection of ours under this name.
+    """
+    raw = collection.server.fetch(collection.gun, collection.wire.filename(ROOT, version=1), limit=MAX_ROOT)
+    if raw is None:
+        return None
+    root = collection.wire.parse(ROOT, raw)
+    signed = checks.check_signatures(root.root, ROOT, root)
+    keys = session.keystore.list()
+    ours = {info.keyid for info in keys if info.purpose == "root"}
+    repository = {info.keyid for info in keys if info.purpose == "targets" and info.gun == collection.gun}
+    if ours.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
+        return None
+    return root
+
+
+def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
+    """Keep the pin and look at the collection as a client."""
+    collection.adopt(root)
+    session.collection(collection.gun).refresh()
+    return str(fingerprint(root))
 
 
 # --- keys
