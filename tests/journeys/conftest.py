@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.peers.programs import RunningProgram, start_registry
+from tests.peers.stage import gun, owner, people, put, shared_registry, trust_server
+
+__all__ = ["gun", "owner", "password_registry", "people", "put", "registry", "shared_registry", "trust_server"]
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.server_process import ServerProcess
-from tests.peers.conftest import People
 from tests.peers.images import BuiltImage
+from tests.peers.stage import People
 from tests.peers.trust_program import SECRETS, TrustUser, no_secret_in
 from tests.peers.tuf_client import TufClient
 
