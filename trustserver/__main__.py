@@ -30,7 +30,11 @@ Data = Annotated[
 Database = Annotated[str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")]
 SealKey = Annotated[
     Path | None,
-    typer.Option("--seal-key", help="Key-encryption key of the server-held keys. [DATA/seal.key, made at first start]"),
+    typer.Option(
+        "--seal-key",
+        help="Key-encryption key of the server-held keys. [DATA/seal.key, made at first start: there it protects only "
+        "dumps of the database]",
+    ),
 ]
 
 

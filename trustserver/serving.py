@@ -26,7 +26,8 @@ WORKER_THREADS: Final = 8
 """Uploads judged and reads from the database at one time."""
 STOP_SECONDS: Final = 30
 """How long a stop waits for what began; an upload that takes longer is cut off, and stored wholly or not at all."""
-HEADER_MILLISECONDS: Final = 10_000
+HEADER_MILLISECONDS: Final = 30_000
+"""For the head of a request, and so for an idle connection too: people type passphrases between two requests."""
 BACKLOG: Final = 1024
 GARBAGE_THRESHOLD: Final = 100_000
 """Objects made, less those gone, between two rounds of the cycle collector."""

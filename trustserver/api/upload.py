@@ -7,13 +7,14 @@ may take, and so have all uploads together.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Final, Self
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from trustdata.errors import NotStored, TooLarge
+from trustdata.errors import NotStored, TooLarge, TrustError
 from trustdata.limits import size_limit
 from trustdata.roles import RoleName, role_from_path
 from trustserver.api.gun_path import Receive, Scope
@@ -50,6 +51,7 @@ class Upload:
     def __init__(self, room: UploadRoom) -> None:
         self._room = room
         self._taken = 0
+        self._ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -64,25 +66,35 @@ class Upload:
         Raises: EncodingRefused, BadRequest (the place named), InvalidName, TooLarge, RequestTooSlow, NotStored.
         """
         headers = {name.lower(): value for name, value in scope["headers"]}
-        parts = _Parts(_boundary(headers))
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > MAX_UPLOAD:
-            raise TooLarge(what="upload", limit=MAX_UPLOAD)
+        length = headers.get(b"content-length", b"")
+        declared = int(length) if length.isdigit() else None
         try:
             async with asyncio.timeout(seconds):
-                await self._feed(receive, parts)
+                return await self._read(headers, receive, declared)
         except TimeoutError as error:
             raise RequestTooSlow(seconds=seconds) from error
+        except TrustError:
+            # Whoever still sends would find the connection reset in place of the answer.
+            if not self._ended and (declared is None or declared <= 2 * MAX_UPLOAD):
+                await _discard_rest(receive, seconds)
+            raise
+
+    async def _read(
+        self, headers: Mapping[bytes, bytes], receive: Receive, declared: int | None
+    ) -> Mapping[RoleName, bytes]:
+        parts = _Parts(_boundary(headers))
+        if declared is not None and declared > MAX_UPLOAD:
+            raise TooLarge(what="upload", limit=MAX_UPLOAD)
+        await self._feed(receive, parts)
         return parts.files()
 
     async def _feed(self, receive: Receive, parts: _Parts) -> None:
-        more = True
-        while more:
+        while not self._ended:
             message = await receive()
+            self._ended = not message.get("more_body", False)
             if message["type"] == "http.disconnect":
                 raise BadRequest(place="body", reason="the connection ended before the body did")
             chunk: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
             if self._taken + len(chunk) > MAX_UPLOAD:
                 raise TooLarge(what="upload", limit=MAX_UPLOAD)
             self._room.take(len(chunk))
@@ -175,6 +187,18 @@ class _Parts:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+async def _discard_rest(receive: Receive, seconds: float) -> None:
+    """Read what is left of a refused body, bounded in bytes and time, and keep none of it."""
+    left = MAX_UPLOAD
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
 
 
 def _boundary(headers: Mapping[bytes, bytes]) -> bytes:

@@ -13,7 +13,7 @@ from trustdata.errors import NotStored, TooLarge
 from trustdata.limits import MAX_ROOT
 from trustserver.api import upload as module
 from trustserver.api.upload import MAX_UPLOAD, Upload, UploadRoom
-from trustserver.errors import BadRequest, RequestTooSlow
+from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
 PATH = f"/api/v1/collections/{GUN_A}/publish"
 FORM = "multipart/form-data; boundary=xx"
@@ -106,13 +106,28 @@ def test_a_declared_length_beyond_the_limit_is_refused_before_the_body_is_read()
         raise AssertionError("the body was asked for")
 
     with pytest.raises(TooLarge):
-        read(receive, length=MAX_UPLOAD + 1)
+        read(receive, length=3 * MAX_UPLOAD)
 
 
 def test_an_undeclared_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UPLOAD", 1000)
     with pytest.raises(TooLarge):
         read(chunks(part()[:-6], b"z" * 100, endless=True))
+
+
+def test_the_rest_of_a_refused_body_is_read_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_UPLOAD", 1000)
+    asked = 0
+    endless = chunks(part(more="Content-Encoding: gzip\r\n"), b"z" * 100, endless=True)
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        return await endless()
+
+    with pytest.raises(EncodingRefused):
+        read(receive)
+    assert asked == 11
 
 
 def test_a_part_is_cut_off_at_the_limit_of_its_role_while_it_comes() -> None:
