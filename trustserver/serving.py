@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import uvloop
 from granian._granian import SocketHolder
 from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
@@ -69,7 +70,9 @@ def serve(application: Application, bound: socket.socket, tls: TlsFiles | None, 
 
     Raises: StartRefused if the server ends by itself.
     """
-    asyncio.run(_serve(application, bound, tls, ready))
+    # A read costs less than the event loop around it: uvloop's is a third cheaper than asyncio's own.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(application, bound, tls, ready))
 
 
 async def _serve(
@@ -93,7 +96,7 @@ async def _serve(
         ssl_protocol_min=SSLProtocols.tls12,
     )
     # A large upload makes some hundred thousand objects, none of them garbage yet: with the default thresholds the
-    # collector would walk the whole heap again and again meanwhile, which doubled the cost of publishing 10 000 tags.
+    # collector would walk the whole heap again and again meanwhile.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
     upkeep = asyncio.create_task(application.upkeep(stopping))
