@@ -1,7 +1,7 @@
 """Corruptions of one document, by name: what the text says, and where the refusal must say that it is wrong.
 
-Each works on the text of `signed` (or of the whole file) of any role's next version; the file is then signed by the right
-keys, and every hash above it fits. So nothing but the corruption can be refused.
+Each works on the text of `signed` (or of the whole file) of any role's next version; the file is then signed by the
+right keys, and every hash above it fits. So nothing but the corruption can be refused.
 """
 
 from __future__ import annotations

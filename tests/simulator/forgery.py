@@ -40,7 +40,7 @@ def file_of(signed: bytes, signers: Sequence[Signer]) -> bytes:
     return b'{"signatures":' + json.dumps(signatures, separators=(",", ":")).encode() + b',"signed":' + signed + b"}"
 
 
-def text_of(document: Document) -> bytes:
+def text_of(document: object) -> bytes:
     """Canonical order, no whitespace: what `file_of` wants."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -67,6 +67,15 @@ class Forger:
     def raw(self, role: RoleName) -> bytes:
         return self.server.stored[role].raw
 
+    def document(self, role: RoleName) -> Document:
+        """The role's `signed`, to be changed."""
+        document: Document = json.loads(signed_text(self.raw(role)))
+        return document
+
+    def file(self, role: RoleName, document: Document) -> bytes:
+        """Signed by the honest keys."""
+        return file_of(text_of(document), self.signers_of(role))
+
     def alter(
         self,
         role: RoleName,
@@ -76,7 +85,7 @@ class Forger:
         reissue: bool = True,
     ) -> bytes:
         """Change `signed` as plain values, sign it again, serve it under the version that it then has."""
-        document: Document = json.loads(signed_text(self.raw(role)))
+        document = self.document(role)
         change(document)
         raw = file_of(text_of(document), self.signers_of(role) if signers is None else signers)
         self.put(role, raw, version=document["version"], reissue=reissue)
@@ -87,7 +96,7 @@ class Forger:
     ) -> bytes:
         """Change the text of `signed` (or of the whole file) of the role's next version; hashes are made to fit."""
         version = self.server.stored[role].version + (1 if next_version else 0)
-        document: Document = json.loads(signed_text(self.raw(role)))
+        document = self.document(role)
         document["version"] = version
         if whole_file:
             raw = change(file_of(text_of(document), self.signers_of(role)))

@@ -16,7 +16,7 @@ from trustcli.client.ports import CollectionState, Published, Tombstone
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
-from trustdata.errors import CollectionExists, NoTrustData, RemoteUnreachable, ServerKeyNotUsed, TooLarge, TrustError
+from trustdata.errors import CollectionExists, NoTrustData, RemoteUnreachable, ServerKeyNotUsed, TooLarge
 from trustdata.expiry import TUF_LIFETIMES, Lifetimes
 from trustdata.gun import GUN, parse_gun
 from trustdata.model import Key
