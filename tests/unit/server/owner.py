@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,7 +34,7 @@ class Owner:
         key = SSlibKey.from_dict(answer["keyid"], dict(answer["key"]))
         self.online[role] = key
 
-    def root(self, *, signers: list[Signer] | None = None, **changes: Any) -> bytes:
+    def root(self, *, signers: Sequence[Signer] | None = None, **changes: Any) -> bytes:
         root = Root(self._next(ROOT), expires=self.at + timedelta(days=730), consistent_snapshot=True)
         for signer in self.root_keys:
             root.add_key(signer.public_key, ROOT)
@@ -45,7 +45,7 @@ class Owner:
             setattr(root, name, value)
         return self._signed(root, signers if signers is not None else list(self.root_keys), ROOT)
 
-    def targets(self, *, signers: list[Signer] | None = None, **changes: Any) -> bytes:
+    def targets(self, *, signers: Sequence[Signer] | None = None, **changes: Any) -> bytes:
         targets = Targets(self._next(TARGETS), expires=self.at + timedelta(days=365), targets=_files(self.tags))
         if self.signers:
             keys = {s.public_key.keyid: s.public_key for s in self.signers.values()}
@@ -75,7 +75,7 @@ class Owner:
         self.versions[role] = self.versions.get(role, 0) + 1
         return self.versions[role]
 
-    def _signed(self, content: Content, signers: list[Signer], role: RoleName) -> bytes:
+    def _signed(self, content: Content, signers: Sequence[Signer], role: RoleName) -> bytes:
         return sign(content, signers, role=role, wire=TUF).raw
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.signer._utils import compute_default_keyid
 
 from tests.unit.server.owner import NOW, Owner
 from tests.unit.server.site import GUN_A, Site
 from trustdata.editing.signing import sign
 from trustdata.errors import PublishRefused
+from trustdata.model import DelegatedRole, Delegations, TargetFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 from trustserver import online_roles, publishing
@@ -85,7 +87,74 @@ def _one_key_twice(owner: Owner) -> dict[str, bytes]:
     return {TARGETS: raw.replace(signature, signature + b"," + signature, 1)}
 
 
+def _root_by_new_keys_only(owner: Owner) -> dict[str, bytes]:
+    owner.root_keys = [CryptoSigner.generate_ecdsa()]
+    return {ROOT: owner.root()}
+
+
+def _root_by_old_keys_only(owner: Owner) -> dict[str, bytes]:
+    old = list(owner.root_keys)
+    owner.root_keys = [CryptoSigner.generate_ecdsa()]
+    return {ROOT: owner.root(signers=old)}
+
+
+def _by_a_removed_key(owner: Owner) -> dict[str, bytes]:
+    old = owner.targets_key
+    owner.targets_key = CryptoSigner.generate_ecdsa()
+    return {ROOT: owner.root(), TARGETS: owner.targets(signers=[old])}
+
+
+def _key_under_another_id(owner: Owner) -> dict[str, bytes]:
+    raw = owner.root()
+    keyid = owner.targets_key.public_key.keyid.encode()
+    return {ROOT: raw.replace(keyid, b"0" * 64)}
+
+
+def _one_key_under_two_ids(owner: Owner) -> dict[str, bytes]:
+    """One key as PEM text and the same with a line end more: two ids, one key."""
+    known = owner.targets_key.public_key
+    twin_value = {"public": known.keyval["public"] + "\n"}
+    twin_id = compute_default_keyid(known.keytype, known.scheme, twin_value)
+    twin = SSlibKey(twin_id, known.keytype, known.scheme, twin_value)
+    root = TUF.parse(ROOT, owner.root()).root
+    root.add_key(twin, TARGETS)
+    root.roles[TARGETS].threshold = 2
+    return {ROOT: sign(root, list(owner.root_keys), role=ROOT, wire=TUF).raw}
+
+
+def _outside_its_paths(owner: Owner) -> dict[str, bytes]:
+    alice = owner.add_signer("alice")
+    key = owner.signers[alice].public_key
+    role = DelegatedRole(alice, [key.keyid], 1, terminating=False, paths=["v1.*"])
+    targets = owner.targets(delegations=Delegations({key.keyid: key}, {alice: role}))
+    return {TARGETS: targets, alice: owner.delegation(alice, {"v2.0": "cd" * 32})}
+
+
+def _tag_in_targets_and_releases(owner: Owner) -> dict[str, bytes]:
+    releases = owner.add_signer("releases")
+    owner.tags["1.0"] = "ab" * 32
+    return {TARGETS: owner.targets(), releases: owner.delegation(releases, {"1.0": "ab" * 32})}
+
+
 REFUSED: dict[str, tuple[Upload, int, str]] = {
+    "root signed by its new keys only": (_root_by_new_keys_only, 422, "threshold-not-met"),
+    "root signed by its old keys only": (_root_by_old_keys_only, 422, "threshold-not-met"),
+    "signed by a removed key": (_by_a_removed_key, 422, "threshold-not-met"),
+    "key id that is not its key's hash": (_key_under_another_id, 422, "malformed-metadata"),
+    "one key under two ids for a threshold of two": (_one_key_under_two_ids, 422, "malformed-metadata"),
+    "delegation outside its paths": (_outside_its_paths, 422, "delegation-out-of-scope"),
+    "a tag in targets and in releases": (_tag_in_targets_and_releases, 422, "release-conflict"),
+    "larger than any client reads": (lambda o: {TARGETS: o.targets() + b" " * 5_000_000}, 413, "too-large"),
+    "a tag that is none": (
+        lambda o: {TARGETS: o.targets(targets={"a/b": TargetFile(1, {"sha256": "ab" * 32}, "a/b")})},
+        422,
+        "malformed-metadata",
+    ),
+    "no sha256": (
+        lambda o: {TARGETS: o.targets(targets={"a": TargetFile(1, {"sha512": "ab" * 64}, "a")})},
+        422,
+        "malformed-metadata",
+    ),
     "stale version": (_stale, 409, "version-conflict"),
     "skipped version": (_skipped, 409, "version-conflict"),
     "unsigned": (lambda o: {TARGETS: o.targets(signers=[])}, 422, "threshold-not-met"),
@@ -260,6 +329,37 @@ def test_only_an_upload_whose_own_role_moved_is_a_conflict() -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "version-conflict")
     assert (answer.json()["role"], answer.json()["offered"], answer.json()["stored"]) == (TARGETS, 2, 2)
     assert site.file("2.targets.json").content == theirs
+
+
+def _alice_and_her_replacement(site: Site) -> tuple[bytes, bytes]:
+    """A file that alice signs with her key, and a targets version in which another key takes its place."""
+    owner = site.begin(signers=("alice",))
+    alice = RoleName("targets/alice")
+    signed_by_old_key = owner.delegation(alice, {"1.0": "cd" * 32})
+    owner.signers[alice] = CryptoSigner.generate_ecdsa()
+    return signed_by_old_key, owner.targets()
+
+
+def test_a_delegation_is_refused_when_its_delegator_is_replaced_first() -> None:
+    store = _Moving()
+    site = Site(store)
+    alices, replacement = _alice_and_her_replacement(site)
+    store.before.append(lambda: site.app_publish({TARGETS: replacement}))
+    answer = site.publish({RoleName("targets/alice"): alices})
+    assert (answer.status_code, answer.json()["code"]) == (422, "threshold-not-met")
+    assert answer.json()["delegator"] == TARGETS
+    assert set(store.load(GUN_A).files) == {ROOT, TARGETS, SNAPSHOT, TIMESTAMP}, "nothing of it was stored"
+
+
+def test_a_delegator_is_refused_when_its_delegation_is_published_first() -> None:
+    store = _Moving()
+    site = Site(store)
+    alices, replacement = _alice_and_her_replacement(site)
+    store.before.append(lambda: site.app_publish({RoleName("targets/alice"): alices}))
+    answer = site.publish({TARGETS: replacement})
+    assert (answer.status_code, answer.json()["code"]) == (409, "would-break-role")
+    assert answer.json()["role"] == "targets/alice"
+    assert store.load(GUN_A).files[TARGETS].version == 1, "the delegator did not move"
 
 
 def test_a_refusal_on_a_remembered_state_is_checked_against_the_store() -> None:
