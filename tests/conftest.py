@@ -1,13 +1,26 @@
-"""What holds for every test: nothing is left running at the end."""
+"""What holds for every test: no sockets, except to loopback where talking is the purpose; nothing is left running."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.peers.leftovers import adopt_orphans, running_children
+
+TALKING = ("journeys", "differential", "conformance", "peers")
+"""Folders whose tests run servers and clients: loopback only. All others have no network at all."""
+LOOPBACK = ["127.0.0.1", "::1"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        if folder in TALKING and item.get_closest_marker("allow_hosts") is None:
+            item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
 
 
 @pytest.fixture(scope="session", autouse=True)
