@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +36,10 @@ def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 @pytest.fixture
 def gun(request: pytest.FixtureRequest, shared_registry: RunningProgram) -> str:
     """A collection of the test's own."""
-    return f"{shared_registry.netloc}/{re.sub('[^a-z0-9]+', '-', request.node.name.lower()).strip('-')[:100]}"
+    name: str = request.node.name
+    slug = re.sub("[^a-z0-9]+", "-", name.partition("[")[0])
+    mark = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if "[" in name else ""
+    return f"{shared_registry.netloc}/{slug}{mark}"
 
 
 @pytest.fixture
