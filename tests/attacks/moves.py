@@ -195,7 +195,8 @@ def one_key_under_two_ids(scene: Scene, signer: CryptoSigner, rewrite: Callable[
     document = scene.forger.document(TARGETS)
     document["version"] += 1
     signed = text_of(document)
-    signatures = [{"keyid": keyid, "sig": signer.sign(signed).signature} for keyid in keys]
+    payload = str(encode_canonical(document)).encode()
+    signatures = [{"keyid": keyid, "sig": signer.sign(payload).signature} for keyid in keys]
     raw = b'{"signatures":' + text_of(signatures) + b',"signed":' + signed + b"}"
     scene.forger.put(TARGETS, raw, version=document["version"])
 
