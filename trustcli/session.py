@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trustcli.client.file_cache import FileCache
 from trustcli.client.http_remote import HttpRemote
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from trustcli.global_options import GlobalOptions
     from trustcli.held_keys import StoreKeys
     from trustcli.registry import Registry
+
+_SILENT_SECONDS: Final = 5.0
+"""How long a publisher waits for others without a word."""
 
 
 class Session:
@@ -117,7 +120,7 @@ class Session:
             keys=keys,
             read=read or collection.owner_roles,
             at=lambda: self.at,
-            patience=RealPatience(),
+            patience=RealPatience(self.output.notice),
         )
 
     # --- keys
@@ -183,13 +186,17 @@ class ComparedPassphrases:
 class RealPatience:
     """`Patience` of the publisher on the real clock, with jitter so that fifty publishers do not march in step."""
 
-    def __init__(self) -> None:
+    def __init__(self, notice: Callable[[str], None]) -> None:
         self._start = time.monotonic()
+        self._notice: Callable[[str], None] | None = notice
 
     def elapsed(self) -> float:
         return time.monotonic() - self._start
 
     def pause(self, longest: float) -> None:
+        if self._notice is not None and self.elapsed() > _SILENT_SECONDS:
+            self._notice("others are publishing to this collection; waiting for our turn")
+            self._notice = None
         time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
 
 
