@@ -78,8 +78,11 @@ class Updater:
         (whatever does not verify), MalformedMetadata, TooLarge, and what the remote raises.
         """
         trusted = self._load_roots()
+        # Read before the server is asked: another process may put a newer snapshot there than our timestamp names,
+        # and then the server's answer to us would look like a rollback.
+        cached_snapshot = self._cache.load(SNAPSHOT)
         self._load_timestamp(trusted)
-        self._load_snapshot(trusted)
+        self._load_snapshot(trusted, cached_snapshot)
         self._set = trusted
         self.load(TARGETS, ROOT)
         self._complete = True
@@ -233,8 +236,7 @@ class Updater:
         if accepted.raw == raw:
             self._cache.store(TIMESTAMP, raw)
 
-    def _load_snapshot(self, trusted: TrustedSet) -> None:
-        cached = self._cache.load(SNAPSHOT)
+    def _load_snapshot(self, trusted: TrustedSet, cached: bytes | None) -> None:
         if cached is not None:
             try:
                 trusted.update_snapshot(cached, cached=True)
