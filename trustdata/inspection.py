@@ -72,18 +72,26 @@ def _signed_tag(target: Target, roles: Mapping[RoleName, Envelope], signers: lis
         digest=target.digest,
         length=target.length,
         signers=tuple(shown(signer_name(role)) for role in signers_of_target(target, roles, signers)),
-        releasers=tuple(sorted(roles[target.role].signatures)),
+        releasers=tuple(sorted(_releasers(target.role, roles))),
     )
+
+
+def _releasers(role: RoleName, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
+    """Whose signatures hold: anybody can write a key id into a file."""
+    if role == TARGETS:
+        return checks.check_signatures(roles[ROOT].root, ROOT, roles[role])
+    return checks.check_signatures(roles[TARGETS].targets, TARGETS, roles[role])
 
 
 def signers_of_target(
     target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]
 ) -> tuple[RoleName, ...]:
-    """The roles among `signers` (in order) that list the same tag with the same digest."""
+    """The roles among `signers` (in order) that list the same tag with the same digest, and may speak for it."""
     return tuple(
         role
         for role in signers
         if role in roles
+        and checks.may_list(roles[TARGETS].targets, role, target.tag)
         and target.tag in roles[role].targets.targets
         and read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest == target.digest
     )

@@ -125,16 +125,20 @@ def check_floors(versions: Mapping[RoleName, int], floors: Mapping[RoleName, int
 
 def check_scope(delegator: Targets, envelope: Envelope) -> None:
     """Every target lies within the paths delegated to the role (publishers' duty; clients never ask beyond them)."""
+    for target in envelope.targets.targets:
+        if not may_list(delegator, envelope.role, target):
+            raise DelegationOutOfScope(role=envelope.role, target=target)
+
+
+def may_list(delegator: Targets, role: RoleName, target: str) -> bool:
+    """Whether the paths that `delegator` gives the role hold the target."""
     delegations = delegator.delegations
     if delegations is None:
-        return
-    for target in envelope.targets.targets:
-        if delegations.succinct_roles is not None:
-            in_scope = delegations.succinct_roles.get_role_for_target(target) == envelope.role
-        else:
-            in_scope = (delegations.roles or {})[envelope.role].is_delegated_path(target)
-        if not in_scope:
-            raise DelegationOutOfScope(role=envelope.role, target=target)
+        return False
+    if delegations.succinct_roles is not None:
+        return delegations.succinct_roles.get_role_for_target(target) == role
+    delegated = (delegations.roles or {}).get(role)
+    return delegated is not None and delegated.is_delegated_path(target)
 
 
 def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:

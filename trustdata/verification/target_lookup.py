@@ -16,6 +16,7 @@ from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConfl
 from trustdata.limits import MAX_DELEGATIONS
 from trustdata.model import TargetFile, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
+from trustdata.verification import checks
 
 MAX_CHILDREN: Final = 64
 """Manifests of an index that one target records, at most."""
@@ -76,8 +77,8 @@ def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None
     ]
     if len(found) > 1:
         raise _conflict(tag, found)
-    if found and found[0].role == RELEASES:
-        _check_releases_scope(roles[TARGETS].targets, tag)
+    if found and found[0].role == RELEASES and not checks.may_list(roles[TARGETS].targets, RELEASES, tag):
+        raise DelegationOutOfScope(role=RELEASES, target=tag)
     return found[0] if found else None
 
 
@@ -108,12 +109,6 @@ def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
 
 def _conflict(tag: str, found: list[Target]) -> ReleaseConflict:
     return ReleaseConflict(target=tag, roles=tuple(t.role for t in found), digests=tuple(t.digest for t in found))
-
-
-def _check_releases_scope(targets: Targets, tag: str) -> None:
-    role = (targets.delegations.roles or {}).get(RELEASES) if targets.delegations else None
-    if role is None or not role.is_delegated_path(tag):
-        raise DelegationOutOfScope(role=RELEASES, target=tag)
 
 
 def walk(tag: str, load: Callable[[RoleName, RoleName], Envelope]) -> tuple[RoleName, TargetFile] | None:

@@ -137,12 +137,16 @@ class TrustedSet:
         if self.snapshot is not None:
             checks.check_nothing_dropped(self.snapshot.snapshot, new.snapshot)
         if not cached:
-            versions = listed_versions(new)
-            remembered = [role for role in self._floors if role == TARGETS or is_delegated(role)]
-            checks.check_floors(versions, self._floors, remembered)
+            self._check_remembered(new)
         self.snapshot = new
         self._check_final_snapshot(new)
+        if cached:  # and more than a baseline: the timestamp names it
+            self._check_remembered(new)
         return new
+
+    def _check_remembered(self, snapshot: Envelope) -> None:
+        remembered = [role for role in self._floors if role == TARGETS or is_delegated(role)]
+        checks.check_floors(listed_versions(snapshot), self._floors, remembered)
 
     def _check_final_snapshot(self, snapshot: Envelope) -> None:
         checks.check_not_expired(snapshot, self.at)
