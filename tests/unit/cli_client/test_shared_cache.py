@@ -16,7 +16,7 @@ def test_another_process_verifies_a_newer_state_in_the_middle_of_ours(
     ours, theirs = scene.newcomer(), scene.newcomer()
     theirs.cache, theirs.memory = ours.cache, ours.memory
     genuine = scene.server.fetch
-    overtaken = []
+    overtaken: list[str] = []
 
     def fetch(gun: str, filename: str, *, limit: int) -> bytes | None:
         answer = genuine(scene.server.gun, filename, limit=limit)
