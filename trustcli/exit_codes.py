@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from keys.errors import KeysError, PassphraseMissing
+from keys.errors import KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
 from trustdata import errors
 
 DONE: Final = 0
@@ -56,7 +56,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.SettingsUnusable: Row(status=USAGE),
     errors.NoTrustData: Row(status=NOT_SIGNED, advice=_say("trust init {gun} --recovery-key FILE")),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
-    errors.ImageNotFound: Row(status=NOT_SIGNED),
+    errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push it first: docker push {image}")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
         advice=_say(
@@ -95,8 +95,12 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.PolicyRefused: Row(status=POLICY),
     errors.PolicyMalformed: Row(status=POLICY),
     errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
-    errors.CollectionExists: Row(status=REFUSED),
-    errors.PublishRefused: Row(status=REFUSED),
+    errors.CollectionExists: Row(status=REFUSED, advice=_say("trust pins, to see what is known here")),
+    errors.PublishRefused: Row(status=REFUSED, advice=_say("trust inspect --pretty NAME shows roles and signers")),
+    errors.WouldBreakRole: Row(
+        status=REFUSED,
+        advice=_say("publish {role} again in the same step, or give a new signer a name that was never used"),
+    ),
     errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
     errors.RemoteRefused: Row(
         status=REFUSED, advice=_say("docker login, with an account that may do this on {remote}")
@@ -105,7 +109,11 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
     errors.TrustError: Row(status=OTHER),
     PassphraseMissing: Row(status=KEYS),
-    KeysError: Row(status=KEYS, advice=lambda _: "trust key list"),
+    PassphraseWrong: Row(
+        status=KEYS, advice=_say("look for another passphrase in TRUST_*_PASSPHRASE, or be asked for it")
+    ),
+    KeyNotFound: Row(status=KEYS, advice=_say("trust key list; a recovery key is brought by --recovery-key FILE")),
+    KeysError: Row(status=KEYS, advice=_say("trust key list")),
 }
 
 

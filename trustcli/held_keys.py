@@ -28,6 +28,10 @@ class StoreKeys:
     def opened(self) -> frozenset[str]:
         return frozenset(self._opened)
 
+    def bring(self, signer: Signer) -> None:
+        """One more key for this invocation."""
+        self._opened[signer.public_key.keyid] = signer
+
     def signer(self, keyid: str) -> Signer:
         if keyid not in self._opened:
             self._opened[keyid] = signer_for(self._store, keyid, self._passphrases)

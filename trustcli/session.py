@@ -24,7 +24,7 @@ from trustcli.settings import Settings, load_settings
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustcli.tls import CertificateAuthorities
-from trustdata.errors import FormatChanged
+from trustdata.errors import FormatChanged, SettingsUnusable
 from trustdata.gun import GUN
 from trustdata.model import Signer
 from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin
@@ -87,6 +87,10 @@ class Session:
     def collection(
         self, gun: GUN, *, policy_pins: Iterable[SourcedPin] = (), memory_required: bool = False
     ) -> Collection:
+        """Raises: SettingsUnusable where a lock file would have to be judged, which this version cannot."""
+        if self.settings.lock is not None:
+            reason = "lock files are not evaluated by this version, and must not be passed over; take it away"
+            raise SettingsUnusable(place=str(self.settings.lock), reason=reason)
         return Collection(
             gun=gun,
             wire=TUF,

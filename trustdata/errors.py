@@ -94,7 +94,7 @@ class InvalidName(TrustError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{shown(self.name)!r} is not a {self.kind}: {self.reason}"
+        return f"{shown(self.name)!r} is no valid {self.kind}: {self.reason}"
 
 
 class MalformedMetadata(TrustError):
@@ -338,7 +338,10 @@ class NoTrustData(TrustError):
 
 
 class NotSigned(TrustError):
-    """The collection verifies, but this tag (or digest) is not released in it. `signers`: roles that do list it."""
+    """The collection verifies, but this tag (or digest) is not released in it. `signers`: roles that do list it.
+
+    An empty `tag`: no tag at all is.
+    """
 
     code: ClassVar[str] = "not-signed"
     gun: str
@@ -346,6 +349,8 @@ class NotSigned(TrustError):
     signers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if not self.tag:
+            return f"{self.gun} has no signed tag"
         also = (
             f" (only {', '.join(map(shown, self.signers))} lists it, which does not release it)" if self.signers else ""
         )

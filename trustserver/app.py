@@ -8,7 +8,6 @@ import fcntl
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ def compose(
         clock=clock,
     )
     in_flight = InFlight(reads)
-    fast = FastRead(view, in_flight, seconds or (time.time if clock is now else lambda: clock().timestamp()))
+    fast = FastRead(view, in_flight, seconds or (lambda: clock().timestamp()))
     pages.include_router(
         management_router(
             store=store,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import fields
@@ -28,6 +29,7 @@ def serve(options: Mapping[str, object], environ: Mapping[str, str], config: Pat
     settings = load(options, environ, config).settings
     check_for_serving(settings)
     start_logging(settings.log_level)
+    os.umask(0o077)  # the database holds sealed keys: nobody else reads it, wherever it is copied from
     with app.sole_server(settings):
         store = app.open_store(settings)
         try:

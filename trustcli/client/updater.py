@@ -100,8 +100,7 @@ class Updater:
             reason = f"the clock has gone back behind the last refresh ({refreshed:%Y-%m-%d %H:%M} UTC)"
             raise OfflineTooOld(gun=self._gun, reason=reason)
         if self._at - refreshed > max_age:
-            hours = max_age.total_seconds() / 3600
-            reason = f"the last refresh was on {refreshed:%Y-%m-%d %H:%M} UTC, more than {hours:g} h ago"
+            reason = f"the last refresh was on {refreshed:%Y-%m-%d %H:%M} UTC, longer ago than --max-age ({max_age})"
             raise OfflineTooOld(gun=self._gun, reason=reason)
         self._remote = _NoRemote(self._gun)
         roots = self._cache.roots()

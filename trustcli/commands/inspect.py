@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from keys.errors import KeysError
-from trustcli.exit_codes import DONE, NOT_TRUSTED, row_for, worst
+from trustcli.exit_codes import DONE, NOT_TRUSTED, UsageError, row_for, worst
+from trustcli.output import failure_document
 from trustcli.reference import parse_reference
 from trustcli.render.inspect_view import json_entry, json_view, pretty_view
 from trustcli.session import Session
@@ -27,7 +28,10 @@ def command(
 ) -> int:
     """Show signed tags, signers and administrative keys."""
     session: Session = ctx.obj
-    entries, statuses = [], []
+    if pretty and session.output.as_json:
+        raise UsageError("--pretty and --json contradict each other")
+    entries: list[dict[str, object]] = []
+    statuses: list[int] = []
     for index, image in enumerate(images):
         try:
             inspection, status = _inspect(session, image)
@@ -35,6 +39,8 @@ def command(
             session.output.notice(f"no signatures or cannot access {image}")
             session.output.failure(error, subject=image)
             statuses.append(row_for(error).status)
+            if session.output.as_json:  # docker's array leaves it out; whoever asks for our JSON is told
+                entries.append({"Name": image, "error": failure_document(error)})
             if pretty:
                 break  # as docker does
             continue

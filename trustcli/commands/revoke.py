@@ -58,7 +58,7 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
         before.extend(tag for tag in wanted if tag not in before)
         listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
         if not before and not (reference.tag in listed if reference.tag else listed):
-            raise NotSigned(gun=reference.gun, tag=reference.tag or "(any tag)")
+            raise NotSigned(gun=reference.gun, tag=reference.tag or "")
         mine = repository_editor.signable_roles(roles, keys.held())
         changed = repository_editor.remove_tags(
             roles, [reference.tag] if reference.tag else None, from_roles=mine, terms=terms

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
+from trustdata.wire.tuf import TUF
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
 
@@ -56,40 +57,64 @@ def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GU
     if rotation.role in ONLINE and rotation.key:
         raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
     recovery = open_recovery(session, rotation.recovery) if rotation.recovery else None
-    new = _given_key(session, rotation)
+    new = _NewKeys(session, rotation)
     done: dict[GUN, tuple[str, ...]] = {}
-    retired: set[str] = set()
+    gone: set[str] = set()
     for gun in guns:
-        if new is None and rotation.role not in ONLINE:
-            new = new_key(
-                session,
-                purpose="root" if rotation.role == ROOT else "targets",
-                gun="" if rotation.role == ROOT else gun,
-            )
-        done[gun], gone = _Rotator(session, rotation, gun, recovery, new).run()
-        retired |= gone
-        if rotation.role == TARGETS and not rotation.key:
-            new = None  # a repository key is a collection's own
-    for keyid in retired & {info.keyid for info in session.keystore.list()}:
+        done[gun], replaced = _Rotator(session, rotation, gun, recovery, new).run()
+        gone |= replaced
+    for keyid in gone & {info.keyid for info in session.keystore.list()} - _named_elsewhere(session, done):
         session.keystore.retire(keyid)
     return done
 
 
-def _given_key(session: Session, rotation: Rotation) -> Signer | None:
-    return signer_for(session.keystore, rotation.key, session.passphrases) if rotation.key else None
+def _named_elsewhere(session: Session, rotated: Iterable[GUN]) -> set[str]:
+    """The keys that the roots of other collections name, as far as this machine has seen them: they stay in use."""
+    named: set[str] = set()
+    for gun in set(session.pins.load()) - set(rotated):
+        roots = session.cache(gun).roots()
+        if roots:
+            named |= set(TUF.parse(ROOT, roots[-1]).root.keys)
+    return named
+
+
+class _NewKeys:
+    """The keys that come: the given one; else one root key for all collections, or a repository key for each.
+
+    Made when an edit is about to use one, not before: an attempt that cannot succeed leaves no key behind.
+    """
+
+    def __init__(self, session: Session, rotation: Rotation) -> None:
+        self._session = session
+        self._role = rotation.role
+        self._reference = rotation.key
+        self._shared: Signer | None = None
+        self._own: dict[GUN, Signer] = {}
+
+    def signer(self, gun: GUN) -> Signer:
+        """Raises: KeysError."""
+        if self._reference or self._role == ROOT:
+            if self._shared is None:
+                self._shared = self._given() if self._reference else new_key(self._session, purpose="root")
+            return self._shared
+        if gun not in self._own:
+            self._own[gun] = new_key(self._session, purpose="targets", gun=gun)
+        return self._own[gun]
+
+    def _given(self) -> Signer:
+        return signer_for(self._session.keystore, self._reference, self._session.passphrases)
 
 
 class _Rotator:
     """One rotation in one collection."""
 
-    def __init__(
-        self, session: Session, rotation: Rotation, gun: GUN, recovery: Signer | None, new: Signer | None
-    ) -> None:
+    def __init__(self, session: Session, rotation: Rotation, gun: GUN, recovery: Signer | None, new: _NewKeys) -> None:
         self._session = session
         self._rotation = rotation
         self._gun = gun
         self._recovery = recovery
         self._new = new
+        self._keys = session.held_keys([recovery] if recovery else [])
         self._collection = session.collection(gun)
         self._before: frozenset[str] = frozenset()
         self._online_key: Key | None = None
@@ -97,8 +122,7 @@ class _Rotator:
 
     def run(self) -> tuple[tuple[str, ...], set[str]]:
         """Steps 1 to 5. Returns the role's key ids afterwards, and those that it no longer has."""
-        brought = [signer for signer in (self._recovery, self._new) if signer is not None]
-        publisher = self._session.publisher(self._collection, self._session.held_keys(brought), self._read)
+        publisher = self._session.publisher(self._collection, self._keys, self._read)
         publisher.publish(self._edit, self._check)
         after = self._verify()
         return after, set(self._before) - set(after)
@@ -117,18 +141,27 @@ class _Rotator:
         if self._before and now != self._before:
             return {}  # an earlier attempt got through, only its reply was lost
         self._before = now
+        self._check_root_can_be_signed(roles)
         terms = EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES)
         if role in ONLINE:
             if self._online_key is None:
                 self._online_key = self._collection.server.new_online_key(self._gun, role)
             return repository_editor.replace_online_key(roles, role, self._online_key, terms=terms)
-        if self._new is None:
-            raise UsageError("no new key")
+        outgoing = [self._outgoing(roles)] if role == ROOT else []
+        new = self._new.signer(self._gun)
+        self._keys.bring(new)
         if role == TARGETS:
-            return repository_editor.replace_targets_key(roles, self._new.public_key, terms=terms)
-        return repository_editor.replace_root_keys(
-            roles, remove=[self._outgoing(roles)], add=[self._new.public_key], terms=terms
-        )
+            return repository_editor.replace_targets_key(roles, new.public_key, terms=terms)
+        return repository_editor.replace_root_keys(roles, remove=outgoing, add=[new.public_key], terms=terms)
+
+    def _check_root_can_be_signed(self, roles: Roles) -> None:
+        """Before any key is made or asked of the server. Raises: KeyNotFound."""
+        role = roles[ROOT].root.roles[ROOT]
+        if len(self._keys.held() & set(role.keyids)) < role.threshold:
+            wanted = ", ".join(keyid[:12] for keyid in role.keyids)
+            raise KeyNotFound(
+                key=f"for root of {self._gun} ({role.threshold} of: {wanted}); --recovery-key FILE brings one"
+            )
 
     def _outgoing(self, roles: Roles) -> str:
         """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""
@@ -142,7 +175,7 @@ class _Rotator:
             held = {info.keyid for info in self._session.keystore.list()}
             fitting = [keyid for keyid in keyids if keyid in held]
         if not fitting:
-            raise KeyNotFound(key=f"that is a root key of {self._gun} (have its recovery key? --recovery-key FILE)")
+            raise KeyNotFound(key=f"that is a root key of {self._gun}")
         if len(fitting) > 1:
             raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(fitting))
         return fitting[0]

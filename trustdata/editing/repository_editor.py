@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import NotSigned, PublishRefused
+from trustdata.errors import PublishRefused
 from trustdata.expiry import Lifetimes, expires_at
 from trustdata.gun import GUN, Tag
 from trustdata.model import Content, DelegatedRole, Delegations, Key, Role, Root, TargetFile, Targets
@@ -154,8 +154,7 @@ def roles_for_signing(
     if signer is not None:
         wanted = signer_role(signer)
         if wanted not in delegated:
-            names = ", ".join(map(signer_name, signers_of(roles))) or "none"
-            raise PublishRefused(role=wanted, reason=f"{signer} is no signer of {gun} (signers: {names})")
+            raise _no_such_signer(gun, roles, wanted)
         mine: tuple[RoleName, ...] = (wanted,) if _can_sign(delegated[wanted], keys) else _nobody(gun, roles, wanted)
     else:
         mine = tuple(name for name in signers_of(roles) if _can_sign(delegated[name], keys))
@@ -181,6 +180,11 @@ def _can_sign(role: Role, held: set[str]) -> bool:
 def _nobody(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> tuple[RoleName, ...]:
     who = [signer_name(name) for name in signers_of(roles)] or ["the holder of the repository key"]
     raise PublishRefused(role=role, reason=f"no key here can sign it for {gun}; who can: {', '.join(who)}")
+
+
+def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:
+    names = ", ".join(map(signer_name, signers_of(roles))) or "none"
+    return PublishRefused(role=role, reason=f"{signer_name(role)} is no signer of {gun} (signers: {names})")
 
 
 # --- signers
@@ -213,12 +217,12 @@ def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[K
 def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, terms: EditTerms) -> Contents:
     """Take a signer away; `targets/releases` is written anew in the same publish, since he may have signed it last.
 
-    Raises: NotSigned if there is no such signer.
+    Raises: PublishRefused naming the signers, if there is no such one.
     """
     name = signer_role(signer)
     before = _delegated(roles[TARGETS].targets)
     if name not in before:
-        raise NotSigned(gun=gun, tag=f"signer {signer}")
+        raise _no_such_signer(gun, roles, name)
     targets = _next_targets(roles, TARGETS, terms)
     left = {other: role for other, role in before.items() if other not in (RELEASES, name)}
     repository = roles[ROOT].root.roles[TARGETS].keyids
