@@ -25,6 +25,7 @@ from trustdata.errors import (
     NoTrustData,
     NotTrusted,
     OfflineTooOld,
+    ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,
     TrustError,
@@ -78,15 +79,13 @@ class Updater:
         (whatever does not verify), MalformedMetadata, TooLarge, and what the remote raises.
         """
         trusted = self._load_roots()
-        # Read before the server is asked: another process may put a newer snapshot there than our timestamp names,
-        # and then the server's answer to us would look like a rollback.
-        cached_snapshot = self._cache.load(SNAPSHOT)
-        self._load_timestamp(trusted)
-        self._load_snapshot(trusted, cached_snapshot)
-        self._set = trusted
-        self.load(TARGETS, ROOT)
-        self._complete = True
-        return trusted
+        try:
+            return self._load_top_level(trusted)
+        except ThresholdNotMet:
+            # Keys may have been rotated after we had asked for the next root. Only a newer root earns a second look.
+            if not self._has_successor(trusted.root):
+                raise
+        return self._load_top_level(self._load_roots())
 
     def offline(self, *, max_age: timedelta) -> TrustedSet:
         """The same from the cache alone: unexpired, refreshed at most `max_age` ago, by a clock that has not gone back.
@@ -167,6 +166,18 @@ class Updater:
 
     # --- the steps
 
+    def _load_top_level(self, trusted: TrustedSet) -> TrustedSet:
+        """Steps 3 to 5."""
+        # Read before the server is asked: another process may put a newer snapshot there than our timestamp names,
+        # and then the server's answer to us would look like a rollback.
+        cached_snapshot = self._cache.load(SNAPSHOT)
+        self._load_timestamp(trusted)
+        self._load_snapshot(trusted, cached_snapshot)
+        self._set = trusted
+        self.load(TARGETS, ROOT)
+        self._complete = True
+        return trusted
+
     def _load_roots(self) -> TrustedSet:
         trusted = self._cached_chain()
         first_contact = trusted is None
@@ -188,6 +199,10 @@ class Updater:
             for root in trusted.roots:
                 self._cache.store_root(root.version, root.raw)
         return trusted
+
+    def _has_successor(self, root: Envelope) -> bool:
+        filename = self._filename(ROOT, root.version + 1)
+        return self._remote.fetch(self._gun, filename, limit=size_limit(ROOT)) is not None
 
     def _cached_chain(self) -> TrustedSet | None:
         roots = self._cache.roots()
