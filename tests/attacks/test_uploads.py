@@ -1,0 +1,312 @@
+"""What a server must refuse although it is well-formed: each case is an upload on top of a good collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+
+from tests.simulator import keyring
+from tests.simulator.forgery import Document, file_of, text_of
+from tests.simulator.scene import EVIL, Scene, good_collection
+from trustdata.errors import (
+    DelegationOutOfScope,
+    MalformedMetadata,
+    MetadataExpired,
+    MetadataMissing,
+    PublishRefused,
+    ReleaseConflict,
+    ThresholdNotMet,
+    TrustError,
+    VersionConflict,
+    VersionMismatch,
+    WouldBreakRole,
+)
+from trustdata.model import DelegatedRole
+from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.candidate_set import Candidate, judge_upload
+from trustdata.verification.second_opinion import check_second_opinion
+from trustdata.wire.tuf import TUF
+
+ALICE, BOB = RoleName("targets/alice"), RoleName("targets/bob")
+Change = Callable[[Document], object]
+
+
+def _same(_: Document) -> None:
+    """No change beyond the version."""
+
+
+def _upload(scene: Scene, *parts: tuple[RoleName, Change] | tuple[RoleName, Change, tuple[str, ...]]) -> Candidate:
+    """Judge the next versions of some roles; with names: signed by these keys."""
+    uploads = {}
+    for role, change, *names in parts:
+        document = scene.forger.document(role)
+        document["version"] += 1
+        change(document)
+        signers = [keyring.signer(n) for n in names[0]] if names else scene.forger.signers_of(role)
+        uploads[role] = TUF.parse(role, file_of(text_of(document), signers))
+    return judge_upload(stored=scene.server.stored, uploads=uploads, at=scene.server.at, wire=TUF)
+
+
+@contextmanager
+def _refused(kind: type[TrustError], text: str = "", role: str = "") -> Iterator[None]:
+    with pytest.raises(kind) as caught:
+        yield
+    assert type(caught.value) is kind
+    assert text in str(caught.value)
+    if role:
+        assert getattr(caught.value, "role", "") == role
+
+
+def test_the_next_version_of_each_role_is_accepted_in_order() -> None:
+    scene = good_collection()
+    candidate = _upload(scene, (ALICE, _same), (RELEASES, _same), (TARGETS, _same), (ROOT, _same))
+    assert candidate.changed == (ROOT, TARGETS, RELEASES, ALICE)
+    assert candidate.root.version == 3
+    assert candidate.targets.version == 5
+    assert SNAPSHOT not in candidate.roles
+    check_second_opinion(candidate.roles, candidate.changed)
+
+
+def test_nothing() -> None:
+    with _refused(PublishRefused, "no metadata"):
+        judge_upload(stored={}, uploads={}, at=good_collection().server.at, wire=TUF)
+
+
+@pytest.mark.parametrize("role", [SNAPSHOT, TIMESTAMP])
+def test_online_roles(role: RoleName) -> None:
+    with _refused(PublishRefused, "issued by the server", role):
+        _upload(good_collection(), (role, _same))
+
+
+@pytest.mark.parametrize("missing", [ROOT, TARGETS])
+def test_a_first_upload_without_root_or_targets(missing: RoleName) -> None:
+    stored = good_collection().server.stored
+    other = TARGETS if missing == ROOT else ROOT
+    with _refused(PublishRefused, "first upload", missing):
+        judge_upload(stored={}, uploads={other: stored[other]}, at=good_collection().server.at, wire=TUF)
+
+
+@pytest.mark.parametrize("role", [ROOT, TARGETS, RELEASES, ALICE])
+@pytest.mark.parametrize("version", [-1, 0, 2])
+def test_a_version_that_is_not_the_next(role: RoleName, version: int) -> None:
+    scene = good_collection()
+    current = scene.server.stored[role].version
+    if current + version < 1:
+        return
+    with _refused(VersionConflict, "cannot follow", role):
+        _upload(scene, (role, lambda d: d.update(version=current + version)))
+
+
+def test_unsigned_and_strangers() -> None:
+    for role in (ROOT, TARGETS, RELEASES, ALICE):
+        for names in ((), ("mallory",)):
+            with _refused(ThresholdNotMet, "signatures", role):
+                _upload(good_collection(), (role, _same, names))
+
+
+@pytest.mark.parametrize("role", [ROOT, TARGETS, RELEASES, ALICE])
+def test_expired_on_arrival(role: RoleName) -> None:
+    with _refused(MetadataExpired, "expired on 2026-11-01", role):
+        _upload(good_collection(), (role, lambda d: d.update(expires="2026-11-01T12:00:00Z")))
+
+
+def test_a_stored_role_may_be_expired() -> None:
+    scene = good_collection()
+    scene.forger.alter(ALICE, lambda d: d.update(version=2, expires="2026-10-01T00:00:00Z"))
+    assert _upload(scene, (TARGETS, _same)).changed == (TARGETS,)
+
+
+def test_root_without_consistent_snapshots() -> None:
+    with _refused(MalformedMetadata, "consistent_snapshot: must be true", ROOT):
+        _upload(good_collection(), (ROOT, lambda d: d.update(consistent_snapshot=False)))
+
+
+def test_root_of_version_one_must_be_signed_by_itself() -> None:
+    scene = good_collection()
+    stored = scene.server.stored
+    first = TUF.parse(ROOT, scene.server.files["1.root.json"])
+    targets = TUF.parse(TARGETS, scene.server.files["1.targets.json"])
+    assert judge_upload(stored={}, uploads={ROOT: first, TARGETS: targets}, at=scene.server.at, wire=TUF).changed
+    document = scene.forger.document(ROOT)
+    document["version"] = 1
+    unsigned = TUF.parse(ROOT, file_of(text_of(document), []))
+    with _refused(ThresholdNotMet, role=ROOT):
+        judge_upload(stored={}, uploads={ROOT: unsigned, TARGETS: targets}, at=scene.server.at, wire=TUF)
+    assert stored[ROOT].version == 2
+
+
+def _threshold(role: str, number: int) -> Change:
+    return lambda d: d["roles"][role].update(threshold=number)
+
+
+def test_thresholds_that_cannot_be_met() -> None:
+    with _refused(MalformedMetadata, "there are 1 distinct keys", ROOT):
+        _upload(good_collection(), (ROOT, _threshold("snapshot", 2)))
+    with _refused(MalformedMetadata, "there are 1 distinct keys", TARGETS):
+        _upload(good_collection(), (TARGETS, lambda d: d["delegations"]["roles"][2].update(threshold=2)))
+
+
+def test_keys_that_are_not_there_or_not_accepted() -> None:
+    with _refused(MalformedMetadata, "not among the keys", ROOT):
+        _upload(good_collection(), (ROOT, lambda d: d["roles"]["snapshot"]["keyids"].append("ab" * 32)))
+    weak = CryptoSigner.generate_rsa(size=2048, scheme="rsa-pkcs1v15-sha256")
+
+    def add_weak(document: Document) -> None:
+        document["keys"][weak.public_key.keyid] = weak.public_key.to_dict()
+        document["roles"]["snapshot"]["keyids"].append(weak.public_key.keyid)
+
+    with _refused(MalformedMetadata, "is not accepted", ROOT):
+        _upload(good_collection(), (ROOT, add_weak))
+
+
+def test_a_root_that_replaces_the_targets_key_needs_new_targets() -> None:
+    def replace(document: Document) -> None:
+        document["keys"][keyring.keyid("new")] = keyring.key("new").to_dict()
+        document["roles"]["targets"]["keyids"] = [keyring.keyid("new")]
+
+    with _refused(WouldBreakRole, "would no longer verify", TARGETS):
+        _upload(good_collection(), (ROOT, replace))
+    assert _upload(good_collection(), (ROOT, replace), (TARGETS, _same, ("new",))).changed == (ROOT, TARGETS)
+
+
+def test_a_removed_signer_whose_releases_stay() -> None:
+    def without_alice(document: Document) -> None:
+        releases = document["delegations"]["roles"][0]
+        releases["keyids"].remove(keyring.keyid("alice"))
+
+    with _refused(WouldBreakRole, "would no longer verify", RELEASES):
+        _upload(good_collection(), (TARGETS, without_alice))
+    assert _upload(good_collection(), (TARGETS, without_alice), (RELEASES, _same, ("targets",))).changed
+
+
+def test_paths_that_no_longer_hold_what_is_stored() -> None:
+    def narrow(document: Document) -> None:
+        document["delegations"]["roles"][0]["paths"] = ["v*"]
+
+    with _refused(WouldBreakRole, "outside the paths", RELEASES):
+        _upload(good_collection(), (TARGETS, narrow))
+
+
+def test_a_tag_out_of_scope() -> None:
+    scene = good_collection()
+
+    def narrow(document: Document) -> None:
+        document["delegations"]["roles"][2]["paths"] = ["v*"]
+
+    scene.forger.alter(TARGETS, lambda d: (narrow(d), d.update(version=5)))
+    scene.forger.put(BOB, scene.server.stored[ALICE].raw, version=1, reissue=False)
+    document = scene.forger.document(ALICE)
+    scene.server.stored.pop(BOB)
+    bobs = TUF.parse(BOB, file_of(text_of(document), [keyring.signer("bob")]))
+    with _refused(DelegationOutOfScope, "'1.0'", BOB):
+        judge_upload(stored=scene.server.stored, uploads={BOB: bobs}, at=scene.server.at, wire=TUF)
+
+
+def test_a_role_that_nobody_delegates_to() -> None:
+    scene = good_collection()
+    carol = RoleName("targets/carol")
+    upload = TUF.parse(carol, file_of(text_of({**scene.forger.document(ALICE), "version": 1}), []))
+    with _refused(MetadataMissing, "nobody delegates", carol):
+        judge_upload(stored=scene.server.stored, uploads={carol: upload}, at=scene.server.at, wire=TUF)
+
+
+def test_a_tag_in_both_releasing_roles() -> None:
+    tag = {"1.0": {"hashes": {"sha256": EVIL}, "length": 1}}
+    with _refused(ReleaseConflict, "neither is trusted"):
+        _upload(good_collection(), (TARGETS, lambda d: d["targets"].update(tag)))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "text"),
+    [
+        ("no tag", {"hashes": {"sha256": EVIL}, "length": 1}, "not an OCI tag"),
+        ("v1", {"hashes": {"sha512": EVIL * 2}, "length": 1}, "sha256 of the manifest"),
+        ("v1", {"hashes": {"sha256": "abcd"}, "length": 1}, "sha256 of the manifest"),
+    ],
+)
+def test_tags_that_no_client_could_use(name: str, target: Document, text: str) -> None:
+    with _refused(MalformedMetadata, text, RELEASES):
+        _upload(good_collection(), (RELEASES, lambda d: d["targets"].update({name: target})))
+
+
+def test_a_skipped_root_and_one_by_new_keys_only() -> None:
+    scene = good_collection()
+
+    def mine(document: Document) -> None:
+        document["keys"][keyring.keyid("mallory")] = keyring.key("mallory").to_dict()
+        document["roles"]["root"] = {"keyids": [keyring.keyid("mallory")], "threshold": 1}
+
+    for names in (("mallory",), ("root",)):
+        with _refused(ThresholdNotMet, role=ROOT):
+            _upload(scene, (ROOT, mine, names))
+    assert _upload(scene, (ROOT, mine, ("root", "mallory"))).changed == (ROOT,)
+    assert not issubclass(VersionMismatch, VersionConflict)
+
+
+def test_succinct_roles() -> None:
+    """Bins: delegated, in scope, with keys that can be used; and never more than a snapshot can list."""
+    scene = good_collection()
+    scene.server.stored = {role: e for role, e in scene.server.stored.items() if role in (ROOT, TARGETS)}
+
+    def bins(bits: int, keyids: list[str]) -> Change:
+        succinct = {"bit_length": bits, "keyids": keyids, "name_prefix": "bin", "threshold": 1}
+        keys = {keyring.keyid("alice"): keyring.key("alice").to_dict()}
+        return lambda d: d.update(delegations={"keys": keys, "succinct_roles": succinct})
+
+    assert _upload(scene, (TARGETS, bins(2, [keyring.keyid("alice")]))).changed == (TARGETS,)
+    with _refused(MalformedMetadata, "not among the keys", TARGETS):
+        _upload(scene, (TARGETS, bins(2, ["ab" * 32])))
+    with _refused(MalformedMetadata, "must be 14 or less", TARGETS):
+        _upload(scene, (TARGETS, bins(15, [keyring.keyid("alice")])))
+    scene.forger.alter(TARGETS, lambda d: (d.update(version=5), bins(2, [keyring.keyid("alice")])(d)), reissue=False)
+    tag = {"1.0": {"hashes": {"sha256": EVIL}, "length": 1}}
+    empty = {"_type": "targets", "spec_version": "1.0.31", "version": 1, "expires": "2030-01-01T00:00:00Z"}
+    verdicts = []
+    for index in range(4):
+        role = RoleName(f"bin-{index}")
+        upload = TUF.parse(role, file_of(text_of({**empty, "targets": tag}), [keyring.signer("alice")]))
+        try:
+            judge_upload(stored=scene.server.stored, uploads={role: upload}, at=scene.server.at, wire=TUF)
+            verdicts.append("in")
+        except DelegationOutOfScope:
+            verdicts.append("out")
+    assert sorted(verdicts) == ["in", "out", "out", "out"]
+
+
+def test_the_second_opinion_counts() -> None:
+    scene = good_collection()
+    roles = dict(scene.server.stored)
+    roles[RELEASES] = TUF.parse(RELEASES, file_of(text_of(scene.forger.document(RELEASES)), []))
+    with _refused(PublishRefused, "python-tuf refuses it", RELEASES):
+        check_second_opinion(roles, [RELEASES])
+    roles[TARGETS] = TUF.parse(TARGETS, file_of(text_of(scene.forger.document(TARGETS)), []))
+    with _refused(PublishRefused, "python-tuf refuses it", TARGETS):
+        check_second_opinion(roles, [TARGETS])
+
+
+def test_cycles_of_delegations_end() -> None:
+    """Alice delegates to Bob, Bob to Alice; each is judged for each delegator."""
+    scene = good_collection()
+
+    def to(name: str) -> Change:
+        role = DelegatedRole(f"targets/{name}", [keyring.keyid(name)], 1, terminating=False, paths=["*"]).to_dict()
+        keys = {keyring.keyid(name): keyring.key(name).to_dict()}
+        return lambda d: d.update(delegations={"keys": keys, "roles": [role]})
+
+    candidate = _upload(scene, (ALICE, to("bob")))
+    assert candidate.changed == (ALICE,)
+    stranger = to("alice")
+
+    def wrong_key(document: Document) -> None:
+        stranger(document)
+        document["delegations"]["keys"] = {keyring.keyid("mallory"): keyring.key("mallory").to_dict()}
+        document["delegations"]["roles"][0]["keyids"] = [keyring.keyid("mallory")]
+
+    with _refused(WouldBreakRole, role=ALICE):
+        document = {**scene.forger.document(ALICE), "version": 1, "targets": {}}
+        wrong_key(document)
+        upload = TUF.parse(BOB, file_of(text_of(document), [keyring.signer("bob")]))
+        judge_upload(stored=scene.server.stored, uploads={BOB: upload}, at=scene.server.at, wire=TUF)
