@@ -1,4 +1,4 @@
-"""TUF's own search (specification 5.6.7) over trees of any shape, with verified metadata; python-tuf's answers beside."""
+"""TUF's own search (specification 5.6.7) over verified trees of any shape."""
 
 from __future__ import annotations
 

@@ -1,0 +1,123 @@
+"""The house: where arrows point, what stays pure, what a start of `trust verify` may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("keys", "trustdata", "trustcli", "trustserver")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
+
+
+def test_arrows() -> None:
+    """The contracts of pyproject.toml."""
+    tool = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([tool, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_module_imports_itself_by_a_detour(graph: grimp.ImportGraph) -> None:
+    """Function-local imports count, type-checking ones do not."""
+    lean = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+    modules = {module for module in lean.modules if module.split(".")[0] in PACKAGES}
+    cycles = []
+    for module in sorted(modules):
+        for imported in lean.find_modules_directly_imported_by(module):
+            chain = lean.find_shortest_chain(importer=imported, imported=module) if imported in modules else None
+            if chain:
+                cycles.append(chain)
+    assert cycles == []
+    assert graph.modules
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        (
+            "trustdata",
+            {
+                "urllib3",
+                "sqlmodel",
+                "sqlalchemy",
+                "fastapi",
+                "typer",
+                "socket",
+                "sqlite3",
+                "time",
+                "os",
+                "pathlib",
+                "random",
+            },
+        ),
+        ("trustdata", {"trustcli", "trustserver"}),
+        ("keys", {"trustdata", "trustcli", "trustserver", "tuf"}),
+        ("trustcli", {"trustserver", "fastapi", "sqlalchemy", "sqlmodel"}),
+        ("trustserver", {"trustcli", "typer"}),
+    ],
+)
+def test_what_a_package_does_not_know(graph: grimp.ImportGraph, package: str, forbidden: set[str]) -> None:
+    found = {
+        (module, imported)
+        for module in graph.modules
+        if module.split(".")[0] == package
+        for imported in graph.find_modules_directly_imported_by(module)
+        if imported.split(".")[0] in forbidden
+    }
+    if package == "trustserver":
+        found = {pair for pair in found if pair[0] not in _SERVER_COMMAND_LINE}
+    assert found == set()
+
+
+_SERVER_COMMAND_LINE = {"trustserver.__main__", "trustserver.commands"}
+
+
+def test_verify_starts_without_frameworks() -> None:
+    code = "import sys, trustcli.session, trustcli.commands.verify_core if False else trustcli.session\n"
+    code = "import sys, trustcli.session, trustcli.app, trustcli.collection, trustdata.judgement\nprint(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    heavy = {"rich", "fastapi", "sqlalchemy", "sqlmodel", "urllib3", "requests", "starlette", "granian"}
+    assert heavy & set(loaded) == set()
+
+
+def test_names_say_what_is_inside() -> None:
+    grab_bags = {"utils", "util", "helpers", "helper", "common", "base", "misc", "tools"}
+    assert [path for path in (*SOURCES, *TESTS) if path.stem.strip("_") in grab_bags] == []
+
+
+def test_files_have_a_length_that_one_reads() -> None:
+    lengths = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in (*SOURCES, *TESTS)}
+    assert {str(path): n for path, n in lengths.items() if n > _LONGEST.get(str(path), 500)} == {}
+
+
+_LONGEST = {"trustdata/errors.py": 650}
+"""The tree of errors is one table, drawn at its top."""
+
+
+def test_the_clock_is_read_in_the_composition_roots_only() -> None:
+    readers = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}:
+                readers.add(str(path.relative_to(ROOT)))
+    assert readers <= {"trustcli/session.py", "trustserver/app.py"}
+
+
+def test_no_test_is_skipped_without_saying_why() -> None:
+    for path in TESTS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in {"skip", "skipif"}:
+                assert "skip(f" in path.read_text() or "reason=" in path.read_text(), path
