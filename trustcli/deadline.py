@@ -94,7 +94,11 @@ class _BudgetedRaw(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         self._sock.settimeout(self._budget.next_step())
-        return self._raw.readinto(buffer)
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError:
+            self._budget.next_step()  # if the time of the whole is up, that is the reason to give
+            raise
 
     def close(self) -> None:
         if not self.closed:
