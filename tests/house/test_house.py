@@ -84,12 +84,22 @@ _SERVER_COMMAND_LINE = {"trustserver.__main__", "trustserver.commands"}
 
 
 def test_verify_starts_without_frameworks() -> None:
-    code = "import sys, trustcli.session, trustcli.commands.verify_core if False else trustcli.session\n"
-    code = "import sys, trustcli.session, trustcli.app, trustcli.collection, trustdata.judgement\nprint(*sys.modules)"
+    code = "import sys, trustcli.session, trustcli.commands.verify\nprint(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
-    heavy = {"rich", "fastapi", "sqlalchemy", "sqlmodel", "urllib3", "requests", "starlette", "granian"}
+    heavy = {
+        "rich",
+        "fastapi",
+        "sqlalchemy",
+        "sqlmodel",
+        "urllib3",
+        "requests",
+        "starlette",
+        "granian",
+        "typer",
+        "click",
+    }
     assert heavy & set(loaded) == set()
 
 
@@ -114,10 +124,3 @@ def test_the_clock_is_read_in_the_composition_roots_only() -> None:
             if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}:
                 readers.add(str(path.relative_to(ROOT)))
     assert readers <= {"trustcli/session.py", "trustserver/app.py"}
-
-
-def test_no_test_is_skipped_without_saying_why() -> None:
-    for path in TESTS:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in {"skip", "skipif"}:
-                assert "skip(f" in path.read_text() or "reason=" in path.read_text(), path
