@@ -8,13 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trustdata.errors import SettingsUnusable
+
+if TYPE_CHECKING:
+    import subprocess
 
 HUB_KEY = "https://index.docker.io/v1/"
 """Under which docker.io's credentials are kept, everywhere."""
@@ -156,14 +161,7 @@ class DockerConfig:
 
         program = f"docker-credential-{name}"
         try:
-            done = subprocess.run(
-                [program, "get"],
-                input=key.encode(),
-                capture_output=True,
-                env=without_passphrases(self._environ),
-                timeout=self._helper_seconds,
-                check=False,
-            )
+            done = self._run(program, key)
         except FileNotFoundError as error:
             raise SettingsUnusable(place=program, reason=f"not found, but {self.place} names it") from error
         except subprocess.TimeoutExpired:
@@ -179,6 +177,28 @@ class DockerConfig:
             told = "" if said.startswith("{") else f": {said.splitlines()[0]}" if said else ""
             raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{told}")
         return _from_helper(done.stdout, program)
+
+    def _run(self, program: str, key: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a helper to its end; one that is not done in time is ended with everything that it has started."""
+        import signal
+        import subprocess
+        from contextlib import suppress
+
+        with subprocess.Popen(
+            [program, "get"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=without_passphrases(self._environ),
+            start_new_session=True,  # so that its children, who hold the pipes, can be found
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(key.encode(), timeout=self._helper_seconds)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess([program], process.returncode, stdout, stderr)
 
 
 def _from_helper(output: bytes, program: str) -> Credential | None:
