@@ -177,11 +177,13 @@ def test_succinct_roles() -> None:
     updater = refreshed(scene)
     assert checks.delegations_of(updater.roles()[TARGETS].targets) == ("bin-0", "bin-1")
     assert checks.delegations_of(updater.roles()[ROOT].root) == ()
+
+    def too_many(document: dict[str, Any]) -> None:
+        bins(document)
+        document["delegations"]["succinct_roles"] = {**succinct, "bit_length": 33}
+
     with pytest.raises(MalformedMetadata, match="32 or less"):
-        scene.server.wire.parse(
-            TARGETS,
-            scene.forger.alter(TARGETS, lambda d: (bins(d), d["delegations"]["succinct_roles"].update(bit_length=33))),
-        )
+        scene.server.wire.parse(TARGETS, scene.forger.alter(TARGETS, too_many))
 
 
 def test_foreign_trees_release_nothing_here() -> None:

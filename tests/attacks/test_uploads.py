@@ -195,8 +195,9 @@ def test_a_tag_out_of_scope() -> None:
 
     def narrow(document: Document) -> None:
         document["delegations"]["roles"][2]["paths"] = ["v*"]
+        document["version"] += 1
 
-    scene.forger.alter(TARGETS, lambda d: (narrow(d), d.update(version=5)))
+    scene.forger.alter(TARGETS, narrow)
     scene.forger.put(BOB, scene.server.stored[ALICE].raw, version=1, reissue=False)
     document = scene.forger.document(ALICE)
     scene.server.stored.pop(BOB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from trustdata.wire import canonical_json, strict_json
 
 @given(DOCUMENTS)
 @example({"\n": '"\\\x00\x1f\x7f\u2028', "é": [True, None, -1]})
-def test_canonical_form_is_the_reference_s(value: object) -> None:
+def test_canonical_form_is_the_reference_s(value: Any) -> None:
     assert canonical_json.encode(value) == str(encode_canonical(value)).encode()
 
 
