@@ -54,6 +54,16 @@ def test_rollback_memory_alone_resists(attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
+def test_the_cache_alone_resists(attack: Attack) -> None:
+    """Memory is lost (as in any TUF client, which has none): the cached files are the baseline."""
+    scene = good_collection()
+    client = scene.regular()
+    client.memory.forget(scene.server.gun)
+    attack.move(scene)
+    _resists(client, attack, attack.regular)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_the_client_can_update_afterwards(attack: Attack) -> None:
     """The server is honest again, and further on than the attacker ever was."""
     scene = good_collection()

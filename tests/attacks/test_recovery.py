@@ -9,6 +9,7 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, Scene, good_collection
 from trustdata.errors import RootNotPinned, VersionRollback
+from trustdata.model import MetaFile
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 
 FAR = 2**40
@@ -136,3 +137,16 @@ def test_more_than_256_roots_are_followed_in_two_updates() -> None:
     assert asked[-1] == "258.root.json"
     assert client.judge("1.0").allowed
     assert max(int(name.split(".")[0]) for name in scene.server.requests if "root" in name) == 263
+
+
+def test_memory_lost_the_cached_timestamp_knows_the_snapshot() -> None:
+    """Stolen timestamp key: a newer timestamp names an older snapshot, which lies in the cache of nobody."""
+    scene = good_collection()
+    client = scene.regular()
+    client.cache.drop(SNAPSHOT)
+    client.memory.forget(scene.server.gun)
+    old = scene.past.stored[SNAPSHOT]
+    scene.forger.name_snapshot(MetaFile(old.version, len(old.raw), {"sha256": old.sha256}))
+    refusal = client.judge("1.0").refusal
+    assert isinstance(refusal, VersionRollback)
+    assert (refusal.role, refusal.source) == (SNAPSHOT, "named by the timestamp before")

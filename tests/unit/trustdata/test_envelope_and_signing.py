@@ -48,14 +48,14 @@ class _Broken:
     public_key = keyring.key("alice")
 
     def sign(self, payload: bytes) -> NoReturn:
-        raise OSError("the device says: PIN 1234 is wrong")
+        raise OSError("the device says: PIN swordfish is wrong")
 
 
 def test_a_device_that_fails_is_named_and_its_words_are_not() -> None:
     with pytest.raises(SigningFailed) as caught:
         sign(Targets(1), [_Broken()], role=TARGETS, wire=TUF)  # type: ignore[list-item]
     assert caught.value.key == keyring.keyid("alice")
-    assert "1234" not in str(caught.value)
+    assert "swordfish" not in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
 
 
