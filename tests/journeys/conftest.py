@@ -5,10 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.hostile import own_server, serve
 from tests.peers.programs import RunningProgram, start_registry
-from tests.peers.stage import gun, owner, people, put, shared_registry, trust_server
+from tests.peers.stage import begun, gun, owner, people, put, shared_registry, trust_server
 
-__all__ = ["gun", "owner", "password_registry", "people", "put", "registry", "shared_registry", "trust_server"]
+__all__ = [
+    "begun",
+    "gun",
+    "own_server",
+    "owner",
+    "password_registry",
+    "people",
+    "put",
+    "registry",
+    "serve",
+    "shared_registry",
+    "trust_server",
+]
 
 
 @pytest.fixture

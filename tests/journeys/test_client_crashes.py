@@ -10,7 +10,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ import pytest
 
 from keys.filestore import FileKeyStore
 from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
-from tests.peers.stage import People
+from tests.peers.stage import People, Put
 from tests.peers.trust_program import TrustUser, no_secret_in
 from tests.peers.tuf_client import TufClient
 from trustcli.state.memory import MemoryFile
@@ -29,7 +28,7 @@ from trustdata.gun import parse_gun
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-Put = Callable[..., BuiltImage]
+
 REPOSITORY = Path(__file__).parents[2]
 FEW = 12
 EVERY = pytest.param(None, marks=pytest.mark.long, id="every-moment")

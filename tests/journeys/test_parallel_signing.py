@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
+from tests.peers.stage import Put
 from tests.peers.trust_program import Ran, TrustUser, finished
 from tests.peers.tuf_client import TufClient
 
@@ -27,7 +27,6 @@ QUIET = (
     r"(others are publishing to this collection; waiting for our turn\n)?"
 )
 """What may stand on standard error: what is being signed, and why it takes longer."""
-Put = Callable[..., BuiltImage]
 
 
 def sign_at_once(owner: TrustUser, *images: str, server: str = "") -> list[Ran]:

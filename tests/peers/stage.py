@@ -15,6 +15,9 @@ from tests.peers.programs import RunningProgram, push, start_registry
 from tests.peers.trust_program import TrustUser
 
 People = Callable[[str], TrustUser]
+Put = Callable[..., BuiltImage]
+OTHER_DIGEST = f"sha256:{'0' * 64}"
+"""A digest that nothing has."""
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +75,12 @@ def put(tmp_path: Path, shared_registry: RunningProgram, gun: str) -> Callable[.
         return image
 
     return build_and_push
+
+
+@pytest.fixture
+def begun(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
+    """A collection with a recovery key and tag 1.0 signed."""
+    image = put("1.0")
+    owner.run("init", gun, "--recovery-key", "recovery.key")
+    owner.run("sign", f"{gun}:1.0")
+    return image

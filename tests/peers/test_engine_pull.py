@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.server_process import ServerProcess
 from tests.peers.docker_engine import UnpackedDocker, start_engine, unpack_docker
-from tests.peers.images import BuiltImage
 from tests.peers.programs import RunningProgram, free_port
+from tests.peers.stage import Put
 from tests.peers.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-
-Put = Callable[..., BuiltImage]
 
 
 class Docker:
