@@ -83,6 +83,20 @@ def test_a_terminating_delegation_ends_the_search() -> None:
     assert find(scene) is None
 
 
+def test_a_terminating_delegation_deep_down_ends_the_whole_search() -> None:
+    scene = good_collection()
+    grow(
+        scene,
+        {
+            "targets": ({}, [role("a"), role("b")]),
+            "a": ({}, [role("a/deep", terminating=True)]),
+            "a/deep": ({}, []),
+            "b": ({"1.0": EVIL}, []),
+        },
+    )
+    assert find(scene) is None
+
+
 def test_a_terminating_delegation_for_other_tags_does_not() -> None:
     scene = good_collection()
     grow(

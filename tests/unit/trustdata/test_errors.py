@@ -135,6 +135,7 @@ def test_a_race_names_both_digests_and_signers() -> None:
 def test_variants_of_sentences() -> None:
     assert "only alice lists it" in str(errors.NotSigned(gun="a/b", tag="1", signers=("alice",)))
     assert str(errors.NotSigned(gun="a/b", tag="1")) == "a/b:1 is not signed"
+    assert str(errors.NotSigned(gun="a/b", tag="")) == "a/b has no signed tag"
     assert "(--pin)" in str(errors.RootNotPinned(gun="a/b", pin="p", found="f", pin_source="--pin"))
     assert "by unknown" in str(
         errors.CollectionDeleted(gun="a/b", pin="p", deleted_root="r", deleted_at="yesterday", subject="")
