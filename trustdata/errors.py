@@ -324,7 +324,7 @@ class Unpinned(TrustError):
     found: str
 
     def __str__(self) -> str:
-        return f"{self.gun} is not pinned here; the server offers a root with fingerprint {self.found}"
+        return f"{self.gun} is not pinned here; its root of trust has fingerprint {self.found}"
 
 
 class NoTrustData(TrustError):

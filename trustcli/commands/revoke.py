@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from keys.errors import KeyNotFound
 from trustcli.client.publisher import Roles
 from trustcli.commands.init import confirm
 from trustcli.exit_codes import DONE, UsageError
@@ -15,7 +16,7 @@ from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import NotSigned, PublishRefused
 from trustdata.expiry import TUF_LIFETIMES
-from trustdata.roles import TARGETS, signer_name
+from trustdata.roles import signer_name
 from trustdata.verification.target_lookup import released
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -45,7 +46,7 @@ def command(
 def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
     """Remove the tag (all, if the reference has none); returns the tags that are released no more.
 
-    Raises: NotSigned (nothing to revoke), PublishRefused (still released; names who can sign), KeysError, Remote...
+    Raises: NotSigned (nothing to revoke), KeyNotFound (names who can), PublishRefused (still released), Remote...
     """
     collection = session.collection(reference.gun)
     keys = session.held_keys()
@@ -65,7 +66,7 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
         )
         if not changed and wanted:
             who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
-            raise PublishRefused(role=TARGETS, reason=f"no key here can remove {wanted[0]}; who can: {who}")
+            raise KeyNotFound(key=f"that can remove {wanted[0]} from {reference.gun} (who can: {who})")
         return changed
 
     session.publisher(collection, keys).publish(edit)
