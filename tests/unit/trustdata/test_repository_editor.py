@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from keys.errors import KeyNotFound
 from tests.simulator.keyring import key, keyid
 from tests.simulator.owner import Owner, tag_edit
 from tests.simulator.repository import RepositorySimulator
@@ -29,7 +30,7 @@ def test_without_signers_tags_live_in_targets() -> None:
     gun = owner.server.gun
     with pytest.raises(PublishRefused, match="has no signers"):
         editor.roles_for_signing(gun, roles, [keyid("targets")], "alice")
-    with pytest.raises(PublishRefused, match="holder of the repository key"):
+    with pytest.raises(KeyNotFound, match="holder of the repository key"):
         editor.roles_for_signing(gun, roles, [keyid("alice")])
 
 
@@ -56,13 +57,14 @@ def test_who_signs_what() -> None:
     assert editor.roles_for_signing(gun, roles, [keyid("alice"), keyid("bob")], "bob") == (BOB, RELEASES)
     assert editor.signable_roles(roles, [keyid("alice")]) == (RELEASES, ALICE)
     assert editor.signable_roles(roles, [keyid("targets")]) == (TARGETS, RELEASES)
-    for held, signer, text in (
-        ([keyid("alice")], "bob", "who can: alice, bob"),
-        ([keyid("alice")], "carol", "signers: alice, bob"),
-        ([keyid("mallory")], None, "who can: alice, bob"),
-    ):
-        with pytest.raises(PublishRefused, match=text):
-            editor.roles_for_signing(gun, roles, held, signer)
+    cases: tuple[tuple[str, str | None, type[Exception], str], ...] = (
+        ("alice", "bob", KeyNotFound, "alice, bob"),
+        ("alice", "carol", PublishRefused, "signers: alice, bob"),
+        ("mallory", None, KeyNotFound, "alice, bob"),
+    )
+    for holder, signer, refusal, text in cases:
+        with pytest.raises(refusal, match=text):
+            editor.roles_for_signing(gun, roles, [keyid(holder)], signer)
     with pytest.raises(PublishRefused, match="carol is no signer"):
         editor.remove_signer(gun, roles, "carol", terms=scene.owner.terms)
 
