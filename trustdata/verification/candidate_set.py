@@ -5,7 +5,7 @@
     3. targets, then delegations from the top down: signatures of their delegators in the new state, scope, expiry
     4. every stored role that is still delegated: it must verify in the new state too, expiry apart (an expired signer
        blocks nobody), or be part of the upload
-    5. one released digest per tag, and tags that are tags
+    5. one released digest per tag, found by every client; and tags that are tags
 
 Whoever accepts a candidate issues snapshot and timestamp over it and stores all of it, or nothing. No I/O, no clock.
 """
@@ -31,7 +31,7 @@ from trustdata.errors import (
 )
 from trustdata.gun import are_tags, parse_tag
 from trustdata.model import Key, Role, Targets
-from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName, is_delegated
+from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import WireFormat
@@ -87,6 +87,8 @@ def judge_upload(
     for role in changed:
         if role != ROOT:
             _check_targets(uploads[role])
+    if wire.releases_end_the_search and TARGETS in uploads:
+        _check_releases(uploads[TARGETS])
     check_release_conflicts(roles)
     return Candidate(roles=roles, changed=tuple(changed))
 
@@ -167,6 +169,21 @@ def _check_role(
         raise WouldBreakRole(role=role, reason=f"the stored role would no longer verify: {error}") from error
     if uploaded:
         checks.check_not_expired(envelope, at)
+
+
+def _check_releases(targets: Envelope) -> None:
+    """PRODUCT decision 6: what a walking client finds is exactly what is released."""
+    named = (targets.targets.delegations.roles if targets.targets.delegations else None) or {}
+    if RELEASES not in named:
+        return
+    releases, position = named[RELEASES], list(named).index(RELEASES)
+    place = f"signed.delegations.roles[{position}]"
+    if position != 0:
+        raise MalformedMetadata(role=TARGETS, path=place, reason=f"{RELEASES} must be the first delegation")
+    if not releases.terminating:
+        raise MalformedMetadata(role=TARGETS, path=f"{place}.terminating", reason=f"must be true for {RELEASES}")
+    if releases.paths != ["*"]:
+        raise MalformedMetadata(role=TARGETS, path=f"{place}.paths", reason=f'must be ["*"] for {RELEASES}')
 
 
 def _check_targets(envelope: Envelope) -> None:

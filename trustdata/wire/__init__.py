@@ -28,6 +28,12 @@ class WireFormat(Protocol):
     def snapshot_lists_root(self) -> bool:
         """Whether the snapshot lists root (Notary v1 does)."""
 
+    @property
+    def releases_end_the_search(self) -> bool:
+        """Whether `targets/releases` must be the first delegation, terminating and for every tag, so that a client that
+        walks delegations on demand finds the released digest and no other (TUF; Notary v1 has no such order).
+        """
+
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Read strictly. Raises: MalformedMetadata (role and member path named), TooLarge."""
 

@@ -41,6 +41,7 @@ class TufFormat:
     name: Final = "tuf-1.0"
     pins_versions: Final = True
     snapshot_lists_root: Final = False
+    releases_end_the_search: Final = True
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Read one file strictly. Raises: TooLarge, MalformedMetadata."""

@@ -130,10 +130,22 @@ def _outside_its_paths(owner: Owner) -> dict[str, bytes]:
     return {TARGETS: targets, alice: owner.delegation(alice, {"v2.0": "cd" * 32})}
 
 
+def _with_releases(owner: Owner, *, first: bool = True, terminating: bool = True, path: str = "*") -> dict[str, bytes]:
+    releases, alice = owner.add_signer("releases"), owner.add_signer("alice")
+    keys = {role: owner.signers[role].public_key for role in (releases, alice)}
+    roles = {
+        releases: DelegatedRole(releases, [keys[releases].keyid], 1, terminating=terminating, paths=[path]),
+        alice: DelegatedRole(alice, [keys[alice].keyid], 1, terminating=False, paths=["*"]),
+    }
+    order = [releases, alice] if first else [alice, releases]
+    named: dict[str, DelegatedRole] = {str(role): roles[role] for role in order}
+    delegations = Delegations({key.keyid: key for key in keys.values()}, named)
+    return {TARGETS: owner.targets(delegations=delegations), releases: owner.delegation(releases, {"1.0": "ab" * 32})}
+
+
 def _tag_in_targets_and_releases(owner: Owner) -> dict[str, bytes]:
-    releases = owner.add_signer("releases")
     owner.tags["1.0"] = "ab" * 32
-    return {TARGETS: owner.targets(), releases: owner.delegation(releases, {"1.0": "ab" * 32})}
+    return _with_releases(owner)
 
 
 REFUSED: dict[str, tuple[Upload, int, str]] = {
@@ -143,6 +155,9 @@ REFUSED: dict[str, tuple[Upload, int, str]] = {
     "key id that is not its key's hash": (_key_under_another_id, 422, "malformed-metadata"),
     "one key under two ids for a threshold of two": (_one_key_under_two_ids, 422, "malformed-metadata"),
     "delegation outside its paths": (_outside_its_paths, 422, "delegation-out-of-scope"),
+    "releases that are not the first delegation": (lambda o: _with_releases(o, first=False), 422, "malformed-metadata"),
+    "releases that do not end the search": (lambda o: _with_releases(o, terminating=False), 422, "malformed-metadata"),
+    "releases for some tags only": (lambda o: _with_releases(o, path="1.*"), 422, "malformed-metadata"),
     "a tag in targets and in releases": (_tag_in_targets_and_releases, 422, "release-conflict"),
     "larger than any client reads": (lambda o: {TARGETS: o.targets() + b" " * 5_000_000}, 413, "too-large"),
     "a tag that is none": (
@@ -200,6 +215,11 @@ def test_a_refused_upload_names_its_reason_and_changes_nothing(name: str) -> Non
     else:
         assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert site.store.load(GUN_A) == before
+
+
+def test_releases_of_the_right_shape_are_accepted() -> None:
+    site = Site()
+    assert site.publish(_with_releases(site.begin())).status_code == 200
 
 
 def test_a_signer_that_the_upload_would_lock_out_is_named() -> None:
