@@ -130,7 +130,10 @@ def _outside_its_paths(owner: Owner) -> dict[str, bytes]:
     return {TARGETS: targets, alice: owner.delegation(alice, {"v2.0": "cd" * 32})}
 
 
-def _with_releases(owner: Owner, *, first: bool = True, terminating: bool = True, path: str = "*") -> dict[str, bytes]:
+def _with_releases(
+    owner: Owner, *, first: bool = True, terminating: bool = True, path: str = "*", conflict: bool = False
+) -> dict[str, bytes]:
+    owner.tags = {"1.0": "ab" * 32} if conflict else {}
     releases, alice = owner.add_signer("releases"), owner.add_signer("alice")
     keys = {role: owner.signers[role].public_key for role in (releases, alice)}
     roles = {
@@ -144,8 +147,7 @@ def _with_releases(owner: Owner, *, first: bool = True, terminating: bool = True
 
 
 def _tag_in_targets_and_releases(owner: Owner) -> dict[str, bytes]:
-    owner.tags["1.0"] = "ab" * 32
-    return _with_releases(owner)
+    return _with_releases(owner, conflict=True)
 
 
 REFUSED: dict[str, tuple[Upload, int, str]] = {
@@ -219,7 +221,8 @@ def test_a_refused_upload_names_its_reason_and_changes_nothing(name: str) -> Non
 
 def test_releases_of_the_right_shape_are_accepted() -> None:
     site = Site()
-    assert site.publish(_with_releases(site.begin())).status_code == 200
+    answer = site.publish(_with_releases(site.begin()))
+    assert answer.status_code == 200, answer.json()
 
 
 def test_a_signer_that_the_upload_would_lock_out_is_named() -> None:
