@@ -1,18 +1,20 @@
 """Collections in URLs, read from the raw path: the decoded one cannot tell `a/b` from `a%2Fb`.
 
-`/tuf/GUN/metadata/FILE`, `/api/v1/collections/GUN[/publish|/keys/ROLE]`; the last of these words splits.
+`/tuf/GUN/metadata/FILE`, `/api/v1/collections/GUN[/publish|/keys/ROLE]`; the last of these words splits, where the
+method knows it: `ci/publish` and `ci/keys/alice` are names too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from trustdata.errors import InvalidName
 from trustdata.gun import GUN, parse_gun
+from trustdata.roles import ONLINE
 from trustserver.api.problems import send_problem
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -24,13 +26,18 @@ TUF_PREFIX: Final = "/tuf/"
 COLLECTIONS_PREFIX: Final = "/api/v1/collections/"
 GUN_KEY: Final = "content_trust.gun"
 
+_BELOW_A_COLLECTION: Final[Mapping[str, frozenset[str]]] = {
+    "/publish": frozenset({"POST"}),
+    **{f"/keys/{role}": frozenset({"GET", "HEAD", "POST"}) for role in ONLINE},
+}
+"""What is asked of a collection, and with which methods; with others the path can only be a name."""
 _ESCAPE: Final = re.compile(r"%(.{0,2})", re.DOTALL)
 _NEEDED: Final = {"3A": ":", "5B": "[", "5D": "]"}  # a port, an IPv6 host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionPath:
-    """What a path under /api/v1/collections/ names. `rest`: empty, `/publish` or `/keys/ROLE`, as it stood there."""
+    """What a path under /api/v1/collections/ names. `rest`: empty, `/publish` or `/keys/ROLE`."""
 
     gun: GUN
     rest: str
@@ -63,14 +70,12 @@ def split_metadata_path(path: str) -> tuple[GUN, str]:
     return gun_from_path(gun), filename
 
 
-def split_collection_path(path: str) -> CollectionPath:
-    """What a path under /api/v1/collections/ names. Raises: InvalidName."""
+def split_collection_path(method: str, path: str) -> CollectionPath:
+    """What a path under /api/v1/collections/ names to this method. Raises: InvalidName."""
     name = path.removeprefix(COLLECTIONS_PREFIX)
-    if name.endswith("/publish"):
-        return CollectionPath(gun=gun_from_path(name.removesuffix("/publish")), rest="/publish")
-    gun, found, role = name.rpartition("/keys/")
-    if found and "/" not in role:
-        return CollectionPath(gun=gun_from_path(gun), rest=f"/keys/{role}")
+    for rest, methods in _BELOW_A_COLLECTION.items():
+        if method in methods and name.endswith(rest):
+            return CollectionPath(gun=gun_from_path(name.removesuffix(rest)), rest=rest)
     return CollectionPath(gun=gun_from_path(name), rest="")
 
 
@@ -85,10 +90,10 @@ class GunPaths:
             path = raw_path(scope)
             if path.startswith(COLLECTIONS_PREFIX):
                 try:
-                    named = split_collection_path(path)
+                    named = split_collection_path(scope["method"], path)
                 except InvalidName as error:
                     await send_problem(send, error, head=scope["method"] == "HEAD")
                     return
                 segment = quote(named.gun, safe="")
-                scope = {**scope, GUN_KEY: named.gun, "path": f"{COLLECTIONS_PREFIX}{segment}{unquote(named.rest)}"}
+                scope = {**scope, GUN_KEY: named.gun, "path": f"{COLLECTIONS_PREFIX}{segment}{named.rest}"}
         await self._app(scope, receive, send)

@@ -159,13 +159,58 @@ def test_the_last_metadata_splits() -> None:
     assert site.file("timestamp.json", other).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "gun",
+    [
+        "example.com/ci/publish",
+        "example.com/ci/keys/alice",
+        "example.com/keys/publish",
+        "example.com/publish/keys/root",
+    ],
+)
+def test_names_that_look_like_questions_are_names(gun: str) -> None:
+    site = Site()
+    owner = site.begin(gun)
+    assert site.get(f"/api/v1/collections/{gun}").json()["gun"] == gun
+    assert site.publish({"root": owner.root()}, gun).json()["gun"] == gun
+    assert site.request("DELETE", f"/api/v1/collections/{gun}").json() == {"gun": gun, "revision": 3}
+    assert site.get(f"/api/v1/collections/{gun}").status_code == 410
+
+
+def test_deleting_never_splits_a_name() -> None:
+    """A DELETE that is meant for one collection must not hit another, nor none."""
+    site = Site()
+    site.begin("example.com/ci")
+    for below in ("publish", "keys/snapshot", "keys/alice"):
+        assert site.request("DELETE", f"/api/v1/collections/example.com/ci/{below}").json()["code"] == "no-trust-data"
+    assert site.get("/api/v1/collections/example.com/ci").status_code == 200
+
+
+def test_a_web_page_changes_nothing() -> None:
+    site = Site()
+    owner = site.begin()
+    before = site.store.load(GUN(GUN_A))
+    page = {"Origin": "http://rebound.example.com"}
+    path = f"/api/v1/collections/{GUN_A}"
+    for method, place in (("DELETE", path), ("POST", f"{path}/keys/snapshot"), ("OPTIONS", path), ("PUT", "/healthz")):
+        answer = site.request(method, place, headers=page)
+        assert (answer.status_code, answer.json()["code"]) == (403, "refused-origin")
+    files = [("files", ("root", owner.root()))]
+    assert site.request("POST", f"{path}/publish", files=files, headers=page).json()["code"] == "refused-origin"
+    assert site.store.load(GUN(GUN_A)) == before
+    for method in ("GET", "HEAD"):
+        assert site.request(method, path, headers=page).status_code == (200 if method == "GET" else 405)
+        assert site.request(method, f"/tuf/{GUN_A}/metadata/timestamp.json", headers=page).status_code == 200
+
+
 def test_unknown_names_and_wrong_methods_are_problems() -> None:
     site = Site()
     assert site.file("timestamp.json").json()["code"] == "no-trust-data"
     assert site.get(f"/api/v1/collections/{GUN_A}").json()["code"] == "no-trust-data"
     assert site.request("POST", f"/tuf/{GUN_A}/metadata/timestamp.json").status_code == 400
     assert site.get("/nothing/here").headers["content-type"] == "application/problem+json"
-    assert site.get(f"/api/v1/collections/{GUN_A}/keys/root").json()["code"] == "bad-request"
+    assert site.get(f"/api/v1/collections/{GUN_A}/keys/ROOT").json()["code"] == "invalid-name"
+    assert site.request("POST", f"/api/v1/collections/{GUN_A}/keys/root").status_code == 405
     assert site.request("PUT", f"/api/v1/collections/{GUN_A}").status_code == 405
 
 
