@@ -30,6 +30,7 @@ from trustserver.api.health import health_router
 from trustserver.api.in_flight import InFlight
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
+from trustserver.api.no_browsers import NoBrowsers
 from trustserver.api.problems import install
 from trustserver.api.tuf import TufReads
 from trustserver.errors import StartRefused
@@ -125,7 +126,7 @@ def compose(
         clock=clock,
     )
     in_flight = InFlight(reads)
-    fast = FastRead(view, in_flight, seconds or (lambda: clock().timestamp()))
+    fast = FastRead(view, NoBrowsers(in_flight), seconds or (lambda: clock().timestamp()))
     pages.include_router(
         management_router(
             store=store,

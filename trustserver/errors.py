@@ -8,6 +8,7 @@ TrustError
 ├── EncodingRefused        the caller: a Content-Encoding on an upload
 ├── RequestTooSlow         the caller or the network: the body did not arrive in time
 ├── Forbidden              the caller: not allowed
+├── OriginRefused          a browser: it changes nothing here
 ├── Stopping               nobody: the server is about to stop; ask again
 └── GoneCollection         deleted, with what its tombstone says
 """
@@ -101,6 +102,17 @@ class Forbidden(TrustError):
 
     def __str__(self) -> str:
         return f"not allowed to {self.action} {shown(self.gun)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class OriginRefused(TrustError):
+    """A request that would change something, sent by a web page. `origin` is what its header says."""
+
+    code: ClassVar[str] = "refused-origin"
+    origin: str
+
+    def __str__(self) -> str:
+        return f"requests of web pages ({shown(self.origin)}) change nothing here; send them without Origin"
 
 
 @dataclass(eq=False, kw_only=True)

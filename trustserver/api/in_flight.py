@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
+from trustserver.api.no_browsers import READING
 from trustserver.api.problems import send_problem
 from trustserver.errors import Stopping
 
-_READING: Final = frozenset({"GET", "HEAD"})
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +28,7 @@ class InFlight:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if self.stopping and scope["method"] not in _READING:
+        if self.stopping and scope["method"] not in READING:
             await send_problem(send, Stopping())
             return
         started = False

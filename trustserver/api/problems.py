@@ -32,6 +32,7 @@ from trustserver.errors import (
     Forbidden,
     GoneCollection,
     NotThere,
+    OriginRefused,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
@@ -42,6 +43,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (InvalidName, 400, "Invalid name"),
     (BadRequest, 400, "Bad request"),
+    (OriginRefused, 403, "Origin refused"),
     (NoTrustData, 404, "No trust data"),
     (NotThere, 404, "Not found"),
     (RequestTooSlow, 408, "Request too slow"),
