@@ -84,14 +84,20 @@ def _releasers(role: RoleName, roles: Mapping[RoleName, Envelope]) -> tuple[str,
 
 
 def signers_of_target(
-    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]
+    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], asked: str | None = None
 ) -> tuple[RoleName, ...]:
-    """The roles among `signers` (in order) that list the same tag with the same digest, and may speak for it."""
-    return tuple(
-        role
-        for role in signers
-        if role in roles
-        and checks.may_list(roles[TARGETS].targets, role, target.tag)
-        and target.tag in roles[role].targets.targets
-        and read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest == target.digest
-    )
+    """The roles among `signers` (in order) that list the same tag with the same digest, and may speak for it.
+
+    `asked`: a digest (hex): a signer vouches for a platform of an index only if his own role lists it.
+    """
+    return tuple(role for role in signers if _vouches(role, target, roles, asked or target.digest))
+
+
+def _vouches(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], asked: str) -> bool:
+    if role not in roles or not checks.may_list(roles[TARGETS].targets, role, target.tag):
+        return False
+    listed = roles[role].targets.targets.get(target.tag)
+    if listed is None:
+        return False
+    his = read_target(role, target.tag, listed)
+    return his.digest == target.digest and his.answers(asked)

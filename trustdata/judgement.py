@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from keys.algorithms import same_key_mark
 from trustdata.envelope import Envelope
-from trustdata.errors import NotSigned, PolicyRefused, TagMismatch, TrustError
+from trustdata.errors import MetadataMissing, NotSigned, PolicyRefused, TagMismatch, TrustError
 from trustdata.gun import GUN
 from trustdata.inspection import signers_of_target
 from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification import checks
-from trustdata.verification.target_lookup import Target, find_released, read_target, released_with_digest
+from trustdata.verification.target_lookup import (
+    Target,
+    find_released,
+    read_target,
+    released_with_digest,
+    releasing_roles,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +86,7 @@ def judge(question: Question, roles: Mapping[RoleName, Envelope]) -> Judgement:
     Never raises a TrustError: whatever cannot be judged is refused.
     """
     try:
-        target = _target(question, roles)
-        signers = _check_signers(question, target, roles)
+        target, signers = _first_vouched(question, _targets(question, roles), roles)
     except TrustError as refusal:
         return Judgement(question=question, refusal=refusal)
     digest = question.digest or f"sha256:{target.digest}"
@@ -99,7 +106,10 @@ def refused(question: Question, refusal: TrustError) -> Judgement:
     return Judgement(question=question, refusal=refusal)
 
 
-def _target(question: Question, roles: Mapping[RoleName, Envelope]) -> Target:
+def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
+    """What the question can mean: the tag's target, or every released one with the digest; at least one."""
+    if RELEASES in releasing_roles(roles[TARGETS].targets) and RELEASES not in roles:
+        raise MetadataMissing(role=RELEASES, reason="targets delegates to it, but the snapshot does not list it")
     asked = question.digest.removeprefix("sha256:") if question.digest else None
     if question.tag is None:
         if asked is None:
@@ -107,13 +117,24 @@ def _target(question: Question, roles: Mapping[RoleName, Envelope]) -> Target:
         found = released_with_digest(asked, roles)
         if not found:
             raise NotSigned(gun=question.gun, tag=f"sha256:{asked}")
-        return found[0]
+        return found
     target = find_released(question.tag, roles)
     if target is None:
         raise NotSigned(gun=question.gun, tag=question.tag, signers=_listing(question.tag, roles))
     if asked is not None and not target.answers(asked):
         raise TagMismatch(gun=question.gun, tag=question.tag, asked=f"sha256:{asked}", signed=f"sha256:{target.digest}")
-    return target
+    return [target]
+
+
+def _first_vouched(
+    question: Question, targets: list[Target], roles: Mapping[RoleName, Envelope]
+) -> tuple[Target, tuple[RoleName, ...]]:
+    """The first target that those who must have signed it have signed. Raises: PolicyRefused, for the last one."""
+    *earlier, last = targets
+    for target in earlier:
+        with suppress(PolicyRefused):
+            return target, _check_signers(question, target, roles)
+    return last, _check_signers(question, last, roles)
 
 
 def _listing(tag: str, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
@@ -126,16 +147,32 @@ def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, 
     repository key (pull-hooks 7). Returns everybody who lists it.
     """
     delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES]
-    agreeing = signers_of_target(target, roles, delegated)
+    asked = question.digest.removeprefix("sha256:") if question.digest else None
+    agreeing = signers_of_target(target, roles, delegated, asked)
     for requirement in _requirements(question):
-        missing = [name for name in requirement.signers if signer_role(name) not in agreeing]
-        if len(requirement.signers) - len(missing) < requirement.threshold:
+        wanted = [signer_role(name) for name in requirement.signers]
+        if _distinct([role for role in wanted if role in agreeing], roles) < requirement.threshold:
+            missing = [role for role in wanted if role not in agreeing]
             raise PolicyRefused(
                 name=f"{question.gun}:{target.tag}",
                 rule=requirement.source,
-                reason="; ".join(_why_not(question, signer_role(name), target, roles) for name in missing),
+                reason="; ".join(_why_not(question, role, target, roles) for role in missing)
+                or "several of the signers have one and the same key",
             )
     return agreeing
+
+
+def _distinct(signers: list[RoleName], roles: Mapping[RoleName, Envelope]) -> int:
+    """How many of the signers count: one key under two names is one signer."""
+    targets = roles[TARGETS].targets
+    used: set[str] = set()
+    count = 0
+    for role in signers:
+        signed = checks.check_signatures(targets, TARGETS, roles[role])
+        marks = {same_key_mark(targets.get_key(keyid)) for keyid in signed}
+        count += not marks <= used
+        used |= marks
+    return count
 
 
 def _requirements(question: Question) -> tuple[Requirement, ...]:
@@ -148,6 +185,8 @@ def _why_not(question: Question, role: RoleName, target: Target, roles: Mapping[
     if role not in checks.delegations_of(roles[TARGETS].targets):
         return f"{name} is no signer of {question.gun}"
     if role in roles and target.tag in roles[role].targets.targets:
-        other = read_target(role, target.tag, roles[role].targets.targets[target.tag]).digest
-        return f"{name} has signed {target.tag} as sha256:{other}, not as sha256:{target.digest}"
+        his = read_target(role, target.tag, roles[role].targets.targets[target.tag])
+        if his.digest != target.digest:
+            return f"{name} has signed {target.tag} as sha256:{his.digest}, not as sha256:{target.digest}"
+        return f"{name} has signed {target.tag}, but not {question.digest}"
     return f"{name} has not signed {target.tag}"

@@ -22,6 +22,10 @@ from trustdata.roles import signer_role
 from trustdata.verification.trust_pinning import Pin, parse_pin
 
 Action = Literal["verify", "deny"]
+_PATTERN: Final = (
+    "must be a name with its host in normal form (docker.io/library/alpine, without :443), the beginning of one "
+    'before /*, or "*"'
+)
 _MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
 
 
@@ -89,7 +93,7 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
         )
     match = rule.get("match")
     if not isinstance(match, str) or not _is_pattern(match):
-        raise PolicyMalformed(source=source, path=f"{path}.match", reason="must be a name, a beginning before /*, or *")
+        raise PolicyMalformed(source=source, path=f"{path}.match", reason=_PATTERN)
     action = rule.get("action", "verify")
     if action not in ("verify", "deny"):
         raise PolicyMalformed(source=source, path=f"{path}.action", reason="must be verify or deny")
@@ -114,13 +118,18 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
 
 
 def _is_pattern(match: str) -> bool:
+    """Whether names can match: they are compared in their normal form, so the pattern must be written in it, too."""
     if match == "*":
         return True
+    name = f"{match[:-1]}x/x" if match.endswith("/*") else match
     try:
-        parse_gun(f"{match[:-1]}x" if match.endswith("/*") else match)
+        parse_gun(name)
     except InvalidName:
         return False
-    return True
+    host, _, path = name.partition("/")
+    if host in ("docker.io", "localhost"):
+        return host == "localhost" or "/" in path
+    return ("." in host or ":" in host) and host != "index.docker.io" and not host.endswith(":443")
 
 
 def _texts(value: object, path: str, source: str) -> tuple[str, ...]:

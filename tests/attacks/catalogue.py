@@ -67,7 +67,9 @@ ROLLBACKS: Final = (
     _rollback("online-keys-list-old-targets", lambda s: moves.list_old(s, TARGETS), TARGETS),
     _rollback("online-keys-list-old-releases", lambda s: moves.list_old(s, RELEASES), RELEASES),
     _rollback("snapshot-drops-targets", lambda s: s.forger.list_in_snapshot(TARGETS, None), TARGETS, MetadataMissing),
-    _rollback("snapshot-drops-releases", lambda s: s.forger.list_in_snapshot(RELEASES, None), RELEASES, NotSigned),
+    _rollback(
+        "snapshot-drops-releases", lambda s: s.forger.list_in_snapshot(RELEASES, None), RELEASES, MetadataMissing
+    ),
     _rollback("snapshot-drops-a-signer", lambda s: s.forger.list_in_snapshot(ALICE, None), ALICE),
 )
 

@@ -77,9 +77,15 @@ def _publishing(ours: OurServer, notary: NotaryStack, client: NotaryClient) -> l
 
 def _reading(ours: OurServer, notary: NotaryStack) -> list[Row]:
     gun = "127.0.0.1:5000/bench/publish2"
-    mine = cpu_per_request(f"{ours.url}/tuf/{gun}/metadata/timestamp.json", [ours.pid])
-    peer = cpu_per_request(f"{notary.http}/v2/{gun}/_trust/tuf/timestamp.json", notary.pids)
-    return [Row(what="GET timestamp.json, 2 connections: CPU", ours=mine, peer=peer, unit="us", wanted=1 / 20)]
+    rows = []
+    for connections in (2, 16):
+        mine = cpu_per_request(f"{ours.url}/tuf/{gun}/metadata/timestamp.json", [ours.pid], connections=connections)
+        peer = cpu_per_request(
+            f"{notary.http}/v2/{gun}/_trust/tuf/timestamp.json", notary.pids, connections=connections
+        )
+        what = f"GET timestamp.json, {connections} connections: CPU"
+        rows.append(Row(what=what, ours=mine, peer=peer, unit="us", wanted=1 / 20))
+    return rows
 
 
 def _verifying(

@@ -194,4 +194,4 @@ def _lists(roles: Roles, role: RoleName, edit: TagEdit) -> bool:
     if role not in roles or edit.tag not in roles[role].targets.targets:
         return False
     listed = read_target(role, edit.tag, roles[role].targets.targets[edit.tag])
-    return (listed.digest, listed.length) == (edit.digest, edit.length)
+    return (listed.digest, listed.length, listed.children) == (edit.digest, edit.length, edit.children)

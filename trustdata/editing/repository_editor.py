@@ -85,21 +85,22 @@ def set_tags(
     """Write the tags into each role of `into` (see `roles_for_signing`); a delegation without a file gets its first."""
     changed: Contents = {}
     edits = tuple(edits)
-    releasing = RELEASES if has_signers(roles) else TARGETS
     for role in into:
         content = _next_targets(roles, role, terms)
         for edit in edits:
-            children = edit.children if role == releasing else ()
-            content.targets[edit.tag] = _target_file(edit, content.targets.get(edit.tag), children)
+            content.targets[edit.tag] = _target_file(edit, content.targets.get(edit.tag))
         changed[role] = content
     return changed
 
 
-def _target_file(edit: TagEdit, before: TargetFile | None, children: tuple[str, ...]) -> TargetFile:
+def _target_file(edit: TagEdit, before: TargetFile | None) -> TargetFile:
+    """Platforms stand in the releasing role, for those who ask by their digests, and in the signer's own, since he
+    vouches for nothing that somebody else has written.
+    """
     custom = dict(before.custom) if before is not None and before.custom else {}
     custom.pop("oci", None)  # ours; the rest is foreign and stays as it is
-    if children:
-        custom["oci"] = {"manifests": list(children)}
+    if edit.children:
+        custom["oci"] = {"manifests": list(edit.children)}
     extra = {"custom": custom} if custom else {}
     return TargetFile(edit.length, {"sha256": edit.digest}, edit.tag, extra)
 
@@ -201,9 +202,9 @@ def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[K
     repository = roles[ROOT].root.roles[TARGETS].keyids
     known |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
     keyids = [*(before[name].keyids if name in before else []), *(key.keyid for key in keys)]
-    mine = DelegatedRole(name, _unique(keyids), 1, terminating=False, paths=_EVERY_TAG)
+    mine = _with_keys(before.get(name), name, keyids)
     releasers = before[RELEASES].keyids if RELEASES in before else repository
-    releases = DelegatedRole(RELEASES, _unique([*releasers, *keyids]), 1, terminating=True, paths=_EVERY_TAG)
+    releases = _with_keys(before.get(RELEASES), RELEASES, [*releasers, *keyids])
     others = {other: role for other, role in before.items() if other not in (RELEASES, name)}
     targets.delegations = _delegations(known, [releases, *others.values(), mine])
     changed: Contents = {TARGETS: targets}
@@ -229,7 +230,7 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
     repository = roles[ROOT].root.roles[TARGETS].keyids
     staying = {keyid for role in left.values() for keyid in role.keyids} | set(repository)
     releasers = [keyid for keyid in _unique([*repository, *before[RELEASES].keyids]) if keyid in staying]
-    releases = DelegatedRole(RELEASES, releasers, 1, terminating=True, paths=_EVERY_TAG)
+    releases = _with_keys(before[RELEASES], RELEASES, releasers)
     old_keys = targets.delegations.keys if targets.delegations else {}
     keys = {keyid: key for keyid, key in old_keys.items() if keyid in staying}
     keys |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
@@ -280,7 +281,7 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
     if RELEASES in before and targets.delegations is not None:
         signers = {keyid for name, role in before.items() if name != RELEASES for keyid in role.keyids}
         releasers = [keyid for keyid in before[RELEASES].keyids if keyid not in old or keyid in signers]
-        releases = DelegatedRole(RELEASES, _unique([key.keyid, *releasers]), 1, terminating=True, paths=_EVERY_TAG)
+        releases = _with_keys(before[RELEASES], RELEASES, [key.keyid, *releasers])
         kept = {k: v for k, v in targets.delegations.keys.items() if k not in old or k in signers}
         others = {name: role for name, role in before.items() if name != RELEASES}
         targets.delegations = _delegations({**kept, key.keyid: key}, [releases, *others.values()])
@@ -352,6 +353,21 @@ def _delegated(targets: Targets) -> dict[RoleName, DelegatedRole]:
 
 def _delegations(keys: Mapping[str, Key], roles: Iterable[DelegatedRole]) -> Delegations:
     return Delegations(dict(keys), {role.name: role for role in roles})
+
+
+def _with_keys(before: DelegatedRole | None, name: RoleName, keyids: Iterable[str]) -> DelegatedRole:
+    """The role with these keys; what an owner has asked of it before (threshold, paths) stays as it was."""
+    if before is None:
+        return DelegatedRole(name, _unique(keyids), 1, terminating=name == RELEASES, paths=_EVERY_TAG)
+    return DelegatedRole(
+        name,
+        _unique(keyids),
+        before.threshold,
+        before.terminating,
+        before.paths,
+        before.path_hash_prefixes,
+        dict(before.unrecognized_fields),
+    )
 
 
 def _unique(keyids: Iterable[str]) -> list[str]:

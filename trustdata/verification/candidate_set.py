@@ -12,7 +12,7 @@ Whoever accepts a candidate issues snapshot and timestamp over it and stores all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -37,6 +37,8 @@ from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import WireFormat
 
 _SHA256_DIGITS: Final = 64
+MAX_PATTERNS: Final = 64
+"""Paths of one delegation, at most: every tag of the role is held against each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +78,18 @@ def judge_upload(
     roles = {role: envelope for role, envelope in stored.items() if role not in ONLINE} | dict(uploads)
     if ROOT in uploads:
         _check_root(stored.get(ROOT), uploads[ROOT], at, wire)
+    for role, envelope in uploads.items():
+        if role != ROOT:
+            _check_targets(envelope)
+            _check_delegations(envelope, wire)
     changed = [role for role in (ROOT, TARGETS) if role in uploads]
-    for delegator, role in _delegations_from_the_top(roles):
+    for delegator, role in checks.reachable_delegations(roles):
         if role in uploads and role not in changed:
             changed.append(role)
         _check_role(roles, role, delegator, at=at, uploaded=role in uploads)
     for role in uploads:
         if role not in changed:
             raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
-    for role in changed:
-        if role != ROOT:
-            _check_targets(uploads[role])
     if wire.releases_end_the_search and TARGETS in uploads:
         _check_releases(uploads[TARGETS])
     check_release_conflicts(roles)
@@ -140,18 +143,6 @@ def _check_keys(document: RoleName, path: str, role: Role, keys: Mapping[str, Ke
         raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)
 
 
-def _delegations_from_the_top(roles: Mapping[RoleName, Envelope]) -> Iterator[tuple[RoleName, RoleName]]:
-    """(delegator, role) for targets and everything below it, breadth first; each pair once, also in a cycle."""
-    queue: list[tuple[RoleName, RoleName]] = [(ROOT, TARGETS)]
-    opened: set[RoleName] = set()
-    while queue:
-        delegator, role = queue.pop(0)
-        yield delegator, role
-        if role in roles and role not in opened:
-            opened.add(role)
-            queue += [(role, child) for child in checks.delegations_of(roles[role].targets)]
-
-
 def _check_role(
     roles: Mapping[RoleName, Envelope], role: RoleName, delegator: RoleName, *, at: datetime, uploaded: bool
 ) -> None:
@@ -194,17 +185,26 @@ def _check_targets(envelope: Envelope) -> None:
                 parse_tag(name)
             except InvalidName as error:
                 raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
-    for name, target in targets.items():
-        if len(target.hashes.get("sha256", "")) != _SHA256_DIGITS:
-            raise MalformedMetadata(
-                role=envelope.role, path=f"signed.targets.{name}.hashes", reason="must hold the sha256 of the manifest"
-            )
+    if not {len(target.hashes.get("sha256", "")) for target in targets.values()} <= {_SHA256_DIGITS}:
+        name = next(n for n, target in targets.items() if len(target.hashes.get("sha256", "")) != _SHA256_DIGITS)
+        raise MalformedMetadata(
+            role=envelope.role, path=f"signed.targets.{name}.hashes", reason="must hold the sha256 of the manifest"
+        )
+
+
+def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
     delegations = envelope.targets.delegations
     if delegations is None:
         return
+    if envelope.role != TARGETS and not wire.delegations_nest:
+        # Whoever may sign one role could otherwise give away names that are not his, and fill the snapshot.
+        raise PublishRefused(role=envelope.role, reason="must not delegate: only targets does")
     if delegations.succinct_roles is not None:
         _check_keys(envelope.role, "signed.delegations.succinct_roles", delegations.succinct_roles, delegations.keys)
     for index, role in enumerate((delegations.roles or {}).values()):
         if not is_delegated(role.name):
             raise PublishRefused(role=role.name, reason="is no delegation")
-        _check_keys(envelope.role, f"signed.delegations.roles[{index}]", role, delegations.keys)
+        path = f"signed.delegations.roles[{index}]"
+        _check_keys(envelope.role, path, role, delegations.keys)
+        if len(role.paths or role.path_hash_prefixes or ()) > MAX_PATTERNS:
+            raise MalformedMetadata(role=envelope.role, path=path, reason=f"has more than {MAX_PATTERNS} paths")

@@ -7,7 +7,8 @@ was parsed) and over distinct public keys.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -26,7 +27,7 @@ from trustdata.errors import (
     VersionRollback,
 )
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, Targets
-from trustdata.roles import TARGETS, RoleName, parse_role
+from trustdata.roles import ROOT, TARGETS, RoleName, parse_role
 
 MAX_BIN_BITS: Final = 14
 """Succinct roles: 2**14 bins are more than a snapshot of 1 MiB can list with their hashes."""
@@ -49,15 +50,13 @@ def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelo
     """
     if not is_delegator_of(delegator, envelope.role):
         raise MetadataMissing(role=envelope.role, reason=f"{delegator_name} does not delegate to it")
-    result = delegator.get_verification_result(envelope.role, envelope.payload, dict(envelope.signatures))
+    # A key that we do not accept counts for nothing, and python-tuf is not asked about it.
+    marks = _accepted_marks(delegator, envelope)
+    signatures = {keyid: envelope.signatures[keyid] for keyid in marks}
+    result = delegator.get_verification_result(envelope.role, envelope.payload, signatures)
     one_per_key: dict[str, str] = {}
-    for keyid, key in result.signed.items():
-        # One signature is one key; from two on it matters whether two ids are the same key in other words.
-        if result.threshold == 1:
-            one_per_key[keyid] = keyid
-            continue
-        with suppress(KeyNotAccepted):  # a key that we do not accept counts for nothing
-            one_per_key.setdefault(same_key_mark(key), keyid)
+    for keyid in result.signed:
+        one_per_key.setdefault(marks[keyid], keyid)
     signed = tuple(one_per_key.values())
     if len(signed) < result.threshold:
         raise ThresholdNotMet(
@@ -69,6 +68,16 @@ def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelo
             unsigned=tuple(keyid for keyid in (*result.signed, *result.unsigned) if keyid not in signed),
         )
     return signed
+
+
+def _accepted_marks(delegator: Delegator, envelope: Envelope) -> dict[str, str]:
+    """By key id: what tells the keys apart that the role has, that we accept and that have written a signature."""
+    marks: dict[str, str] = {}
+    for keyid in delegator.get_delegated_role(envelope.role).keyids:
+        if keyid in envelope.signatures:
+            with suppress(ValueError, KeyNotAccepted):  # ValueError: the delegator has no key of this id
+                marks[keyid] = same_key_mark(delegator.get_key(keyid))
+    return marks
 
 
 def check_root_step(old: Envelope, new: Envelope) -> None:
@@ -138,7 +147,11 @@ def may_list(delegator: Targets, role: RoleName, target: str) -> bool:
     if delegations.succinct_roles is not None:
         return delegations.succinct_roles.get_role_for_target(target) == role
     delegated = (delegations.roles or {}).get(role)
-    return delegated is not None and delegated.is_delegated_path(target)
+    if delegated is None:
+        return False
+    if "*" in (delegated.paths or ()) and "/" not in target:
+        return True  # what every role of ours has: 10 000 tags need no pattern matching
+    return delegated.is_delegated_path(target)
 
 
 def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:
@@ -154,3 +167,18 @@ def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:
             raise MalformedMetadata(role=TARGETS, path=path, reason=f"must be {MAX_BIN_BITS} or less")
         return tuple(RoleName(name) for name in delegator.delegations.succinct_roles.get_roles())
     return tuple(RoleName(name) for name in delegator.delegations.roles or {})
+
+
+def reachable_delegations(roles: Mapping[RoleName, Envelope]) -> Iterator[tuple[RoleName, RoleName]]:
+    """(delegator, role) for targets and everything below it, breadth first; each pair once, also in a cycle.
+
+    `roles` holds root, and those of the others that have a file.
+    """
+    queue: deque[tuple[RoleName, RoleName]] = deque([(ROOT, TARGETS)])
+    opened: set[RoleName] = set()
+    while queue:
+        delegator, role = queue.popleft()
+        yield delegator, role
+        if role in roles and role not in opened:
+            opened.add(role)
+            queue.extend((role, child) for child in delegations_of(roles[role].targets))

@@ -15,7 +15,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.limits import SECOND_OPINION_BELOW
 from trustdata.model import Root, Targets
-from trustdata.roles import ROOT, TARGETS, RoleName
+from trustdata.roles import ROOT, RoleName
 from trustdata.verification import checks
 
 
@@ -24,20 +24,12 @@ def check_second_opinion(roles: Mapping[RoleName, Envelope], changed: Iterable[R
 
     Raises: PublishRefused.
     """
-    judged = [role for role in changed if len(roles[role].raw) <= SECOND_OPINION_BELOW]
-    for role in judged:
-        for delegator in _delegators(roles, role):
+    judged = {role for role in changed if len(roles[role].raw) <= SECOND_OPINION_BELOW}
+    if ROOT in judged:
+        _verify(roles[ROOT], roles[ROOT])
+    for delegator, role in checks.reachable_delegations(roles):
+        if role in judged:
             _verify(roles[delegator], roles[role])
-
-
-def _delegators(roles: Mapping[RoleName, Envelope], role: RoleName) -> list[RoleName]:
-    if role in (ROOT, TARGETS):
-        return [ROOT]
-    return [
-        name
-        for name, envelope in roles.items()
-        if isinstance(envelope.content, Targets) and role in checks.delegations_of(envelope.content)
-    ]
 
 
 def _verify(delegator: Envelope, envelope: Envelope) -> None:

@@ -7,6 +7,7 @@ nothing. `walk` is TUF's own general search (specification 5.6.7) for repositori
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from trustdata.model import TargetFile, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification import checks
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 MAX_CHILDREN: Final = 64
 """Manifests of an index that one target records, at most."""
 
@@ -41,9 +43,9 @@ class Target:
 
 
 def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
-    """A tag from python-tuf's model. Raises: ContentMismatch if the role gives it no SHA-256."""
-    digest = target.hashes.get("sha256")
-    if digest is None:
+    """A tag from python-tuf's model. Raises: ContentMismatch if the role gives it no whole SHA-256."""
+    digest = target.hashes.get("sha256", "")
+    if not _is_sha256(digest):
         raise ContentMismatch(role=role, what=f"hash of {tag}", expected="sha256", found=", ".join(target.hashes))
     return Target(tag=tag, digest=digest, length=target.length, role=role, children=_children(target))
 
@@ -54,9 +56,11 @@ def _children(target: TargetFile) -> tuple[str, ...]:
     manifests = oci.get("manifests") if isinstance(oci, dict) else None
     if not isinstance(manifests, list) or len(manifests) > MAX_CHILDREN:
         return ()
-    if not all(isinstance(m, str) and len(m) == 64 and not set(m) - set("0123456789abcdef") for m in manifests):
-        return ()
-    return tuple(manifests)
+    return tuple(manifests) if all(isinstance(m, str) and _is_sha256(m) for m in manifests) else ()
+
+
+def _is_sha256(digest: str) -> bool:
+    return _SHA256.fullmatch(digest) is not None
 
 
 def releasing_roles(targets: Targets) -> tuple[RoleName, ...]:

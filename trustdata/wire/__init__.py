@@ -34,6 +34,10 @@ class WireFormat(Protocol):
         walks delegations on demand finds the released digest and no other (TUF; Notary v1 has no such order).
         """
 
+    @property
+    def delegations_nest(self) -> bool:
+        """Whether delegations may delegate further (Notary v1's hierarchy does; a TUF collection of ours does not)."""
+
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Read strictly. Raises: MalformedMetadata (role and member path named), TooLarge."""
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
@@ -27,6 +27,9 @@ _NUMBERS: Final = bytes.maketrans(b"123456789.E+-", b"000000000!!!!")
 _SUSPECT: Final = (b"!", b"0e", b"0" * _INTEGER_DIGITS)
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(c for c in range(256) if c not in b"{}[]")
+
+
+_Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +93,22 @@ def _parse_checking(role: RoleName, raw: bytes) -> object:
         raise MalformedMetadata(role=role, path="", reason=reason) from error
     except RecursionError as error:
         raise MalformedMetadata(role=role, path="", reason=f"nested deeper than {MAX_DEPTH}") from error
-    for path, refused in _refusals(document, "", 0):
-        raise MalformedMetadata(role=role, path=path, reason=refused)
+    for path, refused in _refusals(document, (), 0):
+        raise MalformedMetadata(role=role, path=_place(path), reason=refused)
     return document
 
 
 def _members(pairs: list[tuple[str, object]]) -> object:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        return _Refused(f"member {twice!r} occurs twice")
+        seen: set[str] = set()
+        twice = ""
+        for name, _ in pairs:
+            if name in seen:
+                twice = name
+                break
+            seen.add(name)
+        return _Refused(f"member {twice[:100]!r} occurs twice")
     return members
 
 
@@ -111,7 +119,7 @@ def _integer(text: str) -> object:
     return number if abs(number) <= _MAX_INTEGER else _Refused(f"{text} is not an integer below 2**53")
 
 
-def _refusals(value: object, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _refusals(value: object, path: _Path, depth: int) -> Iterator[tuple[_Path, str]]:
     if isinstance(value, _Refused):
         yield path, value.reason
     elif isinstance(value, str):
@@ -123,7 +131,15 @@ def _refusals(value: object, path: str, depth: int) -> Iterator[tuple[str, str]]
             return
         children = value.items() if isinstance(value, dict) else enumerate(value)
         for name, child in children:
-            place = f"{path}[{name}]" if isinstance(name, int) else f"{path}.{name}" if path else name
             if isinstance(name, str) and _SURROGATE.search(name):
                 yield path, "holds a lone surrogate in a member's name"
-            yield from _refusals(child, place, depth + 1)
+            if isinstance(child, _Refused | str | dict | list):
+                yield from _refusals(child, (*path, name), depth + 1)
+
+
+def _place(path: _Path) -> str:
+    """Written out only for what is refused: a long name above many elements would cost its length for each of them."""
+    place = ""
+    for name in path:
+        place = f"{place}[{name}]" if isinstance(name, int) else f"{place}.{name}" if place else name
+    return place

@@ -42,6 +42,7 @@ class TufFormat:
     pins_versions: Final = True
     snapshot_lists_root: Final = False
     releases_end_the_search: Final = True
+    delegations_nest: Final = False
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Read one file strictly. Raises: TooLarge, MalformedMetadata."""

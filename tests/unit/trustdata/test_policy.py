@@ -47,6 +47,13 @@ def test_the_most_specific_rule_decides(name: str, match: str) -> None:
     assert policy(RULES).rule_for(parse_gun(name)).match == match
 
 
+@pytest.mark.parametrize(
+    "match", ["docker.io/library/alpine", "docker.io/*", "docker.io/corp/*", "localhost/app", "localhost:5000/*", "*"]
+)
+def test_names_in_normal_form_can_match(match: str) -> None:
+    assert policy(f'[[rule]]\nmatch = "{match}"').rules[0].match == match
+
+
 def test_what_a_rule_says() -> None:
     rule = policy(RULES).rule_for(parse_gun("registry.example.com/team/app"))
     assert (rule.signers, rule.threshold) == (("alice", "bob", "carol"), 2)
@@ -77,6 +84,12 @@ def test_no_rule_is_a_refusal(text: str) -> None:
         ("rule = [1]", "rule[0]"),
         ('[[rule]]\nmatch = "*"\nmode = "warn"', "rule[0]"),
         ("[[rule]]", "rule[0].match"),
+        ('[[rule]]\nmatch = "team/secret"', "rule[0].match"),
+        ('[[rule]]\nmatch = "team/*"', "rule[0].match"),
+        ('[[rule]]\nmatch = "alpine"', "rule[0].match"),
+        ('[[rule]]\nmatch = "docker.io/alpine"', "rule[0].match"),
+        ('[[rule]]\nmatch = "index.docker.io/corp/*"', "rule[0].match"),
+        ('[[rule]]\nmatch = "registry.example.com:443/app"', "rule[0].match"),
         ('[[rule]]\nmatch = "A.example/x"', "rule[0].match"),
         ('[[rule]]\nmatch = "a.example/x*"', "rule[0].match"),
         ('[[rule]]\nmatch = "**"', "rule[0].match"),

@@ -94,9 +94,11 @@ def test_depth_is_counted_from_the_top() -> None:
 def test_a_tag_without_sha256_stands_for_nothing() -> None:
     with pytest.raises(ContentMismatch, match="hash of v1"):
         read_target(RELEASES, "v1", TargetFile(1, {"sha512": "ab"}, "v1"))
-    odd = TargetFile(1, {"sha256": "ab"}, "v1", {"custom": {"oci": {"manifests": ["short"]}}})
+    with pytest.raises(ContentMismatch, match="hash of v1"):
+        read_target(RELEASES, "v1", TargetFile(1, {"sha256": "ab"}, "v1"))
+    odd = TargetFile(1, {"sha256": "ab" * 32}, "v1", {"custom": {"oci": {"manifests": ["short"]}}})
     assert read_target(RELEASES, "v1", odd).children == ()
-    many = TargetFile(1, {"sha256": "ab"}, "v1", {"custom": {"oci": {"manifests": ["ab" * 32] * 65}}})
+    many = TargetFile(1, {"sha256": "ab" * 32}, "v1", {"custom": {"oci": {"manifests": ["ab" * 32] * 65}}})
     assert read_target(RELEASES, "v1", many).children == ()
 
 
