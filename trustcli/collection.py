@@ -33,7 +33,7 @@ class RollbackStore(Protocol):
         """Raises: MemoryDamaged naming the file."""
 
     def remember(self, gun: GUN, memory: Memory) -> None:
-        """Durable when it returns. Raises: MemoryUnwritable."""
+        """Durable when it returns. Raises: MemoryUnwritable; RootNotPinned if it knows another root of trust."""
 
     def forget(self, gun: GUN) -> None:
         """Raises: MemoryUnwritable."""

@@ -40,6 +40,9 @@ class FlatCache:
         del version
         self.store(ROOT, raw)
 
+    def drop_roots(self) -> None:
+        pass  # there is only one, and the next takes its place
+
     def load(self, role: RoleName) -> bytes | None:
         try:
             return self._path(role).read_bytes()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tests.simulator.repository import RepositorySimulator
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.collection import Collection
-from trustdata.errors import MemoryUnwritable
+from trustdata.errors import MemoryUnwritable, RootNotPinned
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question
 from trustdata.verification.rollback_memory import Memory, merge
@@ -27,7 +27,15 @@ class MemoryStore:
     def remember(self, gun: GUN, memory: Memory) -> None:
         if self.broken:
             raise MemoryUnwritable(path="seen.json", reason="read-only file system")
-        self.known[gun] = merge(self.known[gun], memory) if gun in self.known else memory
+        before = self.known.get(gun, memory)
+        if before.root_of_trust != memory.root_of_trust:
+            raise RootNotPinned(
+                gun=gun,
+                pin=f"sha256:{before.root_of_trust}",
+                pin_source="rollback memory",
+                found=f"sha256:{memory.root_of_trust}",
+            )
+        self.known[gun] = merge(before, memory)
 
     def forget(self, gun: GUN) -> None:
         self.known.pop(gun, None)

@@ -39,6 +39,11 @@ class FileCache:
         """See `MetadataCache.store_root`."""
         _write(self._root(version), raw)
 
+    def drop_roots(self) -> None:
+        """See `MetadataCache.drop_roots`."""
+        with contextlib.suppress(OSError):
+            _empty(self._roots)
+
     def load(self, role: RoleName) -> bytes | None:
         """See `MetadataCache.load`."""
         return _read(self._role(role), size_limit(role))
@@ -56,14 +61,18 @@ class FileCache:
         """Forget everything of this collection (`trust pin --replace`)."""
         for folder in (self._roots, self._roles):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                for file in folder.iterdir():
-                    file.unlink(missing_ok=True)
+                _empty(folder)
 
     def _root(self, version: int) -> Path:
         return self._roots / f"{version}{_SUFFIX}"
 
     def _role(self, role: RoleName) -> Path:
         return self._roles / f"{_file_name(role_to_path(role))}{_SUFFIX}"
+
+
+def _empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink(missing_ok=True)
 
 
 def _file_name(encoded: str) -> str:

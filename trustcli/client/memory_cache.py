@@ -23,6 +23,9 @@ class MemoryCache:
     def store_root(self, version: int, raw: bytes) -> None:
         self._roots[version] = raw
 
+    def drop_roots(self) -> None:
+        self._roots.clear()
+
     def load(self, role: RoleName) -> bytes | None:
         return self._files.get(role)
 

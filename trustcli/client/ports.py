@@ -117,6 +117,9 @@ class MetadataCache(Protocol):
     def store_root(self, version: int, raw: bytes) -> None:
         """Keep one version of root beside the others."""
 
+    def drop_roots(self) -> None:
+        """Forget every root: another chain takes their place."""
+
     def load(self, role: RoleName) -> bytes | None:
         """The newest stored file of a role other than root, or None."""
 

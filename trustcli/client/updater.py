@@ -25,10 +25,14 @@ from trustdata.errors import (
     NoTrustData,
     NotTrusted,
     OfflineTooOld,
+    PinsDisagree,
+    RootNotPinned,
     ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,
     TrustError,
+    Unpinned,
+    VersionMismatch,
 )
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT_ROTATIONS, size_limit
@@ -179,26 +183,41 @@ class Updater:
         return trusted
 
     def _load_roots(self) -> TrustedSet:
-        trusted = self._cached_chain()
-        first_contact = trusted is None
-        if trusted is None:
-            first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=size_limit(ROOT))
-            if first is None:
-                self._nothing_there()
-            trusted = self._chain([first])
+        cached = self._cached_chain()
+        if cached is not None:
+            try:
+                self._follow_roots(cached, keep=True)
+                self._check_pins(cached)
+            except NotTrusted:
+                if self._holds_pins(cached):
+                    raise
+                # Whatever was cached, it is not what was pinned: begin anew, where pins and memory decide.
+            else:
+                return cached
+        first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=size_limit(ROOT))
+        if first is None:
+            self._nothing_there()
+        trusted = self._chain([first])
+        if trusted.root.version != _FIRST_ROOT:
+            # A later root would be followed as well, but as another root of trust than everybody else's.
+            raise VersionMismatch(role=ROOT, offered=trusted.root.version, expected=_FIRST_ROOT)
+        self._follow_roots(trusted, keep=False)
+        self._check_pins(trusted)
+        self._cache.drop_roots()  # those of another chain must not stand behind ours
+        for root in trusted.roots:
+            self._cache.store_root(root.version, root.raw)
+        return trusted
+
+    def _follow_roots(self, trusted: TrustedSet, *, keep: bool) -> None:
+        """N+1 until the server says that there is none. `keep`: in the cache at once, beside those that are there."""
         known = trusted.root.version
         for _ in range(MAX_ROOT_ROTATIONS):
             raw = self._remote.fetch(self._gun, self._filename(ROOT, trusted.root.version + 1), limit=size_limit(ROOT))
             if raw is None:
-                break
+                return
             trusted.update_root(raw)
-            if not first_contact:
+            if keep:
                 self._keep_root(trusted, trusted.root, since=known)
-        self._check_pins(trusted)
-        if first_contact:
-            for root in trusted.roots:
-                self._cache.store_root(root.version, root.raw)
-        return trusted
 
     def _has_successor(self, root: Envelope) -> bool:
         filename = self._filename(ROOT, root.version + 1)
@@ -235,6 +254,13 @@ class Updater:
             remembered = Pin("sha256", self._memory.root_of_trust)
             pins.append(SourcedPin(pin=remembered, source="what this machine has verified before"))
         check_pins(self._gun, pins, trusted.roots)
+
+    def _holds_pins(self, trusted: TrustedSet) -> bool:
+        try:
+            self._check_pins(trusted)
+        except (PinsDisagree, RootNotPinned, Unpinned):
+            return False
+        return True
 
     def _load_timestamp(self, trusted: TrustedSet) -> None:
         cached = self._cache.load(TIMESTAMP)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from trustcli.state.guarded_file import GuardedFile
-from trustdata.errors import MalformedMetadata, MemoryDamaged, MemoryUnwritable
+from trustdata.errors import MalformedMetadata, MemoryDamaged, RootNotPinned
 from trustdata.gun import GUN
 from trustdata.verification.rollback_memory import Memory, from_document, merge, to_document
 
@@ -36,7 +36,7 @@ class MemoryFile:
     def remember(self, gun: GUN, memory: Memory) -> None:
         """Merge what was just verified into what is remembered; durable when it returns.
 
-        Raises: MemoryUnwritable (also if another root of trust is remembered: `forget` it first), MemoryDamaged.
+        Raises: RootNotPinned (another root of trust is remembered: `forget` it first), MemoryUnwritable, MemoryDamaged.
         """
 
         def merged() -> bytes | None:
@@ -47,8 +47,12 @@ class MemoryFile:
             else:
                 before = self._read(known)
                 if before.root_of_trust != memory.root_of_trust:
-                    reason = f"it remembers another root of trust of {gun}; trust pin {gun} REF --replace starts anew"
-                    raise MemoryUnwritable(path=str(self._file.path), reason=reason)
+                    raise RootNotPinned(
+                        gun=gun,
+                        pin=f"sha256:{before.root_of_trust}",
+                        pin_source="rollback memory",
+                        found=f"sha256:{memory.root_of_trust}",
+                    )
                 new = merge(before, memory)
                 if new == before:
                     return None

@@ -27,6 +27,19 @@ def test_an_empty_cache_makes_no_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_roots_are_dropped_all_at_once_and_nothing_else(tmp_path: Path) -> None:
+    cache = cache_of(tmp_path)
+    cache.drop_roots()
+    cache.store_root(1, b"one")
+    cache.store_root(3, b"behind a gap")
+    cache.store(TIMESTAMP, b"t")
+    cache.drop_roots()
+    cache.store_root(1, b"new")
+    cache.store_root(2, b"new two")
+    assert cache.roots() == [b"new", b"new two"]
+    assert cache.load(TIMESTAMP) == b"t"
+
+
 def test_roles_are_kept_replaced_and_dropped(tmp_path: Path) -> None:
     cache = cache_of(tmp_path)
     cache.store(TIMESTAMP, b"one")

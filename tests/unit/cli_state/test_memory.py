@@ -14,7 +14,7 @@ import pytest
 from tests.unit.cli_state.samples import ANOTHER, APP, AT, ENTRY, OTHER, memory
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
-from trustdata.errors import MemoryDamaged, MemoryUnwritable
+from trustdata.errors import MemoryDamaged, MemoryUnwritable, RootNotPinned
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
 
 
@@ -62,8 +62,14 @@ def test_what_is_known_already_is_not_written_again(seen: MemoryFile, path: Path
 
 def test_another_root_of_trust_is_refused_until_the_first_is_forgotten(seen: MemoryFile) -> None:
     seen.remember(APP, memory("aa", timestamp=5))
-    with pytest.raises(MemoryUnwritable, match="--replace"):
+    with pytest.raises(RootNotPinned) as caught:
         seen.remember(APP, memory("bb", timestamp=9))
+    assert caught.value.details() == {
+        "gun": APP,
+        "pin": f"sha256:{memory('aa').root_of_trust}",
+        "pin_source": "rollback memory",
+        "found": f"sha256:{memory('bb').root_of_trust}",
+    }
     assert seen.load(APP) == memory("aa", timestamp=5)
     seen.forget(APP)
     seen.forget(APP)
