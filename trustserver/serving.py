@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import uvloop
 from granian._granian import SocketHolder
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
@@ -65,11 +66,21 @@ def bind(listen: Listen) -> socket.socket:
     return bound
 
 
+def allow_open_files() -> None:
+    """As many open files as the system lets this process have: every idle connection takes one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # systems whose hard limit is more than they allow
+        _log.warning("the limit of open files stays", extra={"reason": str(error)})
+
+
 def serve(application: Application, bound: socket.socket, tls: TlsFiles | None, *, ready: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what began. `ready` is called once connections are taken.
 
     Raises: StartRefused if the server ends by itself.
     """
+    allow_open_files()
     # A read costs less than the event loop around it: uvloop's is a third cheaper than asyncio's own.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(application, bound, tls, ready))
@@ -87,6 +98,8 @@ async def _serve(
         bound,
         application.asgi,
         interface=Interfaces.ASGINL,
+        # Where granian may speak HTTP/2 too, it waits for the first bytes without any limit.
+        http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),

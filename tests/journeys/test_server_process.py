@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from tuf.api.exceptions import DownloadError
 from tuf.ngclient import Updater, UpdaterConfig
 
 from tests.journeys.server_process import ServerProcess, multipart
+from tests.peers.trust_program import TrustUser
 from tests.unit.server.owner import Owner
 from trustdata.roles import ROOT, TARGETS
 
@@ -46,6 +49,11 @@ def begin(server: ServerProcess) -> Owner:
     status, body = server.publish(GUN, owner.first_upload())
     assert status == 200, body
     return owner
+
+
+def connected(server: ServerProcess) -> socket.socket:
+    host, port = server.url.rpartition("//")[2].split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
 
 
 def verify(server: ServerProcess, folder: Path, root: bytes) -> Updater:
@@ -228,6 +236,52 @@ def test_a_slow_body_is_refused_with_408(server: ServerProcess) -> None:
             "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
         )
         assert connection.recv(65536).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_a_connection_that_says_nothing_more_is_closed(server: ServerProcess, sent: bytes) -> None:
+    server.program = ("-m", "tests.journeys.impatient_server", "serve")
+    server.start()
+    with connected(server) as connection:
+        connection.sendall(sent)
+        while connection.recv(65536):
+            pass  # an answer perhaps, then the end
+
+
+def test_over_tls_too_an_idle_connection_is_closed(server: ServerProcess) -> None:
+    server.program = ("-m", "tests.journeys.impatient_server", "serve")
+    server.start("--self-signed")
+    context = ssl.create_default_context(cafile=server.ca)
+    with connected(server) as connection, context.wrap_socket(connection, server_hostname="127.0.0.1") as secured:
+        assert secured.recv(1) == b""
+
+
+def test_http_2_is_not_spoken(server: ServerProcess) -> None:
+    server.start()
+    with connected(server) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        assert connection.recv(65536) == b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs /proc")
+def test_as_many_files_may_be_open_as_the_system_allows(server: ServerProcess) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
+    try:
+        server.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (before[1], before[1])
+
+
+def test_names_that_look_like_questions_are_signed_and_verified(server: ServerProcess, tmp_path: Path) -> None:
+    server.start()
+    user = TrustUser(tmp_path / "user", server.url)
+    for gun in ("registry.example.com/ci/publish", "registry.example.com/ci/keys/alice"):
+        user.run("init", gun, "--recovery-key", str(tmp_path / f"{gun.replace('/', '-')}.key"))
+        assert json.loads(server.get(f"/api/v1/collections/{gun}")[1])["gun"] == gun
+        user.run("key", "rotate", "snapshot", gun)
+        user.run("inspect", gun)
 
 
 def test_a_deleted_collection_is_an_error_for_python_tuf_too(server: ServerProcess, tmp_path: Path) -> None:
