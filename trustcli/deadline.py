@@ -1,7 +1,8 @@
-"""One bound on the time of a whole exchange, against servers that send a byte now and then for ever.
+"""Bounds on the time and the bytes of a whole exchange, against servers that send for ever, slowly or fast.
 
-Socket timeouts bound one read only. Here every read and write of a connection asks the same budget first, so that it
-holds for status line, headers and body alike, whichever HTTP library reads them.
+Socket timeouts bound one read only, and a limit on the body holds only as far as the HTTP library counts aright: a
+chunk of size -1 makes http.client read everything. Here every read and write of a connection asks the same budget
+first, so that it holds for status line, headers and body alike, whichever HTTP library reads them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import io
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
+
+_FRAMING: Final = 1024 * 1024
+"""Bytes of status line, headers and chunk sizes that an answer may have, besides the body and once as much again."""
 
 Clock = Callable[[], float]
 """Monotonic seconds (`time.monotonic`)."""
@@ -29,10 +33,14 @@ class Timeouts:
     upload: float = 300.0
 
 
-class TimeBudget:
-    """The time left for the current exchange. Not for threads: one connection, one exchange at a time."""
+class TooManyBytes(Exception):
+    """More bytes have come than any honest answer within its limit needs."""
 
-    __slots__ = ("_clock", "_end", "_seconds", "_step")
+
+class ExchangeBudget:
+    """The time and the bytes left for the current exchange. Not for threads: one connection, one exchange at a time."""
+
+    __slots__ = ("_bytes", "_clock", "_end", "_seconds", "_step")
 
     def __init__(self, clock: Clock, *, step: float) -> None:
         """`step`: the most seconds that one read or write may take."""
@@ -40,11 +48,19 @@ class TimeBudget:
         self._step = step
         self._seconds = step
         self._end = clock() + step
+        self._bytes = _FRAMING
 
-    def start(self, seconds: float) -> None:
-        """A new exchange begins, which may take this long."""
+    def start(self, seconds: float, *, limit: int) -> None:
+        """A new exchange begins, which may take this long, with at most `limit` bytes of body in its answer."""
         self._seconds = seconds
         self._end = self._clock() + seconds
+        self._bytes = 2 * limit + _FRAMING
+
+    def received(self, count: int) -> None:
+        """Charge bytes as they came from the network. Raises: TooManyBytes."""
+        self._bytes -= count
+        if self._bytes < 0:
+            raise TooManyBytes
 
     def next_step(self) -> float:
         """The seconds that the next read or write may take. Raises: TimeoutError when nothing is left."""
@@ -57,7 +73,7 @@ class TimeBudget:
 class BudgetedSocket:
     """A connected socket (plain or TLS) of which every read and write is charged to a budget."""
 
-    def __init__(self, sock: socket.socket, budget: TimeBudget) -> None:
+    def __init__(self, sock: socket.socket, budget: ExchangeBudget) -> None:
         self._sock = sock
         self._budget = budget
 
@@ -83,7 +99,7 @@ class BudgetedSocket:
 
 
 class _BudgetedRaw(io.RawIOBase):
-    def __init__(self, sock: socket.socket, budget: TimeBudget) -> None:
+    def __init__(self, sock: socket.socket, budget: ExchangeBudget) -> None:
         super().__init__()
         self._raw = sock.makefile("rb", buffering=0)
         self._sock = sock
@@ -95,10 +111,12 @@ class _BudgetedRaw(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         self._sock.settimeout(self._budget.next_step())
         try:
-            return self._raw.readinto(buffer)
+            count = self._raw.readinto(buffer)
         except TimeoutError:
             self._budget.next_step()  # if the time of the whole is up, that is the reason to give
             raise
+        self._budget.received(count or 0)
+        return count
 
     def close(self) -> None:
         if not self.closed:

@@ -1,6 +1,6 @@
 """HTTP to registries and their token servers, any number of hosts, on urllib3. No redirects, no retries, no decoding.
 
-The same bounds as the trust server's connection: bytes of body, time of the whole exchange.
+The same bounds as the trust server's connection: bytes of body, bytes and time of the whole exchange.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from trustcli.deadline import BudgetedSocket, Clock, TimeBudget, Timeouts
+from trustcli.deadline import BudgetedSocket, Clock, ExchangeBudget, Timeouts, TooManyBytes
 from trustcli.exchange import MAX_ERROR_BODY, USER_AGENT, Answer, Origin, is_success
 from trustcli.proxies import Proxy, proxy_for
 from trustcli.tls import CertificateAuthorities
 from trustcli.transport_failure import transport_failure
-from trustdata.errors import TooLarge
+from trustdata.errors import RemoteMisbehaved, TooLarge
 
 
 class RegistryTransport:
@@ -30,7 +30,7 @@ class RegistryTransport:
         self._authorities = authorities
         self._environ = environ
         self._timeouts = timeouts
-        self._budget = TimeBudget(clock, step=timeouts.read)
+        self._budget = ExchangeBudget(clock, step=timeouts.read)
         self._managers: dict[Origin, urllib3.PoolManager] = {}
 
     def exchange(
@@ -50,7 +50,7 @@ class RegistryTransport:
         proxy = proxy_for(origin.scheme, origin.host, origin.port, self._environ)
         manager = self._managers.get(origin) or self._manager(origin, proxy)
         self._managers[origin] = manager
-        self._budget.start(self._timeouts.overall)
+        self._budget.start(self._timeouts.overall, limit=max(limit, MAX_ERROR_BODY))
         try:
             response = manager.urlopen(
                 method,
@@ -63,10 +63,14 @@ class RegistryTransport:
                 timeout=urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read),
             )
             return self._read(response, origin, limit)
+        except TooManyBytes as error:
+            raise TooLarge(what=f"an answer of {origin}", limit=limit) from error
         except (HTTPError, HTTPException, OSError) as error:
             raise transport_failure(
                 error, origin, authorities=self._authorities, proxy=proxy, seconds=self._timeouts.connect
             ) from error
+        except ValueError as error:  # from the chunk sizes of http.client, which takes -2 for one
+            raise RemoteMisbehaved(remote=str(origin), reason="a chunk of its answer has no valid size") from error
 
     def _read(self, response: urllib3.BaseHTTPResponse, origin: Origin, limit: int) -> Answer:
         success = is_success(response.status)
@@ -101,7 +105,7 @@ class RegistryTransport:
         return manager
 
 
-def _pools(budget: TimeBudget) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+def _pools(budget: ExchangeBudget) -> dict[str, type[urllib3.HTTPConnectionPool]]:
     """urllib3's own pools, whose connections charge every read and write to the budget."""
 
     class Plain(HTTPConnection):

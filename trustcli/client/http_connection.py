@@ -1,7 +1,7 @@
 """One keep-alive connection to one origin, for start-up time on http.client alone.
 
-Bounds: bytes of body (decoded), time of the whole exchange, number and length of headers (http.client's own: 100, each
-64 KiB).
+Bounds: bytes of body (decoded), bytes and time of the whole exchange, number and length of headers (http.client's own:
+100, each 64 KiB).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import select
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 
-from trustcli.deadline import BudgetedSocket, Clock, TimeBudget, Timeouts
+from trustcli.deadline import BudgetedSocket, Clock, ExchangeBudget, Timeouts, TooManyBytes
 from trustcli.exchange import MAX_ERROR_BODY, USER_AGENT, Answer, Origin, is_success
 from trustcli.proxies import Proxy, proxy_for
 from trustcli.tls import CertificateAuthorities
@@ -39,7 +39,7 @@ class HttpConnection:
         self.origin = origin
         self._authorities = authorities
         self._timeouts = timeouts
-        self._budget = TimeBudget(clock, step=timeouts.read)
+        self._budget = ExchangeBudget(clock, step=timeouts.read)
         self._proxy: Proxy | None = proxy_for(origin.scheme, origin.host, origin.port, environ)
         self._connection: HTTPConnection | None = None
 
@@ -56,12 +56,15 @@ class HttpConnection:
 
         Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge, SettingsUnusable. Redirects are answers like others.
         """
-        self._budget.start(self._timeouts.overall if body is None else self._timeouts.upload)
+        seconds = self._timeouts.overall if body is None else self._timeouts.upload
+        self._budget.start(seconds, limit=max(limit, MAX_ERROR_BODY))
         try:
             response = self._respond(method, target, headers, body)
             answer = self._read(response, limit)
         except BaseException as error:
             self.close()
+            if isinstance(error, TooManyBytes):
+                raise TooLarge(what=f"an answer of {self.origin}", limit=limit) from error
             if isinstance(error, OSError | HTTPException):
                 raise transport_failure(
                     error, self.origin, authorities=self._authorities, proxy=self._proxy, seconds=self._timeouts.connect
@@ -121,7 +124,10 @@ class HttpConnection:
         declared = self._declared_length(response)
         if success and declared is not None and declared > bound:
             raise TooLarge(what=f"an answer of {self.origin}", limit=bound)
-        raw = response.read(bound + 1)
+        try:
+            raw = response.read(bound + 1)
+        except ValueError as error:  # http.client takes a chunk size such as -2
+            raise RemoteMisbehaved(remote=str(self.origin), reason="a chunk of its answer has no valid size") from error
         if len(raw) > bound:
             if success:
                 raise TooLarge(what=f"an answer of {self.origin}", limit=bound)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,18 @@ def answering(*answers: bytes) -> Script:
 
 def fetch(remote: HttpRemote, limit: int = 1000) -> bytes | None:
     return remote.fetch(GUN, "timestamp.json", limit=limit)
+
+
+@contextmanager
+def memory_of(most: int) -> Iterator[None]:
+    """What runs in it never holds more bytes than that at once."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak <= most
 
 
 @pytest.fixture

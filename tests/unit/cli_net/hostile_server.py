@@ -38,11 +38,26 @@ class Wire:
 Script = Callable[[Request, Wire], None]
 
 
+MANY_MEGABYTES = 40
+
+
 def reply(status: int, body: bytes = b"", headers: Mapping[str, str | None] | None = None) -> bytes:
     """A correct answer; a header given replaces the one that would be made, None leaves it out."""
     every: dict[str, str | None] = {"Content-Length": str(len(body)), **(headers or {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in every.items() if value is not None)
     return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + body
+
+
+def megabytes_after(chunk_size: bytes) -> Script:
+    """A chunked answer whose chunk size is no size, and then what the client is willing to read."""
+
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(reply(200, headers={"Transfer-Encoding": "chunked", "Content-Length": None}) + chunk_size + b"\r\n")
+        for _megabyte in range(MANY_MEGABYTES):
+            wire.send(b"x" * 1_000_000)
+        wire.close()
+
+    return script
 
 
 def json_reply(status: int, content: object, headers: Mapping[str, str] | None = None) -> bytes:

@@ -6,8 +6,8 @@ import gzip
 
 import pytest
 
-from tests.unit.cli_net.conftest import GUN, Remotes, Serve, answering, fetch
-from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, reply
+from tests.unit.cli_net.conftest import GUN, Remotes, Serve, answering, fetch, memory_of
+from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, megabytes_after, reply
 from trustdata.errors import (
     RemoteMisbehaved,
     RemoteRefused,
@@ -87,6 +87,21 @@ def test_an_endless_body_ends_at_the_limit(serve: Serve, remote_of: Remotes, fra
 
     with pytest.raises(TooLarge):
         fetch(remote_of(serve(script)))
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-ffffff", b"+7fffffff", b"0x7fffffff", b" 7fffffff"])
+def test_a_chunk_size_that_is_none_does_not_lift_the_limit(serve: Serve, remote_of: Remotes, size: bytes) -> None:
+    server = serve(megabytes_after(size))
+    with memory_of(8_000_000), pytest.raises((TooLarge, RemoteMisbehaved)):
+        fetch(remote_of(server))
+
+
+def test_a_connection_counts_the_bytes_of_each_exchange_anew(serve: Serve, remote_of: Remotes) -> None:
+    server = serve(answering(reply(200, b"x" * 900_000)))
+    remote = remote_of(server)
+    for _ in range(5):
+        assert fetch(remote, limit=900_000) == b"x" * 900_000
+    assert server.connections == 1
 
 
 def test_gzip_counts_decoded(serve: Serve, remote_of: Remotes) -> None:

@@ -13,8 +13,16 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli_net.certificates import Authority, make_authority
-from tests.unit.cli_net.conftest import SHORT, Serve, Stored, answering
-from tests.unit.cli_net.hostile_server import DripClock, HostileServer, Request, Wire, json_reply, reply
+from tests.unit.cli_net.conftest import SHORT, Serve, Stored, answering, memory_of
+from tests.unit.cli_net.hostile_server import (
+    DripClock,
+    HostileServer,
+    Request,
+    Wire,
+    json_reply,
+    megabytes_after,
+    reply,
+)
 from trustcli.deadline import Timeouts
 from trustcli.docker_config import Credential
 from trustcli.exchange import Origin
@@ -169,6 +177,13 @@ def test_an_endless_body(serve: Serve, registry_of: Registries, chunked: str) ->
 
     with pytest.raises(TooLarge):
         registry_of().resolve(image(serve(script)))
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-ffffff", b"+7fffffff", b"0x7fffffff"])
+def test_a_chunk_size_that_is_none_does_not_lift_the_limit(serve: Serve, registry_of: Registries, size: bytes) -> None:
+    server = serve(megabytes_after(size))
+    with memory_of(30_000_000), pytest.raises((TooLarge, RemoteMisbehaved)):
+        registry_of().resolve(image(server))
 
 
 @pytest.mark.parametrize(
