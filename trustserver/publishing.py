@@ -7,7 +7,9 @@ on the new state, is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,6 +29,9 @@ from trustserver.storage.ports import Collection, MetadataStore, Status, Tombsto
 
 ATTEMPTS: Final = 64
 """How often one upload is judged while others keep changing its collection."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +70,8 @@ class Publishing:
         for role in ONLINE:
             if role in files:
                 raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
-        uploads = {role: self._wire.parse(role, raw) for role, raw in files.items()}
+        with _judging():
+            uploads = {role: self._wire.parse(role, raw) for role, raw in files.items()}
         known = self._parsed.remembered(gun)
         for _ in range(ATTEMPTS):
             stored = known or self._parsed.load(gun)
@@ -109,8 +115,9 @@ class Publishing:
         begins = ROOT in uploads and uploads[ROOT].version == 1
         if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
             raise CollectionExists(role=ROOT, reason="the collection is initialised already")
-        candidate = judge_upload(stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire)
-        check_second_opinion(candidate.roles, candidate.changed)
+        with _judging():
+            candidate = judge_upload(stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire)
+            check_second_opinion(candidate.roles, candidate.changed)
         return candidate
 
     def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime) -> Issued:
@@ -130,6 +137,19 @@ class Publishing:
             deleted_at=at.replace(microsecond=0),
             subject=subject,
         )
+
+
+@contextmanager
+def _judging() -> Iterator[None]:
+    """Whatever a document makes a parser or verifier raise, the document is refused. Raises: PublishRefused."""
+    try:
+        yield
+    except (TrustError, MemoryError):
+        raise
+    except Exception as error:
+        _log.exception("an upload could not be judged")
+        kind = type(error).__name__
+        raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
 
 
 def published(after: ParsedCollection) -> Published:
