@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -13,7 +13,8 @@ from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
-from trustserver.storage.ports import Collection, MetadataStore, Status, StoredFile
+from trustserver.storage.ports import Collection as StoredCollection
+from trustserver.storage.ports import MetadataStore, Status, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
 """File bytes of the collections kept parsed, in all. Parsed they take about twelve times as much memory."""
@@ -21,14 +22,19 @@ PARSED_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedCollection:
-    """One revision of a collection with its current files parsed."""
+    """One revision of a collection with its current files parsed, or some of them."""
 
-    state: Collection
+    state: StoredCollection
     envelopes: Mapping[RoleName, Envelope]
 
     @property
     def size(self) -> int:
         return sum(len(envelope.raw) for envelope in self.envelopes.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every current file is parsed."""
+        return self.envelopes.keys() == self.state.files.keys()
 
 
 class ParsedCollections:
@@ -50,23 +56,28 @@ class ParsedCollections:
                 self._kept.move_to_end(gun)
             return found
 
-    def load(self, gun: GUN) -> ParsedCollection:
-        """What is stored now. Raises: PublishRefused for a format that this server does not judge, NotStored."""
+    def load(self, gun: GUN, *, least: Collection[RoleName] | None = None) -> ParsedCollection:
+        """What is stored now; with `least`, perhaps no more than these roles of it.
+
+        Raises: PublishRefused for a format that this server does not judge, NotStored.
+        """
         state = self._store.load(gun)
         if state.files and state.format != self._wire.name:
             raise PublishRefused(role="collection", reason=f"is in format {state.format}, not {self._wire.name}")
         known = self.remembered(gun)
         if known is not None and known.state.revision == state.revision:
             return known
-        envelopes = {role: self._parse(file, known) for role, file in state.files.items()}
+        envelopes = {
+            role: self._parse(file, known) for role, file in state.files.items() if least is None or role in least
+        }
         parsed = ParsedCollection(state=state, envelopes=envelopes)
         self.remember(parsed)
         return parsed
 
     def remember(self, parsed: ParsedCollection) -> None:
-        """Keep this revision unless a newer one is kept; collections without files are never kept."""
+        """Keep this revision unless a newer one is kept; what is incomplete or without files is never kept."""
         gun, size = parsed.state.gun, parsed.size
-        if parsed.state.status is not Status.LIVE or size > self._limit:
+        if parsed.state.status is not Status.LIVE or not parsed.complete or size > self._limit:
             return
         with self._lock:
             known = self._kept.get(gun)

@@ -22,6 +22,7 @@ from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
 from trustdata.wire import WireFormat
 from trustserver.errors import RevisionMoved
+from trustserver.growth import check_collection_size, check_snapshot_size
 from trustserver.online_roles import Issued, OnlineRoles, refuse_tombstone
 from trustserver.parsed import ParsedCollection, ParsedCollections
 from trustserver.recording import Recorder
@@ -118,16 +119,19 @@ class Publishing:
         with _judging():
             candidate = judge_upload(stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire)
             check_second_opinion(candidate.roles, candidate.changed)
+        check_collection_size(stored.envelopes, candidate)
         return candidate
 
     def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime) -> Issued:
-        return self._online.issue(
+        issued = self._online.issue(
             stored.state,
             root=candidate.root.root,
             stored=stored.envelopes,
             changed=[candidate.roles[role] for role in candidate.changed if role != ROOT],
             at=at,
         )
+        check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot)
+        return issued
 
     def _tombstone(self, state: Collection, subject: str, at: datetime) -> Tombstone:
         first = self._store.file(state.gun, ROOT, 1)

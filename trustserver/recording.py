@@ -107,7 +107,7 @@ def _after(
         status=Status.LIVE,
         format=publication.format,
         revision=revision,
-        files={role: _as_stored(envelope) for role, envelope in envelopes.items()},
+        files={**before.state.files, **{role: _as_stored(envelope) for role, envelope in envelopes.items()}},
         keys=_keys_after(before.state.keys, publication.used),
         tombstone=None,
     )

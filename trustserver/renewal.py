@@ -19,6 +19,8 @@ from trustserver.storage.ports import MetadataStore, Status
 
 ROUND: Final = 100
 """Collections renewed in one round, at most."""
+_NEEDED: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
+"""A renewal reads nothing of targets and delegations, which may be large."""
 _ATTEMPTS: Final = 16
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class Renewal:
     def renew(self, gun: GUN, *, at: datetime) -> bool:
         """Renew what is due in one collection; False if nothing is. Raises: NotStored, ServerKeyNotUsed, KeysError."""
         for _ in range(_ATTEMPTS):
-            stored = self._parsed.load(gun)
+            stored = self._parsed.load(gun, least=_NEEDED)
             if stored.state.status is not Status.LIVE or not self._is_due(stored, at):
                 return False
             try:
