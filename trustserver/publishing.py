@@ -63,6 +63,12 @@ class Publishing:
         self._recorder = recorder
         self._wire = wire
 
+    def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
+        """Bytes that judging this upload parses: its own, and those that are stored. Raises: NotStored."""
+        known = self._parsed.remembered(gun)
+        stored = known.size if known else sum(len(file.raw) for file in self._store.load(gun).files.values())
+        return stored + sum(map(len, files.values()))
+
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime) -> Published:
         """Judge and store one upload, durably, with the snapshot and timestamp that follow from it.
 

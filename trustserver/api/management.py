@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -26,6 +27,9 @@ from trustserver.errors import BadRequest
 from trustserver.online_roles import OnlineRoles, refuse_tombstone
 from trustserver.publishing import Published, Publishing
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status
+
+LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
+"""Bytes to parse. Beyond, uploads are judged one at a time: parsed, a byte takes about twelve."""
 
 _log = logging.getLogger(__name__)
 _CONFLICT: Final = 409
@@ -108,6 +112,7 @@ def management_router(
     """The routes."""
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
     room = UploadRoom()
+    large = asyncio.Lock()
 
     @router.post("/{gun}/publish", openapi_extra=_UPLOAD)
     async def publish(request: Request, gun: Gun) -> CollectionView:
@@ -118,7 +123,9 @@ def management_router(
         try:
             with Upload(room) as upload:
                 files = await upload.read(request.scope, request.receive, seconds=upload_seconds)
-                published = await asyncio.to_thread(publishing.publish, gun, files, at=clock())
+                size = await asyncio.to_thread(publishing.size, gun, files)
+                async with large if size > LARGE_JUDGEMENT else contextlib.nullcontext():
+                    published = await asyncio.to_thread(publishing.publish, gun, files, at=clock())
             outcome = "stored"
         except (TrustError, KeysError) as error:
             outcome = error.code

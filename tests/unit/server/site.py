@@ -45,6 +45,16 @@ class Site:
 
         return asyncio.run(ask())
 
+    def together(self, *requests: Mapping[str, Any]) -> list[httpx.Response]:
+        """Requests of one moment, begun in this order."""
+
+        async def ask() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app.asgi)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await asyncio.gather(*(client.request(**options) for options in requests))
+
+        return asyncio.run(ask())
+
     def raw(self, method: str, raw_path: bytes) -> int:
         """The status for a path that HTTP libraries would tidy up."""
         sent: list[Any] = []

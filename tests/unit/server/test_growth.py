@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from threading import Event
+from typing import Any
+
 import pytest
 
 from tests.unit.server.owner import Owner
 from tests.unit.server.site import GUN_A, Site
 from trustdata.envelope import Envelope
+from trustdata.gun import GUN
 from trustdata.limits import MAX_SNAPSHOT
 from trustdata.model import DelegatedRole, Delegations, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF, TufFormat
 from trustserver import growth
+from trustserver.api import management
+from trustserver.publishing import Published, Publishing
 
 ALICE = RoleName("targets/alice")
 BOB = RoleName("targets/bob")
@@ -79,6 +87,41 @@ def test_the_reserve_of_a_snapshot_holds_what_its_roles_may_still_take() -> None
     entries = (MAX_SNAPSHOT - growth.SNAPSHOT_RESERVE) // smallest
     more_digits = len("5000000") - len("400") + len("1000000") - len("1")
     assert entries * more_digits < growth.SNAPSHOT_RESERVE
+
+
+def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(management, "LARGE_JUDGEMENT", 1000)
+    site = Site()
+    seen: list[str] = []
+    small_came = Event()
+
+    def publish(self: Publishing, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime) -> Published:
+        if len(files[TARGETS]) < 1000:
+            seen.append("small")
+            small_came.set()
+        else:
+            seen.append("begins")
+            assert small_came.wait(timeout=30)
+            seen.append("ends")
+        return Published(gun=gun, format="tuf-1.0", revision=1, versions={})
+
+    monkeypatch.setattr(Publishing, "publish", publish)
+
+    def upload(name: str, size: int) -> dict[str, Any]:
+        url = f"/api/v1/collections/example.com/{name}/publish"
+        return {"method": "POST", "url": url, "files": [("files", ("targets", b"x" * size))]}
+
+    answers = site.together(upload("a", 5000), upload("b", 5000), upload("c", 10))
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert seen == ["begins", "small", "ends", "begins", "ends"]
+
+
+def test_what_is_stored_counts_for_the_size_of_a_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
+    site, _ = filled(monkeypatch)
+    files = site.store.load(GUN_A).files
+    whole = sum(len(file.raw) for file in files.values())
+    for beside in (site, Site(site.store)):
+        assert beside.app.publishing.size(GUN_A, {ALICE: b"12345"}) == whole + 5
 
 
 def test_renewal_parses_neither_targets_nor_delegations(monkeypatch: pytest.MonkeyPatch) -> None:
