@@ -19,12 +19,13 @@ from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.publisher import Roles
 from trustcli.collection import Collection, every_role
 from trustcli.commands.init import new_key, open_recovery
+from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import UsageError
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
-from trustdata.errors import VersionMismatch
+from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
@@ -117,7 +118,8 @@ class _Rotator:
         self._keys = session.held_keys([recovery] if recovery else [])
         self._collection = session.collection(gun)
         self._before: frozenset[str] = frozenset()
-        self._online_key: Key | None = None
+        self._outgoing_root = ""
+        self._incoming: Key | None = None
         self._chain: tuple[Envelope, ...] = ()
 
     def run(self) -> tuple[tuple[str, ...], set[str]]:
@@ -139,20 +141,35 @@ class _Rotator:
         role = self._rotation.role
         now = frozenset(roles[ROOT].root.roles[role].keyids)
         if self._before and now != self._before:
-            return {}  # an earlier attempt got through, only its reply was lost
+            if self._incoming is not None and self._incoming.keyid in now:
+                return {}  # an earlier attempt got through, only its reply was lost
+            raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
         self._before = now
         self._check_root_can_be_signed(roles)
         terms = EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES)
         if role in ONLINE:
-            if self._online_key is None:
-                self._online_key = self._collection.server.new_online_key(self._gun, role)
-            return repository_editor.replace_online_key(roles, role, self._online_key, terms=terms)
-        outgoing = [self._outgoing(roles)] if role == ROOT else []
+            if self._incoming is None:
+                self._incoming = self._new_online_key(roles, role)
+            return repository_editor.replace_online_key(roles, role, self._incoming, terms=terms)
+        if role == ROOT:
+            self._outgoing_root = self._outgoing(roles)
         new = self._new.signer(self._gun)
+        self._incoming = new.public_key
         self._keys.bring(new)
         if role == TARGETS:
             return repository_editor.replace_targets_key(roles, new.public_key, terms=terms)
-        return repository_editor.replace_root_keys(roles, remove=outgoing, add=[new.public_key], terms=terms)
+        return repository_editor.replace_root_keys(
+            roles, remove=[self._outgoing_root], add=[new.public_key], terms=terms
+        )
+
+    def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
+        """Raises: RemoteMisbehaved for a key that is not new, which would be a rotation in name only."""
+        server = self._collection.server
+        key = server.new_online_key(self._gun, role)
+        if key.keyid in roles[ROOT].root.keys:
+            reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
+            raise RemoteMisbehaved(remote=server.name, reason=reason)
+        return key
 
     def _check_root_can_be_signed(self, roles: Roles) -> None:
         """Before any key is made or asked of the server. Raises: KeyNotFound."""
@@ -183,7 +200,13 @@ class _Rotator:
     def _verify(self) -> tuple[str, ...]:
         updater = self._session.collection(self._gun).refresh()
         _check_newcomer(self._collection, updater.roots())
-        return tuple(updater.roles()[ROOT].root.roles[self._rotation.role].keyids)
+        role = self._rotation.role
+        after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
+        new = self._incoming.keyid if self._incoming else ""
+        gone = ({self._outgoing_root} if role == ROOT else self._before) - {new}
+        what = f"the new key {new[:12]} for {role} of {self._gun}"
+        check_visible(new in after and gone.isdisjoint(after), server=self._collection.server.name, what=what)
+        return after
 
 
 def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:

@@ -10,16 +10,18 @@ import typer
 from keys.errors import KeyFileMalformed
 from keys.material import read_public_pem
 from trustcli.client.publisher import Roles
+from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.reference import parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.errors import shown
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
 from trustdata.model import Key
-from trustdata.roles import signer_role
+from trustdata.roles import RoleName, signer_role
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
 
@@ -46,7 +48,9 @@ def add(
             return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
 
         outcome = session.publisher(session.collection(gun), session.held_keys()).publish(edit)
-        session.collection(gun).refresh()
+        there, server = _signers_now(session, gun)
+        what = f"signer {signer} with key {', '.join(k.keyid[:12] for k in keys)} in {gun}"
+        check_visible({k.keyid for k in keys} <= set(there.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")
     session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
@@ -73,7 +77,8 @@ def remove(
             return repository_editor.remove_signer(gun, roles, signer, terms=terms)
 
         session.publisher(session.collection(gun), session.held_keys()).publish(edit)
-        session.collection(gun).refresh()
+        there, server = _signers_now(session, gun)
+        check_visible(signer_role(signer) not in there, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
     return DONE
@@ -86,10 +91,16 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
     (gun,) = collection_names([name])
     signers = inspect(session.collection(gun).owner_roles()).signers
     for holder in signers:
-        session.output.result(f"{holder.name}\t{', '.join(holder.keyids)}")
+        session.output.result(f"{shown(holder.name)}\t{', '.join(holder.keyids)}")
     rows = [{"name": holder.name, "keys": list(holder.keyids)} for holder in signers]
     session.output.document({"gun": gun, "signers": rows, "exit": DONE})
     return DONE
+
+
+def _signers_now(session: Session, gun: GUN) -> tuple[dict[RoleName, tuple[str, ...]], str]:
+    """The signers and their key ids as a client reads them now, and the name of the server."""
+    collection = session.collection(gun)
+    return repository_editor.signers_of(collection.refresh().roles()), collection.server.name
 
 
 def collection_names(names: list[str]) -> list[GUN]:
