@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -9,15 +10,17 @@ import typer
 from keys.errors import KeyNotFound
 from trustcli.client.publisher import Roles
 from trustcli.commands.init import confirm
+from trustcli.commands.tag_movement import NOTHING, tag_changed
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
-from trustdata.errors import NotSigned, PublishRefused
+from trustdata.errors import NotSigned, PublishRefused, shown
 from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import GUN
 from trustdata.roles import signer_name
-from trustdata.verification.target_lookup import released
+from trustdata.verification.target_lookup import Target, released
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -38,7 +41,7 @@ def command(
         raise UsageError(f"nothing was revoked; to revoke {what} without being asked: --yes")
     removed = revoke(session, reference)
     for tag in removed:
-        session.output.result(f"revoked {reference.gun}:{tag}")
+        session.output.result(f"revoked {reference.gun}:{shown(tag)}")
     session.output.document({"gun": reference.gun, "revoked": list(removed), "exit": DONE})
     return DONE
 
@@ -46,17 +49,21 @@ def command(
 def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
     """Remove the tag (all, if the reference has none); returns the tags that are released no more.
 
-    Raises: NotSigned (nothing to revoke), KeyNotFound (names who can), PublishRefused (still released), Remote...
+    Raises: NotSigned (nothing to revoke), KeyNotFound (names who can), PublishRefused (still released), TagChanged
+    (somebody has signed it as something else since we first looked), Remote...
     """
     collection = session.collection(reference.gun)
     keys = session.held_keys()
     terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
-    before: list[str] = []
+    before: dict[str, Target] | None = None
 
     def edit(roles: Roles) -> Contents:
-        there = sorted(released(roles))
-        wanted = [tag for tag in there if reference.tag in (None, tag)]
-        before.extend(tag for tag in wanted if tag not in before)
+        nonlocal before
+        there = released(roles)
+        wanted = {tag: there[tag] for tag in sorted(there) if reference.tag in (None, tag)}
+        if before is None:
+            before = wanted
+        _check_unmoved(reference.gun, before, wanted, roles)
         listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
         if not before and not (reference.tag in listed if reference.tag else listed):
             raise NotSigned(gun=reference.gun, tag=reference.tag or "")
@@ -66,14 +73,20 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
         )
         if not changed and wanted:
             who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
-            raise KeyNotFound(key=f"that can remove {wanted[0]} from {reference.gun} (who can: {who})")
+            raise KeyNotFound(key=f"that can remove {next(iter(wanted))} from {reference.gun} (who can: {who})")
         return changed
 
     session.publisher(collection, keys).publish(edit)
-    left = released(session.collection(reference.gun).owner_roles())
-    still = [tag for tag in left if reference.tag in (None, tag)]
-    if still:
-        raise PublishRefused(
-            role=left[still[0]].role, reason=f"{still[0]} is still released; its signers must revoke it"
-        )
-    return tuple(before)
+    after = session.collection(reference.gun).owner_roles()
+    left = {tag: target for tag, target in released(after).items() if reference.tag in (None, tag)}
+    _check_unmoved(reference.gun, before or {}, left, after)
+    for tag, target in left.items():
+        raise PublishRefused(role=target.role, reason=f"{tag} is still released; its signers must revoke it")
+    return tuple(before or {})
+
+
+def _check_unmoved(gun: GUN, before: Mapping[str, Target], now: Mapping[str, Target], roles: Roles) -> None:
+    """What is released still is what we came to revoke, as far as it is released. Raises: TagChanged."""
+    for tag, target in now.items():
+        if tag not in before or before[tag].digest != target.digest:
+            raise tag_changed(gun, tag, target, roles, ours=NOTHING)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from trustcli.client.publisher import Roles
 from trustcli.commands import init
+from trustcli.commands.publication import check_visible
+from trustcli.commands.tag_movement import stands_at, tag_changed
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.held_keys import StoreKeys
 from trustcli.manifest import Manifest
@@ -24,17 +26,14 @@ from trustcli.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
-from trustdata.errors import ImageNotFound, NoTrustData, TagChanged
+from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN, Tag
-from trustdata.inspection import signers_of_target
 from trustdata.judgement import Question
 from trustdata.roles import RoleName, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, find_released, read_target
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_NOTHING: Final = "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +141,9 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: Stor
         Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=(signer,) if signer else ())
         for item in items
     )
-    for answer in answers:
+    for item, answer in zip(items, answers, strict=True):
+        if isinstance(answer.refusal, TagMismatch):
+            edit.check_still_ours(item, session.collection(gun).owner_roles(), server=collection.server.name)
         if answer.refusal is not None:
             raise answer.refusal
 
@@ -164,9 +165,8 @@ class TagEdits:
         """The contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
         into = repository_editor.roles_for_signing(self._gun, roles, self._keys.held(), self._signer)
         current = {item.tag: find_released(item.tag, roles) for item in self._items}
-        digests = {str(tag): target.digest if target else _NOTHING for tag, target in current.items()}
         if self._seen is None:
-            self._seen = digests
+            self._seen = {str(tag): stands_at(target) for tag, target in current.items()}
         missing = []
         for item in self._items:
             self._check_unmoved(item, current[item.tag], roles)
@@ -174,20 +174,21 @@ class TagEdits:
                 missing.append(item.edit)
         return repository_editor.set_tags(roles, missing, into=into, terms=self._terms) if missing else {}
 
+    def check_still_ours(self, item: Wanted, roles: Roles, *, server: str) -> None:
+        """Step 4, where the tag stands at another digest: a race lost after our publish, or a publish that was none.
+
+        Raises: TagChanged, RemoteMisbehaved.
+        """
+        now = find_released(item.tag, roles)
+        what = f"{self._gun}:{item.tag} as {item.manifest.digest}"
+        check_visible(now is None or stands_at(now) != (self._seen or {}).get(item.tag), server=server, what=what)
+        self._check_unmoved(item, now, roles)
+
     def _check_unmoved(self, item: Wanted, now: Target | None, roles: Roles) -> None:
-        found = now.digest if now else _NOTHING
-        if found in (item.edit.digest, (self._seen or {})[item.tag]):
+        if stands_at(now) in (item.manifest.digest, (self._seen or {})[item.tag]):
             return
-        signers = repository_editor.signers_of(roles)
-        theirs = signers_of_target(now, roles, list(signers)) if now else ()
-        raise TagChanged(
-            gun=self._gun,
-            tag=item.tag,
-            ours=item.manifest.digest,
-            theirs=f"sha256:{found}" if now else _NOTHING,
-            their_signers=tuple(map(signer_name, theirs)),
-            our_signers=(signer_name(signer_role(self._signer)),) if self._signer else (),
-        )
+        signers = (signer_name(signer_role(self._signer)),) if self._signer else ()
+        raise tag_changed(self._gun, item.tag, now, roles, ours=item.manifest.digest, our_signers=signers)
 
 
 def _lists(roles: Roles, role: RoleName, edit: TagEdit) -> bool:
