@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.simulator.repository import RepositorySimulator
@@ -35,7 +36,7 @@ class MemoryStore:
                 pin_source="rollback memory",
                 found=f"sha256:{memory.root_of_trust}",
             )
-        self.known[gun] = merge(before, memory)
+        self.known[gun] = replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
 
     def forget(self, gun: GUN) -> None:
         self.known.pop(gun, None)

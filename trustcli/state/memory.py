@@ -8,6 +8,7 @@ A damaged file is refused, never begun anew: to forget is what an attacker wants
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,9 @@ class MemoryFile:
                         pin_source="rollback memory",
                         found=f"sha256:{memory.root_of_trust}",
                     )
-                new = merge(before, memory)
+                # The newest refresh counts, not the latest time: a clock that was ahead once must not stop --offline
+                # for as long as it was ahead.
+                new = replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
                 if new == before:
                     return None
             return _document({**collections, gun: to_document(new)})

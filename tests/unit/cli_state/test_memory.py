@@ -48,7 +48,14 @@ def test_a_slower_process_does_not_take_back_what_a_faster_one_saw(seen: MemoryF
     merged = seen.load(APP)
     assert merged is not None
     assert {r: s.version for r, s in merged.roles.items()} == {TIMESTAMP: 5, TARGETS: 8, SNAPSHOT: 1}
-    assert merged.refreshed == AT
+
+
+def test_the_newest_refresh_counts_also_after_a_clock_that_was_ahead(seen: MemoryFile) -> None:
+    seen.remember(APP, memory(refreshed=AT + timedelta(days=400), timestamp=5))
+    seen.remember(APP, memory(refreshed=AT, timestamp=5))
+    assert seen.load(APP) == memory(refreshed=AT, timestamp=5)
+    seen.remember(APP, memory(refreshed=None, timestamp=5))
+    assert seen.load(APP) == memory(refreshed=AT, timestamp=5)
 
 
 def test_what_is_known_already_is_not_written_again(seen: MemoryFile, path: Path) -> None:
