@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from keys.errors import KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
@@ -48,6 +49,13 @@ def _say(text: str) -> Callable[[Failure], str]:
         return text.format(**values)
 
     return advice
+
+
+def _login(error: Failure) -> str:
+    """Another account helps against 401 and 403 only."""
+    if isinstance(error, errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return f"docker login, with an account that may do this on {error.remote}"
+    return ""
 
 
 _ROWS: Final[dict[type[Failure], Row]] = {
@@ -102,9 +110,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("publish {role} again in the same step, or give a new signer a name that was never used"),
     ),
     errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
-    errors.RemoteRefused: Row(
-        status=REFUSED, advice=_say("docker login, with an account that may do this on {remote}")
-    ),
+    errors.RemoteRefused: Row(status=REFUSED, advice=_login),
     errors.RemoteUnreachable: Row(status=UNREACHABLE, advice=_say("check --server, --cacert and the network")),
     errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
     errors.TrustError: Row(status=OTHER),

@@ -130,6 +130,7 @@ def test_a_publish_that_is_refused(
 
     failed = owner.run("--server", serve(script).url, "sign", f"{gun}:2.0@{begun.digest}", expect=status)
     failed.said(sentence)
+    assert ("docker login" in failed.stderr) is (sentence == "docker login"), "another account would not help"
     owner.run("verify", f"{gun}:2.0", expect=3)
 
 
