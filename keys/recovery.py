@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,14 @@ from keys import envelope, material
 from keys.algorithms import Algorithm, PrivateKey
 from keys.durable_file import write_durably
 from keys.envelope import PRODUCTION_COST, ScryptCost
-from keys.errors import KeyExists, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable, PassphraseMissing
+from keys.errors import (
+    KeyExists,
+    KeyFileMalformed,
+    KeyNotFound,
+    KeyStoreInsecure,
+    KeyStoreUnwritable,
+    PassphraseMissing,
+)
 from keys.key_info import KeyInfo
 
 _OTHERS: Final = 0o077
@@ -50,19 +58,23 @@ def create(
     return info
 
 
-def needs_passphrase(path: Path) -> bool:
-    """Whether the file is sealed or encrypted. Raises: KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable."""
-    data = _read(path)
-    return envelope.is_sealed(data) or material.is_encrypted_pem(data)
-
-
 def read(path: Path, passphrase: str | None) -> PrivateKey:
     """Open the file. The passphrase of a plain PEM file is ignored.
 
     Raises: KeyNotFound, KeyStoreInsecure (a plain file that others can read), KeyStoreUnwritable, KeyFileMalformed,
     KeyNotAccepted, PassphraseMissing, PassphraseWrong.
     """
+    return _opened(_read(path), passphrase, path)
+
+
+def read_asking(path: Path, ask: Callable[[], str]) -> PrivateKey:
+    """The same; `ask` gives the passphrase, and is called only for a file that has one. Raises: as `read`."""
     data = _read(path)
+    sealed = envelope.is_sealed(data) or material.is_encrypted_pem(data)
+    return _opened(data, ask() if sealed else None, path)
+
+
+def _opened(data: bytes, passphrase: str | None, path: Path) -> PrivateKey:
     if not envelope.is_sealed(data):
         secret = None if passphrase is None else passphrase.encode("utf-8", "surrogateescape")
         return material.read_private_pem(data, secret, place=str(path))
@@ -79,14 +91,16 @@ def public(path: Path, passphrase: str | None = None) -> SSlibKey:
     data = _read(path)
     if envelope.is_sealed(data):
         return envelope.read_info(data, place=str(path)).public
-    return material.tuf_key(read(path, passphrase), named=str(path))
+    return material.tuf_key(_opened(data, passphrase, path), named=str(path))
 
 
 def _read(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO may have no writer
         try:
             mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeyFileMalformed(place=str(path), reason="it is not a regular file")
             data = _read_to_end(descriptor)
         finally:
             os.close(descriptor)
@@ -94,14 +108,14 @@ def _read(path: Path) -> bytes:
         raise KeyNotFound(key=str(path)) from error
     except OSError as error:
         raise KeyStoreUnwritable(path=str(path), reason=error.strerror or type(error).__name__) from error
-    if mode & _OTHERS and stat.S_ISREG(mode) and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
+    if mode & _OTHERS and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
         # A memory stick may know no modes: a sealed file is let pass, a plain key that others can read is not.
         raise KeyStoreInsecure(path=str(path), mode=f"{stat.S_IMODE(mode):o}", wanted="600")
     return data
 
 
 def _read_to_end(descriptor: int) -> bytes:
-    """All of it, up to one byte more than a key file may have; a pipe (`<(command)`) gives it in parts."""
+    """All of it, up to one byte more than a key file may have."""
     data = b""
     while len(data) <= material.MAX_KEY_FILE:
         part = os.read(descriptor, material.MAX_KEY_FILE + 1 - len(data))

@@ -233,8 +233,7 @@ def _recovery_signer(session: Session, recovery: Recovery) -> Signer | None:
 
 def open_recovery(session: Session, file: Path) -> Signer:
     """Read the file from disk and open it: from then on it is known to work. Raises: KeysError."""
-    secret = None
-    if recovery_file.needs_passphrase(file):
-        secret = session.passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}")
-    private = recovery_file.read(file, secret)
+    private = recovery_file.read_asking(
+        file, lambda: session.passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}")
+    )
     return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))

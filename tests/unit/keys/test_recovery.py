@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_a_new_file_is_read_back(path: Path, algorithm: Algorithm) -> None:
     assert (info.purpose, info.algorithm) == ("recovery", algorithm)
     assert tuf_key(recovery.read(path, "secret")) == info.public
     assert recovery.public(path) == info.public
-    assert recovery.needs_passphrase(path)
+    assert tuf_key(recovery.read_asking(path, lambda: "secret")) == info.public
     assert path.stat().st_mode & 0o7777 == 0o600
     assert list(path.parent.iterdir()) == [path]
 
@@ -72,7 +73,14 @@ def test_reads_pem(path: Path, passphrase: str | None) -> None:
     private = generate()
     path.write_bytes(write_private_pem(private, None if passphrase is None else passphrase.encode()))
     path.chmod(0o600)
-    assert recovery.needs_passphrase(path) is (passphrase is not None)
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("once")
+        return "secret"
+
+    assert tuf_key(recovery.read_asking(path, ask)) == tuf_key(private)
+    assert asked == ([] if passphrase is None else ["once"])
     assert tuf_key(recovery.read(path, passphrase)) == tuf_key(private)
     assert recovery.public(path, passphrase) == tuf_key(private)
 
@@ -92,7 +100,7 @@ def test_a_plain_key_that_others_can_read_is_refused_a_sealed_one_is_not(path: P
 def test_absent_unreadable_and_foreign_files_are_named(path: Path) -> None:
     with pytest.raises(KeyNotFound, match=str(path)):
         recovery.read(path, "secret")
-    with pytest.raises(KeyStoreUnwritable):
+    with pytest.raises(KeyFileMalformed, match="it is not a regular file"):
         recovery.read(path.parent, "secret")
     with pytest.raises(KeyStoreUnwritable):
         recovery.create(path.parent / "missing" / "recovery.key", "secret", cost=CHEAP)
@@ -100,3 +108,31 @@ def test_absent_unreadable_and_foreign_files_are_named(path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(KeyFileMalformed, match=str(path)):
         recovery.read(path, "secret")
+
+
+def test_a_pipe_is_refused_at_once_with_and_without_a_writer(path: Path) -> None:
+    """It can be read once only, and without a writer not at all; what is in it is not taken out."""
+    os.mkfifo(path)
+    with pytest.raises(KeyFileMalformed, match="it is not a regular file"):
+        recovery.read(path, "secret")
+    with pytest.raises(KeyFileMalformed, match="it is not a regular file"):
+        recovery.read_asking(path, lambda: "secret")
+    reader, writer = os.pipe()
+    with pytest.raises(KeyFileMalformed, match="it is not a regular file"):
+        recovery.read(Path(f"/dev/fd/{reader}"), "secret")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_file_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recovery.create(path, "secret", cost=CHEAP)
+    opened: list[object] = []
+    genuine = os.open
+
+    def counted(name: str, *arguments: int) -> int:
+        opened.append(name)
+        return genuine(name, *arguments)
+
+    monkeypatch.setattr(os, "open", counted)
+    recovery.read_asking(path, lambda: "secret")
+    assert opened == [path]
