@@ -12,7 +12,7 @@ from trustcli.output import failure_document
 from trustcli.reference import parse_reference
 from trustcli.render.inspect_view import json_entry, json_view, pretty_view
 from trustcli.session import Session
-from trustdata.errors import TrustError
+from trustdata.errors import TrustError, shown
 from trustdata.inspection import Inspection
 from trustdata.inspection import inspect as inspect_roles
 from trustdata.roles import is_delegated
@@ -61,7 +61,8 @@ def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
     status = DONE
     for role, envelope in roles.items():
         if envelope.expires <= session.at:
-            session.output.warn(f"{image}: {role} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}")
+            expired = f"{shown(role)} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}"
+            session.output.warn(f"{image}: {expired}")
             if not is_delegated(role):
                 status = NOT_TRUSTED
     return inspect_roles(roles, tag=reference.tag), status

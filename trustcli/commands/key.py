@@ -25,6 +25,7 @@ from trustcli.commands.rotate import ROTATABLE, Rotation, rotate
 from trustcli.commands.signer import collection_names
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.session import Session
+from trustdata.errors import shown
 from trustdata.roles import RoleName
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
@@ -85,7 +86,7 @@ def list_(ctx: typer.Context) -> int:
     for info in infos:
         retired = "\tretired" if info.retired else ""
         session.output.result(
-            f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{info.name or info.gun or '-'}{retired}"
+            f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{shown(info.name or info.gun or '-')}{retired}"
         )
     session.output.document({"keys": [_row(info) for info in infos], "exit": DONE})
     return DONE
