@@ -24,6 +24,7 @@ from keys.material import generate
 from keys.signers import FileSigner, signer_for
 from trustcli.client.ports import Tombstone
 from trustcli.collection import Collection
+from trustcli.commands.keys_in_use import keys_in_use
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.reference import parse_reference
 from trustcli.session import Session
@@ -188,7 +189,13 @@ def _root_signers(session: Session, wanted: Sequence[str]) -> list[Signer]:
     if not infos:
         infos = [info for info in store.list() if info.purpose == "root" and not info.retired]
         if len(infos) > 1:
-            raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=tuple(i.described for i in infos))
+            # A rotation that was interrupted has left a root key that nothing names.
+            named = keys_in_use(session)
+            used = [info for info in infos if info.keyid in named]
+            if len(used) != 1:
+                candidates = tuple(info.described for info in infos)
+                raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=candidates)
+            infos = used
     if infos:
         return [signer_for(store, info.keyid, passphrases) for info in infos]
     return [new_key(session, purpose="root")]

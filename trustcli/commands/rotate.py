@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.publisher import Roles
 from trustcli.collection import Collection, every_role
 from trustcli.commands.init import new_key, open_recovery
+from trustcli.commands.keys_in_use import keys_in_use
 from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import UsageError
 from trustcli.session import Session
@@ -31,7 +32,6 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
-from trustdata.wire.tuf import TUF
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
 
@@ -64,19 +64,9 @@ def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GU
     for gun in guns:
         done[gun], replaced = _Rotator(session, rotation, gun, recovery, new).run()
         gone |= replaced
-    for keyid in gone & {info.keyid for info in session.keystore.list()} - _named_elsewhere(session, done):
+    for keyid in gone & {info.keyid for info in session.keystore.list()} - keys_in_use(session, besides=done):
         session.keystore.retire(keyid)
     return done
-
-
-def _named_elsewhere(session: Session, rotated: Iterable[GUN]) -> set[str]:
-    """The keys that the roots of other collections name, as far as this machine has seen them: they stay in use."""
-    named: set[str] = set()
-    for gun in set(session.pins.load()) - set(rotated):
-        roots = session.cache(gun).roots()
-        if roots:
-            named |= set(TUF.parse(ROOT, roots[-1]).root.keys)
-    return named
 
 
 class _NewKeys:
