@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Metadata
 
 from tests.simulator import keyring
 from tests.simulator.forgery import file_of, text_of
@@ -128,3 +130,16 @@ def test_names_of_files() -> None:
     assert TUF.filename(TIMESTAMP) == "timestamp.json"
     assert TUF.filename(RELEASES, version=3) == "3.targets%2Freleases.json"
     assert RepositorySimulator().wire.name == "tuf-1.0"
+
+
+@pytest.mark.parametrize("custom", [{}, {"custom": {"oci": {"manifests": []}}}], ids=["plain", "with custom data"])
+def test_the_content_is_what_python_tuf_reads(custom: dict[str, object]) -> None:
+    """Plain targets take a shorter way into python-tuf's classes; the result is the same, in the same order."""
+    content = Targets(3, expires=datetime(2030, 1, 1, tzinfo=UTC))
+    for tag in ("v2", "v1", "v10"):
+        content.targets[tag] = TargetFile(7, {"sha256": "ab" * 32}, tag, dict(custom))
+    raw = TUF.serialize(content, {})
+    parsed = TUF.parse(TARGETS, raw).targets
+    theirs: Metadata[Targets] = Metadata.from_bytes(raw)
+    assert parsed == theirs.signed == content
+    assert list(parsed.targets) == list(theirs.signed.targets)
