@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.errors import KeysError
-from trustcli.exit_codes import OTHER, USAGE, UsageError
+from trustcli.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageError
 from trustcli.global_options import extract
 from trustcli.output import Output, failure_document
 from trustcli.session import open_session
@@ -28,7 +28,8 @@ def run(argv: Sequence[str]) -> int:
         return _execute(argv)
     except KeyboardInterrupt:
         output.notice("error: interrupted")
-        return OTHER
+        output.document({"error": {"code": "interrupted", "message": "interrupted"}, "exit": INTERRUPTED})
+        return INTERRUPTED
     except BrokenPipeError:
         return OTHER
     except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, too
@@ -39,6 +40,11 @@ def run(argv: Sequence[str]) -> int:
 
 def _execute(argv: Sequence[str]) -> int:
     options, rest = extract(argv)
+    if rest in (["--version"], ["-V"], ["version"]):
+        from importlib.metadata import version
+
+        sys.stdout.write(f"trust {version('content-trust')}\n")
+        return DONE
     session = open_session(options)
     if rest and rest[0] == "verify":
         from trustcli.commands import verify

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from trustcli.exit_codes import DONE, OTHER, UsageError
+from trustcli.exit_codes import DONE, INTERRUPTED, UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 
@@ -50,14 +50,16 @@ def dispatch(session: Session, arguments: Sequence[str]) -> int:
         return DONE
     name, *rest = arguments
     if name not in COMMANDS:
-        raise UsageError(f"there is no command {shown(name)!r}")
+        kind = "option" if name.startswith("-") else "command"
+        raise UsageError(f"there is no {kind} {shown(name)!r}")
     command = typer.main.get_command(import_module(COMMANDS[name].module).app)
     try:
         status = command.main(rest, prog_name=f"trust {name}", obj=session, standalone_mode=False)
-    except typer.Abort:
-        session.output.notice("error: interrupted")
-        return OTHER
+    except typer.Abort as stopped:
+        raise KeyboardInterrupt from stopped
     except typer.Exit as stopped:
+        if stopped.exit_code == INTERRUPTED:
+            raise KeyboardInterrupt from stopped
         return stopped.exit_code
     except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: the help is the answer

@@ -23,6 +23,8 @@ POLICY: Final = 5
 UNREACHABLE: Final = 6
 REFUSED: Final = 7
 KEYS: Final = 8
+INTERRUPTED: Final = 130
+"""Ctrl-C, as shells have it."""
 
 _WORST_FIRST: Final = (NOT_TRUSTED, POLICY, NOT_SIGNED, REFUSED, KEYS, UNREACHABLE, OTHER, USAGE, DONE)
 
@@ -64,7 +66,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.SettingsUnusable: Row(status=USAGE),
     errors.NoTrustData: Row(status=NOT_SIGNED, advice=_say("trust init {gun} --recovery-key FILE")),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
-    errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push it first: docker push {image}")),
+    errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
         advice=_say(
@@ -111,7 +113,12 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
     errors.RemoteRefused: Row(status=REFUSED, advice=_login),
-    errors.RemoteUnreachable: Row(status=UNREACHABLE, advice=_say("check --server, --cacert and the network")),
+    errors.RemoteUnreachable: Row(
+        status=UNREACHABLE,
+        advice=_say(
+            "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
+        ),
+    ),
     errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
     errors.TrustError: Row(status=OTHER),
     PassphraseMissing: Row(status=KEYS),

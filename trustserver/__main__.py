@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,6 +23,22 @@ collections_app = typer.Typer(help="What the operator does to collections.", no_
 app.add_typer(collections_app, name="collections")
 
 _REFUSED: Final = 2
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback
+    if wanted:
+        typer.echo(f"trust-server {version('content-trust')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version_: Annotated[  # noqa: FBT002
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    del version_
+
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
 Data = Annotated[

@@ -101,8 +101,11 @@ class Publisher:
         longest = _FIRST_PAUSE
         attempts = 0
         lost: RemoteUnreachable | None = None
+        broken: tuple[WouldBreakRole, dict[RoleName, str]] | None = None
         while True:
             roles = self._read()
+            if broken is not None and broken[1] == _state(roles):
+                raise broken[0]  # nobody else has moved anything: it is our edit that breaks the role
             contents = edit(roles)
             if not contents:
                 return Outcome(published=None, uploads={}, attempts=attempts)
@@ -114,7 +117,8 @@ class Publisher:
             attempts += 1
             try:
                 published = self.send(uploads)
-            except (VersionConflict, WouldBreakRole):
+            except (VersionConflict, WouldBreakRole) as error:
+                broken = (error, _state(roles)) if isinstance(error, WouldBreakRole) else None
                 if self._patience.elapsed() > RETRY_SECONDS:
                     raise
                 self._patience.pause(longest)
@@ -149,3 +153,7 @@ class Publisher:
                 raise KeyNotFound(key=f"for {role} of {self._gun} ({threshold} of: {wanted})")
             chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
         return list(chosen)
+
+
+def _state(roles: Roles) -> dict[RoleName, str]:
+    return {role: envelope.sha256 for role, envelope in roles.items()}

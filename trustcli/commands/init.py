@@ -99,7 +99,7 @@ def decided(session: Session, recovery: Recovery | None) -> Recovery:
     answer = TerminalPrompt().ask(
         "File of the recovery root key, which should not stay on this machine (empty: no recovery key): "
     )
-    return Recovery(file=Path(answer) if answer else None)
+    return Recovery(file=Path(answer).expanduser() if answer else None)
 
 
 def confirm(session: Session, question: str) -> bool:
@@ -129,6 +129,11 @@ def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequenc
             raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
         session.output.notice(f"{gun}: an earlier attempt has made it; only its pin was missing here")
         return _adopt(session, collection, made_here)
+    if recovery.file is not None and not recovery.file.parent.is_dir():
+        folder = recovery.file.parent
+        raise UsageError(
+            f"the recovery key cannot go into {folder}, which is no folder; make it first: mkdir -p {folder}"
+        )
     roots = _root_signers(session, root_keys)
     backup = _recovery_signer(session, recovery)
     signers = [*roots, *([backup] if backup else [])]

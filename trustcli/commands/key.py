@@ -26,7 +26,7 @@ from trustcli.commands.signer import collection_names
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
-from trustdata.roles import RoleName
+from trustdata.roles import RoleName, signer_role
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
 
@@ -41,7 +41,10 @@ def generate_(
 ) -> int:
     """Make a key in the store and write its public half to NAME.pub."""
     session: Session = ctx.obj
+    signer_role(name)  # the rule for names, which also keeps them inside --dir
     public = directory / f"{name}.pub"
+    if not directory.is_dir():
+        raise UsageError(f"--dir {directory} is no folder; nothing was made")
     if public.exists():
         raise KeyExists(key="the public key", place=str(public))
     private = generate(algorithm)

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from trustcli.duration import parse_duration
 from trustcli.exit_codes import DONE, UsageError, row_for, worst
@@ -23,6 +23,7 @@ from trustdata.judgement import Judgement, Question, Requirement, refused
 from trustdata.policy import Policy, Rule, read_policy
 from trustdata.verification.trust_pinning import SourcedPin
 
+_MAX_AGE: Final = "24h"
 SUMMARY = "Verify images; print name@digest for each that is trusted."
 
 
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
     parser.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
     parser.add_argument(
-        "--max-age", default="24h", metavar="TIME", help="offline: since the last refresh (90m, 24h, 7d)"
+        "--max-age", metavar="TIME", help=f"offline: since the last refresh (90m, 7d; default {_MAX_AGE})"
     )
     return parser
 
@@ -49,7 +50,9 @@ def main(session: Session, arguments: Sequence[str]) -> int:
         session.output.raw(_parser().format_help())
         return DONE
     options = _parser().parse_args(arguments)
-    max_age: timedelta | None = parse_duration(options.max_age) if options.offline else None
+    if options.max_age is not None and not options.offline:
+        raise UsageError("--max-age bounds --offline, which is not given")
+    max_age: timedelta | None = parse_duration(options.max_age or _MAX_AGE) if options.offline else None
     policy = load_policy(options.policy) if options.policy else None
     answers = verify(session, options.images, signers=tuple(options.signer), policy=policy, max_age=max_age)
     return _report(session, options.images, answers)

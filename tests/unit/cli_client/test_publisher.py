@@ -189,22 +189,45 @@ def test_an_outage_while_looking_again_is_an_outage() -> None:
         scene.owner.publish(Careful(scene.owner, "3.0", NEWER))
 
 
-@pytest.mark.parametrize("kind", [VersionConflict, WouldBreakRole])
-def test_patience_ends(kind: type[VersionConflict | WouldBreakRole]) -> None:
+def test_patience_ends() -> None:
     scene = good_collection()
 
     def conflict() -> None:
-        if kind is VersionConflict:
-            raise VersionConflict(role=RELEASES, offered=4, stored=4)
-        raise WouldBreakRole(role=RELEASES, reason="would break")
+        raise VersionConflict(role=RELEASES, offered=4, stored=4)
 
     scene.server.before_publish = conflict
     owner = scene.owner
-    with pytest.raises(kind):
+    with pytest.raises(VersionConflict):
         owner.publish(Careful(owner, "3.0", NEWER))
     assert RETRY_SECONDS < owner.patience.seconds < RETRY_SECONDS + 5
     assert owner.patience.pauses[:4] == [0.05, 0.1, 0.2, 0.4]
     assert max(owner.patience.pauses) == 2.0
+
+
+def test_an_edit_that_breaks_a_role_on_a_state_that_stands_still_is_refused_at_once() -> None:
+    scene = good_collection()
+
+    def broken() -> None:
+        raise WouldBreakRole(role=RELEASES, reason="would break")
+
+    scene.server.before_publish = broken
+    owner = scene.owner
+    with pytest.raises(WouldBreakRole):
+        owner.publish(Careful(owner, "3.0", NEWER))
+    assert owner.patience.pauses == [0.05], "one look whether somebody else had moved something"
+
+
+def test_an_edit_that_breaks_a_role_on_a_state_that_moved_is_made_again() -> None:
+    scene = good_collection()
+    other = scene.owner.prepare(lambda roles: editor.renew(roles, [TARGETS], terms=scene.owner.terms))
+
+    def moved() -> None:
+        scene.server.before_publish = None
+        scene.server.publish(scene.server.gun, {role: envelope.raw for role, envelope in other.items()})
+        raise WouldBreakRole(role=RELEASES, reason="would break")
+
+    scene.server.before_publish = moved
+    assert scene.owner.publish(Careful(scene.owner, "3.0", NEWER)).attempts == 2
 
 
 def test_a_check_may_stop_before_anything_is_sent() -> None:
