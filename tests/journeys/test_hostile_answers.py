@@ -20,7 +20,7 @@ def test_a_dead_port(owner: TrustUser, gun: str, begun: BuiltImage) -> None:
     dead = f"http://127.0.0.1:{free_port()}"
     for command in (("verify", f"{gun}:1.0"), ("sign", f"{gun}:1.0"), ("inspect", gun), ("key", "rotate", "root", gun)):
         failed = owner.run("--server", dead, *command, expect=6)
-        failed.said(f"{dead} cannot be reached: Connection refused", "check --server, --cacert and the network")
+        failed.said(f"{dead} cannot be reached: Connection refused", "--server, TRUST_SERVER, trust.toml")
         assert failed.stdout in {"", "[]\n"}
 
 

@@ -193,7 +193,7 @@ def test_first_contact(people: People, owner: TrustUser, gun: str, begun: BuiltI
     pin = owner.pin_of(gun)
     stranger = people("stranger")
     refused = stranger.run("verify", f"{gun}:1.0", expect=4)
-    refused.said(f"{gun} is not pinned here", f"a root with fingerprint {pin}", f"trust pin {gun} {pin}", "--tofu")
+    refused.said(f"{gun} is not pinned here", f"has fingerprint {pin}", f"trust pin {gun} {pin}", "--tofu")
     assert stranger.run("pins").stdout == "", "refused is not recorded"
     first = stranger.run("--tofu", "verify", f"{gun}:1.0").said(f"trusting {gun} on first use", pin)
     assert first.stdout == f"{gun}@{begun.digest}\n"
