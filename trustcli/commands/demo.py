@@ -90,9 +90,9 @@ class _Demo:
 
     def play(self) -> None:
         """Raises: DemoFailed."""
-        image, other = self._image, build_image("something else")
+        image, good, other = self._image, build_image("hello"), build_image("something else")
         self._say(f"A trust server runs at {self._server}, and {self._registry.what} holds {image}:1.0.")
-        self._registry.push(_REPOSITORY, "1.0", build_image("hello"))
+        self._registry.push(_REPOSITORY, "1.0", good)
         self._trust("verify", f"{image}:1.0", expected=NOT_SIGNED)
         self._say("Nothing is signed yet. Make the collection, with a recovery root key kept elsewhere; then sign.")
         self._trust("init", image, "--recovery-key", "recovery.key")
@@ -109,10 +109,12 @@ class _Demo:
         with self._tampering() as liar:
             self._trust("--server", liar, "verify", f"{image}:1.0", expected=NOT_TRUSTED)
 
-        self._say("A second signer, and new keys: tags, signers and pins stay.")
+        self._say("A second signer names the digest that is known to be good, since the tag is still the moved one.")
         self._trust("key", "generate", "alice")
         self._trust("signer", "add", "--key", "alice.pub", "alice", image)
-        self._trust("sign", f"{image}:1.0", "--signer", "alice")
+        self._trust("sign", f"{image}:1.0@{good.digest}", "--signer", "alice")
+
+        self._say("New keys: tags, signers and pins stay.")
         self._trust("key", "rotate", "root", image)
         self._trust("key", "rotate", "targets", image)
         self._trust("verify", "--signer", "alice", f"{image}:1.0")
