@@ -57,6 +57,7 @@ def generate_(
     return DONE
 
 
+@app.command("import", help="Bring a key that `trust key export` wrote back into the store.")
 @app.command("load")
 def load(
     ctx: typer.Context,
@@ -117,18 +118,6 @@ def export(
     session.output.result(f"{info.described} written to {output}")
     session.output.document({**_row(info), "file": str(output), "exit": DONE})
     return DONE
-
-
-@app.command("import")
-def import_(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
-    name: Annotated[str, typer.Option(help="What to call the key.")] = "",
-    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
-    gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
-) -> int:
-    """Bring a key that `trust key export` wrote back into the store."""
-    return load(ctx, file, name=name, purpose=purpose, gun=gun)
 
 
 @app.command("passwd")
