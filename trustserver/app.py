@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +20,7 @@ from trustdata.errors import NotStored
 from trustdata.expiry import TUF_LIFETIMES, Lifetimes
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
-from trustserver import tls
+from trustserver import server_lock, tls
 from trustserver.api.auth import OpenAuthorizer
 from trustserver.api.fast_read import FastRead
 from trustserver.api.gun_path import GunPaths
@@ -40,8 +38,9 @@ from trustserver.publishing import Publishing
 from trustserver.recording import Recorder
 from trustserver.renewal import Renewal
 from trustserver.retrieval import Retrieval
+from trustserver.server_lock import Holder, ServerLock
 from trustserver.settings import Settings
-from trustserver.storage.database import migrate, newest_schema, open_engine, schema
+from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
@@ -192,21 +191,39 @@ def make_data_folder(folder: Path) -> None:
 
 
 @contextmanager
-def sole_server(settings: Settings) -> Iterator[None]:
-    """Hold the data folder: a second server beside this one would answer from a view that it does not know is old.
+def sole_server(settings: Settings, *, listen: str) -> Iterator[SoleServer]:
+    """Hold the data folder and the database: a second server would answer from a view that it does not know is old.
 
-    Raises: StartRefused.
+    `listen`: what to say of this one until its address is known. Raises: StartRefused.
     """
     make_data_folder(settings.data)
-    path = settings.data / "server.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise StartRefused(what=str(settings.data), reason="another trust-server works on this folder") from error
-    finally:
-        os.close(descriptor)
+    file = sqlite_file(settings.database_url)
+    with (
+        server_lock.hold(settings.data / "server.lock", what=str(settings.data)) as folder,
+        # Another data folder may name the same database.
+        server_lock.hold(file.with_name(f"{file.name}.lock"), what=str(file)) as database,
+    ):
+        sole = SoleServer((folder, database))
+        sole.tell(listen)
+        yield sole
+
+
+class SoleServer:
+    """What a server holds while it is the only one."""
+
+    def __init__(self, locks: Sequence[ServerLock]) -> None:
+        self._locks = tuple(locks)
+        self._since = now()
+
+    def tell(self, listen: str) -> None:
+        """Write into the lock files who this is."""
+        holder = Holder.this_process(at=self._since, listen=listen)
+        for lock in self._locks:
+            lock.tell(holder)
+
+    def left_behind(self) -> Holder | None:
+        """A server of another host that did not end in order. Where its lock does not reach here, it may still run."""
+        here = socket.gethostname()
+        return next(
+            (lock.left_behind for lock in self._locks if lock.left_behind and lock.left_behind.host != here), None
+        )

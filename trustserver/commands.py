@@ -30,16 +30,22 @@ def serve(options: Mapping[str, object], environ: Mapping[str, str], config: Pat
     check_for_serving(settings)
     start_logging(settings.log_level)
     os.umask(0o077)  # the database holds sealed keys: nobody else reads it, wherever it is copied from
-    with app.sole_server(settings):
+    with app.sole_server(settings, listen=f"starting on {settings.listen}") as sole:
         store = app.open_store(settings)
         try:
-            run(settings, store)
+            run(settings, store, sole)
         finally:
             store.close()
 
 
-def run(settings: Settings, store: MetadataStore) -> None:
+def run(settings: Settings, store: MetadataStore, sole: app.SoleServer) -> None:
     """Serve this store. Raises: StartRefused."""
+    before = sole.left_behind()
+    if before is not None:
+        _log.warning(
+            "the last server on this data was on another host and did not end in order: make sure that it runs no more",
+            extra={"host": before.host, "pid": before.pid, "since": before.since},
+        )
     application = app.compose(
         store=store, sealer=app.open_sealer(settings, store), settings=settings, seconds=time.time
     )
@@ -47,6 +53,7 @@ def run(settings: Settings, store: MetadataStore) -> None:
     with serving.bind(settings.listen) as bound:
         port = bound.getsockname()[1]
         url = f"{'https' if tls else 'http'}://{Listen(host=settings.listen.host, port=port)}"
+        sole.tell(url)
 
         def ready() -> None:
             typer.echo(f"trust-server at {url}")
@@ -61,7 +68,7 @@ def run(settings: Settings, store: MetadataStore) -> None:
 def migrate(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> None:
     """Raises: StartRefused."""
     settings = load(options, environ, config).settings
-    with app.sole_server(settings):
+    with app.sole_server(settings, listen="trust-server migrate"):
         engine = database.open_engine(settings.database_url)
         before = database.schema(engine)
         after = database.migrate(engine)

@@ -2,6 +2,7 @@
 
 TrustError
 ├── StartRefused           the operator: settings, data or keys with which the server must not start
+│   └── ServerRunning          another server works on this folder or database; says which
 ├── RevisionMoved          nobody: the collection changed between reading and writing; judge again
 ├── BadRequest             the caller: the form of a request, with the place named
 ├── NotThere               the caller: no such file or page
@@ -32,6 +33,30 @@ class StartRefused(TrustError):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.reason}"
+
+
+@dataclass(eq=False, kw_only=True)
+class ServerRunning(StartRefused):
+    """Another server holds this folder or database. `pid` 0: its lock file does not say which.
+
+    `since`: RFC 3339, UTC. `visible` False: no process of that number is seen from here.
+    """
+
+    code: ClassVar[str] = "server-running"
+    reason: str = "another trust-server works on it"
+    pid: int = 0
+    host: str = ""
+    since: str = ""
+    listen: str = ""
+    visible: bool = True
+
+    def __str__(self) -> str:
+        what = f"{self.what}: {self.reason}"
+        if not self.pid:
+            return f"{what}; its lock file does not say which: look for it on every host that shares this"
+        unseen = "" if self.visible else " (not seen from here: in a container, or ended while another one started)"
+        who = f"process {self.pid}{unseen} on {shown(self.host)} since {shown(self.since)}, {shown(self.listen)}"
+        return f"{what}: {who}; stop that one, or use another folder and another database"
 
 
 @dataclass(eq=False, kw_only=True)

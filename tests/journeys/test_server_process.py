@@ -190,7 +190,7 @@ def test_two_servers_do_not_share_a_data_folder_or_an_address(server: ServerProc
     command = [sys.executable, "-m", "trustserver", "serve", "--listen", server.url.removeprefix("http://")]
     same_folder = subprocess.run([*command, "--data", server.data], capture_output=True, text=True, check=False)
     assert same_folder.returncode == 2
-    assert "another trust-server" in same_folder.stderr
+    assert f"another trust-server works on it: process {server.pid}" in same_folder.stderr
     same_address = subprocess.run([*command, "--data", tmp_path / "b"], capture_output=True, text=True, check=False)
     assert same_address.returncode == 2
     assert "cannot be used" in same_address.stderr

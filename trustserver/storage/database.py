@@ -31,7 +31,18 @@ _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def open_engine(url: str) -> Engine:
-    """An engine with a pool of fixed size; a file's folder is made. Raises: StartRefused for what is not SQLite."""
+    """An engine with a pool of fixed size. Raises: StartRefused for what is not SQLite."""
+    sqlite_file(url)
+    engine = create_engine(
+        url, pool_size=POOL_SIZE, max_overflow=0, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def sqlite_file(url: str) -> Path:
+    """The file that a database URL names, links resolved; its folder is made. Raises: StartRefused."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -42,13 +53,14 @@ def open_engine(url: str) -> Engine:
         raise StartRefused(what="database", reason="only SQLite is supported; use sqlite:///PATH")
     if not parsed.database or parsed.database == ":memory:":
         raise StartRefused(what="database", reason="SQLite needs a file: sqlite:///PATH")
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        parsed, pool_size=POOL_SIZE, max_overflow=0, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}
-    )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
+    if parsed.database.startswith("file:"):
+        raise StartRefused(what="database", reason="SQLite's file: URIs are not supported; use sqlite:///PATH")
+    file = Path(parsed.database).resolve()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartRefused(what=str(file.parent), reason=f"cannot be made: {error.strerror}") from error
+    return file
 
 
 def migrate(engine: Engine) -> str:
