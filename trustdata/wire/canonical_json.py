@@ -29,7 +29,11 @@ def to_json(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def from_json(text: bytes) -> bytes:
+    """The canonical form of what `to_json` has given."""
+    return _ESCAPE.sub(_unescape, text) if b"\\" in text else text
+
+
 def encode(value: object) -> bytes:
     """The canonical form of `value` (the same types as `to_json`)."""
-    text = to_json(value)
-    return _ESCAPE.sub(_unescape, text) if b"\\" in text else text
+    return from_json(to_json(value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -39,33 +39,53 @@ class _Refused:
     reason: str
 
 
-def parse(role: RoleName, raw: bytes) -> object:
-    """The document in `raw`: dicts, lists, text, integers, booleans, None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """`value`: dicts, lists, text, integers, booleans, None. `canonical`: its canonical form is what was parsed.
 
-    Raises: MalformedMetadata.
+    `vouched`: what a grammar of the caller's has taken upon itself.
     """
-    document = _parse_canonical(raw)
-    return document if document is not None else _parse_checking(role, raw)
+
+    value: object
+    canonical: bool
+    vouched: slice | None = None
 
 
-def _parse_canonical(raw: bytes) -> object | None:
+Grammar: TypeAlias = Callable[[object, bytes], slice | None]
+"""Given a document and its canonical form: a part of the latter in which no number and no nesting needs judging."""
+
+
+def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None) -> Parsed:
+    """Read a document. Raises: MalformedMetadata."""
+    return _parse_canonical(raw, grammar) or Parsed(value=_parse_checking(role, raw), canonical=False)
+
+
+def _parse_canonical(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
     """One fast pass for what our own writers (and python-tuf's) produce; None when it cannot vouch for the input.
 
     A document that serialises to exactly the bytes that it came from has no duplicate members; numbers and nesting
-    are judged on what stands outside its strings.
+    are judged on what stands outside its strings, and outside what the grammar vouches for.
     """
-    without_newlines = raw.replace(b"\\n", b"")
-    if b"\\" in without_newlines:
-        return None
-    outside = b"".join(without_newlines.split(b'"')[::2])
-    numbers = outside.translate(_NUMBERS)
-    if any(suspect in numbers for suspect in _SUSPECT) or not _is_shallow(outside):
-        return None
     try:
         document: object = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        canonical = to_json(document) == raw
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it writes less deep nesting than it reads
         return None
-    return document if to_json(document) == raw else None
+    if not canonical:
+        return None
+    vouched = grammar(document, raw) if grammar else None
+    doubtful = raw if vouched is None else raw[: vouched.start] + raw[vouched.stop :]
+    return Parsed(value=document, canonical=True, vouched=vouched) if _is_harmless(doubtful) else None
+
+
+def _is_harmless(text: bytes) -> bool:
+    """Whether every number is an integer that every parser reads alike, and nothing is nested deeper than allowed."""
+    without_newlines = text.replace(b"\\n", b"")
+    if b"\\" in without_newlines:
+        return False
+    outside = b"".join(without_newlines.split(b'"')[::2])
+    numbers = outside.translate(_NUMBERS)
+    return not any(suspect in numbers for suspect in _SUSPECT) and _is_shallow(outside)
 
 
 def _is_shallow(outside: bytes) -> bool:

@@ -10,14 +10,15 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Final
 
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, MalformedMetadata, TooLarge
 from trustdata.limits import size_limit
-from trustdata.model import Content, Root, Signature, Snapshot, TargetFile, Targets, Timestamp
+from trustdata.model import Content, Root, Signature, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, parse_role, role_to_path
-from trustdata.wire import canonical_json, strict_json
+from trustdata.wire import canonical_json, plain_targets, strict_json
+from trustdata.wire.plain_targets import PlainTarget
 
 _KINDS: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
     "root": Root,
@@ -27,8 +28,6 @@ _KINDS: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
 }
 _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
-_HEX_DIGITS: Final = frozenset("0123456789abcdef")
-_SHA256_DIGITS: Final = 64
 _KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_SUCCINCT_BITS: Final = 32  # TAP 15
 
@@ -49,18 +48,20 @@ class TufFormat:
         if len(raw) > size_limit(role):
             raise TooLarge(what=f"{role} metadata", limit=size_limit(role))
         reader = _DocumentReader(role)
-        document = reader.members(strict_json.parse(role, raw), "")
+        parsed = strict_json.parse(role, raw, plain_targets.vouched)
+        document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
         signed = reader.members(document.get("signed"), "signed")
         kind = "targets" if is_delegated(role) else str(role)
-        reader.signed(signed, kind)
-        payload = canonical_json.encode(signed)
-        plain = reader.take_plain_targets(signed)
+        plain = reader.members(signed["targets"], "signed.targets") if parsed.vouched and kind == "targets" else None
+        reader.signed(signed, kind, plain=plain is not None)
+        payload = _payload(document, raw) if parsed.canonical else canonical_json.encode(signed)
+        if plain is not None:
+            signed["targets"] = {}
         try:
             content = _KINDS[kind].from_dict(signed)
-            if isinstance(content, Targets):
-                # The constructor does the same as from_dict would, for half the time: 10 000 are made at every pull.
-                content.targets |= {name: TargetFile(t["length"], t["hashes"], name) for name, t in plain.items()}
+            if plain is not None and isinstance(content, Targets):
+                content.targets |= {name: PlainTarget(target, name) for name, target in plain.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # Everything that python-tuf refuses and that has no finer check above.
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
@@ -89,7 +90,6 @@ class _DocumentReader:
 
     def __init__(self, role: RoleName) -> None:
         self._role = role
-        self._plain = False
 
     def _refuse(self, path: str, reason: str) -> MalformedMetadata:
         return MalformedMetadata(role=self._role, path=path, reason=reason)
@@ -137,7 +137,8 @@ class _DocumentReader:
             found[keyid] = Signature(keyid, signature)
         return found
 
-    def signed(self, signed: _Object, kind: str) -> None:
+    def signed(self, signed: _Object, kind: str, *, plain: bool) -> None:
+        """`plain`: the targets have been vouched for."""
         if signed.get("_type") != kind:
             raise self._refuse("signed._type", f"must be {kind!r}")
         spec = self.text(signed.get("spec_version"), "signed.spec_version")
@@ -153,7 +154,7 @@ class _DocumentReader:
             case "snapshot":
                 self.snapshot(signed)
             case _:
-                self.targets(signed)
+                self.targets(signed, plain=plain)
 
     def expires(self, value: object) -> None:
         if not isinstance(value, str) or not _EXPIRES.fullmatch(value):
@@ -236,22 +237,12 @@ class _DocumentReader:
 
     # --- targets
 
-    def targets(self, signed: _Object) -> None:
-        targets = self.members(signed.get("targets"), "signed.targets")
-        self._plain = _are_plain_targets(targets)
-        if not self._plain:
-            for name, value in targets.items():
+    def targets(self, signed: _Object, *, plain: bool) -> None:
+        if not plain:
+            for name, value in self.members(signed.get("targets"), "signed.targets").items():
                 self.target(name, value)
         if "delegations" in signed:
             self.delegations(self.members(signed["delegations"], "signed.delegations"))
-
-    def take_plain_targets(self, signed: _Object) -> dict[str, Any]:
-        """After `signed`: the targets, taken out of the document, if all are plain; else none."""
-        if not self._plain:
-            return {}
-        targets = self.members(signed["targets"], "signed.targets")
-        signed["targets"] = {}
-        return targets
 
     def target(self, name: str, value: object) -> None:
         path = f"signed.targets.{name}"
@@ -302,29 +293,9 @@ class _DocumentReader:
             raise self._refuse(f"{path}.bit_length", f"must be {_MAX_SUCCINCT_BITS} or less")
 
 
-def _are_plain_targets(targets: _Object) -> bool:
-    """Whether every target is what our own writers make of a tag: a length and a SHA-256, nothing else.
-
-    A few passes over all of them instead of one careful look at each: 10 000 are read at every pull, 2 ms instead of
-    15. False only means that somebody must look closely, and name the place.
-    """
-    lengths: list[object] = []
-    digests: list[object] = []
-    try:
-        for target in targets.values():
-            hashes = target["hashes"]  # type: ignore[index]  # whatever it is: what it cannot do, it raises
-            if len(target) != 2 or len(hashes) != 1:  # type: ignore[arg-type]
-                return False
-            lengths.append(target["length"])  # type: ignore[index]
-            digests.append(hashes["sha256"])
-    except (TypeError, KeyError, IndexError):
-        return False
-    if not set(map(type, lengths)) <= {int} or not set(map(type, digests)) <= {str}:
-        return False
-    texts = cast("list[str]", digests)
-    return (
-        "" not in targets
-        and min(cast("list[int]", lengths), default=0) >= 0
-        and set(map(len, texts)) <= {_SHA256_DIGITS}
-        and set("".join(texts)) <= _HEX_DIGITS
-    )
+def _payload(document: _Object, raw: bytes) -> bytes:
+    """The canonical form of `signed`, cut out of `raw`, the canonical form of the whole document."""
+    if document.keys() != {"signatures", "signed"}:
+        return canonical_json.encode(document["signed"])
+    opening = b'{"signatures":' + canonical_json.to_json(document["signatures"]) + b',"signed":'
+    return canonical_json.from_json(raw[len(opening) : -1])

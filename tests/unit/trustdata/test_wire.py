@@ -87,10 +87,17 @@ def test_limits_to_the_byte(role: RoleName, limit: int) -> None:
     assert caught.value.limit == limit
 
 
+@pytest.mark.parametrize("depth", [33, 254, 255, 1024, 1025, 50_000])
+def test_deep_nesting_is_refused_at_every_limit_of_the_parser_below(depth: int) -> None:
+    for raw in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+        with pytest.raises(MalformedMetadata, match="nested deeper than 32"):
+            strict_json.parse(ROOT, raw)
+
+
 def test_depth_is_counted_from_the_top() -> None:
     with pytest.raises(MalformedMetadata, match="nested deeper than 32"):
         strict_json.parse(ROOT, b" " + b"[" * 33 + b"]" * 33)
-    assert strict_json.parse(ROOT, b" " + b"[" * 32 + b"]" * 32)
+    assert strict_json.parse(ROOT, b" " + b"[" * 32 + b"]" * 32).value
 
 
 def test_a_tag_without_sha256_stands_for_nothing() -> None:
