@@ -21,7 +21,7 @@ from trustdata.gun import parse_gun
 
 _MANY = 10_000
 _SMALL_PUBLISHES = 40
-_LARGE_PUBLISHES = 5
+_LARGE_PUBLISHES = 15
 
 
 def main() -> int:
