@@ -60,10 +60,29 @@ def _login(error: Failure) -> str:
     return ""
 
 
+def _which_root(error: Failure) -> str:
+    """Where only the lock file knew the name, it is the server that needs explaining."""
+    if isinstance(error, errors.LockDisagrees) and not error.known_by:
+        text = "only if the publisher confirms a new root: trust pin {gun} {known}, then trust lock --replace {gun}"
+    else:
+        text = (
+            "ask the publisher which root is right; if the lock file is wrong: trust lock --replace {gun}; "
+            "if what is known here is: trust pin {gun} {locked} --replace"
+        )
+    return _say(text)(error)
+
+
 _ROWS: Final[dict[type[Failure], Row]] = {
     errors.InvalidName: Row(status=USAGE),
     errors.NoTrustServer: Row(status=USAGE),
     errors.SettingsUnusable: Row(status=USAGE),
+    errors.HookRequestMalformed: Row(
+        status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
+    ),
+    errors.VerdictTooLate: Row(
+        status=UNREACHABLE,
+        advice=_say("see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"),
+    ),
     errors.NoTrustData: Row(status=NOT_SIGNED, advice=_say("trust init {gun} --recovery-key FILE")),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
     errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
@@ -78,6 +97,14 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
     ),
     errors.PinsDisagree: Row(status=NOT_TRUSTED, advice=_say("trust pins")),
+    errors.LockDisagrees: Row(
+        status=NOT_TRUSTED,
+        advice=_which_root,
+    ),
+    errors.LockDamaged: Row(
+        status=NOT_TRUSTED,
+        advice=_say("restore {path} from version control (or finish the merge); only trust lock writes it"),
+    ),
     errors.MetadataExpired: Row(
         status=NOT_TRUSTED,
         advice=_say("ask the holder of the {role} key to sign again; the server renews snapshot and timestamp"),
@@ -118,6 +145,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say(
             "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
         ),
+    ),
+    errors.RemoteFull: Row(
+        status=UNREACHABLE,
+        advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
     ),
     errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
     errors.TrustError: Row(status=OTHER),

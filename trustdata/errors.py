@@ -11,6 +11,7 @@
     │   ├── ContentMismatch          hash, length or digest differs
     │   ├── RootNotPinned            the root chain does not hold the pin
     │   ├── PinsDisagree             two pins of one name name different roots
+    │   ├── LockDisagrees            the project's lock file names another root than what is known or shown
     │   ├── DelegationOutOfScope     a role says something about a tag that it may not speak for
     │   ├── ReleaseConflict          two released digests for one tag
     │   ├── TagMismatch              tag and digest that were asked for do not belong together
@@ -31,15 +32,19 @@
     │   ├── ServerKeyNotUsed         snapshot or timestamp do not name the server's key
     │   └── CollectionExists         initialised already, or in the other format
     ├── RemoteUnreachable        the network or the server's operator
+    │   └── RemoteFull               the server's operator: its disk is full
     ├── RemoteRefused            credentials or rights
     ├── RemoteMisbehaved         an answer that no server of this protocol gives
     ├── TooLarge                 a body beyond its limit
     ├── ImageNotFound            the registry has no such repository, tag or digest
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
     ├── SettingsUnusable         a settings file, variable or program that settings name
+    ├── HookRequestMalformed     the container runtime: a request that a hook cannot judge
+    ├── VerdictTooLate           a hook had no verdict when its time was up
     ├── NoTrustServer            the user: no trust server is known for this name
     ├── NotStored                the disk or database refused; nothing was changed
     ├── MemoryDamaged            rollback memory cannot be read
+    ├── LockDamaged              a lock file cannot be read
     └── MemoryUnwritable         rollback memory could not be kept
 
 `code` is the stable name that JSON output and the server's problem documents carry; `details()` are its data.
@@ -214,6 +219,27 @@ class PinsDisagree(NotTrusted):
 
     def __str__(self) -> str:
         return f"the pins of {self.gun} disagree: {self.pin} ({self.pin_source}) and {self.other} ({self.other_source})"
+
+
+class LockDisagrees(NotTrusted):
+    """The lock file has another root than the chain that is known here, or than the server, if only the lock knows one.
+
+    `locked` and `known` are pins. `known_by` says who has the other one, empty for the server.
+    """
+
+    code: ClassVar[str] = "lock-disagrees"
+    gun: str
+    lock: str
+    root_version: int
+    locked: str
+    known: str
+    known_by: str
+
+    def __str__(self) -> str:
+        return (
+            f"the lock file {shown(self.lock)} and {shown(self.known_by) or 'the server'} disagree about {self.gun}: "
+            f"root version {self.root_version} is {self.locked} in the lock file, against {self.known}"
+        )
 
 
 class DelegationOutOfScope(NotTrusted):
@@ -453,6 +479,15 @@ class RemoteUnreachable(TrustError):
         return f"{self.remote} cannot be reached: {shown(self.reason, 600)}"
 
 
+class RemoteFull(RemoteUnreachable):
+    """The server stored nothing, for it has no space left (507). What it serves is as before."""
+
+    code: ClassVar[str] = "remote-full"
+
+    def __str__(self) -> str:
+        return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
+
+
 class RemoteRefused(TrustError):
     """401, 403 or another refusal that is about rights or form. `status` is the HTTP status."""
 
@@ -523,6 +558,28 @@ class SettingsUnusable(TrustError):
         return f"{shown(self.place)} cannot be used: {shown(self.reason, 300)}"
 
 
+class HookRequestMalformed(TrustError):
+    """What the container runtime asked is not what its contract promises. `place`: an argument, or standard input."""
+
+    code: ClassVar[str] = "hook-request-malformed"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the request cannot be judged: {shown(self.place)} {shown(self.reason, 300)}"
+
+
+class VerdictTooLate(TrustError):
+    """No verdict within the hook's own time, which is shorter than that of its caller. `doing`: what took so long."""
+
+    code: ClassVar[str] = "verdict-too-late"
+    seconds: int
+    doing: str
+
+    def __str__(self) -> str:
+        return f"no verdict within {self.seconds} s, while {shown(self.doing, 300)}"
+
+
 class NoTrustServer(TrustError):
     """The registry has no default trust server. `settings` is the file whose `[servers]` could name one."""
 
@@ -557,6 +614,19 @@ class MemoryDamaged(TrustError):
 
     def __str__(self) -> str:
         return f"rollback memory {self.path} is damaged: {shown(self.reason)}"
+
+
+class LockDamaged(TrustError):
+    """A lock file that cannot be read protects nobody, so nothing is judged. `line` counts from 1; 0: no one line."""
+
+    code: ClassVar[str] = "lock-damaged"
+    path: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        place = f", line {self.line}," if self.line else ""
+        return f"the lock file {shown(self.path)}{place} cannot be used: {shown(self.reason, 300)}"
 
 
 class MemoryUnwritable(TrustError):

@@ -61,6 +61,7 @@ class Application:
     publishing: Publishing
     renewal: Renewal
     online: OnlineRoles
+    store: MetadataStore
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -76,6 +77,9 @@ class Application:
     async def _round(self) -> bool:
         """One round; whether there is more to do at once."""
         try:
+            if self.store.refusal() is not None:
+                await asyncio.to_thread(self.store.probe)
+                _log.info("the database takes writes again")
             done = await asyncio.to_thread(self.renewal.round, at=self.clock())
             dropped = await asyncio.to_thread(self.online.drop_stale_offers, self.clock())
         except NotStored as error:
@@ -137,7 +141,12 @@ def compose(
             upload_seconds=settings.upload_seconds,
         )
     )
-    pages.include_router(health_router(store, lambda: in_flight.stopping))
+
+    def warnings() -> list[str]:
+        refusal = store.refusal()
+        return [f"writes are refused: {refusal.reason}"] if refusal is not None else []
+
+    pages.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
     pages.include_router(metrics_router(metrics, fast=fast, reads=reads, view=view, store=store, clock=clock))
     return Application(
         asgi=fast,
@@ -145,6 +154,7 @@ def compose(
         publishing=publishing,
         renewal=renewal,
         online=online,
+        store=store,
         metrics=metrics,
         clock=clock,
     )

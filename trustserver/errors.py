@@ -3,6 +3,7 @@
 TrustError
 ├── StartRefused           the operator: settings, data or keys with which the server must not start
 │   └── ServerRunning          another server works on this folder or database; says which
+├── DiskFull               the operator: no space for what was to be stored; nothing was changed (a NotStored)
 ├── RevisionMoved          nobody: the collection changed between reading and writing; judge again
 ├── BadRequest             the caller: the form of a request, with the place named
 ├── NotThere               the caller: no such file or page
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trustdata.errors import TrustError, shown
+from trustdata.errors import NotStored, TrustError, shown
 
 
 @dataclass(eq=False, kw_only=True)
@@ -57,6 +58,13 @@ class ServerRunning(StartRefused):
         unseen = "" if self.visible else " (not seen from here: in a container, or ended while another one started)"
         who = f"process {self.pid}{unseen} on {shown(self.host)} since {shown(self.since)}, {shown(self.listen)}"
         return f"{what}: {who}; stop that one, or use another folder and another database"
+
+
+class DiskFull(NotStored):
+    """No space left. What is stored is whole and served; the same request succeeds once there is space again."""
+
+    code: ClassVar[str] = "disk-full"
+    reason: str = "the disk of the server's database is full"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -35,9 +36,33 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
+class LineWriter(logging.Handler):
+    """Whole lines to a file descriptor. What finds no space is lost; the next line begins a new one all the same."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._cut = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            left = f"{self.format(record)}\n".encode()
+        except Exception:  # noqa: BLE001 - as logging's own handlers: a record must not break what it reports
+            self.handleError(record)
+            return
+        if self._cut:
+            left = b"\n" + left
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+                self._cut = bool(left)
+        except OSError:
+            return  # a full disk, or nobody who reads: the server's work goes on
+
+
 def start_logging(level: str) -> None:
     """Send every logger's records to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineWriter(sys.stderr.fileno())
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -11,7 +11,7 @@ from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
-from trustserver.errors import RevisionMoved
+from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.online_roles import OnlineRoles
 from trustserver.parsed import ParsedCollection, ParsedCollections
 from trustserver.recording import Recorder
@@ -69,6 +69,8 @@ class Renewal:
             except (TrustError, KeysError) as error:
                 failed += 1
                 _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
+                if isinstance(error, DiskFull):
+                    break  # the others would find no space either
         return Round(renewed=renewed, failed=failed, full=len(due) == ROUND and renewed > 0)
 
     def _is_due(self, stored: ParsedCollection, at: datetime) -> bool:

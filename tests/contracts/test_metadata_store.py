@@ -55,6 +55,12 @@ def key(role: RoleName, keyid: str, state: KeyState, *, gun: GUN = APP, created:
     return KeyRecord(gun=gun, role=role, keyid=keyid, public="{}", sealed=b"s", state=state, created=created)
 
 
+def test_what_takes_writes_says_so(store: MetadataStore) -> None:
+    store.ping()
+    store.probe()
+    assert store.refusal() is None
+
+
 def publication(version: int, **changes: Any) -> Publication:
     values: dict[str, Any] = {
         "gun": APP,

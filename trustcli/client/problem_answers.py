@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Final
 
 from trustcli.exchange import Answer
 from trustdata.errors import (
     CollectionExists,
     PublishRefused,
+    RemoteFull,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -40,6 +42,8 @@ def failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
     """The error for an answer that is no success. `tried` says with which credentials it was asked."""
     told = problem(answer)
     said = _text(told, "detail") or _text(told, "title")
+    if answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return RemoteFull(remote=remote, reason=said or "it gave no reason")
     if answer.server_fails:
         return RemoteUnreachable(remote=remote, reason=f"it answered {answer.status}" + (f": {said}" if said else ""))
     if not answer.refuses:

@@ -1,4 +1,8 @@
-"""/healthz: the process answers. /readyz: it can do its work, that is, its database answers and it is not stopping."""
+"""/healthz: the process answers. /readyz: it can do its work, that is, its database answers and it is not stopping.
+
+A server that cannot write any more is still ready: clients are answered, and taken out of service it would answer
+nobody. `warnings` says what its operator must mend.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ from trustdata.errors import NotStored
 from trustserver.storage.ports import MetadataStore
 
 
-def health_router(store: MetadataStore, is_stopping: Callable[[], bool]) -> APIRouter:
+def health_router(
+    store: MetadataStore, *, is_stopping: Callable[[], bool], warnings: Callable[[], list[str]]
+) -> APIRouter:
     """The two pages."""
     router = APIRouter()
 
@@ -20,7 +26,7 @@ def health_router(store: MetadataStore, is_stopping: Callable[[], bool]) -> APIR
         return {"status": "ok"}
 
     @router.get("/readyz", include_in_schema=False)
-    async def readyz(response: Response) -> dict[str, str]:
+    async def readyz(response: Response) -> dict[str, str | list[str]]:
         response.headers["cache-control"] = "no-store"
         if is_stopping():
             response.status_code = 503
@@ -30,6 +36,7 @@ def health_router(store: MetadataStore, is_stopping: Callable[[], bool]) -> APIR
         except NotStored:
             response.status_code = 503
             return {"status": "the database does not answer"}
-        return {"status": "ready"}
+        found = warnings()
+        return {"status": "ready", "warnings": found} if found else {"status": "ready"}
 
     return router

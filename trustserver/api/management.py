@@ -23,7 +23,7 @@ from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import MEDIA_TYPE, status_of
 from trustserver.api.upload import Upload, UploadRoom
-from trustserver.errors import BadRequest
+from trustserver.errors import BadRequest, DiskFull
 from trustserver.online_roles import OnlineRoles, refuse_tombstone
 from trustserver.publishing import Published, Publishing
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status
@@ -132,7 +132,7 @@ def management_router(
             if status_of(error) == _CONFLICT:
                 metrics.conflicts.inc()
             _log.log(
-                logging.INFO if isinstance(error, TrustError) else logging.ERROR,
+                logging.ERROR if isinstance(error, KeysError | DiskFull) else logging.INFO,
                 "publish refused",
                 extra={"gun": gun, "subject": subject.name, "code": outcome, "reason": str(error)},
             )

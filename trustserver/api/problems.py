@@ -28,6 +28,7 @@ from trustdata.errors import (
 from trustserver.answers import problem
 from trustserver.errors import (
     BadRequest,
+    DiskFull,
     EncodingRefused,
     Forbidden,
     GoneCollection,
@@ -57,6 +58,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (PublishRefused, 422, "Upload refused"),
     (MalformedMetadata, 422, "Malformed metadata"),
     (NotTrusted, 422, "Upload not trusted"),
+    (DiskFull, 507, "Disk full"),
     (NotStored, 503, "Not stored"),
     (RevisionMoved, 503, "Busy"),
     (Stopping, 503, "Stopping"),

@@ -171,6 +171,12 @@ class MemoryStore:
     def ping(self) -> None:
         """Always there."""
 
+    def refusal(self) -> NotStored | None:
+        return None
+
+    def probe(self) -> None:
+        """Memory takes everything."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 
@@ -168,6 +169,12 @@ class MetadataStore(Protocol):
 
     def ping(self) -> None:
         """Return if the medium answers. Raises: NotStored."""
+
+    def refusal(self) -> NotStored | None:
+        """Why the medium refused the last write; None: it took it."""
+
+    def probe(self) -> None:
+        """Write something that changes nothing: whether a medium that refused takes writes again. Raises: NotStored."""
 
     def close(self) -> None:
         """Let go of the medium."""

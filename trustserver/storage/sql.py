@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP, RoleName, is_delegated
-from trustserver.errors import RevisionMoved
+from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage.ports import (
     Collection,
     KeyRecord,
@@ -79,6 +80,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._refusal: NotStored | None = None
 
     def load(self, gun: GUN) -> Collection:
         with self._reading() as connection:
@@ -228,6 +230,17 @@ class SqlStore:
         with self._reading() as connection:
             connection.execute(select(_SEAL.c.id)).all()
 
+    def refusal(self) -> NotStored | None:
+        return self._refusal
+
+    def probe(self) -> None:
+        with self._writing() as connection:
+            # SQLite leaves this number to its user; we put no meaning into it. Unlike an update of a row to what it
+            # is, a new number is always written.
+            number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version={(number + 1) % 2**30}")
+        self._refusal = None
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -286,17 +299,24 @@ class SqlStore:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
-            raise NotStored(reason=_cause(error)) from error
+            raise _not_stored(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         try:
-            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                yield connection
+            with self._engine.connect().execution_options(writes=True) as connection:
+                before = _changes(connection)
+                with connection.begin():
+                    yield connection
+                if (
+                    _changes(connection) != before
+                ):  # a transaction that changes nothing is not written, and proves nothing
+                    self._refusal = None
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
-            raise NotStored(reason=_cause(error)) from error
+            self._refusal = _not_stored(error)
+            raise self._refusal from error
 
 
 _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
@@ -305,6 +325,20 @@ _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": Non
 def _cause(error: SQLAlchemyError) -> str:
     """What the database said, without the statement and its values."""
     return str(error.orig) if isinstance(error, DatabaseError) else type(error).__name__
+
+
+def _not_stored(error: SQLAlchemyError) -> NotStored:
+    # SQLite's shared memory file may be what finds no space: a new connection needs it.
+    full = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+    if isinstance(error, DatabaseError) and getattr(error.orig, "sqlite_errorcode", None) in full:
+        return DiskFull()
+    return NotStored(reason=_cause(error))
+
+
+def _changes(connection: Connection) -> int:
+    """Rows that this connection ever changed."""
+    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    return driver.total_changes
 
 
 def _seconds(at: datetime) -> int:

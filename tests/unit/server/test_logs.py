@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import resource
+import signal
+from pathlib import Path
 
-from trustserver.logs import JsonLines
+from trustserver.logs import JsonLines, LineWriter
 
 
 def line(message: str, **extra: object) -> dict[str, object]:
@@ -43,3 +47,28 @@ def test_an_exception_shows_where_but_not_its_message() -> None:
     assert found["exception_type"] == "ValueError"
     assert "test_logs.py" in str(found["exception"])
     assert "passphrase is" not in str(found["exception"]).replace('raise ValueError("the passphrase is hunter2")', "")
+
+
+def test_a_line_that_was_cut_off_is_ended_by_the_next(tmp_path: Path) -> None:
+    """A file may not grow beyond a limit, as on a full disk; then it may."""
+    path = tmp_path / "log"
+    record = logging.makeLogRecord({"msg": "x" * 200, "levelname": "INFO", "name": "x"})
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    handler = LineWriter(descriptor)
+    handler.setFormatter(JsonLines())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))
+        for _ in range(5):
+            handler.emit(record)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.stat().st_size == 400
+    handler.emit(record)
+    handler.emit(record)
+    os.close(descriptor)
+    first, cut, *others = path.read_text().splitlines()
+    assert [json.loads(each)["event"] for each in (first, *others)] == ["x" * 200] * 3
+    assert len(cut) < len(first)
