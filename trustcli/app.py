@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "key": Entry("trustcli.commands.key", "The key store, and key rotation."),
     "pin": Entry("trustcli.commands.pin", "Pin a collection to its root of trust."),
     "pins": Entry("trustcli.commands.pins", "List the pins."),
+    "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
     "demo": Entry("trustcli.commands.demo", "The whole main job in one go, in a temporary folder."),
 }
 

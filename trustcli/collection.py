@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from trustcli.client.ports import CollectionState, MetadataCache, MetadataRemote, PublishRemote, Tombstone
-from trustcli.client.updater import Updater
+from trustcli.client.updater import VERIFIED_BEFORE, Updater
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionDeleted, MemoryUnwritable, TrustDataWithheld, TrustError, Unpinned
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.verification import checks
+from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory
 from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint, parse_pin
 from trustdata.wire import WireFormat
@@ -40,7 +41,8 @@ class RollbackStore(Protocol):
 
 
 class Collection:
-    """`given`: pins of this invocation, in the order in which they count, the recorded one included.
+    """`given`: pins of this invocation, in the order in which they count, the recorded one included. `lock`: what the
+    project's lock file has of the name.
 
     `record_pin` keeps a fingerprint for good; `warn` tells the user something that is no failure.
     """
@@ -59,6 +61,7 @@ class Collection:
         at: datetime,
         record_pin: Callable[[Pin, str], None],
         warn: Callable[[str], None],
+        lock: SourcedLock | None = None,
     ) -> None:
         self.gun = gun
         self.wire = wire
@@ -67,6 +70,7 @@ class Collection:
         self._cache = cache
         self._memory = memory
         self._given = tuple(given)
+        self._lock = lock
         self._tofu = tofu
         self._memory_required = memory_required
         self._record_pin = record_pin
@@ -75,10 +79,12 @@ class Collection:
     # --- what is known
 
     def known_by(self) -> str | None:
-        """Who here knows the name: a pin's source, rollback memory, or nobody."""
+        """Who here knows the name: a pin's source, rollback memory, the lock file, or nobody."""
         if self._given:
             return self._given[0].source
-        return "what this machine has verified before" if self._memory.load(self.gun) is not None else None
+        if self._memory.load(self.gun) is not None:
+            return VERIFIED_BEFORE
+        return self._lock.source if self._lock is not None else None
 
     def on_server(self) -> CollectionState | Tombstone | None:
         """What the server says: unsigned, so for messages only."""
@@ -155,6 +161,7 @@ class Collection:
             at=self.at,
             pins=pins,
             memory=self._memory.load(self.gun),
+            lock=self._lock,
             unsafe_accept_expired_offline_roles=for_owner,
         )
 
@@ -180,11 +187,16 @@ class Collection:
             return withheld
         return CollectionDeleted(
             gun=self.gun,
-            pin=str(self._given[0].pin) if self._given else "none",
+            pin=self._known_root(),
             deleted_root=state.deleted_root,
             deleted_at=state.deleted_at,
             subject=state.subject,
         )
+
+    def _known_root(self) -> str:
+        if self._given:
+            return str(self._given[0].pin)
+        return str(self._lock.entry.root) if self._lock is not None else "none"
 
     def _remember(self, updater: Updater) -> None:
         try:

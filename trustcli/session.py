@@ -21,12 +21,14 @@ from trustcli.collection import Collection
 from trustcli.docker_config import DockerConfig
 from trustcli.output import Output
 from trustcli.settings import Settings, load_settings
+from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustcli.tls import CertificateAuthorities
 from trustdata.errors import FormatChanged, SettingsUnusable
 from trustdata.gun import GUN
 from trustdata.model import Signer
+from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin
 from trustdata.wire.tuf import TUF
 
@@ -82,15 +84,34 @@ class Session:
         """Keep a pin for good. Raises: MemoryUnwritable; what PinsFile raises if another pin is there."""
         self.pins.record(gun, PinEntry(pin=pin, format=TUF.name, recorded=self.at, how=how))
 
+    @cached_property
+    def locks(self) -> Mapping[GUN, SourcedLock]:
+        """What the project's lock file has of each name; read once. Raises: SettingsUnusable (no file), LockDamaged."""
+        path = self.settings.lock
+        if path is None:
+            return {}
+        entries = LockFile(path).load()
+        if entries is None:
+            raise SettingsUnusable(place=str(path), reason="there is no such lock file; trust lock IMAGE makes it")
+        return {gun: SourcedLock(entry=entry, source=str(path)) for gun, entry in entries.items()}
+
     # --- collections
 
     def collection(
-        self, gun: GUN, *, policy_pins: Iterable[SourcedPin] = (), memory_required: bool = False
+        self,
+        gun: GUN,
+        *,
+        policy_pins: Iterable[SourcedPin] = (),
+        memory_required: bool = False,
+        locks: Mapping[GUN, SourcedLock] | None = None,
     ) -> Collection:
-        """Raises: SettingsUnusable where a lock file would have to be judged, which this version cannot."""
-        if self.settings.lock is not None:
-            reason = "lock files are not evaluated by this version, and must not be passed over; take it away"
-            raise SettingsUnusable(place=str(self.settings.lock), reason=reason)
+        """`locks`: other ones than the settings' lock file has.
+
+        Raises: FormatChanged, SettingsUnusable, LockDamaged.
+        """
+        lock = (self.locks if locks is None else locks).get(gun)
+        if lock is not None and lock.entry.format != TUF.name:
+            raise FormatChanged(gun=gun, pinned=lock.entry.format, offered=TUF.name)
         return Collection(
             gun=gun,
             wire=TUF,
@@ -98,6 +119,7 @@ class Session:
             cache=self.cache(gun),
             memory=self.memory,
             given=self.known_pins(gun, policy_pins),
+            lock=lock,
             tofu=self.settings.tofu,
             memory_required=memory_required,
             at=self.at,

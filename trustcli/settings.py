@@ -22,7 +22,7 @@ from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
 from trustdata.gun import GUN, parse_gun
 
 _WITHOUT_DEFAULT: Final = "docker.io"
-_LOCK: Final = "trust.lock"
+LOCK_FILE: Final = "trust.lock"
 _KEYS: Final = ("cacert", "insecure-registries", "servers")
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
@@ -32,7 +32,8 @@ _FALSE: Final = {"", "0", "false", "no", "off"}
 class Settings:
     """`server`: the one given for every name, or None. `servers`: beginnings of names to servers, of the settings file.
 
-    `home` may not exist yet. `pin` is as given, not parsed. `lock`: a file that is there, or was named.
+    `home` may not exist yet. `pin` is as given, not parsed. `lock`: the lock file that was named, or the one where the
+    command runs. Hooks never read one: they make their session with `lock=None`.
     """
 
     home: Path
@@ -74,7 +75,7 @@ def load_settings(
     home = _home(options, environ)
     file = _SettingsFile(home / "trust.toml")
     cacert = options.cacert or environ.get("TRUST_CACERT")
-    lock = Path(options.lock) if options.lock else folder / _LOCK
+    lock = Path(options.lock) if options.lock else folder / LOCK_FILE
     return Settings(
         home=home,
         server=options.server or environ.get("TRUST_SERVER") or environ.get("DOCKER_CONTENT_TRUST_SERVER") or None,
@@ -83,7 +84,7 @@ def load_settings(
         insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
         pin=options.pin or environ.get("TRUST_PIN") or None,
         tofu=options.tofu or _switch("TRUST_TOFU", environ),
-        lock=lock if options.lock or lock.is_file() else None,
+        lock=lock if options.lock or _is_there(lock) else None,
         json=options.json,
         non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
     )
@@ -99,6 +100,17 @@ def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
         return Path.home() / ".trust"
     except RuntimeError as error:
         raise SettingsUnusable(place="HOME", reason="is not set; give --home DIR or TRUST_HOME") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything of that name; what it is, and whether it can be read, its reader says."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _switch(name: str, environ: Mapping[str, str]) -> bool:

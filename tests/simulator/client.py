@@ -11,6 +11,7 @@ from trustcli.collection import Collection
 from trustdata.errors import MemoryUnwritable, RootNotPinned
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question
+from trustdata.verification.lock_entry import LockEntry, SourcedLock
 from trustdata.verification.rollback_memory import Memory, merge
 from trustdata.verification.trust_pinning import Pin, SourcedPin
 
@@ -59,6 +60,7 @@ class Client:
         self.cache = MemoryCache()
         self.memory = MemoryStore()
         self.pins = [SourcedPin(pin=pin, source="pins.toml") for pin in pins or []]
+        self.lock: SourcedLock | None = None
         self.tofu = tofu
         self.memory_required = memory_required
         self.recorded: list[tuple[Pin, str]] = []
@@ -73,12 +75,17 @@ class Client:
             cache=self.cache,
             memory=self.memory,
             given=self.pins,
+            lock=self.lock,
             tofu=self.tofu,
             memory_required=self.memory_required,
             at=self.at,
             record_pin=self._record,
             warn=self.warnings.append,
         )
+
+    def lock_entry(self) -> LockEntry:
+        """What `trust lock` would write here now."""
+        return self.collection().refresh().locked()
 
     def _record(self, pin: Pin, how: str) -> None:
         self.recorded.append((pin, how))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from trustcli.client.ports import MetadataCache, MetadataRemote
 from trustdata.envelope import Envelope
@@ -25,8 +25,6 @@ from trustdata.errors import (
     NoTrustData,
     NotTrusted,
     OfflineTooOld,
-    PinsDisagree,
-    RootNotPinned,
     ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,
@@ -38,10 +36,14 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT_ROTATIONS, size_limit
 from trustdata.model import MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
 from trustdata.verification.rollback_memory import Memory, observe
 from trustdata.verification.trust_pinning import Pin, SourcedPin, check_pins
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
+
+VERIFIED_BEFORE: Final = "what this machine has verified before"
+"""Rollback memory, as the one who knows a name."""
 
 _FIRST_ROOT = 1
 
@@ -49,7 +51,8 @@ _FIRST_ROOT = 1
 class Updater:
     """One refresh of one collection, and the delegations asked for after it. Not to be used twice.
 
-    `pins`: all that is known of where trust begins. `memory`: rollback memory, or None on first contact.
+    `pins`: all that is known of where trust begins. `memory`: rollback memory, or None on first contact. `lock`: what
+    the project's lock file has of this name; it is a pin only if there is neither of the two.
     `unsafe_accept_expired_offline_roles`: see TrustedSet; for owners who inspect or renew.
     """
 
@@ -63,6 +66,7 @@ class Updater:
         at: datetime,
         pins: Sequence[SourcedPin] = (),
         memory: Memory | None = None,
+        lock: SourcedLock | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
     ) -> None:
         self._gun = gun
@@ -72,6 +76,7 @@ class Updater:
         self._at = at
         self._pins = tuple(pins)
         self._memory = memory
+        self._lock = lock
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._set: TrustedSet | None = None
         self._complete = False
@@ -168,6 +173,11 @@ class Updater:
             refreshed=self._at if self._complete else None,
         )
 
+    def locked(self) -> LockEntry:
+        """What this refresh has verified, for the project's lock file."""
+        trusted = self._trusted()
+        return locked(wire_format=self._wire.name, root=trusted.root, versions=trusted.versions())
+
     # --- the steps
 
     def _load_top_level(self, trusted: TrustedSet) -> TrustedSet:
@@ -236,6 +246,7 @@ class Updater:
             wire=self._wire,
             at=self._at,
             memory=self._memory,
+            lock=self._lock,
             unsafe_accept_expired_offline_roles=self._accept_expired,
         )
         for raw in roots[1:]:
@@ -250,15 +261,20 @@ class Updater:
 
     def _check_pins(self, trusted: TrustedSet) -> None:
         pins = list(self._pins)
-        if pins and self._memory is not None:
+        if self._memory is not None and (pins or self._lock is not None):
+            # Alone, memory pins nothing. Beside a lock it does: what is known here is not for a lock to say anew.
             remembered = Pin("sha256", self._memory.root_of_trust)
-            pins.append(SourcedPin(pin=remembered, source="what this machine has verified before"))
+            pins.append(SourcedPin(pin=remembered, source=VERIFIED_BEFORE))
+        if self._lock is not None:
+            check_lock(self._gun, self._lock, pins, trusted.roots)
+            if not pins:
+                return
         check_pins(self._gun, pins, trusted.roots)
 
     def _holds_pins(self, trusted: TrustedSet) -> bool:
         try:
             self._check_pins(trusted)
-        except (PinsDisagree, RootNotPinned, Unpinned):
+        except (NotTrusted, Unpinned):
             return False
         return True
 
@@ -318,8 +334,10 @@ class Updater:
     def _nothing_there(self, trusted: TrustedSet | None = None) -> NoReturn:
         if self._pins:
             raise TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
+        if self._memory is None and self._lock is not None:
+            raise TrustDataWithheld(gun=self._gun, known_by=self._lock.source)
         if self._memory is not None or trusted is not None:
-            raise TrustDataWithheld(gun=self._gun, known_by="what this machine has verified before")
+            raise TrustDataWithheld(gun=self._gun, known_by=VERIFIED_BEFORE)
         raise NoTrustData(gun=self._gun)
 
 

@@ -28,6 +28,7 @@ from trustdata.errors import (
 )
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, Targets
 from trustdata.roles import ROOT, TARGETS, RoleName, parse_role
+from trustdata.verification.floors import Floor
 
 MAX_BIN_BITS: Final = 14
 """Succinct roles: 2**14 bins are more than a snapshot of 1 MiB can list with their hashes."""
@@ -126,10 +127,11 @@ def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
         check_not_older(role, offered, meta.version, "listed by the snapshot before")
 
 
-def check_floors(versions: Mapping[RoleName, int], floors: Mapping[RoleName, int], roles: Iterable[RoleName]) -> None:
-    """Rollback memory: none of `roles` may be older than its floor, or gone."""
+def check_floors(versions: Mapping[RoleName, int], floors: Mapping[RoleName, Floor], roles: Iterable[RoleName]) -> None:
+    """Rollback memory and the lock: none of `roles` may be older than its floor, or gone."""
     for role in roles:
-        check_not_older(role, versions.get(role, 0), floors.get(role, 0), "seen before")
+        if role in floors:
+            check_not_older(role, versions.get(role, 0), floors[role].version, floors[role].source)
 
 
 def check_scope(delegator: Targets, envelope: Envelope) -> None:

@@ -20,6 +20,8 @@ from trustdata.errors import MetadataMissing
 from trustdata.model import Delegator, MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustdata.verification import checks
+from trustdata.verification.floors import Floor, lowest_accepted
+from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustdata.wire import WireFormat
 
@@ -38,6 +40,7 @@ class TrustedSet:
         wire: WireFormat,
         at: datetime,
         memory: Memory | None = None,
+        lock: SourcedLock | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
     ) -> None:
         """Step 1. Raises: MalformedMetadata, TooLarge, ThresholdNotMet.
@@ -48,7 +51,8 @@ class TrustedSet:
         self._accept_expired_offline_roles = unsafe_accept_expired_offline_roles
         self._wire = wire
         self._memory = memory
-        self._floors: Mapping[RoleName, int] = {}
+        self._lock = lock
+        self._floors: Mapping[RoleName, Floor] = {}
         self.at = at
         first = wire.parse(ROOT, root)
         checks.check_signatures(first.root, f"root version {first.version}", first)
@@ -92,9 +96,8 @@ class TrustedSet:
         if self.snapshot is not None:
             raise RuntimeError("the timestamp comes before the snapshot")
         self._check_offline_role(self.root)
-        if self._memory is not None:
-            self._floors = self._memory.floors(OnlineKeys.of(self.root.root))
-            checks.check_floors({ROOT: self.root.version}, self._floors, [ROOT])
+        self._floors = lowest_accepted(memory=self._memory, lock=self._lock, chain=self.roots)
+        checks.check_floors({ROOT: self.root.version}, self._floors, [ROOT])
         new = self._wire.parse(TIMESTAMP, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.timestamp is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -110,9 +110,16 @@ def test_pin_and_lock(tmp_path: Path) -> None:
     assert load(tmp_path, None, {"TRUST_PIN": "sha256:x"}).pin == "sha256:x"
     assert load(tmp_path, GlobalOptions(pin="key:y"), {"TRUST_PIN": "sha256:x"}).pin == "key:y"
     assert load(tmp_path, GlobalOptions(lock="missing")).lock == Path("missing")
+    assert load(tmp_path).lock is None
     (tmp_path / "trust.lock").write_text("")
     assert load(tmp_path).lock == tmp_path / "trust.lock"
     assert load(tmp_path, GlobalOptions(lock="missing")).lock == Path("missing")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_a_lock_that_is_no_file_is_not_passed_over(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "trust.lock")
+    assert load(tmp_path).lock == tmp_path / "trust.lock"
 
 
 def test_switches(tmp_path: Path) -> None:

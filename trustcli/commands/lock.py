@@ -1,0 +1,96 @@
+"""`trust lock`: write the project's lock file, for machines that remember nothing (PRODUCT decision 9).
+
+1. names     those given, or all that the file has
+2. verify    each with a refresh that must succeed: pins, memory and the file as it is count as everywhere else
+3. write     all of it or, if one name could not be verified, nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from trustcli.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.output import failure_document
+from trustcli.reference import parse_reference
+from trustcli.render.lock_changes import LockChange, lines, lock_changes, row
+from trustcli.session import Session
+from trustcli.settings import LOCK_FILE
+from trustcli.state.lockfile import LockFile
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.verification.lock_entry import SourcedLock
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_WHOLE_FILE: Final = "name the collections: {option} is not for the whole lock file"
+
+
+@app.command("lock")
+def command(
+    ctx: typer.Context,
+    images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Lock these names anew, whatever the file has of them.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take these names out of the file.")] = False,
+) -> int:
+    """Bring the lock file up to date, or add names to it; shows what changes."""
+    session: Session = ctx.obj
+    path = session.settings.lock or Path(LOCK_FILE)
+    file = LockFile(path)
+    there = file.load()
+    before = there or {}
+    names = _names(images or [], replace=replace, remove=remove) or sorted(before)
+    if not names and there is None:
+        raise UsageError(f"there is no {path} yet; name the images to lock: trust lock IMAGE...")
+    unknown = [gun for gun in names if gun not in before]
+    if remove and unknown:
+        raise UsageError(f"{path} has no {unknown[0]}")
+    after = dict(before)
+    failures: list[dict[str, object]] = []
+    statuses = [DONE]
+    for gun in names:
+        known = after.pop(gun, None)
+        if remove:
+            continue
+        lock = SourcedLock(entry=known, source=str(path)) if known is not None and not replace else None
+        try:
+            after[gun] = session.collection(gun, locks={gun: lock} if lock else {}).refresh().locked()
+        except TrustError as error:
+            session.output.failure(error, subject=gun)
+            failures.append({"gun": gun, "error": failure_document(error)})
+            statuses.append(row_for(error).status)
+    status = worst(statuses)
+    changes = lock_changes(before, before if failures else after)
+    written = not failures and (before != after or there is None)
+    if written:
+        file.replace(after)
+    _report(session, path, changes, failed=bool(failures), written=written)
+    document: dict[str, object] = {"lock": str(path), "written": written, "collections": [row(c) for c in changes]}
+    session.output.document({**document, **({"failures": failures} if failures else {}), "exit": status})
+    return status
+
+
+def _names(images: Sequence[str], *, replace: bool, remove: bool) -> list[GUN]:
+    """The collections of the images. Tags and digests add nothing: a collection is locked as a whole."""
+    if replace and remove:
+        raise UsageError("--replace and --remove contradict each other")
+    if not images and (replace or remove):
+        raise UsageError(_WHOLE_FILE.format(option="--replace" if replace else "--remove"))
+    return list(dict.fromkeys(parse_reference(image).gun for image in images))
+
+
+def _report(session: Session, path: Path, changes: Sequence[LockChange], *, failed: bool, written: bool) -> None:
+    for change in changes:
+        for line in lines(change):
+            session.output.result(line)
+    if failed:
+        session.output.notice(f"{path} is left as it was")
+    elif written:
+        session.output.notice(f"{path} written")
+    else:
+        session.output.notice(f"{path} is up to date")

@@ -1,0 +1,99 @@
+"""What `trust lock` changes: the same values for people and as JSON.
+
+    + registry.example.com/team/app
+        root         1  sha256:...
+        targets      4
+    ~ registry.example.com/team/other
+        root         1 -> 2  sha256:...
+      + targets/bob  1
+    - registry.example.com/team/gone
+
+A version that goes down was voided by a root that replaced the online keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from trustcli.state.lockfile import role_order
+from trustdata.errors import shown
+from trustdata.gun import GUN
+from trustdata.roles import ROOT, RoleName
+from trustdata.verification.lock_entry import LockEntry
+
+_MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockChange:
+    """One name, before and after; None where the lock file has no entry for it."""
+
+    gun: GUN
+    before: LockEntry | None
+    after: LockEntry | None
+
+    @property
+    def kind(self) -> str:
+        """`added`, `changed`, `removed` or `unchanged`."""
+        if self.before == self.after:
+            return "unchanged"
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+
+def lock_changes(before: Mapping[GUN, LockEntry], after: Mapping[GUN, LockEntry]) -> list[LockChange]:
+    """Every name of either side, in order."""
+    return [LockChange(gun=gun, before=before.get(gun), after=after.get(gun)) for gun in sorted({*before, *after})]
+
+
+def lines(change: LockChange) -> Iterator[str]:
+    """For people; nothing where nothing changes."""
+    if change.kind == "unchanged":
+        return
+    yield f"{_MARKS[change.kind]} {change.gun}"
+    if change.after is None:
+        return
+    moved = [row for row in _rows(change) if row[1] != row[2] or (row[0] == ROOT and _root_moved(change))]
+    width = max(len(shown(role)) for role, _, _ in moved)
+    for role, old, new in moved:
+        mark = "+" if change.before is not None and old is None else "-" if new is None else " "
+        versions = f"{old} -> {new}" if old is not None and new is not None else str(new if old is None else old)
+        root = f"  {change.after.root}" if role == ROOT else ""
+        yield f"  {mark} {shown(role).ljust(width)}  {versions}{root}"
+
+
+def row(change: LockChange) -> dict[str, object]:
+    """For JSON."""
+    return {
+        "gun": change.gun,
+        "change": change.kind,
+        "before": _values(change.before),
+        "after": _values(change.after),
+    }
+
+
+def _root_moved(change: LockChange) -> bool:
+    return change.before is None or change.after is None or change.before.root != change.after.root
+
+
+def _rows(change: LockChange) -> list[tuple[str, int | None, int | None]]:
+    old, new = _versions(change.before), _versions(change.after)
+    return [(role, old.get(role), new.get(role)) for role in sorted({*old, *new}, key=role_order)]
+
+
+def _versions(entry: LockEntry | None) -> dict[RoleName, int]:
+    return {} if entry is None else {ROOT: entry.root_version, **entry.minimum}
+
+
+def _values(entry: LockEntry | None) -> dict[str, object] | None:
+    if entry is None:
+        return None
+    return {
+        "format": entry.format,
+        "root_version": entry.root_version,
+        "root": str(entry.root),
+        "minimum": {role: entry.minimum[role] for role in sorted(entry.minimum, key=role_order)},
+    }
