@@ -20,6 +20,9 @@ VIEW_BYTES: Final = 64 * 1024 * 1024
 _STRIPES: Final = 1024
 _OVERHEAD: Final = 1024  # of an entry beside its body: path, headers, dictionaries
 
+PACK_FROM: Final = 1024
+"""Bytes of a file from which on a compressed form is worth while: below, either fits into one packet."""
+
 CACHE_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 CACHE_REVALIDATE: Final = b"no-cache"
 CACHE_NOTHING: Final = b"no-store"
@@ -30,6 +33,7 @@ class Answer:
     """A response, ready to send as ASGI events. Whoever sends one must not change it.
 
     `renew_at`: seconds since 1970 from which the answer must not be given without a renewal; NEVER for most.
+    `packable`: there is a compressed form in `packed`, or one can be made (packing.py).
     """
 
     status: int
@@ -39,12 +43,17 @@ class Answer:
     etag: bytes
     renew_at: int
     size: int
+    packable: bool = False
+    packed: Answer | None = None
 
 
 def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> Answer:
     """A metadata file, with its hash as entity tag."""
     etag = b'"' + sha256.encode() + b'"'
+    packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
     kept = [(b"etag", etag), (b"cache-control", cache)]
+    if packable:
+        kept.append((b"vary", b"accept-encoding"))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(raw)).encode()),
@@ -59,6 +68,7 @@ def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER)
         etag=etag,
         renew_at=renew_at,
         size=len(raw) + _OVERHEAD,
+        packable=packable,
     )
 
 
@@ -122,6 +132,15 @@ class View:
         with self._lock:
             if self._generations[hash(gun) % _STRIPES] == ticket:
                 self._put(gun, path, answer)
+
+    def exchange(self, path: bytes, old: Answer, new: Answer) -> bool:
+        """Put `new` in place of `old`, which says the same. False: `old` is kept no more, or `new` is too large."""
+        with self._lock:
+            found = self._answers.get(path)
+            if found is None or found[1] is not old or new.size > self._limit:
+                return False
+            self._put(found[0], path, new)
+            return True
 
     @contextmanager
     def changing(self, gun: GUN) -> Iterator[None]:

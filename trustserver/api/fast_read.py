@@ -1,7 +1,7 @@
 """The hot reads: a dictionary lookup and two sends, in front of everything else.
 
 An answer is found under the raw path, byte for byte. Other spellings of it, conditional requests, answers that are due
-for renewal and whatever is not in the view go on to the application behind.
+for renewal, those that are to be compressed first and whatever is not in the view go on to the application behind.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
+from trustserver.packing import wants_gzip
 from trustserver.view import View
 
 
@@ -30,6 +31,11 @@ class FastRead:
                     if name == b"if-none-match":
                         break
                 else:
+                    if answer.packable and wants_gzip(scope["headers"]):
+                        if answer.packed is None:
+                            await self._otherwise(scope, receive, send)
+                            return
+                        answer = answer.packed
                     self.answered += 1
                     await send(answer.start)
                     await send(answer.body)

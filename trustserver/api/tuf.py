@@ -17,6 +17,7 @@ from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_
 from trustserver.api.problems import send_problem
 from trustserver.errors import BadRequest
 from trustserver.file_names import FileName, parse_filename, path_of
+from trustserver.packing import pack, packed_etag, packed_unchanged, wants_gzip
 from trustserver.renewal import Renewal
 from trustserver.retrieval import Retrieval
 from trustserver.view import Answer, View
@@ -47,6 +48,7 @@ class TufReads:
         self._otherwise = otherwise
         self._clock = clock
         self._renewing: dict[GUN, asyncio.Task[None]] = {}
+        self._packing: tuple[bytes, asyncio.Task[Answer]] | None = None
         self.answered: dict[int, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,13 +57,25 @@ class TufReads:
             return
         head = scope["method"] == "HEAD"
         try:
-            answer = await self._answer(scope, path)
+            place, answer = await self._answer(scope, path)
         except TrustError as error:
             await send_problem(send, error, head=head)
             return
-        await self._send(send, scope, answer, head=head)
+        packs = answer.packable and wants_gzip(scope["headers"])
+        unchanged = _unchanged(scope, answer, packs=packs)
+        if unchanged is not None:
+            self._count(304)
+            await send(unchanged)
+            await send(_no_body())
+            return
+        if packs:
+            answer = answer.packed or await self._packed(place, answer)
+        self._count(answer.status)
+        await send(answer.start)
+        await send(_no_body() if head else answer.body)
 
-    async def _answer(self, scope: Scope, path: str) -> Answer:
+    async def _answer(self, scope: Scope, path: str) -> tuple[bytes, Answer]:
+        """An answer and its place in the view."""
         if scope["method"] not in {"GET", "HEAD"}:
             raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
         gun, filename = split_metadata_path(path)
@@ -70,7 +84,7 @@ class TufReads:
         answer = await self._found(gun, name)
         if answer.renew_at <= self._clock().timestamp():
             answer = await self._renewed(gun, name, answer)
-        return answer
+        return path_of(gun, name), answer
 
     async def _renewed(self, gun: GUN, name: FileName, old: Answer) -> Answer:
         """One renewal at a time for each collection; everybody who reads meanwhile waits for it."""
@@ -97,28 +111,49 @@ class TufReads:
             later = int((self._clock() + RENEWAL_PAUSE).timestamp())
             self._view.offer(gun, path_of(gun, name), replace(old, renew_at=later), ticket=ticket)
 
-    async def _send(self, send: Send, scope: Scope, answer: Answer, *, head: bool) -> None:
-        if answer.unchanged is not None and _knows(scope, answer.etag):
-            self._count(304)
-            await send(answer.unchanged)
-            await send(_no_body())
-            return
-        self._count(answer.status)
-        await send(answer.start)
-        await send(_no_body() if head else answer.body)
+    async def _packed(self, place: bytes, answer: Answer) -> Answer:
+        """The compressed form, made once, or the answer as it is where that costs more than it brings.
+
+        One file at a time is compressed, so that nobody keeps the worker threads busy with it; whoever wants another
+        one meanwhile gets it as it is. So does everybody where the view has no room to keep it.
+        """
+        if self._packing is None:
+            task = asyncio.create_task(self._pack(place, answer))
+            self._packing = (place, task)
+        elif self._packing[0] != place:
+            return answer
+        return await asyncio.shield(self._packing[1])
+
+    async def _pack(self, place: bytes, answer: Answer) -> Answer:
+        try:
+            if not self._view.exchange(place, answer, answer):
+                return answer  # not kept: to pack it for one reader alone does not pay
+            made = await asyncio.to_thread(pack, answer)
+            if not self._view.exchange(place, answer, made):
+                self._view.exchange(place, answer, replace(answer, packable=False))
+            return made.packed or answer
+        finally:
+            self._packing = None
 
     def _count(self, status: int) -> None:
         self.answered[status] = self.answered.get(status, 0) + 1
 
 
-def _knows(scope: Scope, etag: bytes) -> bool:
-    """If-None-Match (RFC 9110, 13.1.2), with the weak comparison that it asks for."""
+def _unchanged(scope: Scope, answer: Answer, *, packs: bool) -> MutableMapping[str, Any] | None:
+    """304 for whoever has the file already (RFC 9110, 13.1.2, with the weak comparison that it asks for).
+
+    `packs`: the reader takes the compressed form; he may have either.
+    """
+    if answer.unchanged is None:
+        return None
     for name, value in scope["headers"]:
         if name == b"if-none-match":
             tags = {tag.strip().removeprefix(b"W/") for tag in value.split(b",")}
-            if etag in tags or b"*" in tags:
-                return True
-    return False
+            if answer.etag in tags or b"*" in tags:
+                return answer.unchanged
+            if packs and packed_etag(answer.etag) in tags:
+                return packed_unchanged(answer)
+    return None
 
 
 def _no_body() -> MutableMapping[str, Any]:

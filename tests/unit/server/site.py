@@ -20,6 +20,8 @@ from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
 
 GUN_A = GUN("registry.example.com/team/app")
+_PLAIN = {"Accept-Encoding": "identity"}
+"""httpx would ask for gzip, and unpack it without a word."""
 
 
 class Site:
@@ -40,7 +42,7 @@ class Site:
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app.asgi)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=_PLAIN) as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(ask())
