@@ -17,6 +17,10 @@ from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 from tests.journeys.server_process import ServerProcess
 from tests.peers.programs import program
 from tests.unit.server.owner import Owner
+from trustcli.client.http_remote import HttpRemote
+from trustcli.docker_config import DockerConfig
+from trustcli.tls import CertificateAuthorities
+from trustdata.gun import parse_gun
 from trustdata.roles import TARGETS
 from trustserver.app import now
 
@@ -55,6 +59,24 @@ def test_curl_gets_the_same_bytes_with_and_without(server: ServerProcess, tmp_pa
     assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes() == plain
     assert sizes["plain"] == len(plain)
     assert sizes["first"] == sizes["again"] < len(plain) / 2
+
+
+def test_our_client_gets_a_large_file_compressed_and_gives_its_bytes(server: ServerProcess) -> None:
+    def view_bytes() -> float:
+        text = server.get("/metrics")[1].decode()
+        return float(next(line.split()[1] for line in text.splitlines() if line.startswith("trust_server_view_bytes ")))
+
+    remote = HttpRemote(
+        server.url,
+        authorities=CertificateAuthorities({}),
+        credentials=DockerConfig({"DOCKER_CONFIG": "/nonexistent"}),
+        environ={},
+    )
+    plain = server.get(f"/tuf/{GUN}/metadata/2.targets.json")[1]
+    before = view_bytes()
+    assert remote.fetch(parse_gun(GUN), "2.targets.json", limit=len(plain)) == plain
+    assert before + len(plain) * 0.3 < view_bytes() < before + len(plain) / 2, "its compressed form is kept"
+    remote.close()
 
 
 def test_a_range_is_not_asked_of_us_and_gets_everything(server: ServerProcess) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.cli_net.conftest import GUN, Remotes, Serve, answering, fetch, memory_of
 from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, megabytes_after, reply
+from trustcli.client.http_remote import COMPRESSED_FROM
 from trustdata.errors import (
     RemoteMisbehaved,
     RemoteRefused,
@@ -110,6 +111,38 @@ def test_gzip_counts_decoded(serve: Serve, remote_of: Remotes) -> None:
     server = serve(answering(reply(200, gzip.compress(b"x" * 1001), {"Content-Encoding": "gzip"})))
     with pytest.raises(TooLarge):
         fetch(remote_of(server))
+
+
+def test_gzip_is_asked_for_where_it_pays(serve: Serve, remote_of: Remotes) -> None:
+    server = serve(answering(reply(200, b"x")))
+    remote = remote_of(server)
+    for limit in (16_384, COMPRESSED_FROM - 1, COMPRESSED_FROM, 5_000_000):
+        fetch(remote, limit=limit)
+    asked = [request.headers["accept-encoding"] for request in server.requests]
+    assert asked == ["identity", "identity", "gzip", "gzip"]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_decompression_bomb_is_refused_without_the_memory_for_it(
+    serve: Serve, remote_of: Remotes, layers: int
+) -> None:
+    bomb = gzip.compress(bytes(200_000_000), 9)
+    for _ in range(layers - 1):
+        bomb = gzip.compress(bomb, 9)
+    server = serve(answering(reply(200, bomb, {"Content-Encoding": "gzip"})))
+    remote = remote_of(server)
+    if layers == 1:
+        with memory_of(16_000_000), pytest.raises(TooLarge):
+            fetch(remote, limit=5_000_000)
+    else:  # one layer is unpacked, and no more
+        assert fetch(remote, limit=5_000_000) == gzip.decompress(bomb)
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "gzip, identity", "deflate"])
+def test_other_codings_than_one_gzip_are_refused(serve: Serve, remote_of: Remotes, coding: str) -> None:
+    server = serve(answering(reply(200, gzip.compress(b"x"), {"Content-Encoding": coding})))
+    with pytest.raises(RemoteMisbehaved):
+        fetch(remote_of(server), limit=5_000_000)
 
 
 @pytest.mark.parametrize(
