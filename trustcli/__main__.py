@@ -11,6 +11,7 @@ from trustcli.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageError
 from trustcli.global_options import extract
 from trustcli.output import Output, failure_document
 from trustcli.session import open_session
+from trustcli.unforeseen import unforeseen
 from trustdata.errors import TrustError
 
 _HELP: Final = "trust --help"
@@ -63,17 +64,9 @@ def _failure(output: Output, error: Exception) -> tuple[int, dict[str, object]]:
         output.notice(f"error: {error}")
         output.notice(f"  next: {_HELP}")
         return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": _HELP, "exit": USAGE}
-    message = f"this should not happen ({type(error).__name__} in {_place(error)}); please report it"
+    message = unforeseen(error)
     output.notice(f"error: {message}")
     return OTHER, {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}
-
-
-def _place(error: BaseException) -> str:
-    """Module and line where an error arose; never its text, which could hold a secret."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else "?"
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "pin": Entry("trustcli.commands.pin", "Pin a collection to its root of trust."),
     "pins": Entry("trustcli.commands.pins", "List the pins."),
     "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
+    "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
+    "doctor": Entry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
     "demo": Entry("trustcli.commands.demo", "The whole main job in one go, in a temporary folder."),
 }
 

@@ -79,6 +79,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.HookRequestMalformed: Row(
         status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
     ),
+    errors.HookNotInstalled: Row(status=OTHER, advice=_say("put {place} right, then run the same command again")),
     errors.VerdictTooLate: Row(
         status=UNREACHABLE,
         advice=_say("see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"),

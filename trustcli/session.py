@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trustcli.client.file_cache import FileCache
@@ -20,7 +21,7 @@ from trustcli.client.http_remote import HttpRemote
 from trustcli.collection import Collection
 from trustcli.docker_config import DockerConfig
 from trustcli.output import Output
-from trustcli.settings import Settings, load_settings
+from trustcli.settings import Settings, load_hook_settings, load_settings
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
@@ -62,10 +63,10 @@ class Session:
 
     @property
     def memory(self) -> MemoryFile:
-        return MemoryFile(self.settings.home / "seen.json")
+        return MemoryFile(self.settings.memory_folder / "seen.json")
 
     def cache(self, gun: GUN) -> FileCache:
-        return FileCache(self.settings.home / "cache", format_name=TUF.name, gun=gun)
+        return FileCache(self.settings.memory_folder / "cache", format_name=TUF.name, gun=gun)
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Every pin that counts for the name: command line, policy, the user's pins. Raises: FormatChanged."""
@@ -231,4 +232,20 @@ def open_session(options: GlobalOptions) -> Session:
     environ = dict(os.environ)
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
+    return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
+
+
+def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
+    """The session of a pull-time hook; whatever it says besides its verdict goes to standard error.
+
+    With `config`, variables named TRUST_* do not count, and Docker's configuration is looked for in `docker/` beside
+    it unless DOCKER_CONFIG is set: the container runtime's own environment and home decide nothing.
+    Raises: what `load_hook_settings` raises.
+    """
+    environ = dict(os.environ)
+    if config is not None:
+        environ = {k: v for k, v in environ.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
+        environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
+    settings = load_hook_settings(environ, config=config, state=state)
+    output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))

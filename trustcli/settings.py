@@ -4,26 +4,30 @@
 
     cacert = "ca.crt"                        # relative to the home folder
     insecure-registries = ["registry:5000"]
+    state = "/var/lib/content-trust"         # where seen.json and cache/ are kept; else the home folder
     [servers]                                # registry, or the beginning of a name -> trust server; the longest wins
     "docker.io" = "https://trust.example.com"
     "registry.example.com/team" = "https://trust.team.example.com"
+    [verifier]                               # of the pull-time hook: see verifier_settings
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from trustcli.global_options import GlobalOptions
+from trustcli.verifier_settings import VerifierSettings, read_verifier
 from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
 from trustdata.gun import GUN, parse_gun
 
 _WITHOUT_DEFAULT: Final = "docker.io"
 LOCK_FILE: Final = "trust.lock"
-_KEYS: Final = ("cacert", "insecure-registries", "servers")
+_FILE: Final = "trust.toml"
+_KEYS: Final = ("cacert", "insecure-registries", "servers", "state", "verifier")
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
 
@@ -46,11 +50,19 @@ class Settings:
     lock: Path | None = None
     json: bool = False
     non_interactive: bool = False
+    config: Path | None = None
+    state: Path | None = None
+    verifier: VerifierSettings = field(default_factory=VerifierSettings)
 
     @property
     def file(self) -> Path:
         """The settings file, which need not exist."""
-        return self.home / "trust.toml"
+        return self.config or self.home / _FILE
+
+    @property
+    def memory_folder(self) -> Path:
+        """Where rollback memory and cache are kept."""
+        return self.state or self.home
 
     def server_for(self, gun: GUN) -> str:
         """The URL of a collection's trust server, as it was given. Raises: NoTrustServer."""
@@ -73,7 +85,7 @@ def load_settings(
     An empty variable counts as not set. Raises: SettingsUnusable, naming the file and key, or the variable.
     """
     home = _home(options, environ)
-    file = _SettingsFile(home / "trust.toml")
+    file = _SettingsFile(home / _FILE)
     cacert = options.cacert or environ.get("TRUST_CACERT")
     lock = Path(options.lock) if options.lock else folder / LOCK_FILE
     return Settings(
@@ -87,7 +99,33 @@ def load_settings(
         lock=lock if options.lock or _is_there(lock) else None,
         json=options.json,
         non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
+        state=file.state(),
+        verifier=file.verifier(),
     )
+
+
+def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state: Path | None) -> Settings:
+    """Decide for a pull-time hook: nobody is asked, no lock file counts, nothing is trusted on first use.
+
+    `config`: a settings file, which alone counts then; pins are looked for beside it. Without it: as `load_settings`
+    by the environment alone. `state` goes before the file's. Raises: SettingsUnusable.
+    """
+    if config is None:
+        told = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
+        found = replace(load_settings(GlobalOptions(), told, interactive=False), lock=None)
+    else:
+        file = _SettingsFile(config, must_exist=True)
+        found = Settings(
+            home=config.parent,
+            servers=file.servers(),
+            cacert=file.cacert(),
+            insecure_registries=tuple(dict.fromkeys(file.insecure_registries())),
+            non_interactive=True,
+            config=config,
+            state=file.state(),
+            verifier=file.verifier(),
+        )
+    return found if state is None else replace(found, state=state)
 
 
 def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
@@ -121,8 +159,9 @@ def _switch(name: str, environ: Mapping[str, str]) -> bool:
 
 
 class _SettingsFile:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
         self._path = path
+        self._must_exist = must_exist
         self._values = self._read()
         unknown = sorted(set(self._values) - set(_KEYS))
         if unknown:
@@ -143,11 +182,20 @@ class _SettingsFile:
         return table
 
     def cacert(self) -> Path | None:
-        value = self._values.get("cacert")
+        return self._beside("cacert", "a file")
+
+    def state(self) -> Path | None:
+        return self._beside("state", "a folder")
+
+    def verifier(self) -> VerifierSettings:
+        return read_verifier(self._values.get("verifier", {}), file=self._path)
+
+    def _beside(self, key: str, kind: str) -> Path | None:
+        value = self._values.get(key)
         if value is None:
             return None
         if not isinstance(value, str) or not value:
-            raise self._unusable("cacert", "must be the path of a file")
+            raise self._unusable(key, f"must be the path of {kind}")
         return self._path.parent / value
 
     def insecure_registries(self) -> list[str]:
@@ -159,9 +207,9 @@ class _SettingsFile:
     def _read(self) -> dict[str, object]:
         try:
             return tomllib.loads(self._path.read_bytes().decode())
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
         except OSError as error:
+            if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
+                return {}
             reason = error.strerror or type(error).__name__
             raise SettingsUnusable(place=str(self._path), reason=reason) from error
         except (ValueError, RecursionError) as error:

@@ -40,6 +40,7 @@
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
     ├── SettingsUnusable         a settings file, variable or program that settings name
     ├── HookRequestMalformed     the container runtime: a request that a hook cannot judge
+    ├── HookNotInstalled         a hook could not be put in place
     ├── VerdictTooLate           a hook had no verdict when its time was up
     ├── NoTrustServer            the user: no trust server is known for this name
     ├── NotStored                the disk or database refused; nothing was changed
@@ -567,6 +568,17 @@ class HookRequestMalformed(TrustError):
 
     def __str__(self) -> str:
         return f"the request cannot be judged: {shown(self.place)} {shown(self.reason, 300)}"
+
+
+class HookNotInstalled(TrustError):
+    """`place`: the folder or file that is in the way."""
+
+    code: ClassVar[str] = "hook-not-installed"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no hook was put into {shown(self.place)}: {shown(self.reason, 300)}"
 
 
 class VerdictTooLate(TrustError):

@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused
-from trustdata.gun import GUN, parse_gun
+from trustdata.gun import GUN
+from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
 from trustdata.roles import signer_role
 from trustdata.verification.trust_pinning import Pin, parse_pin
 
 Action = Literal["verify", "deny"]
-_PATTERN: Final = (
-    "must be a name with its host in normal form (docker.io/library/alpine, without :443), the beginning of one "
-    'before /*, or "*"'
-)
 _MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
 
 
@@ -44,12 +41,8 @@ class Rule:
     pins: tuple[Pin, ...]
 
     def matches(self, gun: GUN) -> bool:
-        """Whether the rule speaks about this name. `a/*` matches `a/b` and `a/b/c`, not `a`."""
-        if self.match == "*":
-            return True
-        if self.match.endswith("/*"):
-            return gun.startswith(self.match[:-1])
-        return gun == self.match
+        """Whether the rule speaks about this name."""
+        return pattern_matches(self.match, gun)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +85,8 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
             source=source, path=path, reason=f"may have {', '.join(sorted(_MEMBERS))} and nothing else"
         )
     match = rule.get("match")
-    if not isinstance(match, str) or not _is_pattern(match):
-        raise PolicyMalformed(source=source, path=f"{path}.match", reason=_PATTERN)
+    if not isinstance(match, str) or not is_pattern(match):
+        raise PolicyMalformed(source=source, path=f"{path}.match", reason=PATTERN)
     action = rule.get("action", "verify")
     if action not in ("verify", "deny"):
         raise PolicyMalformed(source=source, path=f"{path}.action", reason="must be verify or deny")
@@ -115,21 +108,6 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
         threshold=threshold,
         pins=pins,
     )
-
-
-def _is_pattern(match: str) -> bool:
-    """Whether names can match: they are compared in their normal form, so the pattern must be written in it, too."""
-    if match == "*":
-        return True
-    name = f"{match[:-1]}x/x" if match.endswith("/*") else match
-    try:
-        parse_gun(name)
-    except InvalidName:
-        return False
-    host, _, path = name.partition("/")
-    if host in ("docker.io", "localhost"):
-        return host == "localhost" or "/" in path
-    return ("." in host or ":" in host) and host != "index.docker.io" and not host.endswith(":443")
 
 
 def _texts(value: object, path: str, source: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ This is the hot command: its arguments are read with argparse, so that Typer is 
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Final, NoReturn
 from trustcli.duration import parse_duration
 from trustcli.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.output import failure_document
-from trustcli.reference import ImageReference, parse_reference
+from trustcli.policy_file import load_policy, question_about
+from trustcli.reference import parse_reference
 from trustcli.session import Session
-from trustdata.errors import PolicyMalformed, TrustError
+from trustdata.errors import TrustError
 from trustdata.gun import GUN
-from trustdata.judgement import Judgement, Question, Requirement, refused
-from trustdata.policy import Policy, Rule, read_policy
+from trustdata.judgement import Judgement, Question, refused
+from trustdata.policy import Policy
 from trustdata.verification.trust_pinning import SourcedPin
 
 _MAX_AGE: Final = "24h"
@@ -76,7 +76,7 @@ def verify(
         except TrustError as error:
             questions.append(error)
             continue
-        questions.append(_question(reference, signers, rule))
+        questions.append(question_about(reference, rule=rule, signers=signers))
         if rule is not None:
             pins[reference.gun] = [SourcedPin(pin=pin, source=rule.source) for pin in rule.pins]
     by_gun: dict[GUN, list[Question]] = {}
@@ -92,22 +92,6 @@ def verify(
         answers |= dict(zip(asked, judged, strict=True))
     nobody = Question(gun=GUN(""), tag=None, digest=None)
     return [answers[q] if isinstance(q, Question) else refused(nobody, q) for q in questions]
-
-
-def load_policy(file: Path) -> Policy:
-    """Read a policy file. Raises: PolicyMalformed."""
-    try:
-        return read_policy(tomllib.loads(file.read_bytes().decode()), source=str(file))
-    except OSError as error:
-        raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
-    except (ValueError, RecursionError) as error:
-        raise PolicyMalformed(source=str(file), path="", reason=f"is no TOML: {error}") from error
-
-
-def _question(reference: ImageReference, signers: tuple[str, ...], rule: Rule | None) -> Question:
-    tag = reference.tag or (None if reference.digest else "latest")
-    asked = Requirement(signers=rule.signers, threshold=rule.threshold, source=rule.source) if rule else None
-    return Question(gun=reference.gun, tag=tag, digest=reference.digest, required_signers=signers, policy=asked)
 
 
 def _report(session: Session, images: Sequence[str], answers: Sequence[Judgement]) -> int:

@@ -1,0 +1,53 @@
+"""`trust doctor`: what is wrong here, and what to do about it. Exit status 0 only if nothing is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from trustcli.findings import Finding, document, lines, status
+from trustcli.session import Session
+
+CONTAINERD_CONFIG: Final = Path("/etc/containerd/config.toml")
+_DEFAULT: Final = "NAME"
+"""The subcommand for a first word that is no subcommand: `trust doctor [NAME]` is `@app.command("NAME")`."""
+
+
+class _Group(TyperGroup):
+    """Subcommands, and beside them one command whose first argument is any other word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = args and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if known or _DEFAULT not in self.commands else [_DEFAULT, *args])
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=_Group, no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Find what is wrong here, and say what to do."""
+
+
+@app.command("containerd")
+def containerd(
+    ctx: typer.Context,
+    config: Annotated[
+        Path, typer.Option("--config", metavar="FILE", help="the configuration that containerd reads")
+    ] = CONTAINERD_CONFIG,
+) -> int:
+    """Find every way by which an image can reach this node unverified."""
+    from trustcli.hooks.node_check import check_node
+
+    return report(ctx.obj, check_node(config))
+
+
+def report(session: Session, findings: list[Finding]) -> int:
+    """Say them; returns the exit status."""
+    for line in lines(findings):
+        session.output.result(line)
+    session.output.document(document(findings))
+    return status(findings)

@@ -1,0 +1,92 @@
+"""`trust hook`: put a pull-time hook in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trustcli.exit_codes import DONE
+from trustcli.hooks.bin_dir import entries
+from trustcli.hooks.wrapper import Wrapper, verifier_program, write_wrapper
+from trustcli.session import Session
+from trustcli.settings import load_hook_settings
+from trustdata.errors import HookNotInstalled
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+_NEXT = """\
+containerd must know the folder. In a file of its own that `imports` names, or in /etc/containerd/config.toml:
+
+version = 3
+required_plugins = ["io.containerd.image-verifier.v1.bindir"]
+
+[plugins."io.containerd.image-verifier.v1.bindir"]
+  bin_dir = {bin_dir}
+  max_verifiers = 10
+  per_verifier_timeout = "{seconds}s"
+
+required_plugins keeps a containerd that is too old to have verifiers from starting. Restart containerd, then:
+trust doctor containerd"""
+_MARGIN = 2
+"""Seconds between our own refusal in words and containerd's killing."""
+
+
+@app.callback()
+def _group() -> None:
+    """Put a pull-time hook in place."""
+
+
+@app.command("containerd")
+def containerd(
+    ctx: typer.Context,
+    bin_dir: Annotated[Path, typer.Option("--bin-dir", metavar="DIR", help="containerd's folder of image verifiers")],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="the verifier's settings, a trust.toml")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="where the verifier keeps memory and cache")
+    ] = None,
+) -> int:
+    """Write the file that containerd executes at every pull, and say what containerd's configuration needs."""
+    session: Session = ctx.obj
+    config = config.absolute() if config else None
+    state = state.absolute() if state else None
+    settings = load_hook_settings(session.environ, config=config, state=state)
+    folder = bin_dir.absolute()
+    others = _others(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        wrapper = Wrapper(program=verifier_program(), config=config, state=state)
+        written = write_wrapper(folder, wrapper)
+    except OSError as error:
+        raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
+    session.output.result(str(written))
+    seconds = max(10, round(settings.verifier.timeout) + _MARGIN)
+    for name in others:
+        session.output.notice(f"{name} lies there, too: containerd asks both, and both must allow")
+    session.output.notice(_NEXT.format(bin_dir=_toml(str(folder)), seconds=seconds))
+    session.output.document({"wrapper": str(written), "program": str(wrapper.program), "exit": DONE})
+    return DONE
+
+
+def _others(folder: Path) -> list[str]:
+    """The other verifiers in the folder. Raises: HookNotInstalled, if something there is none."""
+    try:
+        found = entries(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
+    stray = [f"{entry.name} {entry.stray}" for entry in found if entry.stray]
+    if stray:
+        reason = f"containerd executes every entry, and refuses every pull for {', '.join(stray)}; take it away"
+        raise HookNotInstalled(place=str(folder), reason=reason)
+    return [entry.name for entry in found if entry.ours is None]
+
+
+def _toml(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML basic string

@@ -1,0 +1,47 @@
+"""May this content run under this name? The one question of every pull-time hook, asked of this machine's settings.
+
+There is one way to say yes: to return. Whatever goes wrong is an exception, and so a refusal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trustdata.errors import HookRequestMalformed, NotTrusted
+from trustdata.verification.trust_pinning import SourcedPin
+
+if TYPE_CHECKING:
+    from trustcli.reference import ImageReference
+    from trustcli.session import Session
+
+
+def admit(session: Session, reference: ImageReference, digest: str) -> str:
+    """Why the content (`sha256:HEX`, as the registry served it) may run under the name, in words.
+
+    The allow list first, alone; then policy, pins and trust data. Rollback memory must be written before this returns.
+    A name without tag and digest means `latest`. Raises: TrustError (whatever it is: refuse).
+    """
+    if reference.digest not in {None, digest}:
+        reason = f"is {digest}, but the name says {reference.digest}"
+        raise HookRequestMalformed(place="the digest", reason=reason)
+    settings = session.settings.verifier
+    for entry in settings.allow:
+        if entry.covers(reference.gun, digest):
+            return f"{reference.gun}@{digest} needs no signature: {entry} stands under [verifier] allow"
+    return _verified(session, reference, digest)
+
+
+def _verified(session: Session, reference: ImageReference, digest: str) -> str:
+    from trustcli.policy_file import load_policy, question_about
+
+    file = session.settings.verifier.policy
+    rule = load_policy(file).rule_for(reference.gun) if file else None
+    pins = [SourcedPin(pin=pin, source=rule.source) for pin in rule.pins] if rule else []
+    collection = session.collection(reference.gun, policy_pins=pins, memory_required=True)
+    (answer,) = collection.judge([question_about(reference, rule=rule, digest=digest)])
+    if answer.refusal is not None:
+        raise answer.refusal
+    if not answer.allowed or answer.digest != digest or answer.evidence is None:
+        raise NotTrusted
+    signers = ", ".join(answer.evidence.signers) or "the repository key"
+    return f"{reference.gun}:{answer.evidence.tags[0]} is signed as {digest} by {signers}"

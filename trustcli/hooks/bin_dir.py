@@ -1,0 +1,58 @@
+"""What lies in containerd's bin_dir: each entry is executed at every pull, so each must be a program."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from trustcli.hooks.wrapper import MAX_WRAPPER, NAME, Wrapper, parse_wrapper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """`stray`: why containerd cannot execute it, which blocks every pull; None for a program. `ours`: what is called,
+    if it is our verifier or the script in front of it.
+    """
+
+    path: Path
+    stray: str | None = None
+    ours: Wrapper | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def entries(folder: Path) -> list[Entry]:
+    """All of them, in containerd's order. Raises: OSError (FileNotFoundError if there is no such folder)."""
+    return [_entry(folder / name) for name in sorted(os.listdir(folder), key=os.fsencode)]  # noqa: PTH208 - names only
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether somebody else than its owner may change the file, or what lies in the folder. Raises: OSError."""
+    return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _entry(path: Path) -> Entry:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Entry(path=path, stray=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror))
+    if not stat.S_ISREG(status.st_mode):
+        return Entry(path=path, stray="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
+    if not status.st_mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH):
+        return Entry(path=path, stray="is not executable")
+    return Entry(path=path, ours=_ours(path))
+
+
+def _ours(path: Path) -> Wrapper | None:
+    target = path.resolve()
+    if target.name == NAME and target.parent != path.parent.resolve():
+        return Wrapper(program=target)
+    try:
+        with path.open("rb") as file:
+            return parse_wrapper(file.read(MAX_WRAPPER).decode())
+    except (OSError, ValueError):
+        return None

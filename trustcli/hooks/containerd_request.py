@@ -1,0 +1,93 @@
+"""What containerd asks its image verifiers: arguments in Go's style, and a descriptor on standard input.
+
+Contract: containerd 2.3.4, plugin `io.containerd.image-verifier.v1.bindir`. Everything else is refused: a request that
+is read differently from how it was meant could be allowed for another image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from trustcli.reference import parse_digest
+from trustdata.errors import HookRequestMalformed, InvalidName, MalformedMetadata
+from trustdata.roles import RoleName
+
+MEDIA_TYPE: Final = "application/vnd.oci.descriptor.v1+json"
+MAX_DESCRIPTOR: Final = 64 * 1024
+"""Bytes; a descriptor has some 150, with annotations some thousand."""
+_STDIN: Final = "standard input"
+_FLAGS: Final = ("name", "digest", "stdin-media-type", "config", "state")
+_NEEDED: Final = _FLAGS[:3]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """`name` is the reference as containerd has it, unparsed; `digest` is `sha256:HEX`, what the registry served."""
+
+    name: str
+    digest: str
+    config: Path | None
+    state: Path | None
+
+
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """`-name REF`, `--name REF` and `-name=REF` alike. Raises: HookRequestMalformed for anything that is not known."""
+    given: dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        flag = name.removeprefix("-").removeprefix("-")
+        if flag not in _FLAGS or name not in {f"-{flag}", f"--{flag}"}:
+            raise HookRequestMalformed(place=word, reason=f"is not known; there are -{', -'.join(_FLAGS)}")
+        if flag in given:
+            raise HookRequestMalformed(place=name, reason="is given twice")
+        given[flag] = value if equals else next(words, "")
+        if not given[flag]:
+            raise HookRequestMalformed(place=name, reason="wants a value")
+    for flag in _NEEDED:
+        if flag not in given:
+            raise HookRequestMalformed(place=f"-{flag}", reason="is missing")
+    if given["stdin-media-type"] != MEDIA_TYPE:
+        raise HookRequestMalformed(place="-stdin-media-type", reason=f"is not {MEDIA_TYPE}")
+    try:
+        digest = parse_digest(given["digest"])
+    except InvalidName as error:
+        raise HookRequestMalformed(place="-digest", reason=error.reason) from error
+    config, state = given.get("config"), given.get("state")
+    return Arguments(
+        name=given["name"],
+        digest=digest,
+        config=Path(config) if config else None,
+        state=Path(state) if state else None,
+    )
+
+
+def check_descriptor(raw: bytes, digest: str) -> None:
+    """The descriptor must be of exactly the content that the arguments name.
+
+    `raw`: at most MAX_DESCRIPTOR + 1 bytes. Members besides the three are annotations, and decide nothing.
+    Raises: HookRequestMalformed.
+    """
+    from trustdata.wire import strict_json
+
+    if len(raw) > MAX_DESCRIPTOR:
+        raise HookRequestMalformed(place=_STDIN, reason=f"holds more than {MAX_DESCRIPTOR} bytes")
+    if not raw.strip():
+        raise HookRequestMalformed(place=_STDIN, reason="holds no descriptor")
+    try:
+        document = strict_json.parse(RoleName("descriptor"), raw).value
+    except MalformedMetadata as error:
+        place = f" at {error.path}" if error.path else ""
+        raise HookRequestMalformed(place=_STDIN, reason=f"is no descriptor{place}: {error.reason}") from error
+    if not isinstance(document, dict):
+        raise HookRequestMalformed(place=_STDIN, reason="is no descriptor: it must be an object")
+    media_type, size = document.get("mediaType"), document.get("size")
+    if not isinstance(media_type, str) or not media_type:
+        raise HookRequestMalformed(place=_STDIN, reason="is no descriptor: mediaType must be a text")
+    if type(size) is not int or size < 0:
+        raise HookRequestMalformed(place=_STDIN, reason="is no descriptor: size must be a number of bytes")
+    if document.get("digest") != digest:
+        raise HookRequestMalformed(place=_STDIN, reason=f"describes {document.get('digest')}, -digest says {digest}")

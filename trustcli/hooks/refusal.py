@@ -1,0 +1,100 @@
+"""A refusal in one line, as a person sees it who only wanted to start a container: what, why, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from trustcli.exit_codes import OTHER, Failure, row_for
+from trustcli.unforeseen import unforeseen
+from trustdata import errors
+from trustdata.errors import shown
+
+MAX_LINE: Final = 1000
+"""Characters; containerd cuts at 32 KiB, events and `kubectl describe` earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a message needs to know of the question. `home`, `settings`: None as long as they are not known."""
+
+    name: str
+    home: Path | None = None
+    settings: Path | None = None
+
+    @property
+    def trust(self) -> str:
+        """How `trust` is called so that it goes by the same files as the hook."""
+        return f"trust --home {shlex.quote(str(self.home))}" if self.home else "trust"
+
+    @property
+    def explain(self) -> str:
+        return f"{self.trust} explain {shlex.quote(shown(self.name))}"
+
+
+def explained(error: BaseException, asked: Asked) -> tuple[int, str]:
+    """Exit status (never 0) and the line. Errors that nobody foresaw are told without their text."""
+    if isinstance(error, Failure):
+        sentence = _moved(error) if isinstance(error, errors.TagMismatch) else str(error)
+        status = row_for(error).status or OTHER
+        advice = _advice(error, asked)
+    elif isinstance(error, KeyboardInterrupt):
+        status, sentence, advice = OTHER, "interrupted", ""
+    elif isinstance(error, MemoryError):
+        status, sentence, advice = OTHER, "there is not enough memory to judge this image", ""
+    else:
+        status, sentence, advice = OTHER, unforeseen(error), ""
+    return status, shown(f"{sentence}; next: {advice}" if advice else sentence, MAX_LINE)
+
+
+def _moved(error: errors.TagMismatch) -> str:
+    return f"{error.gun}: tag {error.tag} is signed as {error.signed} but the registry served {error.asked}"
+
+
+def _advice(error: Failure, asked: Asked) -> str:
+    for kind in type(error).__mro__:
+        if kind in _HERE:
+            return _HERE[kind](error, asked)
+    general = row_for(error).advice(error)
+    return f"{general} ({asked.explain})" if general else asked.explain
+
+
+def _pin(error: Failure, asked: Asked) -> str:
+    told = error.details()
+    replace = " --replace" if isinstance(error, errors.RootNotPinned) else ""
+    when = (
+        "only if the publisher confirms a new root" if replace else "compare the fingerprint with the publisher's, then"
+    )
+    return f"{when}: {asked.trust} pin {told['gun']} {told['found']}{replace}"
+
+
+def _unsigned(_: Failure, asked: Asked) -> str:
+    where = asked.settings or "the settings file"
+    return f"{asked.explain}; an infrastructure image may be named under [verifier] allow in {where}"
+
+
+def _writable(error: Failure, _: Asked) -> str:
+    return f"make {error.details()['path']} writable for the container runtime, or give the hook another --state"
+
+
+def _general(error: Failure, _: Asked) -> str:
+    return row_for(error).advice(error)
+
+
+_HERE: Final[dict[type, Callable[[Failure, Asked], str]]] = {
+    errors.Unpinned: _pin,
+    errors.RootNotPinned: _pin,
+    errors.NoTrustData: _unsigned,
+    errors.NotSigned: _unsigned,
+    errors.PolicyRefused: _unsigned,
+    errors.NoTrustServer: _unsigned,
+    errors.MemoryUnwritable: _writable,
+    errors.MemoryDamaged: _general,
+    errors.HookRequestMalformed: _general,
+    errors.VerdictTooLate: _general,
+    errors.SettingsUnusable: lambda error, _: f"put {error.details()['place']} right, then: trust doctor containerd",
+    errors.PolicyMalformed: lambda error, _: f"put {error.details()['source']} right, then: trust doctor containerd",
+}
