@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import cpu
+from tests.benchmarks import beside_nginx, cpu
 from tests.benchmarks.commands import medians
 from tests.benchmarks.notary_client import NotaryClient
 from tests.benchmarks.our_server import BenchCollection, OurServer, run_trust, start_ours
@@ -26,7 +27,7 @@ _LARGE_PUBLISHES = 15
 
 def main() -> int:
     """Print the table. Exit status 0 whatever the figures say; 1 where a peer is missing."""
-    missing = missing_programs()
+    missing = missing_programs() + [name for name in ("nginx", "wrk") if shutil.which(name) is None]
     if missing:
         sys.stderr.write(f"cannot measure: not installed: {', '.join(missing)} (make peers)\n")
         return 1
@@ -40,6 +41,7 @@ def main() -> int:
         rows, notes = [], []
         rows += _publishing(ours, notary, client)
         rows += _reading(ours, notary)
+        rows += beside_nginx.rows(ours, tls, folder / "nginx")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify: not measured: {docker}")
