@@ -59,8 +59,9 @@ class Node:
         return judged.reason
 
     def doctor(self, containerd_config: Path) -> tuple[int, Any]:
-        """Exit status and findings of `trust doctor containerd`."""
-        done = self.admin.run("--json", "doctor", "containerd", "--config", str(containerd_config), expect=None)
+        """Exit status and findings of `trust doctor containerd`, with nothing of the node's in its own home."""
+        command = ("--json", "doctor", "containerd", "--config", str(containerd_config))
+        done = self.admin.run(*command, expect=None, TRUST_HOME=str(self.admin.home))
         return done.status, done.document()["findings"]
 
 
