@@ -108,6 +108,9 @@ def test_a_chain_that_ends_before_the_locked_root_gets_no_relief() -> None:
     scene = good_collection()
     entry = entry_of(scene)
     assert entry.floors(chain_of(scene)[:1]) == {ROOT: 2, **entry.minimum}
+    assert entry.floors([_numbered(chain_of(scene)[1], 9)]) == {ROOT: 2, **entry.minimum}, (
+        "nor one that begins after it"
+    )
 
 
 @given(MEMORIES, st.dictionaries(st.sampled_from([TIMESTAMP, SNAPSHOT, TARGETS, RELEASES]), st.integers(1, 9)))
