@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from trustcli.client.file_cache import FileCache
 from trustcli.client.http_remote import HttpRemote
 from trustcli.collection import Collection
-from trustcli.docker_config import DockerConfig
+from trustcli.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.output import Output
 from trustcli.settings import Settings, load_hook_settings, load_settings
 from trustcli.state.lockfile import LockFile
@@ -47,13 +47,22 @@ _SILENT_SECONDS: Final = 5.0
 
 
 class Session:
-    """`at`: the reference time (UTC) of the whole invocation."""
+    """`at`: the reference time (UTC) of the whole invocation. `helper_seconds`: what a credential helper may take."""
 
-    def __init__(self, *, settings: Settings, environ: Mapping[str, str], output: Output, at: datetime) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        environ: Mapping[str, str],
+        output: Output,
+        at: datetime,
+        helper_seconds: float = HELPER_SECONDS,
+    ) -> None:
         self.settings = settings
         self.environ = environ
         self.output = output
         self.at = at
+        self._helper_seconds = helper_seconds
 
     # --- the local state
 
@@ -132,7 +141,7 @@ class Session:
         return HttpRemote(
             self.settings.server_for(gun),
             authorities=self.authorities(),
-            credentials=DockerConfig(self.environ),
+            credentials=DockerConfig(self.environ, helper_seconds=self._helper_seconds),
             environ=self.environ,
         )
 
@@ -239,7 +248,9 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
     """The session of a pull-time hook; whatever it says besides its verdict goes to standard error.
 
     With `config`, variables named TRUST_* do not count, and Docker's configuration is looked for in `docker/` beside
-    it unless DOCKER_CONFIG is set: the container runtime's own environment and home decide nothing.
+    it unless DOCKER_CONFIG is set: the container runtime's own environment and home decide nothing. Credential helpers
+    get half of the verdict's time, since a verdict that ends without them would leave them behind.
+
     Raises: what `load_hook_settings` raises.
     """
     environ = dict(os.environ)
@@ -248,4 +259,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
-    return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
+    helper_seconds = settings.verifier.timeout / 2
+    return Session(
+        settings=settings, environ=environ, output=output, at=datetime.now(UTC), helper_seconds=helper_seconds
+    )

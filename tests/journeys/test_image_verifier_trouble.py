@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor
-from tests.journeys.hostile import Serve
+from tests.journeys.hostile import Serve, always
 from tests.journeys.pulling_node import Node, release, verifier
 from tests.journeys.server_process import ServerProcess
 from tests.peers.stage import OTHER_DIGEST, Put
 from tests.peers.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import Request, Wire
+from tests.unit.cli_net.hostile_server import Request, Wire, reply
 
 HOLDER = """
 import fcntl, sys
@@ -384,3 +384,20 @@ def test_it_starts_without_frameworks() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     heavy = {"typer", "click", "rich", "argparse", "urllib3", "fastapi", "sqlalchemy", "requests", "trustcli.app"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_a_credential_helper_that_hangs_is_ended_with_the_verdict(tmp_path: Path, serve: Serve) -> None:
+    """It has a process group of its own: containerd's killing would not reach it."""
+    server = serve(always(reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})))
+    node = Node(tmp_path / "node", {"127.0.0.1:1": server.url}, verifier='timeout = "4s"')
+    helper = tmp_path / "programs" / "docker-credential-slow"
+    helper.parent.mkdir()
+    helper.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec tail -f /dev/null\n')
+    helper.chmod(0o755)
+    docker = node.etc / "docker"
+    docker.mkdir()
+    (docker / "config.json").write_text(json.dumps({"credsStore": "slow"}))
+    node.containerd.environ = {"PATH": f"{helper.parent}:{os.environ['PATH']}"}
+    node.refuses(NAME, D, "docker-credential-slow", status=2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

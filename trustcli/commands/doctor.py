@@ -16,7 +16,7 @@ _DEFAULT: Final = "NAME"
 """The subcommand for a first word that is no subcommand: `trust doctor [NAME]` is `@app.command("NAME")`."""
 
 
-class _Group(TyperGroup):
+class DoctorGroup(TyperGroup):
     """Subcommands, and beside them one command whose first argument is any other word."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -24,7 +24,7 @@ class _Group(TyperGroup):
         return super().parse_args(ctx, args if known or _DEFAULT not in self.commands else [_DEFAULT, *args])
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=_Group, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=DoctorGroup, no_args_is_help=True)
 
 
 @app.callback()
