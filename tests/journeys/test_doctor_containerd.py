@@ -299,3 +299,11 @@ def test_another_verifier_is_kept_and_named(checked: Checked) -> None:
     other.chmod(0o755)
     checked.node.admin.run("hook", "containerd", "--bin-dir", str(checked.bin_dir)).said("other lies there, too")
     assert other.exists()
+
+
+@pytest.mark.parametrize("spoil", [_not_executable, _changed, _no_program])
+def test_installing_again_mends_a_spoilt_script(checked: Checked, spoil: Callable[[Checked], None]) -> None:
+    spoil(checked)
+    assert checked.wrong() != []
+    checked.node.install()
+    assert checked.wrong() == []

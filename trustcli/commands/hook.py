@@ -9,7 +9,7 @@ import typer
 
 from trustcli.exit_codes import DONE
 from trustcli.hooks.bin_dir import entries
-from trustcli.hooks.wrapper import Wrapper, verifier_program, write_wrapper
+from trustcli.hooks.wrapper import NAME, Wrapper, verifier_program, write_wrapper
 from trustcli.session import Session
 from trustcli.settings import load_hook_settings
 from trustdata.errors import HookNotInstalled
@@ -79,11 +79,12 @@ def _others(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
+    found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # ours is replaced, whatever it is
     stray = [f"{entry.name} {entry.stray}" for entry in found if entry.stray]
     if stray:
         reason = f"containerd executes every entry, and refuses every pull for {', '.join(stray)}; take it away"
         raise HookNotInstalled(place=str(folder), reason=reason)
-    return [entry.name for entry in found if entry.ours is None]
+    return [entry.name for entry in found]
 
 
 def _toml(text: str) -> str:
