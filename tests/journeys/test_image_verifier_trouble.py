@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor
-from tests.journeys.hostile import Serve, always
+from tests.journeys.hostile import Serve, always, between
 from tests.journeys.pulling_node import Node, release, verifier
 from tests.journeys.server_process import ServerProcess
 from tests.peers.stage import OTHER_DIGEST, Put
@@ -213,26 +213,34 @@ def test_memory_that_cannot_be_written_is_refused(signed: Signed) -> None:
 
 
 def test_pulls_at_the_same_time_share_one_memory(
-    tmp_path: Path, owner: TrustUser, gun: str, put: Put, trust_server: ServerProcess
+    tmp_path: Path, owner: TrustUser, gun: str, put: Put, serve: Serve
 ) -> None:
-    """Sixteen real processes over four collections: none fails, none is forgotten, no name loses a version."""
-    node = Node(tmp_path / "node", {gun.partition("/")[0]: trust_server.url}, verifier='timeout = "60s"')
+    """Real processes over six collections, let go together just before they remember: none fails, none is forgotten."""
+    names = [f"{gun}-{number}" for number in range(6)]
+    together = threading.Barrier(len(names))
+
+    def alter(request: Request, answer: bytes) -> bytes:
+        if ".targets.json" in request.target:
+            together.wait(60)
+        return answer
+
+    server = serve(between(owner.environ["TRUST_SERVER"], alter))
+    node = Node(tmp_path / "node", {gun.partition("/")[0]: server.url}, verifier='timeout = "60s"')
     node.containerd.per_verifier_timeout = 120.0
-    names = [f"{gun}-{number}" for number in range(4)]
     digests = {}
     for name in names:
         digests[name] = put("1.0", text=name, repository=name).digest
         owner.run("init", name, "--no-recovery-key")
         owner.run("sign", f"{name}:1.0")
         node.admin.knows(name, owner.pin_of(name))
-    with ThreadPoolExecutor(16) as pool:
-        pulls = [pool.submit(node.pull, f"{name}:1.0", digests[name]) for name in names * 4]
-        judged = [pull.result() for pull in pulls]
-    assert [j.reason for j in judged if not j.ok] == []
-    remembered = json.loads((node.state / "seen.json").read_text())["collections"]
-    assert sorted(remembered) == names
+    with ThreadPoolExecutor(12) as pool:
+        for round_ in (names, names * 2):  # in the second, all have their files in the cache
+            pulls = [pool.submit(node.pull, f"{name}:1.0", digests[name]) for name in round_]
+            assert [pull.result().reason for pull in pulls if not pull.result().ok] == []
+            remembered = json.loads((node.state / "seen.json").read_text())["collections"]
+            assert sorted(remembered) == names
+            assert {name: remembered[name]["roles"]["targets"]["version"] for name in names} == dict.fromkeys(names, 2)
     assert [path.name for path in node.state.glob(".*.tmp")] == []
-    assert {name: remembered[name]["roles"]["targets"]["version"] for name in names} == dict.fromkeys(names, 2)
 
 
 # --- what it is asked
