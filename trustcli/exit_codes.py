@@ -111,7 +111,11 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("ask the holder of the {role} key to sign again; the server renews snapshot and timestamp"),
     ),
     errors.VersionRollback: Row(
-        status=NOT_TRUSTED, advice=_say("do not use this server before its operator explains the older {role}")
+        status=NOT_TRUSTED,
+        advice=_say(
+            "do not use this server before its operator explains the older {role} "
+            "(restored from a backup? docs/guides/restored-backup.md)"
+        ),
     ),
     errors.ThresholdNotMet: Row(
         status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")

@@ -55,12 +55,22 @@ SealKey = Annotated[
 ]
 
 
+Witness = Annotated[
+    Path | None,
+    typer.Option(
+        "--witness",
+        help="File that knows what was published, so that a restored database is noticed. [DATA/revisions.witness]",
+    ),
+]
+
+
 @app.command()
 def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT. [127.0.0.1:4443]")] = None,
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
+    witness: Witness = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
     self_signed: Annotated[
@@ -96,12 +106,31 @@ def migrate(data: Data = None, database: Database = None, config: Config = None)
 
 
 @app.command()
-def check(data: Data = None, database: Database = None, seal_key: SealKey = None, config: Config = None) -> None:
-    """Look whether database, stored files and sealed keys are sound; changes nothing."""
-    given = dict(locals())
+def check(  # noqa: PLR0917 - Typer makes options of the parameters
+    data: Data = None,
+    database: Database = None,
+    seal_key: SealKey = None,
+    witness: Witness = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", help="A client's seen.json or a trust.lock: is anything older than it knows?"),
+    ] = None,
+    accept_restore: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--accept-restore",
+            help="The database was restored on purpose: issue every snapshot and timestamp anew, above all that "
+            "was published. The server must be stopped.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,  # noqa: FBT002
+    config: Config = None,
+) -> None:
+    """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
+    given = {"data": data, "database": database, "seal_key": seal_key, "witness": witness}
     from trustserver.commands import check as run
 
-    if not run(given, os.environ, config):
+    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json):
         raise typer.Exit(1)
 
 

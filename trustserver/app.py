@@ -31,20 +31,23 @@ from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.no_browsers import NoBrowsers
 from trustserver.api.problems import install
 from trustserver.api.tuf import TufReads
-from trustserver.errors import StartRefused
+from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.online_roles import OnlineRoles
 from trustserver.parsed import ParsedCollections
 from trustserver.publishing import Publishing
-from trustserver.recording import Recorder
+from trustserver.recording import Recorder, Witness
 from trustserver.renewal import Renewal
+from trustserver.restoring import Restoring
 from trustserver.retrieval import Retrieval
 from trustserver.server_lock import Holder, ServerLock
 from trustserver.settings import Settings
+from trustserver.soundness import Soundness
 from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
 from trustserver.view import View
+from trustserver.witness import WitnessFile, older, with_stored
 
 UPKEEP_SECONDS: Final = 60
 """Between two rounds of renewal."""
@@ -106,12 +109,13 @@ def compose(
     seconds: Callable[[], float] | None = None,
     lifetimes: Lifetimes = TUF_LIFETIMES,
     wire: WireFormat = TUF,
+    witness: Witness | None = None,
 ) -> Application:
     """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path."""
     view = View(limit=settings.view_bytes)
     online = OnlineRoles(store, sealer, wire, lifetimes)
     parsed = ParsedCollections(store, wire)
-    recorder = Recorder(store, parsed, view, wire)
+    recorder = Recorder(store, parsed, view, wire, witness)
     publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder, wire=wire)
     renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
     authorizer = OpenAuthorizer()
@@ -181,6 +185,36 @@ def existing_store(settings: Settings) -> MetadataStore:
 def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
     """The seal that the store's keys were sealed with. Raises: StartRefused."""
     return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
+
+
+def open_witness(settings: Settings, store: MetadataStore, sealer: KeySealer) -> WitnessFile:
+    """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
+    witness = WitnessFile(settings.witness_file, mark=sealer.mark)
+    known = witness.load()
+    stored = store.collections()
+    missing = older(known or {}, stored)
+    if missing:
+        raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(missing), example=missing[0].gun)
+    if known is None and settings.witness_file.exists():
+        _log.warning("the witness is of another database, or damaged: it begins anew")
+    try:
+        witness.begin(with_stored(known or {}, stored))
+    except OSError as error:
+        # A full disk: whoever could refuse here for want of a witness could not serve either.
+        _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})
+    return witness
+
+
+def open_soundness(store: MetadataStore, sealer: KeySealer | None) -> Soundness:
+    """What looks at everything that is stored, now."""
+    return Soundness(store, sealer, TUF, now())
+
+
+def open_restoring(store: MetadataStore, sealer: KeySealer) -> Restoring:
+    """What goes on from a restored store, which no server uses meanwhile."""
+    online, parsed = OnlineRoles(store, sealer, TUF, TUF_LIFETIMES), ParsedCollections(store, TUF)
+    recorder = Recorder(store, parsed, View(limit=0), TUF)
+    return Restoring(store=store, online=online, parsed=parsed, recorder=recorder, at=now())
 
 
 def open_tls(settings: Settings) -> tls.TlsFiles | None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import typer
 
-from keys.errors import KeysError
-from trustdata.errors import TrustError
 from trustdata.gun import parse_gun
-from trustserver import app, serving
+from trustserver import app, checking, serving
 from trustserver.logs import start_logging
 from trustserver.settings import Listen, Settings, as_text, check_for_serving, load
 from trustserver.storage import database
@@ -46,8 +43,13 @@ def run(settings: Settings, store: MetadataStore, sole: app.SoleServer) -> None:
             "the last server on this data was on another host and did not end in order: make sure that it runs no more",
             extra={"host": before.host, "pid": before.pid, "since": before.since},
         )
+    sealer = app.open_sealer(settings, store)
     application = app.compose(
-        store=store, sealer=app.open_sealer(settings, store), settings=settings, seconds=time.time
+        store=store,
+        sealer=sealer,
+        settings=settings,
+        seconds=time.time,
+        witness=app.open_witness(settings, store, sealer),
     )
     tls = app.open_tls(settings)
     with serving.bind(settings.listen) as bound:
@@ -76,42 +78,20 @@ def migrate(options: Mapping[str, object], environ: Mapping[str, str], config: P
     typer.echo(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
 
 
-def check(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> bool:
-    """Print what was looked at; False if anything is wrong. Raises: StartRefused."""
-    settings = load(options, environ, config).settings
-    store = app.existing_store(settings)
-    wrong = 0
-    try:
-        for finding in _findings(settings, store):
-            wrong += 1
-            typer.echo(finding)
-        typer.echo(
-            f"{len(store.collections())} names, {len(store.sealed_keys())} sealed keys: "
-            + ("sound" if not wrong else f"{wrong} wrong")
-        )
-    finally:
-        store.close()
-    return not wrong
-
-
-def _findings(settings: Settings, store: MetadataStore) -> list[str]:
-    engine = database.open_engine(settings.database_url)
-    verdict = database.quick_check(engine)
-    engine.dispose()
-    found = [] if verdict == "ok" else [f"database: {verdict}"]
-    for summary in store.collections():
-        for role, file in store.load(summary.gun).files.items():
-            if hashlib.sha256(file.raw).hexdigest() != file.sha256:
-                found.append(f"{summary.gun}: {role} version {file.version} is not what was stored")
-    if not store.seal_mark():
-        return found
-    sealer = app.open_sealer(settings, store)
-    for key in store.sealed_keys():
-        try:
-            sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
-        except (TrustError, KeysError) as error:
-            found.append(str(error))
-    return found
+def check(
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    against: Sequence[Path],
+    accept: bool,
+    as_json: bool,
+) -> bool:
+    """Print what was found; False if anything is wrong. Raises: StartRefused, NotStored."""
+    report = checking.check(load(options, environ, config).settings, against=against, accept=accept)
+    for line in [report.document()] if as_json else report.lines():
+        typer.echo(line)
+    return not report.wrong
 
 
 def show_settings(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None) -> None:

@@ -2,7 +2,9 @@
 
 TrustError
 ├── StartRefused           the operator: settings, data or keys with which the server must not start
-│   └── ServerRunning          another server works on this folder or database; says which
+│   ├── ServerRunning          another server works on this folder or database; says which
+│   └── DatabaseOlder          the database is older than what was published: restored from a backup?
+├── NotSound               the operator: stored data that no client would accept (`trust-server check`)
 ├── DiskFull               the operator: no space for what was to be stored; nothing was changed (a NotStored)
 ├── RevisionMoved          nobody: the collection changed between reading and writing; judge again
 ├── BadRequest             the caller: the form of a request, with the place named
@@ -58,6 +60,34 @@ class ServerRunning(StartRefused):
         unseen = "" if self.visible else " (not seen from here: in a container, or ended while another one started)"
         who = f"process {self.pid}{unseen} on {shown(self.host)} since {shown(self.since)}, {shown(self.listen)}"
         return f"{what}: {who}; stop that one, or use another folder and another database"
+
+
+@dataclass(eq=False, kw_only=True)
+class DatabaseOlder(StartRefused):
+    """`count` collections of which more was published than the database holds; `example` is one of them."""
+
+    code: ClassVar[str] = "database-older"
+    reason: str = "is older than what this server has published"
+    count: int
+    example: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: {self.reason} ({self.count} collections, such as {shown(self.example, 300)}): "
+            "restored from a backup? Clients refuse its older versions. trust-server check says more; "
+            "if it was restored on purpose: trust-server check --accept-restore"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class NotSound(TrustError):
+    """What `trust-server check` finds missing in a collection."""
+
+    code: ClassVar[str] = "not-sound"
+    reason: str
+
+    def __str__(self) -> str:
+        return shown(self.reason, 300)
 
 
 class DiskFull(NotStored):

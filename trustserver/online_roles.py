@@ -114,20 +114,27 @@ class OnlineRoles:
         stored: Mapping[RoleName, Envelope],
         changed: Iterable[Envelope],
         at: datetime,
+        least: Mapping[RoleName, int] | None = None,
     ) -> Issued:
         """The next snapshot, in which the `changed` targets roles are new, and the next timestamp.
 
-        Signed with exactly the keys that `root` names. Raises: ServerKeyNotUsed, KeyFileMalformed, SigningFailed,
-        TooLarge (the snapshot).
+        `least`: the lowest version that either may have, where it is to be above the next one. Signed with exactly the
+        keys that `root` names. Raises: ServerKeyNotUsed, KeyFileMalformed, SigningFailed, TooLarge (the snapshot).
         """
         keys = {role: self._named_key(state, root, role) for role in ONLINE}
         snapshot = sign(
-            next_snapshot(previous=stored.get(SNAPSHOT), changed=changed, at=at, lifetime=self._lifetimes.of(SNAPSHOT)),
+            next_snapshot(
+                previous=stored.get(SNAPSHOT),
+                changed=changed,
+                at=at,
+                lifetime=self._lifetimes.of(SNAPSHOT),
+                least=(least or {}).get(SNAPSHOT, 1),
+            ),
             [self._signer(keys[SNAPSHOT])],
             role=SNAPSHOT,
             wire=self._wire,
         )
-        return self._under(snapshot, stored.get(TIMESTAMP), keys, at)
+        return self._under(snapshot, stored.get(TIMESTAMP), keys, at, least=(least or {}).get(TIMESTAMP, 1))
 
     def issue_timestamp(
         self, state: Collection, *, root: Root, stored: Mapping[RoleName, Envelope], at: datetime
@@ -141,11 +148,17 @@ class OnlineRoles:
         return half_life(expires, self._lifetimes.of(role))
 
     def _under(
-        self, snapshot: Envelope, previous: Envelope | None, keys: Mapping[RoleName, KeyRecord], at: datetime
+        self,
+        snapshot: Envelope,
+        previous: Envelope | None,
+        keys: Mapping[RoleName, KeyRecord],
+        at: datetime,
+        *,
+        least: int = 1,
     ) -> Issued:
         lifetime = self._lifetimes.of(TIMESTAMP)
         timestamp = sign(
-            next_timestamp(previous=previous, snapshot=snapshot, at=at, lifetime=lifetime),
+            next_timestamp(previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least),
             [self._signer(keys[TIMESTAMP])],
             role=TIMESTAMP,
             wire=self._wire,

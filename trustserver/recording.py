@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
@@ -23,13 +24,29 @@ from trustserver.storage.ports import (
     Tombstone,
 )
 from trustserver.view import Answer, View
+from trustserver.witness import Seen
+
+
+class Witness(Protocol):
+    """Keeps what was published apart from the store."""
+
+    def saw(self, gun: GUN, seen: Seen) -> None:
+        """Called after a change is durable. Never fails."""
 
 
 class Recorder:
     """The only writer of metadata files."""
 
-    def __init__(self, store: MetadataStore, parsed: ParsedCollections, view: View, wire: WireFormat) -> None:
+    def __init__(
+        self,
+        store: MetadataStore,
+        parsed: ParsedCollections,
+        view: View,
+        wire: WireFormat,
+        witness: Witness | None = None,
+    ) -> None:
         self._store = store
+        self._witness = witness
         self._parsed = parsed
         self._view = view
         self._wire = wire
@@ -61,6 +78,9 @@ class Recorder:
         with self._view.changing(gun):
             revision = self._store.publish(publication)
             self._view.published(gun, _answers(gun, written, envelopes[ROOT].version, issued))
+        if self._witness is not None:
+            versions = {envelope.role: envelope.version for envelope in written}
+            self._witness.saw(gun, Seen(revision=revision, versions=versions))
         after = _after(before, publication, revision, envelopes)
         self._parsed.remember(after)
         return after
@@ -71,6 +91,8 @@ class Recorder:
             revision = self._store.delete(gun, base=base, tombstone=tombstone)
             self._parsed.forget(gun)
             self._view.drop(gun)
+        if self._witness is not None:
+            self._witness.saw(gun, Seen(revision=revision, deleted=True))
         return revision
 
 

@@ -46,6 +46,7 @@ class Settings:
     data: Path = Path("trust-server-data")
     database: str = ""
     seal_key: Path | None = None
+    witness: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     self_signed: bool = False
@@ -62,6 +63,10 @@ class Settings:
     @property
     def seal_file(self) -> Path:
         return self.seal_key or self.data / "seal.key"
+
+    @property
+    def witness_file(self) -> Path:
+        return self.witness or self.data / "revisions.witness"
 
     @property
     def tls(self) -> bool:
@@ -195,6 +200,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "data": _path,
     "database": _text,
     "seal_key": _path,
+    "witness": _path,
     "tls_cert": _path,
     "tls_key": _path,
     "self_signed": _flag,

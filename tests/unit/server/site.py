@@ -14,6 +14,7 @@ from tests.unit.server.owner import NOW, Owner
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE
 from trustserver.app import Application, compose
+from trustserver.recording import Witness
 from trustserver.settings import Settings
 from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import KeySealer, MetadataStore
@@ -27,12 +28,23 @@ _PLAIN = {"Accept-Encoding": "identity"}
 class Site:
     """The application, and requests to it."""
 
-    def __init__(self, store: MetadataStore | None = None, *, sealer: KeySealer | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        store: MetadataStore | None = None,
+        *,
+        sealer: KeySealer | None = None,
+        witness: Witness | None = None,
+        **settings: Any,
+    ) -> None:
         self.at = NOW
         self.store = store or MemoryStore()
         self.sealer = sealer or SealedKeys(bytes(32))
         self.app: Application = compose(
-            store=self.store, sealer=self.sealer, settings=Settings(**settings), clock=lambda: self.at
+            store=self.store,
+            sealer=self.sealer,
+            settings=Settings(**settings),
+            clock=lambda: self.at,
+            witness=witness,
         )
 
     def later(self, **span: float) -> datetime:

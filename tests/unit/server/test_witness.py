@@ -1,0 +1,162 @@
+"""The witness: what was published, in lines; damaged ones passed over, never ahead, of one database only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.unit.server.site import GUN_A, Site
+from trustdata.gun import GUN
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from trustserver import app as composition
+from trustserver.errors import DatabaseOlder
+from trustserver.settings import Settings
+from trustserver.storage.ports import MetadataStore, Status, Summary
+from trustserver.storage.sealed_keys import SealedKeys
+from trustserver.witness import Older, Seen, WitnessFile, older, with_stored
+
+A, B = GUN("example.com/a"), GUN("example.com/b")
+
+
+def witness(path: Path, mark: str = "m") -> WitnessFile:
+    return WitnessFile(path, mark=mark)
+
+
+def summary(gun: GUN, revision: int, status: Status = Status.LIVE) -> Summary:
+    return Summary(gun=gun, format="tuf-1.0", status=status, revision=revision)
+
+
+def test_the_highest_of_everything_is_remembered_in_any_order(tmp_path: Path) -> None:
+    file = witness(tmp_path / "w")
+    file.begin({})
+    file.saw(A, Seen(revision=3, versions={TARGETS: 2, SNAPSHOT: 3}))
+    file.saw(A, Seen(revision=2, versions={TARGETS: 1, ROOT: 5}))
+    file.saw(B, Seen(revision=1, versions={ROOT: 1}))
+    expected = {
+        A: Seen(revision=3, versions={TARGETS: 2, SNAPSHOT: 3, ROOT: 5}),
+        B: Seen(revision=1, versions={ROOT: 1}),
+    }
+    assert file.load() == expected
+    file.begin(expected)
+    assert len((tmp_path / "w").read_bytes().splitlines()) == 3
+    assert file.load() == expected
+    file.close()
+    file.saw(A, Seen(revision=9))
+    assert witness(tmp_path / "w").load() == expected, "closed: nothing more is written"
+
+
+def test_a_deletion_ends_what_was_and_a_new_beginning_starts_from_nothing(tmp_path: Path) -> None:
+    file = witness(tmp_path / "w")
+    file.begin({A: Seen(revision=8, versions={TARGETS: 7})})
+    file.saw(A, Seen(revision=9, deleted=True))
+    assert file.load() == {A: Seen(revision=9, deleted=True)}
+    file.saw(A, Seen(revision=11, versions={TARGETS: 1}))
+    assert file.load() == {A: Seen(revision=11, versions={TARGETS: 1})}
+    file.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b'{"gun":"example.com/a","revision":9',
+        b"[]",
+        b'{"gun":1,"revision":9}',
+        b'{"gun":"x","revision":true}',
+        b'{"gun":"x","revision":1,"versions":[]}',
+        b'{"gun":"x","revision":1,"versions":{"a":"b"}}',
+        b"\xff",
+    ],
+)
+def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path, line: bytes) -> None:
+    file = witness(tmp_path / "w")
+    file.begin({A: Seen(revision=1)})
+    with (tmp_path / "w").open("ab") as raw:
+        raw.write(line + b"\n")
+    file.saw(B, Seen(revision=2))
+    assert file.load() == {A: Seen(revision=1), B: Seen(revision=2)}
+    file.close()
+
+
+def test_of_another_database_or_without_a_head_it_says_nothing(tmp_path: Path) -> None:
+    assert witness(tmp_path / "w").load() is None
+    file = witness(tmp_path / "w", "other")
+    file.begin({A: Seen(revision=1)})
+    file.close()
+    assert witness(tmp_path / "w").load() is None
+    (tmp_path / "w").write_bytes(b"\x00\n")
+    assert witness(tmp_path / "w").load() is None
+    assert witness(tmp_path).load() is None
+
+
+def test_what_is_older() -> None:
+    known = {A: Seen(revision=3), B: Seen(revision=2, deleted=True)}
+    assert older(known, [summary(A, 3), summary(B, 2, Status.DELETED)]) == []
+    assert older(known, [summary(A, 4), summary(B, 3)]) == []
+    assert older(known, [summary(A, 2)]) == [
+        Older(gun=A, stored=2, seen=known[A]),
+        Older(gun=B, stored=0, seen=known[B]),
+    ]
+
+
+def test_with_what_is_stored() -> None:
+    known = {A: Seen(revision=3, versions={TARGETS: 2})}
+    found = with_stored(known, [summary(A, 4), summary(B, 2, Status.DELETED)])
+    assert found == {A: Seen(revision=4, versions={TARGETS: 2}), B: Seen(revision=2, deleted=True)}
+
+
+def opened(folder: Path) -> tuple[Settings, MetadataStore, SealedKeys]:
+    settings = Settings(data=folder)
+    store = composition.open_store(settings)
+    return settings, store, composition.open_sealer(settings, store)
+
+
+def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> None:
+    settings, store, sealer = opened(tmp_path / "data")
+    file = composition.open_witness(settings, store, sealer)
+    site = Site(store, sealer=sealer, witness=file)
+    owner = site.begin()
+    site.publish({TARGETS: owner.targets()}).raise_for_status()
+    assert (file.load() or {})[GUN_A] == Seen(revision=2, versions={ROOT: 1, TARGETS: 2, SNAPSHOT: 2, TIMESTAMP: 2})
+    site.later(hours=40)
+    site.file("timestamp.json")
+    assert (file.load() or {})[GUN_A] == Seen(revision=3, versions={ROOT: 1, TARGETS: 2, SNAPSHOT: 2, TIMESTAMP: 3})
+    site.request("DELETE", f"/api/v1/collections/{GUN_A}")
+    assert (file.load() or {})[GUN_A] == Seen(revision=4, deleted=True)
+    file.close()
+    composition.open_witness(settings, store, sealer).close()  # the same database: nothing to say
+    store.close()
+
+
+def test_a_start_on_an_older_database_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    settings, store, sealer = opened(tmp_path / "data")
+    witness(settings.witness_file, sealer.mark).begin({A: Seen(revision=1)})
+    before = settings.witness_file.read_bytes()
+    with pytest.raises(DatabaseOlder, match=r"\(1 collections, such as example\.com/a\): restored from a backup\?"):
+        composition.open_witness(settings, store, sealer)
+    assert settings.witness_file.read_bytes() == before
+    store.close()
+
+
+def test_a_witness_of_another_database_begins_anew_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, store, sealer = opened(tmp_path / "data")
+    witness(settings.witness_file, "another").begin({A: Seen(revision=1)})
+    file = composition.open_witness(settings, store, sealer)
+    assert "another database" in caplog.text
+    assert file.load() == {}
+    file.close()
+    store.close()
+
+
+def test_without_room_for_it_the_server_works_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings, store, sealer = opened(tmp_path / "data")
+    os.mkdir(settings.witness_file)  # noqa: PTH102 - a folder cannot be replaced by a file
+    file = composition.open_witness(settings, store, sealer)
+    assert "no witness of what is published is kept" in caplog.text
+    Site(store, sealer=sealer, witness=file).begin()
+    store.close()

@@ -1,0 +1,166 @@
+"""The witness: the highest revision of every collection that this server has published, kept beside the database.
+
+A database that was restored from a backup cannot know that it is old: everything in it is in order. So each change
+leaves a line in a file of its own. Lines are appended without waiting for the disk, which costs a publish some
+microseconds: a power cut may lose the newest of them, and what is lost is only not noticed. The file is never ahead of
+the database.
+
+    {"format":"content-trust-witness-1","database":"<mark of the seal key>"}
+    {"gun":"registry.example.com/app","revision":7,"versions":{"snapshot":7,"targets":5,"timestamp":7}}
+    {"gun":"registry.example.com/app","revision":8,"deleted":true}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import orjson
+
+from keys.durable_file import write_durably
+from trustdata.gun import GUN
+from trustdata.roles import RoleName
+from trustserver.storage.ports import Status, Summary
+
+_FORMAT: Final = "content-trust-witness-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was published of one collection. `versions`: the highest of each role, as far as it is known."""
+
+    revision: int
+    versions: Mapping[RoleName, int] = field(default_factory=dict)
+    deleted: bool = False
+
+    def then(self, later: Seen) -> Seen:
+        """Both together; a deletion ends what was before."""
+        if later.revision < self.revision:
+            return later.then(self)
+        if later.deleted or self.deleted:
+            return later
+        versions = {
+            role: max(self.versions.get(role, 0), later.versions.get(role, 0))
+            for role in {**self.versions, **later.versions}
+        }
+        return Seen(revision=later.revision, versions=versions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Older:
+    """A collection of which more was published than the database holds."""
+
+    gun: GUN
+    stored: int
+    seen: Seen
+
+
+class WitnessFile:
+    """The file at `path` for the database with this `mark`. Safe to call from several threads."""
+
+    def __init__(self, path: Path, *, mark: str) -> None:
+        self._path = path
+        self._mark = mark
+        self._lock = Lock()
+        self._descriptor: int | None = None
+        self._cut = False
+
+    def load(self) -> dict[GUN, Seen] | None:
+        """What the file tells of this database; None if it is of another one, or not there.
+
+        Lines that cannot be read are passed over: a power cut may have cut off the last one.
+        """
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except OSError:
+            return None
+        if not lines or _object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
+            return None
+        found: dict[GUN, Seen] = {}
+        for line in lines[1:]:
+            entry = _entry(line)
+            if entry is not None:
+                gun, seen = entry
+                found[gun] = found[gun].then(seen) if gun in found else seen
+        return found
+
+    def begin(self, known: Mapping[GUN, Seen]) -> None:
+        """Write anew what is known, in one line for each collection, and append from then on. Raises: OSError."""
+        head = orjson.dumps({"format": _FORMAT, "database": self._mark}) + b"\n"
+        content = head + b"".join(_line(gun, seen) for gun, seen in sorted(known.items()))
+        with self._lock:
+            self._close()
+            write_durably(self._path, content, mode=0o600)
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def saw(self, gun: GUN, seen: Seen) -> None:
+        """Append a line. What the disk has no space for is not witnessed."""
+        line = _line(gun, seen)
+        with self._lock:
+            if self._descriptor is None:
+                return
+            if self._cut:
+                line = b"\n" + line
+            with contextlib.suppress(OSError):
+                self._cut = os.write(self._descriptor, line) != len(line)
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def older(known: Mapping[GUN, Seen], stored: Iterable[Summary]) -> list[Older]:
+    """The collections of which the database holds less than was published."""
+    revisions = {summary.gun: summary.revision for summary in stored}
+    return [
+        Older(gun=gun, stored=revisions.get(gun, 0), seen=seen)
+        for gun, seen in sorted(known.items())
+        if revisions.get(gun, 0) < seen.revision
+    ]
+
+
+def with_stored(known: Mapping[GUN, Seen], stored: Iterable[Summary]) -> dict[GUN, Seen]:
+    """What is known and what the database holds, together."""
+    found = dict(known)
+    for summary in stored:
+        held = Seen(revision=summary.revision, deleted=summary.status is not Status.LIVE)
+        found[summary.gun] = found[summary.gun].then(held) if summary.gun in found else held
+    return found
+
+
+def _line(gun: GUN, seen: Seen) -> bytes:
+    what: dict[str, object] = {"deleted": True} if seen.deleted else {"versions": dict(seen.versions)}
+    return orjson.dumps({"gun": gun, "revision": seen.revision, **what}, option=orjson.OPT_SORT_KEYS) + b"\n"
+
+
+def _object(line: bytes) -> dict[str, object]:
+    try:
+        found = orjson.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _entry(line: bytes) -> tuple[GUN, Seen] | None:
+    told = _object(line)
+    gun, revision, versions = told.get("gun"), told.get("revision"), told.get("versions", {})
+    if not isinstance(gun, str) or type(revision) is not int or not isinstance(versions, dict):
+        return None
+    if not all(type(version) is int for version in versions.values()):
+        return None
+    seen = Seen(
+        revision=revision,
+        versions={RoleName(role): version for role, version in versions.items()},
+        deleted=told.get("deleted") is True,
+    )
+    return GUN(gun), seen
