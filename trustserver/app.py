@@ -65,6 +65,7 @@ class Application:
     renewal: Renewal
     online: OnlineRoles
     store: MetadataStore
+    witness: Witness | None
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -85,7 +86,9 @@ class Application:
                 _log.info("the database takes writes again")
             done = await asyncio.to_thread(self.renewal.round, at=self.clock())
             dropped = await asyncio.to_thread(self.online.drop_stale_offers, self.clock())
-        except NotStored as error:
+            if self.witness is not None:
+                await asyncio.to_thread(self.witness.tidy)
+        except (NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
             return False
         self.metrics.renewals.labels("renewed").inc(done.renewed)
@@ -159,6 +162,7 @@ def compose(
         renewal=renewal,
         online=online,
         store=store,
+        witness=witness,
         metrics=metrics,
         clock=clock,
     )

@@ -33,6 +33,9 @@ class Witness(Protocol):
     def saw(self, gun: GUN, seen: Seen) -> None:
         """Called after a change is durable. Never fails."""
 
+    def tidy(self) -> None:
+        """Called now and then. Raises: OSError."""
+
 
 class Recorder:
     """The only writer of metadata files."""

@@ -28,6 +28,8 @@ from trustdata.roles import RoleName
 from trustserver.storage.ports import Status, Summary
 
 _FORMAT: Final = "content-trust-witness-1"
+_LONG: Final = 4 * 1024 * 1024
+"""Bytes of appended lines after which the file is written anew: some thirty thousand changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class WitnessFile:
         self._lock = Lock()
         self._descriptor: int | None = None
         self._cut = False
+        self._grown = 0
 
     def load(self) -> dict[GUN, Seen] | None:
         """What the file tells of this database; None if it is of another one, or not there.
@@ -91,12 +94,15 @@ class WitnessFile:
 
     def begin(self, known: Mapping[GUN, Seen]) -> None:
         """Write anew what is known, in one line for each collection, and append from then on. Raises: OSError."""
-        head = orjson.dumps({"format": _FORMAT, "database": self._mark}) + b"\n"
-        content = head + b"".join(_line(gun, seen) for gun, seen in sorted(known.items()))
         with self._lock:
-            self._close()
-            write_durably(self._path, content, mode=0o600)
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._begin(known)
+
+    def tidy(self) -> None:
+        """Write the file anew if it has grown long. Raises: OSError; it then goes on as it was."""
+        with self._lock:  # what is published meanwhile waits some tenths of a second for its line
+            if self._descriptor is not None and self._grown > _LONG:
+                self._grown = 0  # after a failure, too: not again in the next minute
+                self._begin(self.load() or {})
 
     def saw(self, gun: GUN, seen: Seen) -> None:
         """Append a line. What the disk has no space for is not witnessed."""
@@ -106,12 +112,20 @@ class WitnessFile:
                 return
             if self._cut:
                 line = b"\n" + line
+            self._grown += len(line)
             with contextlib.suppress(OSError):
                 self._cut = os.write(self._descriptor, line) != len(line)
 
     def close(self) -> None:
         with self._lock:
             self._close()
+
+    def _begin(self, known: Mapping[GUN, Seen]) -> None:
+        head = orjson.dumps({"format": _FORMAT, "database": self._mark}) + b"\n"
+        write_durably(self._path, head + b"".join(_line(gun, seen) for gun, seen in sorted(known.items())), mode=0o600)
+        self._close()
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._grown, self._cut = 0, False
 
     def _close(self) -> None:
         if self._descriptor is not None:

@@ -94,13 +94,16 @@ def test_a_publish_is_refused_whole_and_succeeds_in_the_same_process_once_there_
         200,
         {"status": "ready", "warnings": ["writes are refused: the disk of the server's database is full"]},
     )
-    assert b'trust_server_publishes_total{outcome="disk-full"} 3.0' in server.get("/metrics")[1]
+    metrics = server.get("/metrics")[1]
+    assert b'trust_server_publishes_total{outcome="disk-full"} 3.0' in metrics
+    assert b"trust_server_writes_refused 1.0" in metrics
 
     disk.free()
     assert server.publish(GUN, upload)[0] == 200
     assert server.pid == pid
     assert tag(server, tmp_path / "python-tuf", "2.0")
     assert json.loads(server.get("/readyz")[1]) == {"status": "ready"}
+    assert b"trust_server_writes_refused 0.0" in server.get("/metrics")[1]
     assert server.stop() == 0
     assert check(server)
 

@@ -17,11 +17,15 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from tests.journeys.server_process import ServerProcess
 from tests.peers.images import build_image
-from tests.peers.programs import RunningProgram, push
+from tests.peers.programs import RunningProgram, program, push
 from tests.peers.trust_program import TrustUser
+from tests.unit.server.owner import Owner
+from trustdata.roles import ROOT
+from trustserver.app import now
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
+GUN = "registry.example.com/team/app"
 SENTENCE = "(restored from a backup? docs/guides/restored-backup.md)"
 
 
@@ -159,6 +163,35 @@ def test_the_guide_leads_operator_owner_and_clients_out_of_it(town: Town, gone_b
         town.client.run("verify", f"{town.lost}:{tag}")
         assert town.python_tuf(town.lost, tag)
     assert town.check("--against", seen, status=0)["sound"]
+
+
+def test_a_root_that_was_lost_is_published_again_out_of_a_cache(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data")
+    try:
+        server.start()
+        owner = Owner(now())
+        owner.tags = {"1.0": "ab" * 32}
+        server.learn_keys(owner, GUN)
+        assert server.publish(GUN, owner.first_upload())[0] == 200
+        assert server.stop() == 0
+        backup = (server.data / "trust.db").read_bytes()
+        server.start()
+        assert server.publish(GUN, {ROOT: owner.root()})[0] == 200
+        (tmp_path / "2.root.json").write_bytes(server.get(f"/tuf/{GUN}/metadata/2.root.json")[1])
+        assert server.stop() == 0
+        for path in server.data.glob("trust.db*"):
+            path.unlink()
+        (server.data / "trust.db").write_bytes(backup)
+        command = [sys.executable, "-m", "trustserver", "check", "--accept-restore", "--data", server.data]
+        accepted = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert f"{GUN}: was published and is not here: root 2" in accepted.stdout
+        server.start()
+        form = f"files=@{tmp_path / '2.root.json'};filename=root"
+        url = f"{server.url}/api/v1/collections/{GUN}/publish"
+        subprocess.run([program("curl"), "-sS", "--fail-with-body", "-F", form, url], check=True, capture_output=True)
+        assert server.get(f"/tuf/{GUN}/metadata/2.root.json")[1] == (tmp_path / "2.root.json").read_bytes()
+    finally:
+        server.kill()
 
 
 def test_where_the_witness_went_back_too_clients_refuse_and_their_memory_tells(

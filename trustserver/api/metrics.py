@@ -60,7 +60,7 @@ class _Reads(Collector):
         yield GaugeMetricFamily("trust_server_view_bytes", "Bytes of the answers kept in memory.", self._view.weight)
 
 
-class _Expiries(Collector):
+class _Storage(Collector):
     def __init__(self, store: MetadataStore, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
@@ -70,6 +70,11 @@ class _Expiries(Collector):
             "trust_server_seconds_to_expiry",
             "Seconds until the first current file of a role expires, over all collections; negative: expired.",
             labels=["role"],
+        )
+        yield GaugeMetricFamily(
+            "trust_server_writes_refused",
+            "1 while the database refuses writes, as on a full disk; reads go on.",
+            int(self._store.refusal() is not None),
         )
         try:
             expiries = self._store.earliest_expiries()
@@ -92,7 +97,7 @@ def metrics_router(
 ) -> APIRouter:
     """The page; collected in a worker thread, since it asks the store."""
     metrics.registry.register(_Reads(fast, reads, view))
-    metrics.registry.register(_Expiries(store, clock))
+    metrics.registry.register(_Storage(store, clock))
     router = APIRouter()
 
     @router.get("/metrics", include_in_schema=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,44 @@ def test_the_highest_of_everything_is_remembered_in_any_order(tmp_path: Path) ->
     file.close()
     file.saw(A, Seen(revision=9))
     assert witness(tmp_path / "w").load() == expected, "closed: nothing more is written"
+
+
+def test_a_file_that_has_grown_long_is_written_anew_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trustserver.witness._LONG", 1000)
+    file = witness(tmp_path / "w")
+    file.begin({})
+    for revision in range(1, 11):
+        file.saw(A, Seen(revision=revision, versions={TARGETS: revision}))
+    file.tidy()
+    assert len((tmp_path / "w").read_bytes().splitlines()) == 11, "not long yet"
+    for revision in range(11, 31):
+        file.saw(A, Seen(revision=revision, versions={TARGETS: revision}))
+    file.tidy()
+    assert len((tmp_path / "w").read_bytes().splitlines()) == 2
+    file.saw(B, Seen(revision=1))
+    assert file.load() == {A: Seen(revision=30, versions={TARGETS: 30}), B: Seen(revision=1)}
+    file.close()
+
+
+def test_what_was_cut_off_does_not_spoil_the_next_line(tmp_path: Path) -> None:
+    file = witness(tmp_path / "w")
+    file.begin({})
+    size = (tmp_path / "w").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))
+        file.saw(A, Seen(revision=1))
+        file.saw(A, Seen(revision=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (tmp_path / "w").stat().st_size == size + 20
+    file.saw(A, Seen(revision=3))
+    assert file.load() == {A: Seen(revision=3)}
+    file.close()
 
 
 def test_a_deletion_ends_what_was_and_a_new_beginning_starts_from_nothing(tmp_path: Path) -> None:
