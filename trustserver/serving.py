@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -21,6 +23,7 @@ from granian.server.embed import Server
 
 from trustserver.app import Application
 from trustserver.errors import StartRefused
+from trustserver.front import BACKLOG, IDLE_SWEEPS, Front, inner_socket
 from trustserver.settings import Listen
 from trustserver.tls import TlsFiles
 
@@ -30,7 +33,6 @@ STOP_SECONDS: Final = 30
 """How long a stop waits for what began; an upload that takes longer is cut off, and stored wholly or not at all."""
 HEADER_MILLISECONDS: Final = 30_000
 """For the head of a request, and so for an idle connection too: people type passphrases between two requests."""
-BACKLOG: Final = 1024
 GARBAGE_THRESHOLD: Final = 100_000
 """Objects made, less those gone, between two rounds of the cycle collector."""
 
@@ -52,7 +54,7 @@ class _BoundServer(Server):
         self._ssp = None
         holder: Any = SocketHolder  # its stub lacks the arguments
         # granian closes what it is given, hence the copy.
-        self._shd = holder(os.dup(self._bound.fileno()), False, BACKLOG)
+        self._shd = holder(os.dup(self._bound.fileno()), self._bound.family == socket.AF_UNIX, BACKLOG)
 
 
 def bind(listen: Listen) -> socket.socket:
@@ -94,8 +96,9 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    front, inner = (None, bound) if tls or sys.platform != "linux" else _front(application)
     server: Any = _BoundServer(  # granian's embedded server has no types
-        bound,
+        inner,
         application.asgi,
         interface=Interfaces.ASGINL,
         # Where granian may speak HTTP/2 too, it waits for the first bytes without any limit.
@@ -112,9 +115,12 @@ async def _serve(
     # collector would walk the whole heap again and again meanwhile.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
-    upkeep = asyncio.create_task(application.upkeep(stopping))
+    upkeep = [asyncio.create_task(application.upkeep(stopping))]
     serving = asyncio.create_task(server.serve())
     waiting = asyncio.create_task(stopping.wait())
+    if front is not None:
+        await front.start(bound)
+        upkeep.append(asyncio.create_task(_sweep(front, stopping)))
     ready()
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
@@ -122,7 +128,26 @@ async def _serve(
     if not await application.in_flight.stop(seconds=STOP_SECONDS):
         _log.warning("stopped before every request was finished")
     ended_by_itself = serving.done()
+    if front is not None:
+        front.stop()
     server.stop()
-    await asyncio.gather(serving, upkeep, waiting)
+    await asyncio.gather(serving, *upkeep, waiting)
+    if front is not None:
+        await front.ended()
     if ended_by_itself:
         raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")
+
+
+def _front(application: Application) -> tuple[Front, socket.socket]:
+    """Who takes the connections of plain HTTP, and the socket of the server behind."""
+    inner, address = inner_socket()
+    return Front(reads=application.asgi, behind=address), inner
+
+
+async def _sweep(front: Front, stopping: asyncio.Event) -> None:
+    """End idle connections until `stopping` is set."""
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEADER_MILLISECONDS / 1000 / IDLE_SWEEPS):
+                await stopping.wait()
+        front.sweep()

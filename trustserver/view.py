@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
 
@@ -33,7 +34,8 @@ class Answer:
     """A response, ready to send as ASGI events. Whoever sends one must not change it.
 
     `renew_at`: seconds since 1970 from which the answer must not be given without a renewal; NEVER for most.
-    `packable`: there is a compressed form in `packed`, or one can be made (packing.py).
+    `packable`: there is a compressed form in `packed`, or one can be made (packing.py). `head`: status line and headers
+    as bytes, for who writes them himself; empty where nobody should.
     """
 
     status: int
@@ -45,6 +47,7 @@ class Answer:
     size: int
     packable: bool = False
     packed: Answer | None = None
+    head: bytes = b""
 
 
 def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> Answer:
@@ -69,6 +72,7 @@ def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER)
         renew_at=renew_at,
         size=len(raw) + _OVERHEAD,
         packable=packable,
+        head=_head(200, headers),
     )
 
 
@@ -88,7 +92,13 @@ def problem_answer(status: int, raw: bytes) -> Answer:
         etag=b"",
         renew_at=NEVER,
         size=len(raw) + _OVERHEAD,
+        head=_head(status, headers),
     )
+
+
+def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(b"%b: %b" % header for header in headers)]
+    return b"".join(line + b"\r\n" for line in lines)
 
 
 class View:

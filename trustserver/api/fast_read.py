@@ -10,23 +10,23 @@ from collections.abc import Callable
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.packing import wants_gzip
-from trustserver.view import View
+from trustserver.view import Answer, View
 
 
 class FastRead:
-    """ASGI. `now`: seconds since 1970."""
+    """ASGI. `seconds`: the clock, since 1970."""
 
-    def __init__(self, view: View, otherwise: App, now: Callable[[], float]) -> None:
+    def __init__(self, view: View, otherwise: App, seconds: Callable[[], float]) -> None:
         self._get = view.get
         self._otherwise = otherwise
-        self._now = now
+        self.seconds = seconds
         self.answered = 0
         """Reads answered here; one event loop writes it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET":
             answer = self._get(scope["raw_path"])
-            if answer is not None and answer.renew_at > self._now():
+            if answer is not None and answer.renew_at > self.seconds():
                 for name, _ in scope["headers"]:
                     if name == b"if-none-match":
                         break
@@ -41,3 +41,8 @@ class FastRead:
                     await send(answer.body)
                     return
         await self._otherwise(scope, receive, send)
+
+    def ready(self, path: bytes) -> Answer | None:
+        """The answer that may be given now under this raw path."""
+        answer = self._get(path)
+        return answer if answer is not None and answer.renew_at > self.seconds() else None

@@ -1,0 +1,458 @@
+"""The front of plain HTTP: what it answers, what it leaves to the server behind, and that nothing is lost between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, replace
+
+import pytest
+import uvloop
+
+from trustserver.front import IDLE_SWEEPS, LONGEST_REQUEST, Front, hot_request, inner_socket
+from trustserver.view import CACHE_REVALIDATE, Answer, file_answer
+
+PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
+BIG = b"/tuf/registry.example.com/app/metadata/1.targets.json"
+HOT = b"GET " + PATH + b" HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
+COLD = b"GET /healthz HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
+ANSWER = file_answer(b'{"a":1}', "ab" * 32, cache=CACHE_REVALIDATE)
+LARGE = file_answer(b"x" * 3_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
+
+LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+# --- which requests are hot
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Host: a",
+        b"host:a",
+        b"HOST:  a:4443 ",
+        b"Host: a\r\nUser-Agent: trust/1 (x)\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nConnection: Keep-Alive",
+        b"Accept-Language: de\r\nCache-Control: no-cache\r\nPragma: no-cache\r\nHost: [::1]:4443",
+    ],
+)
+def test_plain_gets_are_hot(headers: bytes) -> None:
+    found = hot_request(b"GET " + PATH + b" HTTP/1.1\r\n" + headers + b"\r\n\r\n")
+    assert found is not None
+    assert found[0] == PATH
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"",
+        HOT[:-1],
+        HOT[:-2],
+        HOT + b"x",
+        HOT + HOT,
+        b"\r\n" + HOT,
+        HOT.replace(b"GET", b"HEAD"),
+        HOT.replace(b"GET", b"get"),
+        HOT.replace(b"GET ", b"GET  "),
+        HOT.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        HOT.replace(b"HTTP/1.1", b"http/1.1"),
+        HOT.replace(b"/tuf", b"http://trust.example.com/tuf"),
+        HOT.replace(b"app", b"a\x00pp"),
+        HOT.replace(b"app", b"\xc3\xa4"),
+        HOT.replace(b"\r\n", b"\n"),
+        HOT.replace(b"Host", b"X-Host"),
+        HOT.replace(b"Host:", b"Host :"),
+        HOT.replace(b"Host: ", b"Host:\r\n "),
+        HOT.replace(b"trust.", b"trust\n."),
+        HOT.replace(b"trust.", b"trust\r."),
+        HOT.replace(b"trust.", b"trust\x00."),
+        b"GET " + PATH + b" HTTP/1.1\r\n\r\n",
+        *(
+            HOT[:-2] + header + b"\r\n\r\n"
+            for header in (
+                b"Host: another.example.com",
+                b"If-None-Match: *",
+                b"If-Modified-Since: now",
+                b"Range: bytes=0-1",
+                b"Content-Length: 0",
+                b"Transfer-Encoding: chunked",
+                b"Connection: close",
+                b"Connection: keep-alive, close",
+                b"Upgrade: h2c",
+                b"Expect: 100-continue",
+                b"Origin: https://evil.example.com",
+                b"Authorization: Basic eDp5",
+                b"Cookie: a=b",
+                b"Accept: " + b"x" * LONGEST_REQUEST,
+            )
+        ),
+    ],
+)
+def test_everything_else_is_not(request_: bytes) -> None:
+    assert hot_request(request_) is None
+
+
+# --- connections
+
+
+class Reads:
+    """The answers of this test."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.answers = {PATH: ANSWER, BIG: LARGE}
+        self.at = 1_700_000_000.0
+
+    def seconds(self) -> float:
+        return self.at
+
+    def ready(self, path: bytes) -> Answer | None:
+        return self.answers.get(path)
+
+
+class Behind:
+    """The server behind: keeps what it hears, says what the test wants."""
+
+    def __init__(self) -> None:
+        self.accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, listening: socket.socket) -> asyncio.Server:
+        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.writers.append(writer)
+            await self.accepted.put((reader, writer))
+
+        return await asyncio.start_unix_server(keep, sock=listening)
+
+
+def connected(address: tuple[str, int]) -> socket.socket:
+    """A client's socket."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # so that little is on its way unread
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        client.connect(address)
+    except OSError:
+        client.close()
+        raise
+    client.setblocking(False)
+    return client
+
+
+@dataclass(kw_only=True)
+class Stage:
+    front: Front
+    reads: Reads
+    behind: Behind
+    address: tuple[str, int]
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection(sock=connected(self.address))
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    listening, inner = inner_socket()
+    bound = socket.create_server(("127.0.0.1", 0))
+    bound.setblocking(False)
+    reads, behind = Reads(), Behind()
+    front = Front(reads=reads, behind=inner)
+    server = await behind.serve(listening)
+    address = bound.getsockname()
+    await front.start(bound)
+    try:
+        yield Stage(front=front, reads=reads, behind=behind, address=address)
+    finally:
+        front.stop()
+        server.close()
+        for writer in behind.writers:
+            writer.transport.abort()
+        await front.ended()
+        await server.wait_closed()
+
+
+def run(loop: Loop, scene: Callable[[Stage], Coroutine[None, None, None]]) -> None:
+    async def play() -> None:
+        async with asyncio.timeout(60), stage() as built:
+            await scene(built)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(play())
+
+
+async def response(reader: asyncio.StreamReader) -> tuple[list[bytes], bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+    length = next(int(line.partition(b":")[2]) for line in head if line.lower().startswith(b"content-length:"))
+    return head, await reader.readexactly(length)
+
+
+@LOOPS
+def test_hot_reads_are_answered_without_the_server_behind(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            for second in (0, 0, 1):
+                s.reads.at += second
+                writer.write(HOT)
+                head, body = await response(reader)
+                assert body == b'{"a":1}'
+                assert head[0] == b"HTTP/1.1 200 OK"
+                assert b'etag: "' + b"ab" * 32 + b'"' in head
+                assert f"date: Tue, 14 Nov 2023 22:13:{20 + int(s.reads.at) % 10:02d} GMT".encode() in head
+            writer.write(HOT.replace(PATH, BIG))
+            assert (await response(reader))[1] == b"x" * 3_000_000
+        assert s.reads.answered == 4
+        assert s.behind.accepted.empty()
+
+    run(loop, scene)
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda reads: reads.answers.clear(), id="not in the view, or due for renewal"),
+        pytest.param(
+            lambda reads: reads.answers.update({PATH: replace(ANSWER, head=b"")}), id="not to be written here"
+        ),
+        pytest.param(
+            lambda reads: reads.answers.update({PATH: replace(ANSWER, packable=True)}), id="perhaps compressed"
+        ),
+    ],
+)
+def test_what_is_not_ready_goes_to_the_server_behind(loop: Loop, change: Callable[[Reads], None]) -> None:
+    request = HOT.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n")
+
+    async def scene(s: Stage) -> None:
+        change(s.reads)
+        async with s.client() as (reader, writer):
+            writer.write(request)
+            heard, said = await s.behind.accepted.get()
+            assert await heard.readexactly(len(request)) == request
+            said.write(b"from behind")
+            assert await reader.readexactly(11) == b"from behind"
+        assert s.reads.answered == 0
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_the_first_other_request_takes_the_connection_behind_for_good(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(HOT)
+            await response(reader)
+            writer.write(COLD)
+            heard, said = await s.behind.accepted.get()
+            assert await heard.readexactly(len(COLD)) == COLD
+            writer.write(HOT)
+            assert await heard.readexactly(len(HOT)) == HOT
+            said.write(b"one ")
+            said.write(b"two")
+            assert await reader.readexactly(7) == b"one two"
+        assert s.reads.answered == 1
+
+    run(loop, scene)
+
+
+@LOOPS
+@pytest.mark.parametrize("pieces", [[HOT[:10], HOT[10:]], [HOT + HOT], [HOT + COLD], [COLD + HOT], [HOT + b"\r\n"]])
+def test_requests_in_other_pieces_reach_the_server_behind_byte_for_byte(loop: Loop, pieces: list[bytes]) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (_, writer):
+            writer.write(pieces[0])
+            heard, _ = await s.behind.accepted.get()
+            for piece in pieces[1:]:
+                writer.write(piece)
+            every = b"".join(pieces)
+            assert await heard.readexactly(len(every)) == every
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_large_bodies_pass_both_ways_and_slow_readers_get_all(loop: Loop) -> None:
+    upload, download = secrets.token_bytes(6_000_000), secrets.token_bytes(7_000_000)
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\n\r\n" + upload)
+            heard, said = await s.behind.accepted.get()
+            assert await heard.readuntil(b"\r\n\r\n")
+            said.write(download)  # before anything of the upload is read, and before anybody reads this
+            assert await heard.readexactly(len(upload)) == upload
+            assert await reader.readexactly(len(download)) == download
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_neither_side_is_read_faster_than_the_other_takes(loop: Loop) -> None:
+    """Otherwise one client could have the server hold any amount of its upload, or of the answer."""
+    megabyte = bytes(1_000_000)
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (_, writer):
+            writer.write(COLD)
+            _, said = await s.behind.accepted.get()
+            [connection] = s.front.connections
+            assert connection._tunnel is not None
+            assert connection._tunnel._behind is not None
+            for _ in range(30):
+                writer.write(megabyte)
+                said.write(megabyte)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            assert connection._client.get_write_buffer_size() < 2_000_000
+            assert connection._tunnel._behind.get_write_buffer_size() < 2_000_000
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_a_client_that_has_said_all_still_gets_the_answer(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(COLD)
+            heard, said = await s.behind.accepted.get()
+            writer.write_eof()
+            assert await heard.read() == COLD
+            said.write(b"late answer")
+            said.close()
+            assert await reader.read() == b"late answer"
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_the_last_hot_answer_is_sent_whole_to_a_client_that_has_said_all(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(HOT.replace(PATH, BIG))
+            writer.write_eof()
+            assert (await response(reader))[1] == b"x" * 3_000_000
+            assert await reader.read() == b""
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_either_end_that_goes_takes_the_other_with_it(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(COLD)
+            _, said = await s.behind.accepted.get()
+            said.write(b"bye")
+            said.close()
+            assert await reader.read() == b"bye"
+        async with s.client() as (_, writer):
+            writer.write(COLD)
+            heard, _ = await s.behind.accepted.get()
+            writer.close()
+            assert await heard.read() == COLD
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_no_server_behind_ends_the_connection_and_is_logged(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(s: Stage) -> None:
+        s.front.behind = f"\0nobody-{secrets.token_hex(8)}"
+        async with s.client() as (reader, writer):
+            writer.write(COLD)
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert "takes no connection" in caplog.text
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_who_takes_no_answers_asks_no_more(loop: Loop) -> None:
+    """Otherwise one client could have the server hold any number of answers for it."""
+    request = HOT.replace(PATH, BIG)
+
+    async def scene(s: Stage) -> None:
+        client = connected(s.address)
+        try:
+            for _ in range(50):
+                with contextlib.suppress(BlockingIOError):
+                    client.send(request)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            assert s.reads.answered < 5
+        finally:
+            client.close()
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_idle_connections_end_at_the_third_sweep(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (silent, _), s.client() as (reader, writer), s.client() as (tunnel, begin):
+            begin.write(COLD)
+            _, said = await s.behind.accepted.get()
+            writer.write(HOT)
+            await response(reader)
+            for _ in range(IDLE_SWEEPS - 1):
+                s.front.sweep()
+            writer.write(HOT)
+            await response(reader)
+            s.front.sweep()
+            with contextlib.suppress(ConnectionResetError):
+                assert await silent.read() == b""
+            writer.write(HOT)
+            assert (await response(reader))[1] == b'{"a":1}'
+            for _ in range(IDLE_SWEEPS + 1):
+                s.front.sweep()
+            said.write(b"still here")
+            assert await tunnel.readexactly(10) == b"still here"
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_a_reader_that_takes_nothing_is_ended_and_a_slow_one_is_not(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(HOT.replace(PATH, BIG))
+            await reader.readexactly(100)
+            [connection] = s.front.connections
+            for taken in range(6):
+                await reader.readexactly(400_000)
+                s.front.sweep()
+                assert connection in s.front.connections, taken
+            for _ in range(IDLE_SWEEPS + 1):
+                s.front.sweep()
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await reader.readexactly(LARGE.size)
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_a_stop_ends_what_is_idle_and_sends_what_is_on_its_way(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (idle, _), s.client() as (reader, writer), s.client() as (tunnel, begin):
+            begin.write(COLD)
+            _, said = await s.behind.accepted.get()
+            writer.write(HOT.replace(PATH, BIG))
+            await reader.readexactly(10)
+            s.front.stop()
+            assert await idle.read() == b""
+            assert (await reader.read()).endswith(b"x" * 2_000_000)
+            said.write(b"finished")
+            said.close()
+            assert await tunnel.read() == b"finished"
+            with pytest.raises(OSError, match=r"."):
+                connected(s.address)
+
+    run(loop, scene)

@@ -1,0 +1,97 @@
+"""The front answers as the server behind it does: a hot request and the same one made cold give one answer."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.server_process import ServerProcess
+from tests.journeys.test_server_process import GUN, begin
+from trustserver.front import hot_request
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+FILES = ["timestamp.json", "1.root.json", "2.root.json", "3.root.json", "1.snapshot.json", "1.targets.json", "x.json"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(Path(tmp_path_factory.mktemp("same")) / "data")
+    process.start()
+    begin(process)
+    yield process
+    process.kill()
+
+
+Answer = tuple[bytes, dict[bytes, bytes], bytes]
+
+
+def ask(server: ServerProcess, *requests: bytes) -> list[Answer]:
+    """Answers to requests on one connection, each sent when the one before is answered."""
+    host, port = server.url.rpartition("//")[2].split(":")
+    answers = []
+    with socket.create_connection((host, int(port)), timeout=30) as connection, connection.makefile("rb") as incoming:
+        for request in requests:
+            connection.sendall(request)
+            status = incoming.readline()
+            headers = {}
+            while (line := incoming.readline()) != b"\r\n":
+                name, _, value = line.partition(b":")
+                headers[name.lower()] = value.strip()
+            answers.append((status, headers, incoming.read(int(headers.get(b"content-length", b"0")))))
+    return answers
+
+
+def get(name: str, *headers: str) -> bytes:
+    lines = [f"GET /tuf/{GUN}/metadata/{name} HTTP/1.1", "Host: 127.0.0.1", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def undated(answer: Answer) -> Answer:
+    status, headers, body = answer
+    return status, {name: value for name, value in headers.items() if name not in {b"date", b"server"}}, body
+
+
+@pytest.mark.parametrize("headers", [(), ("Accept-Encoding: gzip", "User-Agent: x"), ("Connection: keep-alive",)])
+@pytest.mark.parametrize("name", FILES)
+def test_hot_or_not_the_answer_is_the_same(server: ServerProcess, name: str, headers: tuple[str, ...]) -> None:
+    hot, cold = get(name, *headers), get(name, *headers, "X-Unknown: 1")
+    assert hot_request(hot) is not None
+    assert hot_request(cold) is None
+    ask(server, cold)  # whatever can be in the view is there from now on
+    first, second, third = ask(server, hot, hot, cold)
+    [behind] = ask(server, cold)
+    assert undated(first) == undated(second) == undated(third) == undated(behind)
+    for _, answer_headers, _ in (first, behind):
+        sent = datetime.strptime(answer_headers[b"date"].decode(), "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+        assert sent.year >= 2026
+
+
+def test_reads_of_the_front_are_counted_with_the_others(server: ServerProcess) -> None:
+    def counted() -> int:
+        status, page = server.get("/metrics")
+        assert status == 200
+        found = re.search(rb'trust_server_reads_total\{answer="view"\} (\d+)', page)
+        assert found is not None
+        return int(found[1])
+
+    before = counted()
+    ask(server, *[get("timestamp.json")] * 3, get("timestamp.json", "X-Unknown: 1"))
+    assert counted() == before + 4
+
+
+def test_a_conditional_read_after_hot_ones_is_answered_on_the_same_connection(server: ServerProcess) -> None:
+    [(_, headers, _)] = ask(server, get("timestamp.json"))
+    condition = f"If-None-Match: {headers[b'etag'].decode()}"
+    statuses = [
+        status
+        for status, _, _ in ask(
+            server, get("timestamp.json"), get("timestamp.json", condition), get("timestamp.json"), b"BAD\r\n\r\n"
+        )
+    ]
+    assert [status.split()[1] for status in statuses] == [b"200", b"304", b"200", b"400"]

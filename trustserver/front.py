@@ -1,0 +1,308 @@
+"""The socket of plain HTTP: hot reads are answered here, everything else by the server behind.
+
+An answer from the view is ready before it is asked for; what an HTTP server does around it costs several times as much
+(ADR 0017). So a request that consists of nothing but a path of the view and headers without meaning for it is answered
+from its bytes. The first request of a connection that is anything else takes the connection to the server behind, byte
+for byte and for good: this is no proxy, it understands one kind of request and changes none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import re
+import secrets
+import socket
+import sys
+import termios
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final, Protocol, cast
+
+from trustserver.view import Answer
+
+LONGEST_REQUEST: Final = 4096
+"""Bytes of a request that is looked at here."""
+IDLE_SWEEPS: Final = 3
+"""A connection without a request, or whose reader takes nothing, is ended at the third sweep in a row."""
+BACKLOG: Final = 1024
+_JOINED: Final = 65536
+"""Bodies up to this are copied behind their head, which costs less than a second write."""
+
+_log = logging.getLogger(__name__)
+
+# Headers that change no answer of the view, but for accept-encoding. Of anything else the server behind knows the
+# meaning: conditions, ranges, bodies, closing.
+_HOT: Final = re.compile(
+    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
+    rb"((?:(?i:(?:host|user-agent|accept|accept-encoding|accept-language|cache-control|pragma):[ -~]*|"
+    rb"connection: ?keep-alive)\r\n)+)\r\n"
+)
+
+
+def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
+    """Path and headers (in lower case) of one complete GET without body, condition or range; None for anything else."""
+    found = _HOT.fullmatch(request) if len(request) <= LONGEST_REQUEST else None
+    if found is None:
+        return None
+    headers = found[2].lower()
+    return (found[1], headers) if headers.count(b"host:") == 1 else None
+
+
+class HotReads(Protocol):
+    """What can be answered at once. `answered` counts it, on one event loop."""
+
+    answered: int
+
+    @property
+    def seconds(self) -> Callable[[], float]:
+        """The clock: seconds since 1970."""
+
+    def ready(self, path: bytes) -> Answer | None:
+        """The answer that may be given now under this raw path."""
+
+
+class Front:
+    """Takes connections on one socket. `behind`: address of the server behind, a Unix socket of this process."""
+
+    def __init__(self, *, reads: HotReads, behind: str) -> None:
+        self.behind = behind
+        self.sweeps = 0
+        self.connections: set[Connection] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self._reads = reads
+        self._second = 0
+        self._date = b""
+        self._server: asyncio.Server | None = None
+
+    async def start(self, bound: socket.socket) -> None:
+        """Take connections on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
+
+    def stop(self) -> None:
+        """Take no more connections, and end those that are no tunnels; answers that are on their way are sent."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.end()
+
+    def opened(self, connection: Connection) -> None:
+        """A client has come."""
+        self.connections.add(connection)
+        self._none.clear()
+
+    def lost(self, connection: Connection) -> None:
+        """A client has gone."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._none.set()
+
+    async def ended(self) -> None:
+        """After `stop` and the end of the server behind: nothing is open any more."""
+        for connection in list(self.connections):
+            connection.abort()
+        await self._none.wait()
+
+    def sweep(self) -> None:
+        """End connections that do nothing; to be called at regular intervals."""
+        self.sweeps += 1
+        for connection in list(self.connections):
+            connection.end_if_idle()
+
+    def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
+        """Head and body of the response, if the request is one that is answered here."""
+        hot = hot_request(request)
+        if hot is None:
+            return None
+        path, headers = hot
+        answer = self._reads.ready(path)
+        if answer is None or not answer.head or (answer.packable and b"accept-encoding" in headers):
+            return None
+        second = int(self._reads.seconds())
+        if second != self._second:
+            self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"
+        self._reads.answered += 1
+        return answer.head + self._date, answer.body["body"]
+
+
+class Connection(asyncio.Protocol):
+    """One client: hot reads, until a request is none; from then on a tunnel."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._client: asyncio.Transport
+        self._tunnel: _Tunnel | None = None
+        self._heard = front.sweeps
+        self._unsent = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._client = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self._front.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.forward(data)
+            return
+        self._heard = self._front.sweeps
+        answer = self._front.answer(data)
+        if answer is None:
+            self._tunnel = _Tunnel.dig(self._client, self._front.behind, data)
+        elif len(answer[1]) <= _JOINED:
+            self._client.write(b"".join(answer))
+        else:
+            for part in answer:
+                self._client.write(part)
+
+    def eof_received(self) -> bool:
+        """Whether to stay open: what the client asked before it stopped talking is still answered."""
+        if self._tunnel is None:
+            return False  # answers that are on their way are sent first
+        self._tunnel.forward_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.pause()
+        else:
+            _pause(self._client)  # who does not take answers asks no more questions
+
+    def resume_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.resume()
+        else:
+            _resume(self._client)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._front.lost(self)
+        if self._tunnel is not None:
+            self._tunnel.fill()
+
+    def end(self) -> None:
+        """Close, after what is on its way. A tunnel ends with the server behind."""
+        if self._tunnel is None:
+            self._client.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._client.abort()
+        if self._tunnel is not None:
+            self._tunnel.abort()
+
+    def end_if_idle(self) -> None:
+        """End a connection that neither asks nor takes; tunnels are watched by the server behind."""
+        unsent = self._client.get_write_buffer_size() + _in_kernel(self._client)
+        if self._tunnel is not None or unsent < self._unsent:
+            self._heard = self._front.sweeps
+        self._unsent = unsent
+        if self._front.sweeps - self._heard >= IDLE_SWEEPS:
+            self._client.abort()
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel has taken and the other end has not: some megabytes, minutes for a slow reader (tcp(7))."""
+    queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(queued, sys.byteorder)
+
+
+def _pause(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.pause_reading()
+
+
+def _resume(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()
+
+
+class _Tunnel(asyncio.Protocol):
+    """The way from one client to the server behind, and back. Each side is read only as fast as the other one takes."""
+
+    def __init__(self, client: asyncio.Transport, begun: bytes) -> None:
+        self._client = client
+        self._begun = begun
+        self._behind: asyncio.Transport | None = None
+        self._digging: asyncio.Task[None] | None = None
+
+    @classmethod
+    def dig(cls, client: asyncio.Transport, address: str, begun: bytes) -> _Tunnel:
+        """`begun`: what the client has sent so far, answers given here apart."""
+        tunnel = cls(client, begun)
+        client.pause_reading()
+        tunnel._digging = asyncio.create_task(tunnel._dig(address))
+        return tunnel
+
+    async def _dig(self, address: str) -> None:
+        end = socket.socket(socket.AF_UNIX)
+        end.setblocking(False)
+        try:
+            end.connect(address)  # within this process: at once or, with its queue full, not at all
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=end)
+        except OSError as error:
+            _log.error("the server behind takes no connection", extra={"reason": str(error)})
+            end.close()
+            self._client.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._behind = cast("asyncio.Transport", transport)
+        if self._client.is_closing():
+            self._behind.abort()
+            return
+        self._behind.write(self._begun)
+        self._begun = b""
+        self._client.resume_reading()
+
+    def forward(self, data: bytes) -> None:
+        """The client says more."""
+        if self._behind is not None and not self._behind.is_closing():
+            self._behind.write(data)
+
+    def forward_eof(self) -> None:
+        """The client has said all."""
+        if self._behind is not None and not self._behind.is_closing():
+            self._behind.write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._client.is_closing():
+            self._client.write(data)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._client.close()
+
+    def pause_writing(self) -> None:
+        _pause(self._client)
+
+    def resume_writing(self) -> None:
+        _resume(self._client)
+
+    def pause(self) -> None:
+        """The client does not take what comes."""
+        if self._behind is not None:
+            _pause(self._behind)
+
+    def resume(self) -> None:
+        """The client takes what comes."""
+        if self._behind is not None:
+            _resume(self._behind)
+
+    def abort(self) -> None:
+        """Both sides are to end at once."""
+        if self._behind is not None:
+            self._behind.abort()
+
+    def fill(self) -> None:
+        """The client is gone."""
+        if self._behind is not None:
+            self._behind.close()
+
+
+def inner_socket() -> tuple[socket.socket, str]:
+    """A listening socket for the server behind, and its address: in Linux's abstract namespace, so without a file."""
+    address = f"\0trust-server-{secrets.token_hex(16)}"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address)
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    return listening, address
