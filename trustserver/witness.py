@@ -44,7 +44,7 @@ class Seen:
         """Both together; a deletion ends what was before."""
         if later.revision < self.revision:
             return later.then(self)
-        if later.deleted or self.deleted:
+        if later.deleted:
             return later
         versions = {
             role: max(self.versions.get(role, 0), later.versions.get(role, 0))

@@ -208,6 +208,7 @@ def test_a_renewal_without_space_is_logged_and_reads_go_on(disk: SmallDisk, capl
         assert [(each["gun"], each["code"]) for each in failures] == [(f"{GUN_A}0", "disk-full")], (
             "the others not tried"
         )
+        assert "warnings" in site.get("/readyz").json(), "that no offers were to be dropped proves nothing"
         old = site.file("timestamp.json", gun=f"{GUN_A}1")
         assert (old.status_code, old.json()["signed"]["version"]) == (200, 1)
         assert site.get("/readyz").json()["warnings"] == [
