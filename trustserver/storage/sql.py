@@ -308,9 +308,8 @@ class SqlStore:
                 before = _changes(connection)
                 with connection.begin():
                     yield connection
-                if (
-                    _changes(connection) != before
-                ):  # a transaction that changes nothing is not written, and proves nothing
+                # A transaction that changes nothing is not written, and proves nothing.
+                if _changes(connection) != before:
                     self._refusal = None
         except IntegrityError:
             raise
