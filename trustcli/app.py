@@ -41,6 +41,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "pins": Entry("trustcli.commands.pins", "List the pins."),
     "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
     "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
+    "explain": Entry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": Entry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
     "demo": Entry("trustcli.commands.demo", "The whole main job in one go, in a temporary folder."),
 }

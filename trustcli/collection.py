@@ -75,6 +75,8 @@ class Collection:
         self._memory_required = memory_required
         self._record_pin = record_pin
         self._warn = warn
+        self.last: Updater | None = None
+        """The refresh, or offline look, that was made last; for an explanation of what came of it."""
 
     # --- what is known
 
@@ -153,7 +155,7 @@ class Collection:
     # --- how
 
     def _updater(self, pins: Sequence[SourcedPin], *, for_owner: bool = False) -> Updater:
-        return Updater(
+        self.last = Updater(
             gun=self.gun,
             wire=self.wire,
             remote=self.server,
@@ -164,6 +166,7 @@ class Collection:
             lock=self._lock,
             unsafe_accept_expired_offline_roles=for_owner,
         )
+        return self.last
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
         updater = self._updater(pins, for_owner=for_owner)

@@ -33,6 +33,14 @@ _FALSE: Final = {"", "0", "false", "no", "off"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerChoice:
+    """The URL of a trust server, as it was given, and where: an option, a variable, a key of the settings file."""
+
+    url: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`server`: the one given for every name, or None. `servers`: beginnings of names to servers, of the settings file.
 
@@ -42,6 +50,7 @@ class Settings:
 
     home: Path
     server: str | None = None
+    server_source: str = "--server"
     servers: Mapping[str, str] = field(default_factory=dict)
     cacert: Path | None = None
     insecure_registries: tuple[str, ...] = ()
@@ -66,15 +75,20 @@ class Settings:
 
     def server_for(self, gun: GUN) -> str:
         """The URL of a collection's trust server, as it was given. Raises: NoTrustServer."""
+        return self.server_choice(gun).url
+
+    def server_choice(self, gun: GUN) -> ServerChoice:
+        """The same with the reason. Raises: NoTrustServer."""
         if self.server:
-            return self.server
+            return ServerChoice(url=self.server, source=self.server_source)
         fitting = [prefix for prefix in self.servers if gun == prefix or gun.startswith(f"{prefix}/")]
         if fitting:
-            return self.servers[max(fitting, key=len)]
+            longest = max(fitting, key=len)
+            return ServerChoice(url=self.servers[longest], source=f'"{longest}" under [servers] in {self.file}')
         host = gun.partition("/")[0]
         if host == _WITHOUT_DEFAULT:
             raise NoTrustServer(gun=gun, registry=host, settings=str(self.file))
-        return f"https://{host}"
+        return ServerChoice(url=f"https://{host}", source="the registry's host, as nothing else is set")
 
 
 def load_settings(
@@ -88,9 +102,11 @@ def load_settings(
     file = _SettingsFile(home / _FILE)
     cacert = options.cacert or environ.get("TRUST_CACERT")
     lock = Path(options.lock) if options.lock else folder / LOCK_FILE
+    server, server_source = _server(options, environ)
     return Settings(
         home=home,
-        server=options.server or environ.get("TRUST_SERVER") or environ.get("DOCKER_CONTENT_TRUST_SERVER") or None,
+        server=server,
+        server_source=server_source,
         servers=file.servers(),
         cacert=Path(cacert) if cacert else file.cacert(),
         insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
@@ -126,6 +142,16 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
             verifier=file.verifier(),
         )
     return found if state is None else replace(found, state=state)
+
+
+def _server(options: GlobalOptions, environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """The server given for every name, and where."""
+    if options.server:
+        return options.server, "--server"
+    for name in ("TRUST_SERVER", "DOCKER_CONTENT_TRUST_SERVER"):
+        if environ.get(name):
+            return environ[name], name
+    return None, ""
 
 
 def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:

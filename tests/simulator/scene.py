@@ -11,7 +11,7 @@ from functools import cache
 from tests.simulator.client import Client
 from tests.simulator.forgery import Forger
 from tests.simulator.owner import Owner, digest_of
-from tests.simulator.repository import RepositorySimulator
+from tests.simulator.repository import APP, RepositorySimulator
 from trustdata.roles import ROOT
 from trustdata.verification.trust_pinning import Pin
 
@@ -20,6 +20,8 @@ GOOD = digest_of("good")
 OTHER = digest_of("other")
 NEWER = digest_of("newer")
 EVIL = digest_of("evil")
+APP_IMAGE = f"{APP}:1.0"
+"""What most attacks are about: signed as GOOD."""
 
 
 @dataclass(frozen=True, kw_only=True)

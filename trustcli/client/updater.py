@@ -80,6 +80,8 @@ class Updater:
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._set: TrustedSet | None = None
         self._complete = False
+        self.walked: TrustedSet | None = None
+        """How far it got, also where it was refused: for an explanation, never for a verdict."""
 
     def refresh(self) -> TrustedSet:
         """Steps 1 to 5, for the top-level roles.
@@ -114,7 +116,7 @@ class Updater:
         roots = self._cache.roots()
         if not roots:
             raise OfflineTooOld(gun=self._gun, reason="its metadata is not in the cache")
-        trusted = self._chain(roots)
+        trusted = self.walked = self._chain(roots)
         self._check_pins(trusted)
         trusted.update_timestamp(self._cached(TIMESTAMP))
         trusted.update_snapshot(self._cached(SNAPSHOT))
@@ -193,7 +195,7 @@ class Updater:
         return trusted
 
     def _load_roots(self) -> TrustedSet:
-        cached = self._cached_chain()
+        cached = self.walked = self._cached_chain()
         if cached is not None:
             try:
                 self._follow_roots(cached, keep=True)
@@ -204,10 +206,11 @@ class Updater:
                 # Whatever was cached, it is not what was pinned: begin anew, where pins and memory decide.
             else:
                 return cached
+        self.walked = None
         first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=size_limit(ROOT))
         if first is None:
             self._nothing_there()
-        trusted = self._chain([first])
+        trusted = self.walked = self._chain([first])
         if trusted.root.version != _FIRST_ROOT:
             # A later root would be followed as well, but as another root of trust than everybody else's.
             raise VersionMismatch(role=ROOT, offered=trusted.root.version, expected=_FIRST_ROOT)
@@ -259,12 +262,31 @@ class Updater:
             self._cache.drop(SNAPSHOT)
         self._cache.store_root(root.version, root.raw)
 
-    def _check_pins(self, trusted: TrustedSet) -> None:
+    @property
+    def complete(self) -> bool:
+        """Whether every top-level role was verified."""
+        return self._set is not None and TARGETS in self._set.delegated
+
+    @property
+    def memory(self) -> Memory | None:
+        """What was remembered before this refresh."""
+        return self._memory
+
+    @property
+    def lock(self) -> SourcedLock | None:
+        return self._lock
+
+    def counted_pins(self) -> list[SourcedPin]:
+        """The pins that the root chain must hold, rollback memory's among them where it is one; the lock's apart."""
         pins = list(self._pins)
         if self._memory is not None and (pins or self._lock is not None):
             # Alone, memory pins nothing. Beside a lock it does: what is known here is not for a lock to say anew.
             remembered = Pin("sha256", self._memory.root_of_trust)
             pins.append(SourcedPin(pin=remembered, source=VERIFIED_BEFORE))
+        return pins
+
+    def _check_pins(self, trusted: TrustedSet) -> None:
+        pins = self.counted_pins()
         if self._lock is not None:
             check_lock(self._gun, self._lock, pins, trusted.roots)
             if not pins:

@@ -6,11 +6,12 @@ This is the hot command: its arguments are read with argparse, so that Typer is 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NoReturn
 
+from trustcli.collection import Collection
 from trustcli.duration import parse_duration
 from trustcli.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.output import failure_document
@@ -23,7 +24,7 @@ from trustdata.judgement import Judgement, Question, refused
 from trustdata.policy import Policy
 from trustdata.verification.trust_pinning import SourcedPin
 
-_MAX_AGE: Final = "24h"
+DEFAULT_MAX_AGE: Final = "24h"
 SUMMARY = "Verify images; print name@digest for each that is trusted."
 
 
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
     parser.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
     parser.add_argument(
-        "--max-age", metavar="TIME", help=f"offline: since the last refresh (90m, 7d; default {_MAX_AGE})"
+        "--max-age", metavar="TIME", help=f"offline: since the last refresh (90m, 7d; default {DEFAULT_MAX_AGE})"
     )
     return parser
 
@@ -52,7 +53,7 @@ def main(session: Session, arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.max_age is not None and not options.offline:
         raise UsageError("--max-age bounds --offline, which is not given")
-    max_age: timedelta | None = parse_duration(options.max_age or _MAX_AGE) if options.offline else None
+    max_age: timedelta | None = parse_duration(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
     policy = load_policy(options.policy) if options.policy else None
     answers = verify(session, options.images, signers=tuple(options.signer), policy=policy, max_age=max_age)
     return _report(session, options.images, answers)
@@ -65,8 +66,12 @@ def verify(
     signers: tuple[str, ...] = (),
     policy: Policy | None = None,
     max_age: timedelta | None = None,
+    watch: Callable[[Collection], None] | None = None,
 ) -> list[Judgement]:
-    """One answer for each image, in order; images of one collection share one refresh."""
+    """One answer for each image, in order; images of one collection share one refresh.
+
+    `watch` is given each collection before it is judged, to see afterwards how far the judgement got.
+    """
     questions: list[Question | TrustError] = []
     pins: dict[GUN, list[SourcedPin]] = {}
     for image in images:
@@ -86,7 +91,10 @@ def verify(
     answers: dict[Question, Judgement] = {}
     for gun, asked in by_gun.items():
         try:
-            judged = session.collection(gun, policy_pins=pins.get(gun, ())).judge(asked, max_age=max_age)
+            collection = session.collection(gun, policy_pins=pins.get(gun, ()))
+            if watch is not None:
+                watch(collection)
+            judged = collection.judge(asked, max_age=max_age)
         except TrustError as error:
             judged = [refused(question, error) for question in asked]
         answers |= dict(zip(asked, judged, strict=True))

@@ -1,0 +1,75 @@
+"""A session of the real commands on a simulated machine: what they print, without a process and without a network."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.simulator.client import Client
+from trustcli.app import dispatch
+from trustcli.collection import Collection
+from trustcli.commands import verify
+from trustcli.manifest import Manifest
+from trustcli.output import Output
+from trustcli.reference import ImageReference
+from trustcli.registry import Registry
+from trustcli.session import Session
+from trustcli.settings import Settings
+from trustdata.errors import RemoteUnreachable
+from trustdata.gun import GUN
+from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.trust_pinning import SourcedPin
+
+
+class SimulatedRegistry(Registry):
+    """Serves one digest under every tag, or cannot be reached. `asked`: what was looked up."""
+
+    def __init__(self, digest: str | None) -> None:
+        self._digest = digest
+        self.asked: list[str] = []
+
+    def resolve(self, reference: ImageReference) -> Manifest:
+        self.asked.append(str(reference))
+        if self._digest is None:
+            raise RemoteUnreachable(remote="https://registry.example.com", reason="no answer in time")
+        return Manifest(digest=self._digest, size=1, media_type="application/x", children=())
+
+
+class SimulatedSession(Session):
+    """One invocation on `client`'s machine; `run` gives the exit status and what was said."""
+
+    def __init__(self, client: Client, *, as_json: bool = False, registry_digest: str | None = None) -> None:
+        self.stdout, self.stderr = io.StringIO(), io.StringIO()
+        super().__init__(
+            settings=Settings(home=Path("/nowhere"), server=client.server.name, server_source="TRUST_SERVER"),
+            environ={},
+            output=Output(stdout=self.stdout, stderr=self.stderr, as_json=as_json),
+            at=client.at,
+        )
+        self.client = client
+        self.simulated_registry = SimulatedRegistry(registry_digest)
+
+    def collection(
+        self,
+        gun: GUN,
+        *,
+        policy_pins: Iterable[SourcedPin] = (),
+        memory_required: bool = False,
+        locks: Mapping[GUN, SourcedLock] | None = None,
+    ) -> Collection:
+        del policy_pins, memory_required, locks
+        assert gun == self.client.server.gun
+        return self.client.collection()
+
+    def registry(self) -> Registry:
+        return self.simulated_registry
+
+    def run(self, *arguments: str) -> int:
+        name, *rest = arguments
+        return verify.main(self, rest) if name == "verify" else dispatch(self, arguments)
+
+    def document(self) -> Any:
+        return json.loads(self.stdout.getvalue())

@@ -1,0 +1,226 @@
+"""The reasons of a verdict: each step says on what it rests, and nothing that was not verified is told as verified."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tests.attacks import moves
+from tests.simulator import keyring
+from tests.simulator.client import Client
+from tests.simulator.owner import Owner
+from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
+from trustcli.collection import Collection
+from trustcli.commands.explain import walk_of
+from trustcli.render.explanation_view import document, lines
+from trustdata.explaining import explain
+from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
+from trustdata.judgement import Judgement, Question, Requirement
+from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP
+from trustdata.verification.lock_entry import SourcedLock
+
+SERVER = ServerUsed(url="https://trust.example.com", source="TRUST_SERVER")
+
+
+def _explained(
+    client: Client, question: Question | None = None, *, registry: RegistryAnswer | None = None
+) -> Explanation:
+    collection: Collection = client.collection()
+    asked = question or Question(gun=client.server.gun, tag="1.0", digest=None)
+    judgement: Judgement = collection.judge([asked])[0]
+    walk = walk_of(collection.last) if collection.last is not None else None
+    return explain(judgement, walk=walk, at=client.at, server=SERVER, registry=registry)
+
+
+def _text(explanation: Explanation) -> str:
+    return "\n".join(lines(explanation))
+
+
+def test_the_whole_chain_of_a_trusted_tag() -> None:
+    scene = good_collection()
+    client = scene.regular()
+    told = _explained(client, registry=RegistryAnswer(registry="registry.example.com", digest=f"sha256:{GOOD}"))
+    assert (told.trusted, told.digest, told.broke_at) == (True, f"sha256:{GOOD}", None)
+    assert [(pin.source, pin.held_by) for pin in told.pins] == [
+        ("pins.toml", 1),
+        ("what this machine has verified before", 1),
+    ]
+    first, second = told.roots
+    assert (first.version, first.vouched, first.current) == (1, (), False)
+    assert (second.version, second.current) == (2, True)
+    assert set(second.vouched) <= set(first.keys)
+    assert second.vouched
+    assert set(second.signed) == {keyring.keyid("root"), keyring.keyid("recovery")}
+    assert [(step.role, step.state, step.delegator) for step in told.roles] == [
+        ("timestamp", "verified", "root"),
+        ("snapshot", "verified", "root"),
+        ("targets", "verified", "root"),
+        ("targets/releases", "verified", "targets"),
+    ]
+    timestamp = told.roles[0]
+    assert timestamp.signed == timestamp.keys == (keyring.keyid("timestamp"),)
+    assert (timestamp.at_least, timestamp.at_least_source) == (timestamp.version, "seen before")
+    assert timestamp.issued_about == client.at
+    assert told.release is not None
+    assert (told.release.role, told.release.digest) == (RELEASES, f"sha256:{GOOD}")
+    assert [(signer.name, signer.stand) for signer in told.signers] == [
+        ("alice", "agrees"),
+        ("bob", "has published nothing"),
+    ]
+    assert told.registry is not None
+    assert told.registry.diverges is False
+    assert timestamp.expires == told.changes[0].at
+    text = _text(told)
+    for part in ("TRUST_SERVER", "held by root version 1", "seen before", "alice agrees", "in 3 d 0 h", "as signed"):
+        assert part in text, part
+
+
+def test_what_would_change_the_answer_is_the_first_expiry() -> None:
+    scene = good_collection()
+    near = scene.server.at + timedelta(hours=5)
+    scene.forger.alter(RELEASES, lambda d: d.update(version=d["version"] + 1, expires=f"{near:%Y-%m-%dT%H:%M:%SZ}"))
+    told = _explained(scene.newcomer())
+    assert told.changes[0].at == near
+    assert f"1 of the keys {keyring.keyid('targets')[:12]}" in told.changes[0].what
+
+
+def test_a_signer_who_lists_something_else_is_told_with_what() -> None:
+    scene = good_collection()
+    Owner(scene.server, "bob").sign("1.0", OTHER)
+    asked = Question(
+        gun=scene.server.gun,
+        tag="1.0",
+        digest=None,
+        policy=Requirement(signers=("alice", "bob"), threshold=2, source="policy.toml, rule *"),
+    )
+    told = _explained(scene.newcomer(), asked)
+    assert not told.trusted
+    assert told.broke_at == "the signers asked for"
+    assert [(s.name, s.required, s.stand, s.digest) for s in told.signers] == [
+        ("alice", True, "lists another digest", f"sha256:{GOOD}"),
+        ("bob", True, "agrees", f"sha256:{OTHER}"),
+    ]
+    assert [change.what for change in told.changes] == ["alice signs 1.0 with the released digest"]
+    assert "2 of alice, bob (policy.toml, rule *)" in _text(told)
+
+
+def test_a_platform_of_an_index() -> None:
+    scene = good_collection()
+    scene.owner.sign("3.0", GOOD, OTHER)
+    told = _explained(scene.newcomer(), Question(gun=scene.server.gun, tag="3.0", digest=f"sha256:{OTHER}"))
+    assert told.release is not None
+    assert told.release.platform == f"sha256:{OTHER}"
+    served = RegistryAnswer(registry="r", digest=f"sha256:{OTHER}")
+    again = _explained(
+        scene.newcomer(), Question(gun=scene.server.gun, tag="3.0", digest=f"sha256:{OTHER}"), registry=served
+    )
+    assert again.registry is not None
+    assert again.registry.diverges is False
+
+
+def test_the_registry_s_tag_points_elsewhere() -> None:
+    scene = good_collection()
+    moved = RegistryAnswer(registry="registry.example.com", digest=f"sha256:{EVIL}")
+    told = _explained(scene.newcomer(), registry=moved)
+    assert told.trusted, "the registry decides nothing"
+    assert told.digest == f"sha256:{GOOD}"
+    assert told.registry is not None
+    assert told.registry.diverges is True
+    assert f"DIVERGES: registry.example.com serves sha256:{EVIL}" in _text(told)
+    away = _explained(scene.newcomer(), registry=RegistryAnswer(registry="r", reason="no answer\x1b[2J in time"))
+    assert away.registry is not None
+    assert away.registry.diverges is None
+    assert "\x1b" not in _text(away)
+
+
+def test_a_rollback_is_told_with_what_was_known_and_how() -> None:
+    scene = good_collection()
+    client = scene.regular()
+    known = scene.server.versions()[TIMESTAMP]
+    moves.replay(scene, TIMESTAMP)
+    told = _explained(client)
+    (timestamp, *others) = told.roles
+    assert (timestamp.state, timestamp.version, timestamp.at_least) == ("refused", known, known)
+    assert {step.state for step in others} == {"not reached"}
+    assert told.release is None
+    assert "refused: timestamp version" in _text(told)
+
+
+def test_the_lock_s_minimum_counts_and_is_named() -> None:
+    scene = good_collection()
+    newcomer = scene.newcomer()
+    newcomer.pins = []
+    newcomer.lock = SourcedLock(entry=scene.regular().lock_entry(), source="trust.lock")
+    told = _explained(newcomer)
+    assert told.trusted
+    assert told.lock is not None
+    assert told.lock.pins
+    assert told.roles[0].at_least_source == "locked in trust.lock"
+    entry = newcomer.lock.entry
+    minimum = {**entry.minimum, TARGETS: entry.minimum[TARGETS] + 1}
+    fresh = scene.newcomer()
+    fresh.lock = SourcedLock(entry=replace(entry, minimum=minimum), source="trust.lock")
+    refused = _explained(fresh)
+    assert refused.broke_at == "targets"
+    assert refused.lock is not None
+    assert not refused.lock.pins
+
+
+def test_memory_that_a_newer_root_has_voided_is_said_to_be_void() -> None:
+    scene = good_collection()
+    client = scene.regular()
+    scene.owner.replace_online_key(TIMESTAMP)
+    told = _explained(client)
+    assert told.trusted
+    assert told.memory is not None
+    assert set(told.memory.void) == {"timestamp", "snapshot"}
+    assert told.roles[0].at_least is None
+    assert "void by a newer root: timestamp, snapshot" in _text(told)
+
+
+def test_an_unpinned_chain_is_told_and_vouched_for_by_nobody() -> None:
+    scene = good_collection()
+    told = _explained(Client(scene.server))
+    assert (told.trusted, told.broke_at, told.pins) == (False, "the pins", ())
+    assert len(told.roots) == 2
+    assert "nothing here vouches for this chain" in _text(told)
+    assert {step.state for step in told.roles} == {"not reached"}
+
+
+def test_pins_of_another_root_are_held_by_none() -> None:
+    scene = good_collection()
+    client = scene.newcomer()
+    client.pins = [replace(client.pins[0], pin=type(scene.pin)("sha256", "ab" * 32))]
+    told = _explained(client)
+    assert [pin.held_by for pin in told.pins] == [None]
+    assert "held by no root of this chain" in _text(told)
+
+
+def test_an_expired_role_is_told_with_who_can_renew_it() -> None:
+    scene = good_collection()
+    client = scene.regular()
+    moves.expire(scene, TARGETS)
+    told = _explained(client)
+    assert told.broke_at == TARGETS
+    assert told.changes[0].what.endswith(f"signed by 1 of the keys {keyring.keyid('targets')[:12]}")
+    root = good_collection()
+    moves.expire(root, ROOT)
+    assert _explained(root.newcomer()).broke_at == ROOT
+
+
+def test_foreign_text_is_escaped_in_both_views() -> None:
+    scene = good_collection()
+    nasty = "1.0\x1b[31m"
+    told = _explained(scene.newcomer(), Question(gun=scene.server.gun, tag=nasty, digest=None))
+    assert "\x1b" not in _text(told)
+    assert "\x1b" not in str(document(told))
+
+
+def test_both_views_have_every_field() -> None:
+    told = _explained(good_collection().regular())
+    row = document(told)
+    assert set(row) == {field for field in Explanation.__dataclass_fields__ if field != "refusal"}
+    assert isinstance(row["roots"], list)
+    text = _text(told)
+    for root in row["roots"]:
+        assert root["sha256"] in text

@@ -1,0 +1,148 @@
+"""`trust explain`: the verdict of `trust verify`, with every reason that it rests on. The exit status is verify's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trustcli.client.updater import Updater
+from trustcli.collection import Collection
+from trustcli.commands.verify import DEFAULT_MAX_AGE, verify
+from trustcli.duration import parse_duration
+from trustcli.exit_codes import DONE, UsageError, row_for
+from trustcli.output import failure_document
+from trustcli.policy_file import load_policy
+from trustcli.reference import parse_reference
+from trustcli.render.explanation_view import document, lines
+from trustcli.session import Session
+from trustdata.errors import TrustError
+from trustdata.explaining import Walk, explain
+from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
+from trustdata.gun import GUN, parse_tag
+from trustdata.judgement import Judgement, Question
+from trustdata.roles import TARGETS, RoleName
+from trustdata.verification import checks
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("explain")
+def command(
+    ctx: typer.Context,
+    image: Annotated[str, typer.Argument(metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")],
+    signer: Annotated[list[str] | None, typer.Option("--signer", metavar="NAME", help="As for verify.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="As for verify.")] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="As for verify; the registry is not asked either.")
+    ] = False,
+    max_age: Annotated[str | None, typer.Option("--max-age", metavar="TIME", help="As for verify.")] = None,
+) -> int:
+    """Say why an image is trusted or refused: every step, what it rests on, and what would change the answer."""
+    session: Session = ctx.obj
+    if max_age is not None and not offline:
+        raise UsageError("--max-age bounds --offline, which is not given")
+    watched: list[Collection] = []
+    (judgement,) = verify(
+        session,
+        [image],
+        signers=tuple(signer or ()),
+        policy=load_policy(policy) if policy else None,
+        max_age=parse_duration(max_age or DEFAULT_MAX_AGE) if offline else None,
+        watch=watched.append,
+    )
+    explanation = explained(
+        judgement,
+        updater=watched[0].last if watched else None,
+        session=session,
+        offline=offline,
+        ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
+    )
+    return _report(session, image, explanation)
+
+
+def explained(
+    judgement: Judgement,
+    *,
+    updater: Updater | None,
+    session: Session,
+    offline: bool = False,
+    ask_registry: Callable[[], RegistryAnswer | None] | None = None,
+) -> Explanation:
+    """The reasons of a verdict that `verify` gave. Nothing that is looked at here can change it."""
+    return explain(
+        judgement,
+        walk=None if updater is None else walk_of(updater),
+        at=session.at,
+        offline=offline,
+        server=_server(session, judgement.question.gun),
+        registry=ask_registry() if ask_registry is not None else None,
+    )
+
+
+def walk_of(updater: Updater) -> Walk:
+    """How far a refresh got; the signers that the verdict did not need are looked at now, as far as they can be had."""
+    unreadable: dict[RoleName, TrustError] = {}
+    trusted = updater.walked
+    if updater.complete and trusted is not None:
+        try:
+            published = updater.published()
+            signers = checks.delegations_of(trusted.targets.targets)
+        except TrustError:
+            published, signers = {}, ()
+        for role in signers:
+            if role in published and role not in trusted.delegated:
+                try:
+                    updater.load(role, TARGETS)
+                except TrustError as error:
+                    unreadable[role] = error
+    return Walk(
+        trusted=trusted,
+        pins=updater.counted_pins(),
+        memory=updater.memory,
+        lock=updater.lock,
+        unreadable=unreadable,
+    )
+
+
+def _server(session: Session, gun: GUN) -> ServerUsed | None:
+    if not gun:
+        return None
+    try:
+        choice = session.settings.server_choice(gun)
+    except TrustError:
+        return None
+    return ServerUsed(url=choice.url, source=choice.source)
+
+
+def _ask_registry(session: Session, image: str, question: Question) -> RegistryAnswer | None:
+    """What the registry has under the tag now; None where no tag was asked about."""
+    if not question.gun or question.tag is None:
+        return None
+    reference = parse_reference(image)
+    try:
+        manifest = session.registry().resolve(replace(reference, tag=parse_tag(question.tag), digest=None))
+    except TrustError as error:
+        return RegistryAnswer(registry=reference.registry_host, reason=str(error))
+    return RegistryAnswer(registry=reference.registry_host, digest=manifest.digest)
+
+
+def _report(session: Session, image: str, explanation: Explanation) -> int:
+    for line in lines(explanation):
+        session.output.result(line)
+    registry = explanation.registry
+    if registry is not None and registry.diverges:
+        session.output.warn(
+            f"{image}: {registry.registry} serves {registry.digest} under this tag, which is not what is signed"
+        )
+    refusal = explanation.refusal
+    status = DONE if refusal is None else row_for(refusal).status
+    row: dict[str, object] = {"image": image, **document(explanation)}
+    if refusal is not None:
+        session.output.failure(refusal, subject=image)
+        row["error"] = failure_document(refusal)
+    session.output.document({"explanation": row, "exit": status})
+    return status

@@ -1,0 +1,179 @@
+"""The reasons of a verdict in two views of the same values: lines for people, and the document of `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from trustdata.explanation import PINS, Explanation, PinStanding, RegistryStanding, RoleStep, RootStep, SignerStanding
+
+_KEY: Final = 12
+_CHILDREN: Final = 4
+
+
+def lines(explanation: Explanation) -> Iterator[str]:
+    """For people, in the order in which verification goes; the verdict first."""
+    rows = list(_rows(explanation))
+    width = max(len(label) for label, _ in rows)
+    for label, text in rows:
+        yield f"{label.ljust(width)}  {text}"
+
+
+def document(explanation: Explanation) -> dict[str, object]:
+    """The same for `--json`; the refusal is left to whoever writes errors."""
+    names = [field.name for field in fields(explanation) if field.name != "refusal"]
+    return {name: _plain(getattr(explanation, name)) for name in names}
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    if explanation.trusted:
+        yield "verdict", f"trusted: {explanation.name}@{explanation.digest}"
+    else:
+        yield "verdict", f"refused at {explanation.broke_at}: {explanation.refusal}"
+    if explanation.server is not None:
+        how = "not asked (--offline)" if explanation.offline else explanation.server.source
+        yield "server", f"{explanation.server.url} ({how})"
+    yield from _known(explanation)
+    for root in explanation.roots:
+        unvouched = "; nothing here vouches for this chain" if explanation.broke_at == PINS and root.current else ""
+        yield f"root {root.version}", _root(root, explanation.at) + unvouched
+    for step in explanation.roles:
+        yield from _step(step, explanation)
+    yield from _said(explanation)
+    for change in explanation.changes:
+        when = f"{_time(change.at)} ({_distance(change.at, explanation.at)}): " if change.at else ""
+        yield "changes if", f"{when}{change.what}"
+
+
+def _known(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    for pin in explanation.pins:
+        yield "pin", _pin(pin, walked=bool(explanation.roots))
+    if not explanation.pins and explanation.lock is None:
+        yield "pin", "none: nothing here says where trust in this name begins"
+    memory = explanation.memory
+    if memory is None:
+        yield "memory", "none: this machine has verified nothing of this name before"
+    else:
+        refreshed = _ago(memory.refreshed, explanation.at) if memory.refreshed else "never"
+        void = f"; void by a newer root: {', '.join(memory.void)}" if memory.void else ""
+        yield "memory", f"first root {memory.root_of_trust}, last refreshed {refreshed}{void}"
+    lock = explanation.lock
+    if lock is not None:
+        duty = "minimum versions and, for want of anything else, the pin" if lock.pins else "minimum versions"
+        yield "lock", f"{lock.source}: root version {lock.root_version}, {lock.root}; {duty}"
+    for demand in explanation.demands:
+        names = ", ".join(demand.signers) or "nobody in particular"
+        yield "asked for", f"{demand.threshold} of {names} ({demand.source})"
+
+
+def _pin(pin: PinStanding, *, walked: bool) -> str:
+    if pin.held_by is not None:
+        held = f"held by root version {pin.held_by}"
+    else:
+        held = "held by no root of this chain" if walked else "not compared: no root was had"
+    return f"{pin.pin} ({pin.source}): {held}"
+
+
+def _root(root: RootStep, at: datetime) -> str:
+    before = f", and by {_keys(root.vouched)} of root {root.version - 1}" if root.vouched else ""
+    text = f"sha256:{root.sha256}, signed by {_keys(root.signed)} ({root.threshold} of {len(root.keys)} needed){before}"
+    return f"{text}; current, {_expiry(root.expires, at)}" if root.current else text
+
+
+def _step(step: RoleStep, explanation: Explanation) -> Iterator[tuple[str, str]]:
+    at_least = f"; at least version {step.at_least}, {step.at_least_source}" if step.at_least is not None else ""
+    if step.version is None or step.expires is None:
+        state = f"refused: {explanation.refusal}" if step.state == "refused" else step.state
+        yield step.role, f"{state}{at_least}"
+        return
+    text = f"version {step.version}, signed by {_keys(step.signed)} ({step.threshold} of {len(step.keys)} needed), "
+    text += _expiry(step.expires, explanation.at)
+    if step.issued_about is not None:
+        text += f", signed about {_ago(step.issued_about, explanation.at)}"
+    if step.state == "refused":
+        text = f"refused: {explanation.refusal}; known: {text}"
+    yield step.role, text + at_least
+
+
+def _said(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    release = explanation.release
+    if release is not None:
+        text = f"{release.tag} is {release.digest} ({release.size} bytes), by {release.role}"
+        if release.children:
+            more = len(release.children) - _CHILDREN
+            named = ", ".join(release.children[:_CHILDREN]) + (f" and {more} more" if more > 0 else "")
+            text += f"; platforms {named}"
+        if release.platform:
+            text += f"; asked for its platform {release.platform}"
+        yield "release", text
+    for signer in explanation.signers:
+        yield "signer", _signer(signer)
+    if explanation.registry is not None:
+        yield "registry", _registry(explanation.registry)
+
+
+def _signer(signer: SignerStanding) -> str:
+    stand: str = signer.stand
+    if signer.stand == "lists another digest":
+        stand = f"lists {signer.digest} instead"
+    elif signer.stand == "unreadable":
+        stand = f"cannot be read: {signer.reason}"
+    asked = ", and is asked for" if signer.required else ""
+    return f"{signer.name} {stand} (key {_keys(signer.keys)}){asked}"
+
+
+def _registry(registry: RegistryStanding) -> str:
+    if registry.digest is None:
+        return f"{registry.registry} could not be compared: {registry.reason}"
+    if registry.diverges is None:
+        return f"{registry.registry} serves {registry.digest} under this tag; nothing signed to compare it with"
+    if registry.diverges:
+        return f"DIVERGES: {registry.registry} serves {registry.digest} under this tag, not the signed digest"
+    return f"{registry.registry} serves {registry.digest} under this tag, as signed"
+
+
+def _keys(keyids: tuple[str, ...]) -> str:
+    return ", ".join(keyid[:_KEY] for keyid in keyids) or "nobody"
+
+
+def _expiry(expires: datetime, at: datetime) -> str:
+    return f"{'expired' if expires <= at else 'expires'} {_time(expires)} ({_distance(expires, at)})"
+
+
+def _ago(then: datetime, at: datetime) -> str:
+    return f"{_time(then)} ({_distance(then, at)})"
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _distance(then: datetime, at: datetime) -> str:
+    past = then <= at
+    span = _span(at - then if past else then - at)
+    return f"{span} ago" if past else f"in {span}"
+
+
+def _span(span: timedelta) -> str:
+    """In the two largest units that matter."""
+    minutes = int(span.total_seconds()) // 60
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days >= 10:
+        return f"{days} days"
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
