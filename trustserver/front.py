@@ -32,22 +32,31 @@ _JOINED: Final = 65536
 
 _log = logging.getLogger(__name__)
 
-# Headers that change no answer of the view, but for accept-encoding. Of anything else the server behind knows the
-# meaning: conditions, ranges, bodies, closing.
+# Headers that change no answer of the view, but for accept-encoding and the plainest of conditions. Of anything else
+# the server behind knows the meaning: other conditions, ranges, bodies, closing.
 _HOT: Final = re.compile(
     rb"GET (/[!-~]*) HTTP/1\.1\r\n"
     rb"((?:(?i:(?:host|user-agent|accept|accept-encoding|accept-language|cache-control|pragma):[ -~]*|"
-    rb"connection: ?keep-alive)\r\n)+)\r\n"
+    rb"connection: ?keep-alive|"
+    rb'if-none-match: ?(?-i:"[0-9a-f]{64}"))\r\n)+)\r\n'
 )
+_HOST: Final = b"\r\nhost:"
+_CONDITION: Final = b"\r\nif-none-match:"
+_CODING: Final = b"\r\naccept-encoding:"
 
 
 def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
-    """Path and headers (in lower case) of one complete GET without body, condition or range; None for anything else."""
+    """Path and headers of one complete GET without body or range; None for anything else.
+
+    The headers are in lower case, and each begins with CR LF.
+    """
     found = _HOT.fullmatch(request) if len(request) <= LONGEST_REQUEST else None
     if found is None:
         return None
-    headers = found[2].lower()
-    return (found[1], headers) if headers.count(b"host:") == 1 else None
+    headers = b"\r\n" + found[2].lower()
+    if headers.count(_HOST) != 1 or headers.count(_CONDITION) > 1:
+        return None
+    return found[1], headers
 
 
 class HotReads(Protocol):
@@ -119,12 +128,15 @@ class Front:
             return None
         path, headers = hot
         answer = self._reads.ready(path)
-        if answer is None or not answer.head or (answer.packable and b"accept-encoding" in headers):
+        if answer is None or not answer.head or (answer.packable and _CODING in headers):
             return None
         second = int(self._reads.seconds())
         if second != self._second:
             self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"
         self._reads.answered += 1
+        condition = headers.partition(_CONDITION)[2].partition(b"\r\n")[0].strip()
+        if condition and condition == answer.etag:
+            return answer.unchanged_head + self._date, b""
         return answer.head + self._date, answer.body["body"]
 
 

@@ -34,6 +34,8 @@ def pack(answer: Answer) -> Answer:
         unchanged=packed_unchanged(answer),
         etag=etag,
         packable=False,
+        head=b"",
+        unchanged_head=b"",
     )
     return replace(answer, packed=form, size=answer.size + len(packed))
 

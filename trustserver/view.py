@@ -34,8 +34,8 @@ class Answer:
     """A response, ready to send as ASGI events. Whoever sends one must not change it.
 
     `renew_at`: seconds since 1970 from which the answer must not be given without a renewal; NEVER for most.
-    `packable`: there is a compressed form in `packed`, or one can be made (packing.py). `head`: status line and headers
-    as bytes, for who writes them himself; empty where nobody should.
+    `packable`: there is a compressed form in `packed`, or one can be made (packing.py).
+    `head`, `unchanged_head`: status line and headers as bytes, for who writes them himself; empty where nobody should.
     """
 
     status: int
@@ -48,6 +48,7 @@ class Answer:
     packable: bool = False
     packed: Answer | None = None
     head: bytes = b""
+    unchanged_head: bytes = b""
 
 
 def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> Answer:
@@ -73,6 +74,7 @@ def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER)
         size=len(raw) + _OVERHEAD,
         packable=packable,
         head=_head(200, headers),
+        unchanged_head=_head(304, kept),
     )
 
 

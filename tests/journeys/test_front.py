@@ -34,6 +34,7 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
     [
         b"Host: a",
         b"host:a",
+        b"User-Agent: host: x\r\nHost: a",
         b"HOST:  a:4443 ",
         b"Host: a\r\nUser-Agent: trust/1 (x)\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nConnection: Keep-Alive",
         b"Accept-Language: de\r\nCache-Control: no-cache\r\nPragma: no-cache\r\nHost: [::1]:4443",
@@ -75,6 +76,10 @@ def test_plain_gets_are_hot(headers: bytes) -> None:
             for header in (
                 b"Host: another.example.com",
                 b"If-None-Match: *",
+                b'If-None-Match: W/"' + b"ab" * 32 + b'"',
+                b'If-None-Match: "' + b"AB" * 32 + b'"',
+                b'If-None-Match: "' + b"ab" * 32 + b'", "x"',
+                b'If-None-Match: "' + b"ab" * 32 + b'"\r\nIf-None-Match: "' + b"ab" * 32 + b'"',
                 b"If-Modified-Since: now",
                 b"Range: bytes=0-1",
                 b"Content-Length: 0",
@@ -209,6 +214,26 @@ def test_hot_reads_are_answered_without_the_server_behind(loop: Loop) -> None:
             writer.write(HOT.replace(PATH, BIG))
             assert (await response(reader))[1] == b"x" * 3_000_000
         assert s.reads.answered == 4
+        assert s.behind.accepted.empty()
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_what_the_client_has_already_is_not_sent_again(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            for name, tag, status in (
+                (b"If-None-Match", b"ab", b"304 Not Modified"),
+                (b"If-None-Match", b"cd", b"200 OK"),
+                (b"User-Agent: If-None-Match", b"ab", b"200 OK"),
+            ):
+                writer.write(HOT[:-2] + name + b': "' + tag * 32 + b'"\r\n\r\n')
+                head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+                assert head[0] == b"HTTP/1.1 " + status
+                assert b'etag: "' + b"ab" * 32 + b'"' in head
+                if status == b"200 OK":
+                    assert await reader.readexactly(7) == b'{"a":1}'
         assert s.behind.accepted.empty()
 
     run(loop, scene)

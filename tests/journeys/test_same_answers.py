@@ -57,7 +57,19 @@ def undated(answer: Answer) -> Answer:
     return status, {name: value for name, value in headers.items() if name not in {b"date", b"server"}}, body
 
 
-@pytest.mark.parametrize("headers", [(), ("Accept-Encoding: gzip", "User-Agent: x"), ("Connection: keep-alive",)])
+TAG = f'"{"ab" * 32}"'
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ("Accept-Encoding: gzip", "User-Agent: x"),
+        ("Connection: keep-alive",),
+        (f"If-None-Match: {TAG}",),
+        (f"If-None-Match: {TAG}", "Accept-Encoding: gzip"),
+    ],
+)
 @pytest.mark.parametrize("name", FILES)
 def test_hot_or_not_the_answer_is_the_same(server: ServerProcess, name: str, headers: tuple[str, ...]) -> None:
     hot, cold = get(name, *headers), get(name, *headers, "X-Unknown: 1")
@@ -83,6 +95,19 @@ def test_reads_of_the_front_are_counted_with_the_others(server: ServerProcess) -
     before = counted()
     ask(server, *[get("timestamp.json")] * 3, get("timestamp.json", "X-Unknown: 1"))
     assert counted() == before + 4
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("beside", [(), ("Accept-Encoding: gzip",)])
+def test_what_the_client_has_is_not_sent_by_either(server: ServerProcess, name: str, beside: tuple[str, ...]) -> None:
+    [(status, headers, _)] = ask(server, get(name, *beside))
+    if not status.startswith(b"HTTP/1.1 200"):
+        return
+    condition = f"If-None-Match: {headers[b'etag'].decode()}"
+    [hot] = ask(server, get(name, condition, *beside))
+    [cold] = ask(server, get(name, condition, *beside, "X-Unknown: 1"))
+    assert hot[0].split()[1] == b"304"
+    assert undated(hot) == undated(cold)
 
 
 def test_a_conditional_read_after_hot_ones_is_answered_on_the_same_connection(server: ServerProcess) -> None:
