@@ -20,6 +20,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, Protocol, cast
 
+from trustserver.packing import wants_gzip
 from trustserver.view import Answer
 
 LONGEST_REQUEST: Final = 4096
@@ -128,7 +129,9 @@ class Front:
             return None
         path, headers = hot
         answer = self._reads.ready(path)
-        if answer is None or not answer.head or (answer.packable and _CODING in headers):
+        if answer is not None and answer.packable and _CODING in headers:
+            answer = _in_coding(answer, headers)
+        if answer is None or not answer.head:
             return None
         second = int(self._reads.seconds())
         if second != self._second:
@@ -138,6 +141,14 @@ class Front:
         if condition and condition == answer.etag:
             return answer.unchanged_head + self._date, b""
         return answer.head + self._date, answer.body["body"]
+
+
+def _in_coding(answer: Answer, headers: bytes) -> Answer | None:
+    """The form that the client wants; None where the server behind has to find out, or to make it."""
+    if headers.count(_CODING) > 1 or _CONDITION in headers or answer.packed is None:
+        return None
+    wanted = headers.partition(_CODING)[2].partition(b"\r\n")[0]
+    return answer.packed if wants_gzip([(b"accept-encoding", wanted)]) else answer
 
 
 class Connection(asyncio.Protocol):
@@ -247,15 +258,17 @@ class _Tunnel(asyncio.Protocol):
         return tunnel
 
     async def _dig(self, address: str) -> None:
-        end = socket.socket(socket.AF_UNIX)
-        end.setblocking(False)
+        end: socket.socket | None = None
         try:
+            end = socket.socket(socket.AF_UNIX)  # fails where no more files may be open
+            end.setblocking(False)
             end.connect(address)  # within this process: at once or, with its queue full, not at all
             await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=end)
         except OSError as error:
             _log.error("the server behind takes no connection", extra={"reason": str(error)})
-            end.close()
-            self._client.abort()
+            if end is not None:
+                end.close()
+            self._client.abort()  # left alone it would stay for ever: nobody reads from it or sweeps it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._behind = cast("asyncio.Transport", transport)

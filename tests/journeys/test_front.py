@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import resource
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -269,6 +271,27 @@ def test_what_is_not_ready_goes_to_the_server_behind(loop: Loop, change: Callabl
 
 
 @LOOPS
+def test_a_compressed_form_is_given_to_those_who_want_it(loop: Loop) -> None:
+    packed = file_answer(b"packed", "ab" * 32, cache=CACHE_REVALIDATE)
+    plain = replace(ANSWER, packable=True, packed=packed)
+
+    async def scene(s: Stage) -> None:
+        s.reads.answers[PATH] = plain
+        async with s.client() as (reader, writer):
+            for wanted, body in ((b"gzip", b"packed"), (b"gzip;q=0", b'{"a":1}'), (b"br", b'{"a":1}')):
+                writer.write(HOT[:-2] + b"Accept-Encoding: " + wanted + b"\r\n\r\n")
+                assert (await response(reader))[1] == body
+        async with s.client() as (_, writer):  # two preferences, or a condition besides: not for the front to judge
+            writer.write(HOT[:-2] + b"Accept-Encoding: gzip\r\nAccept-Encoding: br\r\n\r\n")
+            await s.behind.accepted.get()
+        async with s.client() as (_, writer):
+            writer.write(HOT[:-2] + b'Accept-Encoding: gzip\r\nIf-None-Match: "' + b"ab" * 32 + b'"\r\n\r\n')
+            await s.behind.accepted.get()
+
+    run(loop, scene)
+
+
+@LOOPS
 def test_the_first_other_request_takes_the_connection_behind_for_good(loop: Loop) -> None:
     async def scene(s: Stage) -> None:
         async with s.client() as (reader, writer):
@@ -397,6 +420,30 @@ def test_no_server_behind_ends_the_connection_and_is_logged(loop: Loop, caplog: 
         assert "takes no connection" in caplog.text
 
     run(loop, scene)
+
+
+@LOOPS
+def test_without_a_file_for_the_way_behind_the_connection_ends(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    """Left open, it would keep its own file for ever, also after its client has gone: so a flood would never end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(HOT)
+            await response(reader)
+            lowest_free = os.dup(0)
+            os.close(lowest_free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+            writer.write(COLD)
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [vars(record)["reason"] for record in caplog.records] == ["[Errno 24] Too many open files"]
+
+    try:
+        run(loop, scene)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @LOOPS
