@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from trustserver.view import Answer
+from trustserver.view import Answer, response_head
 
 _LEVEL: Final = 1
 _GZIP: Final = 31  # window bits of zlib: the largest window, in a gzip envelope (whose time is 0)
@@ -26,15 +26,16 @@ def pack(answer: Answer) -> Answer:
         return replace(answer, packable=False)
     etag = packed_etag(answer.etag)
     replaced = {b"content-length": str(len(packed)).encode(), b"etag": etag}
-    headers = [(name, replaced.get(name, value)) for name, value in answer.start["headers"]]
+    packed_headers = [(name, replaced.get(name, value)) for name, value in answer.start["headers"]]
+    packed_headers.append((b"content-encoding", b"gzip"))
     form = replace(
         answer,
-        start={**answer.start, "headers": [*headers, (b"content-encoding", b"gzip")]},
+        start={**answer.start, "headers": packed_headers},
         body={**answer.body, "body": packed},
         unchanged=packed_unchanged(answer),
         etag=etag,
         packable=False,
-        head=b"",
+        head=response_head(200, packed_headers),
         unchanged_head=b"",
     )
     return replace(answer, packed=form, size=answer.size + len(packed))

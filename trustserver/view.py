@@ -73,8 +73,8 @@ def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER)
         renew_at=renew_at,
         size=len(raw) + _OVERHEAD,
         packable=packable,
-        head=_head(200, headers),
-        unchanged_head=_head(304, kept),
+        head=response_head(200, headers),
+        unchanged_head=response_head(304, kept),
     )
 
 
@@ -94,11 +94,12 @@ def problem_answer(status: int, raw: bytes) -> Answer:
         etag=b"",
         renew_at=NEVER,
         size=len(raw) + _OVERHEAD,
-        head=_head(status, headers),
+        head=response_head(status, headers),
     )
 
 
-def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Status line and headers; the date and the empty line are still missing."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(b"%b: %b" % header for header in headers)]
     return b"".join(line + b"\r\n" for line in lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import re
 import socket
 from collections.abc import Iterator
@@ -12,18 +14,31 @@ import pytest
 
 from tests.journeys.server_process import ServerProcess
 from tests.journeys.test_server_process import GUN, begin
+from trustdata.roles import TARGETS
 from trustserver.front import hot_request
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-FILES = ["timestamp.json", "1.root.json", "2.root.json", "3.root.json", "1.snapshot.json", "1.targets.json", "x.json"]
+FILES = [
+    "timestamp.json",
+    "1.root.json",
+    "2.root.json",
+    "3.root.json",
+    "1.snapshot.json",
+    "1.targets.json",
+    "2.targets.json",
+    "x.json",
+]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process = ServerProcess(Path(tmp_path_factory.mktemp("same")) / "data")
     process.start()
-    begin(process)
+    owner = begin(process)
+    owner.tags = {f"v{number}": hashlib.sha256(str(number).encode()).hexdigest() for number in range(50)}
+    status, body = process.publish(GUN, {TARGETS: owner.targets()})
+    assert status == 200, body
     yield process
     process.kill()
 
@@ -65,6 +80,9 @@ TAG = f'"{"ab" * 32}"'
     [
         (),
         ("Accept-Encoding: gzip", "User-Agent: x"),
+        ("Accept-Encoding: gzip;q=0",),
+        ("Accept-Encoding: identity, gzip;q=0.5",),
+        ("Accept-Encoding: gzip", "Accept-Encoding: identity"),
         ("Connection: keep-alive",),
         (f"If-None-Match: {TAG}",),
         (f"If-None-Match: {TAG}", "Accept-Encoding: gzip"),
@@ -82,6 +100,14 @@ def test_hot_or_not_the_answer_is_the_same(server: ServerProcess, name: str, hea
     for _, answer_headers, _ in (first, behind):
         sent = datetime.strptime(answer_headers[b"date"].decode(), "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
         assert sent.year >= 2026
+
+
+def test_a_compressed_form_that_was_made_is_given_by_the_front(server: ServerProcess) -> None:
+    request = get("2.targets.json", "Accept-Encoding: gzip")
+    ask(server, request)  # made by the server behind
+    first, second = ask(server, request, request)
+    assert first[1][b"content-encoding"] == second[1][b"content-encoding"] == b"gzip"
+    assert gzip.decompress(first[2]) == ask(server, get("2.targets.json"))[0][2]
 
 
 def test_reads_of_the_front_are_counted_with_the_others(server: ServerProcess) -> None:
