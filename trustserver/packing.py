@@ -15,6 +15,9 @@ from trustserver.view import Answer, response_head
 
 _LEVEL: Final = 1
 _GZIP: Final = 31  # window bits of zlib: the largest window, in a gzip envelope (whose time is 0)
+_LONGEST: Final = 1024
+"""Bytes of what a reader accepts that are looked at. Browsers send thirty; a header may have 400 000, which would take
+a tenth of a second of the event loop, and be remembered."""
 
 
 def pack(answer: Answer) -> Answer:
@@ -55,8 +58,8 @@ def packed_unchanged(answer: Answer) -> dict[str, object]:
 
 def wants_gzip(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request's headers ask for gzip at least as much as for plain bytes (RFC 9110, 12.5.3)."""
-    given = [value for name, value in headers if name == b"accept-encoding"]
-    return bool(given) and _accepts(b",".join(given))
+    given = b",".join(value for name, value in headers if name == b"accept-encoding")
+    return 0 < len(given) <= _LONGEST and _accepts(given)
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from tests.unit.server.site import GUN_A, Site
 from trustdata.roles import TARGETS
 from trustserver import packing
 from trustserver.api import tuf
-from trustserver.packing import wants_gzip
+from trustserver.packing import _accepts, wants_gzip
 from trustserver.view import Answer
 
 NAME = "2.targets.json"
@@ -97,6 +97,16 @@ def test_without_the_header_nothing_is_compressed_and_two_headers_count_as_one()
     assert not wants_gzip([(b"host", b"gzip")])
     assert wants_gzip([(b"accept-encoding", b"br"), (b"accept-encoding", b"gzip")])
     assert not wants_gzip([(b"accept-encoding", b"gzip"), (b"accept-encoding", b"gzip;q=0")])
+
+
+def test_what_nobody_would_send_is_neither_read_nor_remembered() -> None:
+    """Hundreds of headers of 400 000 bytes each would otherwise be kept for as long as the server runs."""
+    long = b"gzip," + b"x" * 1020
+    before = _accepts.cache_info()
+    assert not wants_gzip([(b"accept-encoding", long)])
+    assert not wants_gzip([(b"accept-encoding", long[:600]), (b"accept-encoding", long[600:])])
+    assert _accepts.cache_info() == before
+    assert wants_gzip([(b"accept-encoding", long[:1024])])
 
 
 def test_a_large_file_is_compressed_once_and_kept() -> None:
