@@ -1,7 +1,7 @@
 """TUF 1.0 metadata files (specification 1.0.34, section 4): strict reading, canonical writing.
 
 python-tuf's classes do the modelling. What they let pass is checked here first, so that every refusal names the member
-that is wrong: see `strict_json` for the text, `_DocumentReader` for the types, `_check_key_id` for key ids.
+that is wrong: see `strict_json` for the text, `_TufReader` for the members.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import InvalidName, MalformedMetadata, TooLarge
+from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.limits import size_limit
 from trustdata.model import Content, Root, Signature, Snapshot, Targets, Timestamp
-from trustdata.roles import RoleName, is_delegated, parse_role, role_to_path
+from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import canonical_json, plain_targets, strict_json
+from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.plain_targets import PlainTarget
 
 _KINDS: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
@@ -30,8 +31,6 @@ _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_SUCCINCT_BITS: Final = 32  # TAP 15
-
-_Object = dict[str, object]
 
 
 class TufFormat:
@@ -47,7 +46,7 @@ class TufFormat:
         """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
         if len(raw) > size_limit(role):
             raise TooLarge(what=f"{role} metadata", limit=size_limit(role))
-        reader = _DocumentReader(role)
+        reader = _TufReader(role)
         parsed = strict_json.parse(role, raw, plain_targets.vouched)
         document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
@@ -85,45 +84,12 @@ class TufFormat:
 TUF: Final = TufFormat()
 
 
-class _DocumentReader:
-    """Type checks that name the member path. Every method raises MalformedMetadata."""
-
-    def __init__(self, role: RoleName) -> None:
-        self._role = role
-
-    def _refuse(self, path: str, reason: str) -> MalformedMetadata:
-        return MalformedMetadata(role=self._role, path=path, reason=reason)
-
-    # --- types
-
-    def members(self, value: object, path: str) -> _Object:
-        if not isinstance(value, dict):
-            raise self._refuse(path, "must be an object")
-        return value
-
-    def elements(self, value: object, path: str) -> list[object]:
-        if not isinstance(value, list):
-            raise self._refuse(path, "must be an array")
-        return value
-
-    def text(self, value: object, path: str) -> str:
-        if not isinstance(value, str) or not value:
-            raise self._refuse(path, "must be non-empty text")
-        return value
-
-    def integer(self, value: object, path: str, least: int) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise self._refuse(path, f"must be an integer of {least} or more")
-        return value
-
-    def boolean(self, value: object, path: str) -> bool:
-        if not isinstance(value, bool):
-            raise self._refuse(path, "must be true or false")
-        return value
+class _TufReader(DocumentReader):
+    """The members of TUF 1.0's files."""
 
     # --- envelope
 
-    def signatures(self, document: _Object) -> dict[str, Signature]:
+    def signatures(self, document: Object) -> dict[str, Signature]:
         found: dict[str, Signature] = {}
         for index, item in enumerate(self.elements(document.get("signatures"), "signatures")):
             path = f"signatures[{index}]"
@@ -131,19 +97,19 @@ class _DocumentReader:
             keyid = self.text(entry.get("keyid"), f"{path}.keyid")
             signature = entry.get("sig")
             if not isinstance(signature, str):
-                raise self._refuse(f"{path}.sig", "must be text")
+                raise self.refuse(f"{path}.sig", "must be text")
             if keyid in found:
-                raise self._refuse(f"{path}.keyid", "signs twice")
+                raise self.refuse(f"{path}.keyid", "signs twice")
             found[keyid] = Signature(keyid, signature)
         return found
 
-    def signed(self, signed: _Object, kind: str, *, plain: bool) -> None:
+    def signed(self, signed: Object, kind: str, *, plain: bool) -> None:
         """`plain`: the targets have been vouched for."""
         if signed.get("_type") != kind:
-            raise self._refuse("signed._type", f"must be {kind!r}")
+            raise self.refuse("signed._type", f"must be {kind!r}")
         spec = self.text(signed.get("spec_version"), "signed.spec_version")
         if not re.fullmatch(r"1\.[0-9]+(\.[0-9]+)?", spec):
-            raise self._refuse("signed.spec_version", "must be 1.x")
+            raise self.refuse("signed.spec_version", "must be 1.x")
         self.integer(signed.get("version"), "signed.version", 1)
         self.expires(signed.get("expires"))
         match kind:
@@ -158,21 +124,21 @@ class _DocumentReader:
 
     def expires(self, value: object) -> None:
         if not isinstance(value, str) or not _EXPIRES.fullmatch(value):
-            raise self._refuse("signed.expires", "must be YYYY-MM-DDTHH:MM:SSZ")
+            raise self.refuse("signed.expires", "must be YYYY-MM-DDTHH:MM:SSZ")
         try:
             datetime.fromisoformat(value)
         except ValueError as error:
-            raise self._refuse("signed.expires", "is no date") from error
+            raise self.refuse("signed.expires", "is no date") from error
 
     # --- roles and keys
 
-    def root(self, signed: _Object) -> None:
+    def root(self, signed: Object) -> None:
         if "consistent_snapshot" in signed:
             self.boolean(signed["consistent_snapshot"], "signed.consistent_snapshot")
         self.keys(signed.get("keys"), "signed.keys")
         roles = self.members(signed.get("roles"), "signed.roles")
         if set(roles) != set(_KINDS):
-            raise self._refuse("signed.roles", "must be root, timestamp, snapshot and targets")
+            raise self.refuse("signed.roles", "must be root, timestamp, snapshot and targets")
         for name, role in roles.items():
             self.role(self.members(role, f"signed.roles.{name}"), f"signed.roles.{name}")
 
@@ -186,21 +152,15 @@ class _DocumentReader:
             self.text(public, f"{place}.keyval.public")
             # Specification 4.2: clients MUST calculate each key id.
             if keyid != hashlib.sha256(canonical_json.encode(entry)).hexdigest():
-                raise self._refuse(place, "the key id is not the SHA-256 of its key")
+                raise self.refuse(place, "the key id is not the SHA-256 of its key")
 
-    def role_name(self, name: str, path: str) -> None:
-        try:
-            parse_role(name)
-        except InvalidName as error:
-            raise self._refuse(path, error.reason) from error
-
-    def role(self, role: _Object, path: str) -> None:
+    def role(self, role: Object, path: str) -> None:
         keyids = self.elements(role.get("keyids"), f"{path}.keyids")
         for index, keyid in enumerate(keyids):
             if not isinstance(keyid, str) or not _KEY_ID.fullmatch(keyid):
-                raise self._refuse(f"{path}.keyids[{index}]", "must be a key id")
+                raise self.refuse(f"{path}.keyids[{index}]", "must be a key id")
         if len(set(map(str, keyids))) != len(keyids):
-            raise self._refuse(f"{path}.keyids", "holds a key id twice")
+            raise self.refuse(f"{path}.keyids", "holds a key id twice")
         self.integer(role.get("threshold"), f"{path}.threshold", 1)
 
     # --- meta
@@ -216,28 +176,28 @@ class _DocumentReader:
     def hashes(self, value: object, path: str) -> None:
         hashes = self.members(value, path)
         if not hashes:
-            raise self._refuse(path, "must not be empty")
+            raise self.refuse(path, "must not be empty")
         for algorithm, digest in hashes.items():
             if not isinstance(digest, str) or not _HEX.fullmatch(digest):
-                raise self._refuse(f"{path}.{algorithm}", "must be lower-case hex")
+                raise self.refuse(f"{path}.{algorithm}", "must be lower-case hex")
 
-    def timestamp(self, signed: _Object) -> None:
+    def timestamp(self, signed: Object) -> None:
         meta = self.members(signed.get("meta"), "signed.meta")
         if set(meta) != {"snapshot.json"}:
-            raise self._refuse("signed.meta", "must list snapshot.json and nothing else")
+            raise self.refuse("signed.meta", "must list snapshot.json and nothing else")
         self.meta_file(meta["snapshot.json"], "signed.meta.snapshot.json")
 
-    def snapshot(self, signed: _Object) -> None:
+    def snapshot(self, signed: Object) -> None:
         meta = self.members(signed.get("meta"), "signed.meta")
         for name, entry in meta.items():
             if not name.endswith(".json") or name == ".json":
-                raise self._refuse(f"signed.meta.{name}", "must end in .json")
+                raise self.refuse(f"signed.meta.{name}", "must end in .json")
             self.role_name(name.removesuffix(".json"), f"signed.meta.{name}")
             self.meta_file(entry, f"signed.meta.{name}")
 
     # --- targets
 
-    def targets(self, signed: _Object, *, plain: bool) -> None:
+    def targets(self, signed: Object, *, plain: bool) -> None:
         if not plain:
             for name, value in self.members(signed.get("targets"), "signed.targets").items():
                 self.target(name, value)
@@ -253,11 +213,11 @@ class _DocumentReader:
         if "custom" in target:
             self.members(target["custom"], f"{path}.custom")
 
-    def delegations(self, delegations: _Object) -> None:
+    def delegations(self, delegations: Object) -> None:
         path = "signed.delegations"
         self.keys(delegations.get("keys"), f"{path}.keys")
         if ("roles" in delegations) == ("succinct_roles" in delegations):
-            raise self._refuse(path, "must have either roles or succinct_roles")
+            raise self.refuse(path, "must have either roles or succinct_roles")
         if "succinct_roles" in delegations:
             self.succinct_roles(self.members(delegations["succinct_roles"], f"{path}.succinct_roles"))
             return
@@ -268,32 +228,32 @@ class _DocumentReader:
             self.delegated_role(role, place)
             name = str(role["name"])
             if name in names:
-                raise self._refuse(f"{place}.name", "delegates to one role twice")
+                raise self.refuse(f"{place}.name", "delegates to one role twice")
             names.add(name)
 
-    def delegated_role(self, role: _Object, path: str) -> None:
+    def delegated_role(self, role: Object, path: str) -> None:
         name = self.text(role.get("name"), f"{path}.name")
         self.role_name(name, f"{path}.name")
         if not is_delegated(name):
-            raise self._refuse(f"{path}.name", "must not be a top-level role")
+            raise self.refuse(f"{path}.name", "must not be a top-level role")
         self.role(role, path)
         self.boolean(role.get("terminating"), f"{path}.terminating")
         if ("paths" in role) == ("path_hash_prefixes" in role):
-            raise self._refuse(path, "must have either paths or path_hash_prefixes")
+            raise self.refuse(path, "must have either paths or path_hash_prefixes")
         member = "paths" if "paths" in role else "path_hash_prefixes"
         for index, pattern in enumerate(self.elements(role[member], f"{path}.{member}")):
             if not isinstance(pattern, str):
-                raise self._refuse(f"{path}.{member}[{index}]", "must be text")
+                raise self.refuse(f"{path}.{member}[{index}]", "must be text")
 
-    def succinct_roles(self, role: _Object) -> None:
+    def succinct_roles(self, role: Object) -> None:
         path = "signed.delegations.succinct_roles"
         self.role(role, path)
         self.text(role.get("name_prefix"), f"{path}.name_prefix")
         if self.integer(role.get("bit_length"), f"{path}.bit_length", 1) > _MAX_SUCCINCT_BITS:
-            raise self._refuse(f"{path}.bit_length", f"must be {_MAX_SUCCINCT_BITS} or less")
+            raise self.refuse(f"{path}.bit_length", f"must be {_MAX_SUCCINCT_BITS} or less")
 
 
-def _payload(document: _Object, raw: bytes) -> bytes:
+def _payload(document: Object, raw: bytes) -> bytes:
     """The canonical form of `signed`, cut out of `raw`, the canonical form of the whole document."""
     if document.keys() != {"signatures", "signed"}:
         return canonical_json.encode(document["signed"])

@@ -1,0 +1,52 @@
+"""Type checks on a parsed document that name the member that is wrong, for every wire format."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from trustdata.errors import InvalidName, MalformedMetadata
+from trustdata.roles import RoleName, parse_role
+
+Object: TypeAlias = dict[str, object]
+
+
+class DocumentReader:
+    """Reads the file of one role. Every method raises MalformedMetadata."""
+
+    def __init__(self, role: RoleName) -> None:
+        self._role = role
+
+    def refuse(self, path: str, reason: str) -> MalformedMetadata:
+        """The error, to be raised."""
+        return MalformedMetadata(role=self._role, path=path, reason=reason)
+
+    def members(self, value: object, path: str) -> Object:
+        if not isinstance(value, dict):
+            raise self.refuse(path, "must be an object")
+        return value
+
+    def elements(self, value: object, path: str) -> list[object]:
+        if not isinstance(value, list):
+            raise self.refuse(path, "must be an array")
+        return value
+
+    def text(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or not value:
+            raise self.refuse(path, "must be non-empty text")
+        return value
+
+    def integer(self, value: object, path: str, least: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.refuse(path, f"must be an integer of {least} or more")
+        return value
+
+    def boolean(self, value: object, path: str) -> bool:
+        if not isinstance(value, bool):
+            raise self.refuse(path, "must be true or false")
+        return value
+
+    def role_name(self, name: str, path: str) -> RoleName:
+        try:
+            return parse_role(name)
+        except InvalidName as error:
+            raise self.refuse(path, error.reason) from error
