@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import abstractmethod
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -40,6 +41,14 @@ RSA_LEAST_BITS: Final = 2048
 RSA_MOST_BITS: Final = 8192
 _MAX_PEM: Final = 4096  # characters; an RSA key of 8192 bits has about 1500
 _ED25519_HEX: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+
+
+class EncodedKey(Key):
+    """A public key in another encoding than TUF's."""
+
+    @abstractmethod
+    def read(self) -> PublicKey:
+        """The key itself; its real kind, curve and size are accepted. Raises: KeyNotAccepted."""
 
 
 class Algorithm(StrEnum):
@@ -110,6 +119,8 @@ def same_key_mark(key: Key) -> str:
 
 
 def _accepted(key: Key) -> str:
+    if isinstance(key, EncodedKey):
+        return _mark(key.read())
     public = key.keyval.get("public")
     if not isinstance(public, str):
         raise KeyNotAccepted(key=key.keyid, reason="it has no public part")
@@ -128,7 +139,11 @@ def _examine(keytype: str, scheme: str, public: str) -> str:
     real = algorithm_of(loaded, named="")
     if real is not promised:
         raise KeyNotAccepted(key="", reason=f"it says {promised} but is {real}")
-    return hashlib.sha256(loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return _mark(loaded)
+
+
+def _mark(key: PublicKey) -> str:
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _load(promised: Algorithm, public: str) -> PublicKey:

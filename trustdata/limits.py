@@ -19,7 +19,16 @@ MAX_DEPTH: Final = 32
 SECOND_OPINION_BELOW: Final = 512 * 1024
 """Uploads up to this size are judged by python-tuf's own parser too; it costs 64 ms per MB."""
 
+MAX_NOTARY_TIMESTAMP: Final = 1024 * 1024
+MAX_NOTARY_FILE: Final = 100 * 1024 * 1024
+"""What Notary v1's clients read: a timestamp, and anything else."""
+
+
+def notary_size_limit(role: str) -> int:
+    """The most bytes that a Notary v1 file of this role may have."""
+    return MAX_NOTARY_TIMESTAMP if role == TIMESTAMP else MAX_NOTARY_FILE
+
 
 def size_limit(role: str) -> int:
-    """The most bytes that a file of this role may have."""
+    """The most bytes that a TUF 1.0 file of this role may have."""
     return {ROOT: MAX_ROOT, TIMESTAMP: MAX_TIMESTAMP, SNAPSHOT: MAX_SNAPSHOT}.get(role, MAX_TARGETS)  # type: ignore[call-overload, no-any-return]

@@ -41,9 +41,9 @@ class _Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """`value`: dicts, lists, text, integers, booleans, None. `canonical`: its canonical form is what was parsed.
+    """`value`: dicts, lists, text, integers, booleans, None; members in the order of the text.
 
-    `vouched`: what a grammar of the caller's has taken upon itself.
+    `canonical`: its canonical form is what was parsed. `vouched`: what a grammar of the caller's has taken upon itself.
     """
 
     value: object
@@ -57,11 +57,11 @@ Grammar: TypeAlias = Callable[[object, bytes], slice | None]
 
 def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None) -> Parsed:
     """Read a document. Raises: MalformedMetadata."""
-    return _parse_canonical(raw, grammar) or Parsed(value=_parse_checking(role, raw), canonical=False)
+    return _parse_faithful(raw, grammar) or Parsed(value=_parse_checking(role, raw), canonical=False)
 
 
-def _parse_canonical(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
-    """One fast pass for what our own writers (and python-tuf's) produce; None when it cannot vouch for the input.
+def _parse_faithful(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
+    """One fast pass for what the writers of both formats produce; None when it cannot vouch for the input.
 
     A document that serialises to exactly the bytes that it came from has no duplicate members; numbers and nesting
     are judged on what stands outside its strings, and outside what the grammar vouches for.
@@ -69,13 +69,14 @@ def _parse_canonical(raw: bytes, grammar: Grammar | None = None) -> Parsed | Non
     try:
         document: object = orjson.loads(raw)
         canonical = to_json(document) == raw
+        faithful = canonical or orjson.dumps(document) == raw  # Notary v1 has its members in another order
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it writes less deep nesting than it reads
         return None
-    if not canonical:
+    if not faithful:
         return None
-    vouched = grammar(document, raw) if grammar else None
+    vouched = grammar(document, raw) if grammar and canonical else None
     doubtful = raw if vouched is None else raw[: vouched.start] + raw[vouched.stop :]
-    return Parsed(value=document, canonical=True, vouched=vouched) if _is_harmless(doubtful) else None
+    return Parsed(value=document, canonical=canonical, vouched=vouched) if _is_harmless(doubtful) else None
 
 
 def _is_harmless(text: bytes) -> bool:

@@ -1,0 +1,341 @@
+"""Notary v1 metadata files, as `docker` (to version 28) and `notary` write and read them.
+
+What was signed is the canonical form of the parsed `signed`, not a slice of the file: Go escapes `<`, `>`, `&` on the
+wire. What its clients read in several ways, or cannot survive, is refused: see `_NotaryReader`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from keys.notary import KEYTYPES, METHOD, NotaryKey
+from trustdata.envelope import Envelope
+from trustdata.errors import MalformedMetadata, TooLarge
+from trustdata.limits import notary_size_limit
+from trustdata.model import (
+    Content,
+    Delegations,
+    Key,
+    MetaFile,
+    NotaryContent,
+    NotaryRoot,
+    NotarySnapshot,
+    NotaryTargets,
+    NotaryTimestamp,
+    PrefixRole,
+    Role,
+    Root,
+    Signature,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+    UnversionedMeta,
+)
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
+from trustdata.wire import canonical_json, strict_json
+from trustdata.wire.document_reader import DocumentReader, Object
+
+_TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
+_EXPIRES: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
+_DELEGATION: Final = re.compile(r"targets(?:/[-a-z0-9_]+)+")
+_MAX_DELEGATION: Final = 255
+_HASH_BYTES: Final = {"sha256": 32, "sha512": 64}
+_GO_ESCAPES: Final = re.compile("[<>&\u2028\u2029]")
+_COMMON: Final = ("_type", "version", "expires")
+
+
+class NotaryFormat:
+    """The WireFormat of Notary v1."""
+
+    name: Final = "notary-v1"
+    pins_versions: Final = False
+    snapshot_lists_root: Final = True
+    releases_end_the_search: Final = False
+    delegations_nest: Final = True
+
+    def parse(self, role: RoleName, raw: bytes) -> Envelope:
+        """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
+        if len(raw) > notary_size_limit(role):
+            raise TooLarge(what=f"{role} metadata", limit=notary_size_limit(role))
+        reader = _NotaryReader(role, raw)
+        document = reader.known_members(strict_json.parse(role, raw).value, "", ("signed", "signatures"))
+        signatures = reader.signatures(document.get("signatures"))
+        signed = reader.members(document.get("signed"), "signed")
+        payload = canonical_json.encode(signed)
+        try:
+            content = reader.content(signed)
+        except (ValueError, TypeError) as error:  # whatever python-tuf's classes refuse
+            raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
+        return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
+
+    def payload(self, content: Content) -> bytes:
+        """The canonical form of `signed`."""
+        return canonical_json.encode(_signed(content))
+
+    def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
+        """The whole file, members in the order that the Go server hashes a root in; signatures as they are given."""
+        written = b",".join(_signature(signature) for signature in signatures.values())
+        return b'{"signed":' + canonical_json.to_json(_signed(content)) + b',"signatures":[' + written + b"]}"
+
+    def filename(self, role: RoleName, *, version: int | None = None) -> str:
+        """`ROLE.json` or `VERSION.ROLE.json`; the role stands unencoded, with its slashes."""
+        return f"{role}.json" if version is None else f"{version}.{role}.json"
+
+
+NOTARY: Final = NotaryFormat()
+
+
+class _NotaryReader(DocumentReader):
+    """The members of Notary v1's files. Every method raises MalformedMetadata.
+
+    Go matches names of members whatever their case, so one that differs only in case from one that is known is refused.
+    """
+
+    def __init__(self, role: RoleName, raw: bytes) -> None:
+        super().__init__(role)
+        self._raw = raw
+
+    def known_members(self, value: object, path: str, known: Iterable[str]) -> Object:
+        """An object with these members, and perhaps others whose names cannot be taken for theirs."""
+        found = self.members(value, path)
+        names = {name.lower(): name for name in known}
+        for name in found:
+            if names.get(name.lower(), name) != name:
+                raise self.refuse(f"{path}.{name}".lstrip("."), f"would be read as {names[name.lower()]}")
+        return found
+
+    def signatures(self, value: object) -> dict[str, Signature]:
+        found: dict[str, Signature] = {}
+        for index, item in enumerate(self.elements(value, "signatures")):
+            path = f"signatures[{index}]"
+            entry = self.known_members(item, path, ("keyid", METHOD, "sig"))
+            keyid = self.key_id(entry.get("keyid"), f"{path}.keyid")
+            self.base64(entry.get("sig"), f"{path}.sig")
+            if keyid in found:
+                raise self.refuse(f"{path}.keyid", "signs twice")
+            method = self.text(entry.get(METHOD), f"{path}.{METHOD}")
+            found[keyid] = Signature(keyid, str(entry["sig"]), {METHOD: method})
+        return found
+
+    def content(self, signed: Object) -> NotaryContent:
+        """`signed` as python-tuf's classes. Raises also: ValueError, TypeError."""
+        kind = TARGETS if is_delegated(self._role) else self._role
+        if signed.get("_type") != _TYPES[kind]:
+            raise self.refuse("signed._type", f"must be {_TYPES[kind]!r}")
+        known = {
+            ROOT: ("consistent_snapshot", "keys", "roles"),
+            TARGETS: ("targets", "delegations"),
+        }.get(kind, ("meta",))
+        self.known_members(signed, "signed", (*_COMMON, *known))
+        version = self.integer(signed.get("version"), "signed.version", 1)
+        written = self.text(signed.get("expires"), "signed.expires")
+        expires = self.expires(written)
+        foreign = {name: value for name, value in signed.items() if name not in {*_COMMON, *known}}
+        content: NotaryContent
+        match kind:
+            case "root":
+                self.boolean(signed.get("consistent_snapshot"), "signed.consistent_snapshot")
+                consistent = bool(signed["consistent_snapshot"])
+                keys, roles = self.keys(signed.get("keys"), "signed.keys"), self.root_roles(signed.get("roles"))
+                content = NotaryRoot(version, None, expires, keys, roles, consistent, foreign)
+            case "timestamp":
+                content = NotaryTimestamp(
+                    version, None, expires, self.meta(signed, [SNAPSHOT])["snapshot.json"], foreign
+                )
+            case "snapshot":
+                content = NotarySnapshot(version, None, expires, self.meta(signed, [ROOT, TARGETS]), foreign)
+            case _:
+                delegations = self.delegations(signed.get("delegations"))
+                content = NotaryTargets(
+                    version, None, expires, self.targets(signed.get("targets")), delegations, foreign
+                )
+        content.written = written
+        return content
+
+    def expires(self, written: str) -> datetime:
+        parts = _EXPIRES.fullmatch(written)
+        if parts is None:
+            raise self.refuse("signed.expires", "must be a time of RFC 3339 with at most nine digits of a second")
+        try:
+            return datetime.fromisoformat(parts[1] + parts[3]).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise self.refuse("signed.expires", "is no date") from error
+
+    # --- keys and roles
+
+    def key_id(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or not _KEY_ID.fullmatch(value):
+            raise self.refuse(path, "must be a key id")
+        return value
+
+    def base64(self, value: object, path: str) -> bytes:
+        try:
+            return base64.b64decode(self.text(value, path), validate=True)
+        except ValueError as error:
+            raise self.refuse(path, "must be base64") from error
+
+    def keys(self, value: object, path: str) -> dict[str, Key]:
+        found: dict[str, Key] = {}
+        for keyid, item in self.members(value, path).items():
+            place = f"{path}.{keyid}"
+            entry = self.known_members(item, place, ("keytype", "keyval"))
+            keytype = self.text(entry.get("keytype"), f"{place}.keytype")
+            if keytype not in KEYTYPES:
+                raise self.refuse(f"{place}.keytype", f"must be one of {', '.join(KEYTYPES)}")
+            keyval = self.known_members(entry.get("keyval"), f"{place}.keyval", ("private", "public"))
+            if keyval.get("private") is not None:
+                raise self.refuse(f"{place}.keyval.private", "must be null")
+            self.base64(keyval.get("public"), f"{place}.keyval.public")
+            key = NotaryKey.of(keytype, str(keyval["public"]))
+            if key.keyid != keyid or set(entry) | set(keyval) != {"keytype", "keyval", "private", "public"}:
+                raise self.refuse(place, "the key id is not the SHA-256 of its key")
+            found[keyid] = key
+        return found
+
+    def role(self, role: Object, path: str) -> tuple[list[str], int]:
+        keyids = [
+            self.key_id(keyid, f"{path}.keyids[{index}]")
+            for index, keyid in enumerate(self.elements(role.get("keyids"), f"{path}.keyids"))
+        ]
+        if len(set(keyids)) != len(keyids):
+            raise self.refuse(f"{path}.keyids", "holds a key id twice")
+        return keyids, self.integer(role.get("threshold"), f"{path}.threshold", 1)
+
+    def root_roles(self, value: object) -> dict[str, Role]:
+        roles = self.known_members(value, "signed.roles", TOP_LEVEL)
+        if set(roles) != set(TOP_LEVEL):
+            raise self.refuse("signed.roles", "must be root, timestamp, snapshot and targets")
+        found = {}
+        for name, item in roles.items():
+            path = f"signed.roles.{name}"
+            found[name] = Role(*self.role(self.known_members(item, path, ("keyids", "threshold")), path))
+        return found
+
+    def delegations(self, value: object) -> Delegations:
+        path = "signed.delegations"
+        if value is None:
+            return Delegations({}, {})
+        delegations = self.known_members(value, path, ("keys", "roles"))
+        keys = self.keys(delegations.get("keys") or {}, f"{path}.keys")
+        roles: dict[str, PrefixRole] = {}
+        for index, item in enumerate(self.elements(delegations.get("roles") or [], f"{path}.roles")):
+            place = f"{path}.roles[{index}]"
+            role = self.known_members(item, place, ("name", "keyids", "threshold", "paths"))
+            name = self.text(role.get("name"), f"{place}.name")
+            if not _DELEGATION.fullmatch(name) or len(name) > _MAX_DELEGATION:
+                raise self.refuse(f"{place}.name", "must be targets/ and names of a-z 0-9 _ -, at most 255 characters")
+            if name in roles:
+                raise self.refuse(f"{place}.name", "delegates to one role twice")
+            paths = self.elements(role.get("paths") or [], f"{place}.paths")
+            if not all(isinstance(prefix, str) for prefix in paths):
+                raise self.refuse(f"{place}.paths", "must be texts")
+            keyids, threshold = self.role(role, place)
+            roles[name] = PrefixRole(name, keyids, threshold, terminating=False, paths=[str(p) for p in paths])
+        return Delegations(keys, dict(roles))
+
+    # --- files and targets
+
+    def meta(self, signed: Object, needed: Iterable[RoleName]) -> dict[str, MetaFile]:
+        found: dict[str, MetaFile] = {}
+        for name, item in self.members(signed.get("meta"), "signed.meta").items():
+            path = f"signed.meta.{name}"
+            self.role_name(name, path)
+            entry = self.known_members(item, path, ("length", "hashes"))
+            length, hashes = self.content_of(entry, path)
+            found[f"{name}.json"] = UnversionedMeta(length=length, hashes=hashes)
+        for role in needed:
+            if f"{role}.json" not in found:
+                raise self.refuse("signed.meta", f"must list {role}")
+        return found
+
+    def content_of(self, entry: Object, path: str) -> tuple[int, dict[str, str]]:
+        """Length, and hashes in hex."""
+        hashes = {}
+        for algorithm, digest in self.members(entry.get("hashes"), f"{path}.hashes").items():
+            place = f"{path}.hashes.{algorithm}"
+            if algorithm not in _HASH_BYTES:
+                raise self.refuse(place, f"must be one of {', '.join(_HASH_BYTES)}")
+            raw = self.base64(digest, place)
+            if len(raw) != _HASH_BYTES[algorithm]:
+                raise self.refuse(place, f"must have {_HASH_BYTES[algorithm]} bytes")
+            hashes[algorithm] = raw.hex()
+        if "sha256" not in hashes:
+            raise self.refuse(f"{path}.hashes", "must have sha256")
+        return self.integer(entry.get("length"), f"{path}.length", 0), hashes
+
+    def targets(self, value: object) -> dict[str, TargetFile]:
+        found = {}
+        for name, item in self.members(value, "signed.targets").items():
+            path = f"signed.targets.{name}"
+            self.text(name, "signed.targets")
+            target = self.known_members(item, path, ("length", "hashes", "custom"))
+            if "custom" in target:
+                self.custom(target["custom"], f"{path}.custom")
+            length, hashes = self.content_of(target, path)
+            foreign: dict[str, Any] = {n: v for n, v in target.items() if n not in {"length", "hashes"}}
+            found[name] = TargetFile(length, hashes, name, foreign)
+        return found
+
+    def custom(self, value: object, path: str) -> None:
+        """Go signs `custom` as it stands, and can sign no role again that holds one in another form than its own."""
+        canonical = canonical_json.to_json(value)
+        if value is None or canonical not in self._raw or _GO_ESCAPES.search(canonical.decode()):
+            raise self.refuse(
+                path, "must be canonical JSON without < > & U+2028 U+2029, or no old client can sign again"
+            )
+
+
+# --- writing
+
+
+def _signed(content: Content) -> dict[str, Any]:
+    signed: dict[str, Any] = {"version": content.version, "expires": _expires(content), **content.unrecognized_fields}
+    if isinstance(content, Root):
+        roles = {name: {"keyids": role.keyids, "threshold": role.threshold} for name, role in content.roles.items()}
+        keys = {keyid: key.to_dict() for keyid, key in content.keys.items()}
+        consistent = bool(content.consistent_snapshot)
+        return {"_type": "Root", **signed, "consistent_snapshot": consistent, "keys": keys, "roles": roles}
+    if isinstance(content, Timestamp):
+        return {"_type": "Timestamp", **signed, "meta": {"snapshot": _file(content.snapshot_meta)}}
+    if isinstance(content, Snapshot):
+        meta = {name.removesuffix(".json"): _file(entry) for name, entry in content.meta.items()}
+        return {"_type": "Snapshot", **signed, "meta": meta}
+    targets = {name: {**target.unrecognized_fields, **_file(target)} for name, target in content.targets.items()}
+    return {"_type": "Targets", **signed, "targets": targets, "delegations": _delegations(content)}
+
+
+def _expires(content: Content) -> str:
+    """As it was written, unless it was changed since."""
+    written = getattr(content, "written", "")
+    parts = _EXPIRES.fullmatch(written)
+    if parts and datetime.fromisoformat(parts[1] + parts[3]).astimezone(UTC) == content.expires:
+        return str(written)
+    return content.expires.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _file(file: MetaFile | TargetFile) -> dict[str, Any]:
+    hashes = {name: base64.b64encode(bytes.fromhex(digest)).decode() for name, digest in (file.hashes or {}).items()}
+    return {"hashes": hashes, "length": file.length}
+
+
+def _delegations(content: Targets) -> dict[str, Any]:
+    """Go writes an empty object and an empty list where there are none, and no `paths` where a role has none."""
+    delegations = content.delegations or Delegations({}, {})
+    roles = []
+    for name, role in (delegations.roles or {}).items():
+        paths = {"paths": role.paths} if role.paths else {}
+        roles.append({"name": name, "keyids": role.keyids, "threshold": role.threshold, **paths})
+    return {"keys": {keyid: key.to_dict() for keyid, key in delegations.keys.items()}, "roles": roles}
+
+
+def _signature(signature: Signature) -> bytes:
+    method = str(signature.unrecognized_fields.get(METHOD, ""))
+    return canonical_json.to_json({"keyid": signature.keyid, METHOD: method, "sig": signature.signature})
