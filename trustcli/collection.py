@@ -44,7 +44,7 @@ class Collection:
     """`given`: pins of this invocation, in the order in which they count, the recorded one included. `lock`: what the
     project's lock file has of the name.
 
-    `record_pin` keeps a fingerprint for good; `warn` tells the user something that is no failure.
+    `record_pin` keeps a fingerprint for good (None: nothing is kept); `warn` tells the user what is no failure.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Collection:
         tofu: bool,
         memory_required: bool,
         at: datetime,
-        record_pin: Callable[[Pin, str], None],
+        record_pin: Callable[[Pin, str], None] | None,
         warn: Callable[[str], None],
         lock: SourcedLock | None = None,
     ) -> None:
@@ -176,8 +176,11 @@ class Collection:
     def _trust_on_first_use(self, unpinned: Unpinned, *, for_owner: bool) -> Updater:
         pin = parse_pin(unpinned.found)
         updater = self._refresh([SourcedPin(pin=pin, source="trust on first use")], for_owner=for_owner)
-        self._record_pin(pin, "tofu")
-        self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
+        if self._record_pin is None:
+            self._warn(f"trusting {self.gun} this once: its root of trust is {pin}, which is not recorded")
+        else:
+            self._record_pin(pin, "tofu")
+            self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
         return updater
 
     def _explained(self, withheld: TrustDataWithheld) -> TrustError:
@@ -211,7 +214,8 @@ class Collection:
 
     def adopt(self, root: Envelope) -> None:
         """Record a root that we have just made as the pin."""
-        self._record_pin(fingerprint(root), "init")
+        if self._record_pin is not None:
+            self._record_pin(fingerprint(root), "init")
 
 
 def every_role(updater: Updater) -> dict[RoleName, Envelope]:

@@ -31,12 +31,16 @@ from trustdata.gun import GUN
 from trustdata.model import Signer
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin
+from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 
 if TYPE_CHECKING:
     from keys.filestore import FileKeyStore
     from keys.passphrase import PassphraseProvider
-    from trustcli.client.publisher import Publisher, Roles
+    from trustcli.client.ports import MetadataCache
+    from trustcli.client.preparation import HeldKeys, Roles
+    from trustcli.client.publisher import Publisher
+    from trustcli.collection import RollbackStore
     from trustcli.engine import Engine
     from trustcli.global_options import GlobalOptions
     from trustcli.held_keys import StoreKeys
@@ -114,8 +118,11 @@ class Session:
         policy_pins: Iterable[SourcedPin] = (),
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
+        wire: WireFormat = TUF,
+        keep: bool = True,
     ) -> Collection:
-        """`locks`: other ones than the settings' lock file has.
+        """`locks`: other ones than the settings' lock file has. Without `keep` nothing is written on this machine:
+        neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged.
         """
@@ -124,16 +131,16 @@ class Session:
             raise FormatChanged(gun=gun, pinned=lock.entry.format, offered=TUF.name)
         return Collection(
             gun=gun,
-            wire=TUF,
+            wire=wire,
             server=self.server(gun),
-            cache=self.cache(gun),
-            memory=self.memory,
+            cache=self.cache(gun) if keep else _overlay(self.cache(gun)),
+            memory=self.memory if keep else _read_only(self.memory),
             given=self.known_pins(gun, policy_pins),
             lock=lock,
             tofu=self.settings.tofu,
             memory_required=memory_required,
             at=self.at,
-            record_pin=lambda pin, how: self.record_pin(gun, pin, how),
+            record_pin=(lambda pin, how: self.record_pin(gun, pin, how)) if keep else None,
             warn=self.output.warn,
         )
 
@@ -145,7 +152,7 @@ class Session:
             environ=self.environ,
         )
 
-    def publisher(self, collection: Collection, keys: StoreKeys, read: Callable[[], Roles] | None = None) -> Publisher:
+    def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
         """`read`: how the publisher reads the collection, if not simply as its owner."""
         from trustcli.client.publisher import Publisher
 
@@ -234,6 +241,18 @@ class RealPatience:
             self._notice("others are publishing to this collection; waiting for our turn")
             self._notice = None
         time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+
+
+def _overlay(cache: FileCache) -> MetadataCache:
+    from trustcli.client.overlay_cache import OverlayCache
+
+    return OverlayCache(cache)
+
+
+def _read_only(memory: MemoryFile) -> RollbackStore:
+    from trustcli.state.read_only import ReadOnlyMemory
+
+    return ReadOnlyMemory(memory)
 
 
 def open_session(options: GlobalOptions) -> Session:

@@ -22,6 +22,8 @@ from trustdata.errors import RemoteUnreachable
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import SourcedPin
+from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
 
 
 class SimulatedRegistry(Registry):
@@ -59,8 +61,10 @@ class SimulatedSession(Session):
         policy_pins: Iterable[SourcedPin] = (),
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
+        wire: WireFormat = TUF,
+        keep: bool = True,
     ) -> Collection:
-        del policy_pins, memory_required, locks
+        del policy_pins, memory_required, locks, wire, keep
         assert gun == self.client.server.gun
         return self.client.collection()
 

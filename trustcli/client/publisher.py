@@ -17,40 +17,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from keys.errors import KeyNotFound
 from trustcli.client.ports import Published, PublishRemote
-from trustdata.editing.repository_editor import Contents, signing_keys
-from trustdata.editing.signing import sign
+from trustcli.client.preparation import HeldKeys, Roles, prepare
+from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
 from trustdata.errors import RemoteUnreachable, VersionConflict, WouldBreakRole
 from trustdata.gun import GUN
-from trustdata.model import Content, Signer
-from trustdata.roles import ROOT, RoleName
-from trustdata.verification.candidate_set import judge_upload
+from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
 RETRY_SECONDS: Final = 60.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
-Roles = Mapping[RoleName, Envelope]
 Check = Callable[[Mapping[RoleName, Envelope]], None]
 """A last look at the signed uploads before they are sent; raises to stop."""
 Edit = Callable[[Roles], Contents]
 """From the verified current roles to the contents that change; nothing: done. May raise TagChanged and others."""
-
-
-class HeldKeys(Protocol):
-    """The private keys at hand."""
-
-    def held(self) -> frozenset[str]:
-        """The ids of all keys that could sign."""
-
-    def opened(self) -> frozenset[str]:
-        """The ids of those that sign without asking anybody for a passphrase."""
-
-    def signer(self, keyid: str) -> Signer:
-        """Open a key. Raises: KeysError."""
 
 
 class Patience(Protocol):
@@ -133,26 +116,8 @@ class Publisher:
         return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
 
     def prepare(self, roles: Roles, contents: Contents) -> dict[RoleName, Envelope]:
-        """Steps 3 and 4: sign and judge. Raises: KeyNotFound naming role and keys, NotTrusted, PublishRefused."""
-        uploads: dict[RoleName, Envelope] = {}
-        for role, content in contents.items():
-            signers = [self._keys.signer(keyid) for keyid in self._choose(roles, contents, role)]
-            uploads[role] = sign(content, signers, role=role, wire=self._wire)
-        judge_upload(stored=roles, uploads=uploads, at=self._at(), wire=self._wire)
-        return uploads
-
-    def _choose(self, roles: Roles, contents: Mapping[RoleName, Content], role: RoleName) -> list[str]:
-        """The fewest keys that meet every need, those that are open first; a root is signed by all open ones."""
-        held, opened = self._keys.held(), self._keys.opened()
-        chosen: dict[str, None] = {}
-        for keyids, threshold in signing_keys(roles, contents, role):
-            ready = [keyid for keyid in keyids if keyid in opened]
-            usable = [*ready, *(keyid for keyid in keyids if keyid in held and keyid not in opened)]
-            if len(usable) < threshold:
-                wanted = ", ".join(keyid[:12] for keyid in keyids)
-                raise KeyNotFound(key=f"for {role} of {self._gun} ({threshold} of: {wanted})")
-            chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
-        return list(chosen)
+        """Steps 3 and 4: sign and judge. Raises: as `preparation.prepare`."""
+        return prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
 
 
 def _state(roles: Roles) -> dict[RoleName, str]:

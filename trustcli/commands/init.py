@@ -10,25 +10,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from keys import recovery as recovery_file
-from keys.algorithms import Algorithm
 from keys.errors import KeyAmbiguous
-from keys.key_info import KeyInfo, Purpose
-from keys.material import generate
-from keys.signers import FileSigner, signer_for
+from trustcli.client.plan import Current, Planned
 from trustcli.client.ports import Tombstone
+from trustcli.client.preparation import Roles
 from trustcli.collection import Collection
 from trustcli.commands.keys_in_use import keys_in_use
 from trustcli.exit_codes import DONE, UsageError
+from trustcli.key_source import KeySource, SessionKeys
+from trustcli.planning import Planning
 from trustcli.reference import parse_reference
 from trustcli.session import Session
-from trustdata.editing.repository_editor import EditTerms, new_collection
+from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, RemoteUnreachable
 from trustdata.expiry import TUF_LIFETIMES
@@ -40,6 +39,8 @@ from trustdata.verification import checks
 from trustdata.verification.trust_pinning import fingerprint
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_ONLY_THE_PIN: Final = "an earlier attempt has made it; only its pin was missing here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ def command(
         list[str] | None, typer.Option(help="Root key in the store (id or name); may be repeated.")
     ] = None,
     threshold: Annotated[int, typer.Option(min=1, help="How many root keys must sign a root.")] = 1,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Make a collection: root, targets, server-held snapshot and timestamp."""
     session: Session = ctx.obj
@@ -75,7 +77,12 @@ def command(
     if reference.tag or reference.digest:
         raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
     decision = decided(session, recovery_choice(recovery_key, none=no_recovery_key))
-    pin = create(session, reference.gun, decision, root_keys=tuple(root_key or ()), threshold=threshold)
+    root_keys = tuple(root_key or ())
+    if plan_:
+        planning = Planning(session)
+        planned = plan(session, planning, reference.gun, decision, root_keys=root_keys, threshold=threshold)
+        return planning.report([planned.plan])
+    pin = create(session, reference.gun, decision, root_keys=root_keys, threshold=threshold)
     session.output.result(pin)
     session.output.document({"gun": reference.gun, "pin": pin, "format": "tuf-1.0", "exit": DONE})
     return DONE
@@ -114,6 +121,100 @@ def confirm(session: Session, question: str) -> bool:
 def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequence[str], threshold: int) -> str:
     """Make the collection; returns its pin. Raises: CollectionExists, KeysError, Remote..., NotTrusted."""
     collection = session.collection(gun)
+    made_here = _check_free(session, collection)
+    if made_here is not None:
+        session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
+        return _adopt(session, collection, made_here)
+    founding = Founding(session, SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold)
+    publisher = session.publisher(collection, founding.keys)
+    uploads = publisher.prepare({}, founding({}))
+    try:
+        publisher.send(uploads)
+    except RemoteUnreachable:
+        # Perhaps only the reply was lost.
+        if collection.server.fetch(gun, "1.root.json", limit=MAX_ROOT) != uploads[ROOT].raw:
+            raise
+    return _adopt(session, collection, uploads[ROOT])
+
+
+def plan(
+    session: Session,
+    planning: Planning,
+    gun: GUN,
+    recovery: Recovery,
+    *,
+    root_keys: Sequence[str] = (),
+    threshold: int = 1,
+) -> Planned:
+    """What `create` would do."""
+    collection = planning.collection(gun)
+    founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
+    made_here = False
+
+    def read() -> Current:
+        nonlocal made_here
+        made_here = _check_free(session, collection) is not None
+        return Current(roles={})
+
+    def edit(roles: Roles) -> Contents:
+        return {} if made_here else founding(roles)
+
+    planned = planning.plan(collection, edit, founding.keys, read=read)
+    return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if made_here else planned
+
+
+class Founding:
+    """The edit that makes a collection. Called once: it makes the keys that are missing, and brings them to `keys`."""
+
+    def __init__(
+        self,
+        session: Session,
+        source: KeySource,
+        collection: Collection,
+        recovery: Recovery,
+        *,
+        root_keys: Sequence[str],
+        threshold: int,
+    ) -> None:
+        self.keys = source.at_hand()
+        self._session = session
+        self._source = source
+        self._collection = collection
+        self._recovery = recovery
+        self._root_keys = root_keys
+        self._threshold = threshold
+
+    def __call__(self, roles: Roles) -> Contents:
+        """Raises: UsageError, KeysError, and what the server raises."""
+        del roles  # there are none
+        gun, server = self._collection.gun, self._collection.server
+        file, threshold = self._recovery.file, self._threshold
+        if file is not None and not file.parent.is_dir():
+            raise UsageError(
+                f"the recovery key cannot go into {file.parent}, which is no folder; make it first: "
+                f"mkdir -p {file.parent}"
+            )
+        roots = _root_signers(self._session, self._source, self._root_keys)
+        backup = _recovery_signer(self._session, self._source, self._recovery)
+        signers = [*roots, *([backup] if backup else [])]
+        if len(signers) < threshold:
+            raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
+        repository = _repository_signer(self._session, self._source, gun)
+        for signer in (*signers, repository):
+            self.keys.bring(signer)
+        return new_collection(
+            root_keys=[signer.public_key for signer in signers],
+            threshold=threshold,
+            targets_key=repository.public_key,
+            snapshot_key=self._source.online(server, gun, SNAPSHOT),
+            timestamp_key=self._source.online(server, gun, TIMESTAMP),
+            terms=EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES),
+        )
+
+
+def _check_free(session: Session, collection: Collection) -> Envelope | None:
+    """Nobody has the name yet; or we have, in an attempt that was killed: then its root. Raises: CollectionExists."""
+    gun = collection.gun
     known = collection.known_by()
     if known is not None:
         raise CollectionExists(
@@ -123,40 +224,12 @@ def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequenc
     if isinstance(there, Tombstone):
         reason = f"{gun} was deleted; its operator must release the name first: trust-server collections release {gun}"
         raise CollectionExists(role=ROOT, reason=reason)
-    if there is not None:
-        made_here = _made_here(session, collection)
-        if made_here is None:
-            raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
-        session.output.notice(f"{gun}: an earlier attempt has made it; only its pin was missing here")
-        return _adopt(session, collection, made_here)
-    if recovery.file is not None and not recovery.file.parent.is_dir():
-        folder = recovery.file.parent
-        raise UsageError(
-            f"the recovery key cannot go into {folder}, which is no folder; make it first: mkdir -p {folder}"
-        )
-    roots = _root_signers(session, root_keys)
-    backup = _recovery_signer(session, recovery)
-    signers = [*roots, *([backup] if backup else [])]
-    if len(signers) < threshold:
-        raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
-    repository = _repository_signer(session, gun)
-    contents = new_collection(
-        root_keys=[signer.public_key for signer in signers],
-        threshold=threshold,
-        targets_key=repository.public_key,
-        snapshot_key=collection.server.online_key(gun, SNAPSHOT),
-        timestamp_key=collection.server.online_key(gun, TIMESTAMP),
-        terms=EditTerms(at=session.at, lifetimes=TUF_LIFETIMES),
-    )
-    publisher = session.publisher(collection, session.held_keys([*signers, repository]))
-    uploads = publisher.prepare({}, contents)
-    try:
-        publisher.send(uploads)
-    except RemoteUnreachable:
-        # Perhaps only the reply was lost.
-        if collection.server.fetch(gun, "1.root.json", limit=MAX_ROOT) != uploads[ROOT].raw:
-            raise
-    return _adopt(session, collection, uploads[ROOT])
+    if there is None:
+        return None
+    made_here = _made_here(session, collection)
+    if made_here is None:
+        raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
+    return made_here
 
 
 def _made_here(session: Session, collection: Collection) -> Envelope | None:
@@ -188,8 +261,8 @@ def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
 # --- keys
 
 
-def _root_signers(session: Session, wanted: Sequence[str]) -> list[Signer]:
-    store, passphrases = session.keystore, session.passphrases
+def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) -> list[Signer]:
+    store = session.keystore
     infos = [store.get(reference) for reference in wanted]
     if not infos:
         infos = [info for info in store.list() if info.purpose == "root" and not info.retired]
@@ -202,50 +275,28 @@ def _root_signers(session: Session, wanted: Sequence[str]) -> list[Signer]:
                 raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=candidates)
             infos = used
     if infos:
-        return [signer_for(store, info.keyid, passphrases) for info in infos]
-    return [new_key(session, purpose="root")]
+        return [source.stored(info.keyid) for info in infos]
+    return [source.new(purpose="root")]
 
 
-def _repository_signer(session: Session, gun: GUN) -> Signer:
+def _repository_signer(session: Session, source: KeySource, gun: GUN) -> Signer:
     """A key of the collection's own; one that an earlier attempt has left is used again."""
-    store = session.keystore
-    for info in store.list():
+    for info in session.keystore.list():
         if info.purpose == "targets" and info.gun == gun and not info.retired:
-            return signer_for(store, info.keyid, session.passphrases)
-    return new_key(session, purpose="targets", gun=gun)
+            return source.stored(info.keyid)
+    return source.new(purpose="targets", gun=gun)
 
 
-def new_key(session: Session, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
-    """Make a key, keep it durably, and return its signer."""
-    private = generate(Algorithm.ECDSA_P256)
-    info = KeyInfo.of(private, purpose=purpose, gun=gun, name=name, created=session.at)
-    passphrase = session.passphrases.passphrase(purpose=purpose, key=f"the new {purpose} key", new=True)
-    session.keystore.add(private, info, passphrase)
-    session.output.notice(f"made {info.described}")
-    return FileSigner(private, info)
-
-
-def _recovery_signer(session: Session, recovery: Recovery) -> Signer | None:
+def _recovery_signer(session: Session, source: KeySource, recovery: Recovery) -> Signer | None:
     if recovery.file is None:
         session.output.warn("no recovery key: if the root key is lost, the collection is lost")
         return None
     file = recovery.file
-    if not file.exists():
-        secret = session.passphrases.passphrase(purpose="recovery", key=f"the new recovery key {file}", new=True)
-        recovery_file.create(file, secret, created=session.at)
     if file.resolve().is_relative_to(session.settings.home.resolve()):
         session.output.warn(
             f"{file} lies beside the root key; move it to where a loss of this machine does not reach it"
         )
-    signer = open_recovery(session, file)
+    signer = source.recovery(file) if file.exists() else source.new_recovery(file)
     if session.passphrases.shared("root", "recovery"):
         session.output.warn("the recovery key has the root key's passphrase: who loses one loses both")
     return signer
-
-
-def open_recovery(session: Session, file: Path) -> Signer:
-    """Read the file from disk and open it: from then on it is known to work. Raises: KeysError."""
-    private = recovery_file.read_asking(
-        file, lambda: session.passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}")
-    )
-    return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))

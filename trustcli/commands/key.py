@@ -21,9 +21,10 @@ from keys.material import (
 )
 from keys.signers import ask_and_open
 from trustcli.commands.init import confirm
-from trustcli.commands.rotate import ROTATABLE, Rotation, rotate
+from trustcli.commands.rotate import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.signer import collection_names
 from trustcli.exit_codes import DONE, UsageError
+from trustcli.planning import Planning
 from trustcli.session import Session
 from trustdata.errors import shown
 from trustdata.roles import RoleName, signer_role
@@ -158,10 +159,14 @@ def rotate_(
     key: Annotated[str, typer.Option(help="The new key: one of the store (root, targets).")] = "",
     replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
     recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
     session: Session = ctx.obj
     rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key)
+    if plan_:
+        planning = Planning(session)
+        return planning.report(plan_rotation(session, planning, rotation, collection_names(names)))
     done = rotate(session, rotation, collection_names(names))
     for gun, keyids in done.items():
         session.output.result(f"{gun}: {role} has key {', '.join(keyids)}")

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from keys.errors import KeyNotFound
-from trustcli.client.publisher import Roles
+from trustcli.client.plan import Plan
+from trustcli.client.preparation import HeldKeys, Roles
 from trustcli.commands.init import confirm
 from trustcli.commands.tag_movement import NOTHING, tag_changed
 from trustcli.exit_codes import DONE, UsageError
+from trustcli.planning import Planning
 from trustcli.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
@@ -30,12 +32,16 @@ def command(
     ctx: typer.Context,
     image: Annotated[str, typer.Argument(metavar="IMAGE[:TAG]")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Remove a tag, or all tags, from every role that we can sign."""
     session: Session = ctx.obj
     reference = parse_reference(image)
     if reference.digest:
         raise UsageError("revoke takes a tag, not a digest")
+    if plan_:
+        planning = Planning(session)
+        return planning.report([plan(session, planning, reference)])
     what = f"{reference.gun}:{reference.tag}" if reference.tag else f"all tags of {reference.gun}"
     if not yes and not confirm(session, f"Revoke {what}?"):
         raise UsageError(f"nothing was revoked; to revoke {what} without being asked: --yes")
@@ -54,35 +60,61 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
     """
     collection = session.collection(reference.gun)
     keys = session.held_keys()
-    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
-    before: dict[str, Target] | None = None
+    edit = Removal(reference, keys, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    session.publisher(collection, keys).publish(edit)
+    edit.check_gone(session.collection(reference.gun).owner_roles())
+    return tuple(edit.before)
 
-    def edit(roles: Roles) -> Contents:
-        nonlocal before
-        there = released(roles)
-        wanted = {tag: there[tag] for tag in sorted(there) if reference.tag in (None, tag)}
-        if before is None:
-            before = wanted
-        _check_unmoved(reference.gun, before, wanted, roles)
+
+def plan(session: Session, planning: Planning, reference: ImageReference) -> Plan:
+    """What `revoke` would publish."""
+    keys = planning.keys.at_hand()
+    edit = Removal(reference, keys, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    collection = planning.collection(reference.gun)
+    return planning.plan(collection, edit, keys, afterwards=edit.check_gone, seen_as="owner").plan
+
+
+class Removal:
+    """An edit that remembers what it came to revoke (`before`)."""
+
+    def __init__(self, reference: ImageReference, keys: HeldKeys, terms: EditTerms) -> None:
+        self._reference = reference
+        self._keys = keys
+        self._terms = terms
+        self._before: dict[str, Target] | None = None
+
+    @property
+    def before(self) -> Mapping[str, Target]:
+        """What was released when it first looked."""
+        return self._before or {}
+
+    def __call__(self, roles: Roles) -> Contents:
+        """The contents without the tags. Raises: NotSigned, KeyNotFound, TagChanged."""
+        gun, tag = self._reference.gun, self._reference.tag
+        wanted = self._still_released(roles)
+        if self._before is None:
+            self._before = wanted
+        _check_unmoved(gun, self.before, wanted, roles)
         listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
-        if not before and not (reference.tag in listed if reference.tag else listed):
-            raise NotSigned(gun=reference.gun, tag=reference.tag or "")
-        mine = repository_editor.signable_roles(roles, keys.held())
-        changed = repository_editor.remove_tags(
-            roles, [reference.tag] if reference.tag else None, from_roles=mine, terms=terms
-        )
+        if not self.before and not (tag in listed if tag else listed):
+            raise NotSigned(gun=gun, tag=tag or "")
+        mine = repository_editor.signable_roles(roles, self._keys.held())
+        changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=mine, terms=self._terms)
         if not changed and wanted:
             who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
-            raise KeyNotFound(key=f"that can remove {next(iter(wanted))} from {reference.gun} (who can: {who})")
+            raise KeyNotFound(key=f"that can remove {next(iter(wanted))} from {gun} (who can: {who})")
         return changed
 
-    session.publisher(collection, keys).publish(edit)
-    after = session.collection(reference.gun).owner_roles()
-    left = {tag: target for tag, target in released(after).items() if reference.tag in (None, tag)}
-    _check_unmoved(reference.gun, before or {}, left, after)
-    for tag, target in left.items():
-        raise PublishRefused(role=target.role, reason=f"{tag} is still released; its signers must revoke it")
-    return tuple(before or {})
+    def check_gone(self, roles: Roles) -> None:
+        """Afterwards nothing of it is released. Raises: TagChanged, PublishRefused."""
+        left = self._still_released(roles)
+        _check_unmoved(self._reference.gun, self.before, left, roles)
+        for tag, target in left.items():
+            raise PublishRefused(role=target.role, reason=f"{tag} is still released; its signers must revoke it")
+
+    def _still_released(self, roles: Roles) -> dict[str, Target]:
+        there = released(roles)
+        return {tag: there[tag] for tag in sorted(there) if self._reference.tag in (None, tag)}
 
 
 def _check_unmoved(gun: GUN, before: Mapping[str, Target], now: Mapping[str, Target], roles: Roles) -> None:

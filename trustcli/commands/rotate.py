@@ -13,15 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.errors import KeyAmbiguous, KeyNotFound
-from keys.signers import signer_for
+from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
 from trustcli.client.memory_cache import MemoryCache
-from trustcli.client.publisher import Roles
+from trustcli.client.plan import Current, Plan
+from trustcli.client.preparation import Roles
 from trustcli.collection import Collection, every_role
-from trustcli.commands.init import new_key, open_recovery
 from trustcli.commands.keys_in_use import keys_in_use
 from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import UsageError
+from trustcli.key_source import KeySource, SessionKeys
+from trustcli.planning import Planning
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
@@ -53,20 +54,39 @@ def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GU
 
     Raises: UsageError, KeysError, PublishRefused, NotTrusted, Remote...; collections before the failing one are done.
     """
-    if rotation.role not in ROTATABLE:
-        raise UsageError(f"{rotation.role} cannot be rotated; write one of {', '.join(ROTATABLE)}")
-    if rotation.role in ONLINE and rotation.key:
-        raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
-    recovery = open_recovery(session, rotation.recovery) if rotation.recovery else None
-    new = _NewKeys(session, rotation)
+    _check(rotation)
+    source = SessionKeys(session)
+    recovery = source.recovery(rotation.recovery) if rotation.recovery else None
+    new = _NewKeys(source, rotation)
     done: dict[GUN, tuple[str, ...]] = {}
     gone: set[str] = set()
     for gun in guns:
-        done[gun], replaced = _Rotator(session, rotation, gun, recovery, new).run()
+        done[gun], replaced = _Rotator(session, rotation, session.collection(gun), source, recovery, new).run()
         gone |= replaced
     for keyid in gone & {info.keyid for info in session.keystore.list()} - keys_in_use(session, besides=done):
         session.keystore.retire(keyid)
     return done
+
+
+def plan_rotation(session: Session, planning: Planning, rotation: Rotation, guns: Sequence[GUN]) -> list[Plan]:
+    """What `rotate` would publish, in each collection, also after one in which it would fail. Raises: UsageError."""
+    _check(rotation)
+    try:
+        recovery = planning.keys.recovery(rotation.recovery) if rotation.recovery else None
+    except KeysError as refusal:
+        return [Plan(gun=gun, places={}, refusal=refusal) for gun in guns]
+    new = _NewKeys(planning.keys, rotation)
+    return [
+        _Rotator(session, rotation, planning.collection(gun), planning.keys, recovery, new).plan(planning)
+        for gun in guns
+    ]
+
+
+def _check(rotation: Rotation) -> None:
+    if rotation.role not in ROTATABLE:
+        raise UsageError(f"{rotation.role} cannot be rotated; write one of {', '.join(ROTATABLE)}")
+    if rotation.role in ONLINE and rotation.key:
+        raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
 
 
 class _NewKeys:
@@ -75,8 +95,8 @@ class _NewKeys:
     Made when an edit is about to use one, not before: an attempt that cannot succeed leaves no key behind.
     """
 
-    def __init__(self, session: Session, rotation: Rotation) -> None:
-        self._session = session
+    def __init__(self, source: KeySource, rotation: Rotation) -> None:
+        self._source = source
         self._role = rotation.role
         self._reference = rotation.key
         self._shared: Signer | None = None
@@ -86,27 +106,36 @@ class _NewKeys:
         """Raises: KeysError."""
         if self._reference or self._role == ROOT:
             if self._shared is None:
-                self._shared = self._given() if self._reference else new_key(self._session, purpose="root")
+                self._shared = self._given() if self._reference else self._source.new(purpose="root")
             return self._shared
         if gun not in self._own:
-            self._own[gun] = new_key(self._session, purpose="targets", gun=gun)
+            self._own[gun] = self._source.new(purpose="targets", gun=gun)
         return self._own[gun]
 
     def _given(self) -> Signer:
-        return signer_for(self._session.keystore, self._reference, self._session.passphrases)
+        return self._source.stored(self._reference)
 
 
 class _Rotator:
     """One rotation in one collection."""
 
-    def __init__(self, session: Session, rotation: Rotation, gun: GUN, recovery: Signer | None, new: _NewKeys) -> None:
+    def __init__(
+        self,
+        session: Session,
+        rotation: Rotation,
+        collection: Collection,
+        source: KeySource,
+        recovery: Signer | None,
+        new: _NewKeys,
+    ) -> None:
         self._session = session
         self._rotation = rotation
-        self._gun = gun
+        self._gun = collection.gun
+        self._collection = collection
+        self._source = source
         self._recovery = recovery
         self._new = new
-        self._keys = session.held_keys([recovery] if recovery else [])
-        self._collection = session.collection(gun)
+        self._keys = source.at_hand([recovery] if recovery else [])
         self._before: frozenset[str] = frozenset()
         self._outgoing_root = ""
         self._incoming: Key | None = None
@@ -118,6 +147,15 @@ class _Rotator:
         publisher.publish(self._edit, self._check)
         after = self._verify()
         return after, set(self._before) - set(after)
+
+    def plan(self, planning: Planning) -> Plan:
+        """Steps 1 to 3."""
+
+        def read() -> Current:
+            roles = self._read()
+            return Current(roles=roles, chain=self._chain)
+
+        return planning.plan(self._collection, self._change, self._keys, read=read, check=self._check).plan
 
     def _read(self) -> Roles:
         updater = self._collection.refresh(for_owner=True)
@@ -136,6 +174,11 @@ class _Rotator:
             raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
         self._before = now
         self._check_root_can_be_signed(roles)
+        return self._change(roles)
+
+    def _change(self, roles: Roles) -> Contents:
+        """The new contents; makes the new key, or asks the server for it."""
+        role = self._rotation.role
         terms = EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES)
         if role in ONLINE:
             if self._incoming is None:
@@ -155,7 +198,7 @@ class _Rotator:
     def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
         """Raises: RemoteMisbehaved for a key that is not new, which would be a rotation in name only."""
         server = self._collection.server
-        key = server.new_online_key(self._gun, role)
+        key = self._source.new_online(server, self._gun, role)
         if key.keyid in roles[ROOT].root.keys:
             reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
             raise RemoteMisbehaved(remote=server.name, reason=reason)

@@ -15,21 +15,24 @@ from typing import Annotated
 
 import typer
 
-from trustcli.client.publisher import Roles
+from trustcli.client.plan import Plan, Planned
+from trustcli.client.preparation import HeldKeys, Roles
+from trustcli.collection import Collection
 from trustcli.commands import init
 from trustcli.commands.publication import check_visible
 from trustcli.commands.tag_movement import stands_at, tag_changed
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.held_keys import StoreKeys
 from trustcli.manifest import Manifest
+from trustcli.planning import Planning
 from trustcli.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
-from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch
+from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch, TrustError
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN, Tag
-from trustdata.judgement import Question
+from trustdata.judgement import Question, judge
 from trustdata.roles import RoleName, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, find_released, read_target
 
@@ -63,6 +66,7 @@ def command(
     init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
     recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Sign tags by digest; several images of one collection are published together."""
     session: Session = ctx.obj
@@ -72,6 +76,14 @@ def command(
     by_gun: dict[GUN, list[Wanted]] = {}
     for item in wanted:
         by_gun.setdefault(item.reference.gun, []).append(item)
+    if plan_:
+        planning = Planning(session)
+        plans = [
+            planned.plan
+            for gun, items in by_gun.items()
+            for planned in plan(session, planning, gun, items, signer=signer, recovery=recovery, asked=init_)
+        ]
+        return planning.report(plans)
     documents: list[dict[str, object]] = []
     for gun, items in by_gun.items():
         keys = session.held_keys()
@@ -120,14 +132,57 @@ def _pushed(session: Session, reference: ImageReference) -> ImageReference:
 
 def _initialise_unknown(session: Session, gun: GUN, recovery: init.Recovery | None, *, asked: bool) -> None:
     """A name that no pin and no memory knows and that the server has no data for may be initialised; no other."""
-    collection = session.collection(gun)
-    if collection.known_by() is not None or collection.on_server() is not None:
+    if not _is_unknown(session.collection(gun)):
         return
     if not asked and session.settings.non_interactive:
         raise NoTrustData(gun=gun)
     if not asked and not init.confirm(session, f"{gun} has no trust data. Make the collection now?"):
         raise NoTrustData(gun=gun)
     init.create(session, gun, init.decided(session, recovery), root_keys=(), threshold=1)
+
+
+def _is_unknown(collection: Collection) -> bool:
+    return collection.known_by() is None and collection.on_server() is None
+
+
+def plan(
+    session: Session,
+    planning: Planning,
+    gun: GUN,
+    items: Sequence[Wanted],
+    *,
+    signer: str | None,
+    recovery: init.Recovery | None,
+    asked: bool,
+) -> list[Planned]:
+    """What the command would publish for one collection: the tags, after the collection itself if it is to be made."""
+    collection = planning.collection(gun)
+    before: list[Planned] = []
+    try:
+        founds = asked and _is_unknown(collection)
+    except TrustError as refusal:
+        return [Planned(plan=Plan(gun=gun, places={}, refusal=refusal))]
+    if founds:
+        before = [init.plan(session, planning, gun, init.decided(session, recovery))]
+        if before[0].after is None:
+            return before
+    keys = planning.keys.at_hand()
+    edit = TagEdits(gun, items, keys, signer, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+
+    def afterwards(roles: Roles) -> None:
+        for item in items:
+            refusal = judge(_question(gun, item, signer), roles).refusal
+            if refusal is not None:
+                raise refusal
+
+    founded = before[0].after if before else None
+    read = None if founded is None else lambda: founded
+    return [*before, planning.plan(collection, edit, keys, read=read, afterwards=afterwards)]
+
+
+def _question(gun: GUN, item: Wanted, signer: str | None) -> Question:
+    required = (signer,) if signer else ()
+    return Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=required)
 
 
 def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: StoreKeys, signer: str | None) -> None:
@@ -137,10 +192,7 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: Stor
     outcome = session.publisher(collection, keys).publish(edit)
     if outcome.published is None:
         session.output.notice(f"{gun}: signed already, nothing to publish")
-    answers = session.collection(gun).judge(
-        Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=(signer,) if signer else ())
-        for item in items
-    )
+    answers = session.collection(gun).judge(_question(gun, item, signer) for item in items)
     for item, answer in zip(items, answers, strict=True):
         if isinstance(answer.refusal, TagMismatch):
             edit.check_still_ours(item, session.collection(gun).owner_roles(), server=collection.server.name)
@@ -151,9 +203,7 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: Stor
 class TagEdits:
     """Step 2: an edit that remembers what it saw first."""
 
-    def __init__(
-        self, gun: GUN, items: Sequence[Wanted], keys: StoreKeys, signer: str | None, terms: EditTerms
-    ) -> None:
+    def __init__(self, gun: GUN, items: Sequence[Wanted], keys: HeldKeys, signer: str | None, terms: EditTerms) -> None:
         self._gun = gun
         self._items = items
         self._keys = keys

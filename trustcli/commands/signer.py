@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,11 @@ import typer
 
 from keys.errors import KeyFileMalformed
 from keys.material import read_public_pem
-from trustcli.client.publisher import Roles
+from trustcli.client.preparation import Roles
+from trustcli.client.publisher import Edit
 from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import DONE, UsageError
+from trustcli.planning import Planning
 from trustcli.reference import parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
@@ -34,19 +37,22 @@ def add(
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
     names: Annotated[list[str], typer.Argument(metavar="NAME...")],
     key: Annotated[list[Path], typer.Option(help="The signer's public key (PEM); may be repeated.")],
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
     keys = [_read_key(file) for file in key]
     role = signer_role(signer)
+    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+
+    def edit(roles: Roles) -> Contents:
+        there = repository_editor.signers_of(roles).get(role, ())
+        new = [k for k in keys if k.keyid not in there]
+        return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
+
+    if plan_:
+        return _plan(session, dict.fromkeys(collection_names(names), edit))
     for gun in collection_names(names):
-
-        def edit(roles: Roles) -> Contents:
-            there = repository_editor.signers_of(roles).get(role, ())
-            new = [k for k in keys if k.keyid not in there]
-            terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
-            return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
-
         outcome = session.publisher(session.collection(gun), session.held_keys()).publish(edit)
         there, server = _signers_now(session, gun)
         what = f"signer {signer} with key {', '.join(k.keyid[:12] for k in keys)} in {gun}"
@@ -62,26 +68,45 @@ def remove(
     ctx: typer.Context,
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
     names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Remove a signer; the releases are signed anew in the same publish."""
     session: Session = ctx.obj
     terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
-    for gun in collection_names(names):
-        removed = False
-
-        def edit(roles: Roles, gun: GUN = gun) -> Contents:
-            nonlocal removed
-            if removed and signer_role(signer) not in repository_editor.signers_of(roles):
-                return {}  # an earlier attempt got through, only its reply was lost
-            removed = True
-            return repository_editor.remove_signer(gun, roles, signer, terms=terms)
-
+    edits = {gun: _Removal(gun, signer, terms) for gun in collection_names(names)}
+    if plan_:
+        return _plan(session, edits)
+    for gun, edit in edits.items():
         session.publisher(session.collection(gun), session.held_keys()).publish(edit)
         there, server = _signers_now(session, gun)
         check_visible(signer_role(signer) not in there, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
     return DONE
+
+
+class _Removal:
+    """The edit that takes a signer away from one collection."""
+
+    def __init__(self, gun: GUN, signer: str, terms: EditTerms) -> None:
+        self._gun = gun
+        self._signer = signer
+        self._terms = terms
+        self._tried = False
+
+    def __call__(self, roles: Roles) -> Contents:
+        """Raises: PublishRefused (no such signer)."""
+        if self._tried and signer_role(self._signer) not in repository_editor.signers_of(roles):
+            return {}  # an earlier attempt got through, only its reply was lost
+        self._tried = True
+        return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
+
+
+def _plan(session: Session, edits: Mapping[GUN, Edit]) -> int:
+    planning = Planning(session)
+    return planning.report(
+        [planning.plan(planning.collection(gun), edit, planning.keys.at_hand()).plan for gun, edit in edits.items()]
+    )
 
 
 @app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trustcli.client.publisher import Roles
+from trustcli.client.preparation import Roles
 from trustdata.editing import repository_editor
 from trustdata.errors import TagChanged
 from trustdata.gun import GUN

@@ -1,0 +1,148 @@
+"""Signatures that nobody has made yet: a plan is judged by the rules that count, without opening a key.
+
+A promise stands where a signature will stand. It is a keyed hash over key id and payload under a secret that lives as
+long as the plan; whoever does not have the secret verifies a promise as what it is: no signature. So trust data from
+outside is judged no less strictly for being read through `PromisedWire`: genuine signatures count as ever, and the only
+thing that counts besides is what the same plan has promised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import SecretsHandler
+
+from keys.errors import SigningFailed
+from trustdata.envelope import Envelope
+from trustdata.model import Content, Key, Root, Signature, Signer, Targets
+from trustdata.roles import RoleName
+from trustdata.wire import WireFormat
+
+_LEAST_SECRET: Final = 16
+
+
+class Promises:
+    """The promises of one plan. `secret`: fresh random bytes, 16 or more, that nobody else learns."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < _LEAST_SECRET:
+            raise ValueError("a secret that can be guessed would let anybody promise")
+        self._secret = secret
+
+    def signer(self, key: Key) -> Signer:
+        """Something that promises in place of the key's holder."""
+        return _PromisingSigner(key, self)
+
+    def wire(self, wire: WireFormat) -> WireFormat:
+        """The same format, in which promises of this plan count as signatures."""
+        return _PromisedWire(wire, self)
+
+    def signature(self, keyid: str, payload: bytes) -> Signature:
+        """The promise itself."""
+        return Signature(keyid, self._value(keyid, payload))
+
+    def holds(self, signature: Signature, payload: bytes) -> bool:
+        """Whether it was promised in this plan, for these bytes."""
+        return hmac.compare_digest(signature.signature.encode(), self._value(signature.keyid, payload).encode())
+
+    def _value(self, keyid: str, payload: bytes) -> str:
+        return hmac.new(self._secret, keyid.encode() + b"\0" + payload, hashlib.sha256).hexdigest()
+
+
+class _PromisingSigner(Signer):
+    def __init__(self, key: Key, promises: Promises) -> None:
+        self._key = key
+        self._promises = promises
+
+    @property
+    def public_key(self) -> Key:
+        return self._key
+
+    def sign(self, payload: bytes) -> Signature:
+        return self._promises.signature(self._key.keyid, payload)
+
+    @classmethod
+    def from_priv_key_uri(
+        cls, priv_key_uri: str, public_key: Key, secrets_handler: SecretsHandler | None = None
+    ) -> _PromisingSigner:
+        """Not offered: a promise has no private key. Raises: SigningFailed."""
+        del priv_key_uri, secrets_handler
+        raise SigningFailed(key=public_key.keyid, reason="a plan holds no private key")
+
+
+class _PromisedKey(Key):
+    """A key whose holder's signature may be genuine or promised."""
+
+    def __init__(self, genuine: Key, promises: Promises) -> None:
+        super().__init__(
+            genuine.keyid, genuine.keytype, genuine.scheme, genuine.keyval, dict(genuine.unrecognized_fields)
+        )
+        self._genuine = genuine
+        self._promises = promises
+
+    @classmethod
+    def from_dict(cls, keyid: str, key_dict: dict[str, Any]) -> Key:
+        """Keys are read by their own classes. Raises: TypeError."""
+        del keyid, key_dict
+        raise TypeError("a promised key is made from a key that was read")
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._genuine.to_dict()
+
+    def verify_signature(self, signature: Signature, data: bytes) -> None:
+        """Raises: UnverifiedSignatureError, VerificationError."""
+        if signature.keyid != self.keyid:
+            raise UnverifiedSignatureError(f"the signature is not of {self.keyid}")
+        if not self._promises.holds(signature, data):
+            self._genuine.verify_signature(signature, data)
+
+
+class _PromisedWire:
+    """`WireFormat`: whatever it reads holds keys that know of the promises."""
+
+    def __init__(self, wire: WireFormat, promises: Promises) -> None:
+        self._wire = wire
+        self._promises = promises
+
+    @property
+    def name(self) -> str:
+        return self._wire.name
+
+    @property
+    def pins_versions(self) -> bool:
+        return self._wire.pins_versions
+
+    @property
+    def snapshot_lists_root(self) -> bool:
+        return self._wire.snapshot_lists_root
+
+    @property
+    def releases_end_the_search(self) -> bool:
+        return self._wire.releases_end_the_search
+
+    @property
+    def delegations_nest(self) -> bool:
+        return self._wire.delegations_nest
+
+    def parse(self, role: RoleName, raw: bytes) -> Envelope:
+        envelope = self._wire.parse(role, raw)
+        content = envelope.content  # just made, and nobody else's yet
+        holder = content if isinstance(content, Root) else None
+        if isinstance(content, Targets):
+            holder = content.delegations  # type: ignore[assignment]
+        if holder is not None:
+            holder.keys = {keyid: _PromisedKey(key, self._promises) for keyid, key in holder.keys.items()}
+        return envelope
+
+    def payload(self, content: Content) -> bytes:
+        return self._wire.payload(content)
+
+    def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
+        return self._wire.serialize(content, signatures)
+
+    def filename(self, role: RoleName, *, version: int | None = None) -> str:
+        return self._wire.filename(role, version=version)
