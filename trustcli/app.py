@@ -40,6 +40,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "pin": Entry("trustcli.commands.pin", "Pin a collection to its root of trust."),
     "pins": Entry("trustcli.commands.pins", "List the pins."),
     "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
+    "expiring": Entry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
+    "renew": Entry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
     "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
     "explain": Entry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": Entry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),

@@ -1,0 +1,211 @@
+"""Nothing expires unnoticed: `trust expiring` and `trust renew`, on collections that have grown old."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.journeys.late_client import LateUser
+from tests.journeys.server_process import ServerProcess
+from tests.peers.images import build_image
+from tests.peers.programs import RunningProgram, push
+from tests.peers.trust_program import SECRETS, TrustUser
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+NO_PASSPHRASES = dict.fromkeys(SECRETS, "")
+
+
+class Town:
+    """A server, an owner of two collections, and alice, who signs in the first; all of them can grow older."""
+
+    def __init__(self, folder: Path, registry: RunningProgram) -> None:
+        self.server = ServerProcess(folder / "data")
+        self.app, self.tool = f"{registry.netloc}/app", f"{registry.netloc}/tool"
+        self.server.start()
+        self._owner, self._alice = (TrustUser(folder / name, self.server.url) for name in ("owner", "alice"))
+        self.days = 0.0
+        image = build_image(folder / "image", text="hello")
+        push(image, registry, "app", "1.0")
+        push(image, registry, "tool", "1.0")
+        for gun in (self.app, self.tool):
+            self._owner.run("init", gun, "--no-recovery-key")
+            self._owner.run("sign", f"{gun}:1.0")
+        self._alice.run("key", "generate", "alice")
+        public = str(self._alice.folder / "alice.pub")
+        self._owner.run("signer", "add", "alice", self.app, "--key", public)
+        self._alice.knows(self.app, self._owner.pin_of(self.app))
+        self._alice.run("sign", f"{self.app}:1.0")
+
+    @property
+    def owner(self) -> TrustUser:
+        return LateUser(self._owner, self.days)
+
+    @property
+    def alice(self) -> TrustUser:
+        return LateUser(self._alice, self.days)
+
+    def grow_older(self, days: int) -> None:
+        """The server, too, which then does its own duty."""
+        self.server.stop()
+        self.server.program = ("-m", "tests.journeys.late_server", "serve")
+        self.server.start(environ={"DAYS": str(days)})
+        self.days = days
+        for user in (self._owner, self._alice):
+            user.environ["TRUST_SERVER"] = self.server.url
+
+    def versions(self, gun: str) -> dict[str, int]:
+        return dict(json.loads(self.server.get(f"/api/v1/collections/{gun}")[1])["versions"])
+
+    def signed(self, gun: str, role: str) -> Any:
+        version = self.versions(gun)[role]
+        return json.loads(self.server.get(f"/tuf/{gun}/metadata/{version}.{quote(role, safe='')}.json")[1])["signed"]
+
+    def content(self, gun: str) -> dict[str, Any]:
+        """All that a role says, but version and expiry."""
+        roles = [role for role in self.versions(gun) if role not in {"snapshot", "timestamp"}]
+        return {
+            role: {k: v for k, v in self.signed(gun, role).items() if k not in {"version", "expires"}} for role in roles
+        }
+
+
+@pytest.fixture
+def town(tmp_path: Path, registry: RunningProgram) -> Iterator[Town]:
+    town = Town(tmp_path, registry)
+    yield town
+    town.server.kill()
+
+
+def rows(document: Any) -> list[tuple[str, str, bool]]:
+    return [(row["gun"].rpartition("/")[2], row["role"], row["renewable"]) for row in document["expiring"]]
+
+
+def test_from_the_first_warning_to_the_next_year(town: Town) -> None:
+    """Owner and alice each renew what they can sign; nothing but versions and dates changes."""
+    town.grow_older(300)
+    fresh = town.owner.run("--json", "expiring", "--within", "30d").document()
+    assert (fresh["expiring"], fresh["failures"], fresh["collections"]) == ([], [], 2)
+    town.owner.run("expiring", "--within", "30d").said("nothing runs out within 30d in 2 collections")
+
+    listed = town.owner.run("--json", "expiring", expect=1).document()
+    assert sorted(rows(listed)) == [
+        ("app", "targets", True),
+        ("app", "targets/alice", False),
+        ("app", "targets/releases", True),
+        ("tool", "targets", True),
+    ]
+    dates = [row["expires"] for row in listed["expiring"]]
+    assert dates == sorted(dates)
+    assert {row["days_left"] for row in listed["expiring"]} <= {64, 65}
+    (hers,) = [row for row in listed["expiring"] if row["role"] == "targets/alice"]
+    assert [(key["place"], key["holders"]) for key in hers["keys"]] == [("elsewhere", ["alice"])]
+    said = town.owner.run("expiring", expect=1).said(f"trust renew --within 90d {town.app} {town.tool}")
+    assert "targets/alice 1  1 of: " in said.stdout
+    assert "not here; it is a key of: alice" in said.stdout
+    assert sorted(rows(town.alice.run("--json", "expiring", expect=1).document())) == [
+        ("app", "targets", False),
+        ("app", "targets/alice", True),
+        ("app", "targets/releases", True),
+    ]
+
+    before, content = town.versions(town.app), town.content(town.app)
+    plan = town.owner.run("--json", "renew", town.app, "--plan", expect=8, **NO_PASSPHRASES).document()["plans"][0]
+    planned = {role["role"]: role["version_after"] for role in plan["roles"]}
+    assert plan["tags"] == plan["keys"] == plan["delegations"] == plan["released"] == []
+    assert town.versions(town.app) == before
+    renewed = town.owner.run("--json", "renew", town.app, expect=8)
+    renewed.said("for targets/alice of ", "who can renew it: alice")
+    (row,) = renewed.document()["collections"]
+    assert sorted(item["role"] for item in row["renewed"]) == ["targets", "targets/releases"]
+    assert [(item["role"], item["keys"][0]["holders"]) for item in row["left"]] == [("targets/alice", ["alice"])]
+    assert town.versions(town.app) == {**before, **planned}
+    assert set(planned) == {"targets", "targets/releases", "snapshot", "timestamp"}
+    assert town.content(town.app) == content
+    assert town.signed(town.app, "targets")["expires"] > dates[-1]
+
+    said = town.alice.run("renew", town.app)
+    assert "targets/alice 1 -> 2, expires " in said.stdout
+    assert town.content(town.app) == content
+    town.alice.run("renew", town.app).said("nothing is due")
+    town.owner.run("expiring", town.app, "--within", "364d", expect=0)
+
+
+def test_expired_offline_roles_come_back(town: Town) -> None:
+    """Listable, renewed by one command, root too; clients accept them again."""
+    town.grow_older(800)
+    town.owner.run("verify", f"{town.tool}:1.0", expect=4).said("expired")
+    listed = town.owner.run("--json", "expiring", town.tool, "--within", "1d", expect=1).document()
+    assert [(row["role"], row["expired"], row["days_left"] < 0) for row in listed["expiring"]] == [
+        ("targets", True, True),
+        ("root", True, True),
+    ]
+    assert "expired 435 days ago" in town.owner.run("expiring", town.tool, expect=1).stdout
+    content = town.content(town.tool)
+    said = town.owner.run("renew", town.tool)
+    assert f"{town.tool}: root 1 -> 2, expires " in said.stdout
+    assert town.content(town.tool) == content
+    town.owner.run("verify", f"{town.tool}:1.0")
+
+
+def test_what_only_others_can_renew_keeps_clients_out(town: Town) -> None:
+    """Alice's key is worth nothing against an expired root: not trusted is worse than a missing key."""
+    town.grow_older(800)
+    renewed = town.alice.run("--json", "renew", town.app, expect=4)
+    renewed.said("for root of ", "who can renew it: root", "for targets of ", "who can renew it: repository")
+    (row,) = renewed.document()["collections"]
+    assert sorted(item["role"] for item in row["renewed"]) == ["targets/alice", "targets/releases"]
+    assert {error["code"] for error in row["errors"]} == {"key-not-found", "metadata-expired"}
+    assert town.alice.run("--json", "renew", town.app, "--plan", expect=8).document()["plans"][0]["note"]
+
+
+def test_every_pinned_name(town: Town) -> None:
+    """Each by itself; asked for first, and never where nobody can be asked."""
+    town.grow_older(300)
+    before = town.versions(town.tool)
+    town.owner.run("renew", expect=2).said("nothing was renewed", "all 2 pinned collections", "--yes")
+    assert town.versions(town.tool) == before
+    plans = town.owner.run("renew", "--plan", expect=8)
+    assert plans.stdout.splitlines()[-1] == "2 plans: 1 can be carried out, 1 cannot"
+    document = town.owner.run("--json", "renew", "--yes", expect=8).document()
+    assert [len(row["renewed"]) for row in document["collections"]] == [2, 1]
+    assert town.versions(town.tool)["targets"] == before["targets"] + 1
+
+
+def test_all_and_within(town: Town) -> None:
+    before = town.versions(town.tool)
+    town.owner.run("renew", town.tool).said("nothing is due")
+    assert town.versions(town.tool) == before
+    town.owner.run("renew", town.tool, "--within", "366d")
+    assert town.versions(town.tool)["targets"] == before["targets"] + 1
+    assert town.versions(town.tool)["root"] == 1
+    town.owner.run("renew", town.tool, "--all")
+    assert town.versions(town.tool)["root"] == 2
+    town.owner.run("verify", f"{town.tool}:1.0")
+    town.owner.run("renew", town.tool, "--all", "--within", "9d", expect=2).said("contradict each other")
+
+
+def test_a_server_that_is_late(town: Town) -> None:
+    """Online roles are listed only then: here the client's clock is ahead of a server that sees no reason to renew."""
+    assert town.owner.run("--json", "expiring", "--within", "20d").document()["expiring"] == []
+    town.days = 2
+    late = town.owner.run("--json", "expiring", town.tool, "--within", "1d", expect=1).document()["expiring"]
+    assert [(row["role"], row["duty"], row["renewable"]) for row in late] == [("timestamp", "server", False)]
+    assert "the server is late with it" in town.owner.run("expiring", town.tool, "--within", "1d", expect=1).stdout
+
+
+def test_names_that_cannot_be_looked_at(town: Town) -> None:
+    """Each is reported, the others are listed, and the worst status wins."""
+    town.grow_older(300)
+    unknown = f"{town.tool}-none"
+    listed = town.owner.run("--json", "expiring", unknown, town.tool, expect=3)
+    assert rows(listed.document()) == [("tool", "targets", True)]
+    assert [(row["gun"], row["error"]["code"]) for row in listed.document()["failures"]] == [(unknown, "no-trust-data")]
+    town.owner.run("--server", "http://127.0.0.1:1", "expiring", expect=6).said("cannot be reached")
+    town.owner.run("--server", "http://127.0.0.1:1", "renew", town.tool, expect=6).said("cannot be reached")
+    renewed = town.owner.run("--json", "renew", unknown, town.tool, expect=3).document()
+    assert [(len(row["renewed"]), len(row["errors"])) for row in renewed["collections"]] == [(0, 1), (1, 0)]

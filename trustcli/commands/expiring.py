@@ -1,0 +1,138 @@
+"""`trust expiring`: which roles of the collections that this machine knows run out, and who can renew them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
+
+from trustcli.client.plan import KeyPlace
+from trustcli.client.planner import elsewhere
+from trustcli.client.preparation import Roles
+from trustcli.commands.signer import collection_names
+from trustcli.duration import parse_duration
+from trustcli.exit_codes import DONE, OTHER, row_for, worst
+from trustcli.key_source import stored_place
+from trustcli.output import failure_document
+from trustcli.render.plan_view import as_time, key_row, key_words
+from trustcli.session import Session
+from trustdata.due import late_online_roles, offline_roles, within
+from trustdata.editing.repository_editor import signing_keys
+from trustdata.envelope import Envelope
+from trustdata.errors import TrustError, shown
+from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+WITHIN: Final = "90d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsOut:
+    """One role that runs out. `keys`: those that can sign it, `threshold` of which must; none for an online role, which
+    the server signs.
+    """
+
+    gun: GUN
+    file: Envelope
+    threshold: int = 0
+    keys: tuple[KeyPlace, ...] = ()
+
+    @property
+    def renewable(self) -> bool:
+        """Whether this machine has the keys."""
+        return bool(self.keys) and sum(key.here for key in self.keys) >= self.threshold
+
+    @property
+    def duty(self) -> str:
+        """Whose it is to renew: `owner` or `server`."""
+        return "server" if self.file.role in ONLINE else "owner"
+
+    def days_left(self, at: datetime) -> int:
+        """Whole days, rounded down: negative once it has expired."""
+        return (self.file.expires - at).days
+
+
+@app.command("expiring")
+def command(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    within_: Annotated[str, typer.Option("--within", metavar="TIME", help="How far to look ahead.")] = WITHIN,
+) -> int:
+    """List the roles that run out; without NAME those of every pinned collection."""
+    session: Session = ctx.obj
+    span = parse_duration(within_)
+    guns = collection_names(names) if names else sorted(session.pins.load())
+    found: list[RunsOut] = []
+    failures: list[dict[str, object]] = []
+    statuses = [DONE]
+    places = {info.keyid: stored_place(info) for info in session.keystore.list()}
+    for gun in dict.fromkeys(guns):
+        try:
+            roles = session.collection(gun).owner_roles()
+        except TrustError as error:
+            session.output.failure(error, subject=gun)
+            failures.append({"gun": gun, "error": failure_document(error)})
+            statuses.append(row_for(error).status)
+            continue
+        due = (
+            *offline_roles(roles, within(span, at=session.at)),
+            *late_online_roles(roles, TUF_LIFETIMES, at=session.at),
+        )
+        found += [_runs_out(gun, roles, roles[role], places) for role in due]
+    found.sort(key=lambda item: (item.file.expires, item.gun, item.file.role))
+    for item in found:
+        session.output.result(_line(item, session.at))
+    if not found:
+        session.output.notice(f"nothing runs out within {within_} in {len(guns) - len(failures)} collections")
+    mine = list(dict.fromkeys(item.gun for item in found if item.renewable))
+    if mine:
+        session.output.notice(f"the keys here can renew: trust renew --within {within_} {' '.join(mine)}")
+    status = worst([*statuses, OTHER if found else DONE])
+    document: dict[str, object] = {
+        "within_days": span.total_seconds() / 86400,
+        "collections": len(guns),
+        "expiring": [_row(item, session.at) for item in found],
+        "failures": failures,
+        "exit": status,
+    }
+    session.output.document(document)
+    return status
+
+
+def _runs_out(gun: GUN, roles: Roles, file: Envelope, places: dict[str, KeyPlace]) -> RunsOut:
+    if file.role in ONLINE:
+        return RunsOut(gun=gun, file=file)
+    keyids, threshold = signing_keys(roles, {file.role: file.content}, file.role)[-1]
+    keys = tuple(places.get(keyid) or elsewhere(roles, keyid) for keyid in keyids)
+    return RunsOut(gun=gun, file=file, threshold=threshold, keys=keys)
+
+
+def _line(item: RunsOut, at: datetime) -> str:
+    days = item.days_left(at)
+    when = f"in {days} days" if item.file.expires > at else f"expired {-days - 1} days ago"
+    what = f"{shown(item.file.role)} {item.file.version}"
+    if item.duty == "server":
+        who = "the server is late with it: tell its operator"
+    else:
+        who = f"{item.threshold} of: " + "; ".join(map(key_words, item.keys))
+    return f"{item.file.expires:%Y-%m-%d}  {when.ljust(22)}  {item.gun}  {what}  {who}"
+
+
+def _row(item: RunsOut, at: datetime) -> dict[str, object]:
+    return {
+        "gun": item.gun,
+        "role": item.file.role,
+        "version": item.file.version,
+        "expires": as_time(item.file.expires),
+        "days_left": item.days_left(at),
+        "expired": item.file.expires <= at,
+        "duty": item.duty,
+        "threshold": item.threshold,
+        "keys": [key_row(key) for key in item.keys],
+        "renewable": item.renewable,
+    }

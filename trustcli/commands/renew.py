@@ -1,0 +1,230 @@
+"""`trust renew`: sign offline roles again before they run out, or after: the same content, a new version, a new expiry.
+
+1. due       roles in the last third of their life, or those that expire within --within, or all
+2. renew     what the keys here can sign, in one publish; the rest is named, with those who can
+3. check     the new versions are there, and a client can use them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import typer
+
+from keys.errors import KeyNotFound, KeysError
+from trustcli.client.plan import Failure, KeyPlace, Plan
+from trustcli.client.planner import elsewhere
+from trustcli.client.preparation import HeldKeys, Roles
+from trustcli.commands.init import confirm
+from trustcli.commands.publication import check_visible
+from trustcli.commands.signer import collection_names
+from trustcli.duration import parse_duration
+from trustcli.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.output import failure_document
+from trustcli.planning import Planning
+from trustcli.render.plan_view import as_time, key_row
+from trustcli.session import Session
+from trustdata.due import Due, in_its_last_third, offline_roles, within
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms, signing_keys
+from trustdata.envelope import Envelope
+from trustdata.errors import TrustError, shown
+from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import GUN
+from trustdata.roles import RoleName, is_delegated
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("renew")
+def command(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    within_: Annotated[
+        str | None, typer.Option("--within", metavar="TIME", help="What expires within; else the last third of life.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every offline role, however fresh.")] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Without NAME: do not ask.")] = False,
+) -> int:
+    """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
+    session: Session = ctx.obj
+    due = _due(session, within_, everything=all_)
+    guns = list(dict.fromkeys(collection_names(names) if names else sorted(session.pins.load())))
+    if not names and not plan_ and not yes:
+        what = f"all {len(guns)} pinned collections"
+        if not confirm(session, f"Renew what is due in {what}?"):
+            raise UsageError(f"nothing was renewed; to renew in {what} without being asked: --yes")
+    if plan_:
+        planning = Planning(session)
+        return planning.report([plan(session, planning, gun, due) for gun in guns])
+    rows = []
+    statuses = [DONE]
+    for gun in guns:
+        outcome = renew(session, gun, due)
+        _report(session, outcome)
+        statuses += [row_for(failure).status for failure in outcome.failures]
+        rows.append(_row(outcome))
+    status = worst(statuses)
+    session.output.document({"collections": rows, "exit": status})
+    return status
+
+
+def _due(session: Session, span: str | None, *, everything: bool) -> Due:
+    if everything:
+        if span is not None:
+            raise UsageError("--all and --within contradict each other")
+        return lambda _: True
+    if span is not None:
+        return within(parse_duration(span), at=session.at)
+    return in_its_last_third(TUF_LIFETIMES, at=session.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A due role that cannot be renewed here, and the keys of which `threshold` must sign it."""
+
+    file: Envelope
+    threshold: int
+    keys: tuple[KeyPlace, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """What became of one collection. `before` and `after`: the renewed roles, in the same order."""
+
+    gun: GUN
+    before: tuple[Envelope, ...] = ()
+    after: tuple[Envelope, ...] = ()
+    left: tuple[Left, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def renew(session: Session, gun: GUN, due: Due) -> Renewed:
+    """Renew in one collection. Raises nothing that is about this collection alone: see `Renewed.failures`."""
+    renewed = Renewed(gun=gun)
+    keys = session.held_keys()
+    edit = Renewal(gun, keys, due, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    try:
+        collection = session.collection(gun)
+        outcome = session.publisher(collection, keys).publish(edit)
+        uploads = outcome.uploads
+        renewed = replace(
+            renewed,
+            before=tuple(edit.seen[role] for role in uploads),
+            after=tuple(uploads.values()),
+            left=edit.left,
+            failures=tuple(map(edit.missing, edit.left)),
+        )
+        if uploads:
+            _check(session, gun, uploads, server=collection.server.name)
+    except (TrustError, KeysError) as failure:
+        return replace(renewed, failures=(*renewed.failures, failure))
+    return renewed
+
+
+def _check(session: Session, gun: GUN, uploads: Roles, *, server: str) -> None:
+    """Step 3. Raises: RemoteMisbehaved, NotTrusted, Remote..."""
+    now = session.collection(gun).owner_roles()
+    for role, envelope in uploads.items():
+        there = role in now and now[role].version >= envelope.version
+        check_visible(there, server=server, what=f"{role} version {envelope.version} of {gun}")
+    session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
+
+
+def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
+    """What `renew` would publish."""
+    keys = planning.keys.at_hand()
+    edit = Renewal(gun, keys, due, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    try:
+        collection = planning.collection(gun)
+    except TrustError as refusal:
+        return Plan(gun=gun, places={}, refusal=refusal)
+    planned = planning.plan(collection, edit, keys).plan
+    missing: Failure | None = edit.missing(edit.left[0]) if edit.left else None
+    return replace(planned, refusal=planned.refusal or missing)
+
+
+class Renewal:
+    """The edit: what was due when it first looked, as far as nobody has renewed it since and the keys are here."""
+
+    def __init__(self, gun: GUN, keys: HeldKeys, due: Due, terms: EditTerms) -> None:
+        self._gun = gun
+        self._keys = keys
+        self._due = due
+        self._terms = terms
+        self._roles: Roles = {}
+        self._first: dict[RoleName, Envelope] | None = None
+        self.left: tuple[Left, ...] = ()
+
+    @property
+    def seen(self) -> dict[RoleName, Envelope]:
+        """What was due."""
+        return self._first or {}
+
+    def __call__(self, roles: Roles) -> Contents:
+        """The same contents, one version on."""
+        if self._first is None:
+            self._first = {role: roles[role] for role in offline_roles(roles, self._due)}
+        still = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
+        mine = [role for role in still if self._signable(roles, role)]
+        self.left = tuple(self._left(roles, role) for role in still if role not in mine)
+        return repository_editor.renew(roles, mine, terms=self._terms)
+
+    def missing(self, left: Left) -> KeyNotFound:
+        """The error that a due role stands for, which names who can renew it."""
+        wanted = ", ".join(key.keyid[:12] for key in left.keys)
+        who = ", ".join(dict.fromkeys(shown(holder) for key in left.keys for holder in key.holders))
+        role = shown(left.file.role)
+        return KeyNotFound(key=f"for {role} of {self._gun} ({left.threshold} of: {wanted}; who can renew it: {who})")
+
+    def _signable(self, roles: Roles, role: RoleName) -> bool:
+        held = self._keys.held()
+        needs = signing_keys(roles, {role: roles[role].content}, role)
+        return all(len(held.intersection(keyids)) >= threshold for keyids, threshold in needs)
+
+    def _left(self, roles: Roles, role: RoleName) -> Left:
+        keyids, threshold = signing_keys(roles, {role: roles[role].content}, role)[-1]
+        held = self._keys.held()
+        keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else elsewhere(roles, keyid) for keyid in keyids]
+        return Left(file=roles[role], threshold=threshold, keys=tuple(keys))
+
+
+def _report(session: Session, outcome: Renewed) -> None:
+    for before, after in zip(outcome.before, outcome.after, strict=True):
+        session.output.result(
+            f"{outcome.gun}: {shown(after.role)} {before.version} -> {after.version}, "
+            f"expires {before.expires:%Y-%m-%d} -> {after.expires:%Y-%m-%d}"
+        )
+    if not outcome.after and not outcome.failures:
+        session.output.notice(f"{outcome.gun}: nothing is due")
+    for failure in outcome.failures:
+        session.output.failure(failure, subject=outcome.gun)
+
+
+def _row(outcome: Renewed) -> dict[str, object]:
+    return {
+        "gun": outcome.gun,
+        "renewed": [
+            {
+                "role": after.role,
+                "version_before": before.version,
+                "version_after": after.version,
+                "expires_before": as_time(before.expires),
+                "expires_after": as_time(after.expires),
+            }
+            for before, after in zip(outcome.before, outcome.after, strict=True)
+        ],
+        "left": [
+            {
+                "role": left.file.role,
+                "version": left.file.version,
+                "expires": as_time(left.file.expires),
+                "threshold": left.threshold,
+                "keys": [key_row(key) for key in left.keys],
+            }
+            for left in outcome.left
+        ],
+        "errors": [failure_document(failure) for failure in outcome.failures],
+    }
