@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from trustcli.exit_codes import UsageError
 from trustcli.findings import Finding, document, lines, status
 from trustcli.session import Session
+from trustdata.errors import shown
 
 CONTAINERD_CONFIG: Final = Path("/etc/containerd/config.toml")
 _DEFAULT: Final = "NAME"
@@ -24,12 +26,29 @@ class DoctorGroup(TyperGroup):
         return super().parse_args(ctx, args if known or _DEFAULT not in self.commands else [_DEFAULT, *args])
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=DoctorGroup, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=DoctorGroup, no_args_is_help=False)
 
 
 @app.callback()
 def _group() -> None:
     """Find what is wrong here, and say what to do."""
+
+
+@app.command(_DEFAULT)
+def name(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="without it: this machine, and shortly every pin")] = "",
+) -> int:
+    """Find what is wrong here: server, registry, credentials, certificates, clock, keys, pins, memory, expiry."""
+    from trustcli.doctor.examination import examine
+    from trustcli.reference import parse_reference
+
+    if not name:
+        return report(ctx.obj, examine(ctx.obj, None))
+    reference = parse_reference(name)
+    if reference.tag is not None or reference.digest is not None:
+        raise UsageError(f"{shown(name)}: doctor looks at a whole collection; leave out the tag")
+    return report(ctx.obj, examine(ctx.obj, reference))
 
 
 @app.command("containerd")

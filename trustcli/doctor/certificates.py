@@ -1,0 +1,82 @@
+"""Certificates of servers: who vouches for them here, and for how long."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from trustcli.doctor.probe import Probe
+from trustcli.exchange import Origin
+from trustcli.findings import Finding
+from trustcli.session import Session
+from trustcli.tls import DOCKER_CERTS
+from trustcli.transport_failure import causes
+
+_SOON: Final = timedelta(days=30)
+_NOT_YET_VALID: Final = 9
+_EXPIRED: Final = 10
+_WRONG_HOST: Final = frozenset({62, 64})
+"""OpenSSL's numbers (x509_vfy.h)."""
+
+
+def check_certificate(session: Session, probe: Probe) -> Iterator[Finding]:
+    """Of an https server that was asked, whether it answered or not."""
+    if probe.origin.scheme != "https":
+        return
+    places = ", ".join(session.authorities().places(probe.origin))
+    refused = next((c for c in _causes(probe) if isinstance(c, ssl.SSLCertVerificationError)), None)
+    if refused is not None:
+        yield Finding(
+            check="certificate",
+            severity="wrong",
+            text=f"the certificate of {probe.origin} is refused: {refused.verify_message}",
+            remedy=_remedy(refused.verify_code, probe.origin),
+            place=places,
+        )
+        return
+    if probe.answer is None:
+        return
+    text = f"the certificate of {probe.origin} is vouched for by a CA from {places}"
+    until = _until(probe.certificate)
+    if until is None:
+        yield Finding(check="certificate", severity="ok", text=text, place=str(probe.origin))
+        return
+    soon = until - session.at <= _SOON
+    yield Finding(
+        check="certificate",
+        severity="note" if soon else "ok",
+        text=f"{text}; it is valid until {until:%Y-%m-%d}",
+        remedy=f"tell the operator of {probe.origin} to renew it" if soon else None,
+        place=str(probe.origin),
+    )
+
+
+def _causes(probe: Probe) -> Iterator[BaseException]:
+    if probe.failure is not None:
+        yield from causes(probe.failure)
+
+
+def _remedy(code: int, origin: Origin) -> str:
+    if code == _EXPIRED:
+        return f"tell the operator of {origin} to renew it; or set the clock here, if it is wrong"
+    if code == _NOT_YET_VALID:
+        return "set the clock here, if it is wrong; else tell the operator"
+    if code in _WRONG_HOST:
+        return f"use the host name that the certificate is for, or have one made for {origin.host}"
+    return (
+        f"if it is a private CA: --cacert FILE or TRUST_CACERT with the CA's certificate, or put that file at "
+        f"{DOCKER_CERTS / origin.host_port / 'ca.crt'}"
+    )
+
+
+def _until(certificate: bytes | None) -> datetime | None:
+    if certificate is None:
+        return None
+    from cryptography import x509
+
+    try:
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+    except ValueError:
+        return None

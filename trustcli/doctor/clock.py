@@ -1,0 +1,51 @@
+"""The clock here against those of the servers that were asked: expiry is judged with ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from trustcli.doctor.probe import Probe
+from trustcli.findings import Finding
+
+_WRONG: Final = timedelta(minutes=5)
+
+
+def check_clock(probe: Probe, at: datetime) -> Iterator[Finding]:
+    """`at`: the time here, which may be older than the answer by what the program took."""
+    if probe.answer is None:
+        return
+    told = _date(probe.answer.first("date"))
+    if told is None:
+        yield Finding(check="clock", severity="note", text=f"{probe.origin} does not say what time it is")
+        return
+    apart = abs(told - at)
+    if apart <= _WRONG:
+        yield Finding(check="clock", severity="ok", text=f"the clock here agrees with that of {probe.origin}")
+        return
+    which = "behind" if told > at else "ahead of"
+    yield Finding(
+        check="clock",
+        severity="wrong",
+        text=f"the clock here ({at:%Y-%m-%d %H:%M} UTC) is {_span(apart)} {which} that of {probe.origin} "
+        f"({told:%Y-%m-%d %H:%M} UTC): what has expired may seem fresh, or the other way round",
+        remedy="set the clock here (timedatectl set-ntp true), or tell the server's operator",
+        place=str(probe.origin),
+    )
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date.astimezone(UTC) if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds()) // 60
+    return (
+        f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours" if minutes < 2880 else f"{span.days} days"
+    )

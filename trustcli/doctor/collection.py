@@ -1,0 +1,104 @@
+"""A collection as a whole: does it verify here, for every client, and can its owners still change it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trustcli.doctor.failing import failed
+from trustcli.doctor.look import Look
+from trustcli.findings import Finding
+from trustdata.errors import (
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+    TrustError,
+    VersionRollback,
+    shown,
+)
+from trustdata.roles import RELEASES, ROOT, TARGETS, signer_name
+from trustdata.verification import checks
+from trustdata.verification.target_lookup import check_release_conflicts
+
+_CHECK = "collection"
+
+
+def check_collection(look: Look) -> Iterator[Finding]:
+    """Raises: ReleaseConflict, and what reading the delegations raises."""
+    if look.refusal is not None:
+        yield _refused(look, look.refusal)
+        return
+    versions = ", ".join(f"{shown(role)} {envelope.version}" for role, envelope in look.roles.items())
+    yield Finding(check=_CHECK, severity="ok", text=f"{look.gun} verifies: {versions}")
+    check_release_conflicts(look.roles)
+    yield from _delegations(look)
+    yield from _releases(look)
+    yield from _root(look)
+
+
+def check_briefly(look: Look) -> Finding:
+    """One finding for a name among many."""
+    if look.refusal is not None:
+        return _refused(look, look.refusal)
+    if look.unreadable:
+        role, error = next(iter(look.unreadable.items()))
+        return failed(_CHECK, error, place=f"{look.gun}, {shown(role)}")
+    return Finding(check=_CHECK, severity="ok", text=f"{look.gun} verifies", place=str(look.gun))
+
+
+def _refused(look: Look, refusal: TrustError) -> Finding:
+    if isinstance(refusal, RemoteUnreachable | RemoteRefused | RemoteMisbehaved):
+        return failed(_CHECK, refusal, place=str(look.gun))
+    check = "memory" if isinstance(refusal, VersionRollback) else _CHECK
+    return failed(check, refusal, place=str(look.gun))
+
+
+def _delegations(look: Look) -> Iterator[Finding]:
+    for role, error in look.unreadable.items():
+        finding = failed("delegation", error, place=shown(role))
+        yield finding
+    for role in look.unpublished:
+        name = shown(signer_name(role))
+        if role == RELEASES:
+            text = "targets/releases is delegated and was never published: no tag is released"
+            yield Finding(check="delegation", severity="wrong", text=text, remedy=f"trust sign {look.gun}:TAG")
+            continue
+        yield Finding(
+            check="delegation",
+            severity="note",
+            text=f"{name} has signed nothing yet: TUF clients that load every delegation at the start (tough) "
+            f"cannot read {look.gun} until then",
+            remedy=f"let {name} sign a tag; or trust signer remove {name} {look.gun}",
+            place=shown(role),
+        )
+
+
+def _releases(look: Look) -> Iterator[Finding]:
+    root, targets = look.roles[ROOT].root, look.roles[TARGETS].targets
+    if RELEASES not in checks.delegations_of(targets):
+        return
+    repository = set(root.roles[TARGETS].keyids)
+    if repository & set(targets.get_delegated_role(RELEASES).keyids):
+        text = "the repository key is one of the keys of targets/releases"
+        yield Finding(check="releases", severity="ok", text=text)
+        return
+    yield Finding(
+        check="releases",
+        severity="wrong",
+        text="the repository key is none of the keys of targets/releases: a signer who leaves takes the releases along",
+        remedy=f"trust key rotate targets {look.gun}, which puts it there",
+    )
+
+
+def _root(look: Look) -> Iterator[Finding]:
+    root = look.roles[ROOT].root.roles[ROOT]
+    spare = len(root.keyids) - root.threshold
+    if spare > 0:
+        text = f"root needs {root.threshold} of {len(root.keyids)} keys: losing one is no loss of the collection"
+        yield Finding(check="recovery", severity="ok", text=text)
+        return
+    yield Finding(
+        check="recovery",
+        severity="note",
+        text=f"root needs all of its {len(root.keyids)} keys: if one is lost, nobody can change {look.gun} any more",
+        remedy="keep a copy of each root key elsewhere (trust key export), under a passphrase of its own",
+    )

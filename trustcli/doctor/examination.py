@@ -1,0 +1,91 @@
+"""The whole examination: every check in its turn, none of which stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from trustcli.doctor.collection import check_briefly, check_collection
+from trustcli.doctor.expiry import check_expiry
+from trustcli.doctor.failing import failed, guarded
+from trustcli.doctor.key_store import check_key_store
+from trustcli.doctor.lock_file import check_lock_file
+from trustcli.doctor.look import Look, look_at
+from trustcli.doctor.memory import check_memory
+from trustcli.doctor.pins import check_pins
+from trustcli.doctor.registry import check_registry
+from trustcli.doctor.trust_server import check_trust_server
+from trustcli.findings import Finding
+from trustcli.reference import ImageReference
+from trustcli.session import Session
+from trustcli.settings import ServerChoice
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+
+
+def examine(session: Session, reference: ImageReference | None) -> list[Finding]:
+    """Everything about one name; without one, about this machine and, shortly, every name that is pinned here."""
+    quiet = _without_tofu(session)
+    return list(_of_one(quiet, reference) if reference is not None else _of_all(quiet))
+
+
+def _without_tofu(session: Session) -> Session:
+    """A doctor trusts nobody on first use."""
+    return Session(
+        settings=replace(session.settings, tofu=False), environ=session.environ, output=session.output, at=session.at
+    )
+
+
+def _of_one(session: Session, reference: ImageReference) -> Iterator[Finding]:
+    gun = reference.gun
+    yield from _local(session, gun)
+    try:
+        choice = session.settings.server_choice(gun)
+    except TrustError as error:
+        yield failed("trust-server", error)
+    else:
+        yield from guarded("trust-server", lambda: check_trust_server(session, choice))
+    yield from guarded("registry", lambda: check_registry(session, reference))
+    look = look_at(session, gun)
+    yield from guarded("collection", lambda: check_collection(look))
+    yield from guarded("expiry", lambda: check_expiry(look, session.at))
+    yield from guarded("keys", lambda: check_key_store(session, look))
+
+
+def _of_all(session: Session) -> Iterator[Finding]:
+    yield from _local(session, None)
+    yield from guarded("keys", lambda: check_key_store(session, None))
+    try:
+        pinned = list(session.pins.load())
+    except TrustError:
+        pinned = []  # said already
+    for choice in _servers(session, pinned):
+        yield from guarded("trust-server", lambda choice=choice: check_trust_server(session, choice))  # type: ignore[misc]
+    for gun in pinned:
+        yield from guarded("collection", lambda gun=gun: _shortly(session, look_at(session, gun)))  # type: ignore[misc]
+
+
+def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
+    yield from guarded("pins", lambda: check_pins(session, gun))
+    yield from guarded("memory", lambda: check_memory(session, gun))
+    yield from guarded("lock", lambda: check_lock_file(session, gun))
+
+
+def _shortly(session: Session, look: Look) -> Iterator[Finding]:
+    yield check_briefly(look)
+    for finding in check_expiry(look, session.at):
+        if finding.severity != "ok":
+            yield replace(finding, place=str(look.gun))
+
+
+def _servers(session: Session, pinned: list[GUN]) -> list[ServerChoice]:
+    """Every trust server that this machine knows of, each once."""
+    settings = session.settings
+    choices = [ServerChoice(url=settings.server, source=settings.server_source)] if settings.server else []
+    choices += [ServerChoice(url=url, source=f'"{name}" in {settings.file}') for name, url in settings.servers.items()]
+    for gun in pinned:
+        try:
+            choices.append(settings.server_choice(gun))
+        except TrustError as error:
+            del error  # the look at the name says it
+    return list({choice.url: choice for choice in reversed(choices)}.values())[::-1]

@@ -1,0 +1,72 @@
+"""What of a collection has expired, or will soon. Offline roles are their owners' duty, online ones the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from trustcli.doctor.look import Look
+from trustcli.findings import Finding
+from trustdata.envelope import Envelope
+from trustdata.errors import shown
+from trustdata.expiry import TUF_LIFETIMES, half_life
+from trustdata.roles import ONLINE, ROOT, TARGETS, is_delegated
+from trustdata.verification import checks
+
+_WITHIN: Final = timedelta(days=90)
+_URGENT: Final = timedelta(days=14)
+_GRACE: Final = timedelta(hours=1)
+"""How much later than at half of their life the server may renew its roles."""
+
+
+def check_expiry(look: Look, at: datetime) -> Iterator[Finding]:
+    """One finding for each role that needs somebody, or one that none does."""
+    found = [
+        finding
+        for role, envelope in look.roles.items()
+        for finding in (_online(envelope, at) if role in ONLINE else _offline(look, envelope, at))
+    ]
+    yield from found
+    if not found and look.roles:
+        offline = [envelope for role, envelope in look.roles.items() if role not in ONLINE]
+        first = min(offline, key=lambda envelope: envelope.expires)
+        text = f"the first role to expire is {shown(first.role)}, on {first.expires:%Y-%m-%d}"
+        yield Finding(check="expiry", severity="ok", text=text)
+
+
+def _online(envelope: Envelope, at: datetime) -> Iterator[Finding]:
+    due = half_life(envelope.expires, TUF_LIFETIMES.of(envelope.role)) + _GRACE
+    if at < due:
+        return
+    yield Finding(
+        check="expiry",
+        severity="wrong",
+        text=f"{envelope.role} version {envelope.version} expires on {envelope.expires:%Y-%m-%d %H:%M} UTC and should "
+        "have been renewed by the server: without that, every image of the collection is refused from then on",
+        remedy="tell the server's operator: its log and /metrics say why renewal fails",
+    )
+
+
+def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
+    left = envelope.expires - at
+    if left > _WITHIN:
+        return
+    role = shown(envelope.role)
+    keys = ", ".join(keyid[:12] for keyid in _keys(look, envelope))
+    when = f"{envelope.expires:%Y-%m-%d}"
+    text = f"{role} version {envelope.version} "
+    text += f"expired on {when}" if left <= timedelta(0) else f"expires on {when}, in {left.days} days"
+    yield Finding(
+        check="expiry",
+        severity="wrong" if left <= _URGENT else "note",
+        text=f"{text}; it can be signed by {keys or 'whoever its delegator names'}",
+        remedy=f"trust renew {look.gun}, where one of these keys is",
+    )
+
+
+def _keys(look: Look, envelope: Envelope) -> list[str]:
+    """The keys that can sign its next version."""
+    root = look.roles[ROOT].root
+    by = root if not is_delegated(envelope.role) else look.roles[TARGETS].targets
+    return by.get_delegated_role(envelope.role).keyids if checks.is_delegator_of(by, envelope.role) else []

@@ -1,0 +1,133 @@
+"""The key store: modes, damaged files, keys that nothing here needs, and what the keys here may do for one name.
+
+No key is opened: descriptions of keys stand in the clear, and nobody vouches for them.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from keys.errors import KeysError
+from keys.key_info import KeyInfo
+from keys.store import is_keyid
+from trustcli.doctor.failing import failed
+from trustcli.doctor.look import Look
+from trustcli.findings import Finding
+from trustcli.session import Session
+from trustdata.errors import MalformedMetadata, shown
+from trustdata.roles import RELEASES, ROOT, TARGETS, is_delegated, signer_name
+from trustdata.verification import checks
+from trustdata.wire.tuf import TUF
+
+_CHECK: Final = "keys"
+_OTHERS: Final = 0o077
+
+
+def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
+    """Everything in the store; with `look`, what the keys in it may do for that name."""
+    folder = session.settings.home / "private"
+    try:
+        mode = folder.stat().st_mode
+    except FileNotFoundError:
+        yield Finding(check=_CHECK, severity="ok", text="there are no private keys here", place=str(folder))
+        return
+    if mode & _OTHERS:
+        yield Finding(
+            check=_CHECK,
+            severity="wrong",
+            text=f"{folder} has mode {stat.S_IMODE(mode):o}, so others can come at private keys: none is used",
+            remedy=f"chmod 700 {folder}",
+            place=str(folder),
+        )
+        return
+    found, damaged = [], 0
+    for file in sorted(folder.iterdir()):
+        if file.suffix != ".key" or not is_keyid(file.stem):
+            continue
+        try:
+            found.append(session.keystore.get(file.stem))
+        except KeysError as error:
+            damaged += 1
+            yield failed(_CHECK, error, place=str(file), remedy=_mend(file))
+    if not damaged:
+        text = f"{len(found)} private {'key' if len(found) == 1 else 'keys'}, for their owner alone"
+        yield Finding(check=_CHECK, severity="ok", text=text, place=str(folder))
+    if look is not None and look.roles:
+        yield from _for_the_collection(found, look)
+    elif look is None:
+        yield from _unused(session, found)
+
+
+def _mend(file: Path) -> str:
+    try:
+        if file.stat().st_mode & _OTHERS:
+            return f"chmod 600 {file}"
+    except OSError:
+        pass
+    return f"restore {file} from a backup; a signer's key can be replaced: trust key generate, then trust signer add"
+
+
+def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
+    """Keys that no pinned collection names, as far as their newest cached files tell."""
+    named: set[str] = set()
+    for gun in session.pins.load():
+        cache = session.cache(gun)
+        try:
+            roots, targets = cache.roots(), cache.load(TARGETS)
+            if roots:
+                named |= set(TUF.parse(ROOT, roots[-1]).root.keys)
+            if targets is not None:
+                delegations = TUF.parse(TARGETS, targets).targets.delegations
+                named |= set(delegations.keys) if delegations else set()
+        except MalformedMetadata:
+            continue  # a damaged cache is made anew at the next refresh
+    for info in found:
+        if info.keyid not in named and not info.retired:
+            text = f"the {info.described} is named by no pinned collection, as far as was seen here"
+            remedy = f"trust signer add, or trust key remove {info.keyid[:12]} if it is for nothing"
+            yield Finding(check=_CHECK, severity="note", text=text, remedy=remedy)
+
+
+def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
+    root, targets = look.roles[ROOT].root, look.roles[TARGETS].targets
+    held = {info.keyid for info in found}
+    mine = {
+        signer_name(role): set(targets.get_delegated_role(role).keyids) & held
+        for role in checks.delegations_of(targets)
+        if role != RELEASES and is_delegated(role)
+    }
+    can = [shown(name) for name, keyids in mine.items() if keyids]
+    if set(root.roles[TARGETS].keyids) & held:
+        can.insert(0, "the repository key")
+    if can:
+        text = f"keys here can sign {look.gun} as {', '.join(can)}"
+        yield Finding(check="signing", severity="ok", text=text)
+    elif any(info.purpose in {"signer", "targets"} and not info.retired for info in found):
+        text = f"no key here is a signer's or the repository key of {look.gun}"
+        remedy = f"ask its owner: trust signer add --key YOURS.pub NAME {look.gun}"
+        yield Finding(check="signing", severity="note", text=text, remedy=remedy)
+    used = set(root.keys) | (set(targets.delegations.keys) if targets.delegations else set())
+    for info in found:
+        if info.purpose == "signer" and not info.retired and info.keyid not in used:
+            text = f"the {info.described} is not delegated in {look.gun}"
+            yield Finding(check="signing", severity="note", text=text)
+    if set(root.roles[TARGETS].keyids) & held or set(root.roles[ROOT].keyids) & held:
+        yield from _root(found, look)
+
+
+def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
+    """For owners: is a root key at hand, or only the recovery key's file?"""
+    keyids = look.roles[ROOT].root.roles[ROOT].keyids
+    here = [info for info in found if info.keyid in keyids]
+    if here:
+        yield Finding(check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {here[0].described}")
+        return
+    yield Finding(
+        check="root-key",
+        severity="note",
+        text=f"no root key of {look.gun} is in this store: keys can be rotated with the recovery key only",
+        remedy=f"trust key rotate root {look.gun} --recovery-key FILE",
+    )

@@ -1,0 +1,57 @@
+"""One collection as this machine would judge it now, looked at without leaving a trace."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from trustcli.session import Session
+from trustdata.envelope import Envelope
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.roles import TARGETS, RoleName
+from trustdata.verification import checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """`roles`: what could be verified, expired offline roles too; `refusal`: why there is not all of root, timestamp,
+    snapshot and targets. `unreadable`: published delegations that do not verify. `unpublished`: not signed yet.
+    """
+
+    gun: GUN
+    roles: dict[RoleName, Envelope] = field(default_factory=dict)
+    refusal: TrustError | None = None
+    unreadable: dict[RoleName, TrustError] = field(default_factory=dict)
+    unpublished: tuple[RoleName, ...] = ()
+
+
+def look_at(session: Session, gun: GUN) -> Look:
+    """Never raises a TrustError."""
+    try:
+        updater = session.collection(gun, keep=False).refresh(for_owner=True)
+        roles, published = updater.roles(), updater.published()
+    except TrustError as refusal:
+        return Look(gun=gun, refusal=refusal)
+    unreadable: dict[RoleName, TrustError] = {}
+    unpublished: list[RoleName] = []
+    queue = deque([TARGETS])
+    while queue:
+        delegator = queue.popleft()
+        try:
+            delegated = checks.delegations_of(roles[delegator].targets)
+        except TrustError as error:
+            unreadable[delegator] = error
+            continue
+        for role in delegated:
+            if role in roles or role in unreadable or role in unpublished:
+                continue
+            if role not in published:
+                unpublished.append(role)
+                continue
+            try:
+                roles[role] = updater.load(role, delegator)
+                queue.append(role)
+            except TrustError as error:
+                unreadable[role] = error
+    return Look(gun=gun, roles=roles, unreadable=unreadable, unpublished=tuple(unpublished))

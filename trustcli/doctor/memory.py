@@ -1,0 +1,57 @@
+"""Rollback memory: can it be read and kept? Whether the server is behind it, the look at the collection tells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from trustcli.doctor.private_files import open_to_others
+from trustcli.findings import Finding
+from trustcli.session import Session
+from trustdata.gun import GUN
+
+_CHECK = "memory"
+
+
+def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
+    """Raises: MemoryDamaged."""
+    file = session.settings.memory_folder / "seen.json"
+    memory = session.memory.load(gun if gun is not None else GUN(""))
+    if not _can_be_written(file):
+        yield Finding(
+            check=_CHECK,
+            severity="wrong",
+            text=f"{file} cannot be written: what is verified now is not remembered, and hooks refuse every image",
+            remedy=f"make {file.parent} a folder that this user may write",
+            place=str(file),
+        )
+    if open_to_others(file):
+        text = f"{file} may be changed by others than its owner, who can make this machine forget"
+        yield Finding(check=_CHECK, severity="wrong", text=text, remedy=f"chmod go-w {file}", place=str(file))
+    if gun is None:
+        yield Finding(check=_CHECK, severity="ok", text=f"{file} can be read", place=str(file))
+    elif memory is None:
+        yield Finding(check=_CHECK, severity="ok", text=f"nothing of {gun} was verified here before", place=str(file))
+    elif memory.refreshed is None:
+        yield Finding(check=_CHECK, severity="ok", text=f"{gun} was verified here, never wholly", place=str(file))
+    elif memory.refreshed > session.at:
+        yield Finding(
+            check=_CHECK,
+            severity="wrong",
+            text=f"{gun} was last verified on {memory.refreshed:%Y-%m-%d %H:%M} UTC, which is still to come: "
+            "the clock here was ahead then, or is behind now",
+            remedy="set the clock here",
+            place=str(file),
+        )
+    else:
+        text = f"{gun} was last verified on {memory.refreshed:%Y-%m-%d %H:%M} UTC"
+        yield Finding(check=_CHECK, severity="ok", text=text, place=str(file))
+
+
+def _can_be_written(file: Path) -> bool:
+    """Whether it could be replaced: what is there of its folders may be written to."""
+    folder = file.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

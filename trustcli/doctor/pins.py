@@ -1,0 +1,79 @@
+"""The pins: can they be read, who may change them, and do they and rollback memory mean the same roots?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trustcli.doctor.private_files import open_to_others
+from trustcli.findings import Finding
+from trustcli.session import Session
+from trustcli.state.pins import PinEntry
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.roles import ROOT
+from trustdata.verification.trust_pinning import chain_holds
+from trustdata.wire.tuf import TUF
+
+_CHECK = "pins"
+
+
+def check_pins(session: Session, gun: GUN | None) -> Iterator[Finding]:
+    """All pins, or that of one name. Raises: SettingsUnusable (a damaged file), MemoryDamaged."""
+    place = session.settings.home / "pins.toml"
+    pins = session.pins.load()
+    if open_to_others(place):
+        text = f"{place} may be changed by others than its owner, who decide then where trust begins"
+        yield Finding(check=_CHECK, severity="wrong", text=text, remedy=f"chmod go-w {place}", place=str(place))
+    if gun is not None and gun not in pins:
+        yield from _unpinned(session, gun, str(place))
+        return
+    checked = {gun: pins[gun]} if gun is not None else pins
+    wrong = 0
+    for name, entry in checked.items():
+        if not _agrees(session, name, entry):
+            wrong += 1
+            yield Finding(
+                check=_CHECK,
+                severity="wrong",
+                text=f"{name} is pinned to {entry.pin}, and rollback memory is of another root of trust",
+                remedy=f"ask the publisher which root is right, then trust pin {name} REF --replace",
+                place=str(place),
+            )
+    if not wrong:
+        what = f"{gun} is pinned to {pins[gun].pin} ({pins[gun].how})" if gun is not None else _counted(len(pins))
+        yield Finding(check=_CHECK, severity="ok", text=what, place=str(place))
+
+
+def _counted(number: int) -> str:
+    return f"{number} {'name is' if number == 1 else 'names are'} pinned" if number else "no name is pinned"
+
+
+def _unpinned(session: Session, gun: GUN, place: str) -> Iterator[Finding]:
+    if session.settings.pin:
+        text = f"{gun} is pinned for this call only ({session.settings.pin})"
+        yield Finding(check=_CHECK, severity="ok", text=text, place="--pin or TRUST_PIN")
+    elif gun in session.locks:
+        text = f"{gun} is pinned by the lock file alone"
+        yield Finding(check=_CHECK, severity="ok", text=text, place=session.locks[gun].source)
+    else:
+        yield Finding(
+            check=_CHECK,
+            severity="wrong",
+            text=f"{gun} is pinned nowhere: nothing here says where trust in it begins",
+            remedy=f"trust pin {gun} REF, with the fingerprint that the publisher gives you",
+            place=place,
+        )
+
+
+def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
+    """Whether memory can be of the pinned root, as far as the cache tells."""
+    memory = session.memory.load(gun)
+    if memory is None or memory.root_of_trust == entry.pin.digest:
+        return True
+    try:
+        chain = [TUF.parse(ROOT, raw) for raw in session.cache(gun).roots()]
+    except TrustError:
+        return True  # a damaged cache proves nothing, and is made anew
+    if not chain or chain[0].sha256 != memory.root_of_trust:
+        return entry.how == "pin"  # the pin may be of a later root, or a key: only a refresh can tell
+    return chain_holds(entry.pin, chain)
