@@ -37,6 +37,12 @@ class KeyNotFound(KeysError):
         return f"no private key {self.key} in the key store"
 
 
+class KeyNotAuthorised(KeyNotFound):
+    """None of the keys in the store has been let in for this. `key` says for what, and who can."""
+
+    code: ClassVar[str] = "key-not-authorised"
+
+
 class KeyAmbiguous(KeysError):
     """Several keys fit what was asked for."""
 

@@ -17,7 +17,15 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from trustcli.proxies import is_loopback
 from trustcli.reference import parse_digest
-from trustdata.errors import ImageNotFound, RemoteMisbehaved, RemoteRefused, RemoteUnreachable, SettingsUnusable, shown
+from trustdata.errors import (
+    EngineUnreachable,
+    ImageNotFound,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+    SettingsUnusable,
+    shown,
+)
 
 if TYPE_CHECKING:
     from trustcli.docker_config import Credential
@@ -124,18 +132,18 @@ class Engine:
             return connection, connection.getresponse()
         except FileNotFoundError as error:
             connection.close()
-            raise RemoteUnreachable(
+            raise EngineUnreachable(
                 remote=self.name, reason="no such socket; is the engine installed and running?"
             ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._lost(error) from error
 
-    def _lost(self, error: Exception) -> RemoteUnreachable:
+    def _lost(self, error: Exception) -> EngineUnreachable:
         if isinstance(error, TimeoutError):
-            return RemoteUnreachable(remote=self.name, reason="no answer in time")
+            return EngineUnreachable(remote=self.name, reason="no answer in time")
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return RemoteUnreachable(remote=self.name, reason=reason)
+        return EngineUnreachable(remote=self.name, reason=reason)
 
     def _follow(self, response: http.client.HTTPResponse, image: str, progress: Progress | None) -> None:
         """Read the stream of JSON messages to its end: the status came before the pull began, errors come in here."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from keys.errors import KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
+from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
 from trustdata import errors
+from trustdata.roles import ONLINE
 
 DONE: Final = 0
 OTHER: Final = 1
@@ -56,8 +57,16 @@ def _say(text: str) -> Callable[[Failure], str]:
 def _login(error: Failure) -> str:
     """Another account helps against 401 and 403 only."""
     if isinstance(error, errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return f"docker login, with an account that may do this on {error.remote}"
+        return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
     return ""
+
+
+def _renewal(error: Failure) -> str:
+    """Online roles are the server's duty; and whoever finds them expired may have a wrong clock."""
+    role = error.details().get("role")
+    if role in ONLINE:
+        return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
+    return f"ask a holder of the {role} key for: trust renew NAME"
 
 
 def _which_root(error: Failure) -> str:
@@ -84,7 +93,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=UNREACHABLE,
         advice=_say("see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"),
     ),
-    errors.NoTrustData: Row(status=NOT_SIGNED, advice=_say("trust init {gun} --recovery-key FILE")),
+    errors.NoTrustData: Row(
+        status=NOT_SIGNED,
+        advice=_say("check name and server (trust doctor {gun}); its publisher begins with: trust init {gun}"),
+    ),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
     errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
     errors.Unpinned: Row(
@@ -97,7 +109,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
     ),
-    errors.PinsDisagree: Row(status=NOT_TRUSTED, advice=_say("trust pins")),
+    errors.PinsDisagree: Row(
+        status=NOT_TRUSTED,
+        advice=_say("ask the publisher which root is right; trust pins lists what is recorded here"),
+    ),
     errors.LockDisagrees: Row(
         status=NOT_TRUSTED,
         advice=_which_root,
@@ -108,7 +123,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     errors.MetadataExpired: Row(
         status=NOT_TRUSTED,
-        advice=_say("ask the holder of the {role} key to sign again; the server renews snapshot and timestamp"),
+        advice=_renewal,
     ),
     errors.VersionRollback: Row(
         status=NOT_TRUSTED,
@@ -121,12 +136,17 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")
     ),
     errors.TrustDataWithheld: Row(
-        status=NOT_TRUSTED, advice=_say("ask the server's operator; the name is known here and must have data")
+        status=NOT_TRUSTED,
+        advice=_say("see whether this is the right server (trust doctor {gun}), then ask its operator"),
     ),
     errors.CollectionDeleted: Row(
         status=NOT_TRUSTED, advice=_say("if the publisher started anew: trust pin {gun} REF --replace")
     ),
     errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
+    errors.TagMismatch: Row(
+        status=NOT_TRUSTED,
+        advice=_say("do not use this image; trust explain {gun}:{tag} says who signed what"),
+    ),
     errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the publisher")),
     errors.MalformedMetadata: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the server's operator")),
     errors.MemoryDamaged: Row(
@@ -134,7 +154,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("restore {path} from a backup; to remove it is to give up rollback protection"),
     ),
     errors.TooLarge: Row(status=NOT_TRUSTED),
-    errors.PolicyRefused: Row(status=POLICY),
+    errors.PolicyRefused: Row(status=POLICY, advice=_say("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
     errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
     errors.CollectionExists: Row(status=REFUSED, advice=_say("trust pins, to see what is known here")),
@@ -155,13 +175,32 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=UNREACHABLE,
         advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
     ),
+    errors.CertificateRefused: Row(
+        status=UNREACHABLE,
+        advice=_say(
+            "a private CA: --cacert FILE or TRUST_CACERT, or its file where it is looked for; "
+            "else tell the operator of {remote}"
+        ),
+    ),
+    errors.ProxyRefused: Row(
+        status=UNREACHABLE,
+        advice=_say("put user and password of the proxy into its variable (HTTPS_PROXY), or the host into NO_PROXY"),
+    ),
+    errors.EngineUnreachable: Row(
+        status=UNREACHABLE,
+        advice=_say("start the engine, or name it in DOCKER_HOST; signing without --local asks the registry instead"),
+    ),
     errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
     errors.TrustError: Row(status=OTHER),
     PassphraseMissing: Row(status=KEYS),
     PassphraseWrong: Row(
-        status=KEYS, advice=_say("look for another passphrase in TRUST_*_PASSPHRASE, or be asked for it")
+        status=KEYS, advice=_say("look for another passphrase in TRUST_*_PASSPHRASE, or unset it to be asked")
     ),
     KeyNotFound: Row(status=KEYS, advice=_say("trust key list; a recovery key is brought by --recovery-key FILE")),
+    KeyNotAuthorised: Row(
+        status=KEYS,
+        advice=_say("ask an owner to let a key of yours in: trust signer add --key YOURS.pub YOU NAME"),
+    ),
     KeysError: Row(status=KEYS, advice=_say("trust key list")),
 }
 

@@ -144,7 +144,7 @@ class Registry:
             return ImageNotFound(image=str(reference), registry=remote, reason=reason)
         if answer.forbids:
             tried = self._authorizers[origin].tried if origin in self._authorizers else "without credentials"
-            reason = f"{reference} may not be read, or does not exist: {said or 'no reason given'} (asked {tried})"
+            reason = f"{reference} may not be read {tried}, or does not exist: {said or 'no reason given'}"
             return RemoteRefused(remote=remote, status=answer.status, reason=reason, server_code=code)
         if answer.server_fails:
             return RemoteUnreachable(

@@ -163,7 +163,12 @@ class Authorizer:
         if answer.server_fails:
             raise RemoteUnreachable(remote=str(origin), reason=f"the token server answered {answer.status}")
         if not answer.ok:
-            reason = f"the token server of {self._server} gives no token; tried {self.tried}"
+            of = "" if origin == self._server else f" of {self._server}"
+            who = self.tried.removeprefix("as ")
+            refuses = f"gives no token {self.tried}"
+            if who != self.tried and answer.forbids:
+                refuses = f"refuses the credentials of {who}"
+            reason = f"the token server{of} {refuses}"
             raise RemoteRefused(remote=str(origin), status=answer.status, reason=reason)
         try:
             content = json.loads(answer.body)

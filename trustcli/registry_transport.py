@@ -6,6 +6,7 @@ The same bounds as the trust server's connection: bytes of body, bytes and time 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 
 import urllib3
@@ -16,7 +17,7 @@ from trustcli.deadline import BudgetedSocket, Clock, ExchangeBudget, Timeouts, T
 from trustcli.exchange import MAX_ERROR_BODY, USER_AGENT, Answer, Origin, is_success
 from trustcli.proxies import Proxy, proxy_for
 from trustcli.tls import CertificateAuthorities
-from trustcli.transport_failure import transport_failure
+from trustcli.transport_failure import proxy_refused, transport_failure
 from trustdata.errors import RemoteMisbehaved, TooLarge
 
 
@@ -62,7 +63,7 @@ class RegistryTransport:
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read),
             )
-            return self._read(response, origin, limit)
+            answer = self._read(response, origin, limit)
         except TooManyBytes as error:
             raise TooLarge(what=f"an answer of {origin}", limit=limit) from error
         except (HTTPError, HTTPException, OSError) as error:
@@ -71,6 +72,9 @@ class RegistryTransport:
             ) from error
         except ValueError as error:  # from the chunk sizes of http.client, which takes -2 for one
             raise RemoteMisbehaved(remote=str(origin), reason="a chunk of its answer has no valid size") from error
+        if proxy is not None and answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise proxy_refused(origin, proxy, answer.status)
+        return answer
 
     def _read(self, response: urllib3.BaseHTTPResponse, origin: Origin, limit: int) -> Answer:
         success = is_success(response.status)

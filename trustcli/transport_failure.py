@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 
 from trustcli.tls import CertificateAuthorities, offered_certificate
-from trustdata.errors import RemoteMisbehaved, RemoteUnreachable
+from trustdata.errors import CertificateRefused, ProxyRefused, RemoteMisbehaved, RemoteUnreachable
 
 if TYPE_CHECKING:
     from trustcli.exchange import Origin
     from trustcli.proxies import Proxy
+
+
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d+)", re.ASCII)
+"""http.client's words for a proxy that does not connect us."""
+
+
+def proxy_refused(origin: Origin, proxy: Proxy, status: int | str) -> ProxyRefused:
+    """A proxy that answers itself, with a refusal."""
+    wants = " and wants to know who asks" if int(status) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
+    return ProxyRefused(remote=str(origin), reason=f"the proxy {proxy.host}:{proxy.port} refuses ({status}){wants}")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -37,10 +49,13 @@ def transport_failure(
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, TimeoutError):
             wanted = isinstance(cause, ssl.SSLCertVerificationError) and proxy is None
             certificate = offered_certificate(origin, seconds=seconds) if wanted else None
-            reason = authorities.explain(cause, origin, certificate=certificate)
-            return RemoteUnreachable(remote=remote, reason=reason + via)
+            reason = authorities.explain(cause, origin, certificate=certificate) + via
+            kind = CertificateRefused if isinstance(cause, ssl.SSLCertVerificationError) else RemoteUnreachable
+            return kind(remote=remote, reason=reason)
         if isinstance(cause, http.client.IncompleteRead):
             return RemoteMisbehaved(remote=remote, reason="its answer is cut off")
+        if proxy is not None and isinstance(cause, OSError) and (refused := _TUNNEL.match(str(cause))):
+            return proxy_refused(origin, proxy, refused[1])
         if isinstance(cause, OSError):
             return RemoteUnreachable(remote=remote, reason=_reason(cause) + via)
         if isinstance(cause, http.client.HTTPException):

@@ -32,7 +32,10 @@
     │   ├── ServerKeyNotUsed         snapshot or timestamp do not name the server's key
     │   └── CollectionExists         initialised already, or in the other format
     ├── RemoteUnreachable        the network or the server's operator
-    │   └── RemoteFull               the server's operator: its disk is full
+    │   ├── RemoteFull               the server's operator: its disk is full
+    │   ├── CertificateRefused       the user: a private CA; or the server's operator
+    │   ├── ProxyRefused             the network's operator: a proxy that lets nothing through
+    │   └── EngineUnreachable        the user: no container engine runs here
     ├── RemoteRefused            credentials or rights
     ├── RemoteMisbehaved         an answer that no server of this protocol gives
     ├── TooLarge                 a body beyond its limit
@@ -487,6 +490,24 @@ class RemoteFull(RemoteUnreachable):
 
     def __str__(self) -> str:
         return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
+
+
+class CertificateRefused(RemoteUnreachable):
+    """TLS: nobody who is believed here vouches for the server's certificate, or it is not for this host or time."""
+
+    code: ClassVar[str] = "certificate-refused"
+
+
+class ProxyRefused(RemoteUnreachable):
+    """The proxy on the way to the server wants credentials, or does not let this through."""
+
+    code: ClassVar[str] = "proxy-refused"
+
+
+class EngineUnreachable(RemoteUnreachable):
+    """No container engine answers where one is looked for."""
+
+    code: ClassVar[str] = "engine-unreachable"
 
 
 class RemoteRefused(TrustError):

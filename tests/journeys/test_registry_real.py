@@ -88,7 +88,7 @@ def test_a_registry_with_a_password(password_registry: RunningProgram, environ: 
 
 def test_a_wrong_password(password_registry: RunningProgram, environ: dict[str, str]) -> None:
     log_in(environ, password_registry.netloc, "wrong guess")
-    with pytest.raises(RemoteRefused, match=f"asked as {USER}") as caught:
+    with pytest.raises(RemoteRefused, match=f"may not be read as {USER}") as caught:
         resolve(environ, f"{password_registry.netloc}/team/app:1.0")
     assert caught.value.status == 401
     assert "wrong guess" not in str(caught.value)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import select
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 
 from trustcli.deadline import BudgetedSocket, Clock, ExchangeBudget, Timeouts, TooManyBytes
 from trustcli.exchange import MAX_ERROR_BODY, USER_AGENT, Answer, Origin, is_success
 from trustcli.proxies import Proxy, proxy_for
 from trustcli.tls import CertificateAuthorities
-from trustcli.transport_failure import transport_failure
+from trustcli.transport_failure import proxy_refused, transport_failure
 from trustdata.errors import RemoteMisbehaved, TooLarge
 
 _LENGTH_DIGITS = 18
@@ -72,6 +73,8 @@ class HttpConnection:
             raise
         if not response.isclosed() or response.will_close:
             self.close()
+        if self._proxy is not None and answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise proxy_refused(self.origin, self._proxy, answer.status)
         return answer
 
     def _respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:

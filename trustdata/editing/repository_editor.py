@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from keys.errors import KeyNotFound
+from keys.errors import KeyNotAuthorised
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.expiry import Lifetimes, expires_at
@@ -143,7 +143,7 @@ def roles_for_signing(
     Without signers: `targets`. With signers: every signer's role that `held` can sign (or just `signer`), then
     `targets/releases`.
 
-    Raises: KeyNotFound naming who can sign; PublishRefused (no such signer).
+    Raises: KeyNotAuthorised naming who can sign; PublishRefused (no such signer).
     """
     keys = set(held)
     if not has_signers(roles):
@@ -181,7 +181,7 @@ def _can_sign(role: Role, held: set[str]) -> bool:
 
 def _nobody(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> tuple[RoleName, ...]:
     who = [signer_name(name) for name in signers_of(roles)] or ["the holder of the repository key"]
-    raise KeyNotFound(key=f"for {role} of {gun} (who can sign: {', '.join(who)})")
+    raise KeyNotAuthorised(key=f"for {role} of {gun} (who can sign: {', '.join(who)})")
 
 
 def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:

@@ -269,7 +269,7 @@ def test_other_statuses(serve: Serve, registry_of: Registries, status: int, erro
     if status != 401:
         assert "because" in str(caught.value)
     if status == 403:
-        assert "asked without credentials" in str(caught.value)
+        assert "may not be read without credentials" in str(caught.value)
 
 
 # --- redirects

@@ -186,7 +186,8 @@ def test_a_token_server_that_gives_none(status: int, error: type[TrustError]) ->
     assert "auth.example" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     if error is RemoteRefused:
-        assert "tried as alice (config.json)" in str(caught.value)
+        assert "alice (config.json)" in str(caught.value)
+        assert ("refuses the credentials" in str(caught.value)) is (status != 302)
 
 
 @pytest.mark.parametrize(
