@@ -31,6 +31,7 @@ def yes_man(owner: TrustUser, gun: str, serve: Serve) -> str:
         ("signer add bob NAME --key alice.pub", "it said that signer bob with key "),
         ("signer remove bob NAME", "without signer bob was published, but it is not"),
         ("key rotate root NAME", "for root of "),
+        ("renew NAME --all", "targets version 4 of "),
         ("key rotate targets NAME", "for targets of "),
         ("key rotate snapshot NAME", "for snapshot of "),
         ("key rotate timestamp NAME", "for timestamp of "),

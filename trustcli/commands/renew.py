@@ -110,6 +110,7 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
         collection = session.collection(gun)
         outcome = session.publisher(collection, keys).publish(edit)
         uploads = outcome.uploads
+        _check_visible(session, gun, uploads, server=collection.server.name)
         renewed = replace(
             renewed,
             before=tuple(edit.seen[role] for role in uploads),
@@ -118,20 +119,18 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
             failures=tuple(map(edit.missing, edit.left)),
         )
         if uploads:
-            _check(session, gun, uploads, server=collection.server.name)
+            session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
     except (TrustError, KeysError) as failure:
         return replace(renewed, failures=(*renewed.failures, failure))
     return renewed
 
 
-def _check(session: Session, gun: GUN, uploads: Roles, *, server: str) -> None:
-    """Step 3. Raises: RemoteMisbehaved, NotTrusted, Remote..."""
-    now = session.collection(gun).owner_roles()
+def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -> None:
+    """Raises: RemoteMisbehaved, NotTrusted, Remote..."""
+    now = session.collection(gun).owner_roles() if uploads else {}
     for role, envelope in uploads.items():
         there = role in now and now[role].version >= envelope.version
         check_visible(there, server=server, what=f"{role} version {envelope.version} of {gun}")
-    session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
-
 
 def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
     """What `renew` would publish."""
