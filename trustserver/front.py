@@ -9,6 +9,7 @@ for byte and for good: this is no proxy, it understands one kind of request and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import re
@@ -26,7 +27,8 @@ from trustserver.view import Answer
 LONGEST_REQUEST: Final = 4096
 """Bytes of a request that is looked at here."""
 IDLE_SWEEPS: Final = 3
-"""A connection without a request, or whose reader takes nothing, is ended at the third sweep in a row."""
+"""A connection without a request, or whose reader takes nothing, is ended at the third sweep in a row; a tunnel for the
+latter alone."""
 BACKLOG: Final = 1024
 _JOINED: Final = 65536
 """Bodies up to this are copied behind their head, which costs less than a second write."""
@@ -110,8 +112,14 @@ class Front:
         if not self.connections:
             self._none.set()
 
-    async def ended(self) -> None:
-        """After `stop` and the end of the server behind: nothing is open any more."""
+    async def ended(self, *, seconds: float = 0) -> None:
+        """After `stop` and the end of the server behind: nothing is open any more.
+
+        `seconds`: for answers that are on their way.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none.wait()
         for connection in list(self.connections):
             connection.abort()
         await self._none.wait()
@@ -159,7 +167,8 @@ class Connection(asyncio.Protocol):
         self._client: asyncio.Transport
         self._tunnel: _Tunnel | None = None
         self._heard = front.sweeps
-        self._unsent = 0
+        self._given = 0
+        self._taken = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._client = cast("asyncio.Transport", transport)  # uvloop's are no subclass
@@ -172,12 +181,17 @@ class Connection(asyncio.Protocol):
         self._heard = self._front.sweeps
         answer = self._front.answer(data)
         if answer is None:
-            self._tunnel = _Tunnel.dig(self._client, self._front.behind, data)
+            self._tunnel = _Tunnel.dig(self._client, self.give, self._front.behind, data)
         elif len(answer[1]) <= _JOINED:
-            self._client.write(b"".join(answer))
+            self.give(b"".join(answer))
         else:
             for part in answer:
-                self._client.write(part)
+                self.give(part)
+
+    def give(self, data: bytes) -> None:
+        """Send to the client."""
+        self._given += len(data)
+        self._client.write(data)
 
     def eof_received(self) -> bool:
         """Whether to stay open: what the client asked before it stopped talking is still answered."""
@@ -215,11 +229,14 @@ class Connection(asyncio.Protocol):
             self._tunnel.abort()
 
     def end_if_idle(self) -> None:
-        """End a connection that neither asks nor takes; tunnels are watched by the server behind."""
+        """End a connection that neither asks nor takes. What the client of a tunnel asks is for the server behind to
+        watch; whether he takes the answer, which it holds for him meanwhile, it does not look.
+        """
         unsent = self._client.get_write_buffer_size() + _in_kernel(self._client)
-        if self._tunnel is not None or unsent < self._unsent:
+        taken = self._given - unsent
+        if taken > self._taken or (self._tunnel is not None and not unsent):
             self._heard = self._front.sweeps
-        self._unsent = unsent
+        self._taken = taken
         if self._front.sweeps - self._heard >= IDLE_SWEEPS:
             self._client.abort()
 
@@ -243,16 +260,17 @@ def _resume(transport: asyncio.Transport) -> None:
 class _Tunnel(asyncio.Protocol):
     """The way from one client to the server behind, and back. Each side is read only as fast as the other one takes."""
 
-    def __init__(self, client: asyncio.Transport, begun: bytes) -> None:
+    def __init__(self, client: asyncio.Transport, give: Callable[[bytes], None], begun: bytes) -> None:
         self._client = client
+        self._give = give
         self._begun = begun
         self._behind: asyncio.Transport | None = None
         self._digging: asyncio.Task[None] | None = None
 
     @classmethod
-    def dig(cls, client: asyncio.Transport, address: str, begun: bytes) -> _Tunnel:
-        """`begun`: what the client has sent so far, answers given here apart."""
-        tunnel = cls(client, begun)
+    def dig(cls, client: asyncio.Transport, give: Callable[[bytes], None], address: str, begun: bytes) -> _Tunnel:
+        """`give` sends to the client; `begun`: what he has sent so far, answers given here apart."""
+        tunnel = cls(client, give, begun)
         client.pause_reading()
         tunnel._digging = asyncio.create_task(tunnel._dig(address))
         return tunnel
@@ -291,7 +309,7 @@ class _Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._client.is_closing():
-            self._client.write(data)
+            self._give(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._client.close()

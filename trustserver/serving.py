@@ -30,9 +30,15 @@ from trustserver.tls import TlsFiles
 WORKER_THREADS: Final = 8
 """Uploads judged and reads from the database at one time."""
 STOP_SECONDS: Final = 30
-"""How long a stop waits for what began; an upload that takes longer is cut off, and stored wholly or not at all."""
+"""How long a stop waits for what began, answers read to their end among it; an upload that takes longer is cut off, and
+stored wholly or not at all."""
+LEAST_STOP_SECONDS: Final = 1
+"""For what is still to be sent then, whatever the rest took."""
 HEADER_MILLISECONDS: Final = 30_000
 """For the head of a request, and so for an idle connection too: people type passphrases between two requests."""
+CONNECTIONS: Final = 1_000_000
+"""More than open files allow. granian's own bound is the backlog: a thousand connections that say nothing would keep
+everybody else waiting, publishers too, until the time for the head of a request is over, and then again."""
 GARBAGE_THRESHOLD: Final = 100_000
 """Objects made, less those gone, between two rounds of the cycle collector."""
 
@@ -105,6 +111,7 @@ async def _serve(
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
+        backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
         log_enabled=False,
         ssl_cert=tls.certificate if tls else None,
@@ -125,15 +132,24 @@ async def _serve(
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
     _log.info("stopping")
+    until = loop.time() + STOP_SECONDS
     if not await application.in_flight.stop(seconds=STOP_SECONDS):
         _log.warning("stopped before every request was finished")
     ended_by_itself = serving.done()
     if front is not None:
         front.stop()
     server.stop()
-    await asyncio.gather(serving, *upkeep, waiting)
+    until = max(until, loop.time() + LEAST_STOP_SECONDS)
+    # granian waits for readers of its answers without any limit, and one of them may never read.
+    _, waits = await asyncio.wait({serving}, timeout=until - loop.time())
+    if waits:
+        _log.warning("stopped before every answer was read")
+        serving.cancel()
     if front is not None:
-        await front.ended()
+        await front.ended(seconds=until - loop.time())
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    await asyncio.gather(*upkeep, waiting)
     if ended_by_itself:
         raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")
 
