@@ -247,6 +247,20 @@ def test_alternatives_and_places(*, stage: Stage, owner: TrustUser, gun: str, be
     assert "+ key of snapshot: new snapshot key, made by the server when this is done" in text
 
 
+def test_init_with_keys_that_there_are(*, stage: Stage, owner: TrustUser, gun: str, begun: BuiltImage) -> None:
+    """Root key and recovery file of another collection: named by their ids, and not opened."""
+    following = Stage(stage.server, f"{gun}-next")
+    command = ("init", following.gun, "--recovery-key", "recovery.key", "--threshold", "2")
+    plan = following.one(owner, *command)
+    (root,) = [change for change in plan["keys"] if change["role"] == "root"]
+    assert root["threshold_after"] == 2
+    assert sorted((key["place"], key["name"], key["new"]) for key in root["added"]) == [
+        ("recovery-file", "recovery.key", False),
+        ("store", "root key", False),
+    ]
+    check_true(following, plan, lambda: owner.run(*command))
+
+
 def test_an_encrypted_recovery_file_needs_its_passphrase(
     *, stage: Stage, owner: TrustUser, gun: str, begun: BuiltImage
 ) -> None:
