@@ -42,7 +42,9 @@ class ServerChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`server`: the one given for every name, or None. `servers`: beginnings of names to servers, of the settings file.
+    """`server`: the one given for every name, or None; `server_source`: where, for messages.
+
+    `servers`: beginnings of names to servers, of the settings file.
 
     `home` may not exist yet. `pin` is as given, not parsed. `lock`: the lock file that was named, or the one where the
     command runs. Hooks never read one: they make their session with `lock=None`.
@@ -50,7 +52,7 @@ class Settings:
 
     home: Path
     server: str | None = None
-    server_source: str = "--server"
+    server_source: str = field(default="", compare=False)
     servers: Mapping[str, str] = field(default_factory=dict)
     cacert: Path | None = None
     insecure_registries: tuple[str, ...] = ()

@@ -149,8 +149,8 @@ def test_other_codings_than_one_gzip_are_refused(serve: Serve, remote_of: Remote
     ("coding", "body"),
     [
         ("gzip", b"not gzip"),
-        ("gzip", gzip.compress(b"cut")[:-3]),
-        ("gzip", gzip.compress(b"a") + b"more"),
+        ("gzip", gzip.compress(b"cut", mtime=0)[:-3]),
+        ("gzip", gzip.compress(b"a", mtime=0) + b"more"),
         ("br", b"x"),
     ],
 )
