@@ -16,7 +16,7 @@ from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
-from trustserver.errors import RevisionMoved
+from trustserver.errors import NotSound, RevisionMoved
 from trustserver.online_roles import OnlineRoles
 from trustserver.parsed import ParsedCollections
 from trustserver.recording import Recorder
@@ -24,6 +24,9 @@ from trustserver.storage.ports import Collection, MetadataStore, Status
 
 JUMP: Final = 1000
 """Versions that snapshot and timestamp jump by: more than a collection can have lost, where nobody knows how many."""
+HIGHEST: Final = 1_000_000_000
+"""A version every second for thirty years. What a client's file claims beyond that was never published, and to go above
+it would leave no versions to go on with."""
 _NEEDED: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
 
 
@@ -79,6 +82,10 @@ class Restoring:
 
     def _issue(self, state: Collection, seen: Mapping[RoleName, int]) -> Mapping[RoleName, int]:
         stored = self._parsed.load(state.gun, least=_NEEDED)
+        for role in ONLINE:
+            if seen.get(role, 0) > HIGHEST:
+                reason = f"{role} version {seen[role]} was never published: whoever claims to have seen it is wrong"
+                raise NotSound(reason=reason)
         least = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
         root = stored.envelopes[ROOT].root
         issued = self._online.issue(

@@ -18,7 +18,9 @@ The same entries give the same bytes, whoever writes them. A damaged file is ref
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,7 +76,10 @@ class LockFile:
 
     def _content(self) -> bytes | None:
         try:
-            with self.path.open("rb") as file:
+            # A pipe or a terminal in its place would be waited for.
+            with open(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise LockDamaged(path=str(self.path), line=0, reason="is no file")
                 raw = file.read(MAX_LOCK_FILE + 1)
         except FileNotFoundError:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -201,6 +202,10 @@ def test_what_cannot_be_read(path: Path) -> None:
     with pytest.raises(LockDamaged, match="Is a directory"):
         LockFile(path).load()
     path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(LockDamaged, match="is no file"):
+        LockFile(path).load()
+    path.unlink()
     with path.open("wb") as file:
         file.truncate(MAX_LOCK_FILE + 1)
     with pytest.raises(LockDamaged, match="larger than"):

@@ -294,6 +294,19 @@ def test_only_online_roles_lost_heals_without_owners_and_a_witness_is_not_needed
         assert site.file("timestamp.json").json()["signed"]["version"] == 1003
 
 
+def test_a_memory_that_claims_what_nobody_can_have_published_uses_up_no_versions(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """Two publishes below 2**53 the collection could never be published, nor renewed, again."""
+    client = seen(ground, tmp_path, {TIMESTAMP: 2**53 - 1002, SNAPSHOT: 3})
+    status, document = ground.check("--accept-restore", "--against", client)
+    assert status == 1
+    assert "never published" in document["accepted"][0]["failed"]
+    with ground.site() as site:
+        assert site.file("timestamp.json").json()["signed"]["version"] < 1000
+        site.publish({TARGETS: ground.owner.targets()}).raise_for_status()
+
+
 def test_what_was_deleted_since_the_backup_is_named(ground: Ground) -> None:
     backup = ground.backup()
     with ground.site() as site:
