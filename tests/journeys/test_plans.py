@@ -309,19 +309,24 @@ def test_refusals_are_those_of_the_command(
         assert failed.document()["error"]["code"] == planned, command
 
 
-def test_a_tag_that_others_still_release(
-    *, stage: Stage, owner: TrustUser, people: People, gun: str, begun: BuiltImage
-) -> None:
-    """Bob can take it out of his own role only; the command would publish that, and then fail."""
+def test_whose_word_is_lost(*, stage: Stage, owner: TrustUser, gun: str, begun: BuiltImage) -> None:
+    """Clients that ask for alice's signature have to know: her tag stays, but nobody vouches for it as alice."""
     owner.run("key", "generate", "alice")
     owner.run("signer", "add", "alice", gun, "--key", "alice.pub")
-    for name in ("bob", "carol"):
-        owner.run("key", "generate", name)
-    plan = stage.one(owner, "revoke", f"{gun}:1.0")
+    owner.run("sign", f"{gun}:1.0", "--signer", "alice")
+    plan = stage.one(owner, "signer", "remove", "alice", gun)
+    digest = begun.digest
     assert plan["released"] == [
-        {"tag": "1.0", "before": begun.digest, "after": None, "signers_before": [], "signers_after": []}
+        {"tag": "1.0", "before": digest, "after": digest, "signers_before": ["alice"], "signers_after": []}
     ]
-    assert [walk["tags"] for walk in plan["clients"]] == [0, 0, 0]
+    text = owner.run("signer", "remove", "alice", gun, "--plan").stdout
+    assert "1.0 is vouched for by alice -> the repository key alone" in text
+    revoked = stage.one(owner, "revoke", f"{gun}:1.0")
+    assert [(tag["role"], tag["change"]) for tag in revoked["tags"]] == [
+        ("targets/releases", "removed"),
+        ("targets/alice", "removed"),
+    ]
+    assert [walk["tags"] for walk in revoked["clients"]] == [0, 0, 0]
 
 
 def test_an_unknown_name_and_no_server(*, stage: Stage, owner: TrustUser, gun: str) -> None:

@@ -89,7 +89,7 @@ def command(
         session.output.result(_line(item, session.at))
     if not found:
         session.output.notice(f"nothing runs out within {within_} in {len(guns) - len(failures)} collections")
-    mine = list(dict.fromkeys(item.gun for item in found if item.renewable))
+    mine = sorted({item.gun for item in found if item.renewable})
     if mine:
         session.output.notice(f"the keys here can renew: trust renew --within {within_} {' '.join(mine)}")
     status = worst([*statuses, OTHER if found else DONE])
