@@ -144,9 +144,11 @@ async def _serve(
     _, waits = await asyncio.wait({serving}, timeout=until - loop.time())
     if waits:
         _log.warning("stopped before every answer was read")
-        serving.cancel()
     if front is not None:
         await front.ended(seconds=until - loop.time())
+    if waits:  # without its clients it mostly ends by itself
+        await asyncio.wait({serving}, timeout=LEAST_STOP_SECONDS)
+        serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
     await asyncio.gather(*upkeep, waiting)
