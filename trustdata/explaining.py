@@ -36,7 +36,7 @@ from trustdata.explanation import (
     Stand,
     StepState,
 )
-from trustdata.judgement import Judgement, Question, needed_roles
+from trustdata.judgement import Evidence, Judgement, Question, needed_roles
 from trustdata.model import Delegator
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, signer_name
 from trustdata.verification import checks
@@ -56,7 +56,7 @@ _LONG: Final = 400
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
     """How far one refresh got: `trusted` as it was left, None if there was no first root; pins, memory and lock as they
-    counted. `unreadable`: roles of signers that were looked at for the explanation only, and why they cannot be had.
+    counted. `unreadable`: the roles of signers that are published and cannot be had, and why.
     """
 
     trusted: TrustedSet | None
@@ -197,6 +197,7 @@ class _Telling:
     def _step(self, role: RoleName, delegator: RoleName) -> RoleStep:
         envelope = self._roles.get(role)
         floor = self._floors.get(role)
+        by = self._delegator(delegator)
         keys, threshold = self._keys(role, delegator)
         state: StepState = "verified" if envelope is not None else "not reached"
         if envelope is None and is_delegated(role) and not self._published(role):
@@ -212,7 +213,7 @@ class _Telling:
             keys=keys,
             version=envelope.version if envelope is not None else None,
             sha256=envelope.sha256 if envelope is not None else None,
-            signed=_signed(self._delegator(delegator), delegator, envelope) if envelope is not None else (),
+            signed=_signed(by, delegator, envelope) if envelope is not None and by is not None else (),
             expires=expires,
             issued_about=self._issued(role, expires),
             at_least=floor.version if floor else None,
@@ -282,9 +283,6 @@ class _Telling:
             return SignerStanding(name=name, keys=keys, required=required, stand=stand, digest=digest, reason=reason)
 
         unreadable = (self._walk.unreadable or {}).get(role)
-        refusal = self._judgement.refusal
-        if unreadable is None and self._refused_role == role:
-            unreadable = refusal
         if unreadable is not None:
             return stands("unreadable", reason=str(unreadable))
         if role not in self._roles:
@@ -306,18 +304,18 @@ class _Telling:
     # --- what would change it
 
     def changes(self, registry: RegistryStanding | None) -> tuple[Change, ...]:
-        found = [*(self._while_trusted() if self._judgement.allowed else self._to_be_trusted())]
+        evidence, trusted = self._judgement.evidence, self._walk.trusted
+        if evidence is not None and trusted is not None:
+            found = self._while_trusted(evidence, trusted.root)
+        else:
+            found = self._to_be_trusted()
         if registry is not None and registry.diverges and self._judgement.allowed:
             found.append(
                 Change(what=f"not the registry: whoever pulls the tag from {registry.registry} gets {registry.digest}")
             )
         return tuple(found)
 
-    def _while_trusted(self) -> list[Change]:
-        evidence = self._judgement.evidence
-        root = self._walk.trusted.root if self._walk.trusted else None
-        if evidence is None or root is None:
-            return []
+    def _while_trusted(self, evidence: Evidence, root: Envelope) -> list[Change]:
         role, first = min(
             ((RoleName(role), self._roles[RoleName(role)]) for role in evidence.versions),
             key=lambda pair: pair[1].expires,
@@ -387,23 +385,27 @@ def _verified(trusted: TrustedSet | None) -> dict[RoleName, Envelope]:
     return found
 
 
-def _signed(delegator: Delegator | None, name: str, envelope: Envelope) -> tuple[str, ...]:
+def _signed(delegator: Delegator, name: str, envelope: Envelope) -> tuple[str, ...]:
+    """The keys whose signatures hold; it was verified, so there are some."""
+    signed: tuple[str, ...] = ()
     with suppress(TrustError):
-        return () if delegator is None else checks.check_signatures(delegator, name, envelope)
-    return ()
+        signed = checks.check_signatures(delegator, name, envelope)
+    return signed
 
 
 def _delegated(roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
     """What targets delegates to; nothing, where it is not there or its delegations were what was refused."""
+    found: tuple[RoleName, ...] = ()
     with suppress(TrustError):
-        return checks.delegations_of(roles[TARGETS].targets) if TARGETS in roles else ()
-    return ()
+        found = checks.delegations_of(roles[TARGETS].targets) if TARGETS in roles else ()
+    return found
 
 
 def _needed(question: Question, roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
+    found: tuple[RoleName, ...] = ()
     with suppress(TrustError):
-        return needed_roles(question, roles[TARGETS]) if TARGETS in roles else ()
-    return ()
+        found = needed_roles(question, roles[TARGETS]) if TARGETS in roles else ()
+    return found
 
 
 def _registry(answer: RegistryAnswer | None, release: Release | None) -> RegistryStanding | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from tests.attacks import moves
 from tests.simulator import keyring
@@ -13,12 +17,14 @@ from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
 from trustcli.collection import Collection
 from trustcli.commands.explain import walk_of
 from trustcli.render.explanation_view import document, lines
+from trustdata.errors import MetadataExpired
 from trustdata.explaining import explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
-from trustdata.judgement import Judgement, Question, Requirement
-from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP
+from trustdata.judgement import Judgement, Question, Requirement, refused
+from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
 
+ALICE = RoleName("targets/alice")
 SERVER = ServerUsed(url="https://trust.example.com", source="TRUST_SERVER")
 
 
@@ -160,10 +166,10 @@ def test_the_lock_s_minimum_counts_and_is_named() -> None:
     minimum = {**entry.minimum, TARGETS: entry.minimum[TARGETS] + 1}
     fresh = scene.newcomer()
     fresh.lock = SourcedLock(entry=replace(entry, minimum=minimum), source="trust.lock")
-    refused = _explained(fresh)
-    assert refused.broke_at == "targets"
-    assert refused.lock is not None
-    assert not refused.lock.pins
+    too_old = _explained(fresh)
+    assert too_old.broke_at == "targets"
+    assert too_old.lock is not None
+    assert not too_old.lock.pins
 
 
 def test_memory_that_a_newer_root_has_voided_is_said_to_be_void() -> None:
@@ -224,3 +230,64 @@ def test_both_views_have_every_field() -> None:
     text = _text(told)
     for root in row["roots"]:
         assert root["sha256"] in text
+
+
+def test_memory_is_told_where_no_root_could_be_had() -> None:
+    scene = good_collection()
+    client = scene.regular()
+    client.cache = Client(scene.server).cache
+    scene.server.down = True
+    told = _explained(client)
+    assert told.broke_at == "before the trust data"
+    assert (told.roots, told.roles[0].state) == ((), "not reached")
+    assert told.memory is not None
+    assert told.memory.void == ()
+    assert "not compared: no root was had" in _text(told)
+    late = explain(
+        refused(
+            Question(gun=scene.server.gun, tag="1.0", digest=None),
+            MetadataExpired(role="root", version=1, expires=client.at, at=client.at),
+        ),
+        walk=None,
+        at=client.at,
+    )
+    assert [change.what for change in late.changes] == ["root version 2, signed by the holders of its keys"]
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "words"),
+    [
+        (ALICE, lambda d: d["targets"]["1.0"].update(hashes={"sha512": EVIL * 2}), "hash of 1.0"),
+        (TARGETS, lambda d: d["delegations"]["roles"][1].update(paths=["v*"]), "outside the paths delegated to alice"),
+    ],
+    ids=["no-sha256", "out-of-scope"],
+)
+def test_what_a_signer_may_not_say_is_no_agreement(role: RoleName, change: Callable[[Any], None], words: str) -> None:
+    scene = good_collection()
+    moves.set_member(scene, role, change)
+    alice = _explained(scene.newcomer()).signers[0]
+    assert (alice.name, alice.stand) == ("alice", "unreadable")
+    assert words in alice.reason
+
+
+def test_a_signer_who_is_asked_for_and_does_not_verify() -> None:
+    scene = good_collection()
+    moves.sign_with(scene, ALICE, "mallory")
+    asked = Question(gun=scene.server.gun, tag="1.0", digest=None, required_signers=("alice",))
+    told = _explained(scene.newcomer(), asked)
+    assert told.broke_at == ALICE
+    assert (told.signers[0].stand, told.signers[0].required) == ("unreadable", True)
+    assert [step.state for step in told.roles if step.role == ALICE] == ["refused"]
+    unasked = _explained(scene.newcomer())
+    assert unasked.trusted, "nobody asked for alice"
+    assert unasked.signers[0].stand == "unreadable"
+
+
+def test_delegations_that_cannot_be_read_are_told_as_none() -> None:
+    scene = good_collection()
+    succinct = {"bit_length": 15, "keyids": [keyring.keyid("alice")], "name_prefix": "bin", "threshold": 1}
+    keys = {keyring.keyid("alice"): keyring.key("alice").to_dict()}
+    moves.set_member(scene, TARGETS, lambda d: d.update(delegations={"keys": keys, "succinct_roles": succinct}))
+    told = _explained(scene.newcomer())
+    assert not told.trusted
+    assert (told.broke_at, told.signers) == ("targets", ())
