@@ -132,6 +132,7 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
         there = role in now and now[role].version >= envelope.version
         check_visible(there, server=server, what=f"{role} version {envelope.version} of {gun}")
 
+
 def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
     """What `renew` would publish."""
     keys = planning.keys.at_hand()
