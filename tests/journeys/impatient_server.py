@@ -1,5 +1,5 @@
-"""`trust-server serve` that waits half a second for the head of a request, and a second at its stop, so that tests need
-not wait for thirty.
+"""`trust-server serve` that waits half a second for the head of a request and for a piece of an answer to be taken,
+and a second at its stop, so that tests need not wait for thirty.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from typing import Final
 
 from trustserver import serving
 from trustserver.__main__ import main
+from trustserver.api import sending
 
 MILLISECONDS: Final = 500
 
 vars(serving)["HEADER_MILLISECONDS"] = MILLISECONDS
 vars(serving)["STOP_SECONDS"] = 1
+vars(sending)["PIECE_SECONDS"] = MILLISECONDS / 1000
 main()

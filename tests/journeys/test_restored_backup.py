@@ -182,7 +182,7 @@ def test_a_root_that_was_lost_is_published_again_out_of_a_cache(tmp_path: Path) 
         for path in server.data.glob("trust.db*"):
             path.unlink()
         (server.data / "trust.db").write_bytes(backup)
-        command = [sys.executable, "-m", "trustserver", "check", "--accept-restore", "--data", server.data]
+        command = [sys.executable, "-m", "trustserver", "check", "--accept-restore", "--data", str(server.data)]
         accepted = subprocess.run(command, capture_output=True, text=True, check=False)
         assert f"{GUN}: was published and is not here: root 2" in accepted.stdout
         server.start()

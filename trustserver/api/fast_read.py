@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
+from trustserver.api.sending import PIECE, send_body
 from trustserver.packing import wants_gzip
 from trustserver.view import Answer, View
 
@@ -38,7 +39,10 @@ class FastRead:
                         answer = answer.packed
                     self.answered += 1
                     await send(answer.start)
-                    await send(answer.body)
+                    if answer.size <= PIECE:
+                        await send(answer.body)
+                    else:
+                        await send_body(send, answer.body)
                     return
         await self._otherwise(scope, receive, send)
 

@@ -15,6 +15,7 @@ from trustdata.gun import GUN
 from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_path, split_metadata_path
 from trustserver.api.problems import send_problem
+from trustserver.api.sending import send_body
 from trustserver.errors import BadRequest
 from trustserver.file_names import FileName, parse_filename, path_of
 from trustserver.packing import pack, packed_etag, packed_unchanged, wants_gzip
@@ -72,7 +73,7 @@ class TufReads:
             answer = answer.packed or await self._packed(place, answer)
         self._count(answer.status)
         await send(answer.start)
-        await send(_no_body() if head else answer.body)
+        await send_body(send, _no_body() if head else answer.body)
 
     async def _answer(self, scope: Scope, path: str) -> tuple[bytes, Answer]:
         """An answer and its place in the view."""
