@@ -9,21 +9,16 @@ import typer
 
 from keys.algorithms import Algorithm
 from keys.durable_file import write_durably
-from keys.errors import KeyExists, KeyFileMalformed, KeyStoreUnwritable
+from keys.errors import KeyExists, KeyStoreUnwritable
 from keys.key_info import PURPOSES, KeyInfo, Purpose
-from keys.material import (
-    MAX_KEY_FILE,
-    generate,
-    is_encrypted_pem,
-    read_private_pem,
-    write_private_pem,
-    write_public_pem,
-)
+from keys.material import generate, write_private_pem, write_public_pem
 from keys.signers import ask_and_open
 from trustcli.commands.init import confirm
+from trustcli.commands.key_import import Wanted, bring, bring_folder
 from trustcli.commands.rotate import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.signer import collection_names
-from trustcli.exit_codes import DONE, UsageError
+from trustcli.exit_codes import DONE, UsageError, worst
+from trustcli.output import failure_document
 from trustcli.planning import Planning
 from trustcli.session import Session
 from trustdata.errors import shown
@@ -58,29 +53,47 @@ def generate_(
     return DONE
 
 
-@app.command("import", help="Bring a key that `trust key export` wrote back into the store.")
+@app.command("import", help="Bring private keys into the store: a file, or the folder of docker or notary.")
 @app.command("load")
 def load(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     name: Annotated[str, typer.Option(help="What to call the key.")] = "",
-    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
+    purpose: Annotated[str, typer.Option(help="signer, root or targets. [as the file says, else signer]")] = "",
     gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
 ) -> int:
-    """Bring a private key (PKCS#8 PEM, plain or encrypted) into the store."""
+    """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary."""
     session: Session = ctx.obj
-    data = _read(file)
-    kind = _purpose(purpose)
-    secret = None
-    if is_encrypted_pem(data):
-        secret = session.passphrases.passphrase(purpose=kind, key=str(file)).encode("utf-8", "surrogateescape")
-    private = read_private_pem(data, secret, place=str(file))
-    info = KeyInfo.of(private, purpose=kind, name=name, gun=gun, created=session.at)
-    passphrase = session.passphrases.passphrase(purpose=kind, key=info.described, new=True)
-    session.keystore.add(private, info, passphrase)
+    wanted = Wanted(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
+    if file.is_dir():
+        if wanted != Wanted():
+            raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
+        return _load_folder(session, file)
+    info = bring(session, file, wanted)
     session.output.result(f"{info.described} loaded from {file}")
     session.output.document({**_row(info), "exit": DONE})
     return DONE
+
+
+def _load_folder(session: Session, folder: Path) -> int:
+    statuses = [DONE]
+    rows: list[dict[str, object]] = []
+    for brought in bring_folder(session, folder):
+        row: dict[str, object] = {"file": str(brought.file)}
+        if brought.info is not None:
+            session.output.result(f"{brought.info.described} loaded from {brought.file}")
+            row |= _row(brought.info)
+        elif brought.known:
+            session.output.notice(f"{brought.file}: {brought.error}")
+        elif brought.error is not None:
+            statuses.append(session.output.failure(brought.error, subject=str(brought.file)))
+            row["error"] = failure_document(brought.error)
+        else:
+            session.output.notice(f"{brought.file}: left out, such keys are the server's")
+        rows.append(row)
+    status = worst(statuses)
+    session.output.document({"keys": rows, "exit": status})
+    return status
 
 
 @app.command("list")
@@ -190,14 +203,6 @@ def _row(info: KeyInfo) -> dict[str, object]:
         "gun": info.gun,
         "retired": info.retired,
     }
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_KEY_FILE + 1)
-    except OSError as error:
-        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
 
 
 def _write(file: Path, data: bytes, *, mode: int) -> None:
