@@ -126,11 +126,11 @@ class NotaryKeyFile:
         if not passphrase:
             raise PassphraseMissing(key=self.place, sources=())
         encrypted = self._decoded(_EncryptedPrivateKeyInfo, self.content)
+        if not _is_supported(encrypted):
+            raise KeyNotAccepted(key=self.place, reason="its encryption is not supported")
         plain = _decrypted(encrypted, passphrase)
         if plain is None:
-            if _is_known(encrypted):
-                raise PassphraseWrong(key=self.place)
-            raise KeyNotAccepted(key=self.place, reason="its encryption is not supported")
+            raise PassphraseWrong(key=self.place)
         try:
             return self._accepted(plain)
         except KeyFileMalformed as error:  # a wrong passphrase leaves sound padding behind once in 256 times
@@ -180,17 +180,16 @@ def read_notary_key_file(data: bytes, *, place: str) -> NotaryKeyFile | None:
     )
 
 
-def _is_known(info: _EncryptedPrivateKeyInfo) -> bool:
+def _is_supported(info: _EncryptedPrivateKeyInfo) -> bool:
     parameters = info.algorithm.parameters
     oids = (info.algorithm.oid, parameters.derivation.oid, parameters.encryption.oid)
-    return oids == (_PBES2, _PBKDF2, _AES256_CBC)
+    iterations = parameters.derivation.parameters.iterations
+    return oids == (_PBES2, _PBKDF2, _AES256_CBC) and 0 < iterations <= _MOST_ITERATIONS
 
 
 def _decrypted(info: _EncryptedPrivateKeyInfo, passphrase: bytes) -> bytes | None:
-    """What is in it, or None with a wrong passphrase, or an encryption that is not Notary's."""
+    """What is in it, or None with a wrong passphrase."""
     derivation = info.algorithm.parameters.derivation.parameters
-    if not _is_known(info) or not 0 < derivation.iterations <= _MOST_ITERATIONS:
-        return None
     kdf = PBKDF2HMAC(algorithm=SHA1(), length=32, salt=derivation.salt, iterations=derivation.iterations)  # noqa: S303 - theirs
     try:
         cipher = Cipher(AES256(kdf.derive(passphrase)), CBC(info.algorithm.parameters.encryption.initial))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat import asn1
 
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 from keys.notary import bare_key
-from keys.notary_files import NotaryKeyFile, read_notary_key_file
+from keys.notary_files import NotaryKeyFile, _EncryptedPrivateKeyInfo, _PrivateKeyInfo, read_notary_key_file
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "notary_v1"
 KEYS: list[dict[str, Any]] = json.loads((FOLDER / "keys.json").read_text())
@@ -88,6 +89,29 @@ def test_another_algorithm_or_encryption_is_not_accepted() -> None:
 
     with pytest.raises(KeyNotAccepted, match="encryption"):
         read(changed(data("ecdsa", "encrypted"), other_cipher)).open(PASSPHRASE)
+
+
+def test_a_derivation_that_would_take_for_ever_is_not_begun() -> None:
+    def endless(content: bytearray) -> None:
+        info = asn1.decode_der(_EncryptedPrivateKeyInfo, bytes(content))
+        info.algorithm.parameters.derivation.parameters.iterations = 2**62
+        content[:] = asn1.encode_der(info)
+
+    with pytest.raises(KeyNotAccepted, match="encryption"):
+        read(changed(data("ecdsa", "encrypted"), endless)).open(PASSPHRASE)
+
+
+def test_a_key_that_is_another_than_its_algorithm_says_is_no_key() -> None:
+    def rsa_as_ec(content: bytearray) -> None:
+        info = asn1.decode_der(_PrivateKeyInfo, bytes(content))
+        info.private_key = read_info("rsa").private_key
+        content[:] = asn1.encode_der(info)
+
+    def read_info(algorithm: str) -> _PrivateKeyInfo:
+        return asn1.decode_der(_PrivateKeyInfo, read(data(algorithm, "plain")).content)
+
+    with pytest.raises(KeyFileMalformed):
+        read(changed(data("ecdsa", "plain"), rsa_as_ec)).open(None)
 
 
 @pytest.mark.parametrize(
