@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.envelope import Envelope
@@ -51,6 +51,7 @@ _PIN_CODES: Final = frozenset(
     {"unpinned", "root-not-pinned", "pins-disagree", "lock-disagrees", "format-changed", "lock-damaged"}
 )
 _LONG: Final = 400
+_FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +227,10 @@ class _Telling:
     def _issued(self, role: RoleName, expires: datetime | None) -> datetime | None:
         if expires is None:
             return None
-        issued = expires - TUF_LIFETIMES.of(role)
+        lifetime = TUF_LIFETIMES.of(role)
+        if expires < _FIRST_MOMENT + lifetime:  # signed before the calendar begins: a lie, or a mistake
+            return None
+        issued = expires - lifetime
         return issued if issued <= self._at else None
 
     def _delegator(self, name: RoleName) -> Delegator | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.journeys.pulling_node import Node
 from tests.peers.stage import OTHER_DIGEST
+from tests.peers.trust_program import no_secret_in
 from tests.unit.cli_hooks.containerd_configs import (
     DEFAULT_2,
     DEFAULT_3,
@@ -244,6 +246,29 @@ def test_a_verifier_that_allows_nonsense_is_named(checked: Checked) -> None:
     _allows_everything(checked)
     texts = [finding["text"] for finding in checked.wrong()]
     assert any("must refuse in words: it allowed it" in text for text in texts)
+
+
+@pytest.mark.parametrize("open_to_all", ["", "bin", "bin/trust-image-verifier"])
+def test_a_program_that_others_may_change_is_not_run_and_none_learns_a_passphrase(
+    checked: Checked, open_to_all: str
+) -> None:
+    checked.node.admin.environ.update(HOME=str(checked.node.etc), TRUST_HOME=str(checked.node.etc))
+    _allows_everything(checked)
+    learnt = checked.node.etc / "learnt"
+    (checked.node.etc / "bin" / "trust-image-verifier").write_text(f"#!/bin/sh\nenv > {shlex.quote(str(learnt))}\n")
+    runs = not open_to_all
+    if not runs:
+        (checked.node.etc / open_to_all).chmod(0o777)
+    _, findings = checked.node.doctor(checked.config)
+    assert learnt.exists() == runs
+    assert any("was not tried" in finding["text"] for finding in findings) != runs
+    if runs:
+        no_secret_in(learnt.read_text())
+
+
+def test_a_bin_dir_that_no_path_can_name_is_a_finding(checked: Checked) -> None:
+    checked.config.write_text(f'version = 3\n[{PLUGIN}]\nbin_dir = "a\\u0000b"\n')
+    assert [found["check"] for found in checked.wrong()] == ["bin-dir"]
 
 
 def test_an_allowed_beginning_and_an_empty_pins_file_are_noted(checked: Checked) -> None:

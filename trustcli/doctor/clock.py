@@ -39,9 +39,9 @@ def check_clock(probe: Probe, at: datetime) -> Iterator[Finding]:
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        return date.astimezone(UTC) if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter: a time before year 1 or after 9999, or an offset of years
         return None
-    return date.astimezone(UTC) if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _span(span: timedelta) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tomllib
 from collections.abc import Iterator, Sequence
 from glob import glob
@@ -12,6 +14,8 @@ from typing import Final
 from trustcli.findings import Finding
 from trustcli.hooks.containerd_config import ConfigFile, imports
 
+MAX_CONFIG_FILE: Final = 4 * 1024 * 1024
+"""Bytes; containerd's own default configuration has 10 000."""
 _MAX_FILES: Final = 200
 
 
@@ -27,7 +31,7 @@ def load_config(main: Path) -> tuple[list[ConfigFile], list[Finding]]:
             continue
         seen.add(path)
         try:
-            document = tomllib.loads(Path(path).read_bytes().decode())
+            document = tomllib.loads(_content(path).decode())
         except OSError as error:
             findings.append(_unreadable(path, error.strerror or type(error).__name__))
             continue
@@ -40,6 +44,22 @@ def load_config(main: Path) -> tuple[list[ConfigFile], list[Finding]]:
     if pending:
         findings.append(_unreadable(pending[0], f"is imported after {_MAX_FILES} others"))
     return files, findings
+
+
+def _content(path: str) -> bytes:
+    """Raises: OSError, also for what a reader would wait for, or read without end; ValueError (no path at all)."""
+    _check_regular(os.stat(path))  # noqa: PTH116 - before it is opened, which does something to some devices
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        _check_regular(os.fstat(file.fileno()))
+        raw = file.read(MAX_CONFIG_FILE + 1)
+    if len(raw) > MAX_CONFIG_FILE:
+        raise OSError(errno.EFBIG, f"larger than {MAX_CONFIG_FILE} bytes")
+    return raw
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # what a folder is, reading says
+        raise OSError(errno.EINVAL, "is no file")
 
 
 def _resolved(parent: str, named: Sequence[str]) -> Iterator[str]:

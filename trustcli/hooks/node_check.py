@@ -40,11 +40,12 @@ def _check_calls(verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[
         found = entries(folder) if verifiers.bin_dir else []
     except FileNotFoundError:
         found = []
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "its name holds what no path may hold"
         yield Finding(
             check="bin-dir",
             severity="wrong",
-            text=f"{folder} cannot be read ({error.strerror}): containerd refuses every pull",
+            text=f"{folder} cannot be read ({why}): containerd refuses every pull",
             remedy=f"make it a folder, then {_INSTALL}",
             place=verifiers.place,
         )

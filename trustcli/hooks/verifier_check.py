@@ -1,16 +1,19 @@
 """Our verifier on a node: does it run, and can it judge with the files that it goes by?
 
-It is asked one question that it must refuse. Nothing is written but the state folder and its lock file, which the
-first pull would make, too.
+It is asked one question that it must refuse, unless others may have changed it: a look must not run, as whoever looks,
+what anybody has put there. It learns no passphrase. Nothing is written but the state folder and its lock file, which
+the first pull would make, too.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from trustcli.docker_config import without_passphrases
 from trustcli.findings import Finding
 from trustcli.hooks.bin_dir import Entry, open_to_others
 from trustcli.hooks.containerd_config import ConfigFile, Verifiers, sandbox_images
@@ -32,7 +35,17 @@ def check_our_verifier(entry: Entry, verifiers: Verifiers, files: Sequence[Confi
     wrapper = entry.ours
     if wrapper is None:
         return
-    complaint = _refuses_nonsense(entry.path)
+    open_path = _open_to_others(entry, verifiers, wrapper)
+    if open_path is not None:
+        yield Finding(
+            check="program",
+            severity="note",
+            text=f"{entry.path} was not tried: {open_path} may be changed by others, and containerd would run what "
+            "they put there",
+            remedy=f"chmod go-w {open_path}",
+            place=str(open_path),
+        )
+    complaint = "" if open_path is not None else _refuses_nonsense(entry.path)
     if complaint:
         yield Finding(
             check="verifier",
@@ -52,11 +65,22 @@ def check_our_verifier(entry: Entry, verifiers: Verifiers, files: Sequence[Confi
     yield from _check_names(session, policy, files)
 
 
+def _open_to_others(entry: Entry, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:
+    """The first of what would be executed, and of the folders that it lies in, that not its owner alone may change."""
+    paths = (entry.path, Path(verifiers.bin_dir), wrapper.program, wrapper.program.parent)
+    return next((path for path in paths if path.exists() and open_to_others(path)), None)
+
+
 def _refuses_nonsense(program: Path) -> str:
     """What is wrong with its answer to a question that names no image; empty if it refuses as it should."""
     try:
         done = subprocess.run(
-            [program], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_QUESTION_SECONDS
+            [program],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_QUESTION_SECONDS,
+            env=without_passphrases(os.environ),
         )
     except OSError as error:
         return f"it cannot be executed ({error.strerror})"

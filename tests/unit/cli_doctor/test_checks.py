@@ -157,6 +157,8 @@ def test_a_check_that_fails_is_a_finding_and_ends_itself_only() -> None:
         ("Sun, 01 Nov 2026 12:06:00 GMT", "wrong"),
         ("", "note"),
         ("yesterday", "note"),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", "note"),
+        ("1 Jan 99999999999999999999999 00:00:00 GMT", "note"),
     ],
 )
 def test_the_clock(date: str, severity: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from trustcli.hooks.containerd_files import load_config
+from trustcli.hooks.containerd_files import MAX_CONFIG_FILE, load_config
 
 
 def test_imports_relative_absolute_and_by_pattern_each_once(tmp_path: Path) -> None:
@@ -50,3 +51,17 @@ def test_files_without_end_are_not_followed(tmp_path: Path) -> None:
         (tmp_path / f"{number}.toml").write_text(f'imports = ["{number + 1}.toml"]')
     _, findings = load_config(tmp_path / "0.toml")
     assert [f.check for f in findings] == ["config"]
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "huge.toml").write_bytes(b"#" * (MAX_CONFIG_FILE + 1))
+    (tmp_path / "folder.toml").mkdir()
+    main = tmp_path / "config.toml"
+    main.write_text(r'imports = ["pipe.toml", "/dev/zero", "huge.toml", "folder.toml", "a\u0000b", "\u0000*"]')
+    files, findings = load_config(main)
+    assert [file.path for file in files] == [str(main)]
+    said = [finding.text.partition(": ")[2].partition(";")[0] for finding in findings]
+    assert said[:4] == ["is no file", "is no file", f"larger than {MAX_CONFIG_FILE} bytes", "Is a directory"]
+    assert len(said) == 5
+    assert load_config(tmp_path / "pipe.toml")[0] == []

@@ -214,6 +214,16 @@ def test_an_expired_role_is_told_with_who_can_renew_it() -> None:
     assert _explained(root.newcomer()).broke_at == ROOT
 
 
+@pytest.mark.parametrize("role", [TIMESTAMP, RELEASES])
+def test_an_expiry_at_the_beginning_of_the_calendar_is_refused_and_told(role: RoleName) -> None:
+    scene = good_collection()
+    scene.forger.alter(role, lambda d: d.update(version=d["version"] + 1, expires="0001-01-01T00:00:00Z"))
+    told = _explained(scene.newcomer())
+    assert isinstance(told.refusal, MetadataExpired)
+    assert told.broke_at == role
+    assert "expired" in _text(told)
+
+
 def test_foreign_text_is_escaped_in_both_views() -> None:
     scene = good_collection()
     nasty = "1.0\x1b[31m"
