@@ -83,7 +83,7 @@ class Registry:
         try:
             answer = self._ask(secure, target, reference)
         except RemoteUnreachable as error:
-            if not (self._may_be_plain(secure, host) and _no_https(error)):
+            if not (self._may_be_plain(secure, host) and no_https(error)):
                 raise
         else:
             self._origins[host] = secure
@@ -183,7 +183,8 @@ def _redirected(place: Origin, target: str, answer: Answer, redirects: int) -> t
     return to, target
 
 
-def _no_https(error: RemoteUnreachable) -> bool:
+def no_https(error: BaseException) -> bool:
+    """Whether nobody speaks TLS there, which is another thing than a certificate that is refused."""
     return any(
         (isinstance(cause, ssl.SSLError) and speaks_no_tls(cause))
         or isinstance(cause, ConnectionRefusedError | ConnectionResetError)

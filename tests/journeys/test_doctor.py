@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,8 @@ from tests.peers.images import BuiltImage
 from tests.peers.programs import RunningProgram
 from tests.peers.stage import People
 from tests.peers.trust_program import SECRETS, TrustUser
-from tests.unit.cli_net.hostile_server import HostileServer, Script, json_reply
+from tests.unit.cli_net.certificates import make_authority
+from tests.unit.cli_net.hostile_server import HostileServer, Script, json_reply, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -105,6 +109,34 @@ def test_a_server_that_is_none_and_one_that_is_not_there(
     assert "cannot be reached: Connection refused" in str(the(nobody, "trust-server")["text"])
     assert of(nobody, "registry", "ok"), "one that fails never stops the others"
     assert of(nobody, "keys", "ok")
+
+
+def test_a_certificate_that_is_refused_never_leads_to_plain_http(tmp_path: Path, people: People) -> None:
+    registry = TwoFaced(lambda _, wire: wire.send(reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})))
+    registry.face = make_authority(tmp_path, "Stranger CA").server_context(tmp_path)
+    try:
+        person = people("someone")
+        (person.folder / "docker").mkdir()
+        (person.folder / "docker" / "config.json").write_text(docker_config(host=registry.netloc, who=ALICE))
+        found = rows(person, f"{registry.netloc}/{REPOSITORY}")
+    finally:
+        registry.stop()
+    assert registry.requests == []
+    assert "unable to get local issuer certificate" in str(the(found, "certificate")["text"])
+    assert of(found, "registry", "wrong")
+
+
+class TwoFaced(HostileServer):
+    """Speaks TLS to those who begin with it, and plain HTTP to the others, on one port."""
+
+    face: ssl.SSLContext
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        if sock.recv(1, socket.MSG_PEEK) != b"\x16":
+            super()._serve(sock, number)
+            return
+        with contextlib.suppress(OSError), sock:
+            self.face.wrap_socket(sock, server_side=True).close()
 
 
 def test_a_private_ca(tmp_path: Path, people: People) -> None:

@@ -24,6 +24,7 @@ from trustcli.doctor.probe import PATIENCE, Probe, probe
 from trustcli.exchange import Answer, Origin, parse_url
 from trustcli.findings import Finding, Severity
 from trustcli.reference import ImageReference
+from trustcli.registry import no_https
 from trustcli.registry_auth import MAX_TOKEN_ANSWER, Authorizer, Challenge, parse_challenges
 from trustcli.session import Session
 from trustcli.tls import speaks_no_tls
@@ -68,7 +69,7 @@ def _reached(session: Session, reference: ImageReference) -> Generator[Finding, 
             place=str(secure),
         )
         return None
-    if plain or (asked.failure is not None and allowed):
+    if asked.failure is not None and allowed and no_https(asked.failure):  # as for signing: never for a certificate
         origin, _ = parse_url(f"http://{host}", kind="registry")
         again = probe(session, origin, "/v2/")
         asked = again if again.answer is not None else asked
