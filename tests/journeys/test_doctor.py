@@ -126,6 +126,15 @@ def test_a_certificate_that_is_refused_never_leads_to_plain_http(tmp_path: Path,
     assert of(found, "registry", "wrong")
 
 
+def test_a_registry_whose_answer_cannot_be_used_is_told_by_that_answer(people: People) -> None:
+    registry = HostileServer(lambda _, wire: wire.send(reply(200, b"x" * 1_000_000)))
+    try:
+        found = rows(people("someone"), f"{registry.netloc}/{REPOSITORY}")
+    finally:
+        registry.stop()
+    assert str(the(found, "registry")["text"]) == f"an answer of {registry.url} is larger than 262144 bytes"
+
+
 class TwoFaced(HostileServer):
     """Speaks TLS to those who begin with it, and plain HTTP to the others, on one port."""
 

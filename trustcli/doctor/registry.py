@@ -72,7 +72,9 @@ def _reached(session: Session, reference: ImageReference) -> Generator[Finding, 
     if asked.failure is not None and allowed and no_https(asked.failure):  # as for signing: never for a certificate
         origin, _ = parse_url(f"http://{host}", kind="registry")
         again = probe(session, origin, "/v2/")
-        asked = again if again.answer is not None else asked
+        asked = (
+            again if again.answer is not None or plain else asked
+        )  # where nobody speaks TLS, http says what is wrong
     if asked.failure is not None:
         through = f"; it goes through the proxy {asked.proxy}" if asked.proxy else ""
         yield Finding(
