@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 from keys.errors import KeysError
 from trustcli.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageError
@@ -13,8 +12,6 @@ from trustcli.output import Output, failure_document
 from trustcli.session import open_session
 from trustcli.unforeseen import unforeseen
 from trustdata.errors import TrustError
-
-_HELP: Final = "trust --help"
 
 
 def main() -> None:
@@ -34,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return OTHER
     except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, too
-        status, document = _failure(output, error)
+        status, document = _failure(output, error, argv)
         output.document({"error": document, "exit": status})
         return status
 
@@ -56,14 +53,22 @@ def _execute(argv: Sequence[str]) -> int:
     return dispatch(session, rest)
 
 
-def _failure(output: Output, error: Exception) -> tuple[int, dict[str, object]]:
+def _help_for(argv: Sequence[str]) -> str:
+    """Where the command line is explained: the command's own help, if there is such a command."""
+    from trustcli.app import COMMANDS
+
+    return next((f"trust {word} --help" for word in argv if word in COMMANDS), "trust --help")
+
+
+def _failure(output: Output, error: Exception, argv: Sequence[str]) -> tuple[int, dict[str, object]]:
     """Say it, and give the same as a document."""
     if isinstance(error, TrustError | KeysError):
         return output.failure(error), failure_document(error)
     if isinstance(error, UsageError):
+        advice = _help_for(argv)
         output.notice(f"error: {error}")
-        output.notice(f"  next: {_HELP}")
-        return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": _HELP, "exit": USAGE}
+        output.notice(f"  next: {advice}")
+        return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": advice, "exit": USAGE}
     message = unforeseen(error)
     output.notice(f"error: {message}")
     return OTHER, {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}

@@ -384,7 +384,8 @@ class NotSigned(TrustError):
         also = (
             f" (only {', '.join(map(shown, self.signers))} lists it, which does not release it)" if self.signers else ""
         )
-        return f"{self.gun}:{shown(self.tag)} is not signed{also}"
+        sign = "@" if self.tag.startswith("sha256:") else ":"
+        return f"{self.gun}{sign}{shown(self.tag)} is not signed{also}"
 
 
 class PolicyRefused(TrustError):

@@ -315,7 +315,9 @@ class _Telling:
             found = self._to_be_trusted()
         if registry is not None and registry.diverges and self._judgement.allowed:
             found.append(
-                Change(what=f"not the registry: whoever pulls the tag from {registry.registry} gets {registry.digest}")
+                Change(
+                    what=f"the tag is signed as {registry.digest}, which {registry.registry} gives to whoever pulls it"
+                )
             )
         return tuple(found)
 

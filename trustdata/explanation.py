@@ -15,7 +15,7 @@ from trustdata.errors import TrustError
 StepState: TypeAlias = Literal["verified", "refused", "not published", "not reached"]
 Stand: TypeAlias = Literal["agrees", "lists another digest", "does not list it", "has published nothing", "unreadable"]
 
-BEFORE: Final = "before the trust data"
+BEFORE: Final = "the command line and settings"
 """Where it broke, if there was nothing to verify: a name, a setting, a pin file, the server."""
 RELEASE: Final = "the release"
 SIGNERS: Final = "the signers asked for"

@@ -89,5 +89,5 @@ def test_offline_and_an_outage() -> None:
     assert _verdicts(client, "--offline", APP_IMAGE)["trusted"]
     told = _verdicts(client, APP_IMAGE)
     assert (told["broke_at"], told["error"]["code"]) == ("timestamp", "remote-unreachable")
-    assert _verdicts(scene.newcomer(), APP_IMAGE)["broke_at"] == "before the trust data"
+    assert _verdicts(scene.newcomer(), APP_IMAGE)["broke_at"] == "the command line and settings"
     assert _verdicts(scene.newcomer(), "--offline", APP_IMAGE)["error"]["code"] == "offline-too-old"

@@ -68,8 +68,8 @@ def test_refusals_have_verify_s_status_and_say_where_it_broke(
         (owner, 4, "the release", (f"{gun}:1.0@{OTHER_DIGEST}",)),
         (owner, 5, "the signers asked for", ("--signer", "alice", f"{gun}:1.0")),
         (owner, 6, "timestamp", ("--server", "http://127.0.0.1:1", f"{gun}:1.0")),
-        (owner, 2, "before the trust data", ("UPPER",)),
-        (TrustUser(owner.folder, ""), 2, "before the trust data", ("alpine",)),
+        (owner, 2, "the command line and settings", ("UPPER",)),
+        (TrustUser(owner.folder, ""), 2, "the command line and settings", ("alpine",)),
     ):
         told = user.run("explain", *arguments, expect=status)
         verified = user.run("verify", *arguments, expect=status)

@@ -153,7 +153,7 @@ def test_no_engine(owner: TrustUser, gun: str, put: Put, tmp_path: Path) -> None
     tcp = f"tcp://127.0.0.1:{free_port()}"
     owner.run("pull", f"{gun}:1.0", expect=6, DOCKER_HOST=tcp).said(f"the container engine at {tcp}", "refused")
     document = owner.run("--json", "pull", f"{gun}:1.0", f"{gun}:2.0", expect=3, DOCKER_HOST=place).document()
-    assert [row["error"]["code"] for row in document["images"]] == ["remote-unreachable", "not-signed"]
+    assert [row["error"]["code"] for row in document["images"]] == ["engine-unreachable", "not-signed"]
 
 
 def test_the_registry_gives_other_bytes_under_the_signed_digest(

@@ -91,7 +91,10 @@ def test_a_moved_tag_stays_what_was_signed_until_it_is_signed_again(
     owner.run("verify", f"{gun}:1.0@{moved.digest}", expect=4).said(f"{gun}:1.0 is signed as {begun.digest}")
     client = tuf()
     assert client.digest_of("1.0") == begun.digest
-    owner.run("sign", f"{gun}:1.0")
+    owner.run("sign", f"{gun}:1.0").said(
+        f"warning: {gun}:1.0 was signed as {begun.digest}, and moves to {moved.digest}"
+    )
+    assert "warning" not in owner.run("sign", f"{gun}:1.0").stderr
     assert owner.run("verify", f"{gun}:1.0").stdout == f"{gun}@{moved.digest}\n"
     owner.run("verify", f"{gun}@{begun.digest}", expect=3)
     assert client.digest_of("1.0") == moved.digest
@@ -178,7 +181,7 @@ def test_a_signer_moves_a_released_tag_and_the_former_signature_no_longer_counts
     add_signer(owner, alice, gun, "alice")
     alice.run("sign", f"{gun}:1.0")
     moved = put("1.0", text="something else")
-    owner.run("sign", f"{gun}:1.0")
+    owner.run("sign", f"{gun}:1.0").said(f"was signed as {begun.digest} by alice, and moves to {moved.digest}")
     assert owner.run("verify", f"{gun}:1.0").stdout == f"{gun}@{moved.digest}\n"
     refused = owner.run("verify", "--signer", "alice", f"{gun}:1.0", expect=5)
     refused.said(f"alice has signed 1.0 as {begun.digest}, not as {moved.digest}")

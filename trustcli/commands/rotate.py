@@ -209,9 +209,7 @@ class _Rotator:
         role = roles[ROOT].root.roles[ROOT]
         if len(self._keys.held() & set(role.keyids)) < role.threshold:
             wanted = ", ".join(keyid[:12] for keyid in role.keyids)
-            raise KeyNotFound(
-                key=f"for root of {self._gun} ({role.threshold} of: {wanted}); --recovery-key FILE brings one"
-            )
+            raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {wanted})")
 
     def _outgoing(self, roles: Roles) -> str:
         """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""

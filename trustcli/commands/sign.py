@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +32,7 @@ from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch, TrustError
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN, Tag
+from trustdata.inspection import signers_of_target
 from trustdata.judgement import Question, judge
 from trustdata.roles import RoleName, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, find_released, read_target
@@ -188,7 +189,8 @@ def _question(gun: GUN, item: Wanted, signer: str | None) -> Question:
 def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: StoreKeys, signer: str | None) -> None:
     """Steps 2 to 4 for one collection. Raises: TagChanged, PublishRefused, KeysError, NotTrusted, Remote..."""
     collection = session.collection(gun)
-    edit = TagEdits(gun, items, keys, signer, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+    edit = TagEdits(gun, items, keys, signer, terms, warn=session.output.warn)
     outcome = session.publisher(collection, keys).publish(edit)
     if outcome.published is None:
         session.output.notice(f"{gun}: signed already, nothing to publish")
@@ -203,12 +205,23 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: Stor
 class TagEdits:
     """Step 2: an edit that remembers what it saw first."""
 
-    def __init__(self, gun: GUN, items: Sequence[Wanted], keys: HeldKeys, signer: str | None, terms: EditTerms) -> None:
+    def __init__(
+        self,
+        gun: GUN,
+        items: Sequence[Wanted],
+        keys: HeldKeys,
+        signer: str | None,
+        terms: EditTerms,
+        *,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`warn` is told once of each tag that is signed as something else so far."""
         self._gun = gun
         self._items = items
         self._keys = keys
         self._signer = signer
         self._terms = terms
+        self._warn = warn
         self._seen: Mapping[str, str] | None = None
 
     def __call__(self, roles: Roles) -> Contents:
@@ -217,12 +230,24 @@ class TagEdits:
         current = {item.tag: find_released(item.tag, roles) for item in self._items}
         if self._seen is None:
             self._seen = {str(tag): stands_at(target) for tag, target in current.items()}
+            self._tell_of_moves(current, roles)
         missing = []
         for item in self._items:
             self._check_unmoved(item, current[item.tag], roles)
             if not all(_lists(roles, role, item.edit) for role in into):
                 missing.append(item.edit)
         return repository_editor.set_tags(roles, missing, into=into, terms=self._terms) if missing else {}
+
+    def _tell_of_moves(self, current: Mapping[Tag, Target | None], roles: Roles) -> None:
+        """Whoever signs what the registry gives should know that it gave something else when the tag was signed."""
+        for item in self._items:
+            now = current[item.tag]
+            if now is None or stands_at(now) == item.manifest.digest:
+                continue
+            theirs = signers_of_target(now, roles, list(repository_editor.signers_of(roles)))
+            by = f" by {', '.join(map(signer_name, theirs))}" if theirs else ""
+            was = f"{self._gun}:{item.tag} was signed as {stands_at(now)}{by}"
+            self._warn(f"{was}, and moves to {item.manifest.digest}")
 
     def check_still_ours(self, item: Wanted, roles: Roles, *, server: str) -> None:
         """Step 4, where the tag stands at another digest: a race lost after our publish, or a publish that was none.

@@ -107,7 +107,7 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
         yield Finding(check="signing", severity="ok", text=text)
     elif any(info.purpose in {"signer", "targets"} and not info.retired for info in found):
         text = f"no key here is a signer's or the repository key of {look.gun}"
-        remedy = f"ask its owner: trust signer add --key YOURS.pub NAME {look.gun}"
+        remedy = f"ask its owner: trust signer add --key YOURS.pub YOU {look.gun}"
         yield Finding(check="signing", severity="note", text=text, remedy=remedy)
     used = set(root.keys) | (set(targets.delegations.keys) if targets.delegations else set())
     for info in found:

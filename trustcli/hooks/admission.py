@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trustdata.errors import HookRequestMalformed, NotTrusted
+from trustdata.roles import TARGETS
 from trustdata.verification.trust_pinning import SourcedPin
 
 if TYPE_CHECKING:
     from trustcli.reference import ImageReference
     from trustcli.session import Session
+    from trustdata.judgement import Evidence
 
 
 def admit(session: Session, reference: ImageReference, digest: str) -> str:
@@ -43,5 +45,11 @@ def _verified(session: Session, reference: ImageReference, digest: str) -> str:
         raise answer.refusal
     if not answer.allowed or answer.digest != digest or answer.evidence is None:
         raise NotTrusted
-    signers = ", ".join(answer.evidence.signers) or "the repository key"
-    return f"{reference.gun}:{answer.evidence.tags[0]} is signed as {digest} by {signers}"
+    return f"{reference.gun}:{answer.evidence.tags[0]} is signed as {digest} {_by(answer.evidence)}"
+
+
+def _by(evidence: Evidence) -> str:
+    """Who vouches, as far as it was looked at: the signers' own roles are read only where the policy asks for them."""
+    if evidence.signers:
+        return f"by {', '.join(evidence.signers)}"
+    return "by the repository key" if evidence.released_by == TARGETS else f"and released in {evidence.released_by}"

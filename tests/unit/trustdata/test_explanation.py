@@ -248,7 +248,7 @@ def test_memory_is_told_where_no_root_could_be_had() -> None:
     client.cache = Client(scene.server).cache
     scene.server.down = True
     told = _explained(client)
-    assert told.broke_at == "before the trust data"
+    assert told.broke_at == "the command line and settings"
     assert (told.roots, told.roles[0].state) == ((), "not reached")
     assert told.memory is not None
     assert told.memory.void == ()
