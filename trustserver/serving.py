@@ -36,6 +36,9 @@ LEAST_STOP_SECONDS: Final = 1
 """For what is still to be sent then, whatever the rest took."""
 HEADER_MILLISECONDS: Final = 30_000
 """For the head of a request, and so for an idle connection too: people type passphrases between two requests."""
+UNREAD_MILLISECONDS: Final = 30_000
+"""How long the kernel keeps what a client does not take, before it ends the connection (tcp(7), TCP_USER_TIMEOUT).
+Under TLS nothing else does: the HTTP server waits without any limit, with some megabytes for each connection."""
 CONNECTIONS: Final = 1_000_000
 """More than open files allow. granian's own bound is the backlog: a thousand connections that say nothing would keep
 everybody else waiting, publishers too, until the time for the head of a request is over, and then again."""
@@ -71,6 +74,8 @@ def bind(listen: Listen) -> socket.socket:
     except OSError as error:
         raise StartRefused(what=f"--listen {listen}", reason=f"cannot be used: {error.strerror}") from error
     bound.setblocking(False)
+    if sys.platform == "linux":  # who is accepted inherits it
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
     return bound
 
 
