@@ -148,6 +148,9 @@ def test_expired_offline_roles_come_back(town: Town) -> None:
     content = town.content(town.tool)
     said = town.owner.run("renew", town.tool)
     assert f"{town.tool}: root 1 -> 2, expires " in said.stdout
+    newest = "has expired; make sure that it is the newest"
+    said.said(f"{town.tool}: root version 1 {newest}\n", f"targets version 2 {newest}, for it lists 1.0\n")
+    assert newest not in town.owner.run("renew", town.tool, "--all").stderr
     assert town.content(town.tool) == content
     town.owner.run("verify", f"{town.tool}:1.0")
 

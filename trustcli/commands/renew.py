@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -32,7 +33,10 @@ from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
+from trustdata.model import Targets
 from trustdata.roles import RoleName, is_delegated
+
+_TAGS_SHOWN: Final = 20
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -105,7 +109,8 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
     """Renew in one collection. Raises nothing that is about this collection alone: see `Renewed.failures`."""
     renewed = Renewed(gun=gun)
     keys = session.held_keys()
-    edit = Renewal(gun, keys, due, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+    edit = Renewal(gun, keys, due, terms, warn=session.output.warn)
     try:
         collection = session.collection(gun)
         outcome = session.publisher(collection, keys).publish(edit)
@@ -149,11 +154,21 @@ def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
 class Renewal:
     """The edit: what was due when it first looked, as far as nobody has renewed it since and the keys are here."""
 
-    def __init__(self, gun: GUN, keys: HeldKeys, due: Due, terms: EditTerms) -> None:
+    def __init__(
+        self,
+        gun: GUN,
+        keys: HeldKeys,
+        due: Due,
+        terms: EditTerms,
+        *,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`warn` is told once of each role that has expired."""
         self._gun = gun
         self._keys = keys
         self._due = due
         self._terms = terms
+        self._warn = warn
         self._roles: Roles = {}
         self._first: dict[RoleName, Envelope] | None = None
         self.left: tuple[Left, ...] = ()
@@ -167,10 +182,22 @@ class Renewal:
         """The same contents, one version on."""
         if self._first is None:
             self._first = {role: roles[role] for role in offline_roles(roles, self._due)}
+            for file in self._first.values():
+                if file.expires <= self._terms.at:
+                    self._warn(self._expired(file))
         still = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
         mine = [role for role in still if self._signable(roles, role)]
         self.left = tuple(self._left(roles, role) for role in still if role not in mine)
         return repository_editor.renew(roles, mine, terms=self._terms)
+
+    def _expired(self, file: Envelope) -> str:
+        """Expiry bounds for how long an old file can be shown; whoever renews one that has expired lifts the bound."""
+        what = f"{self._gun}: {shown(file.role)} version {file.version} has expired; make sure that it is the newest"
+        if not isinstance(file.content, Targets):
+            return what
+        tags = sorted(file.targets.targets)
+        more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
+        return f"{what}, for it lists {', '.join(map(shown, tags[:_TAGS_SHOWN])) or 'no tag'}{more}"
 
     def missing(self, left: Left) -> KeyNotFound:
         """The error that a due role stands for, which names who can renew it."""
