@@ -11,6 +11,7 @@ from tests.peers.programs import free_port, program, running
 
 _CONFIGURATION = """
 daemon off;
+master_process off;
 user root;
 worker_processes 1;
 error_log {folder}/error.log;
