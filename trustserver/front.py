@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import logging
 import re
-import secrets
 import socket
 import sys
 import termios
@@ -22,6 +20,7 @@ from email.utils import formatdate
 from typing import Final, Protocol, cast
 
 from trustserver.packing import wants_gzip
+from trustserver.tunnel import BACKLOG, Tunnel, pause, resume
 from trustserver.view import Answer
 
 LONGEST_REQUEST: Final = 4096
@@ -29,11 +28,8 @@ LONGEST_REQUEST: Final = 4096
 IDLE_SWEEPS: Final = 3
 """A connection without a request, or whose reader takes nothing, is ended at the third sweep in a row; a tunnel for the
 latter alone."""
-BACKLOG: Final = 1024
 _JOINED: Final = 65536
 """Bodies up to this are copied behind their head, which costs less than a second write."""
-
-_log = logging.getLogger(__name__)
 
 # Headers that change no answer of the view, but for accept-encoding and the plainest of conditions. Of anything else
 # the server behind knows the meaning: other conditions, ranges, bodies, closing.
@@ -165,7 +161,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, front: Front) -> None:
         self._front = front
         self._client: asyncio.Transport
-        self._tunnel: _Tunnel | None = None
+        self._tunnel: Tunnel | None = None
         self._heard = front.sweeps
         self._given = 0
         self._taken = 0
@@ -181,7 +177,7 @@ class Connection(asyncio.Protocol):
         self._heard = self._front.sweeps
         answer = self._front.answer(data)
         if answer is None:
-            self._tunnel = _Tunnel.dig(self._client, self.give, self._front.behind, data)
+            self._tunnel = Tunnel.dig(self._client, self.give, self._front.behind, data)
         elif len(answer[1]) <= _JOINED:
             self.give(b"".join(answer))
         else:
@@ -204,13 +200,13 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.pause()
         else:
-            _pause(self._client)  # who does not take answers asks no more questions
+            pause(self._client)  # who does not take answers asks no more questions
 
     def resume_writing(self) -> None:
         if self._tunnel is not None:
             self._tunnel.resume()
         else:
-            _resume(self._client)
+            resume(self._client)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._front.lost(self)
@@ -245,107 +241,3 @@ def _in_kernel(transport: asyncio.Transport) -> int:
     """Bytes that the kernel has taken and the other end has not: some megabytes, minutes for a slow reader (tcp(7))."""
     queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
     return int.from_bytes(queued, sys.byteorder)
-
-
-def _pause(transport: asyncio.Transport) -> None:
-    if not transport.is_closing():
-        transport.pause_reading()
-
-
-def _resume(transport: asyncio.Transport) -> None:
-    if not transport.is_closing():
-        transport.resume_reading()
-
-
-class _Tunnel(asyncio.Protocol):
-    """The way from one client to the server behind, and back. Each side is read only as fast as the other one takes."""
-
-    def __init__(self, client: asyncio.Transport, give: Callable[[bytes], None], begun: bytes) -> None:
-        self._client = client
-        self._give = give
-        self._begun = begun
-        self._behind: asyncio.Transport | None = None
-        self._digging: asyncio.Task[None] | None = None
-
-    @classmethod
-    def dig(cls, client: asyncio.Transport, give: Callable[[bytes], None], address: str, begun: bytes) -> _Tunnel:
-        """`give` sends to the client; `begun`: what he has sent so far, answers given here apart."""
-        tunnel = cls(client, give, begun)
-        client.pause_reading()
-        tunnel._digging = asyncio.create_task(tunnel._dig(address))
-        return tunnel
-
-    async def _dig(self, address: str) -> None:
-        end: socket.socket | None = None
-        try:
-            end = socket.socket(socket.AF_UNIX)  # fails where no more files may be open
-            end.setblocking(False)
-            end.connect(address)  # within this process: at once or, with its queue full, not at all
-            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=end)
-        except OSError as error:
-            _log.error("the server behind takes no connection", extra={"reason": str(error)})
-            if end is not None:
-                end.close()
-            self._client.abort()  # left alone it would stay for ever: nobody reads from it or sweeps it
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._behind = cast("asyncio.Transport", transport)
-        if self._client.is_closing():
-            self._behind.abort()
-            return
-        self._behind.write(self._begun)
-        self._begun = b""
-        self._client.resume_reading()
-
-    def forward(self, data: bytes) -> None:
-        """The client says more."""
-        if self._behind is not None and not self._behind.is_closing():
-            self._behind.write(data)
-
-    def forward_eof(self) -> None:
-        """The client has said all."""
-        if self._behind is not None and not self._behind.is_closing():
-            self._behind.write_eof()
-
-    def data_received(self, data: bytes) -> None:
-        if not self._client.is_closing():
-            self._give(data)
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self._client.close()
-
-    def pause_writing(self) -> None:
-        _pause(self._client)
-
-    def resume_writing(self) -> None:
-        _resume(self._client)
-
-    def pause(self) -> None:
-        """The client does not take what comes."""
-        if self._behind is not None:
-            _pause(self._behind)
-
-    def resume(self) -> None:
-        """The client takes what comes."""
-        if self._behind is not None:
-            _resume(self._behind)
-
-    def abort(self) -> None:
-        """Both sides are to end at once."""
-        if self._behind is not None:
-            self._behind.abort()
-
-    def fill(self) -> None:
-        """The client is gone."""
-        if self._behind is not None:
-            self._behind.close()
-
-
-def inner_socket() -> tuple[socket.socket, str]:
-    """A listening socket for the server behind, and its address: in Linux's abstract namespace, so without a file."""
-    address = f"\0trust-server-{secrets.token_hex(16)}"
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(address)
-    listening.listen(BACKLOG)
-    listening.setblocking(False)
-    return listening, address

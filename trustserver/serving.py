@@ -23,9 +23,10 @@ from granian.server.embed import Server
 
 from trustserver.app import Application
 from trustserver.errors import StartRefused
-from trustserver.front import BACKLOG, IDLE_SWEEPS, Front, inner_socket
+from trustserver.front import IDLE_SWEEPS, Front
 from trustserver.settings import Listen
 from trustserver.tls import TlsFiles
+from trustserver.tunnel import BACKLOG, inner_socket
 
 WORKER_THREADS: Final = 8
 """Uploads judged and reads from the database at one time."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -16,19 +14,10 @@ _TOP = Path(__file__).resolve().parents[2]
 class LateUser(TrustUser):
     """The same person at the same machine, `days` later."""
 
+    module = "tests.journeys.late_client"
+
     def __init__(self, person: TrustUser, days: float) -> None:
         super().__init__(person.folder, "", environ={**person.environ, "DAYS": str(days), "PYTHONPATH": str(_TOP)})
-
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.journeys.late_client", *arguments],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
 
 def _main() -> None:

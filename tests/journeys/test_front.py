@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import pytest
 import uvloop
 
-from trustserver.front import IDLE_SWEEPS, Front, inner_socket
+from trustserver.front import IDLE_SWEEPS, Front
+from trustserver.tunnel import inner_socket
 from trustserver.view import CACHE_REVALIDATE, Answer, file_answer
 
 PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"

@@ -46,6 +46,8 @@ class Ran:
 class TrustUser:
     """One person at one machine: `folder` is where commands run; the home lies below it."""
 
+    module = "trustcli"
+
     def __init__(self, folder: Path, server: str, *, environ: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -67,7 +69,7 @@ class TrustUser:
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start a command and leave it running; `finished` waits for it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trustcli", *arguments],
+            [sys.executable, "-m", self.module, *arguments],
             cwd=self.folder,
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
