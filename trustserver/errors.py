@@ -156,15 +156,25 @@ class RequestTooSlow(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class Forbidden(TrustError):
-    """`authenticated`: whether the server knows who asks (403) or does not (401)."""
+    """`authenticated`: whether the server knows who asks.
+
+    `challenge`: the value of WWW-Authenticate (RFC 9110, 11.6.1), which says how to get in (401), also for who is known
+    and holds too small a token, as registries do; empty for who is known: there is no way (403).
+    """
 
     code: ClassVar[str] = "forbidden"
     action: str
     gun: str
     authenticated: bool
+    challenge: str = ""
 
     def __str__(self) -> str:
         return f"not allowed to {self.action} {shown(self.gun)}"
+
+    def details(self) -> dict[str, object]:
+        details = super().details()
+        del details["challenge"]  # a header, not a member of the answer's body
+        return details
 
 
 @dataclass(eq=False, kw_only=True)

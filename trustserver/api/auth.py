@@ -33,10 +33,24 @@ class Authorizer(Protocol):
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
         """Who asks. Raises: Forbidden."""
 
+    def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
+        """Who asks for what names every collection (`GET /v2/_trust/changefeed`). Raises: Forbidden."""
+
+    def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
+        """Who asks whether to authenticate at all (`GET /v2/`). Raises: Forbidden: yes, and how."""
+
 
 class OpenAuthorizer:
     """Everybody may do everything: for loopback addresses, or for those who said --insecure-open."""
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
         del headers, action, gun
+        return Subject(name="anonymous", authenticated=False)
+
+    def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
+        del headers
+        return Subject(name="anonymous", authenticated=False)
+
+    def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
+        del headers
         return Subject(name="anonymous", authenticated=False)

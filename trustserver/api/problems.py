@@ -89,7 +89,8 @@ def problem_body(error: Exception) -> bytes:
 
 def _row(error: Exception) -> tuple[int, str]:
     if isinstance(error, Forbidden):
-        return (403, "Not allowed") if error.authenticated else (401, "Authentication needed")
+        known = error.authenticated and not error.challenge
+        return (403, "Not allowed") if known else (401, "Authentication needed")
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
             return status, title
@@ -101,7 +102,7 @@ async def send_problem(
 ) -> None:
     """Answer a request with a refusal, in bare ASGI."""
     body = problem_body(error)
-    headers = [(name.encode(), value.encode()) for name, value in _headers(status_of(error)).items()]
+    headers = [(name.encode(), value.encode()) for name, value in _headers_of(error).items()]
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
@@ -111,7 +112,7 @@ def install(app: FastAPI) -> None:
     """Make FastAPI answer every failure with a problem document."""
 
     async def refused(_: Request, error: Exception) -> Response:
-        return _response(status_of(error), problem_body(error))
+        return _response(status_of(error), problem_body(error), _headers_of(error))
 
     async def by_framework(_: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
@@ -137,6 +138,13 @@ def _framework_problem(status: int, code: str, detail: str, headers: Mapping[str
 
 def _response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
     return Response(body, status_code=status, headers={**_headers(status), **(headers or {})})
+
+
+def _headers_of(error: Exception) -> dict[str, str]:
+    headers = _headers(status_of(error))
+    if isinstance(error, Forbidden) and error.challenge:
+        headers["www-authenticate"] = error.challenge
+    return headers
 
 
 def _headers(status: int) -> dict[str, str]:
