@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -19,6 +19,8 @@ from trustserver.errors import RevisionMoved
 from trustserver.storage.database import migrate, open_engine
 from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import (
+    Category,
+    Change,
     KeyRecord,
     KeyState,
     MetadataStore,
@@ -299,3 +301,106 @@ def test_sealed_keys_lists_offered_and_held_keys(store: MetadataStore) -> None:
     begin(store)
     store.offer(replace(key(SNAPSHOT, "o", KeyState.OFFERED), gun=OTHER), limit=10)
     assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "o"}
+
+
+def noted(changes: Iterable[Change]) -> list[tuple[str, int, str]]:
+    return [(change.gun, change.version, change.category.value) for change in changes]
+
+
+def in_feed(version: int, **changes: Any) -> Publication:
+    """A publication of the change feed, stored a little later with each version."""
+    values = publication(version, in_feed=True, **changes)
+    at = AT + timedelta(hours=version, microseconds=123_456)
+    return replace(values, files=tuple(replace(f, stored_at=at) for f in values.files))
+
+
+def test_the_feed_has_a_record_of_each_timestamp_that_is_in_it(store: MetadataStore) -> None:
+    store.publish(publication(1, gun=OTHER))
+    store.publish(in_feed(1))
+    store.publish(in_feed(2))
+    first, second = store.changes(None, after=0, limit=10)
+    assert first == Change(
+        id=first.id,
+        created=AT + timedelta(hours=1, microseconds=123_456),
+        gun=APP,
+        version=1,
+        sha256=file(TIMESTAMP, 1).sha256,
+        category=Category.UPDATE,
+    )
+    assert (second.version, second.id > first.id > 0) == (2, True)
+
+
+def test_the_feed_is_read_forwards_and_backwards_from_an_id(store: MetadataStore) -> None:
+    for version in (1, 2, 3):
+        store.publish(in_feed(version))
+        store.publish(in_feed(version, gun=OTHER))
+    ids = [change.id for change in store.changes(None, after=0, limit=10)]
+    assert ids == sorted(ids)
+    assert len(ids) == 6
+    assert noted(store.changes(APP, after=0, limit=2)) == [(APP, 1, "update"), (APP, 2, "update")]
+    assert noted(store.changes(APP, after=ids[2], limit=9)) == [(APP, 3, "update")]
+    assert noted(store.changes_before(OTHER, before=None, limit=2)) == [(OTHER, 2, "update"), (OTHER, 3, "update")]
+    assert [c.id for c in store.changes_before(None, before=ids[3], limit=2)] == ids[1:3]
+    assert [c.id for c in store.changes_before(None, before=ids[1], limit=9)] == ids[:1]
+    assert store.changes(None, after=ids[-1], limit=9) == store.changes_before(None, before=ids[0], limit=9) == ()
+
+
+def test_a_released_deletion_frees_the_name_and_is_in_the_feed(store: MetadataStore) -> None:
+    store.publish(in_feed(1))
+    assert store.delete(APP, base=1, tombstone=tombstone(), released=True) == 2
+    state = store.load(APP)
+    assert (state.status, state.tombstone, dict(state.files)) == (Status.RELEASED, tombstone(), {})
+    last = store.changes_before(None, before=None, limit=1)[0]
+    assert (last.version, last.sha256, last.category, last.created) == (0, "", Category.DELETION, AT)
+    store.publish(in_feed(1, base=2))
+    assert store.load(APP).status is Status.LIVE
+
+
+def test_a_deletion_that_is_not_released_is_not_in_the_feed(store: MetadataStore) -> None:
+    store.publish(publication(1))
+    store.delete(APP, base=1, tombstone=tombstone())
+    assert store.changes(None, after=0, limit=10) == ()
+
+
+def test_a_publication_that_loses_leaves_no_record(store: MetadataStore) -> None:
+    store.publish(in_feed(1))
+    with pytest.raises(RevisionMoved):
+        store.publish(in_feed(2, base=7))
+    assert len(store.changes(None, after=0, limit=10)) == 1
+
+
+def test_older_timestamps_that_are_in_the_feed_stay_readable(store: MetadataStore) -> None:
+    store.publish(in_feed(1))
+    store.publish(in_feed(2))
+    old = store.file(APP, TIMESTAMP, 1)
+    assert old is not None
+    assert old == store.file_by_hash(APP, TIMESTAMP, old.sha256)
+    assert old.stored_at is not None
+    assert old.stored_at.replace(microsecond=0) == AT + timedelta(hours=1)
+
+
+def test_a_file_is_found_by_its_hash_under_its_own_role_alone(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2))
+    one = file(TARGETS, 1)
+    assert store.file_by_hash(APP, TARGETS, one.sha256) == one
+    assert store.file_by_hash(APP, ROOT, one.sha256) is None
+    assert store.file_by_hash(OTHER, TARGETS, one.sha256) is None
+    assert store.file_by_hash(APP, TARGETS, one.sha256.upper()) is None
+
+
+def test_files_are_looked_up_in_collections_of_one_format_if_that_is_asked(store: MetadataStore) -> None:
+    begin(store)
+    one = file(TARGETS, 1)
+    for wire, found in (("tuf-1.0", one), ("notary-v1", None), ("", one)):
+        assert store.current(APP, TARGETS, wire=wire) == found
+        assert store.file(APP, TARGETS, 1, wire=wire) == found
+        assert store.file_by_hash(APP, TARGETS, one.sha256, wire=wire) == found
+
+
+def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -> None:
+    assert store.renew_at(APP) is None
+    store.publish(publication(1, renew_at=AT + timedelta(days=1)))
+    assert store.renew_at(APP) == AT + timedelta(days=1)
+    store.delete(APP, base=1, tombstone=tombstone())
+    assert store.renew_at(APP) is None

@@ -63,13 +63,13 @@ def sqlite_file(url: str) -> Path:
     return file
 
 
-def migrate(engine: Engine) -> str:
-    """Bring the schema to the newest revision, which is returned. Raises: StartRefused."""
+def migrate(engine: Engine, *, to: str = "head") -> str:
+    """Bring the schema to the newest revision (or up to one), which is returned. Raises: StartRefused."""
     configuration = _configuration()
     try:
         with engine.connect() as connection, connection.begin():
             configuration.attributes["connection"] = connection
-            command.upgrade(configuration, "head")
+            command.upgrade(configuration, to)
         return schema(engine)
     except CommandError as error:
         reason = "was written by a newer version of this program; use that one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import RLock
 
 from trustdata.errors import NotStored
@@ -12,6 +12,8 @@ from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
 from trustserver.storage.ports import (
+    Category,
+    Change,
     Collection,
     KeyRecord,
     KeyState,
@@ -37,6 +39,7 @@ class MemoryStore:
         self._lock = RLock()
         self._slots: dict[GUN, _Slot] = {}
         self._offers: dict[tuple[GUN, RoleName], KeyRecord] = {}
+        self._changes: list[Change] = []
         self._seal_mark = ""
 
     def load(self, gun: GUN) -> Collection:
@@ -49,15 +52,27 @@ class MemoryStore:
                 return replace(slot.collection, keys=offered)
             return Collection(gun=gun, status=Status.ABSENT, keys=offered)
 
-    def file(self, gun: GUN, role: RoleName, version: int) -> StoredFile | None:
+    def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         with self._lock:
-            slot = self._slots.get(gun)
+            slot = self._slot(gun, wire)
             return slot.versions.get((role, version)) if slot else None
 
-    def current(self, gun: GUN, role: RoleName) -> StoredFile | None:
+    def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
+        with self._lock:
+            slot = self._slot(gun, wire)
+            files = slot.versions.values() if slot else ()
+            found = [file for file in files if file.role == role and file.sha256 == sha256]
+            return max(found, key=lambda file: file.version, default=None)
+
+    def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
+        with self._lock:
+            slot = self._slot(gun, wire)
+            return slot.collection.files.get(role) if slot else None
+
+    def renew_at(self, gun: GUN) -> datetime | None:
         with self._lock:
             slot = self._slots.get(gun)
-            return slot.collection.files.get(role) if slot else None
+            return slot.renew_at if slot else None
 
     def publish(self, publication: Publication) -> int:
         with self._lock:
@@ -77,7 +92,10 @@ class MemoryStore:
             files = {**known.files, **{f.role: f for f in publication.files}}
             versions.update({(f.role, f.version): f for f in publication.files})
             newest = files.get(TIMESTAMP)
-            versions = {p: f for p, f in versions.items() if p[0] != TIMESTAMP or f is newest}
+            if newest is not None and publication.in_feed:
+                self._note(gun, newest.stored_at, version=newest.version, sha256=newest.sha256)
+            else:
+                versions = {p: f for p, f in versions.items() if p[0] != TIMESTAMP or f is newest}
             revision = known.revision + 1
             state = Collection(
                 gun=gun,
@@ -91,12 +109,24 @@ class MemoryStore:
             self._forget_offers(gun)
             return revision
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
         with self._lock:
             known = self._live(gun, base)
-            state = replace(known, status=Status.DELETED, revision=base + 1, files={}, keys=(), tombstone=tombstone)
+            status = Status.RELEASED if released else Status.DELETED
+            state = replace(known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone)
             self._slots[gun] = _Slot(collection=state)
+            if released:
+                self._note(gun, tombstone.deleted_at)
             return base + 1
+
+    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[Change, ...]:
+        with self._lock:
+            return tuple(change for change in self._changes_of(gun) if change.id > after)[:limit]
+
+    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[Change, ...]:
+        with self._lock:
+            found = [change for change in self._changes_of(gun) if before is None or change.id < before]
+            return tuple(found[max(0, len(found) - limit) :])
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._lock:
@@ -179,6 +209,24 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def _slot(self, gun: GUN, wire: str) -> _Slot | None:
+        slot = self._slots.get(gun)
+        return None if slot is None or wire not in {"", slot.collection.format} else slot
+
+    def _changes_of(self, gun: GUN | None) -> list[Change]:
+        return [change for change in self._changes if gun in {None, change.gun}]
+
+    def _note(self, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = "") -> None:
+        change = Change(
+            id=len(self._changes) + 1,
+            created=created or datetime.fromtimestamp(0, UTC),
+            gun=gun,
+            version=version,
+            sha256=sha256,
+            category=Category.UPDATE if sha256 else Category.DELETION,
+        )
+        self._changes.append(change)
 
     def _compare(self, known: Collection, base: int) -> None:
         if known.revision != base:

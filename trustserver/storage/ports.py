@@ -18,13 +18,17 @@ from trustdata.roles import RoleName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """One version of one role, as it was uploaded or issued. `sha256` is lower-case hex over `raw`."""
+    """One version of one role, as it was uploaded or issued. `sha256` is lower-case hex over `raw`.
+
+    `stored_at`: precise to the second; None for what a server before the change feed stored.
+    """
 
     role: RoleName
     version: int
     raw: bytes = field(repr=False)
     sha256: str
     expires: datetime
+    stored_at: datetime | None = None
 
 
 class KeyState(StrEnum):
@@ -90,6 +94,7 @@ class Publication:
 
     `base`: the revision that was read (0: none). `used`: the server keys that the new root names; each becomes
     CURRENT and every other key of its role is destroyed. `renew_at`: when an online role must be issued again.
+    `in_feed`: the change feed gets a record of the timestamp among the files, and older timestamps stay readable.
     """
 
     gun: GUN
@@ -98,6 +103,26 @@ class Publication:
     files: tuple[StoredFile, ...]
     used: tuple[KeyRecord, ...]
     renew_at: datetime
+    in_feed: bool = False
+
+
+class Category(StrEnum):
+    """What happened to a collection of the change feed."""
+
+    UPDATE = "update"
+    DELETION = "deletion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One record of the change feed; ids go up. A deletion has version 0 and an empty `sha256`."""
+
+    id: int
+    created: datetime
+    gun: GUN
+    version: int
+    sha256: str
+    category: Category
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +147,35 @@ class MetadataStore(Protocol):
     def load(self, gun: GUN) -> Collection:
         """The current files and keys, all of one revision."""
 
-    def file(self, gun: GUN, role: RoleName, version: int) -> StoredFile | None:
-        """One version of a live collection; the timestamp's older versions are not kept."""
+    def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
+        """One version of a live collection; the timestamp's older versions are kept only if they are in the feed.
 
-    def current(self, gun: GUN, role: RoleName) -> StoredFile | None:
+        `wire`: of a collection in this format alone; empty: in any. So it is with the next two.
+        """
+
+    def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
+        """The file of this role with this hash, in a live collection."""
+
+    def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         """The newest version of a live collection."""
+
+    def renew_at(self, gun: GUN) -> datetime | None:
+        """When an online role of a live collection is to be issued again."""
 
     def publish(self, publication: Publication) -> int:
         """Store the files and make them current. A version that is stored already loses: RevisionMoved."""
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
-        """Drop files and keys, leave the tombstone."""
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+        """Drop files and keys, leave the tombstone.
+
+        `released`: a new beginning is allowed at once, and the change feed gets a record of the deletion.
+        """
+
+    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[Change, ...]:
+        """The first records of the change feed after an id, oldest first; None: of every collection."""
+
+    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[Change, ...]:
+        """The last records before an id (None: at all), oldest first."""
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         """Keep a key for rotation in place of the role's pending one."""

@@ -6,10 +6,22 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, cast
 
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
@@ -19,6 +31,8 @@ from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage.ports import (
+    Category,
+    Change,
     Collection,
     KeyRecord,
     KeyState,
@@ -28,7 +42,7 @@ from trustserver.storage.ports import (
     Summary,
     Tombstone,
 )
-from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow
+from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow
 
 
 def _table(model: type) -> Table:
@@ -39,16 +53,16 @@ _COLLECTION = _table(CollectionRow)
 _FILE = _table(FileRow)
 _CURRENT = _table(CurrentRow)
 _KEY = _table(OnlineKeyRow)
+_CHANGE = _table(ChangeRow)
 _SEAL = _table(SealRow)
 
+_FILE_COLUMNS = (_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires, _FILE.c.stored_at)
 _CURRENT_FILES = (
-    select(_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires)
+    select(*_FILE_COLUMNS)
     .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
     .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
 )
-_ANY_FILE = select(_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires).join(
-    _COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id
-)
+_ANY_FILE = select(*_FILE_COLUMNS).join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
 
 
 # The statements of every publish, made once: building one costs more than running it.
@@ -63,16 +77,17 @@ _CONTINUE = (
     .returning(_COLLECTION.c.id)
 )
 _ADD_FILE = insert(_FILE).returning(_FILE.c.id)
+_ADD_CHANGE = insert(_CHANGE)
 _ANY_CURRENT = upsert(_CURRENT)
 _MAKE_CURRENT = _ANY_CURRENT.on_conflict_do_update(
     index_elements=["collection_id", "role"],
     set_={name: _ANY_CURRENT.excluded[name] for name in ("file_id", "kind", "expires")},
 )
 _DROP_OLDER = delete(_FILE).where(
-    _FILE.c.collection_id == bindparam("of"), _FILE.c.role == bindparam("as_role"), _FILE.c.id != bindparam("but")
+    _FILE.c.collection_id == bindparam("of"), _FILE.c.role == bindparam("as_role"), _FILE.c.version != bindparam("but")
 )
 
-_FileRow: TypeAlias = Row[Any, Any, Any, Any, Any]
+_FileRow: TypeAlias = Row[Any, Any, Any, Any, Any, Any]
 
 
 class SqlStore:
@@ -100,17 +115,20 @@ class SqlStore:
                 tombstone=_tombstone(row),
             )
 
-    def file(self, gun: GUN, role: RoleName, version: int) -> StoredFile | None:
-        with self._reading() as connection:
-            wanted = _ANY_FILE.where(_COLLECTION.c.gun == gun, _FILE.c.role == role, _FILE.c.version == version)
-            row = connection.execute(wanted).one_or_none()
-            return None if row is None else _file(row)
+    def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
+        return self._one(_ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.version == version))
 
-    def current(self, gun: GUN, role: RoleName) -> StoredFile | None:
+    def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
+        found = _ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.sha256 == sha256)
+        return self._one(found.order_by(_FILE.c.version.desc()).limit(1))
+
+    def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
+        return self._one(_CURRENT_FILES.where(*_of(gun, wire), _CURRENT.c.role == role))
+
+    def renew_at(self, gun: GUN) -> datetime | None:
         with self._reading() as connection:
-            wanted = _CURRENT_FILES.where(_COLLECTION.c.gun == gun, _CURRENT.c.role == role)
-            row = connection.execute(wanted).one_or_none()
-            return None if row is None else _file(row)
+            seconds = connection.execute(select(_COLLECTION.c.renew_at).where(_COLLECTION.c.gun == gun)).scalar()
+            return None if seconds is None else _instant(seconds)
 
     def publish(self, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
@@ -123,18 +141,24 @@ class SqlStore:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
+                    if file.role == TIMESTAMP and publication.in_feed:
+                        self._note(connection, gun, file.stored_at, version=file.version, sha256=file.sha256)
+                    elif file.role == TIMESTAMP:
+                        # Nobody can ask for an older one: in TUF it has no versioned name.
+                        older = {"of": collection, "as_role": str(TIMESTAMP), "but": file.version}
+                        connection.execute(_DROP_OLDER, older)
                 return base + 1
         except IntegrityError as error:
             # The row or a version is there already: somebody else was faster than the revision that we read.
             raise RevisionMoved(gun=gun, base=base) from error
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
         with self._writing() as connection:
             collection = self._advance(
                 connection,
                 gun,
                 base,
-                status=Status.DELETED,
+                status=Status.RELEASED if released else Status.DELETED,
                 renew_at=None,
                 deleted_root=tombstone.root_sha256,
                 deleted_versions=json.dumps(dict(tombstone.versions), sort_keys=True),
@@ -144,7 +168,20 @@ class SqlStore:
             connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
             connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
             connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
+            if released:
+                self._note(connection, gun, tombstone.deleted_at)
             return base + 1
+
+    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[Change, ...]:
+        with self._reading() as connection:
+            following = _changes_of(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
+            return tuple(map(_change, connection.execute(following)))
+
+    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[Change, ...]:
+        with self._reading() as connection:
+            last = _changes_of(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
+            found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
+            return tuple(map(_change, reversed(found)))
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._writing() as connection:
@@ -285,13 +322,30 @@ class SqlStore:
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
         place = {"collection_id": collection, "role": str(file.role)}
         expires = _seconds(file.expires)
+        stored_at = None if file.stored_at is None else _seconds(file.stored_at)
         content = {"version": file.version, "sha256": file.sha256, "expires": expires, "raw": file.raw}
+        content["stored_at"] = stored_at
         file_id = connection.execute(_ADD_FILE, {**place, **content}).scalar_one()
         kind = "delegation" if is_delegated(file.role) else str(file.role)
         connection.execute(_MAKE_CURRENT, {**place, "file_id": file_id, "kind": kind, "expires": expires})
-        if file.role == TIMESTAMP:
-            # Nobody can ask for an older timestamp: it has no versioned name.
-            connection.execute(_DROP_OLDER, {"of": collection, "as_role": str(file.role), "but": file_id})
+
+    def _note(
+        self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
+    ) -> None:
+        """A record of the change feed: of a timestamp, or, without one, of a deletion."""
+        row = {
+            "created": ((created or _EPOCH) - _EPOCH) // _MICROSECOND,
+            "gun": gun,
+            "version": version,
+            "sha256": sha256,
+        }
+        category = Category.UPDATE if sha256 else Category.DELETION
+        connection.execute(_ADD_CHANGE, {**row, "category": category})
+
+    def _one(self, wanted: Select[Any]) -> StoredFile | None:
+        with self._reading() as connection:
+            row = connection.execute(wanted).one_or_none()
+            return None if row is None else _file(row)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -318,6 +372,8 @@ class SqlStore:
             raise self._refusal from error
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
 
 
@@ -348,9 +404,34 @@ def _instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _of(gun: GUN, wire: str) -> list[ColumnElement[bool]]:
+    return [_COLLECTION.c.gun == gun, *([_COLLECTION.c.format == wire] if wire else [])]
+
+
 def _file(row: _FileRow) -> StoredFile:
     return StoredFile(
-        role=RoleName(row.role), version=row.version, raw=row.raw, sha256=row.sha256, expires=_instant(row.expires)
+        role=RoleName(row.role),
+        version=row.version,
+        raw=row.raw,
+        sha256=row.sha256,
+        expires=_instant(row.expires),
+        stored_at=None if row.stored_at is None else _instant(row.stored_at),
+    )
+
+
+def _changes_of(gun: GUN | None) -> Select[Any]:
+    every = select(_CHANGE)
+    return every if gun is None else every.where(_CHANGE.c.gun == gun)
+
+
+def _change(row: Row[Any]) -> Change:
+    return Change(
+        id=row.id,
+        created=_EPOCH + row.created * _MICROSECOND,
+        gun=GUN(row.gun),
+        version=row.version,
+        sha256=row.sha256,
+        category=Category(row.category),
     )
 
 

@@ -31,7 +31,10 @@ class FileRow(SQLModel, table=True):
     """One version of one role: the bytes as they came."""
 
     __tablename__ = "file"
-    __table_args__ = (UniqueConstraint("collection_id", "role", "version"),)
+    __table_args__ = (
+        UniqueConstraint("collection_id", "role", "version"),
+        Index("ix_file_sha256", "collection_id", "role", "sha256"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     collection_id: int = Field(foreign_key="collection.id", ondelete="CASCADE")
@@ -39,6 +42,7 @@ class FileRow(SQLModel, table=True):
     version: int = Field(sa_type=BigInteger)
     sha256: str = Field(max_length=64)
     expires: int = Field(sa_type=BigInteger)
+    stored_at: int | None = Field(default=None, sa_type=BigInteger)
     raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -69,6 +73,20 @@ class OnlineKeyRow(SQLModel, table=True):
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     state: str = Field(max_length=16)
     created: int = Field(sa_type=BigInteger)
+
+
+class ChangeRow(SQLModel, table=True):
+    """One record of the change feed. `created` is in microseconds. Outlives its collection."""
+
+    __tablename__ = "change"
+    __table_args__ = (Index("ix_change_gun_id", "gun", "id"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    created: int = Field(sa_type=BigInteger)
+    gun: str = Field(max_length=255)
+    version: int = Field(sa_type=BigInteger)
+    sha256: str = Field(max_length=64)
+    category: str = Field(max_length=16)
 
 
 class SealRow(SQLModel, table=True):

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from trustdata.gun import GUN
+from trustdata.roles import ROOT
 from trustserver.errors import StartRefused
 from trustserver.storage.database import migrate, newest_schema, open_engine, quick_check, schema
+from trustserver.storage.sql import SqlStore
 from trustserver.storage.tables import METADATA
 
 
@@ -70,3 +73,42 @@ def test_other_databases_are_refused_in_words(url: str, said: str) -> None:
     with pytest.raises(StartRefused, match=said) as refused:
         open_engine(url)
     assert "secret" not in str(refused.value)
+
+
+def test_a_database_of_the_first_schema_keeps_its_files(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
+    migrate(engine, to="0001")
+    with engine.connect() as connection, connection.begin():
+        connection.execute(
+            text(
+                "INSERT INTO collection (id, gun, format, status, revision, deleted_root, deleted_versions, deleted_by)"
+                " VALUES (1, 'registry.example.com/app', 'tuf-1.0', 'live', 1, '', '{}', '')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO file (id, collection_id, role, version, sha256, expires, raw)"
+                " VALUES (1, 1, 'root', 1, :sha256, 0, :raw)"
+            ),
+            {"sha256": "ab" * 32, "raw": b"root"},
+        )
+    migrate(engine)
+    found = SqlStore(engine).file_by_hash(GUN("registry.example.com/app"), ROOT, "ab" * 32)
+    assert found is not None
+    assert (found.raw, found.stored_at) == (b"root", None)
+    engine.dispose()
+
+
+def test_a_file_is_found_by_its_hash_through_an_index(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
+    migrate(engine)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    SqlStore(engine).file_by_hash(GUN("registry.example.com/app"), ROOT, "ab" * 32, wire="notary-v1")
+    statement = next(sql for sql in asked if "sha256 = ?" in sql)
+    with engine.connect() as connection:
+        explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("x",) * statement.count("?"))
+        plan = " ".join(row[3] for row in explained)
+    assert "ix_file_sha256" in plan
+    assert "SCAN" not in plan
+    engine.dispose()
