@@ -118,9 +118,21 @@ def same_key_mark(key: Key) -> str:
     return _accepted(key)
 
 
+def public_key_of(key: Key) -> PublicKey:
+    """An accepted public key of a document, in whatever encoding, as cryptography's. Raises: KeyNotAccepted."""
+    return key.read() if isinstance(key, EncodedKey) else _tuf_key(key)[0]
+
+
+def public_mark(key: PublicKey) -> str:
+    """The mark (see `same_key_mark`) of a key that stands in no document."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
 def _accepted(key: Key) -> str:
-    if isinstance(key, EncodedKey):
-        return _mark(key.read())
+    return public_mark(key.read()) if isinstance(key, EncodedKey) else _tuf_key(key)[1]
+
+
+def _tuf_key(key: Key) -> tuple[PublicKey, str]:
     public = key.keyval.get("public")
     if not isinstance(public, str):
         raise KeyNotAccepted(key=key.keyid, reason="it has no public part")
@@ -131,7 +143,7 @@ def _accepted(key: Key) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _examine(keytype: str, scheme: str, public: str) -> str:
+def _examine(keytype: str, scheme: str, public: str) -> tuple[PublicKey, str]:
     promised = _BY_TYPE_AND_SCHEME.get((keytype, scheme))
     if promised is None:
         raise KeyNotAccepted(key="", reason=f"key type {_cut(keytype)} with scheme {_cut(scheme)} is not supported")
@@ -139,11 +151,7 @@ def _examine(keytype: str, scheme: str, public: str) -> str:
     real = algorithm_of(loaded, named="")
     if real is not promised:
         raise KeyNotAccepted(key="", reason=f"it says {promised} but is {real}")
-    return _mark(loaded)
-
-
-def _mark(key: PublicKey) -> str:
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return loaded, public_mark(loaded)
 
 
 def _load(promised: Algorithm, public: str) -> PublicKey:

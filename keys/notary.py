@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509 import load_pem_x509_certificate
 from securesystemslib.exceptions import UnverifiedSignatureError
-from securesystemslib.signer import Signature
+from securesystemslib.signer import Key, Signature
 
-from keys.algorithms import EncodedKey, PublicKey, algorithm_of
+from keys.algorithms import EncodedKey, PublicKey, algorithm_of, public_key_of
 from keys.errors import KeyNotAccepted
 
 SCHEME: Final = "notary-v1"
@@ -80,6 +80,11 @@ class NotaryKey(EncodedKey):
             _verify(self.read(), method, base64.b64decode(signature.signature, validate=True), data)
         except (InvalidSignature, KeyNotAccepted, ValueError, UnsupportedAlgorithm) as error:
             raise UnverifiedSignatureError(f"signature by {self.keyid} does not verify") from error
+
+
+def notary_key(key: Key) -> NotaryKey:
+    """Any accepted public key as Notary v1 writes it, without a certificate. Raises: KeyNotAccepted."""
+    return bare_key(public_key_of(key))
 
 
 def bare_key(key: PublicKey) -> NotaryKey:

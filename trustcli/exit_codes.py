@@ -105,6 +105,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
             "compare the fingerprint with the publisher's, then: trust pin {gun} {found} (or --tofu to trust it now)"
         ),
     ),
+    errors.CertificateOfAnotherName: Row(
+        status=NOT_TRUSTED,
+        advice=_say("ask the publisher of {gun}: its root must be certified for this very name"),
+    ),
     errors.RootNotPinned: Row(
         status=NOT_TRUSTED,
         advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),

@@ -10,6 +10,7 @@
     │   ├── MetadataExpired          too old: freeze, or a duty not done
     │   ├── ContentMismatch          hash, length or digest differs
     │   ├── RootNotPinned            the root chain does not hold the pin
+    │   ├── CertificateOfAnotherName a Notary v1 root key does not speak for this name
     │   ├── PinsDisagree             two pins of one name name different roots
     │   ├── LockDisagrees            the project's lock file names another root than what is known or shown
     │   ├── DelegationOutOfScope     a role says something about a tag that it may not speak for
@@ -209,6 +210,18 @@ class RootNotPinned(NotTrusted):
     def __str__(self) -> str:
         by = f" ({self.pin_source})" if self.pin_source else ""
         return f"{self.gun} is pinned to {self.pin}{by}, but the server's root of trust is {self.found}"
+
+
+class CertificateOfAnotherName(NotTrusted):
+    """A root key of Notary v1 whose certificate is none for this collection, or is not valid."""
+
+    code: ClassVar[str] = "certificate-of-another-name"
+    gun: str
+    keyid: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the root key {self.keyid[:12]} does not speak for {self.gun}: it {shown(self.reason)}"
 
 
 class PinsDisagree(NotTrusted):

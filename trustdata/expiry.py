@@ -26,6 +26,9 @@ class Lifetimes:
 TUF_LIFETIMES: Final = Lifetimes(
     root=timedelta(days=730), targets=timedelta(days=365), snapshot=timedelta(days=14), timestamp=timedelta(days=3)
 )
+NOTARY_LIFETIMES: Final = Lifetimes(
+    root=timedelta(days=3650), targets=timedelta(days=1095), snapshot=timedelta(days=1095), timestamp=timedelta(days=14)
+)
 
 
 def expires_at(at: datetime, lifetime: timedelta) -> datetime:

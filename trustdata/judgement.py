@@ -19,7 +19,7 @@ from trustdata.verification.target_lookup import (
     find_released,
     read_target,
     released_with_digest,
-    releasing_roles,
+    releases_must_be_there,
 )
 
 
@@ -108,7 +108,7 @@ def refused(question: Question, refusal: TrustError) -> Judgement:
 
 def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
     """What the question can mean: the tag's target, or every released one with the digest; at least one."""
-    if RELEASES in releasing_roles(roles[TARGETS].targets) and RELEASES not in roles:
+    if releases_must_be_there(roles[TARGETS].targets) and RELEASES not in roles:
         raise MetadataMissing(role=RELEASES, reason="targets delegates to it, but the snapshot does not list it")
     asked = question.digest.removeprefix("sha256:") if question.digest else None
     if question.tag is None:

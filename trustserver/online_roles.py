@@ -129,6 +129,7 @@ class OnlineRoles:
                 at=at,
                 lifetime=self._lifetimes.of(SNAPSHOT),
                 least=(least or {}).get(SNAPSHOT, 1),
+                wire=self._wire,
             ),
             [self._signer(keys[SNAPSHOT])],
             role=SNAPSHOT,
@@ -158,7 +159,9 @@ class OnlineRoles:
     ) -> Issued:
         lifetime = self._lifetimes.of(TIMESTAMP)
         timestamp = sign(
-            next_timestamp(previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least),
+            next_timestamp(
+                previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least, wire=self._wire
+            ),
             [self._signer(keys[TIMESTAMP])],
             role=TIMESTAMP,
             wire=self._wire,

@@ -123,7 +123,9 @@ class Publishing:
         if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
             raise CollectionExists(role=ROOT, reason="the collection is initialised already")
         with _judging():
-            candidate = judge_upload(stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire)
+            candidate = judge_upload(
+                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire
+            )
             check_second_opinion(candidate.roles, candidate.changed)
         check_collection_size(stored.envelopes, candidate)
         return candidate

@@ -112,6 +112,7 @@ class Soundness:
         if missing:
             raise NotSound(reason=f"has no {', '.join(missing)}")
         trusted = TrustedSet(
+            gun=state.gun,
             root=self._root(state, 1),
             wire=self._wire,
             at=self._valid_at(files[TIMESTAMP], files[SNAPSHOT]),

@@ -48,7 +48,11 @@ def test_a_server_refuses_the_upload(role: RoleName, corruption: Corruption) -> 
     raw = scene.forger.alter_text(role, corruption.change, whole_file=corruption.whole_file)
     with pytest.raises(corruption.refused) as caught:
         judge_upload(
-            stored=good_collection().server.stored, uploads={role: TUF.parse(role, raw)}, at=scene.server.at, wire=TUF
+            gun=scene.server.gun,
+            stored=good_collection().server.stored,
+            uploads={role: TUF.parse(role, raw)},
+            at=scene.server.at,
+            wire=TUF,
         )
     assert isinstance(caught.value, MalformedMetadata)
     assert caught.value.role == role

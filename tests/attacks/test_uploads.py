@@ -10,6 +10,7 @@ from securesystemslib.signer import CryptoSigner
 
 from tests.simulator import keyring
 from tests.simulator.forgery import Document, file_of, text_of
+from tests.simulator.repository import APP
 from tests.simulator.scene import EVIL, Scene, good_collection
 from trustdata.errors import (
     DelegationOutOfScope,
@@ -47,7 +48,7 @@ def _upload(scene: Scene, *parts: tuple[RoleName, Change] | tuple[RoleName, Chan
         change(document)
         signers = [keyring.signer(n) for n in names[0]] if names else scene.forger.signers_of(role)
         uploads[role] = TUF.parse(role, file_of(text_of(document), signers))
-    return judge_upload(stored=scene.server.stored, uploads=uploads, at=scene.server.at, wire=TUF)
+    return judge_upload(gun=APP, stored=scene.server.stored, uploads=uploads, at=scene.server.at, wire=TUF)
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def test_the_next_version_of_each_role_is_accepted_in_order() -> None:
 
 def test_nothing() -> None:
     with _refused(PublishRefused, "no metadata"):
-        judge_upload(stored={}, uploads={}, at=good_collection().server.at, wire=TUF)
+        judge_upload(gun=APP, stored={}, uploads={}, at=good_collection().server.at, wire=TUF)
 
 
 @pytest.mark.parametrize("role", [SNAPSHOT, TIMESTAMP])
@@ -86,7 +87,7 @@ def test_a_first_upload_without_root_or_targets(missing: RoleName) -> None:
     stored = good_collection().server.stored
     other = TARGETS if missing == ROOT else ROOT
     with _refused(PublishRefused, "first upload", missing):
-        judge_upload(stored={}, uploads={other: stored[other]}, at=good_collection().server.at, wire=TUF)
+        judge_upload(gun=APP, stored={}, uploads={other: stored[other]}, at=good_collection().server.at, wire=TUF)
 
 
 @pytest.mark.parametrize("role", [ROOT, TARGETS, RELEASES, ALICE])
@@ -129,12 +130,14 @@ def test_root_of_version_one_must_be_signed_by_itself() -> None:
     stored = scene.server.stored
     first = TUF.parse(ROOT, scene.server.files["1.root.json"])
     targets = TUF.parse(TARGETS, scene.server.files["1.targets.json"])
-    assert judge_upload(stored={}, uploads={ROOT: first, TARGETS: targets}, at=scene.server.at, wire=TUF).changed
+    assert judge_upload(
+        gun=APP, stored={}, uploads={ROOT: first, TARGETS: targets}, at=scene.server.at, wire=TUF
+    ).changed
     document = scene.forger.document(ROOT)
     document["version"] = 1
     unsigned = TUF.parse(ROOT, file_of(text_of(document), []))
     with _refused(ThresholdNotMet, role=ROOT):
-        judge_upload(stored={}, uploads={ROOT: unsigned, TARGETS: targets}, at=scene.server.at, wire=TUF)
+        judge_upload(gun=APP, stored={}, uploads={ROOT: unsigned, TARGETS: targets}, at=scene.server.at, wire=TUF)
     assert stored[ROOT].version == 2
 
 
@@ -203,7 +206,7 @@ def test_a_tag_out_of_scope() -> None:
     scene.server.stored.pop(BOB)
     bobs = TUF.parse(BOB, file_of(text_of(document), [keyring.signer("bob")]))
     with _refused(DelegationOutOfScope, "'1.0'", BOB):
-        judge_upload(stored=scene.server.stored, uploads={BOB: bobs}, at=scene.server.at, wire=TUF)
+        judge_upload(gun=APP, stored=scene.server.stored, uploads={BOB: bobs}, at=scene.server.at, wire=TUF)
 
 
 def test_a_role_that_nobody_delegates_to() -> None:
@@ -211,7 +214,7 @@ def test_a_role_that_nobody_delegates_to() -> None:
     carol = RoleName("targets/carol")
     upload = TUF.parse(carol, file_of(text_of({**scene.forger.document(ALICE), "version": 1}), []))
     with _refused(MetadataMissing, "nobody delegates", carol):
-        judge_upload(stored=scene.server.stored, uploads={carol: upload}, at=scene.server.at, wire=TUF)
+        judge_upload(gun=APP, stored=scene.server.stored, uploads={carol: upload}, at=scene.server.at, wire=TUF)
 
 
 def test_a_tag_in_both_releasing_roles() -> None:
@@ -270,7 +273,7 @@ def test_succinct_roles() -> None:
         role = RoleName(f"bin-{index}")
         upload = TUF.parse(role, file_of(text_of({**empty, "targets": tag}), [keyring.signer("alice")]))
         try:
-            judge_upload(stored=scene.server.stored, uploads={role: upload}, at=scene.server.at, wire=TUF)
+            judge_upload(gun=APP, stored=scene.server.stored, uploads={role: upload}, at=scene.server.at, wire=TUF)
             verdicts.append("in")
         except DelegationOutOfScope:
             verdicts.append("out")

@@ -85,7 +85,7 @@ class RepositorySimulator:
         if self.tombstone is not None:
             raise CollectionExists(role=ROOT, reason="was deleted; only the operator can make it again")
         uploads = {role: self.wire.parse(role, raw) for role, raw in files.items()}
-        candidate = judge_upload(stored=self.stored, uploads=uploads, at=self.at, wire=self.wire)
+        candidate = judge_upload(gun=self.gun, stored=self.stored, uploads=uploads, at=self.at, wire=self.wire)
         check_second_opinion(candidate.roles, candidate.changed)
         self._take_online_keys(candidate.root)
         self.stored = {role: self.stored[role] for role in ONLINE if role in self.stored} | dict(candidate.roles)
@@ -139,7 +139,11 @@ class RepositorySimulator:
 
     def renew_snapshot(self, changed: Iterable[Envelope] = ()) -> None:
         snapshot = next_snapshot(
-            previous=self.stored.get(SNAPSHOT), changed=changed, at=self.at, lifetime=self.lifetimes.snapshot
+            previous=self.stored.get(SNAPSHOT),
+            changed=changed,
+            at=self.at,
+            lifetime=self.lifetimes.snapshot,
+            wire=self.wire,
         )
         self.store(sign(snapshot, [self.online[SNAPSHOT]], role=SNAPSHOT, wire=self.wire))
 
@@ -149,6 +153,7 @@ class RepositorySimulator:
             snapshot=self.stored[SNAPSHOT],
             at=self.at,
             lifetime=self.lifetimes.timestamp,
+            wire=self.wire,
         )
         self.store(sign(timestamp, [self.online[TIMESTAMP]], role=TIMESTAMP, wire=self.wire))
 

@@ -37,7 +37,6 @@ from trustdata.editing.repository_editor import Contents, signers_of, signing_ke
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.inspection import signers_of_target
 from trustdata.model import Content, Key, MetaFile, Root, Signer, Targets
@@ -129,7 +128,11 @@ class Planner:
         changed = [envelope for role, envelope in uploads.items() if role != ROOT]
         snapshot = self._online(
             next_snapshot(
-                previous=current.roles.get(SNAPSHOT), changed=changed, at=self._at, lifetime=TUF_LIFETIMES.snapshot
+                previous=current.roles.get(SNAPSHOT),
+                changed=changed,
+                at=self._at,
+                lifetime=self._wire.lifetimes.snapshot,
+                wire=self._wire,
             ),
             SNAPSHOT,
             root,
@@ -139,7 +142,8 @@ class Planner:
                 previous=current.roles.get(TIMESTAMP),
                 snapshot=snapshot,
                 at=self._at,
-                lifetime=TUF_LIFETIMES.timestamp,
+                lifetime=self._wire.lifetimes.timestamp,
+                wire=self._wire,
             ),
             TIMESTAMP,
             root,

@@ -43,7 +43,7 @@ def prepare(
     for role, content in contents.items():
         signers = [keys.signer(keyid) for keyid in _choose(gun, roles, contents, role, keys)]
         uploads[role] = sign(content, signers, role=role, wire=wire)
-    judge_upload(stored=roles, uploads=uploads, at=at, wire=wire)
+    judge_upload(gun=gun, stored=roles, uploads=uploads, at=at, wire=wire)
     return uploads
 
 

@@ -245,6 +245,7 @@ class Updater:
 
     def _chain(self, roots: Sequence[bytes]) -> TrustedSet:
         trusted = TrustedSet(
+            gun=self._gun,
             root=roots[0],
             wire=self._wire,
             at=self._at,

@@ -246,7 +246,7 @@ def check_followable(collection: Collection, chain: Sequence[Envelope], new: Env
     Each step from N to N+1 is verified by itself, so the walk from the first root covers every root between.
     """
     for start in (chain, chain[-1:]):
-        client = TrustedSet(root=start[0].raw, wire=collection.wire, at=collection.at)
+        client = TrustedSet(gun=collection.gun, root=start[0].raw, wire=collection.wire, at=collection.at)
         for root in (*start[1:], new):
             client.update_root(root.raw)
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
 from typing import Any, Final
 
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import SecretsHandler
 
+from keys.algorithms import EncodedKey, PublicKey, public_key_of
 from keys.errors import SigningFailed
 from trustdata.envelope import Envelope
-from trustdata.model import Content, Key, Root, Signature, Signer, Targets
+from trustdata.model import Key, Root, Signature, Signer, Targets
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
@@ -74,7 +74,7 @@ class _PromisingSigner(Signer):
         raise SigningFailed(key=public_key.keyid, reason="a plan holds no private key")
 
 
-class _PromisedKey(Key):
+class _PromisedKey(EncodedKey):
     """A key whose holder's signature may be genuine or promised."""
 
     def __init__(self, genuine: Key, promises: Promises) -> None:
@@ -93,6 +93,10 @@ class _PromisedKey(Key):
     def to_dict(self) -> dict[str, Any]:
         return self._genuine.to_dict()
 
+    def read(self) -> PublicKey:
+        """See EncodedKey. Raises: KeyNotAccepted."""
+        return public_key_of(self._genuine)
+
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """Raises: UnverifiedSignatureError, VerificationError."""
         if signature.keyid != self.keyid:
@@ -107,26 +111,23 @@ class _PromisedWire:
     def __init__(self, wire: WireFormat, promises: Promises) -> None:
         self._wire = wire
         self._promises = promises
-
-    @property
-    def name(self) -> str:
-        return self._wire.name
-
-    @property
-    def pins_versions(self) -> bool:
-        return self._wire.pins_versions
-
-    @property
-    def snapshot_lists_root(self) -> bool:
-        return self._wire.snapshot_lists_root
-
-    @property
-    def releases_end_the_search(self) -> bool:
-        return self._wire.releases_end_the_search
-
-    @property
-    def delegations_nest(self) -> bool:
-        return self._wire.delegations_nest
+        self.name = wire.name
+        self.pins_versions = wire.pins_versions
+        self.snapshot_lists_root = wire.snapshot_lists_root
+        self.releases_end_the_search = wire.releases_end_the_search
+        self.delegations_nest = wire.delegations_nest
+        self.certifies_root_keys = wire.certifies_root_keys
+        self.every_target = wire.every_target
+        self.lifetimes = wire.lifetimes
+        self.upload_rules = wire.upload_rules
+        self.encode_key = wire.encode_key
+        self.signer = wire.signer
+        self.size_limit = wire.size_limit
+        self.meta = wire.meta
+        self.payload = wire.payload
+        self.serialize = wire.serialize
+        self.filename = wire.filename
+        self.listed_filename = wire.listed_filename
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         envelope = self._wire.parse(role, raw)
@@ -137,12 +138,3 @@ class _PromisedWire:
         if holder is not None:
             holder.keys = {keyid: _PromisedKey(key, self._promises) for keyid, key in holder.keys.items()}
         return envelope
-
-    def payload(self, content: Content) -> bytes:
-        return self._wire.payload(content)
-
-    def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
-        return self._wire.serialize(content, signatures)
-
-    def filename(self, role: RoleName, *, version: int | None = None) -> str:
-        return self._wire.filename(role, version=version)

@@ -6,6 +6,9 @@
     4. every stored role that is still delegated: it must verify in the new state too, expiry apart (an expired signer
        blocks nobody), or be part of the upload
     5. one released digest per tag, found by every client; and tags that are tags
+    6. a snapshot, where its owner holds the key (Notary v1): it lists every role of the new state as it is
+
+Where the formats differ, `WireFormat.upload_rules` says what holds.
 
 Whoever accepts a candidate issues snapshot and timestamp over it and stores all of it, or nothing. No I/O, no clock.
 """
@@ -21,6 +24,7 @@ from keys.algorithms import check_accepted, same_key_mark
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    ContentMismatch,
     InvalidName,
     MalformedMetadata,
     MetadataMissing,
@@ -29,12 +33,12 @@ from trustdata.errors import (
     VersionConflict,
     WouldBreakRole,
 )
-from trustdata.gun import are_tags, parse_tag
+from trustdata.gun import GUN, are_tags, parse_tag
 from trustdata.model import Key, Role, Targets
-from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName, is_delegated
+from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
 from trustdata.verification.target_lookup import check_release_conflicts
-from trustdata.wire import WireFormat
+from trustdata.wire import UploadRules, WireFormat
 
 _SHA256_DIGITS: Final = 64
 MAX_PATTERNS: Final = 64
@@ -46,11 +50,13 @@ class Candidate:
     """An accepted upload.
 
     `roles`: root, targets and every delegation with a file, in the new state, delegated or not (a snapshot drops
-    nothing). `changed`: the uploaded roles: root, targets, then delegations from the top down.
+    nothing). `changed`: the uploaded roles: root, targets, then delegations from the top down. `snapshot`: the owner's
+    own; None: whoever holds the key issues it.
     """
 
     roles: Mapping[RoleName, Envelope]
     changed: tuple[RoleName, ...]
+    snapshot: Envelope | None = None
 
     @property
     def root(self) -> Envelope:
@@ -63,6 +69,7 @@ class Candidate:
 
 def judge_upload(
     *,
+    gun: GUN,
     stored: Mapping[RoleName, Envelope],
     uploads: Mapping[RoleName, Envelope],
     at: datetime,
@@ -71,55 +78,78 @@ def judge_upload(
     """Judge `uploads` on top of `stored` (empty for a new collection; may be expired).
 
     Raises: VersionConflict (an uploaded role moved), WouldBreakRole, PublishRefused, MalformedMetadata, and NotTrusted
-    (ThresholdNotMet, MetadataExpired, DelegationOutOfScope, ReleaseConflict, VersionMismatch, MetadataMissing).
+    (ThresholdNotMet, MetadataExpired, DelegationOutOfScope, ReleaseConflict, VersionMismatch, MetadataMissing,
+    CertificateOfAnotherName).
     """
-    _check_parts(stored, uploads)
-    _check_versions(stored, uploads)
-    roles = {role: envelope for role, envelope in stored.items() if role not in ONLINE} | dict(uploads)
+    rules = wire.upload_rules
+    _check_parts(stored, uploads, rules)
+    _check_versions(stored, uploads, rules)
+    snapshot = uploads.get(SNAPSHOT)
+    uploads = {role: envelope for role, envelope in uploads.items() if role != SNAPSHOT}
+    roles = {role: envelope for role, envelope in stored.items() if role not in ONLINE} | uploads
     if ROOT in uploads:
-        _check_root(stored.get(ROOT), uploads[ROOT], at, wire)
+        _check_root(gun, stored.get(ROOT), uploads[ROOT], at, wire)
     for role, envelope in uploads.items():
         if role != ROOT:
-            _check_targets(envelope)
+            _check_targets(envelope, rules)
             _check_delegations(envelope, wire)
-    changed = [role for role in (ROOT, TARGETS) if role in uploads]
-    for delegator, role in checks.reachable_delegations(roles):
-        if role in uploads and role not in changed:
-            changed.append(role)
-        _check_role(roles, role, delegator, at=at, uploaded=role in uploads)
-    for role in uploads:
-        if role not in changed:
-            raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
+    changed = _check_roles(roles, uploads, at, rules)
     if wire.releases_end_the_search and TARGETS in uploads:
         _check_releases(uploads[TARGETS])
     check_release_conflicts(roles)
-    return Candidate(roles=roles, changed=tuple(changed))
+    if snapshot is not None:
+        _check_snapshot(snapshot, roles, uploads, at)
+    return Candidate(roles=roles, changed=tuple(changed), snapshot=snapshot)
 
 
-def _check_parts(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope]) -> None:
-    if not uploads:
+def _check_parts(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], rules: UploadRules) -> None:
+    if not uploads and not rules.may_be_empty:
         raise PublishRefused(role="upload", reason="holds no metadata")
-    for role in ONLINE:
-        if role in uploads:
-            raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
     if ROOT not in stored:
         for role in (ROOT, TARGETS):
             if role not in uploads:
                 raise PublishRefused(role=role, reason="is missing: the first upload of a collection needs it")
+    for role in ONLINE:
+        if role in uploads and not (role == SNAPSHOT and rules.may_bring_snapshot):
+            raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
 
 
-def _check_versions(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope]) -> None:
+def _check_versions(
+    stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], rules: UploadRules
+) -> None:
     for role, envelope in uploads.items():
         before = stored[role].version if role in stored else 0
-        if envelope.version != before + 1:
+        too_high = envelope.version > before + 1 and not rules.any_higher_version
+        if envelope.version <= before or too_high:
             raise VersionConflict(role=role, offered=envelope.version, stored=before)
 
 
-def _check_root(old: Envelope | None, new: Envelope, at: datetime, wire: WireFormat) -> None:
+def _check_snapshot(
+    snapshot: Envelope, roles: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], at: datetime
+) -> None:
+    """It must list every role that a client will ask it for exactly as it will be stored."""
+    checks.check_signatures(roles[ROOT].root, ROOT, snapshot)
+    checks.check_not_expired(snapshot, at)
+    listed = snapshot.snapshot.meta
+    for role, envelope in roles.items():
+        meta = listed.get(f"{role}.json")
+        if meta is None:
+            if role in uploads or role in (ROOT, TARGETS):
+                raise PublishRefused(role=SNAPSHOT, reason=f"does not list {role}")
+            continue  # a delegation that its owner has removed
+        try:
+            checks.check_content(role, envelope.raw, meta)
+        except ContentMismatch as error:
+            raise PublishRefused(role=SNAPSHOT, reason=f"lists another {role}: {error}") from error
+
+
+def _check_root(gun: GUN, old: Envelope | None, new: Envelope, at: datetime, wire: WireFormat) -> None:
     if old is None:
         checks.check_signatures(new.root, f"root version {new.version}", new)
     else:
         checks.check_root_step(old, new)
+    if wire.certifies_root_keys:
+        checks.check_root_certificates(gun, new.root, at=at)
     checks.check_not_expired(new, at)
     if wire.pins_versions and not new.root.consistent_snapshot:
         raise MalformedMetadata(role=ROOT, path="signed.consistent_snapshot", reason="must be true")
@@ -127,32 +157,59 @@ def _check_root(old: Envelope | None, new: Envelope, at: datetime, wire: WireFor
         _check_keys(new.role, f"signed.roles.{name}", role, new.root.keys)
 
 
-def _check_keys(document: RoleName, path: str, role: Role, keys: Mapping[str, Key]) -> None:
+def _check_roles(
+    roles: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], at: datetime, rules: UploadRules
+) -> list[RoleName]:
+    """The uploaded roles from the top down, each of which must be delegated in the new state."""
+    changed = [role for role in (ROOT, TARGETS) if role in uploads]
+    for delegator, role in checks.reachable_delegations(roles):
+        if role in uploads and role not in changed:
+            changed.append(role)
+        _check_role(roles, role, delegator, at=at, uploaded=role in uploads, rules=rules)
+    for role in uploads:
+        if role not in changed:
+            raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
+    return changed
+
+
+def _check_keys(
+    document: RoleName, path: str, role: Role, keys: Mapping[str, Key], *, may_be_few: bool = False
+) -> None:
     """A threshold that cannot be met, or keys that clients could not use, would lock everybody out."""
     identities: set[str] = set()
     for keyid in role.keyids:
         if keyid not in keys:
+            if may_be_few:
+                continue
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=f"key {keyid} is not among the keys")
         try:
             check_accepted(keys[keyid])
         except KeyNotAccepted as error:
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=str(error)) from error
         identities.add(same_key_mark(keys[keyid]))
-    if len(identities) < role.threshold:
+    if len(identities) < role.threshold and not may_be_few:
         reason = f"{role.threshold} signatures are asked for, but there are {len(identities)} distinct keys"
         raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)
 
 
 def _check_role(
-    roles: Mapping[RoleName, Envelope], role: RoleName, delegator: RoleName, *, at: datetime, uploaded: bool
+    roles: Mapping[RoleName, Envelope],
+    role: RoleName,
+    delegator: RoleName,
+    *,
+    at: datetime,
+    uploaded: bool,
+    rules: UploadRules,
 ) -> None:
     if role not in roles:
         return  # delegated, not published yet
+    if rules.may_break_roles and not uploaded and role != TARGETS:
+        return
     envelope = roles[role]
     parent = roles[delegator].root if delegator == ROOT else roles[delegator].targets
     try:
         checks.check_signatures(parent, delegator, envelope)
-        if isinstance(parent, Targets):
+        if isinstance(parent, Targets) and rules.tags_only:
             checks.check_scope(parent, envelope)
     except NotTrusted as error:
         if uploaded:
@@ -177,7 +234,9 @@ def _check_releases(targets: Envelope) -> None:
         raise MalformedMetadata(role=TARGETS, path=f"{place}.paths", reason=f'must be ["*"] for {RELEASES}')
 
 
-def _check_targets(envelope: Envelope) -> None:
+def _check_targets(envelope: Envelope, rules: UploadRules) -> None:
+    if not rules.tags_only:
+        return
     targets = envelope.targets.targets
     if not are_tags(targets):
         for name in targets:
@@ -205,6 +264,6 @@ def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
         if not is_delegated(role.name):
             raise PublishRefused(role=role.name, reason="is no delegation")
         path = f"signed.delegations.roles[{index}]"
-        _check_keys(envelope.role, path, role, delegations.keys)
-        if len(role.paths or role.path_hash_prefixes or ()) > MAX_PATTERNS:
+        _check_keys(envelope.role, path, role, delegations.keys, may_be_few=wire.upload_rules.may_break_roles)
+        if wire.upload_rules.tags_only and len(role.paths or role.path_hash_prefixes or ()) > MAX_PATTERNS:
             raise MalformedMetadata(role=envelope.role, path=path, reason=f"has more than {MAX_PATTERNS} paths")

@@ -17,6 +17,7 @@ from keys.algorithms import same_key_mark
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    CertificateOfAnotherName,
     ContentMismatch,
     DelegationOutOfScope,
     MalformedMetadata,
@@ -26,7 +27,8 @@ from trustdata.errors import (
     VersionMismatch,
     VersionRollback,
 )
-from trustdata.model import Delegator, MetaFile, Root, Snapshot, Targets
+from trustdata.gun import GUN
+from trustdata.model import Delegator, MetaFile, Root, Snapshot, Targets, UnversionedMeta
 from trustdata.roles import ROOT, TARGETS, RoleName, parse_role
 from trustdata.verification.floors import Floor
 
@@ -89,6 +91,22 @@ def check_root_step(old: Envelope, new: Envelope) -> None:
     check_signatures(new.root, f"root version {new.version}", new)
 
 
+def check_root_certificates(gun: GUN, root: Root, *, at: datetime | None = None) -> None:
+    """Notary v1: every key of the root role stands in a certificate for this collection; with `at`, valid then.
+
+    The Go clients count no others, so a root that needs them could be read by nobody. Raises: CertificateOfAnotherName.
+    """
+    from keys.certificate import certificate_fault  # a root of Notary v1 only: start-up time
+
+    for keyid in root.roles[ROOT].keyids:
+        try:
+            fault = certificate_fault(root.get_key(keyid), gun=gun, at=at)
+        except (KeyNotAccepted, ValueError):
+            fault = "cannot be read"
+        if fault is not None:
+            raise CertificateOfAnotherName(gun=gun, keyid=keyid, reason=fault)
+
+
 def check_not_expired(envelope: Envelope, at: datetime) -> None:
     """Specification 5.3.10, 5.4.4, 5.5.6, 5.6.5; `at` is the reference time of the whole operation."""
     if envelope.expires <= at:
@@ -120,8 +138,12 @@ def check_content(role: RoleName, raw: bytes, meta: MetaFile) -> None:
 
 
 def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
-    """A snapshot drops no role and lowers none (specification 5.5.5)."""
+    """A snapshot drops no role and lowers none (specification 5.5.5). Notary v1's owners may drop a role that they
+    remove, and its snapshots know no versions: there the version of each file is held against what was seen of it.
+    """
     for name, meta in old.meta.items():
+        if isinstance(meta, UnversionedMeta):
+            continue
         role = parse_role(name.removesuffix(".json"))
         offered = new.meta[name].version if name in new.meta else 0
         check_not_older(role, offered, meta.version, "listed by the snapshot before")

@@ -1,7 +1,8 @@
 """Which digest a tag stands for, and who vouches for it.
 
 Released (PRODUCT decision 6): listed in `targets`, or in `targets/releases` where `targets` delegates to it. A tag in
-both is a conflict and neither is trusted. The other delegations (signers) say who stands behind a tag; they release
+both is a conflict and neither is trusted; in Notary v1 `targets/releases` comes first, as in docker, and what a role
+says beyond its paths is not heard. The other delegations (signers) say who stands behind a tag; they release
 nothing. `walk` is TUF's own general search (specification 5.6.7) for repositories of any shape.
 """
 
@@ -15,7 +16,7 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict
 from trustdata.limits import MAX_DELEGATIONS
-from trustdata.model import TargetFile, Targets
+from trustdata.model import NotaryTargets, TargetFile, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification import checks
 
@@ -64,9 +65,22 @@ def _is_sha256(digest: str) -> bool:
 
 
 def releasing_roles(targets: Targets) -> tuple[RoleName, ...]:
-    """The roles whose listing releases a tag, given the top-level targets."""
+    """The roles whose listing releases a tag, given the top-level targets; in Notary v1 the first one decides."""
     named = targets.delegations.roles if targets.delegations else None
-    return (TARGETS, RELEASES) if RELEASES in (named or {}) else (TARGETS,)
+    if RELEASES not in (named or {}):
+        return (TARGETS,)
+    return (RELEASES, TARGETS) if _first_one_decides(targets) else (TARGETS, RELEASES)
+
+
+def releases_must_be_there(targets: Targets) -> bool:
+    """Whether a delegation to `targets/releases` promises that it was published: docker publishes it with the first tag
+    that a signer signs.
+    """
+    return RELEASES in releasing_roles(targets) and not _first_one_decides(targets)
+
+
+def _first_one_decides(targets: Targets) -> bool:
+    return isinstance(targets, NotaryTargets)
 
 
 def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None:
@@ -74,15 +88,15 @@ def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
-    found = [
-        read_target(role, tag, roles[role].targets.targets[tag])
-        for role in releasing_roles(roles[TARGETS].targets)
-        if role in roles and tag in roles[role].targets.targets
-    ]
-    if len(found) > 1:
+    targets = roles[TARGETS].targets
+    listing = [role for role in releasing_roles(targets) if role in roles and tag in roles[role].targets.targets]
+    if RELEASES in listing and not checks.may_list(targets, RELEASES, tag):
+        if not _first_one_decides(targets):
+            raise DelegationOutOfScope(role=RELEASES, target=tag)
+        listing.remove(RELEASES)
+    found = [read_target(role, tag, roles[role].targets.targets[tag]) for role in listing]
+    if len(found) > 1 and not _first_one_decides(targets):
         raise _conflict(tag, found)
-    if found and found[0].role == RELEASES and not checks.may_list(roles[TARGETS].targets, RELEASES, tag):
-        raise DelegationOutOfScope(role=RELEASES, target=tag)
     return found[0] if found else None
 
 
@@ -104,7 +118,7 @@ def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> lis
 def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
     """Raises: ReleaseConflict for the first tag in both releasing roles."""
     names = [role for role in releasing_roles(roles[TARGETS].targets) if role in roles]
-    if len(names) < 2:
+    if len(names) < 2 or _first_one_decides(roles[TARGETS].targets):
         return
     one, other = (roles[role].targets.targets for role in names)
     for tag in sorted(one.keys() & other.keys()):

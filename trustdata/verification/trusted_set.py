@@ -17,6 +17,7 @@ from datetime import datetime
 
 from trustdata.envelope import Envelope
 from trustdata.errors import MetadataMissing
+from trustdata.gun import GUN
 from trustdata.model import Delegator, MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustdata.verification import checks
@@ -36,6 +37,7 @@ class TrustedSet:
     def __init__(
         self,
         *,
+        gun: GUN,
         root: bytes,
         wire: WireFormat,
         at: datetime,
@@ -43,12 +45,13 @@ class TrustedSet:
         lock: SourcedLock | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
     ) -> None:
-        """Step 1. Raises: MalformedMetadata, TooLarge, ThresholdNotMet.
+        """Step 1. Raises: MalformedMetadata, TooLarge, ThresholdNotMet, CertificateOfAnotherName.
 
         `unsafe_accept_expired_offline_roles` is for owners, who must be able to list and renew what has expired: root,
         targets and delegations may then be expired. What is found so must never be used to run an image.
         """
         self._accept_expired_offline_roles = unsafe_accept_expired_offline_roles
+        self._gun = gun
         self._wire = wire
         self._memory = memory
         self._lock = lock
@@ -56,6 +59,7 @@ class TrustedSet:
         self.at = at
         first = wire.parse(ROOT, root)
         checks.check_signatures(first.root, f"root version {first.version}", first)
+        self._check_certificates(first)
         self.roots: list[Envelope] = [first]
         self.timestamp: Envelope | None = None
         self.snapshot: Envelope | None = None
@@ -71,13 +75,18 @@ class TrustedSet:
         return self.delegated[TARGETS]
 
     def update_root(self, raw: bytes) -> Envelope:
-        """Step 2. Raises: MalformedMetadata, TooLarge, VersionMismatch, ThresholdNotMet."""
+        """Step 2. Raises: MalformedMetadata, TooLarge, VersionMismatch, ThresholdNotMet, CertificateOfAnotherName."""
         if self.timestamp is not None:
             raise RuntimeError("roots come before the timestamp")
         new = self._wire.parse(ROOT, raw)
         checks.check_root_step(self.root, new)
+        self._check_certificates(new)
         self.roots.append(new)
         return new
+
+    def _check_certificates(self, root: Envelope) -> None:
+        if self._wire.certifies_root_keys:
+            checks.check_root_certificates(self._gun, root.root)
 
     def replaced_online_keys(self, since: int) -> bool:
         """Whether a root after version `since` took away keys of timestamp or snapshot (5.3.11: cached files go)."""
@@ -138,6 +147,8 @@ class TrustedSet:
         new = self._wire.parse(SNAPSHOT, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.snapshot is not None:
+            if not self._wire.pins_versions:  # else the timestamps have been compared
+                checks.check_not_older(SNAPSHOT, new.version, self.snapshot.version, "verified before")
             checks.check_nothing_dropped(self.snapshot.snapshot, new.snapshot)
         if not cached:
             self._check_remembered(new)
@@ -148,6 +159,9 @@ class TrustedSet:
         return new
 
     def _check_remembered(self, snapshot: Envelope) -> None:
+        if not self._wire.pins_versions:  # `update_targets` looks at each file's own
+            checks.check_floors({SNAPSHOT: snapshot.version}, self._floors, [SNAPSHOT])
+            return
         remembered = [role for role in self._floors if role == TARGETS or is_delegated(role)]
         checks.check_floors(listed_versions(snapshot), self._floors, remembered)
 
@@ -156,6 +170,8 @@ class TrustedSet:
         if self._wire.pins_versions:
             checks.check_version(snapshot, self.snapshot_meta().version)
         checks.check_content(SNAPSHOT, snapshot.raw, self.snapshot_meta())
+        if self._wire.snapshot_lists_root:
+            checks.check_content(ROOT, self.root.raw, snapshot.snapshot.meta[f"{ROOT}.json"])
 
     def role_meta(self, role: RoleName) -> MetaFile:
         """What the snapshot says of a role. Raises: MetadataMissing."""
@@ -179,6 +195,8 @@ class TrustedSet:
         checks.check_signatures(self._delegator(delegator), delegator, new)
         if self._wire.pins_versions:
             checks.check_version(new, meta.version)
+        else:
+            checks.check_floors({role: new.version}, self._floors, [role])
         self._check_offline_role(new)
         self.delegated[role] = new
         self._vouched.add((delegator, role))
@@ -200,14 +218,23 @@ class TrustedSet:
         return self.delegated[name].targets
 
     def versions(self) -> dict[RoleName, int]:
-        """Every version that this set vouches for: root, timestamp, snapshot, and what the snapshot lists."""
+        """Every version that this set vouches for: root, timestamp, snapshot, and what the snapshot lists; of what it
+        lists without a version, that of each file that was loaded.
+        """
         found = {ROOT: self.root.version}
         if self.timestamp is not None:
             found[TIMESTAMP] = self.timestamp.version
         if self.snapshot is not None:
             found[SNAPSHOT] = self.snapshot.version
-            found |= listed_versions(self.snapshot)
+            if self._wire.pins_versions:
+                found |= listed_versions(self.snapshot)
+            else:
+                found |= {role: envelope.version for role, envelope in self.delegated.items()}
         return found
+
+    def listed(self) -> frozenset[RoleName]:
+        """The roles that the snapshot lists: those that were ever published."""
+        return frozenset(listed_versions(self.snapshot)) if self.snapshot is not None else frozenset()
 
 
 def listed_versions(snapshot: Envelope) -> dict[RoleName, int]:

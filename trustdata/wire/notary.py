@@ -7,14 +7,17 @@ wire. What its clients read in several ways, or cannot survive, is refused: see 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from keys.notary import KEYTYPES, METHOD, NotaryKey
+from keys.algorithms import PrivateKey
+from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
+from trustdata.expiry import NOTARY_LIFETIMES
 from trustdata.limits import notary_size_limit
 from trustdata.model import (
     Content,
@@ -30,6 +33,7 @@ from trustdata.model import (
     Role,
     Root,
     Signature,
+    Signer,
     Snapshot,
     TargetFile,
     Targets,
@@ -37,7 +41,7 @@ from trustdata.model import (
     UnversionedMeta,
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
-from trustdata.wire import canonical_json, strict_json
+from trustdata.wire import UploadRules, canonical_json, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
@@ -60,6 +64,12 @@ class NotaryFormat:
     snapshot_lists_root: Final = True
     releases_end_the_search: Final = False
     delegations_nest: Final = True
+    certifies_root_keys: Final = True
+    every_target: Final = ""
+    lifetimes: Final = NOTARY_LIFETIMES
+    upload_rules: Final = UploadRules(
+        any_higher_version=True, may_be_empty=True, may_bring_snapshot=True, may_break_roles=True, tags_only=False
+    )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
@@ -88,6 +98,30 @@ class NotaryFormat:
     def filename(self, role: RoleName, *, version: int | None = None) -> str:
         """`ROLE.json` or `VERSION.ROLE.json`; the role stands unencoded, with its slashes."""
         return f"{role}.json" if version is None else f"{version}.{role}.json"
+
+    def listed_filename(self, role: RoleName, meta: MetaFile, *, consistent: bool) -> str:
+        """By SHA-256, whatever the root promises: the reader has made sure that there is one."""
+        del consistent
+        return f"{role}.{(meta.hashes or {})['sha256']}.json"
+
+    def meta(self, envelope: Envelope) -> MetaFile:
+        """Length, SHA-256 and SHA-512."""
+        sha512 = hashlib.sha512(envelope.raw).hexdigest()
+        return UnversionedMeta(length=len(envelope.raw), hashes={"sha256": envelope.sha256, "sha512": sha512})
+
+    def size_limit(self, role: RoleName) -> int:
+        """What the Go clients read."""
+        return notary_size_limit(role)
+
+    def encode_key(self, key: Key) -> Key:
+        """As it is if it is Notary's; else bare."""
+        return key if key.scheme == SCHEME else notary_key(key)
+
+    def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:
+        """Under the id of `key`, which may be a certificate; else of the bare key."""
+        from keys.notary_signer import NotarySigner  # signing only: start-up time
+
+        return NotarySigner(private, None if key is None else NotaryKey.of(key.keytype, key.keyval["public"]))
 
 
 NOTARY: Final = NotaryFormat()
@@ -232,6 +266,10 @@ class _NotaryReader(DocumentReader):
             name = self.text(role.get("name"), f"{place}.name")
             if not _DELEGATION.fullmatch(name) or len(name) > _MAX_DELEGATION:
                 raise self.refuse(f"{place}.name", "must be targets/ and names of a-z 0-9 _ -, at most 255 characters")
+            if name.rpartition("/")[0] != self._role:
+                raise self.refuse(
+                    f"{place}.name", f"must be {self._role}/ and one name: the path of a role is its place"
+                )
             if name in roles:
                 raise self.refuse(f"{place}.name", "delegates to one role twice")
             paths = self.elements(role.get("paths") or [], f"{place}.paths")

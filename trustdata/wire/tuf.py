@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
+from trustdata.expiry import TUF_LIFETIMES
 from trustdata.limits import size_limit
-from trustdata.model import Content, Root, Signature, Snapshot, Targets, Timestamp
+from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
-from trustdata.wire import canonical_json, plain_targets, strict_json
+from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.plain_targets import PlainTarget
 
@@ -41,6 +43,12 @@ class TufFormat:
     snapshot_lists_root: Final = False
     releases_end_the_search: Final = True
     delegations_nest: Final = False
+    certifies_root_keys: Final = False
+    every_target: Final = "*"
+    lifetimes: Final = TUF_LIFETIMES
+    upload_rules: Final = UploadRules(
+        any_higher_version=False, may_be_empty=False, may_bring_snapshot=False, may_break_roles=False, tags_only=True
+    )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
@@ -79,6 +87,30 @@ class TufFormat:
         """`ROLE.json`, or `VERSION.ROLE.json` (specification 6.2, consistent snapshots)."""
         encoded = role_to_path(role)
         return f"{encoded}.json" if version is None else f"{version}.{encoded}.json"
+
+    def listed_filename(self, role: RoleName, meta: MetaFile, *, consistent: bool) -> str:
+        """By version, if the root promises consistent snapshots."""
+        return self.filename(role, version=meta.version if consistent else None)
+
+    def meta(self, envelope: Envelope) -> MetaFile:
+        """Version, length and SHA-256."""
+        return MetaFile(envelope.version, len(envelope.raw), {"sha256": envelope.sha256})
+
+    def size_limit(self, role: RoleName) -> int:
+        """What every TUF client reads."""
+        return size_limit(role)
+
+    def encode_key(self, key: Key) -> Key:
+        """The key itself."""
+        check_accepted(key)
+        return key
+
+    def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:
+        """Of securesystemslib; TUF knows one encoding of a key, so `key` says nothing new."""
+        del key
+        from securesystemslib.signer import CryptoSigner  # signing only: start-up time
+
+        return CryptoSigner(private)
 
 
 TUF: Final = TufFormat()

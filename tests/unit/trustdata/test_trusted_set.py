@@ -18,7 +18,7 @@ def _loaded(*, until: str = "") -> tuple[TrustedSet, dict[RoleName, bytes]]:
     """A trusted set with the good collection up to, not including, a step."""
     server = good_collection().server
     raw = {role: envelope.raw for role, envelope in server.stored.items()}
-    trusted = TrustedSet(root=raw[ROOT], wire=TUF, at=server.at)
+    trusted = TrustedSet(gun=server.gun, root=raw[ROOT], wire=TUF, at=server.at)
     for role, step in (
         (TIMESTAMP, trusted.update_timestamp),
         (SNAPSHOT, trusted.update_snapshot),
@@ -64,9 +64,9 @@ def test_what_is_vouched_for_grows() -> None:
 def test_a_first_root_must_be_signed_by_itself() -> None:
     server = good_collection().server
     with pytest.raises(ThresholdNotMet):
-        TrustedSet(root=TUF.serialize(server.stored[ROOT].content, {}), wire=TUF, at=server.at)
+        TrustedSet(gun=server.gun, root=TUF.serialize(server.stored[ROOT].content, {}), wire=TUF, at=server.at)
     with pytest.raises(MalformedMetadata):
-        TrustedSet(root=server.stored[TARGETS].raw, wire=TUF, at=server.at)
+        TrustedSet(gun=server.gun, root=server.stored[TARGETS].raw, wire=TUF, at=server.at)
 
 
 def test_replaced_keys_are_seen_from_a_known_version_only() -> None:

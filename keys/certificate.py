@@ -1,0 +1,102 @@
+"""The certificate in which a Notary v1 root key stands: self-signed, its common name is the collection's (facts of the
+Go clients: they look at the name and at the time of validity, and follow no authority unless told to).
+"""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from securesystemslib.signer import Key
+
+from keys.algorithms import PrivateKey, check_accepted
+from keys.errors import KeyNotAccepted
+from keys.notary import X509, NotaryKey
+
+LIFETIME: Final = timedelta(days=3650)
+"""As long as a root of Notary v1 (a year has 365 days)."""
+_WILDCARD: Final = "*"
+
+
+def root_certificate(private: PrivateKey, *, gun: str, at: datetime) -> NotaryKey:
+    """A root key as Notary v1 writes it: in a certificate for `gun`, valid from `at` on for ten years.
+
+    Raises: KeyNotAccepted for an Ed25519 key, in whose certificates the Go clients find no key.
+    """
+    if isinstance(private, Ed25519PrivateKey):
+        raise KeyNotAccepted(key="the root key", reason="Notary v1 knows no certificates of Ed25519 keys")
+    with _long_names():
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gun, _validate=False)])
+    start = at.astimezone(UTC).replace(microsecond=0)
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=True,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + LIFETIME)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    )
+    with _long_names():
+        pem = builder.sign(private, SHA256()).public_bytes(Encoding.PEM)
+    return NotaryKey.of(_keytype(private), base64.b64encode(pem).decode())
+
+
+def _keytype(private: PrivateKey) -> str:
+    return ("rsa" if isinstance(private, RSAPrivateKey) else "ecdsa") + X509
+
+
+def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
+    """Why this root key does not speak for `gun`, or None: it is no certificate, or one for another name; with `at`,
+    also one that is not valid then.
+
+    Its common name is the collection's, or a beginning of it followed by `*`. Raises: KeyNotAccepted.
+    """
+    if not key.keytype.endswith(X509):
+        return "is no certificate"
+    check_accepted(key)
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
+    try:
+        with _long_names():
+            names = [str(entry.value) for entry in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except ValueError:
+        return "has no readable name"
+    # Go's parser keeps the last one where there are several.
+    name = names[-1] if names else ""
+    if name != gun and not (name.endswith(_WILDCARD) and gun.startswith(name.rstrip(_WILDCARD))):
+        return f"is a certificate for {name[:80]!a}"
+    if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+        return f"is a certificate that is valid until {certificate.not_valid_after_utc:%Y-%m-%d} only"
+    return None
+
+
+@contextmanager
+def _long_names() -> Iterator[None]:
+    """RFC 5280 has 64 characters for a common name; collections' names have up to 255."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
