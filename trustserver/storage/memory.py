@@ -61,8 +61,7 @@ class MemoryStore:
         with self._lock:
             slot = self._slot(gun, wire)
             files = slot.versions.values() if slot else ()
-            found = [file for file in files if file.role == role and file.sha256 == sha256]
-            return max(found, key=lambda file: file.version, default=None)
+            return next((file for file in files if file.role == role and file.sha256 == sha256), None)
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         with self._lock:

@@ -119,8 +119,7 @@ class SqlStore:
         return self._one(_ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.version == version))
 
     def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
-        found = _ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.sha256 == sha256)
-        return self._one(found.order_by(_FILE.c.version.desc()).limit(1))
+        return self._one(_ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.sha256 == sha256))
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         return self._one(_CURRENT_FILES.where(*_of(gun, wire), _CURRENT.c.role == role))
