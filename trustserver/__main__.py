@@ -82,6 +82,24 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     insecure_open: Annotated[
         bool | None, typer.Option("--insecure-open", help="Listen beyond loopback although everybody may publish.")
     ] = None,
+    auth_token_realm: Annotated[
+        str | None, typer.Option("--auth-token-realm", help="URL of the token server that clients are sent to.")
+    ] = None,
+    auth_token_service: Annotated[
+        str | None, typer.Option("--auth-token-service", help="Name of this server in its tokens (aud).")
+    ] = None,
+    auth_token_issuer: Annotated[
+        str | None, typer.Option("--auth-token-issuer", help="Name of the token server in its tokens (iss).")
+    ] = None,
+    auth_token_cert: Annotated[
+        Path | None, typer.Option("--auth-token-cert", help="Certificates of the keys that sign tokens, PEM.")
+    ] = None,
+    auth_token_jwks: Annotated[
+        Path | None, typer.Option("--auth-token-jwks", help="Public keys that sign tokens, a JWK set.")
+    ] = None,
+    auth_anonymous_pull: Annotated[
+        bool | None, typer.Option("--auth-anonymous-pull", help="Everybody may read without a token.")
+    ] = None,
     upload_seconds: Annotated[
         int | None, typer.Option("--upload-seconds", help="Time that an upload may take. [60]")
     ] = None,

@@ -21,7 +21,7 @@ from trustdata.expiry import TUF_LIFETIMES, Lifetimes
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 from trustserver import server_lock, tls
-from trustserver.api.auth import OpenAuthorizer
+from trustserver.api.auth import Authorizer, OpenAuthorizer
 from trustserver.api.fast_read import FastRead
 from trustserver.api.gun_path import GunPaths
 from trustserver.api.health import health_router
@@ -30,6 +30,7 @@ from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.no_browsers import NoBrowsers
 from trustserver.api.problems import install
+from trustserver.api.token_auth import TokenAuthorizer
 from trustserver.api.tuf import TufReads
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.online_roles import OnlineRoles
@@ -46,6 +47,8 @@ from trustserver.storage.database import migrate, newest_schema, open_engine, sc
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
+from trustserver.token_keys import load_keys
+from trustserver.tokens import TokenVerifier
 from trustserver.view import View
 from trustserver.witness import WitnessFile, older, with_stored
 
@@ -113,15 +116,19 @@ def compose(
     lifetimes: Lifetimes = TUF_LIFETIMES,
     wire: WireFormat = TUF,
     witness: Witness | None = None,
+    authorizer: Authorizer | None = None,
 ) -> Application:
-    """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path."""
+    """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path.
+
+    `authorizer`: who may do what; everybody everything, if there is none.
+    """
     view = View(limit=settings.view_bytes)
     online = OnlineRoles(store, sealer, wire, lifetimes)
     parsed = ParsedCollections(store, wire)
     recorder = Recorder(store, parsed, view, wire, witness)
     publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder, wire=wire)
     renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
-    authorizer = OpenAuthorizer()
+    authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
     pages = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
@@ -136,7 +143,7 @@ def compose(
         clock=clock,
     )
     in_flight = InFlight(reads)
-    fast = FastRead(view, NoBrowsers(in_flight), seconds or (lambda: clock().timestamp()))
+    fast = FastRead(view, NoBrowsers(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
     pages.include_router(
         management_router(
             store=store,
@@ -219,6 +226,26 @@ def open_restoring(store: MetadataStore, sealer: KeySealer) -> Restoring:
     online, parsed = OnlineRoles(store, sealer, TUF, TUF_LIFETIMES), ParsedCollections(store, TUF)
     recorder = Recorder(store, parsed, View(limit=0), TUF)
     return Restoring(store=store, online=online, parsed=parsed, recorder=recorder, at=now())
+
+
+def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) -> Authorizer:
+    """Who may do what, as the settings say: holders of tokens, or everybody. Raises: StartRefused."""
+    if settings.tokens is None:
+        return OpenAuthorizer()
+    wanted = settings.tokens
+    keys = load_keys(wanted.certificates, wanted.jwks)
+    if keys.last_until <= clock():
+        _log.warning("every certificate of the token server has expired: no token will be good")
+    if not settings.tls and not settings.listen.is_loopback:
+        _log.warning("tokens come in over plain http: TLS must end in front of this server, on this machine or its net")
+    _log.info("tokens are wanted", extra={"realm": wanted.realm, "issuer": wanted.issuer, "service": wanted.service})
+    return TokenAuthorizer(
+        TokenVerifier(keys, issuer=wanted.issuer, service=wanted.service),
+        realm=wanted.realm,
+        service=wanted.service,
+        anonymous_pull=settings.auth_anonymous_pull,
+        clock=clock,
+    )
 
 
 def open_tls(settings: Settings) -> tls.TlsFiles | None:

@@ -50,6 +50,7 @@ def run(settings: Settings, store: MetadataStore, sole: app.SoleServer) -> None:
         settings=settings,
         seconds=time.time,
         witness=app.open_witness(settings, store, sealer),
+        authorizer=app.open_authorizer(settings),
     )
     tls = app.open_tls(settings)
     with serving.bind(settings.listen) as bound:

@@ -12,6 +12,7 @@ TrustError
 ├── EncodingRefused        the caller: a Content-Encoding on an upload
 ├── RequestTooSlow         the caller or the network: the body did not arrive in time
 ├── Forbidden              the caller: not allowed
+├── TokenRefused           the caller, or its token server: a token that is not genuine, not for us, or not of now
 ├── OriginRefused          a browser: it changes nothing here
 ├── Stopping               nobody: the server is about to stop; ask again
 └── GoneCollection         deleted, with what its tombstone says
@@ -167,14 +168,27 @@ class Forbidden(TrustError):
     gun: str
     authenticated: bool
     challenge: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"not allowed to {self.action} {shown(self.gun)}"
+        why = f": {shown(self.reason, 300)}" if self.reason else ""
+        return f"not allowed to {self.action} {shown(self.gun, 300)}{why}"
 
     def details(self) -> dict[str, object]:
         details = super().details()
         del details["challenge"]  # a header, not a member of the answer's body
         return details
+
+
+@dataclass(eq=False, kw_only=True)
+class TokenRefused(TrustError):
+    """`reason` says what is wrong with the token, and nothing that it holds. The caller is told with `Forbidden`."""
+
+    code: ClassVar[str] = "token-refused"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the token is refused: {shown(self.reason, 300)}"
 
 
 @dataclass(eq=False, kw_only=True)

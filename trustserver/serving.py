@@ -108,7 +108,9 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    front, inner = (None, bound) if tls or sys.platform != "linux" else _front(application)
+    # The front looks at no Authorization: it is for what everybody may read.
+    may_front = tls is None and sys.platform == "linux" and application.asgi.is_open
+    front, inner = _front(application) if may_front else (None, bound)
     server: Any = _BoundServer(  # granian's embedded server has no types
         inner,
         application.asgi,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from trustserver.errors import StartRefused
 
@@ -39,6 +40,20 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Whose tokens are taken: of the token server at the URL `realm`, which calls us `service`.
+
+    `certificates` (PEM) and `jwks`: files with the keys that it signs with, at least one of them.
+    """
+
+    realm: str
+    service: str
+    issuer: str
+    certificates: Path | None
+    jwks: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the server runs with. `database` empty: a file in `data`. Times in seconds, sizes in bytes."""
 
@@ -52,6 +67,12 @@ class Settings:
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
+    auth_token_realm: str = ""
+    auth_token_service: str = ""
+    auth_token_issuer: str = ""
+    auth_token_cert: Path | None = None
+    auth_token_jwks: Path | None = None
+    auth_anonymous_pull: bool = False
     upload_seconds: int = 60
     view_bytes: int = 64 * 1024 * 1024
     log_level: str = "info"
@@ -71,6 +92,19 @@ class Settings:
     @property
     def tls(self) -> bool:
         return self.self_signed or self.tls_cert is not None
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What `check_for_serving` has found to be whole, or nothing."""
+        if not self.auth_token_realm:
+            return None
+        return Tokens(
+            realm=self.auth_token_realm,
+            service=self.auth_token_service,
+            issuer=self.auth_token_issuer,
+            certificates=self.auth_token_cert,
+            jwks=self.auth_token_jwks,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +148,36 @@ def check_for_serving(settings: Settings) -> None:
         raise StartRefused(what="--tls-cert and --tls-key", reason="must be given together")
     if settings.self_signed and settings.tls_cert is not None:
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
-    if not settings.listen.is_loopback and not settings.insecure_open:
+    _check_tokens(settings)
+    if not settings.listen.is_loopback and not settings.insecure_open and settings.tokens is None:
         raise StartRefused(
             what=f"--listen {settings.listen}",
             reason="anyone who reaches this address could publish and delete, since there is no authentication; "
-            "listen on a loopback address, or accept the risk with --insecure-open",
+            "name a token server (--auth-token-realm and the options beside it), listen on a loopback address, or "
+            "accept the risk with --insecure-open",
+        )
+
+
+def _check_tokens(settings: Settings) -> None:
+    parts = {
+        "--auth-token-realm": settings.auth_token_realm,
+        "--auth-token-service": settings.auth_token_service,
+        "--auth-token-issuer": settings.auth_token_issuer,
+        "--auth-token-cert or --auth-token-jwks": settings.auth_token_cert or settings.auth_token_jwks,
+    }
+    given = [option for option, value in parts.items() if value]
+    missing = [option for option, value in parts.items() if not value]
+    if given and missing:
+        raise StartRefused(what=given[0], reason=f"tokens also need {', '.join(missing)}")
+    if settings.auth_anonymous_pull and not given:
+        raise StartRefused(
+            what="--auth-anonymous-pull",
+            reason="is about who needs no token, and no tokens are wanted; name a token server with --auth-token-realm "
+            "and the options beside it",
+        )
+    if settings.insecure_open and given:
+        raise StartRefused(
+            what="--insecure-open", reason="lets everybody in, and --auth-token-realm does not: give one of them"
         )
 
 
@@ -169,6 +228,31 @@ def _text(value: object, source: str) -> str:
     return value
 
 
+def _token_word(value: object, source: str) -> str:
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        raise StartRefused(what=source, reason="must be printable ASCII text")
+    return value
+
+
+def _realm(value: object, source: str) -> str:
+    text = _token_word(value, source)
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        loopback = Listen(host=host, port=parts.port or 0).is_loopback
+    except ValueError:
+        parts, host, loopback = urlsplit(""), "", False
+    if not text:
+        return ""
+    if not host or parts.scheme not in {"http", "https"} or parts.fragment or parts.username is not None or " " in text:
+        raise StartRefused(
+            what=source, reason="must be the URL of a token server, such as https://auth.example.com/token"
+        )
+    if parts.scheme == "http" and not loopback:
+        raise StartRefused(what=source, reason="must begin with https://, since people send it their passwords")
+    return text
+
+
 def _flag(value: object, source: str) -> bool:
     if isinstance(value, bool):
         return value
@@ -206,6 +290,12 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,
+    "auth_token_realm": _realm,
+    "auth_token_service": _token_word,
+    "auth_token_issuer": _token_word,
+    "auth_token_cert": _path,
+    "auth_token_jwks": _path,
+    "auth_anonymous_pull": _flag,
     "upload_seconds": _count(1, 3600),
     "view_bytes": _count(0, 1 << 40),
     "log_level": _level,

@@ -136,6 +136,11 @@ class View:
             return None
         return found[1]
 
+    def gun(self, path: bytes) -> GUN | None:
+        """Whose answer is kept under this path."""
+        found = self._answers.get(path)
+        return None if found is None else found[0]
+
     def ticket(self, gun: GUN) -> int:
         """To be taken before reading from the store."""
         return self._generations[hash(gun) % _STRIPES]

@@ -92,7 +92,7 @@ class HttpRemote:
         from trustcli.client.problem_answers import publish_failure
 
         content_type, body = publish_form(files)
-        answer = self._api("POST", gun, "/publish", body=body, content_type=content_type)
+        answer = self._api("POST", gun, "/publish", scope=_push(gun), body=body, content_type=content_type)
         if not answer.ok:
             raise publish_failure(answer, remote=self.name, tried=self._server.tried)
         told = self._object(answer, gun)
@@ -100,15 +100,15 @@ class HttpRemote:
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
         """As promised by `PublishRemote`."""
-        return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}"))
+        return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}", scope=_push(gun)))
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
         """As promised by `PublishRemote`."""
-        return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", body=b""))
+        return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", scope=_everything(gun), body=b""))
 
     def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
         """As promised by `PublishRemote`. A 404 without the server's own code is a refusal: no trust server."""
-        answer = self._api("GET", gun, "")
+        answer = self._api("GET", gun, "", scope=_pull(gun))
         if answer.ok:
             told = self._object(answer, gun)
             return CollectionState(
@@ -132,7 +132,7 @@ class HttpRemote:
 
     def delete(self, gun: GUN) -> int:
         """As promised by `PublishRemote`."""
-        answer = self._api("DELETE", gun, "")
+        answer = self._api("DELETE", gun, "", scope=_everything(gun))
         if answer.ok:
             return self._number(self._object(answer, gun), "revision")
         if (answer.absent or answer.gone) and _code(answer) in {NoTrustData.code, "collection-deleted"}:
@@ -154,10 +154,11 @@ class HttpRemote:
             )
         return self._opened
 
-    def _api(self, method: str, gun: GUN, rest: str, *, body: bytes | None = None, content_type: str = "") -> Answer:
+    def _api(
+        self, method: str, gun: GUN, rest: str, *, scope: str, body: bytes | None = None, content_type: str = ""
+    ) -> Answer:
         target = f"{self._path}/api/v1/collections/{_gun_path(gun)}{rest}"
         headers = {"Content-Type": content_type} if content_type else {}
-        scope = _pull(gun) if method == "GET" else f"repository:{gun}:pull,push"
         return self._server.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
 
     def _failure(self, answer: Answer) -> TrustError:
@@ -223,6 +224,14 @@ def _gun_path(gun: GUN) -> str:
 
 def _pull(gun: GUN) -> str:
     return f"repository:{gun}:pull"
+
+
+def _push(gun: GUN) -> str:
+    return f"repository:{gun}:pull,push"
+
+
+def _everything(gun: GUN) -> str:
+    return f"repository:{gun}:*"
 
 
 def _code(answer: Answer) -> str:

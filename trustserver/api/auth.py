@@ -1,4 +1,4 @@
-"""Who asks, and whether they may. There is one authorizer so far, which lets everybody do everything."""
+"""Who asks, and whether they may. The authorizer here lets everybody in; the one that wants tokens is token_auth.py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ class Action(StrEnum):
 
 
 class Authorizer(Protocol):
-    """Decides from the request's headers. Must not block."""
+    """Decides from the request's headers. Must not block.
+
+    `reads_are_open`: whether everybody may read every collection, so that reads need not ask.
+    """
+
+    reads_are_open: bool
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
         """Who asks. Raises: Forbidden."""
@@ -42,6 +47,8 @@ class Authorizer(Protocol):
 
 class OpenAuthorizer:
     """Everybody may do everything: for loopback addresses, or for those who said --insecure-open."""
+
+    reads_are_open = True
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
         del headers, action, gun

@@ -1,4 +1,6 @@
-"""Bodies that are sent in pieces: for whoever reads slowly a piece of the file is held, and not all of it."""
+"""How answers are sent: large bodies in pieces, so that for a slow reader one piece is held, and not all of the file;
+what not everybody may read, past caches that are shared.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ from trustserver.api.gun_path import Send
 PIECE: Final = 65_536
 """Bytes; the HTTP server copies what it is given, and keeps it until the client has read it."""
 PIECE_SECONDS: Final = 30.0
+
+_PUBLIC: Final = b"public"
 
 _log = logging.getLogger(__name__)
 
@@ -32,3 +36,25 @@ async def send_body(send: Send, event: MutableMapping[str, Any]) -> None:
                 await send(piece)
     except TimeoutError:
         _log.info("a client took no answer", extra={"seconds": PIECE_SECONDS})
+
+
+def for_one_reader(send: Send) -> Send:
+    """`send`, with every `Cache-Control: public` made `private`.
+
+    Shared caches would answer others without asking whether they may read (RFC 9111, 3.5).
+    """
+
+    async def sent(event: MutableMapping[str, Any]) -> None:
+        if event["type"] == "http.response.start":
+            event = {**event, "headers": [_private(name, value) for name, value in event["headers"]]}
+        await send(event)
+
+    return sent
+
+
+def _private(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    return (name, b"private" + value.removeprefix(_PUBLIC)) if _is_public(name, value) else (name, value)
+
+
+def _is_public(name: bytes, value: bytes) -> bool:
+    return name.lower() == b"cache-control" and value.startswith(_PUBLIC)
