@@ -1,5 +1,21 @@
 from __future__ import annotations
 
+from tests.peers.notary_client import notary_owner, notary_people, publisher, reader
 from tests.peers.stage import begun, gun, owner, people, put, shared_registry, trust_server
+from tests.peers.trust_servers import collection, peer_server
 
-__all__ = ["begun", "gun", "owner", "people", "put", "shared_registry", "trust_server"]
+__all__ = [
+    "begun",
+    "collection",
+    "gun",
+    "notary_owner",
+    "notary_people",
+    "owner",
+    "peer_server",
+    "people",
+    "publisher",
+    "put",
+    "reader",
+    "shared_registry",
+    "trust_server",
+]

@@ -1,0 +1,126 @@
+"""The servers that old clients are tried against: Debian's notary-server, which proves the case itself, and ours."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import ssl
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.journeys.server_process import ServerProcess
+from tests.peers.notary_server import missing_programs, start_notary
+
+ANSWER_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a server sent; names of `headers` in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerServer:
+    """A server for `docker` and `notary`, over TLS. Where the two rightly differ, a fact here says so."""
+
+    name: str
+    url: str
+    ca: Path
+    only_registry_names: bool
+    """A collection has a name that a registry could have; Notary itself takes any text without `*`."""
+
+    serves_under_expired_snapshots: bool
+    """Notary answers 500 for the timestamp once a snapshot that the owner signs has expired, which hides the cause."""
+
+    said_of_missing_snapshot: str
+    """What a client prints when nobody makes the snapshot; with a notary-signer, Notary hands on the signer's error."""
+
+    @property
+    def netloc(self) -> str:
+        """HOST:PORT."""
+        return urlsplit(self.url).netloc
+
+    def request(
+        self, target: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        """One request on a connection of its own, as the clients do it."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        connection = http.client.HTTPSConnection(self.netloc, timeout=ANSWER_SECONDS, context=context)
+        with contextlib.closing(connection):
+            connection.request(method, target, body=body, headers={"Connection": "close", **(headers or {})})
+            answer = connection.getresponse()
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(status=answer.status, headers=named, body=answer.read())
+
+    def file(self, gun: str, name: str) -> Answer:
+        """A metadata file or a key: `timestamp.json`, `2.root.json`, `snapshot.key`."""
+        return self.request(f"/v2/{gun}/_trust/tuf/{name}")
+
+
+@contextlib.contextmanager
+def debians_notary_server(_: Path) -> Iterator[PeerServer]:
+    """Notary-server 0.7 with PostgreSQL and notary-signer; the test is skipped where they are not installed."""
+    if missing := missing_programs():
+        pytest.skip(f"not installed: {', '.join(missing)} (make peers)")
+    # PostgreSQL runs as a user of its own, who cannot enter the folders of pytest.
+    with tempfile.TemporaryDirectory(prefix="peers-") as name, start_notary(_open_to_all(Path(name))) as stack:
+        yield PeerServer(
+            name="notary-server",
+            url=stack.url,
+            ca=stack.ca,
+            only_registry_names=False,
+            serves_under_expired_snapshots=False,
+            said_of_missing_snapshot="An error occurred during validation: rpc error: code = NotFound",
+        )
+
+
+def _open_to_all(folder: Path) -> Path:
+    folder.chmod(0o755)
+    return folder
+
+
+@contextlib.contextmanager
+def our_server(folder: Path) -> Iterator[PeerServer]:
+    """`trust-server` with a certificate that it made itself."""
+    process = ServerProcess(folder / "data")
+    try:
+        process.start("--self-signed")
+        assert process.ca is not None
+        yield PeerServer(
+            name="trust-server",
+            url=process.url,
+            ca=Path(process.ca),
+            only_registry_names=True,
+            serves_under_expired_snapshots=True,
+            said_of_missing_snapshot="Metadata hierarchy is incomplete: no snapshot was included in update and server "
+            "does not hold current snapshot key for repository",
+        )
+    finally:
+        process.kill()
+
+
+SERVERS = {"notary-server": debians_notary_server, "trust-server": our_server}
+_TRIED = ("notary-server",)  # ours as soon as it answers below /v2/
+
+
+@pytest.fixture(scope="session", params=_TRIED)
+def peer_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerServer]:
+    """Each of the two in turn; every test has collections of its own there."""
+    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+def collection(request: pytest.FixtureRequest) -> str:
+    """A collection of the test's own, for tests without a registry; short enough for the name on a certificate."""
+    return f"registry.example.com/{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"
