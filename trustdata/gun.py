@@ -12,7 +12,10 @@ from typing import NewType
 from trustdata.errors import InvalidName
 
 GUN = NewType("GUN", str)
-"""Globally unique name of one trust collection: `registry.example.com:5000/team/app`. Made by `parse_gun` only."""
+"""Globally unique name of one trust collection: `registry.example.com:5000/team/app`.
+
+Made by `parse_gun` and `parse_notary_gun` only.
+"""
 
 Tag = NewType("Tag", str)
 """An OCI tag. Made by `parse_tag` only."""
@@ -23,6 +26,7 @@ MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[a-f0-9:]+\])(?::[0-9]{1,5})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _GUN = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_NOTARY_UNFIT = re.compile("[*\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _TAG = re.compile(_TAG_TEXT, re.ASCII)
 _TAG_LINES = re.compile(rf"(?:{_TAG_TEXT}\n)*", re.ASCII)
@@ -38,6 +42,21 @@ def parse_gun(text: str) -> GUN:
     if not _GUN.fullmatch(text):
         reason = "must be lower-case" if _GUN.fullmatch(text.lower()) else "not [HOST[:PORT]/]PATH of Docker's grammar"
         raise InvalidName(kind="collection name", name=text, reason=reason)
+    return GUN(text)
+
+
+def parse_notary_gun(text: str) -> GUN:
+    """Check a collection name as Notary v1 takes it: anything without `*`, which every name of Docker's grammar is.
+
+    Refused beyond that: control characters, and components that URLs cannot hold (empty, `.` and `..`).
+    Raises: InvalidName.
+    """
+    if not 0 < len(text) <= MAX_GUN_LENGTH:
+        raise InvalidName(kind="collection name", name=text, reason=f"must have 1 to {MAX_GUN_LENGTH} characters")
+    if _NOTARY_UNFIT.search(text):
+        raise InvalidName(kind="collection name", name=text, reason="holds * or a control character")
+    if not {"", ".", ".."}.isdisjoint(text.split("/")):
+        raise InvalidName(kind="collection name", name=text, reason="has an empty component, or one that is . or ..")
     return GUN(text)
 
 

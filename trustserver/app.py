@@ -17,9 +17,6 @@ from fastapi import FastAPI
 
 from keys.durable_file import make_private_folder
 from trustdata.errors import NotStored
-from trustdata.expiry import TUF_LIFETIMES, Lifetimes
-from trustdata.wire import WireFormat
-from trustdata.wire.tuf import TUF
 from trustserver import server_lock, tls
 from trustserver.api.auth import Authorizer, OpenAuthorizer
 from trustserver.api.fast_read import FastRead
@@ -113,8 +110,6 @@ def compose(
     settings: Settings,
     clock: Callable[[], datetime] = now,
     seconds: Callable[[], float] | None = None,
-    lifetimes: Lifetimes = TUF_LIFETIMES,
-    wire: WireFormat = TUF,
     witness: Witness | None = None,
     authorizer: Authorizer | None = None,
 ) -> Application:
@@ -123,10 +118,10 @@ def compose(
     `authorizer`: who may do what; everybody everything, if there is none.
     """
     view = View(limit=settings.view_bytes)
-    online = OnlineRoles(store, sealer, wire, lifetimes)
-    parsed = ParsedCollections(store, wire)
-    recorder = Recorder(store, parsed, view, wire, witness)
-    publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder, wire=wire)
+    online = OnlineRoles(store, sealer)
+    parsed = ParsedCollections(store)
+    recorder = Recorder(store, parsed, view, witness)
+    publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder)
     renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
@@ -136,7 +131,7 @@ def compose(
     install(pages)
     reads = TufReads(
         view=view,
-        retrieval=Retrieval(store, online, view),
+        retrieval=Retrieval(store, view),
         renewal=renewal,
         authorizer=authorizer,
         otherwise=GunPaths(pages),
@@ -218,13 +213,13 @@ def open_witness(settings: Settings, store: MetadataStore, sealer: KeySealer) ->
 
 def open_soundness(store: MetadataStore, sealer: KeySealer | None) -> Soundness:
     """What looks at everything that is stored, now."""
-    return Soundness(store, sealer, TUF, now())
+    return Soundness(store, sealer, now())
 
 
 def open_restoring(store: MetadataStore, sealer: KeySealer) -> Restoring:
     """What goes on from a restored store, which no server uses meanwhile."""
-    online, parsed = OnlineRoles(store, sealer, TUF, TUF_LIFETIMES), ParsedCollections(store, TUF)
-    recorder = Recorder(store, parsed, View(limit=0), TUF)
+    online, parsed = OnlineRoles(store, sealer), ParsedCollections(store)
+    recorder = Recorder(store, parsed, View(limit=0))
     return Restoring(store=store, online=online, parsed=parsed, recorder=recorder, at=now())
 
 

@@ -7,10 +7,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Final
-
-from securesystemslib.signer import CryptoSigner
 
 from keys.algorithms import Algorithm
 from keys.material import generate, read_private_der, tuf_key, write_private_der
@@ -18,12 +17,14 @@ from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import ServerKeyNotUsed
-from trustdata.expiry import Lifetimes, half_life
+from trustdata.expiry import half_life
 from trustdata.gun import GUN
-from trustdata.model import Root, Signer
-from trustdata.roles import ONLINE, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.model import Key, Root, Signer
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
+from trustdata.wire.formats import wire_named
 from trustserver.errors import GoneCollection, NotThere, RevisionMoved
+from trustserver.formats import ServedFormat
 from trustserver.storage.ports import Collection, KeyRecord, KeySealer, KeyState, MetadataStore, Status, Tombstone
 
 MAX_OFFERED_KEYS: Final = 10_000
@@ -37,8 +38,13 @@ _ATTEMPTS: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """Snapshot and timestamp, signed. `used`: keys that are not current yet, but named by the root."""
+    """Snapshot and timestamp; what the server holds the key of was signed `at` that instant, in the format's way.
 
+    `used`: keys that are not current yet, but named by the root.
+    """
+
+    form: ServedFormat
+    at: datetime
     snapshot: Envelope
     timestamp: Envelope
     used: tuple[KeyRecord, ...]
@@ -48,27 +54,29 @@ class Issued:
 class OnlineRoles:
     """Makes, keeps, rotates and uses the server's keys."""
 
-    def __init__(self, store: MetadataStore, sealer: KeySealer, wire: WireFormat, lifetimes: Lifetimes) -> None:
+    def __init__(self, store: MetadataStore, sealer: KeySealer) -> None:
         self._store = store
         self._sealer = sealer
-        self._wire = wire
-        self._lifetimes = lifetimes
         self._lock = Lock()
-        self._open: OrderedDict[str, Signer] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], Signer] = OrderedDict()
 
     # -- keys -----------------------------------------------------------------------------------------------
 
     def key(self, gun: GUN, role: RoleName, at: datetime) -> KeyRecord:
-        """The current key, or, for a name without data, one that is kept for its first publish.
+        """The key that root names, or, for a name without data, one that is kept for its first publish.
 
+        Where root names another's key (Notary v1's owners may hold the snapshot's), one to rotate to.
         Raises: GoneCollection, NotStored (too many names wait for their first publish).
         """
         for _ in range(_ATTEMPTS):
             state = self._store.load(gun)
             refuse_tombstone(state)
-            wanted = KeyState.CURRENT if state.status is Status.LIVE else KeyState.OFFERED
+            if state.status is Status.LIVE:
+                wire = wire_named(state.format)
+                root = wire.parse(ROOT, state.files[ROOT].raw).root
+                return held_key(state, root, role, wire) or self.new_key(gun, role, at)
             for key in state.keys:
-                if key.role == role and key.state is wanted:
+                if key.role == role and key.state is KeyState.OFFERED:
                     return key
             try:
                 self._store.drop_offers(before=at - OFFER_LIFETIME)
@@ -110,78 +118,79 @@ class OnlineRoles:
         self,
         state: Collection,
         *,
+        form: ServedFormat,
         root: Root,
         stored: Mapping[RoleName, Envelope],
         changed: Iterable[Envelope],
         at: datetime,
         least: Mapping[RoleName, int] | None = None,
     ) -> Issued:
-        """The next snapshot, in which the `changed` targets roles are new, and the next timestamp.
+        """The next snapshot, in which the `changed` roles are new, and the next timestamp.
 
         `least`: the lowest version that either may have, where it is to be above the next one. Signed with exactly the
         keys that `root` names. Raises: ServerKeyNotUsed, KeyFileMalformed, SigningFailed, TooLarge (the snapshot).
         """
-        keys = {role: self._named_key(state, root, role) for role in ONLINE}
+        keys = {role: _named_key(state, root, role, form.wire) for role in ONLINE}
         snapshot = sign(
             next_snapshot(
                 previous=stored.get(SNAPSHOT),
                 changed=changed,
                 at=at,
-                lifetime=self._lifetimes.of(SNAPSHOT),
+                lifetime=form.wire.lifetimes.of(SNAPSHOT),
                 least=(least or {}).get(SNAPSHOT, 1),
-                wire=self._wire,
+                wire=form.wire,
             ),
-            [self._signer(keys[SNAPSHOT])],
+            [self._signer(keys[SNAPSHOT], form.wire)],
             role=SNAPSHOT,
-            wire=self._wire,
+            wire=form.wire,
         )
-        return self._under(snapshot, stored.get(TIMESTAMP), keys, at, least=(least or {}).get(TIMESTAMP, 1))
+        return self._under(snapshot, stored.get(TIMESTAMP), keys, form, at, least=(least or {}).get(TIMESTAMP, 1))
 
     def issue_timestamp(
-        self, state: Collection, *, root: Root, stored: Mapping[RoleName, Envelope], at: datetime
+        self,
+        state: Collection,
+        *,
+        form: ServedFormat,
+        root: Root,
+        stored: Mapping[RoleName, Envelope],
+        at: datetime,
+        snapshot: Envelope | None = None,
+        least: int = 1,
     ) -> Issued:
-        """The next timestamp over the stored snapshot. Raises: as `issue`."""
-        keys = {role: self._named_key(state, root, role) for role in ONLINE}
-        return self._under(stored[SNAPSHOT], stored[TIMESTAMP], keys, at)
-
-    def renewal_of(self, role: RoleName, expires: datetime) -> datetime:
-        """The instant at which an online role with this expiry is to be signed again: half of its life."""
-        return half_life(expires, self._lifetimes.of(role))
+        """The next timestamp, over the stored snapshot, or over one that its owner signed. Raises: as `issue`."""
+        keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, form.wire)}
+        held = held_key(state, root, SNAPSHOT, form.wire)
+        if held is not None:
+            keys[SNAPSHOT] = held
+        return self._under(snapshot or stored[SNAPSHOT], stored.get(TIMESTAMP), keys, form, at, least=least)
 
     def _under(
         self,
         snapshot: Envelope,
         previous: Envelope | None,
         keys: Mapping[RoleName, KeyRecord],
+        form: ServedFormat,
         at: datetime,
         *,
-        least: int = 1,
+        least: int,
     ) -> Issued:
-        lifetime = self._lifetimes.of(TIMESTAMP)
+        """`keys`: of the roles that are the server's to renew."""
+        lifetime = form.wire.lifetimes.of(TIMESTAMP)
         timestamp = sign(
-            next_timestamp(
-                previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least, wire=self._wire
-            ),
-            [self._signer(keys[TIMESTAMP])],
+            next_timestamp(previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least, wire=form.wire),
+            [self._signer(keys[TIMESTAMP], form.wire)],
             role=TIMESTAMP,
-            wire=self._wire,
+            wire=form.wire,
         )
+        ours = [envelope for envelope in (snapshot, timestamp) if envelope.role in keys]
         return Issued(
+            form=form,
+            at=at,
             snapshot=snapshot,
             timestamp=timestamp,
             used=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
-            renew_at=min(self.renewal_of(SNAPSHOT, snapshot.expires), self.renewal_of(TIMESTAMP, timestamp.expires)),
+            renew_at=min(renewal_of(envelope, form.wire) for envelope in ours),
         )
-
-    def _named_key(self, state: Collection, root: Root, role: RoleName) -> KeyRecord:
-        named = root.roles[role]
-        held = {key.keyid: key for key in state.keys if key.role == role}
-        if len(named.keyids) != 1 or named.threshold != 1 or named.keyids[0] not in held:
-            wanted = ", ".join(sorted(held)) or "none yet: ask for one first"
-            raise ServerKeyNotUsed(
-                role=role, reason=f"root must name exactly the server's {role} key with threshold 1 (held: {wanted})"
-            )
-        return held[named.keyids[0]]
 
     def _make(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
         private = generate(Algorithm.ECDSA_P256)
@@ -197,20 +206,53 @@ class OnlineRoles:
             created=at.replace(microsecond=0),
         )
 
-    def _signer(self, key: KeyRecord) -> Signer:
+    def _signer(self, key: KeyRecord, wire: WireFormat) -> Signer:
+        place = (wire.name, key.keyid)
         with self._lock:
-            signer = self._open.get(key.keyid)
+            signer = self._open.get(place)
             if signer is not None:
-                self._open.move_to_end(key.keyid)
+                self._open.move_to_end(place)
                 return signer
         opened = self._sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
         private = read_private_der(opened, place=f"the sealed {key.role} key {key.keyid}")
-        signer = CryptoSigner(private, tuf_key(private))
+        signer = wire.signer(private)
         with self._lock:
-            self._open[key.keyid] = signer
+            self._open[place] = signer
             while len(self._open) > LOADED_KEYS:
                 self._open.popitem(last=False)
         return signer
+
+
+def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
+    """The instant at which an online role is to be signed again: half of its life."""
+    return half_life(envelope.expires, wire.lifetimes.of(envelope.role))
+
+
+def held_key(state: Collection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:
+    """The server's key that `root` names for an online role; None if its owner holds that role's."""
+    named = root.roles[role].keyids
+    return next((key for key in state.keys if key.role == role and shown_key(key, wire).keyid in named), None)
+
+
+def shown_key(key: KeyRecord, wire: WireFormat) -> Key:
+    """The public part of a server-held key as a format writes it."""
+    return _shown_key(key.keyid, key.public, wire.name)
+
+
+@lru_cache(maxsize=4096)
+def _shown_key(keyid: str, public: str, wire: str) -> Key:
+    return wire_named(wire).encode_key(Key.from_dict(keyid, json.loads(public)))
+
+
+def _named_key(state: Collection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord:
+    named = root.roles[role]
+    held = {shown_key(key, wire).keyid: key for key in state.keys if key.role == role}
+    if len(named.keyids) != 1 or named.threshold != 1 or named.keyids[0] not in held:
+        wanted = ", ".join(sorted(held)) or "none yet: ask for one first"
+        raise ServerKeyNotUsed(
+            role=role, reason=f"root must name exactly the server's {role} key with threshold 1 (held: {wanted})"
+        )
+    return held[named.keyids[0]]
 
 
 def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:

@@ -12,7 +12,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustdata.wire import WireFormat
+from trustserver.formats import ServedFormat, served
 from trustserver.storage.ports import Collection as StoredCollection
 from trustserver.storage.ports import MetadataStore, Status, StoredFile
 
@@ -40,9 +40,8 @@ class ParsedCollection:
 class ParsedCollections:
     """Reads through to the store. What it remembers may be out of date: whoever writes compares and swaps."""
 
-    def __init__(self, store: MetadataStore, wire: WireFormat, *, limit: int = PARSED_BYTES) -> None:
+    def __init__(self, store: MetadataStore, *, limit: int = PARSED_BYTES) -> None:
         self._store = store
-        self._wire = wire
         self._limit = limit
         self._lock = Lock()
         self._kept: OrderedDict[GUN, ParsedCollection] = OrderedDict()
@@ -62,13 +61,14 @@ class ParsedCollections:
         Raises: PublishRefused for a format that this server does not judge, NotStored.
         """
         state = self._store.load(gun)
-        if state.files and state.format != self._wire.name:
-            raise PublishRefused(role="collection", reason=f"is in format {state.format}, not {self._wire.name}")
+        form = format_of(state) if state.files else None
         known = self.remembered(gun)
         if known is not None and known.state.revision == state.revision:
             return known
         envelopes = {
-            role: self._parse(file, known) for role, file in state.files.items() if least is None or role in least
+            role: _parse(file, known, form)
+            for role, file in state.files.items()
+            if form is not None and (least is None or role in least)
         }
         parsed = ParsedCollection(state=state, envelopes=envelopes)
         self.remember(parsed)
@@ -94,13 +94,22 @@ class ParsedCollections:
         with self._lock:
             self._drop(gun)
 
-    def _parse(self, file: StoredFile, known: ParsedCollection | None) -> Envelope:
-        before = known.envelopes.get(file.role) if known else None
-        if before is not None and before.sha256 == file.sha256:
-            return before
-        return self._wire.parse(file.role, file.raw)
-
     def _drop(self, gun: GUN) -> None:
         dropped = self._kept.pop(gun, None)
         if dropped is not None:
             self._bytes -= dropped.size
+
+
+def format_of(state: StoredCollection) -> ServedFormat:
+    """The format of a collection with files. Raises: PublishRefused for one that this version does not know."""
+    form = served(state.format)
+    if form is None:
+        raise PublishRefused(role="collection", reason=f"is in format {state.format}, which this server does not judge")
+    return form
+
+
+def _parse(file: StoredFile, known: ParsedCollection | None, form: ServedFormat) -> Envelope:
+    before = known.envelopes.get(file.role) if known else None
+    if before is not None and before.sha256 == file.sha256:
+        return before
+    return form.wire.parse(file.role, file.raw)

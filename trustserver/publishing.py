@@ -17,11 +17,11 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, ROOT, RoleName
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
 from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
-from trustdata.wire import WireFormat
 from trustserver.errors import RevisionMoved
+from trustserver.formats import SERVED_TUF, ServedFormat, served
 from trustserver.growth import check_collection_size, check_snapshot_size
 from trustserver.online_roles import Issued, OnlineRoles, refuse_tombstone
 from trustserver.parsed import ParsedCollection, ParsedCollections
@@ -55,13 +55,11 @@ class Publishing:
         online: OnlineRoles,
         parsed: ParsedCollections,
         recorder: Recorder,
-        wire: WireFormat,
     ) -> None:
         self._store = store
         self._online = online
         self._parsed = parsed
         self._recorder = recorder
-        self._wire = wire
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
         """Bytes that judging this upload parses: its own, and those that are stored. Raises: NotStored."""
@@ -69,22 +67,24 @@ class Publishing:
         stored = known.size if known else sum(len(file.raw) for file in self._store.load(gun).files.values())
         return stored + sum(map(len, files.values()))
 
-    def publish(self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime) -> Published:
+    def publish(
+        self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, form: ServedFormat = SERVED_TUF
+    ) -> Published:
         """Judge and store one upload, durably, with the snapshot and timestamp that follow from it.
 
         Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused and its children, NotStored.
         """
         for role in ONLINE:
-            if role in files:
+            if role in files and not (role == SNAPSHOT and form.wire.upload_rules.may_bring_snapshot):
                 raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
         with _judging():
-            uploads = {role: self._wire.parse(role, raw) for role, raw in files.items()}
+            uploads = {role: form.wire.parse(role, raw) for role, raw in files.items()}
         known = self._parsed.remembered(gun)
         for _ in range(ATTEMPTS):
             stored = known or self._parsed.load(gun)
             try:
-                candidate = self._judge(stored, uploads, at)
-                issued = self._issue(stored, candidate, at)
+                candidate = self._judge(stored, uploads, at, form)
+                issued = self._issue(stored, candidate, at, form)
             except TrustError:
                 if known is None or self._parsed.load(gun).state.revision == stored.state.revision:
                     raise
@@ -107,38 +107,52 @@ class Publishing:
                 raise NoTrustData(gun=gun)
             tombstone = self._tombstone(state, subject, at)
             try:
-                return self._recorder.delete(gun, base=state.revision, tombstone=tombstone)
+                form = served(state.format)
+                released = form is not None and form.in_feed
+                return self._recorder.delete(gun, base=state.revision, tombstone=tombstone, released=released)
             except RevisionMoved:
                 continue
         raise NotStored(reason="the collection kept changing; try again")
 
-    def _judge(self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime) -> Candidate:
+    def _judge(
+        self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, form: ServedFormat
+    ) -> Candidate:
+        if stored.envelopes and stored.state.format != form.wire.name:
+            raise PublishRefused(role="collection", reason=f"is in format {stored.state.format}, not {form.wire.name}")
         if stored.state.status is Status.DELETED:
             raise CollectionExists(
                 role=ROOT,
                 reason="the collection was deleted; to begin anew the operator runs: "
                 f"trust-server collections release {stored.state.gun}",
             )
-        begins = ROOT in uploads and uploads[ROOT].version == 1
+        # In Notary v1 the first root may have any version: 1 is not a beginning, only old.
+        begins = not form.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
         if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
             raise CollectionExists(role=ROOT, reason="the collection is initialised already")
         with _judging():
             candidate = judge_upload(
-                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=self._wire
+                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=form.wire
             )
-            check_second_opinion(candidate.roles, candidate.changed)
-        check_collection_size(stored.envelopes, candidate)
+            if form.second_opinion:
+                check_second_opinion(candidate.roles, candidate.changed)
+        check_collection_size(stored.envelopes, candidate, form.wire)
         return candidate
 
-    def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime) -> Issued:
+    def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime, form: ServedFormat) -> Issued:
+        root = candidate.root.root
+        if candidate.snapshot is not None:
+            return self._online.issue_timestamp(
+                stored.state, form=form, root=root, stored=stored.envelopes, at=at, snapshot=candidate.snapshot
+            )
         issued = self._online.issue(
             stored.state,
-            root=candidate.root.root,
+            form=form,
+            root=root,
             stored=stored.envelopes,
-            changed=[candidate.roles[role] for role in candidate.changed if role != ROOT],
+            changed=[candidate.roles[role] for role in candidate.changed],
             at=at,
         )
-        check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot)
+        check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot, form.wire)
         return issued
 
     def _tombstone(self, state: Collection, subject: str, at: datetime) -> Tombstone:

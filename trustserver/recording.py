@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
-from trustdata.wire import WireFormat
-from trustserver.answers import missing, newest, versioned
-from trustserver.file_names import FileName, path_of
+from trustserver.formats import Shown
 from trustserver.online_roles import Issued
 from trustserver.parsed import ParsedCollection, ParsedCollections
 from trustserver.storage.ports import (
@@ -23,7 +22,7 @@ from trustserver.storage.ports import (
     StoredFile,
     Tombstone,
 )
-from trustserver.view import Answer, View
+from trustserver.view import View
 from trustserver.witness import Seen
 
 
@@ -45,14 +44,12 @@ class Recorder:
         store: MetadataStore,
         parsed: ParsedCollections,
         view: View,
-        wire: WireFormat,
         witness: Witness | None = None,
     ) -> None:
         self._store = store
         self._witness = witness
         self._parsed = parsed
         self._view = view
-        self._wire = wire
 
     def record(
         self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
@@ -72,15 +69,19 @@ class Recorder:
         ]
         publication = Publication(
             gun=gun,
-            format=self._wire.name,
+            format=issued.form.wire.name,
             base=before.state.revision,
-            files=tuple(map(_as_stored, written)),
+            files=tuple(_as_stored(envelope, issued.at) for envelope in written),
             used=issued.used,
             renew_at=issued.renew_at,
+            in_feed=issued.form.in_feed,
+        )
+        shown = Shown(
+            gun=gun, written=publication.files, root_version=envelopes[ROOT].version, renew_at=issued.renew_at
         )
         with self._view.changing(gun):
             revision = self._store.publish(publication)
-            self._view.published(gun, _answers(gun, written, envelopes[ROOT].version, issued))
+            self._view.published(gun, issued.form.answers(shown))
         if self._witness is not None:
             versions = {envelope.role: envelope.version for envelope in written}
             self._witness.saw(gun, Seen(revision=revision, versions=versions))
@@ -88,10 +89,10 @@ class Recorder:
         self._parsed.remember(after)
         return after
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone) -> int:
-        """Drop the collection; the new revision. Raises: RevisionMoved, NotStored."""
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool) -> int:
+        """Drop the collection; the new revision. `released`: as in storage.ports. Raises: RevisionMoved, NotStored."""
         with self._view.changing(gun):
-            revision = self._store.delete(gun, base=base, tombstone=tombstone)
+            revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
             self._parsed.forget(gun)
             self._view.drop(gun)
         if self._witness is not None:
@@ -99,27 +100,14 @@ class Recorder:
         return revision
 
 
-def _answers(gun: GUN, written: Iterable[Envelope], root_version: int, issued: Issued) -> list[tuple[bytes, Answer]]:
-    answers = []
-    for envelope in written:
-        if envelope.role == TIMESTAMP:
-            name = FileName(role=TIMESTAMP, version=None)
-            answer = newest(envelope.raw, envelope.sha256, renew_at=issued.renew_at)
-        else:
-            name = FileName(role=envelope.role, version=envelope.version)
-            answer = versioned(envelope.raw, envelope.sha256)
-        answers.append((path_of(gun, name), answer))
-    following = FileName(role=ROOT, version=root_version + 1)
-    return [*answers, (path_of(gun, following), missing(gun, following))]
-
-
-def _as_stored(envelope: Envelope) -> StoredFile:
+def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:
     return StoredFile(
         role=envelope.role,
         version=envelope.version,
         raw=envelope.raw,
         sha256=envelope.sha256,
         expires=envelope.expires,
+        stored_at=at,
     )
 
 
@@ -132,7 +120,7 @@ def _after(
         status=Status.LIVE,
         format=publication.format,
         revision=revision,
-        files={**before.state.files, **{role: _as_stored(envelope) for role, envelope in envelopes.items()}},
+        files={**before.state.files, **{file.role: file for file in publication.files}},
         keys=_keys_after(before.state.keys, publication.used),
         tombstone=None,
     )

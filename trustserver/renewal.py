@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,10 +11,10 @@ from typing import Final
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
+from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import DiskFull, RevisionMoved
-from trustserver.online_roles import OnlineRoles
-from trustserver.parsed import ParsedCollection, ParsedCollections
+from trustserver.online_roles import OnlineRoles, held_key, renewal_of
+from trustserver.parsed import ParsedCollection, ParsedCollections, format_of
 from trustserver.recording import Recorder
 from trustserver.storage.ports import MetadataStore, Status
 
@@ -50,10 +51,11 @@ class Renewal:
         """Renew what is due in one collection; False if nothing is. Raises: NotStored, ServerKeyNotUsed, KeysError."""
         for _ in range(_ATTEMPTS):
             stored = self._parsed.load(gun, least=_NEEDED)
-            if stored.state.status is not Status.LIVE or not self._is_due(stored, at):
+            due = _due(stored, at)
+            if not due:
                 return False
             try:
-                self._renew(stored, at)
+                self._renew(stored, due, at)
             except RevisionMoved:
                 continue  # somebody published, which renews too
             return True
@@ -73,16 +75,23 @@ class Renewal:
                     break  # the others would find no space either
         return Round(renewed=renewed, failed=failed, full=len(due) == ROUND and renewed > 0)
 
-    def _is_due(self, stored: ParsedCollection, at: datetime) -> bool:
-        return any(
-            self._online.renewal_of(role, stored.envelopes[role].expires) <= at for role in (SNAPSHOT, TIMESTAMP)
-        )
-
-    def _renew(self, stored: ParsedCollection, at: datetime) -> None:
-        envelopes = stored.envelopes
+    def _renew(self, stored: ParsedCollection, due: Collection[RoleName], at: datetime) -> None:
+        envelopes, form = stored.envelopes, format_of(stored.state)
         root = envelopes[ROOT].root
-        if self._online.renewal_of(SNAPSHOT, envelopes[SNAPSHOT].expires) <= at:
-            issued = self._online.issue(stored.state, root=root, stored=envelopes, changed=(), at=at)
+        if SNAPSHOT in due:
+            issued = self._online.issue(stored.state, form=form, root=root, stored=envelopes, changed=(), at=at)
         else:
-            issued = self._online.issue_timestamp(stored.state, root=root, stored=envelopes, at=at)
+            issued = self._online.issue_timestamp(stored.state, form=form, root=root, stored=envelopes, at=at)
         self._recorder.record(stored, envelopes, (), issued)
+
+
+def _due(stored: ParsedCollection, at: datetime) -> list[RoleName]:
+    """The roles that are the server's to renew, now. A snapshot that its owner signs is not: it is served as it is."""
+    if stored.state.status is not Status.LIVE:
+        return []
+    wire, envelopes = format_of(stored.state).wire, stored.envelopes
+    due = [role for role in (SNAPSHOT, TIMESTAMP) if renewal_of(envelopes[role], wire) <= at]
+    if SNAPSHOT in due and wire.upload_rules.may_bring_snapshot:
+        root = envelopes[ROOT].root
+        return [role for role in due if role != SNAPSHOT or held_key(stored.state, root, SNAPSHOT, wire)]
+    return due

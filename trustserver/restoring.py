@@ -17,8 +17,8 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import NotSound, RevisionMoved
-from trustserver.online_roles import OnlineRoles
-from trustserver.parsed import ParsedCollections
+from trustserver.online_roles import Issued, OnlineRoles, held_key
+from trustserver.parsed import ParsedCollection, ParsedCollections, format_of
 from trustserver.recording import Recorder
 from trustserver.storage.ports import Collection, MetadataStore, Status
 
@@ -87,12 +87,20 @@ class Restoring:
                 reason = f"{role} version {seen[role]} was never published: whoever claims to have seen it is wrong"
                 raise NotSound(reason=reason)
         least = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
-        root = stored.envelopes[ROOT].root
-        issued = self._online.issue(
-            stored.state, root=root, stored=stored.envelopes, changed=(), at=self._at, least=least
-        )
+        issued = self._issued(stored, least)
         self._recorder.record(stored, stored.envelopes, (), issued)
         return {SNAPSHOT: issued.snapshot.version, TIMESTAMP: issued.timestamp.version}
+
+    def _issued(self, stored: ParsedCollection, least: Mapping[RoleName, int]) -> Issued:
+        """A snapshot that its owner signs is not ours to issue: the timestamp goes on over it."""
+        form, root = format_of(stored.state), stored.envelopes[ROOT].root
+        if form.wire.upload_rules.may_bring_snapshot and not held_key(stored.state, root, SNAPSHOT, form.wire):
+            return self._online.issue_timestamp(
+                stored.state, form=form, root=root, stored=stored.envelopes, at=self._at, least=least[TIMESTAMP]
+            )
+        return self._online.issue(
+            stored.state, form=form, root=root, stored=stored.envelopes, changed=(), at=self._at, least=least
+        )
 
 
 def together(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:

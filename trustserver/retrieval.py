@@ -1,25 +1,23 @@
-"""Reading trust data: the answer for a file name, from the store, kept in the view where that helps."""
+"""Reading trust data in TUF 1.0: the answer for a file name, from the store, kept in the view where that helps."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
+from trustdata.roles import ROOT, TIMESTAMP
+from trustdata.wire.tuf import TUF
 from trustserver.answers import missing, newest, not_found, versioned
 from trustserver.file_names import FileName, path_of
-from trustserver.online_roles import OnlineRoles, gone
-from trustserver.storage.ports import MetadataStore, Status, StoredFile
+from trustserver.online_roles import gone
+from trustserver.storage.ports import MetadataStore, Status
 from trustserver.view import Answer, View
 
 
 class Retrieval:
     """Answers for files. Blocks on the store: to be called from a worker thread."""
 
-    def __init__(self, store: MetadataStore, online: OnlineRoles, view: View) -> None:
+    def __init__(self, store: MetadataStore, view: View) -> None:
         self._store = store
-        self._online = online
         self._view = view
 
     def answer(self, gun: GUN, name: FileName) -> Answer:
@@ -35,33 +33,26 @@ class Retrieval:
         return answer
 
     def _versioned(self, gun: GUN, name: FileName, version: int) -> tuple[Answer, bool]:
-        file = self._store.file(gun, name.role, version)
+        file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
             return versioned(file.raw, file.sha256), True
         # Every client asks for the root after the newest; any other absent name is not worth a place in the view.
-        root = self._store.current(gun, ROOT) if name.role == ROOT else None
+        root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
         if root is not None:
             return missing(gun, name), version == root.version + 1
         return self._absent(gun, name), False
 
     def _newest(self, gun: GUN, name: FileName) -> tuple[Answer, bool]:
-        file = self._store.current(gun, name.role)
+        file = self._store.current(gun, name.role, wire=TUF.name)
         if file is None:
             return self._absent(gun, name), False
         if name.role != TIMESTAMP:
             return newest(file.raw, file.sha256), False
-        return newest(file.raw, file.sha256, renew_at=self._renew_at(gun, file)), True
-
-    def _renew_at(self, gun: GUN, timestamp: StoredFile) -> datetime:
-        renew_at = self._online.renewal_of(TIMESTAMP, timestamp.expires)
-        snapshot = self._store.current(gun, SNAPSHOT)
-        if snapshot is not None:
-            renew_at = min(renew_at, self._online.renewal_of(SNAPSHOT, snapshot.expires))
-        return renew_at
+        return newest(file.raw, file.sha256, renew_at=self._store.renew_at(gun)), True
 
     def _absent(self, gun: GUN, name: FileName) -> Answer:
         state = self._store.load(gun)
-        if state.status is Status.LIVE:
+        if state.status is Status.LIVE and state.format == TUF.name:
             return missing(gun, name)
         if state.status is Status.DELETED and state.tombstone is not None:
             return not_found(gone(gun, state.tombstone))

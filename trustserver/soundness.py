@@ -13,13 +13,16 @@ from typing import Final
 from keys.errors import KeyFileMalformed, KeysError
 from keys.material import read_private_der, tuf_key
 from trustdata.envelope import Envelope
-from trustdata.errors import TrustError
+from trustdata.errors import ThresholdNotMet, TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
-from trustdata.wire import WireFormat
+from trustdata.wire import UploadRules, WireFormat
 from trustserver.errors import NotSound
+from trustserver.formats import served
+from trustserver.online_roles import held_key, shown_key
+from trustserver.parsed import format_of
 from trustserver.remembered import Remembered
 from trustserver.storage.ports import Collection, KeySealer, KeyState, MetadataStore, Status, StoredFile
 from trustserver.witness import Older
@@ -48,10 +51,9 @@ class Finding:
 class Soundness:
     """Looks at one store at one time."""
 
-    def __init__(self, store: MetadataStore, sealer: KeySealer | None, wire: WireFormat, at: datetime) -> None:
+    def __init__(self, store: MetadataStore, sealer: KeySealer | None, at: datetime) -> None:
         self._store = store
         self._sealer = sealer
-        self._wire = wire
         self._at = at
 
     def collection(self, gun: GUN, remembered: Iterable[Remembered] = ()) -> Iterator[Finding]:
@@ -99,31 +101,41 @@ class Soundness:
             yield Finding(gun=gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
         if trusted is None:
             return
-        yield from self._delegations(state, trusted)
-        yield from self._online_keys(state, trusted.root)
+        form = format_of(state)
+        yield from self._delegations(state, trusted, form.wire.upload_rules)
+        yield from _online_keys(state, trusted.root, form.wire)
         yield from self._expired(gun, trusted)
         yield from _against(gun, trusted, known)
 
     def _top_level(self, state: Collection) -> TrustedSet:
         files = state.files
-        if state.format != self._wire.name:
+        form = served(state.format)
+        if form is None:
             raise NotSound(reason=f"is in format {state.format}, which this version does not know")
         missing = [role for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP) if role not in files]
         if missing:
             raise NotSound(reason=f"has no {', '.join(missing)}")
+        first = self._first_root(state) if form.wire.upload_rules.any_higher_version else 1
         trusted = TrustedSet(
             gun=state.gun,
-            root=self._root(state, 1),
-            wire=self._wire,
+            root=self._root(state, first),
+            wire=form.wire,
             at=self._valid_at(files[TIMESTAMP], files[SNAPSHOT]),
             unsafe_accept_expired_offline_roles=True,
         )
-        for version in range(2, files[ROOT].version + 1):
+        for version in range(first + 1, files[ROOT].version + 1):
             trusted.update_root(self._root(state, version))
         trusted.update_timestamp(files[TIMESTAMP].raw)
         trusted.update_snapshot(files[SNAPSHOT].raw)
         trusted.update_targets(files[TARGETS].raw)
         return trusted
+
+    def _first_root(self, state: Collection) -> int:
+        """Of those that follow each other to the newest; a collection may have begun with any."""
+        version = state.files[ROOT].version
+        while self._store.file(state.gun, ROOT, version - 1) is not None:
+            version -= 1
+        return version
 
     def _root(self, state: Collection, version: int) -> bytes:
         file = self._store.file(state.gun, ROOT, version)
@@ -135,8 +147,8 @@ class Soundness:
         """Now, or, where the server has not renewed for long, the last instant at which clients would have accepted."""
         return min(self._at, *(file.expires - timedelta(seconds=1) for file in online))
 
-    def _delegations(self, state: Collection, trusted: TrustedSet) -> Iterator[Finding]:
-        listed = {role for role in trusted.versions() if role not in {ROOT, *ONLINE}}
+    def _delegations(self, state: Collection, trusted: TrustedSet, rules: UploadRules) -> Iterator[Finding]:
+        listed = trusted.listed() - {ROOT, *ONLINE}
         loaded: dict[RoleName, Envelope] = dict(trusted.delegated)
         for delegator, role in checks.reachable_delegations(loaded):
             if role == TARGETS or role not in listed:
@@ -149,26 +161,21 @@ class Soundness:
                 loaded[role] = trusted.update_targets(state.files[role].raw, role, delegator)
             except TrustError as error:
                 remedy = f"{_BACKUP}, or let the owner publish {role} again"
-                yield Finding(gun=state.gun, code="does-not-verify", message=str(error), remedy=remedy)
+                broken = rules.may_break_roles and isinstance(error, ThresholdNotMet)  # by its owner, who may
+                message = str(error)
+                yield Finding(gun=state.gun, code="does-not-verify", message=message, remedy=remedy, wrong=not broken)
         for role, file in sorted(state.files.items()):
             if role in {ROOT, *ONLINE} or role in loaded:
                 continue
             if role not in listed:
                 message = f"{role} version {file.version} is stored, but no snapshot lists it"
-                yield Finding(gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP)
+                dropped = rules.may_bring_snapshot  # by its owner, who may
+                yield Finding(gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP, wrong=not dropped)
                 continue
             try:  # delegated no more, but listed for ever
                 checks.check_content(role, file.raw, trusted.role_meta(role))
             except TrustError as error:
                 yield Finding(gun=state.gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
-
-    def _online_keys(self, state: Collection, root: Envelope) -> Iterator[Finding]:
-        for role in ONLINE:
-            named = root.root.roles[role]
-            current = {key.keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT}
-            if named.threshold != 1 or set(named.keyids) != current:
-                message = f"root version {root.version} names another {role} key than the server holds"
-                yield Finding(gun=state.gun, code="online-key", message=message, remedy=_KEYS)
 
     def _expired(self, gun: GUN, trusted: TrustedSet) -> Iterator[Finding]:
         owned = {ROOT: trusted.root, **trusted.delegated}
@@ -179,6 +186,19 @@ class Soundness:
             if envelope.expires <= self._at:
                 message = f"{envelope.role} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}"
                 yield Finding(gun=gun, code="expired", message=message, remedy=remedy, wrong=False)
+
+
+def _online_keys(state: Collection, root: Envelope, wire: WireFormat) -> Iterator[Finding]:
+    for role in ONLINE:
+        named = root.root.roles[role]
+        if role == SNAPSHOT and wire.upload_rules.may_bring_snapshot and not held_key(state, root.root, role, wire):
+            continue  # its owner holds it
+        current = {
+            shown_key(key, wire).keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT
+        }
+        if named.threshold != 1 or set(named.keyids) != current:
+            message = f"root version {root.version} names another {role} key than the server holds"
+            yield Finding(gun=state.gun, code="online-key", message=message, remedy=_KEYS)
 
 
 def _tombstone(state: Collection) -> Iterator[Finding]:

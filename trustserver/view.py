@@ -86,13 +86,18 @@ def problem_answer(status: int, raw: bytes) -> Answer:
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", CACHE_NOTHING),
     ]
+    return plain_answer(status, headers, raw)
+
+
+def plain_answer(status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *, renew_at: int = NEVER) -> Answer:
+    """An answer without entity tag and without a compressed form."""
     return Answer(
         status=status,
         start={"type": "http.response.start", "status": status, "headers": headers},
         body={"type": "http.response.body", "body": raw},
         unchanged=None,
         etag=b"",
-        renew_at=NEVER,
+        renew_at=renew_at,
         size=len(raw) + _OVERHEAD,
         head=response_head(status, headers),
     )
