@@ -167,12 +167,6 @@ def _certificates(x5c: object) -> list[x509.Certificate]:
         raise TokenRefused(reason="its x5c holds something that is no certificate") from error
 
 
-def _is_authority(policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
-    del policy, certificate
-    if not constraints.ca:
-        raise ValueError("this certificate may not issue others")
-
-
 def _may_issue(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     del policy, certificate
     if usage is not None and not usage.key_cert_sign:
@@ -180,10 +174,11 @@ def _may_issue(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsa
 
 
 # Signing certificates of token servers are made for this purpose alone, mostly by hand: what web servers' certificates
-# must have is not asked of them. Who may issue another certificate is (RFC 5280, 6.1.4).
+# must have is not asked of them. Who may issue another certificate is (RFC 5280, 6.1.4): that cA is set where the
+# extension is there, and how long the path may be, is checked in any case.
 _AUTHORITY: Final = (
     ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority)
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
     .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_issue)
 )
 

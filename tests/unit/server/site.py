@@ -13,6 +13,7 @@ import httpx
 from tests.unit.server.owner import NOW, Owner
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE
+from trustserver.api.auth import Authorizer
 from trustserver.app import Application, compose
 from trustserver.recording import Witness
 from trustserver.settings import Settings
@@ -34,6 +35,7 @@ class Site:
         *,
         sealer: KeySealer | None = None,
         witness: Witness | None = None,
+        authorizer: Authorizer | None = None,
         **settings: Any,
     ) -> None:
         self.at = NOW
@@ -45,6 +47,7 @@ class Site:
             settings=Settings(**settings),
             clock=lambda: self.at,
             witness=witness,
+            authorizer=authorizer,
         )
 
     def later(self, **span: float) -> datetime:

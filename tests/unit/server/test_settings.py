@@ -108,6 +108,19 @@ def test_variables_that_kubernetes_makes_are_left_alone() -> None:
         ("log_level", "loud"),
         ("data", ""),
         ("database", 5),
+        ("auth_token_realm", "http://auth.example.com/token"),
+        ("auth_token_realm", "auth.example.com/token"),
+        ("auth_token_realm", "ftp://auth.example.com/token"),
+        ("auth_token_realm", "https://"),
+        ("auth_token_realm", "https://user:secret@auth.example.com/"),
+        ("auth_token_realm", "https://auth.example.com/#token"),
+        ("auth_token_realm", "https://auth.example.com:x/"),
+        ("auth_token_realm", "https://[::1/"),
+        ("auth_token_realm", "https://auth.example.com/a token"),
+        ("auth_token_realm", "https://auth.example.com/\r\nx: y"),
+        ("auth_token_service", "trust\nserver"),
+        ("auth_token_issuer", "ausstellér"),
+        ("auth_anonymous_pull", "sometimes"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(name: str, value: object) -> None:
@@ -126,6 +139,23 @@ def test_a_file_that_is_wrong_is_refused(tmp_path: Path, content: str) -> None:
         load({}, {}, tmp_path / "absent.toml")
 
 
+TOKENS = {
+    "auth_token_realm": "https://auth.example.com/token",
+    "auth_token_service": "trust.example.com",
+    "auth_token_issuer": "auth.example.com",
+    "auth_token_cert": "/a.pem",
+}
+
+
+def test_tokens_say_what_is_missing() -> None:
+    with pytest.raises(StartRefused) as refused:
+        check_for_serving(load({"auth_token_service": "trust.example.com"}, {}).settings)
+    assert str(refused.value) == (
+        "--auth-token-service: tokens also need --auth-token-realm, --auth-token-issuer, "
+        "--auth-token-cert or --auth-token-jwks"
+    )
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -136,6 +166,10 @@ def test_a_file_that_is_wrong_is_refused(tmp_path: Path, content: str) -> None:
         {"listen": "0.0.0.0:4443"},
         {"listen": "[::]:4443"},
         {"listen": "192.0.2.1:4443"},
+        *({name: value} for name, value in TOKENS.items()),
+        *({name: value for name, value in TOKENS.items() if name != missing} for missing in TOKENS),
+        {**TOKENS, "insecure_open": "1"},
+        {"auth_anonymous_pull": "1"},
     ],
 )
 def test_what_must_not_be_served_is_refused(options: dict[str, str]) -> None:
@@ -146,6 +180,9 @@ def test_what_must_not_be_served_is_refused(options: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "options",
     [
+        {**TOKENS, "listen": "192.0.2.1:4443"},
+        {**TOKENS, "auth_token_realm": "http://127.0.0.1:5001/token", "auth_anonymous_pull": "1"},
+        {**{name: TOKENS[name] for name in TOKENS if name != "auth_token_cert"}, "auth_token_jwks": "/a.json"},
         {"listen": "localhost:0"},
         {"listen": "[::1]:4443"},
         {"listen": "127.9.9.9:4443"},
