@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from tests.peers.docker_client import docker_cli, docker_people, unpacked_docker
 from tests.peers.notary_client import notary_owner, notary_people, publisher, reader
 from tests.peers.stage import begun, gun, owner, people, put, shared_registry, trust_server
 from tests.peers.trust_servers import collection, peer_server
@@ -7,6 +8,8 @@ from tests.peers.trust_servers import collection, peer_server
 __all__ = [
     "begun",
     "collection",
+    "docker_cli",
+    "docker_people",
     "gun",
     "notary_owner",
     "notary_people",
@@ -18,4 +21,5 @@ __all__ = [
     "reader",
     "shared_registry",
     "trust_server",
+    "unpacked_docker",
 ]

@@ -20,11 +20,13 @@ from tests.peers.trust_servers import PeerServer
 
 COMMAND_SECONDS = 120
 ROOT_PASSPHRASE = "rootpass1"
+REPOSITORY_PASSPHRASE = "repositorypass1"
+"""Of all keys but root's: docker has no others."""
 PASSPHRASES = {
     "NOTARY_ROOT_PASSPHRASE": ROOT_PASSPHRASE,
-    "NOTARY_TARGETS_PASSPHRASE": "targetspass1",
-    "NOTARY_SNAPSHOT_PASSPHRASE": "snapshotpass1",
-    "NOTARY_DELEGATION_PASSPHRASE": "delegationpass1",
+    "NOTARY_TARGETS_PASSPHRASE": REPOSITORY_PASSPHRASE,
+    "NOTARY_SNAPSHOT_PASSPHRASE": REPOSITORY_PASSPHRASE,
+    "NOTARY_DELEGATION_PASSPHRASE": REPOSITORY_PASSPHRASE,
 }
 _ROW = re.compile(r"(\S.*?) {4,}([0-9a-f]{64}) {4,}([0-9]+) {4,}(\S+)")
 
@@ -41,10 +43,10 @@ class Listed:
 class NotaryUser:
     """One person: `folder` is where commands run, `trust` the trust folder below it."""
 
-    def __init__(self, folder: Path, server: PeerServer) -> None:
+    def __init__(self, folder: Path, server: PeerServer, *, trust: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.trust = folder / "trust"
+        self.trust = trust or folder / "trust"
         self.server = server
         self._program = program("notary")
 
@@ -64,10 +66,10 @@ class NotaryUser:
         """The exit status of a command of which either end is expected."""
         return self._run(arguments, "").returncode
 
-    def add(self, gun: str, tag: str, *, into: str = "", publish: bool = True) -> str:
+    def add(self, gun: str, tag: str, *, into: str | tuple[str, ...] = (), publish: bool = True) -> str:
         """Sign a tag, under the digest of its own name; returns the digest."""
         digest = digest_of(tag)
-        roles = ["-r", into] if into else []
+        roles = [part for role in ([into] if isinstance(into, str) else into) for part in ("-r", role)]
         self.run("addhash", gun, tag, "10", "--sha256", digest, *roles, *(["-p"] if publish else []))
         return digest
 
