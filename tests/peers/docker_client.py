@@ -34,8 +34,8 @@ class DockerCli:
     version: tuple[int, ...]
 
     @property
-    def removes_signers_by_force(self) -> bool:
-        """`signer remove -f` of a newer version says that it removes, and does nothing."""
+    def removes_whom_it_says(self) -> bool:
+        """`signer remove` of a newer version, unless it had to ask, says that it removes and does nothing."""
         return self.version < (21,)
 
 

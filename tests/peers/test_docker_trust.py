@@ -119,13 +119,14 @@ class TestSigners:
     def test_removal(
         self, signed_by_alice: str, admin: DockerUser, bob: DockerUser, reader: DockerUser, image: str
     ) -> None:
-        """Section 17.1: only the prompt answered `y` removes, in every version."""
+        """Section 17.1: newer versions say that they remove, and do nothing unless they had to ask."""
         bob.run("trust", "sign", f"{image}:1.0")
         bob.notary.add(image, "2.0", into=("targets/bob", RELEASES))  # a tag that is released already signs nothing new
         admin.run("trust", "signer", "remove", "alice", image, stdin="y\n")
-        assert reader.signers(image) == ["bob"]
+        removed = admin.cli.removes_whom_it_says
+        assert reader.signers(image) == (["bob"] if removed else ["bob", "alice"])
         assert reader.signers_of_tags(image) == {
-            "1.0": (signed_by_alice, {"bob"}),
+            "1.0": (signed_by_alice, {"bob"} if removed else {"alice", "bob"}),
             "2.0": (digest_of("2.0"), {"bob"}),
         }
 
@@ -160,7 +161,7 @@ class TestSigners:
         """Section 17.1: newer versions say that they remove, and do nothing."""
         bob.run("trust", "sign", f"{image}:1.0")
         assert "Removing signer" in admin.run("trust", "signer", "remove", "-f", "alice", image)
-        assert reader.signers(image) == (["bob"] if admin.cli.removes_signers_by_force else ["bob", "alice"])
+        assert reader.signers(image) == (["bob"] if admin.cli.removes_whom_it_says else ["bob", "alice"])
 
     def test_removal_of_nobody(self, signed_by_alice: str, admin: DockerUser, image: str) -> None:
         assert f"no signer carol for repository {image}" in admin.refused("trust", "signer", "remove", "carol", image)
@@ -296,7 +297,6 @@ class TestRevoke:
         said = bob.run("trust", "revoke", "-y", f"{image}:1.0")
         assert f"Successfully deleted signature for {image}:1.0" in said
         assert set(reader.signers_of_tags(image)) == {"2.0"}
-        assert "no valid trust data for 1.0" in alice.refused("trust", "revoke", "-y", f"{image}:1.0")
 
     def test_all_tags(self, signed_by_alice: str, alice: DockerUser, reader: DockerUser, image: str) -> None:
         """Section 17.9: the whole collection is asked for; EOF is no."""
