@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.peers.docker_client import docker_cli, docker_people, unpacked_docker
+from tests.peers.docker_client import docker_cli, docker_people, engine, unpacked_docker
 from tests.peers.notary_client import notary_owner, notary_people, publisher, reader
 from tests.peers.stage import begun, gun, owner, people, put, shared_registry, trust_server
 from tests.peers.trust_servers import collection, peer_server
@@ -10,6 +10,7 @@ __all__ = [
     "collection",
     "docker_cli",
     "docker_people",
+    "engine",
     "gun",
     "notary_owner",
     "notary_people",

@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.peers.docker_engine import UnpackedDocker, unpack_docker
+from tests.peers.docker_engine import UnpackedDocker, start_engine, unpack_docker
 from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
 from tests.peers.trust_servers import PeerServer
 
@@ -129,6 +129,15 @@ def unpacked_docker(tmp_path_factory: pytest.TempPathFactory) -> UnpackedDocker:
     if isinstance(unpacked, str):
         pytest.skip(unpacked)
     return unpacked
+
+
+@pytest.fixture(scope="session")
+def engine(unpacked_docker: UnpackedDocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DOCKER_HOST of a real engine, for every test that needs one."""
+    if os.geteuid() != 0:
+        pytest.skip("docker.io: its engine needs root")
+    with start_engine(unpacked_docker, tmp_path_factory.mktemp("engine")) as host:
+        yield host
 
 
 @pytest.fixture(scope="session", params=[DEBIAN, NEWER])

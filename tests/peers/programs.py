@@ -99,9 +99,17 @@ def start_registry(
         yield registry
 
 
-def push(image: BuiltImage, registry: RunningProgram, repository: str, tag: str, *, password: bool = False) -> None:
-    """Put an image into a registry with skopeo, bytes unchanged."""
-    credentials = ["--dest-creds", f"{USER}:{PASSWORD}"] if password else []
+def push(
+    image: BuiltImage,
+    registry: RunningProgram,
+    repository: str,
+    tag: str,
+    *,
+    password: bool = False,
+    who: tuple[str, str] = (USER, PASSWORD),
+) -> None:
+    """Put an image into a registry with skopeo, bytes unchanged; with `password` as `who`."""
+    credentials = ["--dest-creds", ":".join(who)] if password else []
     destination = f"docker://{registry.netloc}/{repository}:{tag}"
     command = [program("skopeo"), "--insecure-policy", "copy", "--all", "--preserve-digests", "--dest-tls-verify=false"]
     done = subprocess.run(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.server_process import ServerProcess
-from tests.peers.docker_engine import UnpackedDocker, start_engine, unpack_docker
+from tests.peers.docker_engine import UnpackedDocker
 from tests.peers.programs import RunningProgram, free_port
 from tests.peers.stage import Put
 from tests.peers.trust_program import TrustUser
@@ -42,18 +40,9 @@ class Docker:
 
 
 @pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    """A real engine of the module's own."""
-    if os.geteuid() != 0:
-        pytest.skip("docker.io: its engine needs root")
-    folder = tmp_path_factory.mktemp("docker")
-    unpacked = unpack_docker(folder / "packages")
-    if isinstance(unpacked, str):
-        pytest.skip(unpacked)
-    config = folder / "config"
-    config.mkdir()
-    with start_engine(unpacked, folder / "engine") as host:
-        yield Docker(unpacked, host, config)
+def docker(unpacked_docker: UnpackedDocker, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Docker:
+    """The engine, without content trust."""
+    return Docker(unpacked_docker, engine, tmp_path_factory.mktemp("docker"))
 
 
 @pytest.fixture
