@@ -26,10 +26,14 @@ from trustserver.api.in_flight import InFlight
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.no_browsers import NoBrowsers
+from trustserver.api.notary import NotaryApi
 from trustserver.api.problems import install
+from trustserver.api.publish_requests import PublishRequests
+from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.token_auth import TokenAuthorizer
 from trustserver.api.tuf import TufReads
 from trustserver.errors import DatabaseOlder, StartRefused
+from trustserver.notary_retrieval import NotaryRetrieval
 from trustserver.online_roles import OnlineRoles
 from trustserver.parsed import ParsedCollections
 from trustserver.publishing import Publishing
@@ -125,6 +129,8 @@ def compose(
     renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
+    requests = PublishRequests(publishing, metrics, clock=clock, seconds=settings.upload_seconds)
+    on_read = RenewalOnRead(renewal, view, clock)
     pages = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
     )
@@ -132,22 +138,34 @@ def compose(
     reads = TufReads(
         view=view,
         retrieval=Retrieval(store, view),
-        renewal=renewal,
+        renewal=on_read,
         authorizer=authorizer,
         otherwise=GunPaths(pages),
+    )
+    notary = NotaryApi(
+        view=view,
+        retrieval=NotaryRetrieval(store, view),
+        renewal=on_read,
+        store=store,
+        publishing=publishing,
+        requests=requests,
+        online=online,
+        authorizer=authorizer,
+        metrics=metrics,
+        otherwise=reads,
         clock=clock,
     )
-    in_flight = InFlight(reads)
+    in_flight = InFlight(notary)
     fast = FastRead(view, NoBrowsers(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
     pages.include_router(
         management_router(
             store=store,
             publishing=publishing,
+            requests=requests,
             online=online,
             authorizer=authorizer,
             metrics=metrics,
             clock=clock,
-            upload_seconds=settings.upload_seconds,
         )
     )
 

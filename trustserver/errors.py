@@ -8,7 +8,11 @@ TrustError
 ├── DiskFull               the operator: no space for what was to be stored; nothing was changed (a NotStored)
 ├── RevisionMoved          nobody: the collection changed between reading and writing; judge again
 ├── BadRequest             the caller: the form of a request, with the place named
+│   ├── NoFileName             a part of an upload without the name of its role
+│   ├── UnknownRole            a part of an upload for what is no role of Notary v1
+│   └── BadParameters          the query of the change feed
 ├── NotThere               the caller: no such file or page
+│   └── NoSuchRoute            nothing is ever there
 ├── EncodingRefused        the caller: a Content-Encoding on an upload
 ├── RequestTooSlow         the caller or the network: the body did not arrive in time
 ├── Forbidden              the caller: not allowed
@@ -123,6 +127,25 @@ class BadRequest(TrustError):
 
 
 @dataclass(eq=False, kw_only=True)
+class NoFileName(BadRequest):
+    """A part whose file name, which is to be the role, is absent or empty."""
+
+    reason: str = "has no file name: the role"
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownRole(BadRequest):
+    """`place` is what the part calls itself."""
+
+    reason: str = "is no role of Notary v1"
+
+
+@dataclass(eq=False, kw_only=True)
+class BadParameters(BadRequest):
+    """`place` is the parameter."""
+
+
+@dataclass(eq=False, kw_only=True)
 class NotThere(TrustError):
     """Nothing under this name; it may come to be."""
 
@@ -131,6 +154,11 @@ class NotThere(TrustError):
 
     def __str__(self) -> str:
         return f"there is no {shown(self.what, 300)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class NoSuchRoute(NotThere):
+    """Nothing is ever under this path, or not with this method."""
 
 
 @dataclass(eq=False, kw_only=True)

@@ -13,9 +13,11 @@ from trustdata.roles import RoleName, parse_role
 
 ROLE_PATTERN: Final = r"root|snapshot|timestamp|targets(?:/[^/\s]+)*"
 _HEX: Final = "[0-9a-fA-F]"
-_BY_HASH: Final = re.compile(rf"(?P<role>{ROLE_PATTERN})\.(?P<hash>{_HEX}{{64}}|{_HEX}{{96}}|{_HEX}{{128}})\.json")
+_BY_HASH: Final = re.compile(
+    rf"(?P<role>{ROLE_PATTERN})\.(?P<hash>{_HEX}{{64}}|{_HEX}{{96}}|{_HEX}{{128}})\.json", re.ASCII
+)
 _BY_VERSION: Final = re.compile(rf"(?P<version>[0-9]{{1,18}})\.(?P<role>{ROLE_PATTERN})\.json", re.ASCII)
-_CURRENT: Final = re.compile(rf"(?P<role>{ROLE_PATTERN})\.json")
+_CURRENT: Final = re.compile(rf"(?P<role>{ROLE_PATTERN})\.json", re.ASCII)
 _PLAIN: Final = "/:@&=+$,;-_.~"
 """What Go's clients leave as it is in a path."""
 

@@ -98,17 +98,22 @@ class Publishing:
             return published(after)
         raise NotStored(reason="the collection kept changing while the upload was judged; try again")
 
-    def delete(self, gun: GUN, *, subject: str, at: datetime) -> int:
-        """Drop the collection and leave a tombstone; its revision. Raises: NoTrustData, GoneCollection, NotStored."""
+    def delete(self, gun: GUN, *, subject: str, at: datetime, form: ServedFormat | None = None) -> int:
+        """Drop the collection and leave a tombstone; its revision. `form`: only if it is in this format.
+
+        Raises: NoTrustData, GoneCollection, CollectionExists (in another format), NotStored.
+        """
         for _ in range(ATTEMPTS):
             state = self._store.load(gun)
             refuse_tombstone(state)
             if state.status is not Status.LIVE:
                 raise NoTrustData(gun=gun)
+            if form is not None and state.format != form.wire.name:
+                reason = f"is in format {state.format}: it is deleted through /api/v1/"
+                raise CollectionExists(role="collection", reason=reason)
             tombstone = self._tombstone(state, subject, at)
             try:
-                form = served(state.format)
-                released = form is not None and form.in_feed
+                released = (its_own := served(state.format)) is not None and its_own.in_feed
                 return self._recorder.delete(gun, base=state.revision, tombstone=tombstone, released=released)
             except RevisionMoved:
                 continue
@@ -118,7 +123,8 @@ class Publishing:
         self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, form: ServedFormat
     ) -> Candidate:
         if stored.envelopes and stored.state.format != form.wire.name:
-            raise PublishRefused(role="collection", reason=f"is in format {stored.state.format}, not {form.wire.name}")
+            reason = f"is in format {stored.state.format}, not {form.wire.name}"
+            raise CollectionExists(role="collection", reason=reason)
         if stored.state.status is Status.DELETED:
             raise CollectionExists(
                 role=ROOT,

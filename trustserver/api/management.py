@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -14,25 +12,22 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from keys.errors import KeysError
-from trustdata.errors import NoTrustData, TrustError
+from trustdata.errors import CollectionExists, NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RoleName
 from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.metrics import Metrics
-from trustserver.api.problems import MEDIA_TYPE, status_of
-from trustserver.api.upload import Upload, UploadRoom
-from trustserver.errors import BadRequest, DiskFull
+from trustserver.api.problems import MEDIA_TYPE
+from trustserver.api.publish_requests import PublishRequests
+from trustserver.api.upload import TufParts
+from trustserver.errors import BadRequest
+from trustserver.formats import SERVED_TUF
 from trustserver.online_roles import OnlineRoles, refuse_tombstone
 from trustserver.publishing import Published, Publishing
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status
 
-LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
-"""Bytes to parse. Beyond, uploads are judged one at a time: parsed, a byte takes about twelve."""
-
 _log = logging.getLogger(__name__)
-_CONFLICT: Final = 409
 
 
 class CollectionView(BaseModel):
@@ -103,51 +98,22 @@ def management_router(
     *,
     store: MetadataStore,
     publishing: Publishing,
+    requests: PublishRequests,
     online: OnlineRoles,
     authorizer: Authorizer,
     metrics: Metrics,
     clock: Callable[[], datetime],
-    upload_seconds: float,
 ) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
-    room = UploadRoom()
-    large = asyncio.Lock()
+    parts = TufParts()
 
     @router.post("/{gun}/publish", openapi_extra=_UPLOAD)
     async def publish(request: Request, gun: Gun) -> CollectionView:
         """Publish new versions of root, targets and delegations: all of them or none."""
-        began = time.perf_counter()
-        outcome = "internal"
         subject = authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
-        try:
-            with Upload(room) as upload:
-                files = await upload.read(request.scope, request.receive, seconds=upload_seconds)
-                size = await asyncio.to_thread(publishing.size, gun, files)
-                async with large if size > LARGE_JUDGEMENT else contextlib.nullcontext():
-                    published = await asyncio.to_thread(publishing.publish, gun, files, at=clock())
-            outcome = "stored"
-        except (TrustError, KeysError) as error:
-            outcome = error.code
-            if status_of(error) == _CONFLICT:
-                metrics.conflicts.inc()
-            _log.log(
-                logging.ERROR if isinstance(error, KeysError | DiskFull) else logging.INFO,
-                "publish refused",
-                extra={"gun": gun, "subject": subject.name, "code": outcome, "reason": str(error)},
-            )
-            raise
-        finally:
-            metrics.publishes.labels(outcome).inc()
-        _log.info(
-            "published",
-            extra={
-                "gun": gun,
-                "subject": subject.name,
-                "revision": published.revision,
-                "roles": " ".join(files),
-                "milliseconds": round((time.perf_counter() - began) * 1000, 1),
-            },
+        published = await requests.publish(
+            request.scope, request.receive, gun=gun, subject=subject, form=SERVED_TUF, parts=parts
         )
         return _view(published)
 
@@ -163,6 +129,7 @@ def management_router(
         """A new key to rotate to. The next root that names it puts it to use."""
         checked = _online(role)
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
+        await asyncio.to_thread(_refuse_other_format, store, gun)
         made = await asyncio.to_thread(online.new_key, gun, checked, clock())
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
         return _key_view(made)
@@ -188,6 +155,13 @@ def management_router(
         return DeletedView(gun=gun, revision=revision)
 
     return router
+
+
+def _refuse_other_format(store: MetadataStore, gun: GUN) -> None:
+    """The keys here are in TUF's form. Raises: CollectionExists, NotStored."""
+    found = store.load(gun)
+    if found.status is Status.LIVE and found.format != SERVED_TUF.wire.name:
+        raise CollectionExists(role="collection", reason=f"is in format {found.format}: its keys are under /v2/")
 
 
 def _online(role: str) -> RoleName:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_path, split_metadata_path
 from trustserver.api.problems import send_problem
+from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.errors import BadRequest
 from trustserver.file_names import FileName, parse_filename, path_of
 from trustserver.packing import pack, packed_etag, packed_unchanged, wants_gzip
-from trustserver.renewal import Renewal
 from trustserver.retrieval import Retrieval
 from trustserver.view import Answer, View
-
-RENEWAL_PAUSE: Final = timedelta(seconds=30)
-"""After a renewal that failed, readers get what there is, and the next attempt waits this long."""
-
-_log = logging.getLogger(__name__)
 
 
 class TufReads:
@@ -37,18 +29,15 @@ class TufReads:
         *,
         view: View,
         retrieval: Retrieval,
-        renewal: Renewal,
+        renewal: RenewalOnRead,
         authorizer: Authorizer,
         otherwise: App,
-        clock: Callable[[], datetime],
     ) -> None:
         self._view = view
         self._retrieval = retrieval
         self._renewal = renewal
         self._authorizer = authorizer
         self._otherwise = otherwise
-        self._clock = clock
-        self._renewing: dict[GUN, asyncio.Task[None]] = {}
         self._packing: tuple[bytes, asyncio.Task[Answer]] | None = None
         self.answered: dict[int, int] = {}
 
@@ -83,34 +72,17 @@ class TufReads:
         self._authorizer.authorize(scope["headers"], Action.READ, gun)
         name = parse_filename(filename)
         answer = await self._found(gun, name)
-        if answer.renew_at <= self._clock().timestamp():
-            answer = await self._renewed(gun, name, answer)
-        return path_of(gun, name), answer
-
-    async def _renewed(self, gun: GUN, name: FileName, old: Answer) -> Answer:
-        """One renewal at a time for each collection; everybody who reads meanwhile waits for it."""
-        task = self._renewing.get(gun)
-        if task is None:
-            task = asyncio.create_task(self._renew(gun, name, old))
-            self._renewing[gun] = task
-            task.add_done_callback(lambda _: self._renewing.pop(gun, None))
-        await asyncio.shield(task)
-        return await self._found(gun, name)
+        place = path_of(gun, name)
+        if self._renewal.is_due(answer):
+            await self._renewal.renew(gun, place, answer)
+            answer = await self._found(gun, name)
+        return place, answer
 
     async def _found(self, gun: GUN, name: FileName) -> Answer:
         kept = self._view.get(path_of(gun, name))
         if kept is not None:
             return kept
         return await asyncio.to_thread(self._retrieval.answer, gun, name)
-
-    async def _renew(self, gun: GUN, name: FileName, old: Answer) -> None:
-        ticket = self._view.ticket(gun)
-        try:
-            await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
-        except (TrustError, KeysError) as error:
-            _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
-            later = int((self._clock() + RENEWAL_PAUSE).timestamp())
-            self._view.offer(gun, path_of(gun, name), replace(old, renew_at=later), ticket=ticket)
 
     async def _packed(self, place: bytes, answer: Answer) -> Answer:
         """The compressed form, made once, or the answer as it is where that costs more than it brings.

@@ -1,4 +1,4 @@
-"""Reading an upload: multipart/form-data with one part `files` for each role, its file name the role percent-encoded.
+"""Reading an upload: multipart/form-data with one part for each role; `PartRules` says how a part names its role.
 
 Nothing is buffered beyond its limit: each part has the limit of its role, the whole has one, so has the time that it
 may take, and so have all uploads together.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -27,6 +27,61 @@ ALL_UPLOADS: Final = 256 * 1024 * 1024
 """Bytes of all uploads that are being read or judged at one time."""
 _FIELD: Final = b"files"
 _PLAIN_ENCODINGS: Final = frozenset({b"identity", b""})
+
+
+class PartRules(Protocol):
+    """What the parts of an upload are. `max_upload`: bytes of the whole. `may_be_empty`: there may be none at all."""
+
+    @property
+    def max_upload(self) -> int: ...
+
+    @property
+    def may_be_empty(self) -> bool: ...
+
+    def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
+        """The role that a part is for, given its Content-Disposition. Raises: BadRequest, InvalidName."""
+
+    def size_limit(self, role: RoleName) -> int:
+        """Bytes of one part."""
+
+    def twice(self, role: RoleName, named: str) -> TrustError:
+        """The refusal of a second part for one role, which calls itself so."""
+
+    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+        """What of an upload is to be published. Raises: MalformedMetadata."""
+
+
+class TufParts:
+    """Parts `files`, whose file names are roles, percent-encoded."""
+
+    may_be_empty: Final = False
+
+    @property
+    def max_upload(self) -> int:
+        """As promised by PartRules."""
+        return MAX_UPLOAD
+
+    def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
+        """As promised by PartRules."""
+        if kind != b"form-data" or options.get(b"name") != _FIELD:
+            raise BadRequest(place=place, reason='must be form-data with the name "files"')
+        filename = options.get(b"filename", b"").decode("latin-1")
+        if not filename:
+            raise BadRequest(place=place, reason="has no file name: the role, percent-encoded")
+        return role_from_path(filename)
+
+    def size_limit(self, role: RoleName) -> int:
+        """As promised by PartRules."""
+        return size_limit(role)
+
+    def twice(self, role: RoleName, named: str) -> TrustError:
+        """As promised by PartRules."""
+        del role
+        return BadRequest(place=f"part {named}", reason="comes twice")
+
+    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+        """As promised by PartRules: all of it."""
+        return files
 
 
 class UploadRoom:
@@ -48,8 +103,9 @@ class UploadRoom:
 class Upload:
     """One upload; a context manager that gives its memory back."""
 
-    def __init__(self, room: UploadRoom) -> None:
+    def __init__(self, room: UploadRoom, rules: PartRules) -> None:
         self._room = room
+        self._rules = rules
         self._taken = 0
         self._ended = False
 
@@ -75,16 +131,16 @@ class Upload:
             raise RequestTooSlow(seconds=seconds) from error
         except TrustError:
             # Whoever still sends would find the connection reset in place of the answer.
-            if not self._ended and (declared is None or declared <= 2 * MAX_UPLOAD):
-                await _discard_rest(receive, seconds)
+            if not self._ended and (declared is None or declared <= 2 * self._rules.max_upload):
+                await _discard_rest(receive, seconds, self._rules.max_upload)
             raise
 
     async def _read(
         self, headers: Mapping[bytes, bytes], receive: Receive, declared: int | None
     ) -> Mapping[RoleName, bytes]:
-        parts = _Parts(_boundary(headers))
-        if declared is not None and declared > MAX_UPLOAD:
-            raise TooLarge(what="upload", limit=MAX_UPLOAD)
+        parts = _Parts(_boundary(headers), self._rules)
+        if declared is not None and declared > self._rules.max_upload:
+            raise TooLarge(what="upload", limit=self._rules.max_upload)
         await self._feed(receive, parts)
         return parts.files()
 
@@ -95,18 +151,24 @@ class Upload:
             if message["type"] == "http.disconnect":
                 raise BadRequest(place="body", reason="the connection ended before the body did")
             chunk: bytes = message.get("body", b"")
-            if self._taken + len(chunk) > MAX_UPLOAD:
-                raise TooLarge(what="upload", limit=MAX_UPLOAD)
+            if self._taken + len(chunk) > self._rules.max_upload:
+                raise TooLarge(what="upload", limit=self._rules.max_upload)
             self._room.take(len(chunk))
             self._taken += len(chunk)
             parts.write(chunk)
 
 
 class _Parts:
-    """Collects parts while they come in."""
+    """Collects parts while they come in.
 
-    def __init__(self, boundary: bytes) -> None:
+    The first bytes are kept until they are more than an upload without parts: that is none for the parser.
+    """
+
+    def __init__(self, boundary: bytes, rules: PartRules) -> None:
+        self._rules = rules
         self._files: dict[RoleName, bytearray] = {}
+        self._nothing = b"--" + boundary + b"--"
+        self._head: bytearray | None = bytearray() if rules.may_be_empty else None
         self._count = 0
         self._ended = False
         self._headers: dict[bytes, bytes] = {}
@@ -130,6 +192,14 @@ class _Parts:
             raise BadRequest(place="Content-Type", reason="the boundary is too long") from error
 
     def write(self, chunk: bytes) -> None:
+        if self._head is not None:
+            self._head += chunk
+            if len(self._head) <= len(self._nothing) + 4:
+                return
+            chunk, self._head = bytes(self._head), None
+        self._parse(chunk)
+
+    def _parse(self, chunk: bytes) -> None:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -137,6 +207,10 @@ class _Parts:
             raise BadRequest(place=place, reason="is not well-formed multipart/form-data") from error
 
     def files(self) -> Mapping[RoleName, bytes]:
+        if self._head is not None:
+            if bytes(self._head).removeprefix(b"\r\n").removesuffix(b"\r\n") == self._nothing:
+                return {}
+            self._parse(bytes(self._head))
         if not self._ended:
             raise BadRequest(place=f"part {self._count}" if self._count else "body", reason="ends before its boundary")
         if not self._files:
@@ -163,19 +237,14 @@ class _Parts:
 
     def _on_headers_finished(self) -> None:
         kind, options = parse_options_header(self._headers.get(b"content-disposition"))
-        if kind != b"form-data" or options.get(b"name") != _FIELD:
-            raise BadRequest(place=f"part {self._count}", reason='must be form-data with the name "files"')
+        role = self._rules.role(f"part {self._count}", kind, options)
         encoding = self._headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
             raise EncodingRefused(encoding=encoding.decode("latin-1"))
-        filename = options.get(b"filename", b"").decode("latin-1")
-        if not filename:
-            raise BadRequest(place=f"part {self._count}", reason="has no file name: the role, percent-encoded")
-        role = role_from_path(filename)
         if role in self._files:
-            raise BadRequest(place=f"part {filename}", reason="comes twice")
+            raise self._rules.twice(role, options.get(b"filename", b"").decode("latin-1"))
         self._files[role] = bytearray()
-        self._current = (role, self._files[role], size_limit(role))
+        self._current = (role, self._files[role], self._rules.size_limit(role))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._current is None:
@@ -189,9 +258,9 @@ class _Parts:
         self._ended = True
 
 
-async def _discard_rest(receive: Receive, seconds: float) -> None:
+async def _discard_rest(receive: Receive, seconds: float, most: int) -> None:
     """Read what is left of a refused body, bounded in bytes and time, and keep none of it."""
-    left = MAX_UPLOAD
+    left = most
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while left > 0:

@@ -18,7 +18,7 @@ from trustdata.model import DelegatedRole, Delegations, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF, TufFormat
 from trustserver import growth
-from trustserver.api import management
+from trustserver.api import publish_requests
 from trustserver.publishing import Published, Publishing
 
 ALICE = RoleName("targets/alice")
@@ -90,12 +90,14 @@ def test_the_reserve_of_a_snapshot_holds_what_its_roles_may_still_take() -> None
 
 
 def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(management, "LARGE_JUDGEMENT", 1000)
+    monkeypatch.setattr(publish_requests, "LARGE_JUDGEMENT", 1000)
     site = Site()
     seen: list[str] = []
     small_came = Event()
 
-    def publish(self: Publishing, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime) -> Published:
+    def publish(
+        self: Publishing, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, form: object
+    ) -> Published:
         if len(files[TARGETS]) < 1000:
             seen.append("small")
             small_came.set()

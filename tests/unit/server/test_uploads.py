@@ -12,7 +12,7 @@ from tests.unit.server.site import GUN_A, Site
 from trustdata.errors import NotStored, TooLarge
 from trustdata.limits import MAX_ROOT
 from trustserver.api import upload as module
-from trustserver.api.upload import MAX_UPLOAD, Upload, UploadRoom
+from trustserver.api.upload import MAX_UPLOAD, TufParts, Upload, UploadRoom
 from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
 PATH = f"/api/v1/collections/{GUN_A}/publish"
@@ -190,7 +190,7 @@ def read(
         headers.append((b"content-length", str(length).encode()))
 
     async def run() -> Any:
-        with Upload(room or UploadRoom()) as upload:
+        with Upload(room or UploadRoom(), TufParts()) as upload:
             return await upload.read({"headers": headers}, receive, seconds=seconds)
 
     return asyncio.run(run())

@@ -1,0 +1,115 @@
+"""Notary v1's routes, read from the raw path: the collection's name stands in it unencoded, with all of its slashes.
+
+Clients follow no redirect: whatever is no route is answered in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from trustdata.errors import InvalidName
+from trustdata.gun import GUN, parse_notary_gun
+from trustdata.roles import SNAPSHOT, TIMESTAMP, RoleName
+from trustserver.errors import NoSuchRoute
+from trustserver.notary_names import ROLE_PATTERN, NotaryFile, parse_notary_file
+
+PREFIXES: Final = ("/v2/", "/_notary_server/")
+"""Whatever begins so is answered as Notary answers; so is `/v2` itself."""
+_LONGEST: Final = 2048
+"""Characters of a path that is looked at: names have at most 255 each."""
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_GUN: Final = r"/v2/(?P<gun>[^*]+)/_trust"
+_FILE: Final = re.compile(rf"{_GUN}/tuf/(?P<file>(?:[0-9]+\.)?(?:{ROLE_PATTERN})(?:\.[0-9a-fA-F]+)?\.json)", re.ASCII)
+_KEY: Final = re.compile(rf"{_GUN}/tuf/(?P<role>snapshot|timestamp)\.key")
+_COLLECTION: Final = re.compile(rf"{_GUN}/tuf/")
+_CHANGES: Final = re.compile(rf"{_GUN}/changefeed")
+
+
+NO_GUN: Final = GUN("")
+
+
+class Ask(Enum):
+    """What is asked."""
+
+    PING = auto()
+    HEALTH = auto()
+    FILE = auto()
+    UPLOAD = auto()
+    DELETE = auto()
+    KEY = auto()
+    NEW_KEY = auto()
+    CHANGES = auto()
+    ALL_CHANGES = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One request. `gun`, `file` and `role` are there where `ask` needs them."""
+
+    ask: Ask
+    gun: GUN = NO_GUN
+    file: NotaryFile | None = None
+    role: RoleName = TIMESTAMP
+
+
+_FIXED: Final[Mapping[tuple[str, str], Ask]] = {
+    ("GET", "/v2/"): Ask.PING,
+    ("GET", "/_notary_server/health"): Ask.HEALTH,
+    ("GET", "/v2/_trust/changefeed"): Ask.ALL_CHANGES,
+}
+
+
+def is_notary_path(path: str) -> bool:
+    """Whether a raw path is answered here."""
+    return path.startswith(PREFIXES) or path == "/v2"
+
+
+def route(method: str, path: str) -> Route:
+    """The route of a raw path. Raises: NoSuchRoute; InvalidName (an upload to a name that cannot be one)."""
+    text = _decoded(path)
+    fixed = _FIXED.get((method, text))
+    if fixed is not None:
+        return Route(ask=fixed)
+    if method == "GET" and (found := _FILE.fullmatch(text)):
+        return Route(ask=Ask.FILE, gun=_gun(found["gun"]), file=_file(found["file"]))
+    if method in {"GET", "POST"} and (found := _KEY.fullmatch(text)):
+        role = SNAPSHOT if found["role"] == SNAPSHOT else TIMESTAMP
+        return Route(ask=Ask.KEY if method == "GET" else Ask.NEW_KEY, gun=_gun(found["gun"]), role=role)
+    if method == "GET" and (found := _CHANGES.fullmatch(text)):
+        return Route(ask=Ask.CHANGES, gun=_gun(found["gun"]))
+    if method == "POST" and (found := _COLLECTION.fullmatch(text)):
+        return Route(ask=Ask.UPLOAD, gun=parse_notary_gun(found["gun"]))
+    if method == "DELETE" and (found := _COLLECTION.fullmatch(text)):
+        return Route(ask=Ask.DELETE, gun=_gun(found["gun"]))
+    raise NoSuchRoute(what="such route")
+
+
+def _decoded(path: str) -> str:
+    if len(path) > 3 * _LONGEST or _BAD_ESCAPE.search(path):
+        raise NoSuchRoute(what="such route")
+    try:
+        text = unquote_to_bytes(path.encode("latin-1")).decode()
+    except UnicodeDecodeError as error:
+        raise NoSuchRoute(what="such route") from error
+    if len(text) > _LONGEST:
+        raise NoSuchRoute(what="such route")
+    return text
+
+
+def _gun(text: str) -> GUN:
+    try:
+        return parse_notary_gun(text)
+    except InvalidName as error:
+        raise NoSuchRoute(what="such route") from error
+
+
+def _file(text: str) -> NotaryFile:
+    name = parse_notary_file(text)
+    if name is None:
+        raise NoSuchRoute(what="such route")
+    return name

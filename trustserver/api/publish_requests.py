@@ -1,0 +1,83 @@
+"""Uploads as they come in, in either format: read within their bounds, judged, counted and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from keys.errors import KeysError
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustserver.api.auth import Subject
+from trustserver.api.gun_path import Receive, Scope
+from trustserver.api.metrics import Metrics
+from trustserver.api.problems import status_of
+from trustserver.api.upload import PartRules, Upload, UploadRoom
+from trustserver.errors import DiskFull
+from trustserver.formats import ServedFormat
+from trustserver.publishing import Published, Publishing
+
+LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
+"""Bytes to parse. Beyond, uploads are judged one at a time: parsed, a byte takes about twelve."""
+
+_log = logging.getLogger(__name__)
+_CONFLICT: Final = 409
+
+
+class PublishRequests:
+    """One for all requests of an event loop: they share memory, and the turn of large uploads."""
+
+    def __init__(
+        self, publishing: Publishing, metrics: Metrics, *, clock: Callable[[], datetime], seconds: float
+    ) -> None:
+        """`seconds`: what the body of an upload may take."""
+        self._publishing = publishing
+        self._metrics = metrics
+        self._clock = clock
+        self._seconds = seconds
+        self._room = UploadRoom()
+        self._large = asyncio.Lock()
+
+    async def publish(
+        self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, form: ServedFormat, parts: PartRules
+    ) -> Published:
+        """Read and publish one upload of a caller who may. Raises: as Upload.read and Publishing.publish."""
+        began = time.perf_counter()
+        outcome = "internal"
+        try:
+            with Upload(self._room, parts) as upload:
+                files = parts.published(await upload.read(scope, receive, seconds=self._seconds))
+                size = await asyncio.to_thread(self._publishing.size, gun, files)
+                async with self._large if size > LARGE_JUDGEMENT else contextlib.nullcontext():
+                    published = await asyncio.to_thread(
+                        self._publishing.publish, gun, files, at=self._clock(), form=form
+                    )
+            outcome = "stored"
+        except (TrustError, KeysError) as error:
+            outcome = error.code
+            if status_of(error) == _CONFLICT:
+                self._metrics.conflicts.inc()
+            _log.log(
+                logging.ERROR if isinstance(error, KeysError | DiskFull) else logging.INFO,
+                "publish refused",
+                extra={"gun": gun, "subject": subject.name, "code": outcome, "reason": str(error)},
+            )
+            raise
+        finally:
+            self._metrics.publishes.labels(outcome).inc()
+        _log.info(
+            "published",
+            extra={
+                "gun": gun,
+                "subject": subject.name,
+                "revision": published.revision,
+                "roles": " ".join(files),
+                "milliseconds": round((time.perf_counter() - began) * 1000, 1),
+            },
+        )
+        return published
