@@ -1,0 +1,135 @@
+"""Debian's `notary` with a token server: who may read, publish, rotate and delete, at its own server and at ours."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.server_process import ServerProcess
+from tests.journeys.token_server import PASSWORD, TokenServer, start_token_server
+from tests.peers.notary_client import COMMAND_SECONDS, PASSPHRASES, digest_of
+from tests.peers.programs import free_port, program, running
+from tests.simulator.token_issuer import now
+from trustserver import tls
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+UNAUTHORISED = "you are not authorized to perform this operation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """A server that wants tokens. `authority`: the CA of its certificate."""
+
+    url: str
+    authority: Path
+    tokens: TokenServer
+
+
+@contextlib.contextmanager
+def notary_server(folder: Path, tokens: TokenServer) -> Iterator[Guarded]:
+    """Notary-server 0.7 with its store in memory."""
+    binary = program("notary-server")
+    files = tls.self_signed(folder / "tls", host="localhost", at=now())
+    port = free_port()
+    config = {
+        "server": {
+            "http_addr": f"127.0.0.1:{port}",
+            "tls_cert_file": str(files.certificate),
+            "tls_key_file": str(files.key),
+        },
+        "trust_service": {"type": "local", "hostname": "", "port": "", "key_algorithm": "ecdsa"},
+        "logging": {"level": "error"},
+        "storage": {"backend": "memory"},
+        "auth": {"type": "token", "options": tokens.of_distribution()},
+    }
+    file = folder / "server.json"
+    file.write_text(json.dumps(config))
+    assert files.ca is not None
+    with running([binary, "-config", str(file)], port=port, log=folder / "server.log"):
+        yield Guarded(url=f"https://127.0.0.1:{port}", authority=files.ca, tokens=tokens)
+
+
+@contextlib.contextmanager
+def trust_server(folder: Path, tokens: TokenServer) -> Iterator[Guarded]:
+    """Ours."""
+    server = ServerProcess(folder / "data")
+    try:
+        server.start("--self-signed", *tokens.options())
+        assert server.ca is not None
+        yield Guarded(url=server.url, authority=Path(server.ca), tokens=tokens)
+    finally:
+        server.kill()
+
+
+SERVERS: dict[str, Callable[[Path, TokenServer], AbstractContextManager[Guarded]]] = {
+    "notary-server": notary_server,
+    "trust-server": trust_server,
+}
+
+
+@pytest.fixture(scope="module", params=[(name, naming) for name in SERVERS for naming in ("kid", "x5c")], ids="-".join)
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Each server, with tokens that name their key in either way."""
+    name, naming = request.param
+    folder = tmp_path_factory.mktemp(name)
+    with start_token_server(folder / "tokens", naming=naming) as tokens, SERVERS[name](folder, tokens) as server:
+        yield server
+
+
+@pytest.fixture
+def notary(guarded: Guarded, tmp_path: Path) -> Callable[..., str]:
+    """`notary("alice", "list", GUN)`: what a command prints; `refused=True` if it must fail. `trust`: whose folder."""
+    binary = program("notary")
+
+    def run(who: str, *arguments: str, refused: bool = False, trust: str = "") -> str:
+        credentials = {"NOTARY_AUTH": base64.b64encode(f"{who}:{PASSWORD}".encode()).decode()} if who else {}
+        folder = tmp_path / (trust or who or "nobody")
+        done = subprocess.run(
+            [binary, "-s", guarded.url, "--tlscacert", str(guarded.authority), "-d", str(folder), *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **PASSPHRASES, **credentials},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+        printed = done.stdout + done.stderr
+        assert (done.returncode != 0) is refused, f"{who}: notary {' '.join(arguments)} -> {done.returncode}\n{printed}"
+        return printed
+
+    return run
+
+
+def test_who_may_read_publish_rotate_and_delete(guarded: Guarded, notary: Callable[..., str], collection: str) -> None:
+    notary("alice", "init", collection, "-p")
+    notary("alice", "addhash", collection, "1.0", "10", "--sha256", digest_of("1.0"), "-p")
+    assert digest_of("1.0") in notary("bob", "list", collection)
+
+    # What somebody may not do who may do less.
+    notary("alice", "addhash", collection, "2.0", "10", "--sha256", digest_of("2.0"))
+    assert UNAUTHORISED in notary("bob", "publish", collection, refused=True, trust="alice")
+    assert "2.0" not in notary("bob", "list", collection)
+    notary("", "list", collection, refused=True)
+    notary("alice", "publish", collection)
+    assert "2.0" in notary("bob", "list", collection)
+
+    # A `*` for the keys that the server holds, and for deletion.
+    assert UNAUTHORISED in notary("alice", "key", "rotate", collection, "timestamp", "-r", refused=True)
+    notary("carol", "key", "rotate", collection, "timestamp", "-r", trust="alice")
+    assert "2.0" in notary("bob", "list", collection)
+    notary("alice", "delete", collection, "--remote", refused=True, trust="elsewhere")
+    notary("carol", "delete", collection, "--remote", trust="elsewhere")
+    assert "does not have trust data" in notary("bob", "list", collection, refused=True, trust="another")
+    asked = guarded.tokens.asked()
+    for line in ("bob repository:{}:pull", "alice repository:{}:push,pull", "carol repository:{}:*"):
+        assert line.format(collection) in asked
