@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from securesystemslib.signer import Key
 
-from keys.algorithms import PrivateKey, check_accepted
+from keys.algorithms import PrivateKey, PublicKey, check_accepted
 from keys.errors import KeyNotAccepted
 from keys.notary import X509, NotaryKey
 
@@ -28,12 +28,14 @@ LIFETIME: Final = timedelta(days=3650)
 _WILDCARD: Final = "*"
 
 
-def root_certificate(private: PrivateKey, *, gun: str, at: datetime) -> NotaryKey:
+def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: PublicKey | None = None) -> NotaryKey:
     """A root key as Notary v1 writes it: in a certificate for `gun`, valid from `at` on for ten years.
 
-    Raises: KeyNotAccepted for an Ed25519 key, in whose certificates the Go clients find no key.
+    `public`: another key than that of `private`, which then only signs: nobody looks at that signature, and a plan has
+    no private key at hand. Raises: KeyNotAccepted for an Ed25519 key, in whose certificates the Go clients find no key.
     """
-    if isinstance(private, Ed25519PrivateKey):
+    public = public or private.public_key()
+    if isinstance(public, Ed25519PublicKey):
         raise KeyNotAccepted(key="the root key", reason="Notary v1 knows no certificates of Ed25519 keys")
     with _long_names():
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gun, _validate=False)])
@@ -53,7 +55,7 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime) -> NotaryKe
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(private.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + LIFETIME)
@@ -63,11 +65,11 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime) -> NotaryKe
     )
     with _long_names():
         pem = builder.sign(private, SHA256()).public_bytes(Encoding.PEM)
-    return NotaryKey.of(_keytype(private), base64.b64encode(pem).decode())
+    return NotaryKey.of(_keytype(public), base64.b64encode(pem).decode())
 
 
-def _keytype(private: PrivateKey) -> str:
-    return ("rsa" if isinstance(private, RSAPrivateKey) else "ecdsa") + X509
+def _keytype(public: PublicKey) -> str:
+    return ("rsa" if isinstance(public, RSAPublicKey) else "ecdsa") + X509
 
 
 def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:

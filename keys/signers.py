@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from securesystemslib.signer import CryptoSigner, Key, SecretsHandler, Signature, Signer, SSlibKey
 
-from keys.algorithms import PrivateKey
+from keys.algorithms import EncodedKey, PrivateKey
 from keys.errors import PassphraseWrong, SigningFailed
 from keys.key_info import KeyInfo
 from keys.passphrase import ATTEMPTS, PassphraseProvider
@@ -20,6 +20,7 @@ class FileSigner(Signer):
     """Signs with a private key that was opened from a store; errors name the key."""
 
     def __init__(self, private: PrivateKey, info: KeyInfo) -> None:
+        self.private = private
         self._signer = CryptoSigner(private, info.public)
         self._described = info.described
 
@@ -34,6 +35,18 @@ class FileSigner(Signer):
             return self._signer.sign(payload)
         except Exception as error:  # whatever a cryptographic back end raises, the caller must learn which key it was
             raise SigningFailed(key=self._described, reason=type(error).__name__) from error
+
+    def under(self, key: Key) -> Signer:
+        """What signs with the same private key under the id of `key`, which is its public part as a document writes it.
+
+        Raises: ValueError if it is another key.
+        """
+        if not isinstance(key, EncodedKey):
+            return self
+        from keys.notary import NotaryKey  # Notary v1 only: start-up time
+        from keys.notary_signer import NotarySigner
+
+        return NotarySigner(self.private, NotaryKey.of(key.keytype, key.keyval["public"]))
 
     @classmethod
     def from_priv_key_uri(

@@ -123,7 +123,11 @@ class Collection:
 
         Raises: as `refresh`, and whatever keeps a published role from being verified.
         """
-        return every_role(self.refresh(for_owner=True))
+        updater = self.refresh(for_owner=True)
+        roles = every_role(updater)
+        if not self.wire.pins_versions:
+            self._remember(updater)
+        return roles
 
     def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
         """One refresh (or offline look, given `max_age`), one answer to each question; never raises a TrustError."""
@@ -132,7 +136,14 @@ class Collection:
             updater = self.refresh() if max_age is None else self.offline(max_age)
         except TrustError as refusal:
             return [refused(question, refusal) for question in asked]
-        return [self._answer(updater, question) for question in asked]
+        answers = [self._answer(updater, question) for question in asked]
+        if not self.wire.pins_versions and max_age is None:
+            # What the snapshot lists without versions is known only now.
+            try:
+                self._remember(updater)
+            except TrustError as refusal:
+                return [refused(question, refusal) for question in asked]
+        return answers
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
         try:
@@ -222,7 +233,7 @@ def every_role(updater: Updater) -> dict[RoleName, Envelope]:
     """All roles of a refreshed collection that are delegated from the top down and published."""
     queue: list[RoleName] = [TARGETS]
     listed = updater.roles()
-    published = updater.published()
+    published = updater.listed()
     while queue:
         delegator = queue.pop(0)
         for role in checks.delegations_of(listed[delegator].targets):

@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
+from keys.algorithms import same_key_mark
+from keys.errors import KeyNotAccepted
 from keys.passphrase import PassphraseProvider
-from keys.signers import signer_for
+from keys.signers import FileSigner, signer_for
 from keys.store import KeyStore
-from trustdata.model import Signer
+from trustdata.model import Key, Signer
 
 
 class StoreKeys:
-    """`HeldKeys` of the publisher. A key is opened once, when it first signs."""
+    """`HeldKeys` of the publisher. A key is known by what it is, not by its id: documents of Notary v1 write the same
+    key otherwise, under other ids. It is opened once, when it first signs.
+    """
 
     def __init__(self, store: KeyStore, passphrases: PassphraseProvider, brought: Iterable[Signer] = ()) -> None:
         """`brought`: signers that are open already and that the store need not know."""
         self._store = store
         self._passphrases = passphrases
-        self._opened: dict[str, Signer] = {signer.public_key.keyid: signer for signer in brought}
-        self._held: frozenset[str] | None = None
+        self._opened: dict[str, Signer] = {same_key_mark(signer.public_key): signer for signer in brought}
 
-    def held(self) -> frozenset[str]:
-        if self._held is None:
-            self._held = frozenset(info.keyid for info in self._store.list())
-        return self._held | self.opened()
+    @cached_property
+    def _stored(self) -> dict[str, str]:
+        """Key ids of the store, by mark."""
+        return {same_key_mark(info.public): info.keyid for info in self._store.list()}
 
-    def opened(self) -> frozenset[str]:
-        return frozenset(self._opened)
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        """See HeldKeys."""
+        return among(keys, self._stored.keys() | self._opened.keys())
+
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        """See HeldKeys."""
+        return among(keys, self._opened.keys())
 
     def bring(self, signer: Signer) -> None:
         """One more key for this invocation."""
-        self._opened[signer.public_key.keyid] = signer
+        self._opened[same_key_mark(signer.public_key)] = signer
 
-    def signer(self, keyid: str) -> Signer:
-        if keyid not in self._opened:
-            self._opened[keyid] = signer_for(self._store, keyid, self._passphrases)
-        return self._opened[keyid]
+    def signer(self, key: Key) -> Signer:
+        """See HeldKeys."""
+        mark = same_key_mark(key)
+        if mark not in self._opened:
+            self._opened[mark] = signer_for(self._store, self._stored[mark], self._passphrases)
+        signer = self._opened[mark]
+        return signer.under(key) if isinstance(signer, FileSigner) else signer
+
+
+def among(keys: Mapping[str, Key], marks: Iterable[str]) -> frozenset[str]:
+    """The ids of those keys that have one of the marks."""
+    wanted = set(marks)
+    return frozenset(keyid for keyid, key in keys.items() if _mark(key) in wanted)
+
+
+def _mark(key: Key) -> str:
+    try:
+        return same_key_mark(key)
+    except KeyNotAccepted:
+        return ""  # nobody's: a document may name keys that we do not use

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from keys import recovery as recovery_file
 from keys.algorithms import Algorithm
+from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
 from keys.material import generate
 from keys.signers import FileSigner, signer_for
@@ -22,6 +23,7 @@ from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import RoleName
+from trustdata.wire import WireFormat
 
 
 class KeysAtHand(HeldKeys, Protocol):
@@ -48,6 +50,9 @@ class KeySource(Protocol):
 
     def new_recovery(self, file: Path) -> Signer:
         """A new recovery key in a new file, proven to open."""
+
+    def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
+        """A root key's public part as the roots of a collection write it: in Notary v1 in a certificate, newly made."""
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """The server's key for a new collection."""
@@ -97,6 +102,16 @@ class SessionKeys:
         secret = self._session.passphrases.passphrase(purpose="recovery", key=f"the new recovery key {file}", new=True)
         recovery_file.create(file, secret, created=self._session.at)
         return self.recovery(file)
+
+    def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
+        """See KeySource."""
+        if not wire.certifies_root_keys:
+            return wire.encode_key(signer.public_key)
+        if not isinstance(signer, FileSigner):
+            raise KeyNotAccepted(key=signer.public_key.keyid, reason="only a key of the store can be certified")
+        from keys.certificate import root_certificate  # Notary v1 only: start-up time
+
+        return root_certificate(signer.private, gun=gun, at=self._session.at)
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """See KeySource."""

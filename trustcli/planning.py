@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from keys import recovery as recovery_file
-from keys.algorithms import Algorithm
-from keys.errors import PassphraseMissing
+from keys.algorithms import Algorithm, public_key_of, same_key_mark
+from keys.errors import KeyNotAccepted, PassphraseMissing
 from keys.key_info import KeyInfo, Purpose
 from keys.material import generate, tuf_key
 from keys.passphrase import EnvironmentPassphrases
@@ -26,6 +28,7 @@ from trustcli.client.preparation import HeldKeys, Roles
 from trustcli.client.publisher import Check, Edit
 from trustcli.collection import Collection, every_role
 from trustcli.exit_codes import DONE, row_for, worst
+from trustcli.held_keys import among
 from trustcli.key_source import KeysAtHand, stored_place
 from trustcli.output import Output, failure_document
 from trustcli.render import plan_view
@@ -34,11 +37,10 @@ from trustdata.editing.promises import Promises
 from trustdata.envelope import Envelope
 from trustdata.errors import MetadataMissing
 from trustdata.gun import GUN
-from trustdata.limits import size_limit
 from trustdata.model import Key, MetaFile, Signer
 from trustdata.roles import RoleName
 from trustdata.verification.checks import check_content
-from trustdata.wire.tuf import TUF
+from trustdata.wire import WireFormat
 
 
 class Planning:
@@ -49,9 +51,9 @@ class Planning:
         self._promises = Promises(secrets.token_bytes(32))
         self.keys = StandIns(session, self._promises)
 
-    def collection(self, gun: GUN) -> Collection:
+    def collection(self, gun: GUN, *, wire: WireFormat | None = None) -> Collection:
         """The collection, read as ever; nothing of it is kept here. Raises: as Session.collection."""
-        return self._session.collection(gun, wire=self._promises.wire(TUF), keep=False)
+        return self._session.collection(gun, wire=wire, dress=self._promises.wire, keep=False)
 
     def plan(
         self,
@@ -90,12 +92,10 @@ def current(collection: Collection) -> Current:
 
 def _recall(collection: Collection, role: RoleName, meta: MetaFile) -> Envelope:
     """A file as the verified snapshot lists it. Raises: NotTrusted, and what the server raises."""
-    name = collection.wire.filename(role, version=meta.version)
-    raw = collection.server.fetch(collection.gun, name, limit=size_limit(role))
+    name = collection.wire.listed_filename(role, meta, consistent=True)
+    raw = collection.server.fetch(collection.gun, name, limit=collection.wire.size_limit(role))
     if raw is None:
-        raise MetadataMissing(
-            role=role, reason=f"{collection.server.name} lists version {meta.version} but has no file"
-        )
+        raise MetadataMissing(role=role, reason=f"{collection.server.name} lists it but has no file {name}")
     check_content(role, raw, meta)
     return collection.wire.parse(role, raw)
 
@@ -127,14 +127,16 @@ class StandIns:
         self._session = session
         self._promises = promises
         self._places: dict[str, KeyPlace] = {}
+        """By mark: documents of Notary v1 write keys otherwise, under other ids."""
 
     @cached_property
-    def _stored(self) -> dict[str, Key]:
-        """What the store would hold by now."""
-        found: dict[str, Key] = {}
+    def _stored(self) -> set[str]:
+        """The marks of what the store would hold by now."""
+        found: set[str] = set()
         for info in self._session.keystore.list():
-            found[info.keyid] = info.public
-            self._places.setdefault(info.keyid, stored_place(info))
+            mark = same_key_mark(info.public)
+            found.add(mark)
+            self._places.setdefault(mark, stored_place(info))
         return found
 
     def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
@@ -144,9 +146,13 @@ class StandIns:
             keys.bring(signer)
         return keys
 
-    def place(self, keyid: str) -> KeyPlace | None:
+    def place(self, key: Key) -> KeyPlace | None:
         """Where a key is, if it is here or stood in."""
-        return self._places.get(keyid)
+        try:
+            place = self._places.get(same_key_mark(key))
+        except KeyNotAccepted:
+            return None
+        return None if place is None else replace(place, keyid=key.keyid)
 
     def stored(self, reference: str) -> Signer:
         """See KeySource; not opened."""
@@ -156,7 +162,7 @@ class StandIns:
         """A stand-in."""
         del gun
         signer = self._stand_in("store", f"new {purpose} key {name}".rstrip())
-        self._stored[signer.public_key.keyid] = signer.public_key
+        self._stored.add(same_key_mark(signer.public_key))
         return signer
 
     def recovery(self, file: Path) -> Signer:
@@ -171,12 +177,22 @@ class StandIns:
                 file, lambda: told.passphrase(purpose="recovery", key=f"the recovery key {file}")
             )
             public = KeyInfo.of(private, purpose="recovery").public
-        self._places[public.keyid] = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
+        place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
+        self._places[same_key_mark(public)] = place
         return self._promises.signer(public)
 
     def new_recovery(self, file: Path) -> Signer:
         """A stand-in."""
         return self._stand_in("recovery-file", str(file))
+
+    def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
+        """See KeySource; a certificate of the right key, signed by one that is thrown away."""
+        if not wire.certifies_root_keys:
+            return wire.encode_key(signer.public_key)
+        from keys.certificate import root_certificate
+
+        public = public_key_of(signer.public_key)
+        return root_certificate(generate(Algorithm.ECDSA_P256), gun=gun, at=self._session.at, public=public)
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """A stand-in: the server would keep what it is asked for."""
@@ -189,30 +205,31 @@ class StandIns:
 
     def _stand_in(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
         public = tuf_key(generate(Algorithm.ECDSA_P256))
-        self._places[public.keyid] = KeyPlace(keyid=public.keyid, place=place, name=name, new=True)
+        self._places[same_key_mark(public)] = KeyPlace(keyid=public.keyid, place=place, name=name, new=True)
         return self._promises.signer(public)
 
 
 class PlannedKeys:
     """`KeysAtHand` of a plan: what the store lists and what was brought; none is opened, all of them promise."""
 
-    def __init__(self, stored: Mapping[str, Key], promises: Promises) -> None:
+    def __init__(self, stored: AbstractSet[str], promises: Promises) -> None:
+        """`stored`: marks of keys, which may become more."""
         self._stored = stored
         self._promises = promises
-        self._brought: dict[str, Signer] = {}
+        self._brought: set[str] = set()
 
-    def held(self) -> frozenset[str]:
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """See HeldKeys."""
-        return frozenset(self._stored) | self.opened()
+        return among(keys, {*self._stored, *self._brought})
 
-    def opened(self) -> frozenset[str]:
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Those that the real command has open: brought or newly made."""
-        return frozenset(self._brought)
+        return among(keys, self._brought)
 
-    def signer(self, keyid: str) -> Signer:
+    def signer(self, key: Key) -> Signer:
         """See HeldKeys."""
-        return self._brought[keyid] if keyid in self._brought else self._promises.signer(self._stored[keyid])
+        return self._promises.signer(key)
 
     def bring(self, signer: Signer) -> None:
         """See KeysAtHand."""
-        self._brought[signer.public_key.keyid] = signer
+        self._brought.add(same_key_mark(signer.public_key))

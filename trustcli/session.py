@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from trustcli.client.file_cache import FileCache
 from trustcli.client.http_remote import HttpRemote
+from trustcli.client.server_link import ServerLink
 from trustcli.collection import Collection
 from trustcli.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.output import Output
@@ -26,7 +27,7 @@ from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustcli.tls import CertificateAuthorities
-from trustdata.errors import FormatChanged, SettingsUnusable
+from trustdata.errors import FormatChanged, SettingsUnusable, TrustError
 from trustdata.gun import GUN
 from trustdata.model import Signer
 from trustdata.verification.lock_entry import SourcedLock
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from trustcli.client.ports import MetadataCache
     from trustcli.client.preparation import HeldKeys, Roles
     from trustcli.client.publisher import Publisher
-    from trustcli.collection import RollbackStore
+    from trustcli.collection import RollbackStore, TrustServer
     from trustcli.engine import Engine
     from trustcli.global_options import GlobalOptions
     from trustcli.held_keys import StoreKeys
@@ -78,25 +79,23 @@ class Session:
     def memory(self) -> MemoryFile:
         return MemoryFile(self.settings.memory_folder / "seen.json")
 
-    def cache(self, gun: GUN) -> FileCache:
-        return FileCache(self.settings.memory_folder / "cache", format_name=TUF.name, gun=gun)
+    def cache(self, gun: GUN, wire: WireFormat) -> FileCache:
+        return FileCache(self.settings.memory_folder / "cache", format_name=wire.name, gun=gun)
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
-        """Every pin that counts for the name: command line, policy, the user's pins. Raises: FormatChanged."""
+        """Every pin that counts for the name: command line, policy, the user's pins."""
         found = []
         if self.settings.pin:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
         entry = self.pins.load().get(gun)
         if entry is not None:
-            if entry.format != TUF.name:
-                raise FormatChanged(gun=gun, pinned=entry.format, offered=TUF.name)
             found.append(SourcedPin(pin=entry.pin, source=str(self.settings.home / "pins.toml")))
         return found
 
-    def record_pin(self, gun: GUN, pin: Pin, how: str) -> None:
+    def record_pin(self, gun: GUN, pin: Pin, how: str, wire: WireFormat) -> None:
         """Keep a pin for good. Raises: MemoryUnwritable; what PinsFile raises if another pin is there."""
-        self.pins.record(gun, PinEntry(pin=pin, format=TUF.name, recorded=self.at, how=how))
+        self.pins.record(gun, PinEntry(pin=pin, format=wire.name, recorded=self.at, how=how))
 
     @cached_property
     def locks(self) -> Mapping[GUN, SourcedLock]:
@@ -118,34 +117,68 @@ class Session:
         policy_pins: Iterable[SourcedPin] = (),
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
-        wire: WireFormat = TUF,
+        wire: WireFormat | None = None,
+        dress: Callable[[WireFormat], WireFormat] | None = None,
+        offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        """`locks`: other ones than the settings' lock file has. Without `keep` nothing is written on this machine:
-        neither pin nor rollback memory nor cache.
+        """`wire`: the format, for who makes the collection; else the one that is recorded or, at first contact, found.
+        `dress`: what a plan puts around it. `locks`: other ones than the settings' lock file has. Without `keep`
+        nothing is written on this machine: neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged.
         """
         lock = (self.locks if locks is None else locks).get(gun)
-        if lock is not None and lock.entry.format != TUF.name:
-            raise FormatChanged(gun=gun, pinned=lock.entry.format, offered=TUF.name)
+        link = self.link(gun)
+        found = self._format(gun, lock, wire, link=None if offline else link)
+        cache = self.cache(gun, found)
         return Collection(
             gun=gun,
-            wire=wire,
-            server=self.server(gun),
-            cache=self.cache(gun) if keep else _overlay(self.cache(gun)),
+            wire=dress(found) if dress else found,
+            server=_remote(link, found),
+            cache=cache if keep else _overlay(cache),
             memory=self.memory if keep else _read_only(self.memory),
             given=self.known_pins(gun, policy_pins),
             lock=lock,
             tofu=self.settings.tofu,
             memory_required=memory_required,
             at=self.at,
-            record_pin=(lambda pin, how: self.record_pin(gun, pin, how)) if keep else None,
+            record_pin=(lambda pin, how: self.record_pin(gun, pin, how, found)) if keep else None,
             warn=self.output.warn,
         )
 
-    def server(self, gun: GUN) -> HttpRemote:
-        return HttpRemote(
+    def _format(
+        self, gun: GUN, lock: SourcedLock | None, wanted: WireFormat | None, *, link: ServerLink | None
+    ) -> WireFormat:
+        """The one format in which the collection is asked for: made, pinned, locked, seen before, or found at `link`.
+
+        Raises: FormatChanged if two of the first three differ.
+        """
+        entry = self.pins.load().get(gun)
+        said = [wanted.name] if wanted else []
+        said += [entry.format] if entry else []
+        said += [lock.entry.format] if lock else []
+        for name in said[1:]:
+            if name != said[0]:
+                raise FormatChanged(gun=gun, pinned=said[0], offered=name)
+        if said:
+            return wanted or _wire_named(said[0])
+        if self.cache(gun, TUF).roots():
+            return TUF
+        from trustdata.wire.notary import NOTARY  # start-up time of who knows the format
+
+        if self.cache(gun, NOTARY).roots() or (link is not None and _offers_notary_only(link, gun)):
+            return NOTARY
+        return TUF
+
+    def format_offered(self, gun: GUN) -> WireFormat:
+        """The format in which the server has the collection; TUF 1.0 if it cannot be asked or has none."""
+        from trustdata.wire.notary import NOTARY
+
+        return NOTARY if _offers_notary_only(self.link(gun), gun) else TUF
+
+    def link(self, gun: GUN) -> ServerLink:
+        return ServerLink(
             self.settings.server_for(gun),
             authorities=self.authorities(),
             credentials=DockerConfig(self.environ, helper_seconds=self._helper_seconds),
@@ -241,6 +274,38 @@ class RealPatience:
             self._notice("others are publishing to this collection; waiting for our turn")
             self._notice = None
         time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+
+
+def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
+    if wire.name == TUF.name:
+        return HttpRemote(link)
+    from trustcli.client.notary_remote import NotaryRemote
+
+    return NotaryRemote(link)
+
+
+def _wire_named(name: str) -> WireFormat:
+    if name == TUF.name:
+        return TUF
+    from trustdata.wire.formats import wire_named
+
+    return wire_named(name)
+
+
+def _offers_notary_only(link: ServerLink, gun: GUN) -> bool:
+    """First contact: TUF 1.0 is asked for, then Notary v1. Whoever cannot be asked is asked again for TUF 1.0, and then
+    says why.
+    """
+    from trustcli.client.notary_remote import NotaryRemote
+    from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
+    from trustdata.roles import ROOT, TIMESTAMP
+
+    try:
+        if HttpRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
+            return False
+        return NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
+    except TrustError:
+        return False
 
 
 def _overlay(cache: FileCache) -> MetadataCache:

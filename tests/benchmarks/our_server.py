@@ -16,13 +16,13 @@ from securesystemslib.signer import CryptoSigner
 
 from tests.peers.programs import free_port, running
 from trustcli.client.http_remote import HttpRemote
+from trustcli.client.server_link import ServerLink
 from trustcli.docker_config import DockerConfig
 from trustcli.tls import CertificateAuthorities
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import EditTerms, TagEdit
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN, parse_tag
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
@@ -56,13 +56,15 @@ class BenchCollection:
     def __init__(self, server: OurServer, gun: GUN) -> None:
         self.gun = gun
         self.remote = HttpRemote(
-            server.url,
-            authorities=CertificateAuthorities(os.environ, cacert=server.ca),
-            credentials=DockerConfig({"DOCKER_CONFIG": os.devnull}),
-            environ={},
+            ServerLink(
+                server.url,
+                authorities=CertificateAuthorities(os.environ, cacert=server.ca),
+                credentials=DockerConfig({"DOCKER_CONFIG": os.devnull}),
+                environ={},
+            )
         )
         self._root, self._targets = CryptoSigner.generate_ecdsa(), CryptoSigner.generate_ecdsa()
-        self._terms = EditTerms(at=datetime.now(UTC), lifetimes=TUF_LIFETIMES)
+        self._terms = EditTerms.of(TUF, at=datetime.now(UTC))
         self._roles: dict[RoleName, Envelope] = {}
 
     def init(self) -> str:

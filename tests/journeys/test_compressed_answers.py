@@ -18,6 +18,7 @@ from tests.journeys.server_process import ServerProcess
 from tests.peers.programs import program
 from tests.unit.server.owner import Owner
 from trustcli.client.http_remote import HttpRemote
+from trustcli.client.server_link import ServerLink
 from trustcli.docker_config import DockerConfig
 from trustcli.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
@@ -67,10 +68,12 @@ def test_our_client_gets_a_large_file_compressed_and_gives_its_bytes(server: Ser
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith("trust_server_view_bytes ")))
 
     remote = HttpRemote(
-        server.url,
-        authorities=CertificateAuthorities({}),
-        credentials=DockerConfig({"DOCKER_CONFIG": "/nonexistent"}),
-        environ={},
+        ServerLink(
+            server.url,
+            authorities=CertificateAuthorities({}),
+            credentials=DockerConfig({"DOCKER_CONFIG": "/nonexistent"}),
+            environ={},
+        )
     )
     plain = server.get(f"/tuf/{GUN}/metadata/2.targets.json")[1]
     before = view_bytes()

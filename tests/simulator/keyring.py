@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from securesystemslib.signer import CryptoSigner
 
+from keys.algorithms import same_key_mark
 from trustdata.model import Key
 
 
@@ -36,13 +38,13 @@ class Ring:
     """`HeldKeys` of the publisher: the named keys, all of them open."""
 
     def __init__(self, *names: str) -> None:
-        self._signers = {keyid(name): signer(name) for name in names}
+        self._signers = {same_key_mark(key(name)): signer(name) for name in names}
 
-    def held(self) -> frozenset[str]:
-        return frozenset(self._signers)
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        return frozenset(keyid for keyid, key in keys.items() if same_key_mark(key) in self._signers)
 
-    def opened(self) -> frozenset[str]:
-        return frozenset(self._signers)
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        return self.held(keys)
 
-    def signer(self, keyid: str) -> CryptoSigner:
-        return self._signers[keyid]
+    def signer(self, key: Key) -> CryptoSigner:
+        return self._signers[same_key_mark(key)]

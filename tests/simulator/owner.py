@@ -67,7 +67,7 @@ class Owner:
 
     @property
     def terms(self) -> EditTerms:
-        return EditTerms(at=self.at, lifetimes=self.lifetimes)
+        return EditTerms(at=self.at, lifetimes=self.lifetimes, wire=self.server.wire)
 
     def read(self) -> Roles:
         """The collection as the server has it now, verified (nothing before it is initialised)."""
@@ -114,13 +114,16 @@ class Owner:
         return self.publish(lambda roles: self.signing(roles, tag_edit(tag, digest, *children)))
 
     def signing(self, roles: Roles, *edits: TagEdit) -> Contents:
-        into = editor.roles_for_signing(self.server.gun, roles, self.ring.held())
+        into = editor.roles_for_signing(self.server.gun, roles, self.ring.held(editor.public_keys(roles, {})))
         return editor.set_tags(roles, edits, into=into, terms=self.terms)
 
     def revoke(self, tag: str) -> Outcome:
         return self.publish(
             lambda roles: editor.remove_tags(
-                roles, [tag], from_roles=editor.signable_roles(roles, self.ring.held()), terms=self.terms
+                roles,
+                [tag],
+                from_roles=editor.signable_roles(roles, self.ring.held(editor.public_keys(roles, {}))),
+                terms=self.terms,
             )
         )
 

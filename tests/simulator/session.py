@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import SourcedPin
 from trustdata.wire import WireFormat
-from trustdata.wire.tuf import TUF
 
 
 class SimulatedRegistry(Registry):
@@ -61,10 +60,12 @@ class SimulatedSession(Session):
         policy_pins: Iterable[SourcedPin] = (),
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
-        wire: WireFormat = TUF,
+        wire: WireFormat | None = None,
+        dress: Callable[[WireFormat], WireFormat] | None = None,
+        offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, memory_required, locks, wire, keep
+        del policy_pins, memory_required, locks, wire, dress, offline, keep
         assert gun == self.client.server.gun
         return self.client.collection()
 

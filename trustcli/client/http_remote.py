@@ -1,29 +1,24 @@
 """A trust server over HTTP: what the client fetches from and publishes to (`ports.MetadataRemote`, `PublishRemote`).
 
-What the answers mean stands here; how they come about, in `authorised_server` and `http_connection`. All of those are
-imported at the first request: `--offline` needs none.
+What the answers mean stands here; the way to the server is `server_link`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, Published, Tombstone
-from trustcli.deadline import Clock, Timeouts
-from trustcli.exchange import Answer, parse_url
+from trustcli.client.server_link import ServerLink
+from trustcli.exchange import Answer
 from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, TooLarge, TrustError
 from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
 
 if TYPE_CHECKING:
-    from trustcli.client.authorised_server import AuthorisedServer
-    from trustcli.registry_auth import CredentialSource
-    from trustcli.tls import CertificateAuthorities
     from trustdata.gun import GUN
     from trustdata.model import Key
     from trustdata.roles import RoleName
@@ -38,46 +33,23 @@ MAX_API_ANSWER = 1024 * 1024
 class HttpRemote:
     """One trust server. One connection, so not for threads."""
 
-    def __init__(
-        self,
-        server: str,
-        *,
-        authorities: CertificateAuthorities,
-        credentials: CredentialSource,
-        environ: Mapping[str, str],
-        clock: Clock = time.monotonic,
-        timeouts: Timeouts | None = None,
-    ) -> None:
-        """`server`: URL; a path in it goes before every request's. `environ`: for the proxy variables.
-
-        Raises: InvalidName.
-        """
-        self._origin, path = parse_url(server, kind="trust server")
-        if "?" in path or "#" in server:
-            raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
-        self._path = path.rstrip("/")
-        self._authorities = authorities
-        self._credentials = credentials
-        self._environ = environ
-        self._clock = clock
-        self._timeouts = timeouts or Timeouts()
-        self._opened: AuthorisedServer | None = None
+    def __init__(self, link: ServerLink) -> None:
+        self._link = link
 
     @property
     def name(self) -> str:
-        return str(self._origin)
+        return self._link.name
 
     def close(self) -> None:
         """Close the connection; a later request opens it again."""
-        if self._opened is not None:
-            self._opened.close()
+        self._link.close()
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         """As promised by `MetadataRemote`; absent is 404, or 410 for a deleted collection."""
-        target = f"{self._path}/tuf/{_gun_path(gun)}/metadata/{filename}"
+        target = f"/tuf/{_gun_path(gun)}/metadata/{filename}"
         headers = {"Accept-Encoding": "gzip"} if limit >= COMPRESSED_FROM else {}
         try:
-            answer = self._server.ask("GET", target, scope=_pull(gun), limit=limit, headers=headers)
+            answer = self._link.ask("GET", target, scope=_pull(gun), limit=limit, headers=headers)
         except TooLarge as error:
             raise TooLarge(what=f"{filename} from {self.name}", limit=error.limit) from error
         if answer.ok:
@@ -94,7 +66,7 @@ class HttpRemote:
         content_type, body = publish_form(files)
         answer = self._api("POST", gun, "/publish", scope=_push(gun), body=body, content_type=content_type)
         if not answer.ok:
-            raise publish_failure(answer, remote=self.name, tried=self._server.tried)
+            raise publish_failure(answer, remote=self.name, tried=self._link.tried)
         told = self._object(answer, gun)
         return Published(revision=self._number(told, "revision"), versions=self._versions(told))
 
@@ -139,32 +111,17 @@ class HttpRemote:
             raise NoTrustData(gun=gun)
         raise self._failure(answer)
 
-    @property
-    def _server(self) -> AuthorisedServer:
-        if self._opened is None:
-            from trustcli.client.authorised_server import AuthorisedServer
-
-            self._opened = AuthorisedServer(
-                self._origin,
-                credentials=self._credentials,
-                authorities=self._authorities,
-                environ=self._environ,
-                clock=self._clock,
-                timeouts=self._timeouts,
-            )
-        return self._opened
-
     def _api(
         self, method: str, gun: GUN, rest: str, *, scope: str, body: bytes | None = None, content_type: str = ""
     ) -> Answer:
-        target = f"{self._path}/api/v1/collections/{_gun_path(gun)}{rest}"
+        target = f"/api/v1/collections/{_gun_path(gun)}{rest}"
         headers = {"Content-Type": content_type} if content_type else {}
-        return self._server.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
+        return self._link.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
 
     def _failure(self, answer: Answer) -> TrustError:
         from trustcli.client.problem_answers import failure
 
-        return failure(answer, remote=self.name, tried=self._server.tried)
+        return failure(answer, remote=self.name, tried=self._link.tried)
 
     def _key(self, answer: Answer) -> Key:
         if not answer.ok:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from trustdata.roles import RoleName, role_to_path
 
 
-def publish_form(files: Mapping[RoleName, bytes]) -> tuple[str, bytes]:
-    """Content-Type and body. A part's file name is the percent-encoded role, so it never needs quoting."""
+def publish_form(
+    files: Mapping[RoleName, bytes], *, encode: Callable[[RoleName], str] = role_to_path
+) -> tuple[str, bytes]:
+    """Content-Type and body. `encode`: how a role stands as a part's file name, in which nothing may need quoting."""
     # 128 random bits: no file that was signed before can hold the boundary.
     boundary = f"content-trust-{secrets.token_hex(16)}"
     parts: list[bytes] = []
     for role, raw in files.items():
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{role_to_path(role)}"\r\n'
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{encode(role)}"\r\n'
         parts += [head.encode("ascii"), b"Content-Type: application/json\r\n\r\n", raw, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode("ascii"))
     return f"multipart/form-data; boundary={boundary}", b"".join(parts)

@@ -33,7 +33,7 @@ from trustcli.client.rehearsal import rehearse
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.difference import Difference, RoleChange, difference
 from trustdata.editing.promises import Promises
-from trustdata.editing.repository_editor import Contents, signers_of, signing_keys
+from trustdata.editing.repository_editor import Contents, public_keys, signers_of, signing_keys
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
@@ -45,8 +45,8 @@ from trustdata.verification import checks
 from trustdata.verification.target_lookup import Target, released
 from trustdata.wire import WireFormat
 
-Locate: TypeAlias = Callable[[str], KeyPlace | None]
-"""Where the key with this id is, or None if it is not here."""
+Locate: TypeAlias = Callable[[Key], KeyPlace | None]
+"""Where this key is, or None if it is not here."""
 Recall: TypeAlias = Callable[[RoleName, MetaFile], Envelope]
 """The file of a role that the snapshot lists and nobody delegates to; raises what the server raises, and NotTrusted."""
 
@@ -114,7 +114,7 @@ class Planner:
         try:
             return plan, prepare(self._gun, current.roles, contents, keys=keys, wire=self._wire, at=self._at)
         except KeyNotFound as missing:
-            everybody = _Everybody(_all_keys(current.roles, contents), self._promises)
+            everybody = _Everybody(self._promises)
             try:
                 uploads = prepare(self._gun, current.roles, contents, keys=everybody, wire=self._wire, at=self._at)
             except (TrustError, KeysError):
@@ -125,8 +125,8 @@ class Planner:
         """Step 4: the same derivation that the server makes, signed with promises of its keys."""
         roles = {**current.roles, **uploads}
         root = roles[ROOT].root
-        changed = [envelope for role, envelope in uploads.items() if role != ROOT]
-        snapshot = self._online(
+        changed = uploads.values()
+        snapshot = uploads.get(SNAPSHOT) or self._online(
             next_snapshot(
                 previous=current.roles.get(SNAPSHOT),
                 changed=changed,
@@ -159,18 +159,18 @@ class Planner:
 class _Everybody:
     """`HeldKeys`: as if everybody who is named had come."""
 
-    def __init__(self, keys: Mapping[str, Key], promises: Promises) -> None:
-        self._keys = keys
+    def __init__(self, promises: Promises) -> None:
         self._promises = promises
 
-    def held(self) -> frozenset[str]:
-        return frozenset(self._keys)
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        return frozenset(keys)
 
-    def opened(self) -> frozenset[str]:
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        del keys
         return frozenset()
 
-    def signer(self, keyid: str) -> Signer:
-        return self._promises.signer(self._keys[keyid])
+    def signer(self, key: Key) -> Signer:
+        return self._promises.signer(key)
 
 
 def _recalled(roles: Roles, contents: Contents, recall: Recall) -> dict[RoleName, Envelope]:
@@ -193,16 +193,6 @@ def _refused(roles: Roles, afterwards: Callable[[Roles], None] | None) -> Failur
 
 
 # --- keys
-
-
-def _all_keys(roles: Roles, contents: Contents) -> dict[str, Key]:
-    found: dict[str, Key] = {}
-    for content in (*(envelope.content for envelope in roles.values()), *contents.values()):
-        if isinstance(content, Root):
-            found |= content.keys
-        elif isinstance(content, Targets) and content.delegations is not None:
-            found |= content.delegations.keys
-    return found
 
 
 def _needs(roles: Roles, contents: Contents, uploads: Mapping[RoleName, Envelope]) -> tuple[SignatureNeed, ...]:
@@ -252,10 +242,12 @@ def _places(roles: Roles, contents: Contents, found: Difference, locate: Locate)
         for role in ONLINE
         for keyid in r.roles[role].keyids
     }
+    named = public_keys(roles, contents)
     places = {}
     for keyid in sorted(keyids):
         server = KeyPlace(keyid=keyid, place="server") if keyid in online else None
-        places[keyid] = locate(keyid) or server or elsewhere(roles, keyid)
+        here = locate(named[keyid]) if keyid in named else None
+        places[keyid] = here or server or elsewhere(roles, keyid)
     return places
 
 

@@ -5,17 +5,18 @@ A publish signs with the keys at hand, a plan with promises (`trustdata.editing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from keys.errors import KeyNotFound
-from trustdata.editing.repository_editor import Contents, signing_keys
+from trustdata.editing.derived_roles import next_snapshot
+from trustdata.editing.repository_editor import Contents, public_keys, signing_keys
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
-from trustdata.model import Content, Signer
-from trustdata.roles import ROOT, RoleName
+from trustdata.model import Key, Signer
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
 from trustdata.verification.candidate_set import judge_upload
 from trustdata.wire import WireFormat
 
@@ -23,35 +24,74 @@ Roles = Mapping[RoleName, Envelope]
 
 
 class HeldKeys(Protocol):
-    """The private keys at hand."""
+    """The private keys at hand. Asked for public keys as documents write them, by the ids that they have there."""
 
-    def held(self) -> frozenset[str]:
-        """The ids of all keys that could sign."""
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        """The ids of those of `keys` that could sign."""
 
-    def opened(self) -> frozenset[str]:
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """The ids of those that sign without asking anybody for a passphrase."""
 
-    def signer(self, keyid: str) -> Signer:
-        """Open a key. Raises: KeysError."""
+    def signer(self, key: Key) -> Signer:
+        """Open a key that is held, to sign under the id of `key`. Raises: KeysError."""
 
 
 def prepare(
     gun: GUN, roles: Roles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
 ) -> dict[RoleName, Envelope]:
     """Sign and judge. Raises: KeyNotFound naming role and keys, NotTrusted, PublishRefused."""
+    named = public_keys(roles, contents)
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():
-        signers = [keys.signer(keyid) for keyid in _choose(gun, roles, contents, role, keys)]
+        needs = signing_keys(roles, contents, role)
+        signers = [keys.signer(named[keyid]) for keyid in _choose(gun, role, needs, named, keys)]
         uploads[role] = sign(content, signers, role=role, wire=wire)
+    snapshot = _own_snapshot(roles, uploads, named, keys=keys, wire=wire, at=at)
+    if snapshot is not None:
+        uploads[SNAPSHOT] = snapshot
     judge_upload(gun=gun, stored=roles, uploads=uploads, at=at, wire=wire)
     return uploads
 
 
-def _choose(gun: GUN, roles: Roles, contents: Mapping[RoleName, Content], role: RoleName, keys: HeldKeys) -> list[str]:
+def _own_snapshot(
+    roles: Roles,
+    uploads: Mapping[RoleName, Envelope],
+    named: Mapping[str, Key],
+    *,
+    keys: HeldKeys,
+    wire: WireFormat,
+    at: datetime,
+) -> Envelope | None:
+    """The next snapshot, where the format lets owners hold its key and it is here; else whoever holds it issues it."""
+    if not wire.upload_rules.may_bring_snapshot:
+        return None
+    root = (uploads.get(ROOT) or roles[ROOT]).root
+    role = root.roles[SNAPSHOT]
+    own = [keyid for keyid in role.keyids if keyid in keys.held(named)]
+    if len(own) < role.threshold:
+        return None
+    every = {name: envelope for name, envelope in {**roles, **uploads}.items() if name not in ONLINE}
+    content = next_snapshot(
+        previous=roles.get(SNAPSHOT),
+        changed=every.values(),
+        at=at,
+        lifetime=wire.lifetimes.snapshot,
+        wire=wire,
+    )
+    return sign(content, [keys.signer(named[keyid]) for keyid in own[: role.threshold]], role=SNAPSHOT, wire=wire)
+
+
+def _choose(
+    gun: GUN,
+    role: RoleName,
+    needs: Iterable[tuple[tuple[str, ...], int]],
+    named: Mapping[str, Key],
+    keys: HeldKeys,
+) -> list[str]:
     """The fewest keys that meet every need, those that are open first; a root is signed by all open ones."""
-    held, opened = keys.held(), keys.opened()
+    held, opened = keys.held(named), keys.opened(named)
     chosen: dict[str, None] = {}
-    for keyids, threshold in signing_keys(roles, contents, role):
+    for keyids, threshold in needs:
         ready = [keyid for keyid in keyids if keyid in opened]
         usable = [*ready, *(keyid for keyid in keyids if keyid in held and keyid not in opened)]
         if len(usable) < threshold:

@@ -46,6 +46,7 @@ def _files(after: Current, wire: WireFormat) -> dict[str, bytes]:
     for role, envelope in after.roles.items():
         version = None if role == TIMESTAMP else envelope.version
         files[wire.filename(role, version=version)] = envelope.raw
+        files[wire.listed_filename(role, wire.meta(envelope), consistent=role != TIMESTAMP)] = envelope.raw
     return files
 
 
@@ -85,7 +86,7 @@ class _Rehearsal:
             updater.refresh()
         except TrustError as refusal:
             return replace(found, refusal=refusal)
-        found = replace(found, root_to=updater.roots()[-1].version, versions=updater.published())
+        found = replace(found, root_to=updater.roots()[-1].version, versions=updater.versions())
         try:
             updater.load_published(
                 role for role in checks.delegations_of(updater.roles()[TARGETS].targets) if role == RELEASES

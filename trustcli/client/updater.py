@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 from trustcli.client.ports import MetadataCache, MetadataRemote
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    ContentMismatch,
     MalformedMetadata,
     MetadataMissing,
     NoTrustData,
@@ -33,7 +34,7 @@ from trustdata.errors import (
     VersionMismatch,
 )
 from trustdata.gun import GUN
-from trustdata.limits import MAX_ROOT_ROTATIONS, size_limit
+from trustdata.limits import MAX_ROOT_ROTATIONS
 from trustdata.model import MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
@@ -92,8 +93,9 @@ class Updater:
         trusted = self._load_roots()
         try:
             return self._load_top_level(trusted)
-        except ThresholdNotMet:
-            # Keys may have been rotated after we had asked for the next root. Only a newer root earns a second look.
+        except (ThresholdNotMet, ContentMismatch):
+            # Keys may have been rotated after we had asked for the next root (in Notary v1 the snapshot then lists
+            # another root). Only a newer root earns a second look.
             if not self._has_successor(trusted.root):
                 raise
         return self._load_top_level(self._load_roots())
@@ -147,7 +149,8 @@ class Updater:
 
     def load_published(self, roles: Iterable[RoleName]) -> dict[RoleName, Envelope]:
         """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had."""
-        return {role: self.load(role) for role in roles if role in self.published()}
+        listed = self.listed()
+        return {role: self.load(role) for role in roles if role in listed}
 
     def roles(self) -> dict[RoleName, Envelope]:
         """Everything loaded and verified so far."""
@@ -157,8 +160,12 @@ class Updater:
             found |= {TIMESTAMP: trusted.timestamp, SNAPSHOT: trusted.snapshot}
         return found
 
-    def published(self) -> dict[RoleName, int]:
-        """The version of everything that was ever published, as the verified snapshot lists it."""
+    def listed(self) -> frozenset[RoleName]:
+        """Every role that was ever published, as the verified snapshot lists it."""
+        return self._trusted().listed()
+
+    def versions(self) -> dict[RoleName, int]:
+        """The versions that were verified: see `TrustedSet.versions`."""
         return self._trusted().versions()
 
     def roots(self) -> tuple[Envelope, ...]:
@@ -207,7 +214,7 @@ class Updater:
             else:
                 return cached
         self.walked = None
-        first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=size_limit(ROOT))
+        first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=self._wire.size_limit(ROOT))
         if first is None:
             self._nothing_there()
         trusted = self.walked = self._chain([first])
@@ -225,7 +232,9 @@ class Updater:
         """N+1 until the server says that there is none. `keep`: in the cache at once, beside those that are there."""
         known = trusted.root.version
         for _ in range(MAX_ROOT_ROTATIONS):
-            raw = self._remote.fetch(self._gun, self._filename(ROOT, trusted.root.version + 1), limit=size_limit(ROOT))
+            raw = self._remote.fetch(
+                self._gun, self._filename(ROOT, trusted.root.version + 1), limit=self._wire.size_limit(ROOT)
+            )
             if raw is None:
                 return
             trusted.update_root(raw)
@@ -234,7 +243,7 @@ class Updater:
 
     def _has_successor(self, root: Envelope) -> bool:
         filename = self._filename(ROOT, root.version + 1)
-        return self._remote.fetch(self._gun, filename, limit=size_limit(ROOT)) is not None
+        return self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(ROOT)) is not None
 
     def _cached_chain(self) -> TrustedSet | None:
         roots = self._cache.roots()
@@ -308,7 +317,7 @@ class Updater:
             with suppress(TrustError):
                 trusted.update_timestamp(cached)
         filename = self._filename(TIMESTAMP)
-        raw = self._remote.fetch(self._gun, filename, limit=size_limit(TIMESTAMP))
+        raw = self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(TIMESTAMP))
         if raw is None:
             self._nothing_there(trusted)
         accepted = trusted.update_timestamp(raw)
@@ -331,13 +340,14 @@ class Updater:
     # --- fetching
 
     def _fetch(self, trusted: TrustedSet, role: RoleName, meta: MetaFile) -> bytes:
-        version = meta.version if trusted.root.root.consistent_snapshot else None
-        limit = min(size_limit(role), meta.length) if meta.length is not None else size_limit(role)
-        raw = self._remote.fetch(self._gun, self._filename(role, version), limit=limit)
+        consistent = bool(trusted.root.root.consistent_snapshot)
+        filename = self._wire.listed_filename(role, meta, consistent=consistent)
+        most = self._wire.size_limit(role)
+        limit = min(most, meta.length) if meta.length is not None else most
+        raw = self._remote.fetch(self._gun, filename, limit=limit)
         if raw is None:
-            raise MetadataMissing(
-                role=role, reason=f"{self._remote.name} promises version {meta.version} but has no file"
-            )
+            promised = f"version {meta.version}" if self._wire.pins_versions else "it"
+            raise MetadataMissing(role=role, reason=f"{self._remote.name} promises {promised} but has no file")
         return raw
 
     def _filename(self, role: RoleName, version: int | None = None) -> str:

@@ -89,10 +89,10 @@ def walk_of(updater: Updater) -> Walk:
     trusted = updater.walked
     if updater.complete and trusted is not None:
         try:
-            published = updater.published()
+            published = updater.listed()
             signers = checks.delegations_of(trusted.targets.targets)
         except TrustError:
-            published, signers = {}, ()
+            published, signers = frozenset(), ()
         for role in signers:
             if role in published and role not in trusted.delegated:
                 try:

@@ -16,6 +16,7 @@ from typing import Annotated, Final
 
 import typer
 
+from keys.algorithms import same_key_mark
 from keys.errors import KeyAmbiguous
 from trustcli.client.plan import Current, Planned
 from trustcli.client.ports import Tombstone
@@ -23,6 +24,7 @@ from trustcli.client.preparation import Roles
 from trustcli.collection import Collection
 from trustcli.commands.keys_in_use import keys_in_use
 from trustcli.exit_codes import DONE, UsageError
+from trustcli.held_keys import among
 from trustcli.key_source import KeySource, SessionKeys
 from trustcli.planning import Planning
 from trustcli.reference import parse_reference
@@ -30,13 +32,15 @@ from trustcli.session import Session
 from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, RemoteUnreachable
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
 from trustdata.model import Signer
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.verification import checks
 from trustdata.verification.trust_pinning import fingerprint
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -60,7 +64,7 @@ def command(
     no_recovery_key: Annotated[
         bool, typer.Option("--no-recovery-key", help="Do without; a lost root key is then final.")
     ] = False,
-    format_: Annotated[str, typer.Option("--format", help="Wire format: tuf.")] = "tuf",
+    format_: Annotated[str, typer.Option("--format", help="Wire format: tuf; notary for docker and notary.")] = "tuf",
     root_key: Annotated[
         list[str] | None, typer.Option(help="Root key in the store (id or name); may be repeated.")
     ] = None,
@@ -69,10 +73,7 @@ def command(
 ) -> int:
     """Make a collection: root, targets, server-held snapshot and timestamp."""
     session: Session = ctx.obj
-    if format_ == "notary":
-        raise UsageError("--format notary is not built yet; collections are made in TUF 1.0 (--format tuf)")
-    if format_ != "tuf":
-        raise UsageError(f"--format {format_} is unknown; write tuf")
+    wire = wanted_format(format_)
     reference = parse_reference(name)
     if reference.tag or reference.digest:
         raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
@@ -80,12 +81,20 @@ def command(
     root_keys = tuple(root_key or ())
     if plan_:
         planning = Planning(session)
-        planned = plan(session, planning, reference.gun, decision, root_keys=root_keys, threshold=threshold)
+        planned = plan(session, planning, reference.gun, decision, wire=wire, root_keys=root_keys, threshold=threshold)
         return planning.report([planned.plan])
-    pin = create(session, reference.gun, decision, root_keys=root_keys, threshold=threshold)
+    pin = create(session, reference.gun, decision, wire=wire, root_keys=root_keys, threshold=threshold)
     session.output.result(pin)
-    session.output.document({"gun": reference.gun, "pin": pin, "format": "tuf-1.0", "exit": DONE})
+    session.output.document({"gun": reference.gun, "pin": pin, "format": wire.name, "exit": DONE})
     return DONE
+
+
+def wanted_format(name: str) -> WireFormat:
+    """What is meant by `--format`. Raises: UsageError."""
+    formats: dict[str, WireFormat] = {"tuf": TUF, "notary": NOTARY}
+    if name not in formats:
+        raise UsageError(f"--format {name} is unknown; write one of {', '.join(formats)}")
+    return formats[name]
 
 
 def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
@@ -118,9 +127,18 @@ def confirm(session: Session, question: str) -> bool:
     return TerminalPrompt().confirm(question)
 
 
-def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequence[str], threshold: int) -> str:
+def create(
+    session: Session,
+    gun: GUN,
+    recovery: Recovery,
+    *,
+    wire: WireFormat = TUF,
+    root_keys: Sequence[str] = (),
+    threshold: int = 1,
+) -> str:
     """Make the collection; returns its pin. Raises: CollectionExists, KeysError, Remote..., NotTrusted."""
-    collection = session.collection(gun)
+    _check_threshold(wire, threshold)
+    collection = session.collection(gun, wire=wire)
     made_here = _check_free(session, collection)
     if made_here is not None:
         session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
@@ -132,7 +150,7 @@ def create(session: Session, gun: GUN, recovery: Recovery, *, root_keys: Sequenc
         publisher.send(uploads)
     except RemoteUnreachable:
         # Perhaps only the reply was lost.
-        if collection.server.fetch(gun, "1.root.json", limit=MAX_ROOT) != uploads[ROOT].raw:
+        if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
             raise
     return _adopt(session, collection, uploads[ROOT])
 
@@ -143,11 +161,13 @@ def plan(
     gun: GUN,
     recovery: Recovery,
     *,
+    wire: WireFormat = TUF,
     root_keys: Sequence[str] = (),
     threshold: int = 1,
 ) -> Planned:
     """What `create` would do."""
-    collection = planning.collection(gun)
+    _check_threshold(wire, threshold)
+    collection = planning.collection(gun, wire=wire)
     founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
     made_here = False
 
@@ -161,6 +181,11 @@ def plan(
 
     planned = planning.plan(collection, edit, founding.keys, read=read)
     return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if made_here else planned
+
+
+def _check_threshold(wire: WireFormat, threshold: int) -> None:
+    if wire.certifies_root_keys and threshold > 1:
+        raise UsageError("--threshold: docker and notary cannot sign for more than 1; leave it out in their format")
 
 
 class Founding:
@@ -202,13 +227,14 @@ class Founding:
         repository = _repository_signer(self._session, self._source, gun)
         for signer in (*signers, repository):
             self.keys.bring(signer)
+        wire = self._collection.wire
         return new_collection(
-            root_keys=[signer.public_key for signer in signers],
+            root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
             threshold=threshold,
-            targets_key=repository.public_key,
-            snapshot_key=self._source.online(server, gun, SNAPSHOT),
-            timestamp_key=self._source.online(server, gun, TIMESTAMP),
-            terms=EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES),
+            targets_key=wire.encode_key(repository.public_key),
+            snapshot_key=wire.encode_key(self._source.online(server, gun, SNAPSHOT)),
+            timestamp_key=wire.encode_key(self._source.online(server, gun, TIMESTAMP)),
+            terms=EditTerms.of(self._collection.wire, at=self._session.at),
         )
 
 
@@ -243,9 +269,10 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
         return None
     root = collection.wire.parse(ROOT, raw)
     signed = checks.check_signatures(root.root, ROOT, root)
-    keys = session.keystore.list()
-    ours = {info.keyid for info in keys if info.purpose == "root"}
-    repository = {info.keyid for info in keys if info.purpose == "targets" and info.gun == collection.gun}
+    keys, named = session.keystore.list(), root.root.keys
+    ours = among(named, (same_key_mark(info.public) for info in keys if info.purpose == "root"))
+    for_it = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
+    repository = among(named, (same_key_mark(info.public) for info in for_it))
     if ours.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
         return None
     return root
@@ -254,7 +281,7 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
 def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
     """Keep the pin and look at the collection as a client."""
     collection.adopt(root)
-    session.collection(collection.gun).refresh()
+    session.collection(collection.gun, wire=collection.wire).refresh()
     return str(fingerprint(root))
 
 
@@ -269,7 +296,7 @@ def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) ->
         if len(infos) > 1:
             # A rotation that was interrupted has left a root key that nothing names.
             named = keys_in_use(session)
-            used = [info for info in infos if info.keyid in named]
+            used = [info for info in infos if same_key_mark(info.public) in named]
             if len(used) != 1:
                 candidates = tuple(info.described for info in infos)
                 raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=candidates)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from keys.algorithms import same_key_mark
 from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
-from trustdata.wire.tuf import TUF
+from trustdata.wire.formats import wire_named
 
 
 def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
-    """The ids of the keys that roots of pinned collections name, as far as this machine has seen them.
+    """The marks (`keys.algorithms.same_key_mark`) of the keys that roles of pinned collections have, as far as this
+    machine has seen their roots.
 
     `besides`: collections that do not count. Raises: MalformedMetadata for a damaged cache.
     """
-    named: set[str] = set()
-    for gun in set(session.pins.load()) - set(besides):
-        roots = session.cache(gun).roots()
+    used: set[str] = set()
+    pins = session.pins.load()
+    for gun in pins.keys() - set(besides):
+        wire = wire_named(pins[gun].format)
+        roots = session.cache(gun, wire).roots()
         if roots:
-            named |= set(TUF.parse(ROOT, roots[-1]).root.keys)
-    return named
+            root = wire.parse(ROOT, roots[-1]).root
+            used |= {same_key_mark(root.keys[keyid]) for role in root.roles.values() for keyid in role.keyids}
+    return used

@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from trustcli.commands.init import wanted_format
 from trustcli.commands.signer import collection_names
 from trustcli.exit_codes import DONE
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
 from trustdata.errors import PinsDisagree
-from trustdata.verification.trust_pinning import parse_pin
-from trustdata.wire.tuf import TUF
+from trustdata.gun import GUN
+from trustdata.verification.trust_pinning import Pin, parse_pin
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -22,20 +25,24 @@ def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME")],
     reference: Annotated[str, typer.Argument(metavar="sha256:HEX|key:HEX")],
+    format_: Annotated[
+        str | None, typer.Option("--format", help="Wire format: tuf or notary (asked of the server without it).")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Start anew: forget what was pinned and seen.")] = False,
 ) -> int:
     """Pin a collection to a root file or to a root key; --replace forgets what was pinned and seen before."""
     session: Session = ctx.obj
     (gun,) = collection_names([name])
     pin = parse_pin(reference)
-    entry = PinEntry(pin=pin, format=TUF.name, recorded=session.at, how="pin")
+    wanted = wanted_format(format_) if format_ else None
     known = session.pins.load().get(gun)
     if replace:
         session.memory.forget(gun)
-        session.cache(gun).clear()
-        session.pins.replace(gun, entry)
+        for wire in FORMATS.values():
+            session.cache(gun, wire).clear()
+        session.pins.replace(gun, _entry(session, gun, pin, wanted))
     elif known is None:
-        session.pins.record(gun, entry)
+        session.pins.record(gun, _entry(session, gun, pin, wanted))
     elif known.pin != pin:
         place = str(session.settings.home / "pins.toml")
         raise PinsDisagree(
@@ -44,3 +51,8 @@ def command(
     session.output.result(f"{gun} is pinned to {pin}")
     session.output.document({"gun": gun, "pin": str(pin), "exit": DONE})
     return DONE
+
+
+def _entry(session: Session, gun: GUN, pin: Pin, wanted: WireFormat | None) -> PinEntry:
+    wire = wanted or session.format_offered(gun)
+    return PinEntry(pin=pin, format=wire.name, recorded=session.at, how="pin")

@@ -28,7 +28,7 @@ from trustcli.render.plan_view import as_time, key_row
 from trustcli.session import Session
 from trustdata.due import Due, in_its_last_third, offline_roles, within
 from trustdata.editing import repository_editor
-from trustdata.editing.repository_editor import Contents, EditTerms, signing_keys
+from trustdata.editing.repository_editor import Contents, EditTerms, public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
 from trustdata.expiry import TUF_LIFETIMES
@@ -109,12 +109,12 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
     """Renew in one collection. Raises nothing that is about this collection alone: see `Renewed.failures`."""
     renewed = Renewed(gun=gun)
     keys = session.held_keys()
-    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
-    edit = Renewal(gun, keys, due, terms, warn=session.output.warn)
     try:
         collection = session.collection(gun)
+        terms = EditTerms.of(collection.wire, at=session.at)
+        edit = Renewal(gun, keys, due, terms, warn=session.output.warn)
         outcome = session.publisher(collection, keys).publish(edit)
-        uploads = outcome.uploads
+        uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
         renewed = replace(
             renewed,
@@ -141,9 +141,9 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
 def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
     """What `renew` would publish."""
     keys = planning.keys.at_hand()
-    edit = Renewal(gun, keys, due, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
     try:
         collection = planning.collection(gun)
+        edit = Renewal(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
     planned = planning.plan(collection, edit, keys).plan
@@ -207,13 +207,16 @@ class Renewal:
         return KeyNotFound(key=f"for {role} of {self._gun} ({left.threshold} of: {wanted}; who can renew it: {who})")
 
     def _signable(self, roles: Roles, role: RoleName) -> bool:
-        held = self._keys.held()
+        held = self._held(roles)
         needs = signing_keys(roles, {role: roles[role].content}, role)
         return all(len(held.intersection(keyids)) >= threshold for keyids, threshold in needs)
 
+    def _held(self, roles: Roles) -> frozenset[str]:
+        return self._keys.held(public_keys(roles, {}))
+
     def _left(self, roles: Roles, role: RoleName) -> Left:
         keyids, threshold = signing_keys(roles, {role: roles[role].content}, role)[-1]
-        held = self._keys.held()
+        held = self._held(roles)
         keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else elsewhere(roles, keyid) for keyid in keyids]
         return Left(file=roles[role], threshold=threshold, keys=tuple(keys))
 

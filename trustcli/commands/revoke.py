@@ -17,9 +17,8 @@ from trustcli.planning import Planning
 from trustcli.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
-from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.editing.repository_editor import Contents, EditTerms, public_keys
 from trustdata.errors import NotSigned, PublishRefused, shown
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.roles import signer_name
 from trustdata.verification.target_lookup import Target, released
@@ -60,7 +59,7 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
     """
     collection = session.collection(reference.gun)
     keys = session.held_keys()
-    edit = Removal(reference, keys, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    edit = Removal(reference, keys, EditTerms.of(collection.wire, at=session.at))
     session.publisher(collection, keys).publish(edit)
     edit.check_gone(session.collection(reference.gun).owner_roles())
     return tuple(edit.before)
@@ -69,8 +68,8 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
 def plan(session: Session, planning: Planning, reference: ImageReference) -> Plan:
     """What `revoke` would publish."""
     keys = planning.keys.at_hand()
-    edit = Removal(reference, keys, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
     collection = planning.collection(reference.gun)
+    edit = Removal(reference, keys, EditTerms.of(collection.wire, at=session.at))
     return planning.plan(collection, edit, keys, afterwards=edit.check_gone, seen_as="owner").plan
 
 
@@ -98,7 +97,7 @@ class Removal:
         listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
         if not self.before and not (tag in listed if tag else listed):
             raise NotSigned(gun=gun, tag=tag or "")
-        mine = repository_editor.signable_roles(roles, self._keys.held())
+        mine = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
         changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=mine, terms=self._terms)
         if not changed and wanted:
             who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"

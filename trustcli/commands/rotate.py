@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from keys.algorithms import same_key_mark
 from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.plan import Current, Plan
@@ -21,6 +22,7 @@ from trustcli.collection import Collection, every_role
 from trustcli.commands.keys_in_use import keys_in_use
 from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import UsageError
+from trustcli.held_keys import among
 from trustcli.key_source import KeySource, SessionKeys
 from trustcli.planning import Planning
 from trustcli.session import Session
@@ -28,7 +30,6 @@ from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
@@ -63,8 +64,10 @@ def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GU
     for gun in guns:
         done[gun], replaced = _Rotator(session, rotation, session.collection(gun), source, recovery, new).run()
         gone |= replaced
-    for keyid in gone & {info.keyid for info in session.keystore.list()} - keys_in_use(session, besides=done):
-        session.keystore.retire(keyid)
+    gone -= keys_in_use(session, besides=done)
+    for info in session.keystore.list():
+        if same_key_mark(info.public) in gone:
+            session.keystore.retire(info.keyid)
     return done
 
 
@@ -137,16 +140,17 @@ class _Rotator:
         self._new = new
         self._keys = source.at_hand([recovery] if recovery else [])
         self._before: frozenset[str] = frozenset()
+        self._keys_before: dict[str, Key] = {}
         self._outgoing_root = ""
         self._incoming: Key | None = None
         self._chain: tuple[Envelope, ...] = ()
 
     def run(self) -> tuple[tuple[str, ...], set[str]]:
-        """Steps 1 to 5. Returns the role's key ids afterwards, and those that it no longer has."""
+        """Steps 1 to 5. Returns the role's key ids afterwards, and the marks of the keys that it no longer has."""
         publisher = self._session.publisher(self._collection, self._keys, self._read)
         publisher.publish(self._edit, self._check)
         after = self._verify()
-        return after, set(self._before) - set(after)
+        return after, {same_key_mark(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
 
     def plan(self, planning: Planning) -> Plan:
         """Steps 1 to 3."""
@@ -173,32 +177,36 @@ class _Rotator:
                 return {}  # an earlier attempt got through, only its reply was lost
             raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
         self._before = now
+        self._keys_before = roles[ROOT].root.keys
         self._check_root_can_be_signed(roles)
         return self._change(roles)
 
     def _change(self, roles: Roles) -> Contents:
         """The new contents; makes the new key, or asks the server for it."""
         role = self._rotation.role
-        terms = EditTerms(at=self._session.at, lifetimes=TUF_LIFETIMES)
+        terms = EditTerms.of(self._collection.wire, at=self._session.at)
         if role in ONLINE:
             if self._incoming is None:
                 self._incoming = self._new_online_key(roles, role)
             return repository_editor.replace_online_key(roles, role, self._incoming, terms=terms)
+        wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
         new = self._new.signer(self._gun)
-        self._incoming = new.public_key
         self._keys.bring(new)
         if role == TARGETS:
-            return repository_editor.replace_targets_key(roles, new.public_key, terms=terms)
+            self._incoming = wire.encode_key(new.public_key)
+            return repository_editor.replace_targets_key(roles, self._incoming, terms=terms)
+        if self._incoming is None:
+            self._incoming = self._source.root_key(new, self._gun, wire)
         return repository_editor.replace_root_keys(
-            roles, remove=[self._outgoing_root], add=[new.public_key], terms=terms
+            roles, remove=[self._outgoing_root], add=[self._incoming], terms=terms
         )
 
     def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
         """Raises: RemoteMisbehaved for a key that is not new, which would be a rotation in name only."""
         server = self._collection.server
-        key = self._source.new_online(server, self._gun, role)
+        key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
         if key.keyid in roles[ROOT].root.keys:
             reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
             raise RemoteMisbehaved(remote=server.name, reason=reason)
@@ -207,20 +215,21 @@ class _Rotator:
     def _check_root_can_be_signed(self, roles: Roles) -> None:
         """Before any key is made or asked of the server. Raises: KeyNotFound."""
         role = roles[ROOT].root.roles[ROOT]
-        if len(self._keys.held() & set(role.keyids)) < role.threshold:
+        if len(self._keys.held(roles[ROOT].root.keys) & set(role.keyids)) < role.threshold:
             wanted = ", ".join(keyid[:12] for keyid in role.keyids)
             raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {wanted})")
 
     def _outgoing(self, roles: Roles) -> str:
         """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""
-        mine = self._recovery.public_key.keyid if self._recovery else ""
-        keyids = [keyid for keyid in roles[ROOT].root.roles[ROOT].keyids if keyid != mine]
+        root = roles[ROOT].root
+        mine = same_key_mark(self._recovery.public_key) if self._recovery else ""
+        keyids = [keyid for keyid in root.roles[ROOT].keyids if same_key_mark(root.keys[keyid]) != mine]
         if self._rotation.replace:
             fitting = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
         elif self._recovery is not None:
             fitting = keyids  # the lost one, wherever it was
         else:
-            held = {info.keyid for info in self._session.keystore.list()}
+            held = among(root.keys, (same_key_mark(info.public) for info in self._session.keystore.list()))
             fitting = [keyid for keyid in keyids if keyid in held]
         if not fitting:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")

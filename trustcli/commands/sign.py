@@ -30,7 +30,6 @@ from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch, TrustError
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN, Tag
 from trustdata.inspection import signers_of_target
 from trustdata.judgement import Question, judge
@@ -139,7 +138,7 @@ def _initialise_unknown(session: Session, gun: GUN, recovery: init.Recovery | No
         raise NoTrustData(gun=gun)
     if not asked and not init.confirm(session, f"{gun} has no trust data. Make the collection now?"):
         raise NoTrustData(gun=gun)
-    init.create(session, gun, init.decided(session, recovery), root_keys=(), threshold=1)
+    init.create(session, gun, init.decided(session, recovery))
 
 
 def _is_unknown(collection: Collection) -> bool:
@@ -168,7 +167,7 @@ def plan(
         if before[0].after is None:
             return before
     keys = planning.keys.at_hand()
-    edit = TagEdits(gun, items, keys, signer, EditTerms(at=session.at, lifetimes=TUF_LIFETIMES))
+    edit = TagEdits(gun, items, keys, signer, EditTerms.of(collection.wire, at=session.at))
 
     def afterwards(roles: Roles) -> None:
         for item in items:
@@ -189,7 +188,7 @@ def _question(gun: GUN, item: Wanted, signer: str | None) -> Question:
 def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: StoreKeys, signer: str | None) -> None:
     """Steps 2 to 4 for one collection. Raises: TagChanged, PublishRefused, KeysError, NotTrusted, Remote..."""
     collection = session.collection(gun)
-    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
+    terms = EditTerms.of(collection.wire, at=session.at)
     edit = TagEdits(gun, items, keys, signer, terms, warn=session.output.warn)
     outcome = session.publisher(collection, keys).publish(edit)
     if outcome.published is None:
@@ -226,7 +225,8 @@ class TagEdits:
 
     def __call__(self, roles: Roles) -> Contents:
         """The contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
-        into = repository_editor.roles_for_signing(self._gun, roles, self._keys.held(), self._signer)
+        held = self._keys.held(repository_editor.public_keys(roles, {}))
+        into = repository_editor.roles_for_signing(self._gun, roles, held, self._signer)
         current = {item.tag: find_released(item.tag, roles) for item in self._items}
         if self._seen is None:
             self._seen = {str(tag): stands_at(target) for tag, target in current.items()}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -20,15 +20,17 @@ from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import shown
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
 from trustdata.model import Key
 from trustdata.roles import RoleName, signer_role
+from trustdata.wire import WireFormat
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
 
 _MAX_PUBLIC_KEY = 65_536
+EditIn: TypeAlias = Callable[[WireFormat], Edit]
+"""An edit of a collection, once its format is known."""
 
 
 @app.command("add")
@@ -43,20 +45,27 @@ def add(
     session: Session = ctx.obj
     keys = [_read_key(file) for file in key]
     role = signer_role(signer)
-    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
 
-    def edit(roles: Roles) -> Contents:
-        there = repository_editor.signers_of(roles).get(role, ())
-        new = [k for k in keys if k.keyid not in there]
-        return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
+    def addition(wire: WireFormat) -> Edit:
+        terms = EditTerms.of(wire, at=session.at)
+        encoded = [wire.encode_key(k) for k in keys]
+
+        def edit(roles: Roles) -> Contents:
+            there = repository_editor.signers_of(roles).get(role, ())
+            new = [k for k in encoded if k.keyid not in there]
+            return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
+
+        return edit
 
     if plan_:
-        return _plan(session, dict.fromkeys(collection_names(names), edit))
+        return _plan(session, dict.fromkeys(collection_names(names), addition))
     for gun in collection_names(names):
-        outcome = session.publisher(session.collection(gun), session.held_keys()).publish(edit)
+        collection = session.collection(gun)
+        outcome = session.publisher(collection, session.held_keys()).publish(addition(collection.wire))
         there, server = _signers_now(session, gun)
-        what = f"signer {signer} with key {', '.join(k.keyid[:12] for k in keys)} in {gun}"
-        check_visible({k.keyid for k in keys} <= set(there.get(role, ())), server=server, what=what)
+        wanted = {collection.wire.encode_key(k).keyid for k in keys}
+        what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(wanted))} in {gun}"
+        check_visible(wanted <= set(there.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")
     session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
@@ -72,12 +81,16 @@ def remove(
 ) -> int:
     """Remove a signer; the releases are signed anew in the same publish."""
     session: Session = ctx.obj
-    terms = EditTerms(at=session.at, lifetimes=TUF_LIFETIMES)
-    edits = {gun: _Removal(gun, signer, terms) for gun in collection_names(names)}
+
+    def removal(gun: GUN) -> EditIn:
+        return lambda wire: _Removal(gun, signer, EditTerms.of(wire, at=session.at))
+
+    edits = {gun: removal(gun) for gun in collection_names(names)}
     if plan_:
         return _plan(session, edits)
-    for gun, edit in edits.items():
-        session.publisher(session.collection(gun), session.held_keys()).publish(edit)
+    for gun, edit_in in edits.items():
+        collection = session.collection(gun)
+        session.publisher(collection, session.held_keys()).publish(edit_in(collection.wire))
         there, server = _signers_now(session, gun)
         check_visible(signer_role(signer) not in there, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
@@ -102,11 +115,13 @@ class _Removal:
         return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
 
 
-def _plan(session: Session, edits: Mapping[GUN, Edit]) -> int:
+def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
     planning = Planning(session)
-    return planning.report(
-        [planning.plan(planning.collection(gun), edit, planning.keys.at_hand()).plan for gun, edit in edits.items()]
-    )
+    plans = []
+    for gun, edit_in in edits.items():
+        collection = planning.collection(gun)
+        plans.append(planning.plan(collection, edit_in(collection.wire), planning.keys.at_hand()).plan)
+    return planning.report(plans)
 
 
 @app.command("list")

@@ -91,7 +91,7 @@ def verify(
     answers: dict[Question, Judgement] = {}
     for gun, asked in by_gun.items():
         try:
-            collection = session.collection(gun, policy_pins=pins.get(gun, ()))
+            collection = session.collection(gun, policy_pins=pins.get(gun, ()), offline=max_age is not None)
             if watch is not None:
                 watch(collection)
             judged = collection.judge(asked, max_age=max_age)

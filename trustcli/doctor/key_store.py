@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from keys.algorithms import same_key_mark
 from keys.errors import KeysError
 from keys.key_info import KeyInfo
 from keys.store import is_keyid
 from trustcli.doctor.failing import failed
 from trustcli.doctor.look import Look
 from trustcli.findings import Finding
+from trustcli.held_keys import among
 from trustcli.session import Session
+from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown
 from trustdata.roles import RELEASES, ROOT, TARGETS, is_delegated, signer_name
 from trustdata.verification import checks
-from trustdata.wire.tuf import TUF
+from trustdata.wire.formats import wire_named
 
 _CHECK: Final = "keys"
 _OTHERS: Final = 0o077
@@ -73,17 +76,17 @@ def _mend(file: Path) -> str:
 def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
     """Keys that no pinned collection names, as far as their newest cached files tell."""
     named: set[str] = set()
-    for gun in session.pins.load():
-        cache = session.cache(gun)
+    for gun, entry in session.pins.load().items():
+        wire = wire_named(entry.format)
+        cache = session.cache(gun, wire)
         try:
             roots, targets = cache.roots(), cache.load(TARGETS)
-            if roots:
-                named |= set(TUF.parse(ROOT, roots[-1]).root.keys)
+            files = {ROOT: wire.parse(ROOT, roots[-1])} if roots else {}
             if targets is not None:
-                delegations = TUF.parse(TARGETS, targets).targets.delegations
-                named |= set(delegations.keys) if delegations else set()
+                files[TARGETS] = wire.parse(TARGETS, targets)
         except MalformedMetadata:
             continue  # a damaged cache is made anew at the next refresh
+        named |= {info.keyid for info in found if among(public_keys(files, {}), [same_key_mark(info.public)])}
     for info in found:
         if info.keyid not in named and not info.retired:
             text = f"the {info.described} is named by no pinned collection, as far as was seen here"
@@ -93,7 +96,8 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
 
 def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     root, targets = look.roles[ROOT].root, look.roles[TARGETS].targets
-    held = {info.keyid for info in found}
+    named = public_keys(look.roles, {})
+    held = among(named, (same_key_mark(info.public) for info in found))
     mine = {
         signer_name(role): set(targets.get_delegated_role(role).keyids) & held
         for role in checks.delegations_of(targets)
@@ -109,9 +113,8 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
         text = f"no key here is a signer's or the repository key of {look.gun}"
         remedy = f"ask its owner: trust signer add --key YOURS.pub YOU {look.gun}"
         yield Finding(check="signing", severity="note", text=text, remedy=remedy)
-    used = set(root.keys) | (set(targets.delegations.keys) if targets.delegations else set())
     for info in found:
-        if info.purpose == "signer" and not info.retired and info.keyid not in used:
+        if info.purpose == "signer" and not info.retired and not among(named, [same_key_mark(info.public)]):
             text = f"the {info.described} is not delegated in {look.gun}"
             yield Finding(check="signing", severity="note", text=text)
     if set(root.roles[TARGETS].keyids) & held or set(root.roles[ROOT].keyids) & held:
@@ -120,8 +123,9 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
 
 def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     """For owners: is a root key at hand, or only the recovery key's file?"""
-    keyids = look.roles[ROOT].root.roles[ROOT].keyids
-    here = [info for info in found if info.keyid in keyids]
+    root = look.roles[ROOT].root
+    keys = {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}
+    here = [info for info in found if among(keys, [same_key_mark(info.public)])]
     if here:
         yield Finding(check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {here[0].described}")
         return

@@ -30,7 +30,7 @@ def look_at(session: Session, gun: GUN) -> Look:
     """Never raises a TrustError."""
     try:
         updater = session.collection(gun, keep=False).refresh(for_owner=True)
-        roles, published = updater.roles(), updater.published()
+        roles, published = updater.roles(), updater.listed()
     except TrustError as refusal:
         return Look(gun=gun, refusal=refusal)
     unreadable: dict[RoleName, TrustError] = {}

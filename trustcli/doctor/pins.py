@@ -12,7 +12,7 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustdata.verification.trust_pinning import chain_holds
-from trustdata.wire.tuf import TUF
+from trustdata.wire.formats import wire_named
 
 _CHECK = "pins"
 
@@ -71,7 +71,8 @@ def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
     if memory is None or memory.root_of_trust == entry.pin.digest:
         return True
     try:
-        chain = [TUF.parse(ROOT, raw) for raw in session.cache(gun).roots()]
+        wire = wire_named(entry.format)
+        chain = [wire.parse(ROOT, raw) for raw in session.cache(gun, wire).roots()]
     except TrustError:
         return True  # a damaged cache proves nothing, and is made anew
     if not chain or chain[0].sha256 != memory.root_of_trust:

@@ -5,7 +5,9 @@ one version on and with a new expiry. Nothing is changed in place. Who signs wha
 `signing_plan`.
 
 The shape of a collection is PRODUCT decision 6: without signers tags live in `targets`; the first signer moves them to
-`targets/releases`, the first delegation, terminating, for all paths, always with the repository key among its keys.
+`targets/releases`, the first delegation, terminating, for all paths, always with the repository key among its keys. In
+Notary v1 tags stay where they are, and in docker's collections `targets/releases` may lack its file, or the repository
+key.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from keys.errors import KeyNotAuthorised
 from trustdata.envelope import Envelope
@@ -31,9 +32,9 @@ from trustdata.roles import (
     signer_name,
     signer_role,
 )
+from trustdata.wire import WireFormat
 
 Contents = dict[RoleName, Content]
-_EVERY_TAG: Final = ["*"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,12 @@ class EditTerms:
 
     at: datetime
     lifetimes: Lifetimes
+    wire: WireFormat
+
+    @classmethod
+    def of(cls, wire: WireFormat, *, at: datetime) -> EditTerms:
+        """With the lifetimes that are usual in the format."""
+        return cls(at=at, lifetimes=wire.lifetimes, wire=wire)
 
 
 # --- a new collection
@@ -66,8 +73,11 @@ def new_collection(
     timestamp_key: Key,
     terms: EditTerms,
 ) -> Contents:
-    """Root version 1 and an empty targets version 1. Any `threshold` of `root_keys` can replace the root."""
-    root = Root(1, expires=expires_at(terms.at, terms.lifetimes.root), consistent_snapshot=True)
+    """Root version 1 and an empty targets version 1. Any `threshold` of `root_keys` can replace the root.
+
+    All keys as the format writes them.
+    """
+    root = Root(1, expires=expires_at(terms.at, terms.lifetimes.root), consistent_snapshot=terms.wire.pins_versions)
     for key in root_keys:
         root.add_key(key, ROOT)
     root.roles[ROOT].threshold = threshold
@@ -193,7 +203,10 @@ def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName
 
 
 def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[Key], *, terms: EditTerms) -> Contents:
-    """Delegate to a signer, or add keys beside those that he has. The first signer moves all tags to the releases."""
+    """Delegate to a signer, or add keys (as the format writes them) beside those that he has.
+
+    In TUF 1.0 the first signer moves all tags to the releases.
+    """
     name = signer_role(signer)
     targets = _next_targets(roles, TARGETS, terms)
     before = _delegated(roles[TARGETS].targets)
@@ -202,13 +215,14 @@ def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[K
     repository = roles[ROOT].root.roles[TARGETS].keyids
     known |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
     keyids = [*(before[name].keyids if name in before else []), *(key.keyid for key in keys)]
-    mine = _with_keys(before.get(name), name, keyids)
-    releasers = before[RELEASES].keyids if RELEASES in before else repository
-    releases = _with_keys(before.get(RELEASES), RELEASES, [*releasers, *keyids])
+    mine = _with_keys(before.get(name), name, keyids, terms.wire)
+    releasers = before[RELEASES].keyids if RELEASES in before else []
+    absent = [keyid for keyid in repository if keyid not in releasers]
+    releases = _with_keys(before.get(RELEASES), RELEASES, [*releasers, *absent, *keyids], terms.wire)
     others = {other: role for other, role in before.items() if other not in (RELEASES, name)}
     targets.delegations = _delegations(known, [releases, *others.values(), mine])
     changed: Contents = {TARGETS: targets}
-    if RELEASES not in before:
+    if RELEASES not in before and terms.wire.releases_end_the_search:
         content = _next_targets(roles, RELEASES, terms)
         content.targets = dict(targets.targets)
         targets.targets = {}
@@ -229,13 +243,18 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
     left = {other: role for other, role in before.items() if other not in (RELEASES, name)}
     repository = roles[ROOT].root.roles[TARGETS].keyids
     staying = {keyid for role in left.values() for keyid in role.keyids} | set(repository)
-    releasers = [keyid for keyid in _unique([*repository, *before[RELEASES].keyids]) if keyid in staying]
-    releases = _with_keys(before[RELEASES], RELEASES, releasers)
     old_keys = targets.delegations.keys if targets.delegations else {}
     keys = {keyid: key for keyid, key in old_keys.items() if keyid in staying}
-    keys |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
-    targets.delegations = _delegations(keys, [releases, *left.values()])
-    return {TARGETS: targets, RELEASES: _next_targets(roles, RELEASES, terms)}
+    changed: Contents = {TARGETS: targets}
+    releases = []
+    if RELEASES in before:
+        releasers = [keyid for keyid in _unique([*repository, *before[RELEASES].keyids]) if keyid in staying]
+        releases = [_with_keys(before[RELEASES], RELEASES, releasers, terms.wire)]
+        keys |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
+        if RELEASES in roles:
+            changed[RELEASES] = _next_targets(roles, RELEASES, terms)
+    targets.delegations = _delegations(keys, [*releases, *left.values()])
+    return changed
 
 
 # --- keys
@@ -251,7 +270,7 @@ def replace_root_keys(
     root.roles[ROOT] = Role([k for k in role.keyids if k not in gone], role.threshold, role.unrecognized_fields)
     for key in add:
         root.add_key(key, ROOT)
-    _drop_unused_keys(root)
+    _drop_unused_keys(root, roles[ROOT].root, terms.wire)
     if len(root.roles[ROOT].keyids) < role.threshold:
         raise PublishRefused(
             role=ROOT, reason=f"{role.threshold} root keys are needed, {len(root.roles[ROOT].keyids)} would be left"
@@ -264,7 +283,7 @@ def replace_online_key(roles: Mapping[RoleName, Envelope], role: RoleName, key: 
     root = _next_root(roles, terms)
     root.roles[role] = Role([], 1)
     root.add_key(key, role)
-    _drop_unused_keys(root)
+    _drop_unused_keys(root, roles[ROOT].root, terms.wire)
     return {ROOT: root}
 
 
@@ -274,18 +293,19 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
     old = set(root.roles[TARGETS].keyids)
     root.roles[TARGETS] = Role([], 1)
     root.add_key(key, TARGETS)
-    _drop_unused_keys(root)
+    _drop_unused_keys(root, roles[ROOT].root, terms.wire)
     targets = _next_targets(roles, TARGETS, terms)
     changed: Contents = {ROOT: root, TARGETS: targets}
     before = _delegated(targets)
     if RELEASES in before and targets.delegations is not None:
         signers = {keyid for name, role in before.items() if name != RELEASES for keyid in role.keyids}
         releasers = [keyid for keyid in before[RELEASES].keyids if keyid not in old or keyid in signers]
-        releases = _with_keys(before[RELEASES], RELEASES, [key.keyid, *releasers])
+        releases = _with_keys(before[RELEASES], RELEASES, [key.keyid, *releasers], terms.wire)
         kept = {k: v for k, v in targets.delegations.keys.items() if k not in old or k in signers}
         others = {name: role for name, role in before.items() if name != RELEASES}
         targets.delegations = _delegations({**kept, key.keyid: key}, [releases, *others.values()])
-        changed[RELEASES] = _next_targets(roles, RELEASES, terms)
+        if RELEASES in roles:
+            changed[RELEASES] = _next_targets(roles, RELEASES, terms)
     return changed
 
 
@@ -313,10 +333,28 @@ def signing_keys(
         root = changed.get(ROOT)
         needs = [(root if isinstance(root, Root) else roles[ROOT].root).roles[TARGETS]]
     else:
-        targets = changed.get(TARGETS)
-        parent = targets if isinstance(targets, Targets) else roles[TARGETS].targets
-        needs = [_delegated(parent)[role]]
+        needs = [_delegation_of(role, roles, changed)]
     return [(tuple(need.keyids), need.threshold) for need in needs]
+
+
+def _delegation_of(role: RoleName, roles: Mapping[RoleName, Envelope], changed: Mapping[RoleName, Content]) -> Role:
+    """Raises: PublishRefused if nobody delegates to the role in the new state."""
+    for delegator in dict.fromkeys((TARGETS, *roles, *changed)):
+        content = changed[delegator] if delegator in changed else roles[delegator].content
+        if isinstance(content, Targets) and role in _delegated(content):
+            return _delegated(content)[role]
+    raise PublishRefused(role=role, reason="nobody delegates to it")
+
+
+def public_keys(roles: Mapping[RoleName, Envelope], changed: Mapping[RoleName, Content]) -> dict[str, Key]:
+    """Every key that the roles, as they are and as they will be, name, by the id that it has there."""
+    found: dict[str, Key] = {}
+    for content in (*(envelope.content for envelope in roles.values()), *changed.values()):
+        if isinstance(content, Root):
+            found |= content.keys
+        elif isinstance(content, Targets) and content.delegations is not None:
+            found |= content.delegations.keys
+    return found
 
 
 # --- next versions
@@ -330,7 +368,7 @@ def _next_root(roles: Mapping[RoleName, Envelope], terms: EditTerms) -> Root:
         expires_at(terms.at, terms.lifetimes.root),
         dict(old.keys),
         {name: Role(list(r.keyids), r.threshold, dict(r.unrecognized_fields)) for name, r in old.roles.items()},
-        consistent_snapshot=True,
+        consistent_snapshot=terms.wire.pins_versions or old.consistent_snapshot,
         unrecognized_fields=dict(old.unrecognized_fields),
     )
 
@@ -355,10 +393,11 @@ def _delegations(keys: Mapping[str, Key], roles: Iterable[DelegatedRole]) -> Del
     return Delegations(dict(keys), {role.name: role for role in roles})
 
 
-def _with_keys(before: DelegatedRole | None, name: RoleName, keyids: Iterable[str]) -> DelegatedRole:
+def _with_keys(before: DelegatedRole | None, name: RoleName, keyids: Iterable[str], wire: WireFormat) -> DelegatedRole:
     """The role with these keys; what an owner has asked of it before (threshold, paths) stays as it was."""
     if before is None:
-        return DelegatedRole(name, _unique(keyids), 1, terminating=name == RELEASES, paths=_EVERY_TAG)
+        ends = name == RELEASES and wire.releases_end_the_search
+        return DelegatedRole(name, _unique(keyids), 1, terminating=ends, paths=[wire.every_target])
     return DelegatedRole(
         name,
         _unique(keyids),
@@ -374,6 +413,10 @@ def _unique(keyids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(keyids))
 
 
-def _drop_unused_keys(root: Root) -> None:
-    used = {keyid for role in root.roles.values() for keyid in role.keyids}
-    root.keys = {keyid: key for keyid, key in root.keys.items() if keyid in used}
+def _drop_unused_keys(root: Root, old: Root, wire: WireFormat) -> None:
+    """Notary v1 keeps the certificates of former root keys: its clients have verified older roots with them."""
+    kept = {keyid for role in root.roles.values() for keyid in role.keyids}
+    if wire.certifies_root_keys:
+        others = {keyid for name, role in old.roles.items() if name != ROOT for keyid in role.keyids}
+        kept |= old.keys.keys() - others
+    root.keys = {keyid: key for keyid, key in root.keys.items() if keyid in kept}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
@@ -34,17 +34,18 @@ class PromisingRing:
         self._promises = promises
         self._keys: dict[str, Key] = {keyid(name): key(name) for name in names}
 
-    def held(self) -> frozenset[str]:
-        return frozenset(self._keys)
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        return frozenset(keys) & frozenset(self._keys)
 
-    def opened(self) -> frozenset[str]:
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        del keys
         return frozenset()
 
-    def signer(self, keyid: str) -> Signer:
-        return self._promises.signer(self._keys[keyid])
+    def signer(self, key: Key) -> Signer:
+        return self._promises.signer(key)
 
-    def place(self, keyid: str) -> KeyPlace | None:
-        return KeyPlace(keyid=keyid, place="store", name="here") if keyid in self._keys else None
+    def place(self, key: Key) -> KeyPlace | None:
+        return KeyPlace(keyid=key.keyid, place="store", name="here") if key.keyid in self._keys else None
 
 
 class Desk:

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli_net.certificates import Authority, make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
 from trustcli.client.http_remote import HttpRemote
+from trustcli.client.server_link import ServerLink
 from trustcli.deadline import Timeouts
 from trustcli.docker_config import Credential
 from trustcli.tls import CertificateAuthorities
@@ -98,7 +99,7 @@ def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
             "timeouts": SHORT,
             **options,
         }
-        made.append(HttpRemote(url, **every))  # type: ignore[arg-type]
+        made.append(HttpRemote(ServerLink(url, **every)))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

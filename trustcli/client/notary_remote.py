@@ -1,0 +1,176 @@
+"""A Notary v1 server over HTTP, ours or another: `ports.MetadataRemote` and `PublishRemote` on its API.
+
+Its answers are the server's word: they decide what is said to the user and what is tried next, never what is trusted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from trustcli.client.ports import CollectionState, Published, Tombstone
+from trustcli.client.server_link import ServerLink
+from trustcli.exchange import Answer
+from trustdata.errors import (
+    NoTrustData,
+    PublishRefused,
+    RemoteMisbehaved,
+    RemoteRefused,
+    ServerKeyNotUsed,
+    TooLarge,
+    TrustError,
+    VersionConflict,
+)
+from trustdata.gun import parse_gun
+from trustdata.limits import MAX_NOTARY_TIMESTAMP
+from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
+
+if TYPE_CHECKING:
+    from trustdata.gun import GUN
+    from trustdata.model import Key
+    from trustdata.roles import RoleName
+
+FORMAT: Final = "notary-v1"
+MAX_ANSWER: Final = 64 * 1024
+"""Bytes of a key or of an error, at most; Notary's own clients read 1 024 of an error."""
+_PULL: Final = "pull"
+_PUSH: Final = "pull,push"
+_ALL: Final = "*"
+
+
+class NotaryRemote:
+    """One Notary server. One connection, so not for threads."""
+
+    def __init__(self, link: ServerLink) -> None:
+        self._link = link
+
+    @property
+    def name(self) -> str:
+        return self._link.name
+
+    def close(self) -> None:
+        """Close the connection; a later request opens it again."""
+        self._link.close()
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
+        """As promised by `MetadataRemote`."""
+        try:
+            answer = self._ask("GET", gun, f"/tuf/{filename}", _PULL, limit=limit)
+        except TooLarge as error:
+            raise TooLarge(what=f"{filename} from {self.name}", limit=error.limit) from error
+        if answer.ok:
+            return answer.body
+        if answer.absent or answer.gone:
+            return None
+        raise self._failure(answer)
+
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+        """As promised by `PublishRemote`, with an owner-held snapshot among the files where there is one.
+
+        Notary tells neither revision nor versions.
+        """
+        from trustcli.client.multipart import publish_form
+
+        content_type, body = publish_form(files, encode=str)
+        headers = {"Content-Type": content_type}
+        answer = self._ask("POST", gun, "/tuf/", _PUSH, body=body, headers=headers)
+        if answer.ok:
+            return Published(revision=0, versions={})
+        raise self._publish_failure(answer)
+
+    def online_key(self, gun: GUN, role: RoleName) -> Key:
+        """As promised by `PublishRemote`. The Go server makes another one each time, until the first publish."""
+        return self._key(self._ask("GET", gun, f"/tuf/{role}.key", _PUSH))
+
+    def new_online_key(self, gun: GUN, role: RoleName) -> Key:
+        """As promised by `PublishRemote`."""
+        return self._key(self._ask("POST", gun, f"/tuf/{role}.key", _ALL, body=b""))
+
+    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+        """As promised by `PublishRemote`; a Notary server tells no versions, and shows no tombstones."""
+        if self.fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is None:
+            return None
+        return CollectionState(gun=gun, format=FORMAT, revision=0, versions={})
+
+    def delete(self, gun: GUN) -> int:
+        """As promised by `PublishRemote`; the revision is unknown, so 0."""
+        if self.collection(gun) is None:
+            raise NoTrustData(gun=gun)
+        answer = self._ask("DELETE", gun, "/tuf/", _ALL)
+        if not answer.ok:
+            raise self._failure(answer)
+        return 0
+
+    def _ask(
+        self,
+        method: str,
+        gun: GUN,
+        rest: str,
+        actions: str,
+        *,
+        limit: int = MAX_ANSWER,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        target = f"/v2/{quote(parse_gun(gun), safe='/:')}/_trust{rest}"
+        scope = f"repository:{gun}:{actions}"
+        return self._link.ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+
+    def _key(self, answer: Answer) -> Key:
+        if not answer.ok:
+            raise self._failure(answer)
+        from keys.algorithms import check_accepted  # publishing only: start-up time
+        from keys.errors import KeyNotAccepted
+        from keys.notary import NotaryKey
+
+        try:
+            told = json.loads(answer.body)
+            key = NotaryKey.of(str(told["keytype"]), str(told["keyval"]["public"]))
+            check_accepted(key)
+        except (ValueError, LookupError, TypeError, RecursionError, KeyNotAccepted) as error:
+            raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
+        return key
+
+    def _failure(self, answer: Answer) -> TrustError:
+        from trustcli.client.problem_answers import failure
+
+        code, message, _ = _told(answer)
+        generic = failure(answer, remote=self.name, tried=self._link.tried)
+        if isinstance(generic, RemoteRefused) and code:
+            return RemoteRefused(
+                remote=self.name, status=answer.status, reason=message or code, server_code=code, server_details={}
+            )
+        return generic
+
+    def _publish_failure(self, answer: Answer) -> TrustError:
+        """The refusals of an upload as what they mean to the publisher."""
+        code, message, detail = _told(answer)
+        if code == "VERSION":
+            return VersionConflict(role=ROOT, offered=0, stored=0)
+        if code != "INVALID_UPDATE":
+            return self._failure(answer)
+        name, reason = _invalid_update(detail)
+        if name == "ErrBadHierarchy":
+            return ServerKeyNotUsed(role=SNAPSHOT, reason=f"its key is neither here nor there: {reason}")
+        return PublishRefused(role=_BAD_ROLES.get(name, "upload"), reason=f"the server says: {reason or message}")
+
+
+_BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
+
+
+def _told(answer: Answer) -> tuple[str, str, object]:
+    """Code, message and detail of the one error in the answer; empty if there is none."""
+    try:
+        (error,) = json.loads(answer.body)["errors"]
+        return str(error["code"]), str(error.get("message", "")), error.get("detail")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return "", "", None
+
+
+def _invalid_update(detail: object) -> tuple[str, str]:
+    """Name and message of an INVALID_UPDATE."""
+    if not isinstance(detail, dict) or not isinstance(detail.get("Error"), dict):
+        return "", ""
+    return str(detail.get("Name", "")), str(detail["Error"].get("Msg", ""))

@@ -1,0 +1,93 @@
+"""The way to one trust server: its origin, and a connection that is opened when something is first asked.
+
+What its answers mean is for the remotes to say (`http_remote`, `notary_remote`); how they come about stands in
+`authorised_server` and `http_connection`. All of those are imported at the first request: `--offline` needs none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from trustcli.deadline import Clock, Timeouts
+from trustcli.exchange import Answer, parse_url
+from trustdata.errors import InvalidName
+
+if TYPE_CHECKING:
+    from trustcli.client.authorised_server import AuthorisedServer
+    from trustcli.registry_auth import CredentialSource
+    from trustcli.tls import CertificateAuthorities
+
+
+class ServerLink:
+    """One trust server. One connection, so not for threads."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        authorities: CertificateAuthorities,
+        credentials: CredentialSource,
+        environ: Mapping[str, str],
+        clock: Clock = time.monotonic,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """`server`: URL; a path in it goes before every request's. `environ`: for the proxy variables.
+
+        Raises: InvalidName.
+        """
+        self._origin, path = parse_url(server, kind="trust server")
+        if "?" in path or "#" in server:
+            raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
+        self._path = path.rstrip("/")
+        self._authorities = authorities
+        self._credentials = credentials
+        self._environ = environ
+        self._clock = clock
+        self._timeouts = timeouts or Timeouts()
+        self._opened: AuthorisedServer | None = None
+
+    @property
+    def name(self) -> str:
+        """Scheme, host and port, for messages."""
+        return str(self._origin)
+
+    @property
+    def tried(self) -> str:
+        """With which credentials the last request was made, for messages."""
+        return self._server.tried
+
+    def close(self) -> None:
+        """Close the connection; a later request opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        *,
+        scope: str,
+        limit: int,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As `AuthorisedServer.ask`; `target` begins with a slash, below the server's URL."""
+        target = f"{self._path}{target}"
+        return self._server.ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+
+    @property
+    def _server(self) -> AuthorisedServer:
+        if self._opened is None:
+            from trustcli.client.authorised_server import AuthorisedServer
+
+            self._opened = AuthorisedServer(
+                self._origin,
+                credentials=self._credentials,
+                authorities=self._authorities,
+                environ=self._environ,
+                clock=self._clock,
+                timeouts=self._timeouts,
+            )
+        return self._opened
