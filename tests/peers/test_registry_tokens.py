@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import os
+import re
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.journeys.server_process import ServerProcess
-from tests.journeys.token_server import PASSWORD, TokenServer, start_token_server
+from tests.journeys.token_server import PASSWORD, SERVICE, TokenServer, start_token_server
 from tests.peers.notary_client import COMMAND_SECONDS, PASSPHRASES, digest_of
 from tests.peers.programs import free_port, program, running
 from tests.simulator.token_issuer import now
@@ -133,3 +137,51 @@ def test_who_may_read_publish_rotate_and_delete(guarded: Guarded, notary: Callab
     asked = guarded.tokens.asked()
     for line in ("bob repository:{}:pull", "alice repository:{}:push,pull", "carol repository:{}:*"):
         assert line.format(collection) in asked
+
+
+def test_what_is_said_to_those_who_bring_no_token(
+    guarded: Guarded, notary: Callable[..., str], collection: str
+) -> None:
+    """The answers that both clients act on: the same from either server, and from the view as from the store."""
+    notary("alice", "init", collection, "-p")
+    notary("bob", "list", collection)
+    base = f"/v2/{collection}/_trust/tuf"
+    for method, path, scope in (
+        ("GET", "/v2/", "registry:catalog:*"),
+        ("GET", f"{base}/timestamp.json", f"repository:{collection}:pull"),
+        ("GET", f"{base}/1.root.json", f"repository:{collection}:pull"),
+        ("GET", f"{base}/timestamp.key", f"repository:{collection}:pull,push"),
+        ("POST", f"{base}/", f"repository:{collection}:pull,push"),
+        ("POST", f"{base}/snapshot.key", f"repository:{collection}:*"),
+        ("DELETE", f"{base}/", f"repository:{collection}:*"),
+        ("GET", f"/v2/{collection}/_trust/changefeed?records=10", f"repository:{collection}:pull"),
+        ("GET", "/v2/_trust/changefeed?records=10", "registry:catalog:*"),
+    ):
+        for bearer, error in (("", None), ("no.token.atall", "invalid_token")):
+            status, challenge, body = _asked(guarded, method, path, bearer)
+            assert status == 401, path
+            named = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+            assert _parts(named.pop("scope")) == _parts(scope)
+            realm = {"realm": guarded.tokens.realm, "service": SERVICE}
+            assert named == (realm | {"error": error} if error else realm), challenge
+            (told,) = json.loads(body)["errors"]
+            assert (told["code"], told["message"]) == ("UNAUTHORIZED", "authentication required")
+            listed = {(f"{row['Type']}:{row['Name']}", row["Action"]) for row in told["detail"]}
+            assert listed == {(_parts(scope)[0], action) for action in _parts(scope)[1]}
+
+
+def _parts(scope: str) -> tuple[str, set[str]]:
+    """Resource and actions; the order of the latter varies."""
+    resource, _, actions = scope.rpartition(":")
+    return resource, set(actions.split(","))
+
+
+def _asked(guarded: Guarded, method: str, path: str, bearer: str) -> tuple[int, str, bytes]:
+    """Status, challenge and body of one request."""
+    where = urlsplit(guarded.url)
+    context = ssl.create_default_context(cafile=str(guarded.authority))
+    connection = http.client.HTTPSConnection("127.0.0.1", where.port, context=context)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers={"Authorization": f"Bearer {bearer}"} if bearer else {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers["WWW-Authenticate"], answer.read()
