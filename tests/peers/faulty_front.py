@@ -34,9 +34,19 @@ class FaultyFront:
         self.seen = dataclasses.replace(behind, url=self._server.url, ca=authority.file)
 
     @property
+    def seen_requests(self) -> list[Request]:
+        """Every request so far."""
+        return list(self._server.requests)
+
+    @property
     def requests(self) -> list[str]:
         """Method and target of each request so far."""
         return [f"{request.method} {request.target}" for request in self._server.requests]
+
+    @property
+    def uploads(self) -> list[Request]:
+        """The POSTs among them."""
+        return [request for request in self._server.requests if request.method == "POST"]
 
     def stop(self) -> None:
         """Nobody listens any more."""

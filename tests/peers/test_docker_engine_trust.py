@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
@@ -101,6 +102,34 @@ def test_push_of_what_is_signed_already(publisher: EngineUser, pushed: str, node
     node.docker.inspect(gun)
     roles = ("root", "targets", "snapshot", "timestamp")
     assert [node.docker.notary.signed(gun, role)["version"] for role in roles] == [1, 2, 2, 2]
+
+
+def test_push_of_what_is_signed_already_needs_no_passphrase(publisher: EngineUser, pushed: str, gun: str) -> None:
+    """Section 17.7: nothing is signed, so a wrong one does no harm."""
+    publisher.docker.run("pull", f"{gun}:1.0")
+    publisher.docker.environ["DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"] = "wrong, and long enough"
+    assert publisher.push(gun, "1.0") == pushed
+    publisher.forget(gun)
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_sign_makes_a_collection_only_for_who_is_logged_in(
+    publisher: EngineUser, node: EngineUser, gun: str, put: Put, *, logged_in: bool
+) -> None:
+    """Section 17.5: the signer has the name of the account; without one the client fails at `targets/`."""
+    if logged_in:
+        account = {"auth": base64.b64encode(b"alice:secret").decode()}
+        config = json.dumps({"auths": {gun.partition("/")[0]: account}})
+        (publisher.docker.config / "config.json").write_text(config)
+    publisher.take(gun, put("base"), "1.0")
+    if logged_in:
+        publisher.docker.run("trust", "sign", f"{gun}:1.0")
+        ((_, signers),) = node.docker.signers_of_tags(gun).values()
+        assert signers == {"alice"}
+    else:
+        assert "invalid role targets" in publisher.docker.refused("trust", "sign", f"{gun}:1.0")
+        assert "cannot access" in node.docker.refused("trust", "inspect", gun)
+    publisher.forget(gun)
 
 
 def test_a_moved_tag_still_gives_the_signed_image(pushed: str, node: EngineUser, gun: str, put: Put) -> None:

@@ -36,8 +36,6 @@ class PeerServer:
     name: str
     url: str
     ca: Path
-    only_registry_names: bool
-    """A collection has a name that a registry could have; Notary itself takes any text without `*`."""
 
     serves_under_expired_snapshots: bool
     """Notary answers 500 for the timestamp once a snapshot that the owner signs has expired, which hides the cause."""
@@ -83,7 +81,6 @@ def debians_notary_server(_: Path) -> Iterator[PeerServer]:
             name="notary-server",
             url=stack.url,
             ca=stack.ca,
-            only_registry_names=False,
             serves_under_expired_snapshots=False,
             looks_up_exactly=False,
             refuses_what_clients_cannot_survive=False,
@@ -107,7 +104,6 @@ def our_server(folder: Path) -> Iterator[PeerServer]:
             name="trust-server",
             url=process.url,
             ca=Path(process.ca),
-            only_registry_names=True,
             serves_under_expired_snapshots=True,
             looks_up_exactly=True,
             refuses_what_clients_cannot_survive=True,
