@@ -50,6 +50,11 @@ class EncodedKey(Key):
     def read(self) -> PublicKey:
         """The key itself; its real kind, curve and size are accepted. Raises: KeyNotAccepted."""
 
+    @property
+    @abstractmethod
+    def canonical_keyid(self) -> str:
+        """The id by which people know the key: another than `keyid` for a certificate. Raises: KeyNotAccepted."""
+
 
 class Algorithm(StrEnum):
     """What a key is made of; the names that people type."""

@@ -15,7 +15,8 @@ from keys.algorithms import Algorithm, PrivateKey, algorithm_of, algorithm_of_tu
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.material import tuf_key
 
-Purpose = Literal["root", "targets", "signer", "recovery"]
+Purpose = Literal["root", "targets", "snapshot", "signer", "recovery"]
+"""`snapshot`: in Notary v1 its key may be the owner's."""
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 _MEMBERS: Final = {"keyid", "algorithm", "purpose", "name", "gun", "created", "public"}

@@ -19,11 +19,21 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(argv: Sequence[str]) -> int:
-    """One command line; every failure becomes a sentence and a status here, and nothing a stack trace."""
+def docker_trust() -> None:
+    """Console script `docker-trust`: the plugin of Docker's CLI. Exits with 0 or 1, as Docker's own does."""
+    from trustcli.hooks import docker_plugin
+
+    sys.exit(docker_plugin.main(sys.argv[1:], run))
+
+
+def run(argv: Sequence[str], *, program: str = "trust") -> int:
+    """One command line; every failure becomes a sentence and a status here, and nothing a stack trace.
+
+    `program`: what it is called in help and advice.
+    """
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json="--json" in argv)
     try:
-        return _execute(argv)
+        return _execute(argv, program)
     except KeyboardInterrupt:
         output.notice("error: interrupted")
         output.document({"error": {"code": "interrupted", "message": "interrupted"}, "exit": INTERRUPTED})
@@ -31,12 +41,12 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return OTHER
     except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, too
-        status, document = _failure(output, error, argv)
+        status, document = _failure(output, error, argv, program)
         output.document({"error": document, "exit": status})
         return status
 
 
-def _execute(argv: Sequence[str]) -> int:
+def _execute(argv: Sequence[str], program: str) -> int:
     options, rest = extract(argv)
     if rest in (["--version"], ["-V"], ["version"]):
         from importlib.metadata import version
@@ -50,22 +60,22 @@ def _execute(argv: Sequence[str]) -> int:
         return verify.main(session, rest[1:])
     from trustcli.app import dispatch
 
-    return dispatch(session, rest)
+    return dispatch(session, rest, program=program)
 
 
-def _help_for(argv: Sequence[str]) -> str:
+def _help_for(argv: Sequence[str], program: str) -> str:
     """Where the command line is explained: the command's own help, if there is such a command."""
     from trustcli.app import COMMANDS
 
-    return next((f"trust {word} --help" for word in argv if word in COMMANDS), "trust --help")
+    return next((f"{program} {word} --help" for word in argv if word in COMMANDS), f"{program} --help")
 
 
-def _failure(output: Output, error: Exception, argv: Sequence[str]) -> tuple[int, dict[str, object]]:
+def _failure(output: Output, error: Exception, argv: Sequence[str], program: str) -> tuple[int, dict[str, object]]:
     """Say it, and give the same as a document."""
     if isinstance(error, TrustError | KeysError):
         return output.failure(error), failure_document(error)
     if isinstance(error, UsageError):
-        advice = _help_for(argv)
+        advice = _help_for(argv, program)
         output.notice(f"error: {error}")
         output.notice(f"  next: {advice}")
         return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": advice, "exit": USAGE}

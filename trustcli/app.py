@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
     "expiring": Entry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
     "renew": Entry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
+    "plugin": Entry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
     "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
     "explain": Entry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": Entry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
@@ -49,8 +50,11 @@ COMMANDS: Final[Mapping[str, Entry]] = {
 }
 
 
-def dispatch(session: Session, arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit status. Raises: UsageError, and what the command raises."""
+def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trust") -> int:
+    """Run one command; returns the exit status. `program`: what help calls it.
+
+    Raises: UsageError, and what the command raises.
+    """
     if not arguments or arguments[0] in {"--help", "-h", "help"}:
         session.output.raw(overview())
         return DONE
@@ -60,7 +64,7 @@ def dispatch(session: Session, arguments: Sequence[str]) -> int:
         raise UsageError(f"there is no {kind} {shown(name)!r}")
     command = typer.main.get_command(import_module(COMMANDS[name].module).app)
     try:
-        status = command.main(rest, prog_name=f"trust {name}", obj=session, standalone_mode=False)
+        status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
     except typer.Abort as stopped:
         raise KeyboardInterrupt from stopped
     except typer.Exit as stopped:

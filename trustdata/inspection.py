@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from keys.algorithms import EncodedKey
+from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
+from trustdata.model import Key, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
 from trustdata.verification.target_lookup import Target, read_target, released
@@ -58,12 +61,26 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     return Inspection(
         tags=tuple(tags),
         signers=tuple(
-            KeyHolder(name=shown(signer_name(role)), keyids=tuple(targets.get_delegated_role(role).keyids))
+            KeyHolder(name=shown(signer_name(role)), keyids=tuple(map(_known_as, _keys(targets, role))))
             for role in signers
         ),
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
         repository=KeyHolder(name="Repository", keyids=tuple(root.roles[TARGETS].keyids)),
     )
+
+
+def _keys(targets: Targets, role: RoleName) -> list[Key]:
+    """The keys of a delegation that there are: in Notary v1 one may be named that is not."""
+    keys = targets.delegations.keys if targets.delegations else {}
+    return [keys[keyid] for keyid in targets.get_delegated_role(role).keyids if keyid in keys]
+
+
+def _known_as(key: Key) -> str:
+    """A signer's key, in Notary v1, is known by the id of the bare key, whatever certificate it stands in."""
+    try:
+        return key.canonical_keyid if isinstance(key, EncodedKey) else key.keyid
+    except KeyNotAccepted:
+        return key.keyid
 
 
 def _signed_tag(target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]) -> SignedTag:

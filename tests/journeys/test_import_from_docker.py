@@ -57,7 +57,7 @@ def test_one_bad_file_of_a_folder_fails_alone(server: ServerProcess, tmp_path: P
     shutil.copytree(SIGNERS / "keys-bob" / "private", folder / "private" / "tuf_keys")
     (folder / "private" / "bad.key").write_text("no key")
     good = next((folder / "private" / "tuf_keys").glob("*.key"))
-    (folder / "private" / "online.key").write_text(good.read_text().replace("role: bob", "role: snapshot"))
+    (folder / "private" / "online.key").write_text(good.read_text().replace("role: bob", "role: timestamp"))
     (folder / "private" / "odd.key").write_text(good.read_text().replace("role: bob", "role: \x1b[31mbob"))
     user = TrustUser(tmp_path / "user", server.url, environ=DOCKERS)
     ran = user.run("key", "import", str(folder), expect=8)

@@ -78,7 +78,7 @@ class NotaryRemote:
         answer = self._ask("POST", gun, "/tuf/", _PUSH, body=body, headers=headers)
         if answer.ok:
             return Published(revision=0, versions={})
-        raise self._publish_failure(answer)
+        raise self._publish_failure(answer, with_snapshot=SNAPSHOT in files)
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
         """As promised by `PublishRemote`. The Go server makes another one each time, until the first publish."""
@@ -144,7 +144,7 @@ class NotaryRemote:
             )
         return generic
 
-    def _publish_failure(self, answer: Answer) -> TrustError:
+    def _publish_failure(self, answer: Answer, *, with_snapshot: bool) -> TrustError:
         """The refusals of an upload as what they mean to the publisher."""
         code, message, detail = _told(answer)
         if code == "VERSION":
@@ -152,8 +152,13 @@ class NotaryRemote:
         if code != "INVALID_UPDATE":
             return self._failure(answer)
         name, reason = _invalid_update(detail)
-        if name == "ErrBadHierarchy":
-            return ServerKeyNotUsed(role=SNAPSHOT, reason=f"its key is neither here nor there: {reason}")
+        # With a notary-signer, the Go server hands on that one's error where its own would be ErrBadHierarchy.
+        if not with_snapshot and (name == "ErrBadHierarchy" or reason.startswith("rpc error")):
+            return ServerKeyNotUsed(
+                role=SNAPSHOT,
+                reason="its key is the owner's and not in this store: bring it (trust key import), or give the role to "
+                "the server (trust key rotate snapshot)",
+            )
         return PublishRefused(role=_BAD_ROLES.get(name, "upload"), reason=f"the server says: {reason or message}")
 
 

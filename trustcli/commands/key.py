@@ -190,7 +190,7 @@ def rotate_(
 
 def _purpose(text: str) -> Purpose:
     if text not in PURPOSES or text == "recovery":
-        raise UsageError(f"--purpose {text} is unknown; write signer, root or targets")
+        raise UsageError(f"--purpose {text} is unknown; write signer, root, targets or snapshot")
     return cast("Purpose", text)
 
 

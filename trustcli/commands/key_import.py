@@ -15,9 +15,9 @@ from trustcli.exit_codes import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
 from trustdata.gun import parse_gun
-from trustdata.roles import ONLINE, ROOT, TARGETS, signer_name, signer_role
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, signer_name, signer_role
 
-_PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets"}
+_PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets", SNAPSHOT: "snapshot"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def _brought(session: Session, file: Path) -> Brought:
         notary = read_notary_key_file(_read(file), place=str(file))
         if notary is None:
             raise KeyFileMalformed(place=str(file), reason="it is no key file of docker or notary")
-        if notary.role in ONLINE:
+        if notary.role == TIMESTAMP:
             return Brought(file=file)
         return Brought(file=file, info=_bring_notary(session, notary, Wanted()))
     except KeyExists as error:
@@ -83,8 +83,8 @@ def _brought(session: Session, file: Path) -> Brought:
 
 def _bring_notary(session: Session, file: NotaryKeyFile, wanted: Wanted) -> KeyInfo:
     """Kept under the passphrase that opened it. Raises: as `bring`."""
-    if file.role in ONLINE:
-        raise UsageError(f"{file.place} holds a {file.role} key: those are the server's, and no command here uses one")
+    if file.role == TIMESTAMP:
+        raise UsageError(f"{file.place} holds a timestamp key: those are the server's, and no command here uses one")
     purpose = wanted.purpose or _PURPOSES.get(file.role, "signer")
     name = wanted.name or ("" if purpose != "signer" else _name(file.role))
     gun = wanted.gun or (parse_gun(file.gun) if file.gun else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 
 from trustcli.doctor.certificates import check_certificate
@@ -23,6 +24,11 @@ def check_trust_server(session: Session, choice: ServerChoice) -> Iterator[Findi
     origin, path = parse_url(choice.url, kind="trust server")
     place = f"{choice.url} ({choice.source})"
     asked = probe(session, origin, f"{path.rstrip('/')}/readyz")
+    if asked.answer is not None and asked.answer.absent:
+        notary = probe(session, origin, f"{path.rstrip('/')}/_notary_server/health")
+        if notary.answer is not None and notary.answer.ok and _object(notary.answer) == {}:
+            yield Finding(check=_CHECK, severity="ok", text=f"{origin} is a Notary server, and healthy", place=place)
+            asked = replace(notary, answer=None)
     if asked.failure is not None:
         yield failed(_CHECK, asked.failure, place=place, remedy=_remedy(asked))
     elif asked.answer is not None:

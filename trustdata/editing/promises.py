@@ -97,6 +97,11 @@ class _PromisedKey(EncodedKey):
         """See EncodedKey. Raises: KeyNotAccepted."""
         return public_key_of(self._genuine)
 
+    @property
+    def canonical_keyid(self) -> str:
+        """See EncodedKey. Raises: KeyNotAccepted."""
+        return self._genuine.canonical_keyid if isinstance(self._genuine, EncodedKey) else self.keyid
+
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """Raises: UnverifiedSignatureError, VerificationError."""
         if signature.keyid != self.keyid:

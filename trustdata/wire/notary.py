@@ -275,7 +275,8 @@ class _NotaryReader(DocumentReader):
             paths = self.elements(role.get("paths") or [], f"{place}.paths")
             if not all(isinstance(prefix, str) for prefix in paths):
                 raise self.refuse(f"{place}.paths", "must be texts")
-            keyids, threshold = self.role(role, place)
+            # `notary delegation purge` writes null where it has taken away the last key.
+            keyids, threshold = self.role({**role, "keyids": role.get("keyids") or []}, place)
             roles[name] = PrefixRole(name, keyids, threshold, terminating=False, paths=[str(p) for p in paths])
         return Delegations(keys, dict(roles))
 

@@ -1,0 +1,167 @@
+"""`docker-trust`: the plugin of Docker's CLI. It reads the command line that docker hands on, and `trust` does the rest.
+
+Docker runs `docker-NAME [docker's own options] NAME COMMAND ...`, with its own arguments unchanged, and asks for
+`docker-cli-plugin-metadata` to see what there is (docker/cli, cli-plugins). Up to 28 `trust` is built in and wins; there
+the same program serves as `docker-ctrust`. Commands and options are those of Docker's own `docker trust`; every failure
+ends with 1, as it does there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Final, Protocol
+
+from trustcli.exit_codes import DONE, INTERRUPTED, OTHER, UsageError
+from trustcli.global_options import extract
+from trustcli.reference import parse_reference
+from trustdata.errors import InvalidName, shown
+
+METADATA: Final = "docker-cli-plugin-metadata"
+NAMES: Final = ("trust", "ctrust")
+_COMMANDS: Final[Mapping[str, str]] = {
+    "sign": "Sign an image: sign [--local] IMAGE:TAG",
+    "inspect": "Show signed tags, signers and keys: inspect [--pretty] IMAGE[:TAG]...",
+    "revoke": "Remove a tag, or all tags: revoke [-y] IMAGE[:TAG]",
+    "pull": "Verify an image, pull it by digest, tag it: pull IMAGE[:TAG]...",
+    "key": "Make and load signers' keys: key generate NAME [--dir DIR], key load [--name NAME] KEYFILE",
+    "signer": "Who may sign: signer add --key FILE NAME REPOSITORY..., signer remove [-f] NAME REPOSITORY...",
+}
+_HELP: Final = frozenset({"--help", "-h", "help"})
+_FLAGS: Final = frozenset({"-D", "--debug", "--tls", "--tlsverify"})
+_VALUES: Final = frozenset(
+    {"-c", "--context", "--config", "-H", "--host", "-l", "--log-level", "--tlscacert", "--tlscert", "--tlskey"}
+)
+_FORCE: Final = frozenset({"-f", "--force"})
+_YES: Final = frozenset({"-y", "--yes"})
+
+
+class Program(Protocol):
+    """`trust`: one command line to its end. `program` is what the command is called in help and advice."""
+
+    def __call__(self, argv: Sequence[str], *, program: str) -> int:
+        """The exit status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A command line of `trust`, and the variables that docker's own options come to."""
+
+    argv: Sequence[str]
+    program: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def main(argv: Sequence[str], trust: Program) -> int:
+    """What docker calls. Returns 0, 1, or 130 if somebody interrupted it."""
+    try:
+        call = read(argv)
+    except UsageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return OTHER
+    if isinstance(call, str):
+        sys.stdout.write(call)
+        return DONE
+    os.environ.update(call.environ)
+    status = trust(call.argv, program=call.program)
+    return status if status in {DONE, INTERRUPTED} else OTHER
+
+
+def read(argv: Sequence[str]) -> Call | str:
+    """What docker's command line means to `trust`; or a text that is the answer. Raises: UsageError."""
+    if list(argv) == [METADATA]:
+        return metadata()
+    environ, context, words = _docker_options(argv)
+    asks_for_help = words[:1] == ["help"]  # `docker help ctrust [COMMAND]`
+    words = words[1:] if asks_for_help else words
+    name = words.pop(0) if words and words[0] in NAMES else NAMES[0]
+    program = f"docker {name}"
+    if not words or words[0] in _HELP:
+        return overview(program)
+    command, *rest = words
+    if command not in _COMMANDS:
+        known = ", ".join(_COMMANDS)
+        raise UsageError(f"{program} has no command {shown(command)!r}, but {known}; trust --help has all others")
+    if context not in {"", "default"} and (command == "pull" or "--local" in rest):
+        raise UsageError(f"the engine of --context {shown(context)} is not looked up here; name it with --host")
+    if asks_for_help:
+        rest = [*rest, "--help"]
+    return Call(argv=[command, *_as_ours(command, rest)], program=program, environ=environ)
+
+
+def metadata() -> str:
+    """What docker shows in `docker --help` and `docker info`."""
+    return json.dumps(
+        {
+            "SchemaVersion": "0.1.0",
+            "Vendor": "content-trust",
+            "Version": version("content-trust"),
+            "ShortDescription": "Sign images, and verify what is signed (content-trust)",
+        }
+    )
+
+
+def overview(program: str) -> str:
+    """The text of `docker trust --help`."""
+    width = max(map(len, _COMMANDS))
+    rows = "".join(f"  {name.ljust(width)}  {summary}\n" for name, summary in _COMMANDS.items())
+    return (
+        f"\nUsage:  {program} COMMAND\n\nSign images, and verify what is signed.\n\nCommands:\n{rows}\n"
+        f"More: {program} COMMAND --help; trust --help for everything else that this program does.\n"
+    )
+
+
+def _docker_options(argv: Sequence[str]) -> tuple[dict[str, str], str, list[str]]:
+    """Docker's options before the plugin's name: variables for `trust`, the context, and the words after them."""
+    environ: dict[str, str] = {}
+    context = ""
+    words = iter(argv)
+    for word in words:
+        if not word.startswith("-") or word in _HELP:
+            return environ, context, [word, *words]
+        option, value = _option(word, words)
+        if option in {"-H", "--host"}:
+            environ["DOCKER_HOST"] = value
+        elif option == "--config":
+            environ["DOCKER_CONFIG"] = value
+        elif option in {"-c", "--context"}:
+            context = value
+        # Of the rest (logging, TLS of a remote engine) nothing is needed: only engines of this machine are spoken to.
+    return environ, context, []
+
+
+def _option(word: str, words: Iterator[str]) -> tuple[str, str]:
+    """One of docker's own options and its value, which may be the next word. Raises: UsageError."""
+    name, equals, value = word.partition("=")
+    if name in _FLAGS:
+        return name, value
+    if not word.startswith("--") and word[:2] in _VALUES and len(word) > 2:  # -Hunix:///run/docker.sock
+        return word[:2], word[2:].removeprefix("=")
+    if name not in _VALUES:
+        raise UsageError(f"docker's option {shown(word)} is not known here")
+    given = value if equals else next(words, None)
+    if given is None:
+        raise UsageError(f"{name} wants a value")
+    return name, given
+
+
+def _as_ours(command: str, rest: Sequence[str]) -> list[str]:
+    """The words after a command, where Docker's own and ours differ in what they ask."""
+    if command == "signer" and rest[:1] == ["remove"]:
+        return [word for word in rest if word not in _FORCE]  # ours asks nothing
+    if command == "revoke" and not _YES & set(rest) and _names_a_tag(rest):
+        return [*rest, "--yes"]  # docker asks only before all tags go
+    return list(rest)
+
+
+def _names_a_tag(rest: Sequence[str]) -> bool:
+    _, words = extract(rest)
+    images = [word for word in words if not word.startswith("-")]
+    try:
+        return len(images) == 1 and parse_reference(images[0]).tag is not None
+    except InvalidName:
+        return False  # the command says so

@@ -1,0 +1,77 @@
+"""The files by which Docker's CLI finds its plugin: two small scripts that start this very installation.
+
+Docker looks into `cli-plugins` of its configuration folder before any other (docker/cli, cli-plugins/manager).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Final
+
+from keys.durable_file import write_durably
+from trustcli.hooks.docker_plugin import NAMES
+from trustdata.errors import HookNotInstalled
+
+FOLDER: Final = "cli-plugins"
+FILES: Final = tuple(f"docker-{name}" for name in NAMES)
+_MODE: Final = 0o755
+_MOST_BYTES: Final = 16 * 1024
+_HEAD: Final = (
+    "#!/bin/sh\n# Written by `trust plugin install`, which also replaces it; `trust plugin uninstall` removes it.\n"
+)
+_START: Final = "from trustcli.__main__ import docker_trust; docker_trust()"
+
+
+def install(folder: Path) -> list[Path]:
+    """Write both scripts, in place of older ones of ours. Raises: HookNotInstalled, before anything is written."""
+    content = _script().encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in _files(folder):
+            if _is_there(file) and not _is_ours(file):
+                raise HookNotInstalled(place=str(file), reason="another program's plugin lies there; it is left alone")
+        for file in _files(folder):
+            write_durably(file, content, mode=_MODE)
+    except OSError as error:
+        raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
+    return _files(folder)
+
+
+def uninstall(folder: Path) -> list[Path]:
+    """Remove the scripts that are ours; returns them. Raises: HookNotInstalled, if one cannot be removed."""
+    removed = []
+    try:
+        for file in _files(folder):
+            if _is_ours(file):
+                file.unlink()
+                removed.append(file)
+    except OSError as error:
+        raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
+    return removed
+
+
+def _script() -> str:
+    """-P: a file in the folder where docker is called must not be taken for a module of ours."""
+    python = Path(sys.executable).absolute() if sys.executable else None
+    if python is None or not str(python).isprintable():
+        raise HookNotInstalled(place=str(python or ""), reason="this Python has no path that a script can name")
+    return f'{_HEAD}exec {shlex.quote(str(python))} -P -c {shlex.quote(_START)} "$@"\n'
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / name for name in FILES]
+
+
+def _is_there(file: Path) -> bool:
+    return os.path.lexists(file)
+
+
+def _is_ours(file: Path) -> bool:
+    """Raises: OSError, but for a file that is not there."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(_MOST_BYTES).startswith(_HEAD.encode())
