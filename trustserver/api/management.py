@@ -122,6 +122,7 @@ def management_router(
         """The server's key for snapshot or timestamp. Before the first publish it is made, and kept for a day."""
         checked = _online(role)
         authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)  # who only reads causes no keys
+        await asyncio.to_thread(_refuse_other_format, store, gun)
         return _key_view(await asyncio.to_thread(online.key, gun, checked, clock()))
 
     @router.post("/{gun}/keys/{role}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from trustdata.errors import (
+    CertificateOfAnotherName,
     CollectionExists,
     InvalidName,
     MalformedMetadata,
@@ -113,6 +114,10 @@ def _root_step(error: TrustError) -> _Refusal:
     return _by_role(error)
 
 
+def _bad_root(error: TrustError) -> _Refusal:
+    return _update("ErrBadRoot", str(error))
+
+
 def _no_key(error: TrustError) -> _Refusal:
     if getattr(error, "role", "") == SNAPSHOT:
         text = "no snapshot was included in update and server does not hold current snapshot key for repository"
@@ -206,6 +211,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (PublishRefused, _incomplete),
     (MalformedMetadata, _malformed),
     (VersionMismatch, _root_step),
+    (CertificateOfAnotherName, _bad_root),
     (NotTrusted, _by_role),
     (NotStored, _unavailable),
     (RevisionMoved, _unavailable),
