@@ -144,8 +144,7 @@ def engine(unpacked_docker: UnpackedDocker, tmp_path_factory: pytest.TempPathFac
 def docker_cli(request: pytest.FixtureRequest) -> DockerCli:
     """Each of the two in turn; the second where PATH has one that still signs."""
     if request.param == DEBIAN:
-        unpacked: UnpackedDocker = request.getfixturevalue("unpacked_docker")
-        return DockerCli(binary=unpacked.docker, path=unpacked.path, version=_version(str(unpacked.docker)))
+        return debians_cli(request.getfixturevalue("unpacked_docker"))
     found = shutil.which("docker")
     version = _version(found) if found else ()
     if not found or version < (21,):
@@ -161,6 +160,11 @@ def docker_cli(request: pytest.FixtureRequest) -> DockerCli:
 def docker_people(tmp_path: Path, docker_cli: DockerCli, peer_server: PeerServer) -> DockerPeople:
     """Persons by name; `host` is the engine of those who need one."""
     return lambda name, host="": DockerUser(tmp_path / name, docker_cli, peer_server, host=host)
+
+
+def debians_cli(unpacked: UnpackedDocker) -> DockerCli:
+    """20.10."""
+    return DockerCli(binary=unpacked.docker, path=unpacked.path, version=_version(str(unpacked.docker)))
 
 
 def _version(binary: str) -> tuple[int, ...]:

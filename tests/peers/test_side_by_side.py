@@ -1,0 +1,247 @@
+"""`trust`, `docker` and `notary` on the same collections, on both servers: each goes on where another stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.peers.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
+from tests.peers.docker_engine import UnpackedDocker
+from tests.peers.images import BuiltImage
+from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryPeople, NotaryUser
+from tests.peers.stage import Put
+from tests.peers.trust_program import TrustUser
+from tests.peers.trust_servers import PeerServer
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+RELEASES = "targets/releases"
+TrustPeople = Callable[[str], TrustUser]
+PASSPHRASES = {
+    "TRUST_ROOT_PASSPHRASE": "",
+    "TRUST_REPOSITORY_PASSPHRASE": "",
+    "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE": ROOT_PASSPHRASE,
+    "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE": REPOSITORY_PASSPHRASE,
+}
+"""Docker's own, so that keys need no other one when they come over."""
+
+
+@pytest.fixture(scope="session")
+def docker_cli(unpacked_docker: UnpackedDocker) -> DockerCli:
+    """Debian's alone: what the two print and write is compared elsewhere."""
+    return debians_cli(unpacked_docker)
+
+
+@pytest.fixture
+def ours(tmp_path: Path, peer_server: PeerServer) -> TrustPeople:
+    """Persons who use `trust`; they pin what they meet."""
+    environ = {"TRUST_CACERT": str(peer_server.ca), "TRUST_TOFU": "1", **PASSPHRASES}
+    return lambda name: TrustUser(tmp_path / f"trust-{name}", peer_server.url, environ=environ)
+
+
+@pytest.fixture
+def reader(docker_people: DockerPeople) -> DockerUser:
+    """Who reads with docker; what she reads first stays in her cache."""
+    return docker_people("reader")
+
+
+@pytest.fixture
+def alice(docker_people: DockerPeople) -> DockerUser:
+    return docker_people("alice")
+
+
+@pytest.fixture
+def docker_s(docker_people: DockerPeople, alice: DockerUser, gun: str, put: Put) -> DockerUser:
+    """The admin of a collection that docker made, with Alice for a signer, who has released 1.0."""
+    admin = docker_people("admin")
+    admin.run("trust", "signer", "add", "alice", gun, "--key", str(alice.new_signer_key("alice")))
+    release(alice, gun, "1.0", put("1.0"))
+    return admin
+
+
+def release(signer: DockerUser, gun: str, tag: str, image: BuiltImage, *, name: str = "alice") -> None:
+    """What `docker trust sign` writes, without an engine."""
+    sha256 = image.digest.removeprefix("sha256:")
+    roles = ["-r", f"targets/{name}", "-r", RELEASES]
+    signer.notary.run("addhash", gun, tag, str(len(image.raw)), "--sha256", sha256, *roles, "-p")
+
+
+def bare(image: BuiltImage) -> str:
+    return image.digest.removeprefix("sha256:")
+
+
+class TestWhatDockerMade:
+    def test_verify_and_inspect(self, docker_s: DockerUser, ours: TrustPeople, reader: DockerUser, gun: str) -> None:
+        """`trust inspect` and `--pretty` give the bytes of `docker trust inspect`, for a tag, a name, and both."""
+        user = ours("user")
+        (found,) = user.run("--json", "verify", f"{gun}:1.0").document()["images"]
+        assert found["digest"].removeprefix("sha256:") == reader.signers_of_tags(gun)["1.0"][0]
+        for names in ((gun,), (f"{gun}:1.0",), (f"{gun}:9.9",), (f"{gun}:1.0", gun)):
+            for form in ((), ("--pretty",)):
+                docker = reader.start(("trust", "inspect", *form, *names))
+                mine = user.run("inspect", *form, *names)
+                assert (mine.stdout, mine.status) == (docker.stdout, docker.returncode)
+
+    def test_a_signer_goes_on_with_trust(
+        self, docker_s: DockerUser, alice: DockerUser, ours: TrustPeople, reader: DockerUser, gun: str, *, put: Put
+    ) -> None:
+        """Alice brings her key over, signs, revokes; then signs with docker's program again."""
+        user = ours("alice")
+        user.run("key", "import", str(alice.trust))
+        second = put("2.0", index=True)
+        user.run("sign", f"{gun}:2.0")
+        assert reader.signers_of_tags(gun)["2.0"] == (bare(second), {"alice"})
+        user.run("revoke", "--yes", f"{gun}:1.0")
+        assert set(reader.signers_of_tags(gun)) == {"2.0"}
+        third = put("3.0", text="three")
+        release(alice, gun, "3.0", third)
+        assert set(reader.signers_of_tags(gun)) == {"2.0", "3.0"}
+        assert user.run("verify", f"{gun}:3.0").stdout == f"{gun}@{third.digest}\n"
+
+    def test_a_new_signer_by_trust(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        put: Put,
+    ) -> None:
+        """The admin's keys come over; whom she adds signs with docker."""
+        admin, bob = ours("admin"), docker_people("bob")
+        admin.run("key", "import", str(docker_s.trust))
+        admin.run("signer", "add", "--key", str(bob.new_signer_key("bob")), "bob", gun)
+        assert reader.signers(gun) == ["bob", "alice"]
+        bob.run("trust", "sign", f"{gun}:1.0")
+        assert reader.signers_of_tags(gun)["1.0"][1] == {"alice", "bob"}
+        release(bob, gun, "2.0", put("2.0"), name="bob")
+        assert reader.signers_of_tags(gun)["2.0"][1] == {"bob"}
+
+    def test_removal_of_who_signed_last_heals_the_releases(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        alice: DockerUser,
+        ours: TrustPeople,
+        reader: DockerUser,
+        *,
+        gun: str,
+        put: Put,
+    ) -> None:
+        """Section 17.1 and 17.2: what docker gets wrong. Whoever is left signs on, and old tags stay released."""
+        bob = docker_people("bob")
+        docker_s.run("trust", "signer", "add", "bob", gun, "--key", str(bob.new_signer_key("bob")))
+        admin = ours("admin")
+        for user in (docker_s, bob):
+            admin.run("key", "import", str(user.trust))
+        admin.run("signer", "remove", "alice", gun)
+        assert reader.signers(gun) == ["bob"]
+        assert set(reader.signers_of_tags(gun)) == {"1.0"}
+        release(bob, gun, "2.0", put("2.0"), name="bob")
+        assert set(reader.signers_of_tags(gun)) == {"1.0", "2.0"}
+        sha256 = bare(put("3.0"))
+        alice.notary.refused("addhash", gun, "3.0", "1", "--sha256", sha256, "-r", "targets/alice", "-p")
+
+    def test_three_root_rotations_by_trust(
+        self,
+        docker_s: DockerUser,
+        ours: TrustPeople,
+        reader: DockerUser,
+        docker_people: DockerPeople,
+        gun: str,
+        *,
+        put: Put,
+    ) -> None:
+        """Docker clients three roots behind, and new ones, go on."""
+        before = reader.signers_of_tags(gun)
+        admin = ours("admin")
+        admin.run("key", "import", str(docker_s.trust))
+        for role in ("root", "targets", "root", "snapshot", "timestamp", "root"):
+            admin.run("key", "rotate", role, gun)
+        assert reader.signers_of_tags(gun) == docker_people("newcomer").signers_of_tags(gun) == before
+        # Who has docker's old root key signs nothing any more; the targets key was replaced, too.
+        docker_s.notary.refused("addhash", gun, "2.0", "1", "--sha256", "ab" * 32, "-p")
+
+    def test_a_root_that_docker_s_program_rotated(self, docker_s: DockerUser, ours: TrustPeople, gun: str) -> None:
+        """Our reader is three roots behind."""
+        user = ours("user")
+        first = user.run("verify", f"{gun}:1.0").stdout
+        for _ in range(3):
+            docker_s.notary.rotate(gun, "root")
+        assert user.run("verify", f"{gun}:1.0").stdout == first
+
+
+class TestWhatTrustMade:
+    def test_docker_and_notary_read_it(
+        self, ours: TrustPeople, reader: DockerUser, notary_people: NotaryPeople, gun: str, put: Put
+    ) -> None:
+        owner = ours("owner")
+        image = put("1.0")
+        owner.run("init", gun, "--format", "notary", "--no-recovery-key")
+        owner.run("sign", f"{gun}:1.0")
+        assert reader.signers_of_tags(gun) == {"1.0": (bare(image), {"Repo Admin"})}
+        listed = notary_people("reader").listed(gun)["1.0"]
+        assert (listed.digest, listed.size, listed.role) == (bare(image), len(image.raw), "targets")
+        assert reader.run("trust", "inspect", gun) == owner.run("inspect", gun).stdout
+
+    def test_with_a_recovery_key(self, ours: TrustPeople, reader: DockerUser, gun: str, put: Put) -> None:
+        """A root with two certificates; the recovery key takes over when the root key is lost."""
+        owner = ours("owner")
+        put("1.0")
+        owner.run("init", gun, "--format", "notary", "--recovery-key", "recovery.key")
+        owner.run("sign", f"{gun}:1.0")
+        before = reader.signers_of_tags(gun)
+        assert set(before) == {"1.0"}
+        keys = owner.run("--json", "key", "list").document()["keys"]
+        (root,) = (row["keyid"] for row in keys if row["purpose"] == "root")
+        owner.run("key", "remove", "--yes", root)
+        owner.run("key", "rotate", "root", gun, "--recovery-key", "recovery.key")
+        assert reader.signers_of_tags(gun) == before
+
+    def test_docker_signs_in_it(
+        self, ours: TrustPeople, alice: DockerUser, reader: DockerUser, gun: str, put: Put
+    ) -> None:
+        """A signer whom trust added works with docker."""
+        owner = ours("owner")
+        put("1.0")
+        owner.run("init", gun, "--format", "notary", "--no-recovery-key")
+        owner.run("sign", f"{gun}:1.0")
+        owner.run("signer", "add", "--key", str(alice.new_signer_key("alice")), "alice", gun)
+        alice.run("trust", "sign", f"{gun}:1.0")
+        release(alice, gun, "2.0", put("2.0"))
+        tags = reader.signers_of_tags(gun)
+        assert {tag: signers for tag, (_, signers) in tags.items()} == {"1.0": {"alice"}, "2.0": {"alice"}}
+        alice.run("trust", "revoke", "-y", f"{gun}:2.0")
+        owner.run("verify", f"{gun}:2.0", expect=3)
+
+    def test_notary_publishes_in_turn_with_trust(
+        self, ours: TrustPeople, notary_owner: NotaryUser, reader: DockerUser, gun: str, put: Put
+    ) -> None:
+        """A collection of notary's, its snapshot key at the client at first: both sign, one after the other."""
+        notary_owner.run("init", gun, "-p")
+        notary_owner.rotate(gun, "snapshot", "-r")
+        owner = ours("owner")
+        owner.run("key", "import", str(notary_owner.trust))
+        for number, sign in enumerate((owner.run, None, owner.run, None)):
+            tag = f"{number}.0"
+            if sign is None:
+                notary_owner.add(gun, tag)
+            else:
+                put(tag)
+                sign("sign", f"{gun}:{tag}")
+        assert set(reader.signers_of_tags(gun)) == {"0.0", "1.0", "2.0", "3.0"}
+
+    def test_a_snapshot_that_the_owner_signs(
+        self, ours: TrustPeople, notary_owner: NotaryUser, reader: DockerUser, gun: str, put: Put
+    ) -> None:
+        """As `notary init` makes it: the snapshot key comes over too, and our upload brings a snapshot."""
+        notary_owner.run("init", gun, "-p")
+        owner = ours("owner")
+        owner.run("key", "import", str(notary_owner.trust))
+        put("1.0")
+        owner.run("sign", f"{gun}:1.0")
+        notary_owner.add(gun, "2.0")
+        assert set(reader.signers_of_tags(gun)) == {"1.0", "2.0"}
