@@ -1,9 +1,9 @@
-"""`docker-trust`: the plugin of Docker's CLI. It reads the command line that docker hands on, and `trust` does the rest.
+"""`docker-trust`: the plugin of Docker's CLI. It reads the command line that docker hands on; `trust` does the rest.
 
 Docker runs `docker-NAME [docker's own options] NAME COMMAND ...`, with its own arguments unchanged, and asks for
-`docker-cli-plugin-metadata` to see what there is (docker/cli, cli-plugins). Up to 28 `trust` is built in and wins; there
-the same program serves as `docker-ctrust`. Commands and options are those of Docker's own `docker trust`; every failure
-ends with 1, as it does there.
+`docker-cli-plugin-metadata` to see what there is (docker/cli, cli-plugins). Up to 28 `trust` is built in and wins; the
+same program then serves as `docker-ctrust`. Commands and options are those of Docker's own `docker trust`, and every
+failure ends with 1, as it does there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final, Protocol
