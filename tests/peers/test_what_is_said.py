@@ -50,13 +50,13 @@ FAILURES: list[tuple[int, str, tuple[str, ...]]] = [
     (2, "usage", ("init", "GUN")),
     (2, "usage", ("revoke", "GUN:1.0")),
     (2, "usage", ("sign", "GUN")),
-    (2, "usage", ("init", "GUN", "--format", "notary", "--no-recovery-key")),
     (2, "invalid-name", ("signer", "list", "../GUN")),
     (3, "image-not-found", ("sign", "GUN:9.9")),
     (3, "no-trust-data", ("signer", "list", "GUN-unknown")),
     (4, "pins-disagree", ("pin", "GUN", OTHER_DIGEST)),
     (6, "remote-unreachable", ("--server", "http://127.0.0.1:1", "signer", "list", "GUN")),
     (7, "collection-exists", ("init", "GUN", "--no-recovery-key")),
+    (7, "collection-exists", ("init", "GUN", "--format", "notary", "--no-recovery-key")),
     (8, "key-not-found", ("key", "remove", "--yes", "nobody")),
 ]
 VERDICTS: list[tuple[int, str, tuple[str, ...]]] = [

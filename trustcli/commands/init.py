@@ -137,7 +137,7 @@ def create(
     threshold: int = 1,
 ) -> str:
     """Make the collection; returns its pin. Raises: CollectionExists, KeysError, Remote..., NotTrusted."""
-    _check_threshold(wire, threshold)
+    _check_possible(session, gun, wire, threshold)
     collection = session.collection(gun, wire=wire)
     made_here = _check_free(session, collection)
     if made_here is not None:
@@ -166,7 +166,7 @@ def plan(
     threshold: int = 1,
 ) -> Planned:
     """What `create` would do."""
-    _check_threshold(wire, threshold)
+    _check_possible(session, gun, wire, threshold)
     collection = planning.collection(gun, wire=wire)
     founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
     made_here = False
@@ -183,7 +183,11 @@ def plan(
     return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if made_here else planned
 
 
-def _check_threshold(wire: WireFormat, threshold: int) -> None:
+def _check_possible(session: Session, gun: GUN, wire: WireFormat, threshold: int) -> None:
+    known = session.pins.load().get(gun)
+    if known is not None and known.format != wire.name:
+        reason = f"{gun} is known already, in format {known.format}; a collection has one format for good"
+        raise CollectionExists(role=ROOT, reason=reason)
     if wire.certifies_root_keys and threshold > 1:
         raise UsageError("--threshold: docker and notary cannot sign for more than 1; leave it out in their format")
 

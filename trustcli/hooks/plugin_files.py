@@ -71,7 +71,7 @@ def _is_there(file: Path) -> bool:
 
 def _is_ours(file: Path) -> bool:
     """Raises: OSError, but for a file that is not there."""
-    if file.is_symlink() or not file.is_file():
+    if not file.is_file():
         return False
     with file.open("rb") as stream:
         return stream.read(_MOST_BYTES).startswith(_HEAD.encode())

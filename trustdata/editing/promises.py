@@ -17,6 +17,7 @@ from securesystemslib.signer import SecretsHandler
 
 from keys.algorithms import EncodedKey, PublicKey, public_key_of
 from keys.errors import SigningFailed
+from keys.notary import METHOD
 from trustdata.envelope import Envelope
 from trustdata.model import Key, Root, Signature, Signer, Targets
 from trustdata.roles import RoleName
@@ -63,7 +64,10 @@ class _PromisingSigner(Signer):
         return self._key
 
     def sign(self, payload: bytes) -> Signature:
-        return self._promises.signature(self._key.keyid, payload)
+        promise = self._promises.signature(self._key.keyid, payload)
+        if isinstance(self._key, EncodedKey):
+            promise.unrecognized_fields[METHOD] = "promised"  # Notary v1: a method that no key has
+        return promise
 
     @classmethod
     def from_priv_key_uri(
