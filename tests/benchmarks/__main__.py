@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import beside_nginx, cpu
+from tests.benchmarks import beside_nginx, cpu, notary_format
 from tests.benchmarks.commands import medians
 from tests.benchmarks.notary_client import NotaryClient
 from tests.benchmarks.our_server import BenchCollection, OurServer, run_trust, start_ours
@@ -41,12 +41,14 @@ def main() -> int:
         rows, notes = [], []
         rows += _publishing(ours, notary, client)
         rows += _reading(ours, notary)
+        rows += notary_format.server_rows(ours, tls, notary)
         rows += beside_nginx.rows(ours, tls, folder / "nginx")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
-            notes.append(f"trust verify: not measured: {docker}")
+            notes.append(f"trust verify and trust inspect: not measured: {docker}")
         else:
             rows += _verifying(tls, notary, client, docker, folder)
+            rows += notary_format.client_rows(tls, docker, folder)
         notes.append(_import_time())
         show(rows, notes)
     return 0

@@ -1,9 +1,10 @@
-"""GET of timestamp.json with wrk and two keep-alive connections: CPU of server and database per request."""
+"""GETs of one file with wrk, over connections that stay open or not: CPU of server and database per request."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 
 from tests.benchmarks import cpu
 from tests.peers.programs import program
@@ -11,16 +12,17 @@ from tests.peers.programs import program
 _SECONDS = 5
 
 
-def cpu_per_request(url: str, pids: list[int], *, connections: int = 2) -> float:
+def cpu_per_request(url: str, pids: list[int], *, connections: int = 2, headers: Sequence[str] = ()) -> float:
     """Microseconds of CPU for one request, after a warm-up. Raises: RuntimeError if requests fail."""
-    _load(url, connections, seconds=1)
+    _load(url, connections, headers, seconds=1)
     before = cpu.settle(pids)
-    requests = _load(url, connections, seconds=_SECONDS)
+    requests = _load(url, connections, headers, seconds=_SECONDS)
     return (cpu.settle(pids) - before) / requests * 1e6
 
 
-def _load(url: str, connections: int, *, seconds: int) -> int:
-    command = [program("wrk"), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", url]
+def _load(url: str, connections: int, headers: Sequence[str], *, seconds: int) -> int:
+    options = [part for header in headers for part in ("-H", header)]
+    command = [program("wrk"), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", *options, url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(output)

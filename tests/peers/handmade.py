@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.peers.notary_client import NotaryUser
 from tests.peers.notary_keys import HandKey, new_ecdsa
-from tests.peers.trust_servers import Answer, PeerServer
+from tests.peers.trust_servers import Answer, NotaryApi
 
 Document = dict[str, Any]
 _WIDTH = 32
@@ -72,7 +72,7 @@ def target(digest: str, *, size: int = 10, **more: object) -> Document:
     return {"hashes": {"sha256": base64.b64encode(bytes.fromhex(digest)).decode()}, "length": size, **more}
 
 
-def upload(server: PeerServer, gun: str, files: Mapping[str, bytes]) -> Answer:
+def upload(server: NotaryApi, gun: str, files: Mapping[str, bytes]) -> Answer:
     """POST of these files, by role."""
     parts = [
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="{role}"\r\n'.encode()
@@ -89,19 +89,26 @@ def upload(server: PeerServer, gun: str, files: Mapping[str, bytes]) -> Answer:
 
 @dataclass
 class HandCollection:
-    """A collection whose owner holds all keys but the timestamp's. Versions and contents are the test's to set."""
+    """A collection whose owner holds all keys but the timestamp's. Versions and contents are the test's to set.
 
-    server: PeerServer
+    `gives_snapshot`: as docker makes it, the server holds the snapshot's key, too.
+    """
+
+    server: NotaryApi
     gun: str
     roots: list[HandKey] = field(default_factory=list)
     targets: dict[str, Document] = field(default_factory=dict)
     lifetime: Mapping[str, timedelta] = field(default_factory=dict)
     version: int = 1
+    gives_snapshot: bool = False
 
     def __post_init__(self) -> None:
         self.roots = self.roots or [new_ecdsa(self.gun)]
         self.targets_key, self.snapshot_key = new_ecdsa("targets"), new_ecdsa("snapshot")
         self.timestamp = json.loads(self.server.file(self.gun, "timestamp.key").body)
+        self.snapshot = key_object(self.snapshot_key)
+        if self.gives_snapshot:
+            self.snapshot = json.loads(self.server.file(self.gun, "snapshot.key").body)
 
     def expires(self, role: str) -> str:
         """Ten years from now, unless `lifetime` says otherwise."""
@@ -111,8 +118,7 @@ class HandCollection:
     def root(self, *, version: int = 1, signers: Sequence[HandKey] | None = None) -> bytes:
         """Threshold 1; signed by all its keys, or by `signers`."""
         keys = [key_object(root, certificate=True) for root in self.roots]
-        held = {"targets": key_object(self.targets_key), "snapshot": key_object(self.snapshot_key)}
-        held["timestamp"] = self.timestamp
+        held = {"targets": key_object(self.targets_key), "snapshot": self.snapshot, "timestamp": self.timestamp}
         roles = {role: {"keyids": [key_id(key)], "threshold": 1} for role, key in held.items()}
         roles["root"] = {"keyids": [key_id(key) for key in keys], "threshold": 1}
         signed = {
@@ -147,11 +153,15 @@ class HandCollection:
         }
         return {**files, "snapshot": envelope(signed, signature(self.snapshot_key, signed))}
 
-    def files(self, *, signers: Sequence[HandKey] | None = None) -> dict[str, bytes]:
-        """Root, targets and snapshot of the first version."""
+    def targets_file(self) -> bytes:
+        """Targets as the test has set them."""
         signed = self.signed_targets()
-        targets = envelope(signed, signature(self.targets_key, signed))
-        return self.with_snapshot({"root": self.root(signers=signers), "targets": targets})
+        return envelope(signed, signature(self.targets_key, signed))
+
+    def files(self, *, signers: Sequence[HandKey] | None = None) -> dict[str, bytes]:
+        """Root and targets of the first version, and the snapshot if it is the owner's."""
+        files = {"root": self.root(signers=signers), "targets": self.targets_file()}
+        return files if self.gives_snapshot else self.with_snapshot(files)
 
     def publish(self, files: Mapping[str, bytes] | None = None) -> None:
         """Upload; must be taken."""

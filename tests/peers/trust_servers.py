@@ -30,23 +30,11 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeerServer:
-    """A server for `docker` and `notary`, over TLS. Where the two rightly differ, a fact here says so."""
+class NotaryApi:
+    """A server that speaks Notary v1, over TLS or plain, and requests to it."""
 
-    name: str
     url: str
     ca: Path
-
-    serves_under_expired_snapshots: bool
-    """Notary answers 500 for the timestamp once a snapshot that the owner signs has expired, which hides the cause."""
-
-    looks_up_exactly: bool
-    """Notary gives any role's file for a hash once it was asked for, the first file for version 0, and status 500 for
-    a delegation that there is not."""
-    refuses_what_clients_cannot_survive: bool
-    """Notary stores targets on which its own client panics, and members that are read in two ways."""
-    said_of_missing_snapshot: str
-    """What a client prints when nobody makes the snapshot; with a notary-signer, Notary hands on the signer's error."""
 
     @property
     def netloc(self) -> str:
@@ -57,8 +45,12 @@ class PeerServer:
         self, target: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
     ) -> Answer:
         """One request on a connection of its own, as the clients do it."""
-        context = ssl.create_default_context(cafile=str(self.ca))
-        connection = http.client.HTTPSConnection(self.netloc, timeout=ANSWER_SECONDS, context=context)
+        connection: http.client.HTTPConnection
+        if self.url.startswith("https:"):
+            context = ssl.create_default_context(cafile=str(self.ca))
+            connection = http.client.HTTPSConnection(self.netloc, timeout=ANSWER_SECONDS, context=context)
+        else:
+            connection = http.client.HTTPConnection(self.netloc, timeout=ANSWER_SECONDS)
         with contextlib.closing(connection):
             connection.request(method, target, body=body, headers={"Connection": "close", **(headers or {})})
             answer = connection.getresponse()
@@ -68,6 +60,23 @@ class PeerServer:
     def file(self, gun: str, name: str) -> Answer:
         """A metadata file or a key: `timestamp.json`, `2.root.json`, `snapshot.key`."""
         return self.request(f"/v2/{gun}/_trust/tuf/{name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerServer(NotaryApi):
+    """A server for `docker` and `notary`, over TLS. Where the two rightly differ, a fact here says so."""
+
+    name: str
+    serves_under_expired_snapshots: bool
+    """Notary answers 500 for the timestamp once a snapshot that the owner signs has expired, which hides the cause."""
+
+    looks_up_exactly: bool
+    """Notary gives any role's file for a hash once it was asked for, the first file for version 0, and status 500 for
+    a delegation that there is not."""
+    refuses_what_clients_cannot_survive: bool
+    """Notary stores targets on which its own client panics, and members that are read in two ways."""
+    said_of_missing_snapshot: str
+    """What a client prints when nobody makes the snapshot; with a notary-signer, Notary hands on the signer's error."""
 
 
 @contextlib.contextmanager
