@@ -19,8 +19,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.journeys.server_process import ServerProcess
-from tests.journeys.token_server import PASSWORD, SERVICE, TokenServer, start_token_server
-from tests.peers.notary_client import COMMAND_SECONDS, PASSPHRASES, digest_of
+from tests.journeys.token_server import PASSWORD, SERVICE, TokenServer, logged_in, start_token_server
+from tests.peers.docker_client import DockerCli
+from tests.peers.notary_client import (
+    COMMAND_SECONDS,
+    PASSPHRASES,
+    REPOSITORY_PASSPHRASE,
+    ROOT_PASSPHRASE,
+    digest_of,
+)
 from tests.peers.programs import free_port, program, running
 from tests.simulator.token_issuer import now
 from trustserver import tls
@@ -168,6 +175,54 @@ def test_what_is_said_to_those_who_bring_no_token(
             assert (told["code"], told["message"]) == ("UNAUTHORIZED", "authentication required")
             listed = {(f"{row['Type']}:{row['Name']}", row["Action"]) for row in told["detail"]}
             assert listed == {(_parts(scope)[0], action) for action in _parts(scope)[1]}
+
+
+@pytest.fixture
+def docker(guarded: Guarded, docker_cli: DockerCli, tmp_path: Path, collection: str) -> Callable[..., str]:
+    """`docker("alice", "inspect", GUN)`: `docker trust ...`, logged in at the registry as that person."""
+
+    def run(who: str, *arguments: str, refused: bool = False) -> str:
+        config = tmp_path / who / "docker"
+        logged_in(config, who, collection.partition("/")[0])
+        authority = config / "tls" / urlsplit(guarded.url).netloc / "ca.crt"
+        authority.parent.mkdir(parents=True, exist_ok=True)
+        authority.write_bytes(guarded.authority.read_bytes())
+        done = subprocess.run(
+            [str(docker_cli.binary), "trust", *arguments],
+            cwd=tmp_path,
+            env={
+                "PATH": docker_cli.path,
+                "HOME": str(tmp_path),
+                "DOCKER_CONFIG": str(config),
+                "DOCKER_HOST": f"unix://{tmp_path}/no-engine.sock",
+                "DOCKER_CONTENT_TRUST_SERVER": guarded.url,
+                "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE": ROOT_PASSPHRASE,
+                "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE": REPOSITORY_PASSPHRASE,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+        assert (done.returncode != 0) is refused, f"{who}: docker trust {arguments}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def test_docker_brings_the_token_of_whom_it_is_logged_in_as(
+    guarded: Guarded, docker: Callable[..., str], tmp_path: Path, collection: str
+) -> None:
+    docker("alice", "key", "generate", "alice")
+    docker("bob", "signer", "add", "--key", "alice.pub", "alice", collection, refused=True)
+    docker("alice", "signer", "add", "--key", "alice.pub", "alice", collection)
+    (told,) = json.loads(docker("bob", "inspect", collection))
+    assert [row["Name"] for row in told["Signers"]] == ["alice"]
+    assert docker("mallory", "inspect", collection, refused=True) == "[]\n"
+    asked = guarded.tokens.asked()
+    for line in ("bob repository:{}:pull", "alice repository:{}:push,pull"):
+        assert {line.format(collection), line.format(collection).replace("push,pull", "pull,push")} & set(asked)
 
 
 def _parts(scope: str) -> tuple[str, set[str]]:
