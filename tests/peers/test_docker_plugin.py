@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.docker_client import DockerPeople
+from tests.peers.docker_client import DockerUser as PeerDockerUser
 from tests.peers.docker_engine import UnpackedDocker
 from tests.peers.stage import People, Put
 from tests.peers.trust_program import COMMAND_SECONDS, SECRETS, Ran, TrustUser, no_secret_in
@@ -219,3 +221,51 @@ def test_pull_through_a_real_engine(owner: DockerUser, gun: str, signed: str, en
     )
     assert f"{gun}@{signed}" in json.loads(there.stdout)
     owner.docker("pull", f"{gun}:2.0", options=("-H", engine), expect=1)
+
+
+def test_what_docker_and_notary_made_looks_the_same(
+    docker_people: DockerPeople, collection: str, tmp_path: Path
+) -> None:
+    """The same bytes as Docker's own `inspect`, for the same collection, in the format of its time; and with docker's
+    keys brought over, the plugin goes on where docker stopped.
+    """
+    docker = docker_people("docker")
+    docker.new_signer_key("alice")
+    docker.run("trust", "signer", "add", "--key", "alice.pub", "alice", collection)
+    made = docker.notary
+    made.add(collection, "1.0", into="targets")
+    made.add(collection, "10.0", into=("targets/alice", "targets/releases"))
+    made.add(collection, "2.0", into=("targets/alice", "targets/releases"))
+    plugin = TrustUser(tmp_path / "plugin", docker.server.url)
+    plugin.run("plugin", "install", "--dir", str(docker.config / "cli-plugins"))
+    for arguments in (
+        (collection,),
+        ("--pretty", collection),
+        (f"{collection}:2.0",),
+        ("--pretty", f"{collection}:1.0", collection),
+        (collection, f"{collection}:absent", "registry.example.com/nobody/knows"),
+    ):
+        theirs, ours = docker.start(("trust", "inspect", *arguments)), _ours(docker, plugin, "inspect", *arguments)
+        assert (ours.stdout, ours.returncode) == (theirs.stdout, theirs.returncode), arguments
+
+    assert _ours(docker, plugin, "revoke", f"{collection}:2.0").returncode == 1, "without any keys"
+    imported = _ours(docker, plugin, "key", "import", str(docker.trust))
+    assert imported.returncode == 0, imported.stderr
+    revoked = _ours(docker, plugin, "revoke", f"{collection}:2.0")
+    assert revoked.stdout == f"revoked {collection}:2.0\n", revoked.stderr
+    assert set(docker.signers_of_tags(collection)) == {"1.0", "10.0"}
+    theirs, ours = docker.start(("trust", "inspect", collection)), _ours(docker, plugin, "inspect", collection)
+    assert ours.stdout == theirs.stdout
+
+
+def _ours(docker: PeerDockerUser, plugin: TrustUser, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same person, through the plugin."""
+    return subprocess.run(
+        [str(docker.cli.binary), "ctrust", *arguments],
+        env=docker.environ | {"TRUST_TOFU": "1", "TRUST_HOME": str(plugin.home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMMAND_SECONDS,
+    )
