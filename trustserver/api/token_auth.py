@@ -74,12 +74,11 @@ class TokenAuthorizer:
         self._kept: OrderedDict[bytes, Grant] = OrderedDict()
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        """As promised by `Authorizer`. A token that is no good is refused where none is needed, too."""
-        wanted = _Wanted(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
-        grant = self._grant(headers, wanted)
+        """As promised by `Authorizer`. Where no token is needed none is looked at: the view asks nobody then, either."""
         if self.reads_are_open and action is Action.READ:
-            return ANONYMOUS if grant is None else _subject(grant)
-        return self._allowed(grant, wanted)
+            return ANONYMOUS
+        wanted = _Wanted(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
+        return self._allowed(self._grant(headers, wanted), wanted)
 
     def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
         """As promised by `Authorizer`."""
