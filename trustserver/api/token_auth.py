@@ -74,7 +74,7 @@ class TokenAuthorizer:
         self._kept: OrderedDict[bytes, Grant] = OrderedDict()
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        """As promised by `Authorizer`. Where no token is needed none is looked at: the view asks nobody then, either."""
+        """As promised by `Authorizer`. Where no token is needed none is looked at: the view asks nobody either."""
         if self.reads_are_open and action is Action.READ:
             return ANONYMOUS
         wanted = _Wanted(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
