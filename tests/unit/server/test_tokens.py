@@ -445,9 +445,11 @@ def _public(certified: Certified) -> dict[str, Any]:
         b'{"keys": [{"kty": "ML-DSA"}]}',
         b"[" * 100_000,
         b" " * (MAX_FILE + 1),
-        json.dumps({"keys": [OctKey.generate_key(256).as_dict(private=True)]}).encode(),
-        json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=True)]}).encode(),
-        json.dumps({"keys": [ECKey.generate_key("secp256k1", private=False).as_dict()]}).encode(),
+        pytest.param(json.dumps({"keys": [OctKey.generate_key(256).as_dict(private=True)]}).encode(), id="secret"),
+        pytest.param(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=True)]}).encode(), id="private"),
+        pytest.param(
+            json.dumps({"keys": [ECKey.generate_key("secp256k1", private=False).as_dict()]}).encode(), id="curve"
+        ),
     ],
     ids=lambda content: repr(content[:40]),
 )
@@ -465,8 +467,8 @@ def test_a_jwk_set_that_cannot_be_used_stops_the_start(tmp_path: Path, content: 
     [
         b"",
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        certify(NOW, key=rsa.generate_private_key(65537, 1024)).pem,
-        certify(NOW, key=ec.generate_private_key(ec.SECP256K1())).pem,
+        pytest.param(certify(NOW, key=rsa.generate_private_key(65537, 1024)).pem, id="small RSA key"),
+        pytest.param(certify(NOW, key=ec.generate_private_key(ec.SECP256K1())).pem, id="curve"),
     ],
 )
 def test_certificates_that_cannot_be_used_stop_the_start(tmp_path: Path, content: bytes) -> None:
