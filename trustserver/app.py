@@ -174,7 +174,8 @@ def compose(
         return [f"writes are refused: {refusal.reason}"] if refusal is not None else []
 
     pages.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
-    pages.include_router(metrics_router(metrics, fast=fast, reads=reads, view=view, store=store, clock=clock))
+    counted = [reads.answered, notary.answered]
+    pages.include_router(metrics_router(metrics, fast=fast, reads=counted, view=view, store=store, clock=clock))
     return Application(
         asgi=fast,
         in_flight=in_flight,

@@ -89,6 +89,8 @@ def test_the_unmodified_notary_client_lives_with_the_server(server: ServerProces
 
     alice.run("delete", "--remote", GUN)
     assert server.get(f"{BASE}root.json")[0] == 404
+    assert server.stop() == 0
+    server.start("--self-signed")
     alice.run("init", "--publish", GUN)
     assert "No targets present" in Notary(tmp_path / "carol", server).run("list", GUN)
     assert server.stop() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from fastapi import APIRouter, Response
@@ -13,7 +13,6 @@ from prometheus_client.registry import Collector
 
 from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
-from trustserver.api.tuf import TufReads
 from trustserver.storage.ports import MetadataStore
 from trustserver.view import View
 
@@ -44,7 +43,7 @@ class Metrics:
 class _Reads(Collector):
     """Reads are counted in plain integers, where they are answered; they become metrics when asked for."""
 
-    def __init__(self, fast: FastRead, reads: TufReads, view: View) -> None:
+    def __init__(self, fast: FastRead, reads: Sequence[Mapping[int, int]], view: View) -> None:
         self._fast = fast
         self._reads = reads
         self._view = view
@@ -54,8 +53,8 @@ class _Reads(Collector):
             "trust_server_reads", "Reads of trust data, by how they were answered.", labels=["answer"]
         )
         reads.add_metric(["view"], self._fast.answered)
-        for status, count in sorted(self._reads.answered.items()):
-            reads.add_metric([str(status)], count)
+        for status in sorted({status for counted in self._reads for status in counted}):
+            reads.add_metric([str(status)], sum(counted.get(status, 0) for counted in self._reads))
         yield reads
         yield GaugeMetricFamily("trust_server_view_bytes", "Bytes of the answers kept in memory.", self._view.weight)
 
@@ -90,12 +89,12 @@ def metrics_router(
     metrics: Metrics,
     *,
     fast: FastRead,
-    reads: TufReads,
+    reads: Sequence[Mapping[int, int]],
     view: View,
     store: MetadataStore,
     clock: Callable[[], datetime],
 ) -> APIRouter:
-    """The page; collected in a worker thread, since it asks the store."""
+    """The page; collected in a worker thread, since it asks the store. `reads`: answers by status, of each API."""
     metrics.registry.register(_Reads(fast, reads, view))
     metrics.registry.register(_Storage(store, clock))
     router = APIRouter()

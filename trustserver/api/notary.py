@@ -87,6 +87,8 @@ class NotaryApi:
         self._otherwise = otherwise
         self._clock = clock
         self._parts = NotaryParts()
+        self.answered: dict[int, int] = {}
+        """Reads of files by status, beside those that the view has answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not is_notary_path(path := raw_path(scope)):
@@ -117,7 +119,7 @@ class NotaryApi:
     async def _answer(self, asked: Route, subject: Subject | None, scope: Scope, receive: Receive, send: Send) -> None:
         match asked.ask, subject:
             case Ask.FILE, _ if asked.file is not None:
-                answer = await self._file(asked.gun, asked.file)
+                answer = await self._read(asked.gun, asked.file)
                 await send(answer.start)
                 await send_body(send, answer.body)
             case Ask.UPLOAD, Subject():
@@ -141,7 +143,16 @@ class NotaryApi:
             case _:
                 await _send(send, _NOTHING)
 
-    async def _file(self, gun: GUN, name: NotaryFile) -> Answer:
+    async def _read(self, gun: GUN, name: NotaryFile) -> Answer:
+        try:
+            answer = await self._renewed(gun, name)
+        except NoTrustData:
+            self._count(404)
+            raise
+        self._count(answer.status)
+        return answer
+
+    async def _renewed(self, gun: GUN, name: NotaryFile) -> Answer:
         answer = await self._found(gun, name)
         if self._renewal.is_due(answer):
             await self._renewal.renew(gun, notary_path(gun, name), answer)
@@ -151,6 +162,9 @@ class NotaryApi:
     async def _found(self, gun: GUN, name: NotaryFile) -> Answer:
         kept = self._view.get(notary_path(gun, name))
         return kept if kept is not None else await asyncio.to_thread(self._retrieval.answer, gun, name)
+
+    def _count(self, status: int) -> None:
+        self.answered[status] = self.answered.get(status, 0) + 1
 
     async def _delete(self, gun: GUN, subject: Subject) -> None:
         """What is not there is deleted already; what is in another format is not deleted from here."""

@@ -174,6 +174,8 @@ def _parameters(error: TrustError) -> _Refusal:
 
 
 def _gun(error: TrustError) -> _Refusal:
+    if getattr(error, "kind", "") != "collection name":
+        return _by_role(error)
     message = "The server does not support actions on images of this name."
     return _Refusal(status=400, code="INVALID_GUN", message=message, detail=str(error))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.server.notary_owner import NotaryOwner
 from tests.unit.server.notary_site import GUN_N, NotarySite, refusal
@@ -199,6 +202,21 @@ def test_head_of_nothing_has_no_body() -> None:
     assert (answer.status_code, answer.content) == (404, b"")
 
 
+@given(
+    method=st.sampled_from(["GET", "POST", "DELETE", "PUT"]),
+    inner=st.text(st.characters(max_codepoint=255), max_size=60),
+)
+def test_whatever_is_asked_has_a_route_or_none(method: str, inner: str) -> None:
+    for path in (
+        f"/v2/{inner}",
+        f"/v2/{inner}/_trust/tuf/",
+        f"/v2/a/_trust/tuf/{inner}",
+        f"/v2/a/_trust/tuf/{inner}.json",
+    ):
+        with contextlib.suppress(NoSuchRoute, InvalidName):
+            assert route(method, path).ask in Ask
+
+
 @pytest.mark.parametrize(
     ("method", "path", "ask"),
     [
@@ -279,3 +297,13 @@ def test_owners_of_two_collections_do_not_meet() -> None:
     assert isinstance(one, NotaryOwner)
     assert site.tuf("root.json", "a/b").content == one.written[ROOT].raw
     assert site.tuf("root.json", "a/bfix").content == two.written[ROOT].raw
+
+
+def test_reads_are_counted_for_the_metrics() -> None:
+    site = NotarySite()
+    site.begin_notary()
+    for name in ("1.root.json", "9.root.json", "8.root.json"):
+        site.tuf(name)
+    page = site.get("/metrics").text
+    assert 'trust_server_reads_total{answer="200"} 1.0' in page
+    assert 'trust_server_reads_total{answer="404"} 2.0' in page

@@ -6,10 +6,14 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from keys.algorithms import Algorithm
+from keys.certificate import root_certificate
+from keys.material import generate
 from tests.unit.server.notary_owner import NotaryOwner, bare_signer, content_of
 from tests.unit.server.notary_site import (
     BOUNDARY,
@@ -25,9 +29,12 @@ from tests.unit.server.notary_site import (
 from tests.unit.server.site import GUN_A
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
+from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.wire.notary import NOTARY
 from trustserver.api import notary_parts
 from trustserver.errors import DiskFull
+from trustserver.formats import SERVED_NOTARY
 from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import Publication
 
@@ -304,6 +311,72 @@ def test_two_racing_publishers_one_gets_version() -> None:
     loser = next(answer for answer in answers if answer.status_code == 400)
     assert refusal(loser)["code"] == "VERSION"
     assert site.versions()["targets"] == 3
+
+
+def test_bytes_are_stored_and_served_as_they_came_however_they_are_written() -> None:
+    """Pretty-printed, escaped, members in another order: the signature covers what is said."""
+    site, owner = started()
+    owner.tags = {"<&>": "cd" * 32}
+    document = json.loads(owner.targets())
+    raw = json.dumps(dict(reversed(document.items())), indent=2).replace("<", "\\u003c").encode()
+    assert site.upload({TARGETS: raw}).status_code == 200
+    assert site.tuf("targets.json").content == raw
+    assert site.tuf(f"targets.{sha256(raw).hexdigest()}.json").content == raw
+
+
+def test_unknown_members_are_accepted_and_kept() -> None:
+    site, owner = started()
+    assert site.upload({TARGETS: owner.targets(unrecognized_fields={"x-note": "kept"})}).status_code == 200
+    assert content_of(site.tuf("targets.json").content)["x-note"] == "kept"
+
+
+def test_one_public_key_in_two_certificates_counts_once() -> None:
+    site, owner = unstarted()
+    private = generate(Algorithm.ECDSA_P256)
+    owner.root_keys = [
+        NOTARY.signer(private, root_certificate(private, gun=GUN_N, at=site.at - timedelta(days=days)))
+        for days in (0, 1)
+    ]
+    both = Role([signer.public_key.keyid for signer in owner.root_keys], 2)
+    root = NOTARY.parse(ROOT, owner.root()).root
+    files = {ROOT: owner.root(roles={**root.roles, ROOT: both}), TARGETS: owner.targets()}
+    assert refused_update(site.upload(files))[0] == "ErrBadRoot"
+
+
+class _Moving(MemoryStore):
+    """Something happens to the collection between judging and storing, once: through another server's application,
+    for one's own holds the collection meanwhile.
+    """
+
+    meanwhile: Callable[[], object] | None = None
+
+    def publish(self, publication: Publication) -> int:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return super().publish(publication)
+
+
+def test_an_upload_is_judged_again_when_the_collection_was_renewed_meanwhile() -> None:
+    store = _Moving()
+    site = NotarySite(store)
+    owner = site.begin_notary()
+    beside = NotarySite(store, sealer=site.sealer).app.publishing
+    store.meanwhile = lambda: beside.publish(GUN(GUN_N), {}, at=site.at, form=SERVED_NOTARY)
+    assert site.upload({TARGETS: owner.targets()}).status_code == 200
+    assert site.versions() == {"root": 1, "targets": 3, "snapshot": 3, "timestamp": 3}
+
+
+def test_an_upload_whose_role_moved_meanwhile_is_version() -> None:
+    store = _Moving()
+    site = NotarySite(store)
+    owner = site.begin_notary()
+    first, second = owner.targets(version=3, targets={}), owner.targets(version=3)
+    beside = NotarySite(store, sealer=site.sealer).app.publishing
+    store.meanwhile = lambda: beside.publish(GUN(GUN_N), {TARGETS: first}, at=site.at, form=SERVED_NOTARY)
+    answer = site.upload({TARGETS: second})
+    assert (answer.status_code, refusal(answer)["code"]) == (400, "VERSION")
+    assert store.load(GUN(GUN_N)).files[TARGETS].raw == first
 
 
 # --- the other format, limits, failures
