@@ -56,8 +56,9 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     """
     root, targets = roles[ROOT].root, roles[TARGETS].targets
     signers = [role for role in checks.delegations_of(targets) if role != RELEASES]
-    found = released(roles)
-    tags = [_signed_tag(found[name], roles, signers) for name in sorted(found) if tag is None or name == tag]
+    found = [target for name, target in sorted(released(roles).items()) if tag is None or name == tag]
+    releasers = {role: tuple(sorted(_releasers(role, roles))) for role in {target.role for target in found}}
+    tags = [_signed_tag(target, roles, signers, releasers[target.role]) for target in found]
     return Inspection(
         tags=tuple(tags),
         signers=tuple(
@@ -83,13 +84,15 @@ def _known_as(key: Key) -> str:
         return key.keyid
 
 
-def _signed_tag(target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName]) -> SignedTag:
+def _signed_tag(
+    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], releasers: tuple[str, ...]
+) -> SignedTag:
     return SignedTag(
         tag=shown(target.tag),
         digest=target.digest,
         length=target.length,
         signers=tuple(shown(signer_name(role)) for role in signers_of_target(target, roles, signers)),
-        releasers=tuple(sorted(_releasers(target.role, roles))),
+        releasers=releasers,
     )
 
 
