@@ -24,6 +24,7 @@ _OWN: Final = {
     "signer": "TRUST_REPOSITORY_PASSPHRASE",
     "recovery": "TRUST_RECOVERY_PASSPHRASE",
     "new": "TRUST_NEW_PASSPHRASE",
+    "server": "TRUST_SIGNER_PASSPHRASE",
 }
 _DOCKER: Final = {
     "root": "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE",

@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
     "expiring": Entry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
     "renew": Entry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
+    "migrate": Entry("trustcli.commands.migrate", "Take collections over from another Notary server."),
     "plugin": Entry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
     "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
     "explain": Entry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from trustcli.global_options import GlobalOptions
     from trustcli.held_keys import StoreKeys
     from trustcli.registry import Registry
+    from trustdata.roles import RoleName
 
 _SILENT_SECONDS: Final = 5.0
 """How long a publisher waits for others without a word."""
@@ -177,9 +178,14 @@ class Session:
 
         return NOTARY if _offers_notary_only(self.link(gun), gun) else TUF
 
-    def link(self, gun: GUN) -> ServerLink:
+    def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
+        """Hand a collection of another Notary server over to ours. Raises: as HttpRemote.take_over."""
+        HttpRemote(self.link(gun)).take_over(gun, parts)
+
+    def link(self, gun: GUN, server: str = "") -> ServerLink:
+        """The way to the collection's trust server, or to `server` (URL)."""
         return ServerLink(
-            self.settings.server_for(gun),
+            server or self.settings.server_for(gun),
             authorities=self.authorities(),
             credentials=DockerConfig(self.environ, helper_seconds=self._helper_seconds),
             environ=self.environ,

@@ -48,6 +48,7 @@ from trustserver.storage.database import migrate, newest_schema, open_engine, sc
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
+from trustserver.taking_over import TakingOver
 from trustserver.token_keys import load_keys
 from trustserver.tokens import TokenVerifier
 from trustserver.view import View
@@ -126,6 +127,7 @@ def compose(
     parsed = ParsedCollections(store)
     recorder = Recorder(store, parsed, view, witness)
     publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder)
+    taking_over = TakingOver(store=store, sealer=sealer, parsed=parsed, recorder=recorder)
     renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
@@ -162,6 +164,7 @@ def compose(
             store=store,
             publishing=publishing,
             requests=requests,
+            taking_over=taking_over,
             online=online,
             authorizer=authorizer,
             metrics=metrics,

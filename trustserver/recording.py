@@ -10,7 +10,7 @@ from typing import Protocol
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
-from trustserver.formats import Shown
+from trustserver.formats import ServedFormat, Shown
 from trustserver.online_roles import Issued
 from trustserver.parsed import ParsedCollection, ParsedCollections
 from trustserver.storage.ports import (
@@ -76,14 +76,55 @@ class Recorder:
             renew_at=issued.renew_at,
             in_feed=issued.form.in_feed,
         )
+        return self._commit(before, publication, envelopes, issued.form)
+
+    def adopt(
+        self,
+        before: ParsedCollection,
+        *,
+        roots: Iterable[Envelope],
+        current: Mapping[RoleName, Envelope],
+        form: ServedFormat,
+        at: datetime,
+        brought: tuple[KeyRecord, ...],
+        renew_at: datetime,
+    ) -> ParsedCollection:
+        """Store what somebody else has published: the root chain (ascending), every current file, and their keys.
+
+        What is stored already is left out. Otherwise as `record`.
+        """
+        there = {envelope.sha256 for envelope in before.envelopes.values()}
+        newest = before.envelopes[ROOT].version if ROOT in before.envelopes else 0
+        written = [root for root in roots if root.version > newest]
+        written += [envelope for role, envelope in current.items() if role != ROOT and envelope.sha256 not in there]
+        publication = Publication(
+            gun=before.state.gun,
+            format=form.wire.name,
+            base=before.state.revision,
+            files=tuple(_as_stored(envelope, at) for envelope in written),
+            used=(),
+            brought=brought,
+            renew_at=renew_at,
+            in_feed=form.in_feed,
+        )
+        return self._commit(before, publication, current, form)
+
+    def _commit(
+        self,
+        before: ParsedCollection,
+        publication: Publication,
+        envelopes: Mapping[RoleName, Envelope],
+        form: ServedFormat,
+    ) -> ParsedCollection:
+        gun = publication.gun
         shown = Shown(
-            gun=gun, written=publication.files, root_version=envelopes[ROOT].version, renew_at=issued.renew_at
+            gun=gun, written=publication.files, root_version=envelopes[ROOT].version, renew_at=publication.renew_at
         )
         with self._view.changing(gun):
             revision = self._store.publish(publication)
-            self._view.published(gun, issued.form.answers(shown))
+            self._view.published(gun, form.answers(shown))
         if self._witness is not None:
-            versions = {envelope.role: envelope.version for envelope in written}
+            versions = {file.role: file.version for file in publication.files}
             self._witness.saw(gun, Seen(revision=revision, versions=versions))
         after = _after(before, publication, revision, envelopes)
         self._parsed.remember(after)
@@ -121,7 +162,7 @@ def _after(
         format=publication.format,
         revision=revision,
         files={**before.state.files, **{file.role: file for file in publication.files}},
-        keys=_keys_after(before.state.keys, publication.used),
+        keys=_keys_after(before.state.keys, (*publication.used, *publication.brought)),
         tombstone=None,
     )
     return ParsedCollection(state=state, envelopes=envelopes)

@@ -15,17 +15,24 @@ from pathlib import Path
 from tests.peers.programs import free_port, program, running
 
 _SCHEMA = Path(__file__).parent / "notary" / "schema.sql"
-_ALIAS = "defaultpass1"
+SIGNER_PASSPHRASE = "defaultpass1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotaryStack:
-    """`url` over TLS, `http` plain; `pids`: of everything that works for a request."""
+    """`url` over TLS, `http` plain; `pids`: of everything that works for a request; `database_port`: PostgreSQL's."""
 
     url: str
     http: str
     ca: Path
     pids: list[int]
+    database_port: int
+
+    def dumped_signer_keys(self) -> str:
+        """What `pg_dump` writes of the signer's keys."""
+        command = [f"{_postgres()}/pg_dump", "-h", "127.0.0.1", "-p", str(self.database_port), "-U", "signer"]
+        command += ["--data-only", "-t", "private_keys", "notarysigner"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def missing_programs() -> list[str]:
@@ -63,7 +70,7 @@ def start_notary(folder: Path) -> Iterator[NotaryStack]:
                 }
             )
         )
-        environ = {**os.environ, "NOTARY_SIGNER_DEFAULTALIAS": _ALIAS}
+        environ = {**os.environ, "NOTARY_SIGNER_DEFAULTALIAS": SIGNER_PASSPHRASE}
         log = folder / "signer.log"
         command = [program("notary-signer"), "-config", str(signer)]
         pids = [database.pid]
@@ -81,6 +88,7 @@ def start_notary(folder: Path) -> Iterator[NotaryStack]:
             http=f"http://127.0.0.1:{http_port}",
             ca=folder / "ca.crt",
             pids=pids,
+            database_port=database.port,
         )
 
 

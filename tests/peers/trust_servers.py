@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.journeys.server_process import ServerProcess
-from tests.peers.notary_server import missing_programs, start_notary
+from tests.peers.notary_server import NotaryStack, missing_programs, start_notary
 
 ANSWER_SECONDS = 60
 
@@ -86,15 +86,20 @@ def debians_notary_server(_: Path) -> Iterator[PeerServer]:
         pytest.skip(f"not installed: {', '.join(missing)} (make peers)")
     # PostgreSQL runs as a user of its own, who cannot enter the folders of pytest.
     with tempfile.TemporaryDirectory(prefix="peers-") as name, start_notary(_open_to_all(Path(name))) as stack:
-        yield PeerServer(
-            name="notary-server",
-            url=stack.url,
-            ca=stack.ca,
-            serves_under_expired_snapshots=False,
-            looks_up_exactly=False,
-            refuses_what_clients_cannot_survive=False,
-            said_of_missing_snapshot="An error occurred during validation: rpc error: code = NotFound",
-        )
+        yield peer_of(stack)
+
+
+def peer_of(stack: NotaryStack) -> PeerServer:
+    """Debian's notary-server as tests speak to it."""
+    return PeerServer(
+        name="notary-server",
+        url=stack.url,
+        ca=stack.ca,
+        serves_under_expired_snapshots=False,
+        looks_up_exactly=False,
+        refuses_what_clients_cannot_survive=False,
+        said_of_missing_snapshot="An error occurred during validation: rpc error: code = NotFound",
+    )
 
 
 def _open_to_all(folder: Path) -> Path:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from tests.simulator.client import Client
-from tests.simulator.keyring import Ring, key
+from tests.simulator.keyring import Ring
 from tests.simulator.repository import RepositorySimulator
 from trustcli.client.preparation import Roles
 from trustcli.client.publisher import Edit, Outcome, Publisher
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.envelope import Envelope
-from trustdata.expiry import TUF_LIFETIMES, Lifetimes
+from trustdata.expiry import Lifetimes
 from trustdata.gun import parse_tag
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.trust_pinning import Pin, fingerprint
@@ -52,12 +52,12 @@ class Owner:
         self,
         server: RepositorySimulator,
         *keys: str,
-        lifetimes: Lifetimes = TUF_LIFETIMES,
+        lifetimes: Lifetimes | None = None,
         at: datetime | None = None,
     ) -> None:
         self.server = server
         self.ring = Ring(*(keys or EVERY_KEY))
-        self.lifetimes = lifetimes
+        self.lifetimes = lifetimes or server.wire.lifetimes
         self.patience = FakePatience()
         self._at = at
 
@@ -100,9 +100,9 @@ class Owner:
     def initialise(self, *root_keys: str, threshold: int = 1) -> Pin:
         """Make the collection; returns its pin."""
         contents = editor.new_collection(
-            root_keys=[key(name) for name in root_keys or ("root", "recovery")],
+            root_keys=[self.server.keys.root_key(name) for name in root_keys or ("root", "recovery")],
             threshold=threshold,
-            targets_key=key("targets"),
+            targets_key=self.server.keys.key("targets"),
             snapshot_key=self.server.online_key(self.server.gun, SNAPSHOT),
             timestamp_key=self.server.online_key(self.server.gun, TIMESTAMP),
             terms=self.terms,
@@ -128,7 +128,8 @@ class Owner:
         )
 
     def add_signer(self, name: str) -> Outcome:
-        return self.publish(lambda roles: editor.add_signer(roles, name, [key(name)], terms=self.terms))
+        keys = [self.server.keys.key(name)]
+        return self.publish(lambda roles: editor.add_signer(roles, name, keys, terms=self.terms))
 
     def remove_signer(self, name: str) -> Outcome:
         return self.publish(lambda roles: editor.remove_signer(self.server.gun, roles, name, terms=self.terms))
@@ -138,4 +139,4 @@ class Owner:
 
     def replace_online_key(self, role: RoleName) -> Outcome:
         new = self.server.new_online_key(self.server.gun, role)
-        return self.publish(lambda roles: editor.replace_online_key(roles, role, new, terms=self.terms))
+        return self.publish(lambda roles: editor.replace_online_keys(roles, {role: new}, terms=self.terms))

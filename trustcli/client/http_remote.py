@@ -14,7 +14,7 @@ from urllib.parse import quote
 from trustcli.client.ports import CollectionState, Published, Tombstone
 from trustcli.client.server_link import ServerLink
 from trustcli.exchange import Answer
-from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, TooLarge, TrustError
+from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TooLarge, TrustError
 from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
 
@@ -69,6 +69,27 @@ class HttpRemote:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
         told = self._object(answer, gun)
         return Published(revision=self._number(told, "revision"), versions=self._versions(told))
+
+    def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
+        """Hand over a collection of another Notary server, parts named as `/take-over` wants them. The same again
+        changes nothing. Raises: as `publish`.
+        """
+        from trustcli.client.multipart import publish_form
+        from trustcli.client.problem_answers import publish_failure
+
+        if any(name.startswith("key.") for name in parts) and not self._link.may_carry_secrets:
+            raise RemoteRefused(
+                remote=self.name,
+                status=0,
+                reason="private keys go over https only",
+                server_code="",
+                server_details={},
+            )
+        content_type, body = publish_form(parts)
+        scope = f"repository:{gun}:*"
+        answer = self._api("POST", gun, "/take-over", scope=scope, body=body, content_type=content_type)
+        if not answer.ok:
+            raise publish_failure(answer, remote=self.name, tried=self._link.tried)
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
         """As promised by `PublishRemote`."""

@@ -6,7 +6,8 @@ Its answers are the server's word: they decide what is said to the user and what
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -35,9 +36,20 @@ if TYPE_CHECKING:
 FORMAT: Final = "notary-v1"
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of a key or of an error, at most; Notary's own clients read 1 024 of an error."""
+MAX_CHANGES: Final = 4 * 1024 * 1024
+_CHANGES: Final = 1000
 _PULL: Final = "pull"
 _PUSH: Final = "pull,push"
 _ALL: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A record of a change feed; the name is whatever the server says."""
+
+    id: str
+    gun: str
+    deleted: bool
 
 
 class NotaryRemote:
@@ -102,6 +114,30 @@ class NotaryRemote:
         if not answer.ok:
             raise self._failure(answer)
         return 0
+
+    def changes(self) -> Iterator[Change]:
+        """The change feed of the whole server, oldest first. Raises: as `fetch`; RemoteMisbehaved."""
+        after = "0"
+        while True:
+            target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_CHANGES}"
+            answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_CHANGES)
+            if not answer.ok:
+                raise self._failure(answer)
+            page = self._page(answer)
+            yield from page
+            if not page or page[-1].id == after:
+                return
+            after = page[-1].id
+
+    def _page(self, answer: Answer) -> list[Change]:
+        try:
+            records = json.loads(answer.body)["records"] or []
+            return [
+                Change(id=str(record["ID"]), gun=str(record["GUN"]), deleted=record["Category"] == "deletion")
+                for record in records
+            ]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise RemoteMisbehaved(remote=self.name, reason="its change feed cannot be read") from error
 
     def _ask(
         self,

@@ -54,6 +54,11 @@ class ServerLink:
         return str(self._origin)
 
     @property
+    def may_carry_secrets(self) -> bool:
+        """Whether what is sent is encrypted, or does not leave this machine."""
+        return self._origin.may_carry_credentials
+
+    @property
     def tried(self) -> str:
         """With which credentials the last request was made, for messages."""
         return self._server.tried

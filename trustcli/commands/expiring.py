@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Final
 
 import typer
 
+from keys.algorithms import same_key_mark
 from trustcli.client.plan import KeyPlace
 from trustcli.client.planner import elsewhere
 from trustcli.client.preparation import Roles
@@ -19,7 +20,7 @@ from trustcli.output import failure_document
 from trustcli.render.plan_view import as_time, key_row, key_words
 from trustcli.session import Session
 from trustdata.due import late_online_roles, offline_roles, within
-from trustdata.editing.repository_editor import signing_keys
+from trustdata.editing.repository_editor import public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
 from trustdata.expiry import TUF_LIFETIMES
@@ -70,7 +71,7 @@ def command(
     found: list[RunsOut] = []
     failures: list[dict[str, object]] = []
     statuses = [DONE]
-    places = {info.keyid: stored_place(info) for info in session.keystore.list()}
+    places = {same_key_mark(info.public): stored_place(info) for info in session.keystore.list()}
     for gun in dict.fromkeys(guns):
         try:
             roles = session.collection(gun).owner_roles()
@@ -108,7 +109,10 @@ def _runs_out(gun: GUN, roles: Roles, file: Envelope, places: dict[str, KeyPlace
     if file.role in ONLINE:
         return RunsOut(gun=gun, file=file)
     keyids, threshold = signing_keys(roles, {file.role: file.content}, file.role)[-1]
-    keys = tuple(places.get(keyid) or elsewhere(roles, keyid) for keyid in keyids)
+    named = public_keys(roles, {})
+    marks = {keyid: same_key_mark(named[keyid]) for keyid in keyids if keyid in named}
+    here = {keyid: replace(places[mark], keyid=keyid) for keyid, mark in marks.items() if mark in places}
+    keys = tuple(here.get(keyid) or elsewhere(roles, keyid) for keyid in keyids)
     return RunsOut(gun=gun, file=file, threshold=threshold, keys=keys)
 
 

@@ -188,7 +188,7 @@ class _Rotator:
         if role in ONLINE:
             if self._incoming is None:
                 self._incoming = self._new_online_key(roles, role)
-            return repository_editor.replace_online_key(roles, role, self._incoming, terms=terms)
+            return repository_editor.replace_online_keys(roles, {role: self._incoming}, terms=terms)
         wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)

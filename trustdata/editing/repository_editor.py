@@ -278,11 +278,14 @@ def replace_root_keys(
     return {ROOT: root}
 
 
-def replace_online_key(roles: Mapping[RoleName, Envelope], role: RoleName, key: Key, *, terms: EditTerms) -> Contents:
-    """The next root, with the server's new key for snapshot or timestamp, and no other."""
+def replace_online_keys(
+    roles: Mapping[RoleName, Envelope], keys: Mapping[RoleName, Key], *, terms: EditTerms
+) -> Contents:
+    """The next root, with the server's new keys for snapshot, timestamp or both, and no others."""
     root = _next_root(roles, terms)
-    root.roles[role] = Role([], 1)
-    root.add_key(key, role)
+    for role, key in keys.items():
+        root.roles[role] = Role([], 1)
+        root.add_key(key, role)
     _drop_unused_keys(root, roles[ROOT].root, terms.wire)
     return {ROOT: root}
 

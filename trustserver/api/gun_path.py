@@ -28,6 +28,7 @@ GUN_KEY: Final = "content_trust.gun"
 
 _BELOW_A_COLLECTION: Final[Mapping[str, frozenset[str]]] = {
     "/publish": frozenset({"POST"}),
+    "/take-over": frozenset({"POST"}),
     **{f"/keys/{role}": frozenset({"GET", "HEAD", "POST"}) for role in ONLINE},
 }
 """What is asked of a collection, and with which methods; with others the path can only be a name."""

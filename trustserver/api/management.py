@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -20,12 +20,14 @@ from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.publish_requests import PublishRequests
+from trustserver.api.take_over import TakeOverParts, belongings
 from trustserver.api.upload import TufParts
 from trustserver.errors import BadRequest
 from trustserver.formats import SERVED_TUF
 from trustserver.online_roles import OnlineRoles, refuse_tombstone
 from trustserver.publishing import Published, Publishing
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status
+from trustserver.taking_over import TakingOver
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +85,16 @@ _UPLOAD: Final = {
 }
 
 
+_TAKE_OVER: Final = {
+    "requestBody": {
+        **_UPLOAD["requestBody"],
+        "description": "One part `files` for each of `1.root` to the newest root, `timestamp`, `snapshot`, `targets` "
+        "and every delegation that the snapshot lists (percent-encoded), and `key.timestamp`, `key.snapshot` for "
+        "private keys of the old server (PKCS#8, PEM), where they are had.",
+    }
+}
+
+
 def _gun(request: Request, gun: str) -> GUN:
     del gun  # documents the parameter; the checked name comes with the scope
     checked = request.scope.get(GUN_KEY)
@@ -99,6 +111,7 @@ def management_router(
     store: MetadataStore,
     publishing: Publishing,
     requests: PublishRequests,
+    taking_over: TakingOver,
     online: OnlineRoles,
     authorizer: Authorizer,
     metrics: Metrics,
@@ -116,6 +129,20 @@ def management_router(
             request.scope, request.receive, gun=gun, subject=subject, form=SERVED_TUF, parts=parts
         )
         return _view(published)
+
+    @router.post("/{gun}/take-over", openapi_extra=_TAKE_OVER)
+    async def take_over(request: Request, gun: Gun) -> CollectionView:
+        """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
+        subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
+
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> Published:
+            return taking_over.take_over(gun, belongings(files), at=at)
+
+        taken = await requests.accept(
+            request.scope, request.receive, gun=gun, subject=subject, parts=TakeOverParts(), judge=judge
+        )
+        _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
+        return _view(taken)
 
     @router.get("/{gun}/keys/{role}")
     async def key(request: Request, gun: Gun, role: str) -> KeyView:

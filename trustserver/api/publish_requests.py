@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
+from trustdata.roles import RoleName
 from trustserver.api.auth import Subject
 from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.metrics import Metrics
@@ -27,6 +28,8 @@ LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 _CONFLICT: Final = 409
+Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], Published]
+"""What is done with the files of an upload, at this instant; in a worker thread."""
 
 
 class PublishRequests:
@@ -47,6 +50,16 @@ class PublishRequests:
         self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, form: ServedFormat, parts: PartRules
     ) -> Published:
         """Read and publish one upload of a caller who may. Raises: as Upload.read and Publishing.publish."""
+
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> Published:
+            return self._publishing.publish(gun, files, at=at, form=form)
+
+        return await self.accept(scope, receive, gun=gun, subject=subject, parts=parts, judge=judge)
+
+    async def accept(
+        self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, parts: PartRules, judge: Judge
+    ) -> Published:
+        """Read one upload of a caller who may, and let it be judged and stored. Raises: as Upload.read and `judge`."""
         began = time.perf_counter()
         outcome = "internal"
         try:
@@ -54,9 +67,7 @@ class PublishRequests:
                 files = parts.published(await upload.read(scope, receive, seconds=self._seconds))
                 size = await asyncio.to_thread(self._publishing.size, gun, files)
                 async with self._large if size > LARGE_JUDGEMENT else contextlib.nullcontext():
-                    published = await asyncio.to_thread(
-                        self._publishing.publish, gun, files, at=self._clock(), form=form
-                    )
+                    published = await asyncio.to_thread(judge, files, self._clock())
             outcome = "stored"
         except (TrustError, KeysError) as error:
             outcome = error.code

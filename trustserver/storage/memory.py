@@ -88,6 +88,9 @@ class MemoryStore:
                     raise RevisionMoved(gun=gun, base=publication.base)
                 held = {place: key for place, key in held.items() if place[0] != used.role}
                 held[(used.role, used.keyid)] = replace(used, state=KeyState.CURRENT)
+            for brought in publication.brought:
+                held = {place: key for place, key in held.items() if place[0] != brought.role}
+                held[(brought.role, brought.keyid)] = brought
             files = {**known.files, **{f.role: f for f in publication.files}}
             versions.update({(f.role, f.version): f for f in publication.files})
             newest = files.get(TIMESTAMP)

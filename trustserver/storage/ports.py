@@ -94,6 +94,7 @@ class Publication:
 
     `base`: the revision that was read (0: none). `used`: the server keys that the new root names; each becomes
     CURRENT and every other key of its role is destroyed. `renew_at`: when an online role must be issued again.
+    `brought`: server keys from elsewhere; each is kept, CURRENT, in place of every other one of its role.
     `in_feed`: the change feed gets a record of the timestamp among the files, and older timestamps stay readable.
     """
 
@@ -104,6 +105,7 @@ class Publication:
     used: tuple[KeyRecord, ...]
     renew_at: datetime
     in_feed: bool = False
+    brought: tuple[KeyRecord, ...] = ()
 
 
 class Category(StrEnum):

@@ -136,6 +136,9 @@ class SqlStore:
                 collection = self._advance_to_live(connection, publication)
                 for used in publication.used:
                     self._promote(connection, used, base)
+                for brought in publication.brought:
+                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == brought.role))
+                    connection.execute(insert(_KEY).values(**_key_values(brought)))
                 if base == 0 or publication.used:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:

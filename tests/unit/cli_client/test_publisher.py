@@ -286,7 +286,7 @@ def test_an_online_key_that_the_server_does_not_hold() -> None:
     scene = good_collection()
     with pytest.raises(ServerKeyNotUsed):
         scene.owner.publish(
-            lambda roles: editor.replace_online_key(roles, SNAPSHOT, key("mallory"), terms=scene.owner.terms)
+            lambda roles: editor.replace_online_keys(roles, {SNAPSHOT: key("mallory")}, terms=scene.owner.terms)
         )
     assert isinstance(scene.server.stored[ROOT].content, Root)
     assert scene.server.stored[TARGETS].version == 4

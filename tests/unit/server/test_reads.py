@@ -324,6 +324,7 @@ def test_the_operators_pages() -> None:
         "/api/v1/collections/{gun}",
         "/api/v1/collections/{gun}/keys/{role}",
         "/api/v1/collections/{gun}/publish",
+        "/api/v1/collections/{gun}/take-over",
     }
 
 

@@ -120,7 +120,7 @@ def test_nothing_is_changed_in_place() -> None:
     editor.add_signer(roles, "carol", [key("carol")], terms=terms)
     editor.remove_signer(scene.server.gun, roles, "alice", terms=terms)
     editor.replace_root_keys(roles, remove=[keyid("root")], add=[key("carol")], terms=terms)
-    editor.replace_online_key(roles, SNAPSHOT, key("carol"), terms=terms)
+    editor.replace_online_keys(roles, {SNAPSHOT: key("carol")}, terms=terms)
     editor.replace_targets_key(roles, key("carol"), terms=terms)
     editor.renew(roles, roles.keys() - {"snapshot", "timestamp"}, terms=terms)
     assert {role: scene.server.wire.payload(envelope.content) for role, envelope in roles.items()} == before

@@ -1,0 +1,1 @@
+"""Collections that move from another Notary server to ours."""

@@ -1,0 +1,60 @@
+"""POST /api/v1/collections/GUN/take-over: a collection of another Notary server, as it is (trustserver.taking_over).
+
+One part `files` for each file: `1.root`, `2.root`... for the whole chain, the other roles under their names,
+percent-encoded; and `key.timestamp`, `key.snapshot` for private keys of the old server (PKCS#8, PEM), if they are had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from keys.material import MAX_KEY_FILE, read_private_pem
+from trustdata.limits import MAX_NOTARY_FILE, notary_size_limit
+from trustdata.roles import ONLINE, ROOT, RoleName
+from trustserver.api.upload import TufParts
+from trustserver.errors import BadRequest
+from trustserver.taking_over import Belongings
+
+_ROOTS: Final = re.compile(r"([1-9][0-9]{0,8})\.root")
+_KEYS: Final = {f"key.{role}": role for role in ONLINE}
+_ROLE: Final = re.compile(r"timestamp|snapshot|targets(?:/[-a-z0-9_]+)*")
+_ROOM: Final = 1024 * 1024
+
+
+class TakeOverParts(TufParts):
+    """As promised by PartRules."""
+
+    @property
+    def max_upload(self) -> int:
+        """As promised by PartRules."""
+        return MAX_NOTARY_FILE + _ROOM
+
+    def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
+        """As promised by PartRules: the name of the part, whatever it holds."""
+        name = super().role(place, kind, options)
+        if name not in _KEYS and not _ROOTS.fullmatch(name) and not _ROLE.fullmatch(name):
+            raise BadRequest(place=place, reason="is no root of the chain, no role and no key of snapshot or timestamp")
+        return name
+
+    def size_limit(self, role: RoleName) -> int:
+        """As promised by PartRules."""
+        if role in _KEYS:
+            return MAX_KEY_FILE
+        return notary_size_limit(ROOT if _ROOTS.fullmatch(role) else role)
+
+
+def belongings(parts: Mapping[RoleName, bytes]) -> Belongings:
+    """What came, sorted. Raises: BadRequest (a gap in the chain), KeyFileMalformed, KeyNotAccepted."""
+    roots = {int(found[1]): raw for name, raw in parts.items() if (found := _ROOTS.fullmatch(name))}
+    for version in range(1, len(roots) + 1):
+        if version not in roots:
+            raise BadRequest(place=f"part {version}.root", reason="is missing: the chain has a gap")
+    keys = {}
+    for name, role in _KEYS.items():
+        raw = parts.get(RoleName(name))
+        if raw is not None:
+            keys[role] = read_private_pem(raw, None, place=f"part {name}")
+    files = {name: raw for name, raw in parts.items() if _ROLE.fullmatch(name)}
+    return Belongings(roots=[roots[version] for version in sorted(roots)], files=files, keys=keys)
