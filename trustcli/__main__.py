@@ -58,6 +58,10 @@ def _execute(argv: Sequence[str], program: str) -> int:
         from trustcli.commands import verify
 
         return verify.main(session, rest[1:])
+    if rest and rest[0] == "inspect":
+        from trustcli.commands import inspect
+
+        return inspect.main(session, rest[1:])
     from trustcli.app import dispatch
 
     return dispatch(session, rest, program=program)

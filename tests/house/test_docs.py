@@ -15,7 +15,7 @@ from keys.error_record import ErrorRecord
 from keys.errors import KeysError
 from trustcli import exit_codes
 from trustcli.app import COMMANDS, EVERYWHERE
-from trustcli.commands import verify
+from trustcli.commands import inspect, verify
 from trustcli.global_options import GlobalOptions, extract
 from trustdata.errors import TrustError
 from trustserver import __main__ as server
@@ -62,11 +62,15 @@ def _leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield from _leaves(sub, f"{name} {word}")
 
 
+QUICK = {"verify": verify.parser, "inspect": inspect.parser}
+"""Commands that are read without Typer."""
+
+
 def _trust_options() -> Iterator[tuple[str, str]]:
     """(the command as it is called, option) for everything that `trust` understands."""
     for name, entry in COMMANDS.items():
-        if name == "verify":
-            for action in verify._parser()._actions:
+        if name in QUICK:
+            for action in QUICK[name]()._actions:
                 yield from (
                     (f"trust {name}", option) for option in action.option_strings if option not in {"-h", "--help"}
                 )

@@ -83,8 +83,9 @@ def test_what_a_package_does_not_know(graph: grimp.ImportGraph, package: str, fo
 _SERVER_COMMAND_LINE = {"trustserver.__main__", "trustserver.commands"}
 
 
-def test_verify_starts_without_frameworks() -> None:
-    code = "import sys, trustcli.session, trustcli.commands.verify\nprint(*sys.modules)"
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_what_is_called_in_loops_starts_without_frameworks(command: str) -> None:
+    code = f"import sys, trustcli.session, trustcli.commands.{command}\nprint(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()

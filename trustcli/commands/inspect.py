@@ -1,14 +1,17 @@
-"""`trust inspect`: signed tags, signers, administrative keys; standard output is `docker trust inspect`'s."""
+"""`trust inspect`: signed tags, signers, administrative keys; standard output is `docker trust inspect`'s.
+
+Called in loops, as docker's is: its arguments are read without Typer, like those of `trust verify`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from collections.abc import Sequence
+from typing import Final
 
 from keys.errors import KeysError
 from trustcli.exit_codes import DONE, NOT_TRUSTED, UsageError, row_for, worst
 from trustcli.output import failure_document
+from trustcli.quick_arguments import QuickParser
 from trustcli.reference import parse_reference
 from trustcli.render.inspect_view import json_entry, json_view, pretty_view
 from trustcli.session import Session
@@ -17,17 +20,28 @@ from trustdata.inspection import Inspection
 from trustdata.inspection import inspect as inspect_roles
 from trustdata.roles import is_delegated
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+SUMMARY: Final = "Show signed tags, signers and administrative keys."
 
 
-@app.command("inspect")
-def command(
-    ctx: typer.Context,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE[:TAG]...")],
-    pretty: Annotated[bool, typer.Option("--pretty", help="For people.")] = False,
-) -> int:
-    """Show signed tags, signers and administrative keys."""
-    session: Session = ctx.obj
+def parser() -> QuickParser:
+    """The arguments of `trust inspect`."""
+    found = QuickParser(prog="trust inspect", description=SUMMARY, allow_abbrev=False)
+    found.add_argument("images", nargs="+", metavar="IMAGE[:TAG]")
+    found.add_argument("--pretty", action="store_true", help="for people")
+    return found
+
+
+def main(session: Session, arguments: Sequence[str]) -> int:
+    """Raises: UsageError."""
+    if {"--help", "-h"} & set(arguments):
+        session.output.raw(parser().format_help())
+        return DONE
+    options = parser().parse_args(arguments)
+    return inspect(session, options.images, pretty=options.pretty)
+
+
+def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:
+    """Show each image; the status is the worst of them. Raises: UsageError."""
     if pretty and session.output.as_json:
         raise UsageError("--pretty and --json contradict each other")
     entries: list[dict[str, object]] = []

@@ -5,17 +5,17 @@ This is the hot command: its arguments are read with argparse, so that Typer is 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from trustcli.collection import Collection
 from trustcli.duration import parse_duration
 from trustcli.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.output import failure_document
 from trustcli.policy_file import load_policy, question_about
+from trustcli.quick_arguments import QuickParser
 from trustcli.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError
@@ -28,29 +28,25 @@ DEFAULT_MAX_AGE: Final = "24h"
 SUMMARY = "Verify images; print name@digest for each that is trusted."
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trust verify", description=SUMMARY, allow_abbrev=False)
-    parser.add_argument("images", nargs="+", metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")
-    parser.add_argument("--signer", action="append", default=[], metavar="NAME", help="this signer must have signed")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
-    parser.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
-    parser.add_argument(
+def parser() -> QuickParser:
+    """The arguments of `trust verify`."""
+    found = QuickParser(prog="trust verify", description=SUMMARY, allow_abbrev=False)
+    found.add_argument("images", nargs="+", metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")
+    found.add_argument("--signer", action="append", default=[], metavar="NAME", help="this signer must have signed")
+    found.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
+    found.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
+    found.add_argument(
         "--max-age", metavar="TIME", help=f"offline: since the last refresh (90m, 7d; default {DEFAULT_MAX_AGE})"
     )
-    return parser
+    return found
 
 
 def main(session: Session, arguments: Sequence[str]) -> int:
     """Raises: UsageError."""
     if {"--help", "-h"} & set(arguments):
-        session.output.raw(_parser().format_help())
+        session.output.raw(parser().format_help())
         return DONE
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.max_age is not None and not options.offline:
         raise UsageError("--max-age bounds --offline, which is not given")
     max_age: timedelta | None = parse_duration(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
