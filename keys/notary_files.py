@@ -8,6 +8,7 @@ object identifier of GnuPG's with the public key around the seed. Encrypted: PBE
 from __future__ import annotations
 
 import base64
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -23,12 +24,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.padding import PKCS7
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 from cryptography.x509 import ObjectIdentifier
 
 from keys.algorithms import PrivateKey, algorithm_of
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
-from keys.material import MAX_KEY_FILE
+from keys.material import MAX_KEY_FILE, write_private_der
 
 _PEM: Final = re.compile(
     rb"-----BEGIN (ENCRYPTED PRIVATE KEY|PRIVATE KEY)-----\n"
@@ -40,7 +41,16 @@ _ED25519: Final = ObjectIdentifier("1.3.6.1.4.1.11591.15.1")
 _PBES2: Final = ObjectIdentifier("1.2.840.113549.1.5.13")
 _PBKDF2: Final = ObjectIdentifier("1.2.840.113549.1.5.12")
 _AES256_CBC: Final = ObjectIdentifier("2.16.840.1.101.3.4.1.42")
+_CURVES: Final = {
+    "secp256r1": ObjectIdentifier("1.2.840.10045.3.1.7"),
+    "secp384r1": ObjectIdentifier("1.3.132.0.34"),
+}
 _MOST_ITERATIONS: Final = 10_000_000
+_ITERATIONS: Final = 100_000
+"""Of what we write. Theirs is 2 048; they read any number, and a file of ours takes them 0.05 s."""
+_SALT_BYTES: Final = 8
+_BLOCK_BYTES: Final = 16
+_LINE: Final = 64
 _ED25519_BYTES: Final = 96
 
 _Sequence = TypeVar("_Sequence")
@@ -178,6 +188,51 @@ def read_notary_key_file(data: bytes, *, place: str) -> NotaryKeyFile | None:
         encrypted=found[1].startswith(b"ENCRYPTED"),
         content=content,
     )
+
+
+def write_notary_key_file(private: PrivateKey, *, role: str, gun: str, passphrase: bytes) -> bytes:
+    """A key file as both programs load it: encrypted, with the headers that say what it is for. `gun`: "" if many.
+
+    The file belongs under `private/`, named after Notary's id of the bare key. Its key derivation is weaker than our
+    own envelope's: PBKDF2 with SHA-1. Raises: PassphraseMissing.
+    """
+    if not passphrase:
+        raise PassphraseMissing(key="the exported key", sources=())
+    salt, initial = os.urandom(_SALT_BYTES), os.urandom(_BLOCK_BYTES)
+    kdf = PBKDF2HMAC(algorithm=SHA1(), length=32, salt=salt, iterations=_ITERATIONS)  # noqa: S303 - theirs
+    padder = PKCS7(128).padder()
+    padded = padder.update(_private_key_info(private)) + padder.finalize()
+    encryptor = Cipher(AES256(kdf.derive(passphrase)), CBC(initial)).encryptor()
+    content = _EncryptedPrivateKeyInfo(
+        algorithm=_Pbes2(
+            oid=_PBES2,
+            parameters=_Pbes2Parameters(
+                derivation=_Pbkdf2(oid=_PBKDF2, parameters=_Pbkdf2Parameters(salt=salt, iterations=_ITERATIONS)),
+                encryption=_AesCbc(oid=_AES256_CBC, initial=initial),
+            ),
+        ),
+        encrypted=encryptor.update(padded) + encryptor.finalize(),
+    )
+    text = base64.b64encode(asn1.encode_der(content)).decode()
+    headers = ([f"gun: {gun}"] if gun else []) + [f"role: {role}"]
+    lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
+    name = "ENCRYPTED PRIVATE KEY"
+    return "\n".join([f"-----BEGIN {name}-----", *headers, "", *lines, f"-----END {name}-----", ""]).encode()
+
+
+def _private_key_info(private: PrivateKey) -> bytes:
+    """As theirs are: of an EC key with its curve in both places, and no public key outside."""
+    if isinstance(private, RSAPrivateKey):
+        return write_private_der(private)
+    if isinstance(private, EllipticCurvePrivateKey):
+        algorithm = asn1.encode_der(_EcAlgorithm(oid=_EC, curve=_CURVES[private.curve.name]))
+        content = private.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    else:
+        algorithm = asn1.encode_der(_BareAlgorithm(oid=_ED25519))
+        public = private.public_key().public_bytes_raw()
+        content = public + private.private_bytes_raw() + public
+    info = _PrivateKeyInfo(version=1, algorithm=asn1.decode_der(asn1.TLV, algorithm), private_key=content)
+    return asn1.encode_der(info)
 
 
 def _is_supported(info: _EncryptedPrivateKeyInfo) -> bool:

@@ -287,3 +287,21 @@ def test_the_other_format_is_not_asked_for_a_name_that_is_known(trust: TrustUser
     assert 'format = "notary-v1"' in pins
     (trust.home / "pins.toml").write_text(pins.replace("notary-v1", "tuf-1.0"))
     trust.run("verify", f"{gun}:1.0", expect=4).said("withheld")
+
+
+def test_our_keys_go_to_notary_and_docker(
+    ours: BuiltImage, trust: TrustUser, notary_owner: NotaryUser, docker_people: DockerPeople, gun: str
+) -> None:
+    """Exported, they sign there: targets by notary, root by a rotation of notary's, a signer's by docker."""
+    trust.run("key", "generate", "alice")
+    trust.run("signer", "add", "--key", "alice.pub", "alice", gun)
+    docker = docker_people("alice")
+    for row in trust.run("key", "list", "--json").document()["keys"]:
+        folder = docker.trust if row["purpose"] == "signer" else notary_owner.trust
+        trust.run("key", "export", row["keyid"], "--notary", "--output", str(folder))
+    digest = notary_owner.add(gun, "by-notary")
+    notary_owner.rotate(gun, "root")
+    assert docker.signers_of_tags(gun)["by-notary"] == (digest, {"Repo Admin"})
+    released = docker.notary.add(gun, "by-alice", into=("targets/alice", RELEASES))
+    assert docker.signers_of_tags(gun)["by-alice"] == (released, {"alice"})
+    assert trust.run("verify", f"{gun}:1.0").stdout == f"{gun}@{ours.digest}\n"

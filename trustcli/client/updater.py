@@ -148,9 +148,11 @@ class Updater:
         return envelope
 
     def load_published(self, roles: Iterable[RoleName]) -> dict[RoleName, Envelope]:
-        """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had."""
-        listed = self.listed()
-        return {role: self.load(role) for role in roles if role in listed}
+        """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had, and one
+        that was seen before must be listed. Raises: VersionRollback, and as `load`.
+        """
+        trusted = self._trusted()
+        return {role: self.load(role) for role in roles if trusted.published(role)}
 
     def roles(self) -> dict[RoleName, Envelope]:
         """Everything loaded and verified so far."""

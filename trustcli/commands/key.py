@@ -12,6 +12,8 @@ from keys.durable_file import write_durably
 from keys.errors import KeyExists, KeyStoreUnwritable
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 from keys.material import generate, write_private_pem, write_public_pem
+from keys.notary import notary_key
+from keys.notary_files import write_notary_key_file
 from keys.signers import ask_and_open
 from trustcli.commands.init import confirm
 from trustcli.commands.key_import import Wanted, bring, bring_folder
@@ -117,18 +119,31 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; it must not exist.")],
     public: Annotated[bool, typer.Option("--public", help="The public half only.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Without encryption.")] = False,
+    notary: Annotated[
+        bool, typer.Option("--notary", help="For docker and notary: --output is their trust folder.")
+    ] = False,
 ) -> int:
-    """Write a key as PKCS#8 PEM, encrypted under its own passphrase; or its public half."""
+    """Write a key as PKCS#8 PEM, encrypted under its own passphrase; or its public half; or for docker and notary."""
     session: Session = ctx.obj
+    if notary and (public or plain):
+        raise UsageError("--notary writes an encrypted private key; leave --public and --plain out")
+    info = session.keystore.get(key)
+    if notary:
+        output = output / "private" / f"{notary_key(info.public).keyid}.key"
+        _make_folder(output.parent)
     if output.exists():
         raise KeyExists(key="the exported key", place=str(output))
-    info = session.keystore.get(key)
-    if public:
+    if notary:
+        private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
+        role, gun = _notary_role(info)
+        secret = passphrase.encode("utf-8", "surrogateescape")
+        _write(output, write_notary_key_file(private, role=role, gun=gun, passphrase=secret), mode=0o600)
+    elif public:
         _write(output, write_public_pem(info.public), mode=0o644)
     else:
         private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
-        secret = None if plain else passphrase.encode("utf-8", "surrogateescape")
-        _write(output, write_private_pem(private, secret), mode=0o600)
+        sealing = None if plain else passphrase.encode("utf-8", "surrogateescape")
+        _write(output, write_private_pem(private, sealing), mode=0o600)
     session.output.result(f"{info.described} written to {output}")
     session.output.document({**_row(info), "file": str(output), "exit": DONE})
     return DONE
@@ -186,6 +201,20 @@ def rotate_(
     rows = [{"gun": gun, "role": role, "keys": list(keyids)} for gun, keyids in done.items()]
     session.output.document({"rotated": rows, "exit": DONE})
     return DONE
+
+
+def _notary_role(info: KeyInfo) -> tuple[str, str]:
+    """What the old programs call a key's purpose, and the collection that it is for, where they want one."""
+    if info.purpose in {"targets", "snapshot"}:
+        return info.purpose, info.gun
+    return ("root" if info.purpose in {"root", "recovery"} else info.name or info.purpose), ""
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyStoreUnwritable(path=str(folder), reason=error.strerror or type(error).__name__) from error
 
 
 def _purpose(text: str) -> Purpose:

@@ -11,9 +11,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat import asn1
 
+from keys.algorithms import Algorithm
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
+from keys.material import generate
 from keys.notary import bare_key
-from keys.notary_files import NotaryKeyFile, _EncryptedPrivateKeyInfo, _PrivateKeyInfo, read_notary_key_file
+from keys.notary_files import (
+    NotaryKeyFile,
+    _EncryptedPrivateKeyInfo,
+    _PrivateKeyInfo,
+    read_notary_key_file,
+    write_notary_key_file,
+)
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "notary_v1"
 KEYS: list[dict[str, Any]] = json.loads((FOLDER / "keys.json").read_text())
@@ -141,3 +149,19 @@ def test_what_is_too_large_or_not_base64_is_malformed() -> None:
 
 def test_the_content_stays_out_of_what_is_printed() -> None:
     assert "content" not in repr(read(data("rsa", "plain")))
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_what_is_written_for_them_opens(algorithm: Algorithm) -> None:
+    private = generate(algorithm)
+    written = write_notary_key_file(private, role="targets", gun="example.com/app", passphrase=PASSPHRASE)
+    file = read(written)
+    assert (file.role, file.gun, file.encrypted) == ("targets", "example.com/app", True)
+    assert file.open(PASSPHRASE).public_key() == private.public_key()
+    with pytest.raises(PassphraseWrong):
+        file.open(b"another")
+
+
+def test_a_key_is_not_written_for_them_without_a_passphrase() -> None:
+    with pytest.raises(PassphraseMissing):
+        write_notary_key_file(generate(), role="root", gun="", passphrase=b"")

@@ -164,4 +164,6 @@ def test_an_endless_descriptor_is_not_read_for_ever() -> None:
 
 
 def test_every_variable_is_listed_for_removal() -> None:
-    assert {v for p in ("root", "targets", "signer", "recovery", "new", "server") for v in variables(p)} == PASSPHRASE_VARIABLES
+    assert {
+        v for p in ("root", "targets", "signer", "recovery", "new", "server") for v in variables(p)
+    } == PASSPHRASE_VARIABLES
