@@ -7,7 +7,7 @@ good state, `newcomer` one that has the pin only; None: there is nothing that it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.attacks import moves
@@ -15,6 +15,7 @@ from tests.attacks.moves import set_member
 from tests.simulator import keyring
 from tests.simulator.scene import EVIL, Scene
 from trustdata.errors import (
+    CertificateOfAnotherName,
     ContentMismatch,
     DelegationOutOfScope,
     MalformedMetadata,
@@ -31,6 +32,9 @@ from trustdata.errors import (
     VersionRollback,
 )
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 ALICE: Final = RoleName("targets/alice")
 
@@ -40,24 +44,30 @@ Move = Callable[[Scene], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """`role`: what the refusal must name, where it names a role."""
+    """`role`: what the refusal must name, where it names a role. `without_memory`: what a client answers that has lost
+    its rollback memory but not its cache, where that is not what `regular` says.
+    """
 
     name: str
     move: Move
     regular: Refusal | None
     newcomer: Refusal | None
     role: str = ""
+    without_memory: Refusal | None = None
+    wire: WireFormat = TUF
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}-{self.wire.name}"
 
 
 def _both(name: str, move: Move, refusal: Refusal, role: str = "") -> Attack:
-    return Attack(name=name, move=move, regular=refusal, newcomer=refusal, role=role)
+    return Attack(name=name, move=move, regular=refusal, newcomer=refusal, role=role, without_memory=refusal)
 
 
 def _rollback(name: str, move: Move, role: str, newcomer: Refusal | None = None) -> Attack:
-    return Attack(name=name, move=move, regular=VersionRollback, newcomer=newcomer, role=role)
+    return Attack(
+        name=name, move=move, regular=VersionRollback, newcomer=newcomer, role=role, without_memory=VersionRollback
+    )
 
 
 ROLLBACKS: Final = (
@@ -82,6 +92,7 @@ MIXES: Final = (
         move=lambda s: moves.swap_without_hashes(s, SNAPSHOT),
         regular=VersionRollback,
         newcomer=VersionMismatch,
+        without_memory=VersionRollback,
     ),
     _both(
         "old-targets-where-no-hash-is-listed",
@@ -198,6 +209,9 @@ SIGNATURES: Final = (
     _both("releases-signed-by-a-removed-signer", moves.removed_signer, ThresholdNotMet, RELEASES),
     _both("root-signed-by-a-removed-root-key", moves.removed_root_key, ThresholdNotMet, ROOT),
     _both("one-signature-of-two", moves.one_signature_of_two, ThresholdNotMet, TARGETS),
+)
+
+TWO_SPELLINGS: Final = (
     _both(
         "one-key-two-ids-newline",
         lambda s: moves.one_key_under_two_ids(s, keyring.signer("targets"), moves.with_newline),
@@ -229,20 +243,28 @@ ROOTS: Final = (
     _both("root-repeats-its-version", lambda s: moves.root_with_version(s, 0), VersionMismatch, ROOT),
     _both("root-signed-by-new-keys-only", lambda s: moves.take_over_root(s, "mallory"), ThresholdNotMet, ROOT),
     _both("root-signed-by-old-keys-only", lambda s: moves.take_over_root(s, "root"), ThresholdNotMet, ROOT),
-    Attack(name="another-collection", move=moves.another_collection, regular=ThresholdNotMet, newcomer=RootNotPinned),
+    Attack(
+        name="another-collection",
+        move=moves.another_collection,
+        regular=ThresholdNotMet,
+        newcomer=RootNotPinned,
+        without_memory=ThresholdNotMet,
+    ),
 )
 
 
 def _tag_in_targets(scene: Scene) -> None:
-    set_member(scene, TARGETS, lambda d: d["targets"].update({"1.0": {"hashes": {"sha256": EVIL}, "length": 1}}))
+    set_member(scene, TARGETS, moves.set_tag(scene))
 
 
 def _releases_for_other_tags(scene: Scene) -> None:
-    set_member(scene, TARGETS, lambda d: d["delegations"]["roles"][0].update(paths=["v*"]))
+    paths = ["v*"] if scene.server.wire is TUF else ["v"]
+    set_member(scene, TARGETS, lambda d: d["delegations"]["roles"][0].update(paths=paths))
 
 
 def _only_sha512(scene: Scene) -> None:
-    set_member(scene, RELEASES, lambda d: d["targets"]["1.0"].update(hashes={"sha512": EVIL * 2}))
+    hashes = {"sha512": scene.server.written_hash(EVIL * 2)}
+    set_member(scene, RELEASES, lambda d: d["targets"]["1.0"].update(hashes=hashes))
 
 
 def _unknown_hash_of_targets(scene: Scene) -> None:
@@ -253,7 +275,7 @@ def _next_listed(scene: Scene, role: RoleName, hashes: dict[str, str]) -> None:
     set_member(scene, role, lambda _: None)
 
     def change(snapshot: dict[str, dict[str, dict[str, object]]]) -> None:
-        snapshot["meta"][f"{role}.json"]["hashes"] = hashes
+        snapshot["meta"][scene.forger.listed(role)]["hashes"] = hashes
 
     set_member(scene, SNAPSHOT, change)
 
@@ -270,4 +292,96 @@ LOOKUPS: Final = (
     _both("releases-no-longer-delegated", _releases_not_delegated, NotSigned),
 )
 
-ATTACKS: Final = (*ROLLBACKS, *MIXES, *FREEZES, *BYTES, *ABSENCES, *SIGNATURES, *ROOTS, *LOOKUPS)
+OTHER_FORMAT: Final = (
+    *_of_each(
+        "in-the-other-format",
+        moves.in_the_other_format,
+        root=MalformedMetadata,
+        timestamp=MalformedMetadata,
+        snapshot=MalformedMetadata,
+        targets=MalformedMetadata,
+        releases=MalformedMetadata,
+    ),
+    Attack(
+        name="everything-in-the-other-format",
+        move=moves.everything_in_the_other_format,
+        regular=MalformedMetadata,
+        newcomer=MalformedMetadata,
+        without_memory=MalformedMetadata,
+    ),
+)
+
+IN_BOTH: Final = (*ROLLBACKS, *MIXES, *FREEZES, *BYTES, *ABSENCES, *SIGNATURES, *ROOTS, *LOOKUPS, *OTHER_FORMAT)
+
+# --- what Notary v1 answers otherwise, and why
+
+
+def _notary(name: str, regular: Refusal | None, newcomer: Refusal | None, role: str = "") -> Attack:
+    attack = next(attack for attack in IN_BOTH if attack.name == name)
+    return replace(attack, regular=regular, newcomer=newcomer, role=role, without_memory=regular, wire=NOTARY)
+
+
+NOT_IN_NOTARY: Final = {
+    "old-snapshot-where-no-hash-is-listed": "its reader refuses an entry without SHA-256",
+    "old-targets-where-no-hash-is-listed": "its reader refuses an entry without SHA-256",
+    "old-releases-where-no-hash-is-listed": "its reader refuses an entry without SHA-256",
+}
+
+IN_NOTARY_OTHERWISE: Final = (
+    # A snapshot without targets is none (facts 9), so it is not even a rollback.
+    _notary("snapshot-drops-targets", MalformedMetadata, MalformedMetadata, SNAPSHOT),
+    # A delegation without a file is docker's own first state (facts 9, 17.2): a newcomer finds what targets has.
+    replace(_notary("snapshot-drops-releases", VersionRollback, None, RELEASES), without_memory=None),
+    # The owner may drop what he removes (facts 5); nobody asked for alice's word here.
+    _notary("snapshot-drops-a-signer", None, None),
+    # A snapshot has no versions (facts 9): each file's own is remembered, but not by a client without memory.
+    replace(_notary("online-keys-list-old-targets", VersionRollback, None, TARGETS), without_memory=None),
+    replace(_notary("online-keys-list-old-releases", VersionRollback, None, RELEASES), without_memory=None),
+    # docker looks in targets/releases first and stops there (facts 16): no conflict, and no EVIL.
+    _notary("tag-in-targets-and-releases", None, None),
+    # What a role says beyond its paths is not heard (facts 9): targets decides.
+    _notary("releases-beyond-its-paths", None, None),
+    _notary("releases-no-longer-delegated", None, None),
+    # Every target and every entry has a SHA-256 (facts 9), and no other hash but SHA-512.
+    _notary("tag-without-sha256", MalformedMetadata, MalformedMetadata, RELEASES),
+    _notary("targets-listed-with-an-unknown-hash", MalformedMetadata, MalformedMetadata, SNAPSHOT),
+)
+
+
+def _two_ids(name: str, rewrite: Callable[[Scene], Callable[[moves.KeyObject], object]]) -> Attack:
+    def move(scene: Scene) -> None:
+        moves.one_key_under_two_ids(scene, scene.keys.signer("targets"), rewrite(scene))
+
+    return replace(_both(name, move, ThresholdNotMet, TARGETS), wire=NOTARY)
+
+
+def _two_root_certificates(scene: Scene) -> None:
+    signer = scene.keys.root_signer("root")
+    moves.one_key_under_two_ids(scene, signer, moves.certified(scene, "root"), ROOT)
+
+
+IN_NOTARY_ONLY: Final = (
+    _two_ids("one-key-bare-and-in-a-certificate", lambda s: moves.certified(s, "targets")),
+    _two_ids("one-key-two-ids-spare-bits", lambda _: moves.spare_bits),
+    *(
+        replace(attack, wire=NOTARY)
+        for attack in (
+            _both("one-root-key-in-two-certificates", _two_root_certificates, ThresholdNotMet, ROOT),
+            _both("root-certified-for-another-collection", moves.certified_for_another, CertificateOfAnotherName),
+            _both("root-without-certificate", moves.not_certified, CertificateOfAnotherName),
+            # The snapshot lists root (facts 5, 9): a root that is hidden, or another one, is noticed at once.
+            _both("snapshot-lists-another-root", moves.list_another_root, ContentMismatch, ROOT),
+            _both("newest-root-hidden", moves.hide_the_newest_root, ContentMismatch, ROOT),
+        )
+    ),
+)
+
+_OTHERWISE: Final = {attack.name for attack in IN_NOTARY_OTHERWISE} | set(NOT_IN_NOTARY)
+
+ATTACKS: Final = (
+    *IN_BOTH,
+    *TWO_SPELLINGS,
+    *(replace(attack, wire=NOTARY) for attack in IN_BOTH if attack.name not in _OTHERWISE),
+    *IN_NOTARY_OTHERWISE,
+    *IN_NOTARY_ONLY,
+)

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.simulator import keyring
+from tests.simulator.repository import APP
 from trustdata.errors import MalformedMetadata, TrustError
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 EVERY_ROLE: Final = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS, RELEASES)
 _VERSION: Final = re.compile(rb'"version":([0-9]+)}$')
@@ -21,7 +25,10 @@ _VERSION: Final = re.compile(rb'"version":([0-9]+)}$')
 
 @dataclass(frozen=True, kw_only=True)
 class Corruption:
-    """`path`: the member path that the refusal names (a regular expression). `whole_file`: not only `signed`."""
+    """`path`: the member path that the refusal names (a regular expression). `whole_file`: not only `signed`.
+    `formats`: those in which this is wrong; Notary v1 has no `spec_version`, no versions in snapshot and timestamp, no
+    `terminating` and no succinct roles, and reads expiries of any zone and fraction, and unknown members.
+    """
 
     name: str
     change: Callable[[bytes], bytes]
@@ -29,6 +36,7 @@ class Corruption:
     whole_file: bool = False
     roles: tuple[RoleName, ...] = EVERY_ROLE
     refused: type[TrustError] = MalformedMetadata
+    formats: tuple[WireFormat, ...] = (TUF, NOTARY)
 
     def __str__(self) -> str:
         return self.name
@@ -74,8 +82,10 @@ def _twice(text: bytes) -> bytes:
 
 def _rename_a_key(text: bytes) -> bytes:
     """A key that no signature here depends on, under an id that is not its hash."""
-    for name in ("recovery", "alice"):
-        text = text.replace(keyring.keyid(name).encode(), b"a" * 64)
+    for wire in (TUF, NOTARY):
+        keys = keyring.Keys(wire=wire, gun=APP)
+        for keyid in (keys.root_keyid("recovery"), keys.keyid("alice")):
+            text = text.replace(keyid.encode(), b"a" * 64)
     return text
 
 
@@ -130,28 +140,53 @@ CORRUPTIONS: Final = (
     ),
     Corruption(
         name="signature-no-text",
-        change=_sub(rb'"sig": ?"[0-9a-f]+"', b'"sig":1'),
+        change=_sub(rb'"sig": ?"[^"]+"', b'"sig":1'),
         path=r"signatures\[0\].sig",
         whole_file=True,
     ),
     Corruption(name="nothing-signed", change=_replace(b'"signed"', b'"sign"'), path="signed", whole_file=True),
     # --- what every role has
-    Corruption(name="wrong-type", change=_sub(rb'"_type":"[a-z]+"', b'"_type":"mirrors"'), path="signed._type"),
+    Corruption(name="wrong-type", change=_sub(rb'"_type":"[A-Za-z]+"', b'"_type":"mirrors"'), path="signed._type"),
     Corruption(
         name="type-of-another-role",
-        change=_sub(rb'"_type":"[a-z]+"', b'"_type":"snapshot"'),
+        change=_sub(rb'"_type":"[A-Za-z]+"', b'"_type":"snapshot"'),
         path="signed._type",
         roles=(ROOT, TIMESTAMP, TARGETS, RELEASES),
     ),
-    Corruption(name="notary-type", change=_sub(rb'"_type":"[a-z]+"', b'"_type":"Targets"'), path="signed._type"),
+    Corruption(
+        name="notary-type",
+        change=_sub(rb'"_type":"[A-Za-z]+"', b'"_type":"Targets"'),
+        path="signed._type",
+        formats=(TUF,),
+    ),
+    Corruption(
+        name="notary-type-of-another-role",
+        change=_sub(rb'"_type":"[A-Za-z]+"', b'"_type":"Snapshot"'),
+        path="signed._type",
+        roles=(ROOT, TIMESTAMP, TARGETS, RELEASES),
+    ),
+    Corruption(
+        name="tuf-type",
+        change=_sub(rb'"_type":"[A-Za-z]+"', b'"_type":"targets"'),
+        path="signed._type",
+        formats=(NOTARY,),
+    ),
     Corruption(
         name="spec-version-2",
         change=_sub(rb'"spec_version":"[^"]+"', b'"spec_version":"2.0.0"'),
         path="signed.spec_version",
+        formats=(TUF,),
     ),
-    Corruption(name="spec-version-missing", change=_replace(b'"spec_version"', b'"spec"'), path="signed.spec_version"),
-    Corruption(name="expires-with-fraction", change=_sub(rb'Z"', b'.5Z"'), path="signed.expires"),
-    Corruption(name="expires-with-offset", change=_sub(rb'Z"', b'+00:00"'), path="signed.expires"),
+    Corruption(
+        name="spec-version-missing",
+        change=_replace(b'"spec_version"', b'"spec"'),
+        path="signed.spec_version",
+        formats=(TUF,),
+    ),
+    Corruption(name="expires-with-fraction", change=_sub(rb'Z"', b'.5Z"'), path="signed.expires", formats=(TUF,)),
+    Corruption(name="expires-with-ten-digits", change=_sub(rb'Z"', b'.0123456789Z"'), path="signed.expires"),
+    Corruption(name="expires-without-zone", change=_sub(rb'Z"', b'"'), path="signed.expires"),
+    Corruption(name="expires-with-offset", change=_sub(rb'Z"', b'+00:00"'), path="signed.expires", formats=(TUF,)),
     Corruption(
         name="expires-on-february-30",
         change=_sub(rb'"expires":"....-..-..', b'"expires":"2027-02-30'),
@@ -161,7 +196,7 @@ CORRUPTIONS: Final = (
     # --- root
     Corruption(
         name="consistent-snapshot-1",
-        change=_replace(b'"consistent_snapshot":true', b'"consistent_snapshot":1'),
+        change=_sub(rb'"consistent_snapshot":(true|false)', b'"consistent_snapshot":1'),
         path="signed.consistent_snapshot",
         roles=(ROOT,),
     ),
@@ -201,6 +236,7 @@ CORRUPTIONS: Final = (
         change=_sub(rb'"version":[0-9]+}}', b'"version":true}}'),
         path=r"signed\.meta\..*version",
         roles=(TIMESTAMP, SNAPSHOT),
+        formats=(TUF,),
     ),
     Corruption(
         name="meta-length-float",
@@ -210,7 +246,7 @@ CORRUPTIONS: Final = (
     ),
     Corruption(
         name="meta-hash-in-capitals",
-        change=_sub(rb'"sha256":"[0-9a-f]+"', b'"sha256":"AB"'),
+        change=_sub(rb'"sha256":"[^"]+"', b'"sha256":"AB"'),
         path=r"signed\.meta\..*hashes\.sha256",
         roles=(TIMESTAMP, SNAPSHOT),
     ),
@@ -225,12 +261,14 @@ CORRUPTIONS: Final = (
         change=_replace(b'"meta":{', b'"meta":{"root.json":{"version":1},'),
         path="signed.meta",
         roles=(TIMESTAMP,),
+        formats=(TUF,),
     ),
     Corruption(
         name="snapshot-lists-no-file",
         change=_replace(b'"meta":{', b'"meta":{"elf":{"version":1},'),
         path="signed.meta.elf",
         roles=(SNAPSHOT,),
+        formats=(TUF,),
     ),
     Corruption(
         name="snapshot-lists-no-role",
@@ -256,6 +294,7 @@ CORRUPTIONS: Final = (
         change=_sub(rb'"hashes":', b'"custom":[],"hashes":'),
         path=r"signed\.targets\..*custom",
         roles=(RELEASES,),
+        formats=(TUF,),
     ),
     Corruption(
         name="target-without-name",
@@ -286,21 +325,98 @@ CORRUPTIONS: Final = (
         change=_replace(b'"paths":', b'"path_hash_prefixes":["ab"],"paths":'),
         path=r"signed\.delegations\.roles\[0\]",
         roles=(TARGETS,),
+        formats=(TUF,),
     ),
     Corruption(
         name="delegation-terminating-1",
         change=_replace(b'"terminating":true', b'"terminating":1'),
         path=r"signed\.delegations\.roles\[0\]\.terminating",
         roles=(TARGETS,),
+        formats=(TUF,),
     ),
     Corruption(
         name="delegation-both-roles-and-succinct",
         change=_replace(b'"roles":[', b'"succinct_roles":{},"roles":['),
         path="signed.delegations",
         roles=(TARGETS,),
+        formats=(TUF,),
+    ),
+    # --- what Notary v1's clients read in two ways, or cannot survive
+    Corruption(name="member-in-capitals", change=_member(b'"Version":9'), path="signed.Version", formats=(NOTARY,)),
+    Corruption(
+        name="signature-member-in-capitals",
+        change=_replace(b'"sig":', b'"Sig":"AAAA","sig":'),
+        path=r"signatures\[0\]\.Sig",
+        whole_file=True,
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="signature-without-method",
+        change=_sub(rb'"method": ?"[^"]+"', b'"x":1'),
+        path=r"signatures\[0\]\.method",
+        whole_file=True,
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="targets-null",
+        change=_sub(rb'"targets":\{("2|.*$)', b'"targets":null,"version":9}'),
+        path=r"signed\.targets",
+        roles=(RELEASES,),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="target-custom-not-canonical",
+        change=_sub(rb'"hashes":', b'"custom":{"b":1,"a":1},"hashes":'),
+        path=r"signed\.targets\..*custom",
+        roles=(RELEASES,),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="target-custom-escaped-by-go",
+        change=_sub(rb'"hashes":', b'"custom":{"a":"<"},"hashes":'),
+        path=r"signed\.targets\..*custom",
+        roles=(RELEASES,),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="hash-of-another-length",
+        change=_sub(rb'"sha512":"[^"]+"', b'"sha512":"AAAA"'),
+        path=r"signed\.meta\..*sha512",
+        roles=(TIMESTAMP, SNAPSHOT),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="snapshot-without-root",
+        change=_sub(rb'"root":', b'"targets/root":'),
+        path="signed.meta",
+        roles=(SNAPSHOT,),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="delegation-of-a-role-below-another",
+        change=_replace(b'"name":"targets/alice"', b'"name":"targets/x/alice"'),
+        path=r"signed\.delegations\.roles\[1\]\.name",
+        roles=(TARGETS,),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="delegation-in-capitals",
+        change=_replace(b'"name":"targets/alice"', b'"name":"targets/Alice"'),
+        path=r"signed\.delegations\.roles\[1\]\.name",
+        roles=(TARGETS,),
+        formats=(NOTARY,),
+    ),
+    Corruption(
+        name="private-key",
+        change=_replace(b'"private":null', b'"private":"AAAA"'),
+        path=r"signed\..*keyval\.private",
+        roles=(ROOT, TARGETS),
+        formats=(NOTARY,),
     ),
 )
 """Of the next version of a role: everything that the strict reading refuses."""
 
-CASES: Final = tuple((role, corruption) for corruption in CORRUPTIONS for role in corruption.roles)
-IDS: Final = tuple(f"{corruption.name}-in-{role}" for role, corruption in CASES)
+CASES: Final = tuple(
+    (wire, role, corruption) for corruption in CORRUPTIONS for role in corruption.roles for wire in corruption.formats
+)
+IDS: Final = tuple(f"{corruption.name}-in-{role}-{wire.name}" for wire, role, corruption in CASES)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from securesystemslib.formats import encode_canonical
-from securesystemslib.signer import CryptoSigner
 
 from tests.simulator import keyring
 from tests.simulator.forgery import Document, text_of
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.repository import RepositorySimulator
-from tests.simulator.scene import EVIL, NEWER, Scene
+from tests.simulator.scene import EVIL, NEWER, Scene, good_collection
 from trustdata.editing import repository_editor as editor
-from trustdata.limits import size_limit
-from trustdata.model import MetaFile
+from trustdata.model import Key, MetaFile, Signer, UnversionedMeta
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 
 def successor(change: Callable[[Document], object] = lambda _: None) -> Callable[[Document], None]:
@@ -36,7 +38,7 @@ def successor(change: Callable[[Document], object] = lambda _: None) -> Callable
 def replay(scene: Scene, *roles: RoleName) -> None:
     """Old files stand where the current ones should be."""
     for role in roles:
-        name = scene.server.filename(role, scene.server.stored[role].version)
+        name = scene.server.current(role)
         scene.server.files[name] = scene.past.stored[role].raw
 
 
@@ -47,12 +49,12 @@ def replay_all(scene: Scene) -> None:
 def list_old(scene: Scene, role: RoleName) -> None:
     """The online keys list an old version of an offline role; its old file is there, too."""
     old = scene.past.stored[role]
-    scene.forger.list_in_snapshot(role, MetaFile(old.version, len(old.raw), {"sha256": old.sha256}))
+    scene.forger.list_in_snapshot(role, scene.server.meta(old.version, old.raw))
 
 
 def name_old_snapshot(scene: Scene) -> None:
     old = scene.past.stored[SNAPSHOT]
-    scene.forger.name_snapshot(MetaFile(old.version, len(old.raw), {"sha256": old.sha256}))
+    scene.forger.name_snapshot(scene.server.meta(old.version, old.raw))
 
 
 # --- mix and match: pieces of different states
@@ -64,7 +66,7 @@ def swap(scene: Scene, role: RoleName) -> None:
     publish_everything(scene)
     while len(scene.server.stored[role].raw) < len(old):  # ECDSA signatures differ in length
         publish_everything(scene)
-    scene.server.files[scene.server.filename(role, scene.server.stored[role].version)] = old
+    scene.server.files[scene.server.current(role)] = old
 
 
 def publish_everything(scene: Scene) -> None:
@@ -76,7 +78,7 @@ def publish_everything(scene: Scene) -> None:
 def swap_without_hashes(scene: Scene, role: RoleName) -> None:
     """The same, where the parent lists a version only: the version must do."""
     version = scene.server.stored[role].version + 1
-    scene.server.files[scene.server.filename(role, version)] = scene.past.stored[role].raw
+    scene.server.files[scene.server.wire.filename(role, version=version)] = scene.past.stored[role].raw
     if role == SNAPSHOT:
         scene.forger.name_snapshot(MetaFile(version))
     else:
@@ -95,7 +97,7 @@ def tamper(scene: Scene, role: RoleName, *, fitting: bool) -> None:
         )
         return
     publish_everything(scene)
-    name = scene.server.filename(role, scene.server.stored[role].version)
+    name = scene.server.current(role)
     raw = scene.server.files[name]
     scene.server.files[name] = raw.replace(b'"expires":"20', b'"expires":"21')
     assert scene.server.files[name] != raw
@@ -103,32 +105,43 @@ def tamper(scene: Scene, role: RoleName, *, fitting: bool) -> None:
 
 def truncate(scene: Scene, role: RoleName) -> None:
     publish_everything(scene)
-    name = scene.server.filename(role, scene.server.stored[role].version)
+    name = scene.server.current(role)
     scene.server.files[name] = scene.server.files[name][:-20]
 
 
 def lengthen(scene: Scene, role: RoleName) -> None:
     """More bytes than the parent lists."""
     publish_everything(scene)
-    name = scene.server.filename(role, scene.server.stored[role].version)
+    name = scene.server.current(role)
     scene.server.files[name] += b" "
 
 
 def endless(scene: Scene, role: RoleName) -> None:
-    """More bytes than any file of the role may have, and no length announced."""
+    """More bytes than any file of the role may have, and no length announced (in Notary v1 that length)."""
+    wire = scene.server.wire
     version = scene.server.stored[role].version + 1
-    raw = b" " * (size_limit(role) + 1)
-    scene.server.files[scene.server.filename(role, version)] = raw
+    raw = blanks(wire.size_limit(role) + 1)
+    meta = MetaFile(version) if wire.pins_versions else UnversionedMeta(length=len(raw), hashes={"sha256": EVIL})
+    if role in (ROOT, TIMESTAMP):
+        scene.server.files[scene.server.place(role, version, raw)] = raw
+        return
+    scene.server.files[wire.listed_filename(role, meta, consistent=True)] = raw
     if role == SNAPSHOT:
-        scene.forger.name_snapshot(MetaFile(version))
-    elif role not in (ROOT, TIMESTAMP):
-        scene.forger.list_in_snapshot(role, MetaFile(version))
+        scene.forger.name_snapshot(meta)
+    else:
+        scene.forger.list_in_snapshot(role, meta)
+
+
+@cache
+def blanks(number: int) -> bytes:
+    """Notary v1 allows 100 MiB: made once."""
+    return b" " * number
 
 
 def withhold(scene: Scene, *roles: RoleName) -> None:
     publish_everything(scene)
     for role in roles:
-        del scene.server.files[scene.server.filename(role, scene.server.stored[role].version)]
+        del scene.server.files[scene.server.current(role)]
 
 
 def withhold_all(scene: Scene) -> None:
@@ -140,15 +153,12 @@ def withhold_all(scene: Scene) -> None:
 
 def sign_with(scene: Scene, role: RoleName, *names: str) -> None:
     """The next version, signed by these keys alone."""
-    if role == ROOT:
-        scene.forger.alter(ROOT, successor(), signers=[keyring.signer(n) for n in names], reissue=False)
-    else:
-        scene.forger.alter(role, successor(), signers=[keyring.signer(n) for n in names])
+    scene.forger.alter(role, successor(), signers=scene.forger.signers(role, *names))
 
 
 def removed_targets_key(scene: Scene) -> None:
     """The repository key was replaced; whoever has the old one signs on."""
-    new = keyring.key("targets after rotation")
+    new = scene.keys.key("targets after rotation")
     Owner(scene.server, *EVERY_KEY, "targets after rotation").publish(
         lambda roles: editor.replace_targets_key(roles, new, terms=scene.owner.terms)
     )
@@ -158,17 +168,21 @@ def removed_targets_key(scene: Scene) -> None:
 def removed_signer(scene: Scene) -> None:
     """Alice was taken away; she releases on with her old key."""
     scene.owner.remove_signer("alice")
-    scene.forger.alter(RELEASES, successor(set_tag), signers=[keyring.signer("alice")])
+    scene.forger.alter(RELEASES, successor(set_tag(scene)), signers=scene.forger.signers(RELEASES, "alice"))
 
 
-def set_tag(document: Document) -> None:
-    document["targets"]["1.0"] = {"hashes": {"sha256": EVIL}, "length": 1}
+def set_tag(scene: Scene) -> Callable[[Document], object]:
+    """1.0 is EVIL."""
+    return lambda document: document["targets"].update({"1.0": scene.forger.target(EVIL)})
 
 
 def removed_root_key(scene: Scene) -> None:
     Owner(scene.server, "root", "root 2").publish(
         lambda roles: editor.replace_root_keys(
-            roles, remove=[keyring.keyid("recovery")], add=[keyring.key("root 2")], terms=scene.owner.terms
+            roles,
+            remove=[scene.keys.root_keyid("recovery")],
+            add=[scene.keys.root_key("root 2")],
+            terms=scene.owner.terms,
         )
     )
     scene.forger.next_root(lambda _: None, "recovery")
@@ -179,8 +193,10 @@ def removed_root_key(scene: Scene) -> None:
 KeyObject = dict[str, Any]
 
 
-def one_key_under_two_ids(scene: Scene, signer: CryptoSigner, rewrite: Callable[[KeyObject], object]) -> None:
-    """Root asks for two signatures of targets; both key ids are one key, written in two ways."""
+def one_key_under_two_ids(
+    scene: Scene, signer: Signer, rewrite: Callable[[KeyObject], object], role: RoleName = TARGETS
+) -> None:
+    """Root asks for two signatures of a role; both key ids are one key, written in two ways."""
     first: KeyObject = signer.public_key.to_dict()
     second: KeyObject = {**first, "keyval": dict(first["keyval"])}
     rewrite(second)
@@ -189,16 +205,20 @@ def one_key_under_two_ids(scene: Scene, signer: CryptoSigner, rewrite: Callable[
 
     def distrust(root: Document) -> None:
         root["keys"] |= keys
-        root["roles"]["targets"] = {"keyids": list(keys), "threshold": 2}
+        root["roles"][role] = {"keyids": list(keys), "threshold": 2}
 
-    scene.forger.next_root(distrust)
-    document = scene.forger.document(TARGETS)
+    if role == ROOT:
+        document = scene.forger.document(ROOT)
+        distrust(document)
+    else:
+        scene.forger.next_root(distrust)
+        document = scene.forger.document(role)
     document["version"] += 1
     signed = text_of(document)
     payload = str(encode_canonical(document)).encode()
-    signatures = [{"keyid": keyid, "sig": signer.sign(payload).signature} for keyid in keys]
+    signatures = [{**signer.sign(payload).to_dict(), "keyid": keyid} for keyid in keys]
     raw = b'{"signatures":' + text_of(signatures) + b',"signed":' + signed + b"}"
-    scene.forger.put(TARGETS, raw, version=document["version"])
+    scene.forger.put(role, raw, version=document["version"])
 
 
 def with_newline(key: KeyObject) -> None:
@@ -219,12 +239,32 @@ def with_gaps(key: KeyObject) -> None:
     key["keyval"]["public"] = f"{public[:2]} {public[2:]}"
 
 
+def spare_bits(key: KeyObject) -> None:
+    """Notary v1: base64 that ends in `==` has four bits that no reader looks at."""
+    public: str = key["keyval"]["public"]
+    assert public.endswith("==")
+    letter = public[-3]
+    key["keyval"]["public"] = public[:-3] + chr(ord(letter) + 1) + "=="
+    assert base64.b64decode(key["keyval"]["public"], validate=True) == base64.b64decode(public)
+
+
+def certified(scene: Scene, name: str) -> Callable[[KeyObject], None]:
+    """Notary v1: the same key in a certificate; of one that is in a certificate, in another."""
+
+    def rewrite(key: KeyObject) -> None:
+        number = 2 if key["keytype"].endswith("-x509") else 1
+        key.update(keyring.certificate(name, scene.server.gun, number).to_dict())
+
+    return rewrite
+
+
 def one_signature_of_two(scene: Scene) -> None:
     """Root asks for two signatures of targets by two keys; one signs."""
 
     def distrust(root: Document) -> None:
-        root["keys"][keyring.keyid("second")] = keyring.key("second").to_dict()
-        root["roles"]["targets"] = {"keyids": [keyring.keyid("targets"), keyring.keyid("second")], "threshold": 2}
+        first, second = scene.keys.key("targets"), scene.keys.key("second")
+        root["keys"][second.keyid] = second.to_dict()
+        root["roles"]["targets"] = {"keyids": [first.keyid, second.keyid], "threshold": 2}
 
     scene.forger.next_root(distrust)
     sign_with(scene, TARGETS, "targets")
@@ -244,17 +284,57 @@ def root_with_version(scene: Scene, difference: int) -> None:
 
 def take_over_root(scene: Scene, *signers: str) -> None:
     """The next root names the attacker's key alone."""
+    root_is(scene, scene.keys.root_key("mallory"), scene.forger.signers(ROOT, *signers))
 
-    def mine(root: Document) -> None:
-        root["keys"][keyring.keyid("mallory")] = keyring.key("mallory").to_dict()
-        root["roles"]["root"] = {"keyids": [keyring.keyid("mallory")], "threshold": 1}
 
-    scene.forger.next_root(mine, *signers)
+def root_is(scene: Scene, key: Key, signers: Sequence[Signer]) -> None:
+    """The next root has this one root key."""
+
+    def named(root: Document) -> None:
+        root["keys"][key.keyid] = key.to_dict()
+        root["roles"]["root"] = {"keyids": [key.keyid], "threshold": 1}
+
+    scene.forger.alter(ROOT, successor(named), signers=signers)
+
+
+def certified_for_another(scene: Scene) -> None:
+    """Notary v1: the owner's root key, in a certificate for another collection."""
+    key = keyring.certificate("root", "registry.example.com/team/other")
+    new = scene.server.wire.signer(keyring.private("root"), key)
+    root_is(scene, key, [*scene.forger.signers(ROOT, "root"), new])
+
+
+def not_certified(scene: Scene) -> None:
+    """Notary v1: the owner's root key, in no certificate."""
+    root_is(scene, scene.keys.key("root"), [*scene.forger.signers(ROOT, "root"), scene.keys.signer("root")])
+
+
+def list_another_root(scene: Scene) -> None:
+    """Notary v1: the snapshot lists the root before."""
+    raw = scene.server.files["1.root.json"]
+    scene.forger.list_in_snapshot(ROOT, scene.server.meta(1, raw))
+
+
+def hide_the_newest_root(scene: Scene) -> None:
+    """The root is renewed, and everything after it, but the file is kept from clients."""
+    scene.owner.renew(ROOT)
+    del scene.server.files[scene.server.current(ROOT)]
+
+
+def in_the_other_format(scene: Scene, *roles: RoleName) -> None:
+    """A good file of the same content under the same keys, in the other format."""
+    other = good_collection(TUF if scene.server.wire is NOTARY else NOTARY)
+    for role in roles:
+        raw = other.server.stored[role].raw
+        if role != TIMESTAMP:
+            scene.forger.put(role, raw, version=scene.server.stored[role].version + 1)
+        else:
+            scene.server.files[scene.server.current(TIMESTAMP)] = raw
 
 
 def another_collection(scene: Scene) -> None:
     """A good collection, but not this one: other keys, every file in its place."""
-    other = RepositorySimulator(online_keys=" of another")
+    other = RepositorySimulator(wire=scene.server.wire, online_keys=" of another")
     owner = Owner(other, "another root", "targets")
     owner.initialise("another root")
     for _ in range(9):
@@ -272,5 +352,15 @@ def set_member(scene: Scene, role: RoleName, change: Callable[[Document], object
 
 def expire(scene: Scene, role: RoleName) -> None:
     """Nobody renews the role: the newest that there is has expired."""
-    change = successor(lambda document: document.update(expires="2026-10-31T00:00:00Z"))
-    scene.forger.alter(role, change, reissue=role != ROOT)
+    scene.forger.alter(role, successor(lambda document: document.update(expires="2026-10-31T00:00:00Z")))
+
+
+def everything_in_the_other_format(scene: Scene) -> None:
+    """The collection is there, whole and good, in the other format, under the names of this one."""
+    other = good_collection(TUF if scene.server.wire is NOTARY else NOTARY).server
+    for role, envelope in other.stored.items():
+        if role != ROOT:
+            scene.server.files[scene.server.current(role)] = envelope.raw
+    for number in (1, 2, 3):
+        name = f"{number}.root.json"
+        scene.server.files[name] = other.files.get(name, other.stored[ROOT].raw)

@@ -28,7 +28,7 @@ def _resists(client: Client, attack: Attack, expected: type[Exception] | None) -
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_a_client_that_has_seen_the_good_state_resists(attack: Attack) -> None:
-    scene = good_collection()
+    scene = good_collection(attack.wire)
     client = scene.regular()  # update, sanity
     attack.move(scene)
     _resists(client, attack, attack.regular)
@@ -37,7 +37,7 @@ def test_a_client_that_has_seen_the_good_state_resists(attack: Attack) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_a_newcomer_with_a_pin_resists(attack: Attack) -> None:
-    scene = good_collection()
+    scene = good_collection(attack.wire)
     attack.move(scene)
     _resists(scene.newcomer(), attack, attack.newcomer)
 
@@ -45,7 +45,7 @@ def test_a_newcomer_with_a_pin_resists(attack: Attack) -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_rollback_memory_alone_resists(attack: Attack) -> None:
     """The cache is lost: what the attacker can no longer be caught at by old files, memory must know."""
-    scene = good_collection()
+    scene = good_collection(attack.wire)
     client = scene.regular()
     client.cache = Client(scene.server).cache
     attack.move(scene)
@@ -56,17 +56,17 @@ def test_rollback_memory_alone_resists(attack: Attack) -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_the_cache_alone_resists(attack: Attack) -> None:
     """Memory is lost (as in any TUF client, which has none): the cached files are the baseline."""
-    scene = good_collection()
+    scene = good_collection(attack.wire)
     client = scene.regular()
     client.memory.forget(scene.server.gun)
     attack.move(scene)
-    _resists(client, attack, attack.regular)
+    _resists(client, attack, attack.without_memory)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_the_client_can_update_afterwards(attack: Attack) -> None:
     """The server is honest again, and further on than the attacker ever was."""
-    scene = good_collection()
+    scene = good_collection(attack.wire)
     honest = scene.server.copy()
     client = scene.regular()
     attack.move(scene)

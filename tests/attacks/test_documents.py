@@ -12,12 +12,13 @@ from tests.simulator.scene import GOOD, NEWER, good_collection
 from trustdata.errors import MalformedMetadata
 from trustdata.roles import ONLINE, RELEASES, TARGETS, RoleName
 from trustdata.verification.candidate_set import judge_upload
-from trustdata.wire.tuf import TUF
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
 
 
-@pytest.mark.parametrize(("role", "corruption"), CASES, ids=IDS)
-def test_a_client_refuses_and_lives_on(role: RoleName, corruption: Corruption) -> None:
-    scene = good_collection()
+@pytest.mark.parametrize(("wire", "role", "corruption"), CASES, ids=IDS)
+def test_a_client_refuses_and_lives_on(wire: WireFormat, role: RoleName, corruption: Corruption) -> None:
+    scene = good_collection(wire)
     client = scene.regular()
     honest = scene.server.copy()
 
@@ -39,30 +40,31 @@ def test_a_client_refuses_and_lives_on(role: RoleName, corruption: Corruption) -
     assert client.digest("1.0") == f"sha256:{NEWER}"
 
 
-@pytest.mark.parametrize(("role", "corruption"), CASES, ids=IDS)
-def test_a_server_refuses_the_upload(role: RoleName, corruption: Corruption) -> None:
+@pytest.mark.parametrize(("wire", "role", "corruption"), CASES, ids=IDS)
+def test_a_server_refuses_the_upload(wire: WireFormat, role: RoleName, corruption: Corruption) -> None:
     if role in ONLINE:
         return  # never uploaded: see test_uploads
-    scene = good_collection()
+    scene = good_collection(wire)
     before = dict(scene.server.files)
     raw = scene.forger.alter_text(role, corruption.change, whole_file=corruption.whole_file)
     with pytest.raises(corruption.refused) as caught:
         judge_upload(
             gun=scene.server.gun,
-            stored=good_collection().server.stored,
-            uploads={role: TUF.parse(role, raw)},
+            stored=good_collection(wire).server.stored,
+            uploads={role: wire.parse(role, raw)},
             at=scene.server.at,
-            wire=TUF,
+            wire=wire,
         )
     assert isinstance(caught.value, MalformedMetadata)
     assert caught.value.role == role
     assert before.keys() <= scene.server.files.keys()
 
 
-def test_the_good_document_is_accepted() -> None:
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=FORMATS)
+def test_the_good_document_is_accepted(wire: WireFormat) -> None:
     """The same way of writing, without a corruption: what is refused above is refused for its corruption alone."""
     for role in ("root", "timestamp", "snapshot", "targets", "targets/releases"):
-        scene = good_collection()
+        scene = good_collection(wire)
         client = scene.regular()
         scene.forger.alter_text(RoleName(role), lambda text: text)
         assert client.digest("1.0") == f"sha256:{GOOD}"

@@ -13,6 +13,7 @@ from tests.simulator.client import Client
 from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
 from trustdata.roles import RoleName
+from trustdata.wire import WireFormat
 
 CLIENTS: dict[str, Callable[[Scene], Client]] = {"regular": Scene.regular, "newcomer": Scene.newcomer}
 
@@ -46,7 +47,7 @@ def _verdicts(client: Client, *arguments: str) -> dict[str, Any]:
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 @pytest.mark.parametrize("who", CLIENTS)
 def test_the_verdict_is_verify_s(attack: Attack, who: str) -> None:
-    scene = good_collection()
+    scene = good_collection(attack.wire)
     client = CLIENTS[who](scene) if who == "regular" else None
     attack.move(scene)
     told = _verdicts(client or CLIENTS[who](scene), APP_IMAGE)
@@ -60,9 +61,9 @@ def test_the_verdict_is_verify_s(attack: Attack, who: str) -> None:
         assert all(step["state"] == "refused" for step in reached)
 
 
-@pytest.mark.parametrize(("role", "corruption"), CASES, ids=IDS)
-def test_of_corrupted_documents_too(role: RoleName, corruption: Corruption) -> None:
-    scene = good_collection()
+@pytest.mark.parametrize(("wire", "role", "corruption"), CASES, ids=IDS)
+def test_of_corrupted_documents_too(wire: WireFormat, role: RoleName, corruption: Corruption) -> None:
+    scene = good_collection(wire)
     client = scene.regular()
     scene.forger.alter_text(role, corruption.change, whole_file=corruption.whole_file)
     told = _verdicts(client, APP_IMAGE)

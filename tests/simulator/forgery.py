@@ -5,7 +5,6 @@ Signatures cover what a lenient parser would read out of the text, so that a ref
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,19 +14,12 @@ from securesystemslib.exceptions import FormatError
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import Signer
 
-from tests.simulator import keyring
 from tests.simulator.repository import RepositorySimulator
 from trustdata.errors import TrustError
 from trustdata.model import MetaFile
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 
 Document = dict[str, Any]
-
-
-def signed_text(raw: bytes) -> bytes:
-    """The text of `signed` in a file that our writers made."""
-    start = raw.index(b'"signed":') + len(b'"signed":')
-    return raw[start:-1]
 
 
 def file_of(signed: bytes, signers: Sequence[Signer]) -> bytes:
@@ -62,14 +54,19 @@ class Forger:
         if role in self.server.online:
             return [self.server.online[role]]
         names = self.KEYS_OF.get(role, (role.removeprefix("targets/"),))
-        return [keyring.signer(name) for name in names]
+        return self.signers(role, *names)
+
+    def signers(self, role: RoleName, *names: str) -> list[Signer]:
+        """The named actors, as they sign a role."""
+        keys = self.server.keys
+        return [keys.root_signer(name) if role == ROOT else keys.signer(name) for name in names]
 
     def raw(self, role: RoleName) -> bytes:
         return self.server.stored[role].raw
 
     def document(self, role: RoleName) -> Document:
         """The role's `signed`, to be changed."""
-        document: Document = json.loads(signed_text(self.raw(role)))
+        document: Document = json.loads(self.raw(role))["signed"]
         return document
 
     def file(self, role: RoleName, document: Document) -> bytes:
@@ -108,12 +105,12 @@ class Forger:
     def put(self, role: RoleName, raw: bytes, *, version: int, reissue: bool = True) -> None:
         """Serve bytes as the role's file of that version; the roles above it follow, if they are to."""
         server = self.server
-        server.files[server.filename(role, version)] = raw
+        server.files[server.place(role, version, raw)] = raw
         with suppress(TrustError):
             server.stored[role] = server.wire.parse(role, raw)
-        if not reissue or role in (ROOT, TIMESTAMP):
+        if not reissue or role == TIMESTAMP or (role == ROOT and not server.wire.snapshot_lists_root):
             return
-        meta = MetaFile(version, len(raw), {"sha256": hashlib.sha256(raw).hexdigest()})
+        meta = server.meta(version, raw)
         if role == SNAPSHOT:
             self.name_snapshot(meta)
         else:
@@ -125,9 +122,9 @@ class Forger:
         def change(document: Document) -> None:
             document["version"] += 1
             if meta is None:
-                del document["meta"][f"{role}.json"]
+                del document["meta"][self.listed(role)]
             else:
-                document["meta"][f"{role}.json"] = meta.to_dict()
+                document["meta"][self.listed(role)] = self.server.written(meta)
 
         self.alter(SNAPSHOT, change)
 
@@ -136,7 +133,7 @@ class Forger:
 
         def change(document: Document) -> None:
             document["version"] += 1
-            document["meta"]["snapshot.json"] = meta.to_dict()
+            document["meta"][self.listed(SNAPSHOT)] = self.server.written(meta)
 
         self.alter(TIMESTAMP, change)
 
@@ -147,6 +144,12 @@ class Forger:
             document["version"] += 1
             change(document)
 
-        return self.alter(
-            ROOT, successor, signers=[keyring.signer(name) for name in signers] if signers else None, reissue=False
-        )
+        return self.alter(ROOT, successor, signers=self.signers(ROOT, *signers) if signers else None)
+
+    def listed(self, role: RoleName) -> str:
+        """The name of a role in snapshot or timestamp."""
+        return f"{role}.json" if self.server.wire.pins_versions else role
+
+    def target(self, digest: str, length: int = 1) -> Document:
+        """A target as documents write it; the digest in hex."""
+        return {"hashes": {"sha256": self.server.written_hash(digest)}, "length": length}

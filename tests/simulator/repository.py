@@ -6,20 +6,22 @@ there (`files[...] = ...`), take some away, save all of them and serve them agai
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from securesystemslib.signer import Signer
 
-from tests.simulator import keyring
+from tests.simulator.keyring import Keys
 from trustcli.client.ports import CollectionState, Published, Tombstone
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, RemoteUnreachable, ServerKeyNotUsed, TooLarge
-from trustdata.expiry import TUF_LIFETIMES, Lifetimes
+from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN, parse_gun
-from trustdata.model import Key
+from trustdata.model import Key, MetaFile, UnversionedMeta
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.candidate_set import judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
@@ -46,13 +48,14 @@ class RepositorySimulator:
         gun: GUN = APP,
         wire: WireFormat = TUF,
         at: datetime = NOW,
-        lifetimes: Lifetimes = TUF_LIFETIMES,
+        lifetimes: Lifetimes | None = None,
         online_keys: str = "",
     ) -> None:
         self.gun = gun
         self.wire = wire
         self.at = at
-        self.lifetimes = lifetimes
+        self.lifetimes = lifetimes or wire.lifetimes
+        self.keys = Keys(wire=wire, gun=gun)
         self.stored: dict[RoleName, Envelope] = {}
         self.files: dict[str, bytes] = {}
         self.revision = 0
@@ -61,8 +64,9 @@ class RepositorySimulator:
         self.lose_replies = 0
         self.before_publish: Callable[[], None] | None = None
         self.tombstone: Tombstone | None = None
+        self.owner_holds_snapshot = False
         self.online: dict[RoleName, Signer] = {
-            role: keyring.signer(f"{role}{online_keys}") for role in (SNAPSHOT, TIMESTAMP)
+            role: self.keys.signer(f"{role}{online_keys}") for role in (SNAPSHOT, TIMESTAMP)
         }
         self._pending: dict[RoleName, Signer] = {}
 
@@ -86,11 +90,17 @@ class RepositorySimulator:
             raise CollectionExists(role=ROOT, reason="was deleted; only the operator can make it again")
         uploads = {role: self.wire.parse(role, raw) for role, raw in files.items()}
         candidate = judge_upload(gun=self.gun, stored=self.stored, uploads=uploads, at=self.at, wire=self.wire)
-        check_second_opinion(candidate.roles, candidate.changed)
+        if self.wire is TUF:
+            check_second_opinion(candidate.roles, candidate.changed)
         self._take_online_keys(candidate.root)
         self.stored = {role: self.stored[role] for role in ONLINE if role in self.stored} | dict(candidate.roles)
         self.store(*(candidate.roles[role] for role in candidate.changed))
-        self.issue(candidate.roles[role] for role in candidate.changed if role != ROOT)
+        if candidate.snapshot is None:
+            self.issue(candidate.roles[role] for role in candidate.changed)
+        else:
+            self.store(candidate.snapshot)
+            self.renew_timestamp()
+            self.revision += 1
         if self.lose_replies:
             self.lose_replies -= 1
             raise RemoteUnreachable(remote=self.name, reason="the connection was closed before the answer")
@@ -102,7 +112,7 @@ class RepositorySimulator:
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
         self._answer()
-        self._pending[role] = keyring.signer(f"{role} after revision {self.revision}")
+        self._pending[role] = self.keys.signer(f"{role} after revision {self.revision}")
         return self._pending[role].public_key
 
     def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
@@ -161,12 +171,36 @@ class RepositorySimulator:
         """Put files where clients will ask for them, whatever they say."""
         for envelope in envelopes:
             self.stored[envelope.role] = envelope
-            self.files[self.filename(envelope.role, envelope.version)] = envelope.raw
+            self.files[self.place(envelope.role, envelope.version, envelope.raw)] = envelope.raw
 
-    def filename(self, role: RoleName, version: int) -> str:
+    def place(self, role: RoleName, version: int, raw: bytes) -> str:
+        """Under which name clients ask for such a file once it is announced."""
+        if role in (ROOT, TIMESTAMP):
+            return self.wire.filename(role, version=version if role == ROOT else None)
+        consistent = bool(self.stored[ROOT].root.consistent_snapshot)
+        return self.wire.listed_filename(role, self.meta(version, raw), consistent=consistent)
+
+    def current(self, role: RoleName) -> str:
         """Where the current file of a role lies."""
-        plain = role == TIMESTAMP or (role != ROOT and not self.stored[ROOT].root.consistent_snapshot)
-        return self.wire.filename(role, version=None if plain else version)
+        return self.place(role, self.stored[role].version, self.stored[role].raw)
+
+    def meta(self, version: int, raw: bytes) -> MetaFile:
+        """How snapshot and timestamp announce such bytes, whether they can be read or not."""
+        sha256 = hashlib.sha256(raw).hexdigest()
+        if self.wire.pins_versions:
+            return MetaFile(version, len(raw), {"sha256": sha256})
+        return UnversionedMeta(length=len(raw), hashes={"sha256": sha256, "sha512": hashlib.sha512(raw).hexdigest()})
+
+    def written(self, file: MetaFile) -> dict[str, object]:
+        """An entry of snapshot or timestamp as it stands in the document."""
+        if self.wire.pins_versions:
+            return file.to_dict()
+        hashes = {name: self.written_hash(digest) for name, digest in (file.hashes or {}).items()}
+        return {"hashes": hashes, "length": file.length}
+
+    def written_hash(self, digest: str) -> str:
+        """A hash (hex) as documents write it."""
+        return digest if self.wire.pins_versions else base64.b64encode(bytes.fromhex(digest)).decode()
 
     def versions(self) -> dict[RoleName, int]:
         return {role: envelope.version for role, envelope in self.stored.items()}
@@ -181,6 +215,7 @@ class RepositorySimulator:
         other.stored, other.files, other.revision = dict(self.stored), dict(self.files), self.revision
         other.online, other._pending = dict(self.online), dict(self._pending)
         other.tombstone = self.tombstone
+        other.owner_holds_snapshot = self.owner_holds_snapshot
         return other
 
     def _answer(self) -> None:
@@ -189,6 +224,8 @@ class RepositorySimulator:
 
     def _take_online_keys(self, root: Envelope) -> None:
         for role in ONLINE:
+            if role == SNAPSHOT and self.wire.upload_rules.may_bring_snapshot and self.owner_holds_snapshot:
+                continue
             named = root.root.roles[role].keyids
             for candidate in (self.online[role], self._pending.get(role)):
                 if candidate is not None and named == [candidate.public_key.keyid]:

@@ -1,6 +1,8 @@
 """A good collection, as most attacks find it: two tags, two signers of whom one has signed, a root that was rotated.
 
 root 2 (keys root, recovery; threshold 1) · targets 4 · targets/releases 3 · targets/alice 1 · bob: nothing yet
+
+In Notary v1 the first signer moves no tags: targets/releases is at 2, and targets has 1.0 as OLD still.
 """
 
 from __future__ import annotations
@@ -10,10 +12,14 @@ from functools import cache
 
 from tests.simulator.client import Client
 from tests.simulator.forgery import Forger
+from tests.simulator.keyring import Keys
 from tests.simulator.owner import Owner, digest_of
 from tests.simulator.repository import APP, RepositorySimulator
 from trustdata.roles import ROOT
 from trustdata.verification.trust_pinning import Pin
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import wire_named
+from trustdata.wire.tuf import TUF
 
 OLD = digest_of("old, with a hole in it")
 GOOD = digest_of("good")
@@ -31,6 +37,10 @@ class Scene:
     server: RepositorySimulator
     past: RepositorySimulator
     pin: Pin
+
+    @property
+    def keys(self) -> Keys:
+        return self.server.keys
 
     @property
     def owner(self) -> Owner:
@@ -52,8 +62,8 @@ class Scene:
 
 
 @cache
-def _built() -> Scene:
-    server = RepositorySimulator()
+def _built(form: str) -> Scene:
+    server = RepositorySimulator(wire=wire_named(form))
     owner = Owner(server)
     pin = owner.initialise()
     owner.sign("1.0", OLD)
@@ -66,7 +76,7 @@ def _built() -> Scene:
     return Scene(server=server, past=past, pin=pin)
 
 
-def good_collection() -> Scene:
+def good_collection(wire: WireFormat = TUF) -> Scene:
     """A copy of the scene, for one test."""
-    built = _built()
+    built = _built(wire.name)
     return Scene(server=built.server.copy(), past=built.past.copy(), pin=built.pin)

@@ -37,6 +37,7 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT_ROTATIONS
 from trustdata.model import MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.checks import check_content
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
 from trustdata.verification.rollback_memory import Memory, observe
 from trustdata.verification.trust_pinning import Pin, SourcedPin, check_pins
@@ -153,6 +154,17 @@ class Updater:
         """
         trusted = self._trusted()
         return {role: self.load(role) for role in roles if trusted.published(role)}
+
+    def unvouched(self, role: RoleName) -> Envelope:
+        """The file that the verified snapshot lists, whoever signed it: for owners who mend, never for a verdict.
+
+        Raises: MetadataMissing, ContentMismatch, MalformedMetadata, TooLarge, and what the remote raises.
+        """
+        trusted = self._trusted()
+        meta = trusted.role_meta(role)
+        raw = self._fetch(trusted, role, meta)
+        check_content(role, raw, meta)
+        return self._wire.parse(role, raw)
 
     def roles(self) -> dict[RoleName, Envelope]:
         """Everything loaded and verified so far."""

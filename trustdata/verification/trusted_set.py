@@ -232,6 +232,15 @@ class TrustedSet:
                 found |= {role: envelope.version for role, envelope in self.delegated.items()}
         return found
 
+    def published(self, role: RoleName) -> bool:
+        """Whether the snapshot lists the role. In Notary v1 it may drop one that its owner has removed; who is asked
+        about it delegates to it still. Raises: VersionRollback, if it was seen, or locked, and is gone.
+        """
+        if role in self.listed():
+            return True
+        checks.check_floors({}, self._floors, [role])
+        return False
+
     def listed(self) -> frozenset[RoleName]:
         """The roles that the snapshot lists: those that were ever published."""
         return frozenset(listed_versions(self.snapshot)) if self.snapshot is not None else frozenset()

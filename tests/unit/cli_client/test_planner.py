@@ -129,7 +129,8 @@ def test_who_has_the_keys_that_are_missing() -> None:
 
 
 def test_the_server_s_keys(desk: Desk) -> None:
-    plan = desk.plan(lambda roles: editor.replace_online_key(roles, SNAPSHOT, key("carol"), terms=desk.owner.terms))
+    theirs = {SNAPSHOT: key("carol")}
+    plan = desk.plan(lambda roles: editor.replace_online_keys(roles, theirs, terms=desk.owner.terms))
     (change,) = plan.difference.keys
     assert plan.places[change.removed[0]].place == "server"
     assert all(walk.root_to == 3 and walk.refusal is None for walk in plan.clients)
