@@ -12,7 +12,14 @@ from typing import Protocol
 from trustcli.client.ports import CollectionState, MetadataCache, MetadataRemote, PublishRemote, Tombstone
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
 from trustdata.envelope import Envelope
-from trustdata.errors import CollectionDeleted, MemoryUnwritable, TrustDataWithheld, TrustError, Unpinned
+from trustdata.errors import (
+    CollectionDeleted,
+    MemoryUnwritable,
+    ThresholdNotMet,
+    TrustDataWithheld,
+    TrustError,
+    Unpinned,
+)
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
 from trustdata.roles import ROOT, TARGETS, RoleName
@@ -123,8 +130,20 @@ class Collection:
 
         Raises: as `refresh`, and whatever keeps a published role from being verified.
         """
+        return self._owner_roles(None)
+
+    def roles_to_mend(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
+        """As `owner_roles`; and why some of them are vouched for by nobody any more, where the format lets that be.
+
+        Old clients of Notary v1 leave such delegations behind (a signer is removed, what he signed last stays). They
+        are what the verified snapshot lists, and nothing more: to be shown as broken, or signed anew by who may.
+        """
+        broken: dict[RoleName, TrustError] | None = {} if self.wire.upload_rules.may_break_roles else None
+        return self._owner_roles(broken), broken or {}
+
+    def _owner_roles(self, broken: dict[RoleName, TrustError] | None) -> dict[RoleName, Envelope]:
         updater = self.refresh(for_owner=True)
-        roles = every_role(updater)
+        roles = every_role(updater, broken)
         if not self.wire.pins_versions:
             self._remember(updater)
         return roles
@@ -229,8 +248,11 @@ class Collection:
             self._record_pin(fingerprint(root), "init")
 
 
-def every_role(updater: Updater) -> dict[RoleName, Envelope]:
-    """All roles of a refreshed collection that are delegated from the top down and published."""
+def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = None) -> dict[RoleName, Envelope]:
+    """All roles of a refreshed collection that are delegated from the top down and published.
+
+    `broken`: takes those that nobody vouches for, which are then given as they are listed; None: they are refused.
+    """
     queue: list[RoleName] = [TARGETS]
     listed = updater.roles()
     published = updater.listed()
@@ -238,6 +260,13 @@ def every_role(updater: Updater) -> dict[RoleName, Envelope]:
         delegator = queue.pop(0)
         for role in checks.delegations_of(listed[delegator].targets):
             if role in published and role not in listed:
-                listed[role] = updater.load(role, delegator)
-                queue.append(role)
+                try:
+                    listed[role] = updater.load(role, delegator)
+                except ThresholdNotMet as error:
+                    if broken is None:
+                        raise
+                    broken[role] = error
+                    listed[role] = updater.unvouched(role)
+                else:
+                    queue.append(role)
     return listed

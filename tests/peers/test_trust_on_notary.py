@@ -305,3 +305,43 @@ def test_our_keys_go_to_notary_and_docker(
     released = docker.notary.add(gun, "by-alice", into=("targets/alice", RELEASES))
     assert docker.signers_of_tags(gun)["by-alice"] == (released, {"alice"})
     assert trust.run("verify", f"{gun}:1.0").stdout == f"{gun}@{ours.digest}\n"
+
+
+class TestWhatDockerLeavesBehind:
+    """A signer removed by docker who had signed the releases last (facts, section 17, 2)."""
+
+    @pytest.fixture
+    def lost(self, docker_people: DockerPeople, gun: str) -> str:
+        """Alice has released 1.0 and is gone; Bob is left, and docker cannot sign for him. Gives 1.0's digest."""
+        admin, alice, bob, reader = map(docker_people, ("admin", "alice", "bob", "reader"))
+        for name, user in (("alice", alice), ("bob", bob)):
+            admin.run("trust", "signer", "add", name, gun, "--key", str(user.new_signer_key(name)))
+        digest = alice.notary.add(gun, "1.0", into=("targets/alice", RELEASES))
+        admin.run("trust", "signer", "remove", "alice", gun, stdin="y\n")
+        assert reader.signers_of_tags(gun) == {}
+        return digest
+
+    def test_what_nobody_vouches_for_is_not_trusted(self, lost: str, trust: TrustUser, gun: str) -> None:
+        del lost
+        shown = trust.run("--tofu", "inspect", gun)
+        assert shown.document()[0]["SignedTags"] == []
+        shown.said("targets/releases is left out")
+        assert trust.run("verify", f"{gun}:1.0", expect=4).stdout == ""
+
+    def test_who_is_left_signs_it_anew_by_one_command(
+        self, lost: str, docker_people: DockerPeople, trust: TrustUser, gun: str
+    ) -> None:
+        bob, reader = map(docker_people, ("bob", "reader"))
+        _brought_over(trust, bob.trust, gun)
+        trust.run("renew", gun).said("is signed by nobody who may sign it", "it lists 1.0")
+        assert reader.signers_of_tags(gun) == {"1.0": (lost, {"Repo Admin"})}
+        second = bob.notary.add(gun, "2.0", into=("targets/bob", RELEASES))
+        assert reader.signers_of_tags(gun)["2.0"] == (second, {"bob"})
+
+    def test_the_next_removal_by_us_mends_it(
+        self, lost: str, docker_people: DockerPeople, trust: TrustUser, gun: str
+    ) -> None:
+        admin, reader = map(docker_people, ("admin", "reader"))
+        _brought_over(trust, admin.trust, gun)
+        trust.run("signer", "remove", "bob", gun)
+        assert reader.signers_of_tags(gun) == {"1.0": (lost, {"Repo Admin"})}

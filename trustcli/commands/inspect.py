@@ -71,7 +71,10 @@ def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:
 def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
     """What there is to see, and the status: what has expired is shown, and said to be not trusted."""
     reference = parse_reference(image)
-    roles = session.collection(reference.gun).owner_roles()
+    roles, broken = session.collection(reference.gun).roles_to_mend()
+    for role, error in broken.items():
+        session.output.warn(f"{image}: {shown(role)} is left out: {error}")
+        del roles[role]
     status = DONE
     for role, envelope in roles.items():
         if envelope.expires <= session.at:

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
 from keys.errors import KeyNotFound, KeysError
-from trustcli.client.plan import Failure, KeyPlace, Plan
+from trustcli.client.plan import Current, Failure, KeyPlace, Plan
 from trustcli.client.planner import elsewhere
 from trustcli.client.preparation import HeldKeys, Roles
 from trustcli.commands.init import confirm
@@ -37,6 +37,7 @@ from trustdata.model import Targets
 from trustdata.roles import RoleName, is_delegated
 
 _TAGS_SHOWN: Final = 20
+Read: TypeAlias = Callable[[], Roles]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -113,7 +114,7 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
         edit = Renewal(gun, keys, due, terms, warn=session.output.warn)
-        outcome = session.publisher(collection, keys).publish(edit)
+        outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_mend)).publish(edit)
         uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
         renewed = replace(
@@ -146,7 +147,13 @@ def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
         edit = Renewal(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
-    planned = planning.plan(collection, edit, keys).plan
+    read = edit.reading(collection.roles_to_mend)
+
+    def current() -> Current:
+        roles = read()
+        return Current(roles=roles, chain=collection.last.roots() if collection.last else ())
+
+    planned = planning.plan(collection, edit, keys, read=current).plan
     missing: Failure | None = edit.missing(edit.left[0]) if edit.left else None
     return replace(planned, refusal=planned.refusal or missing)
 
@@ -169,7 +176,7 @@ class Renewal:
         self._due = due
         self._terms = terms
         self._warn = warn
-        self._roles: Roles = {}
+        self._broken: Mapping[RoleName, TrustError] = {}
         self._first: dict[RoleName, Envelope] | None = None
         self.left: tuple[Left, ...] = ()
 
@@ -181,18 +188,34 @@ class Renewal:
     def __call__(self, roles: Roles) -> Contents:
         """The same contents, one version on."""
         if self._first is None:
-            self._first = {role: roles[role] for role in offline_roles(roles, self._due)}
+            self._first = {role: roles[role] for role in offline_roles(roles, self._is_due)}
             for file in self._first.values():
-                if file.expires <= self._terms.at:
-                    self._warn(self._expired(file))
+                if file.role in self._broken:
+                    self._warn(self._why(file, "is signed by nobody who may sign it; make sure that it is right"))
+                elif file.expires <= self._terms.at:
+                    self._warn(self._why(file, "has expired; make sure that it is the newest"))
         still = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
         mine = [role for role in still if self._signable(roles, role)]
         self.left = tuple(self._left(roles, role) for role in still if role not in mine)
         return repository_editor.renew(roles, mine, terms=self._terms)
 
-    def _expired(self, file: Envelope) -> str:
-        """Expiry bounds for how long an old file can be shown; whoever renews one that has expired lifts the bound."""
-        what = f"{self._gun}: {shown(file.role)} version {file.version} has expired; make sure that it is the newest"
+    def reading(self, read: Callable[[], tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]]) -> Read:
+        """How the publisher reads: what nobody vouches for any more is due, whenever it runs out."""
+
+        def roles() -> Roles:
+            found, self._broken = read()
+            return found
+
+        return roles
+
+    def _is_due(self, file: Envelope) -> bool:
+        return file.role in self._broken or self._due(file)
+
+    def _why(self, file: Envelope, wrong: str) -> str:
+        """Expiry bounds for how long an old file can be shown, and a signature who may write it: whoever signs it anew
+        lifts both.
+        """
+        what = f"{self._gun}: {shown(file.role)} version {file.version} {wrong}"
         if not isinstance(file.content, Targets):
             return what
         tags = sorted(file.targets.targets)

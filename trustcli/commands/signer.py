@@ -11,7 +11,8 @@ import typer
 from keys.errors import KeyFileMalformed
 from keys.material import read_public_pem
 from trustcli.client.preparation import Roles
-from trustcli.client.publisher import Edit
+from trustcli.client.publisher import Edit, Publisher
+from trustcli.collection import Collection
 from trustcli.commands.publication import check_visible
 from trustcli.exit_codes import DONE, UsageError
 from trustcli.planning import Planning
@@ -61,7 +62,7 @@ def add(
         return _plan(session, dict.fromkeys(collection_names(names), addition))
     for gun in collection_names(names):
         collection = session.collection(gun)
-        outcome = session.publisher(collection, session.held_keys()).publish(addition(collection.wire))
+        outcome = _publisher(session, collection).publish(addition(collection.wire))
         there, server = _signers_now(session, gun)
         wanted = {collection.wire.encode_key(k).keyid for k in keys}
         what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(wanted))} in {gun}"
@@ -90,7 +91,7 @@ def remove(
         return _plan(session, edits)
     for gun, edit_in in edits.items():
         collection = session.collection(gun)
-        session.publisher(collection, session.held_keys()).publish(edit_in(collection.wire))
+        _publisher(session, collection).publish(edit_in(collection.wire))
         there, server = _signers_now(session, gun)
         check_visible(signer_role(signer) not in there, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
@@ -113,6 +114,11 @@ class _Removal:
             return {}  # an earlier attempt got through, only its reply was lost
         self._tried = True
         return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
+
+
+def _publisher(session: Session, collection: Collection) -> Publisher:
+    """Old clients remove a signer and leave behind what he signed last: whoever mends that must be able to read it."""
+    return session.publisher(collection, session.held_keys(), lambda: collection.roles_to_mend()[0])
 
 
 def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
