@@ -1,7 +1,8 @@
-"""Laws of the grammar of plain targets: a file is read alike with it and without it, whatever was done to the file."""
+"""Laws of the grammars of plain targets: a file is read alike with and without, whatever was done to the file."""
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from unittest import mock
 
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata
 from trustdata.roles import TARGETS
-from trustdata.wire import canonical_json, plain_targets
-from trustdata.wire.plain_targets import PlainTarget
+from trustdata.wire import WireFormat, canonical_json, plain_targets
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.plain_targets import PlainNotaryTarget, PlainTarget
 from trustdata.wire.tuf import TUF
 
 _PLAIN = {"hashes": {"sha256": "ab" * 32}, "length": 5}
+_NOTARY_PLAIN = {"hashes": {"sha256": base64.b64encode(b"\xab" * 32).decode()}, "length": 5}
 
 
 def _file(
@@ -27,20 +30,39 @@ def _file(
     return canonical_json.to_json(document)
 
 
-def _read(raw: bytes, *, grammar: bool) -> Envelope | str:
+def _notary_file(raw: bytes) -> bytes:
+    """The same file, or what was made of it, as Notary v1 would have it."""
+    for tuf, notary in (
+        (b'{"signatures":[],"signed":', b'{"signed":'),
+        (b'"_type":"targets"', b'"_type":"Targets"'),
+        (b'"' + b"ab" * 32 + b'"', b'"' + _NOTARY_PLAIN["hashes"]["sha256"].encode() + b'"'),  # type: ignore[index]
+        (b'"' + b"0" * 64 + b'"', b'"' + base64.b64encode(bytes(32)) + b'"'),
+    ):
+        raw = raw.replace(tuf, notary)
+    return raw.removesuffix(b"}") + b',"signatures":[]}'
+
+
+def _read(raw: bytes, wire: WireFormat, *, grammar: bool) -> Envelope | str:
     try:
         if grammar:
-            return TUF.parse(TARGETS, raw)
-        with mock.patch.object(plain_targets, "vouched", return_value=None):
-            return TUF.parse(TARGETS, raw)
+            return wire.parse(TARGETS, raw)
+        with (
+            mock.patch.object(plain_targets, "vouched", return_value=None),
+            mock.patch.object(plain_targets, "vouched_by_notary", return_value=None),
+        ):
+            return wire.parse(TARGETS, raw)
     except MalformedMetadata as error:
         return str(error)
 
 
 def _alike(raw: bytes) -> Envelope | str:
-    with_grammar, without = _read(raw, grammar=True), _read(raw, grammar=False)
-    assert with_grammar == without
-    return with_grammar
+    """In both formats; what TUF's reads."""
+    found = []
+    for text, wire in ((raw, TUF), (_notary_file(raw), NOTARY)):
+        with_grammar, without = _read(text, wire, grammar=True), _read(text, wire, grammar=False)
+        assert with_grammar == without
+        found.append(with_grammar)
+    return found[0]
 
 
 _TARGETS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), st.just(_PLAIN))
@@ -118,10 +140,22 @@ def test_plain_targets_elsewhere_vouch_for_no_others(odd: object) -> None:
     _alike(_file({"b": odd}, signed=decoy | {"a": decoy}, beside={"a": decoy}))
 
 
-def test_plain_targets_do_take_the_grammar() -> None:
-    read = _read(_file({f"v{n}": _PLAIN for n in range(3)}), grammar=True)
-    assert isinstance(read, Envelope)
-    assert {type(target) for target in read.targets.targets.values()} == {PlainTarget}
-    read = _read(_file({"v1": _PLAIN, "v2": {**_PLAIN, "custom": {}}}), grammar=True)
-    assert isinstance(read, Envelope)
-    assert PlainTarget not in {type(target) for target in read.targets.targets.values()}
+@pytest.mark.parametrize(("wire", "kind"), [(TUF, PlainTarget), (NOTARY, PlainNotaryTarget)])
+def test_plain_targets_do_take_the_grammar(wire: WireFormat, kind: type) -> None:
+    files = [_file({f"v{n}": _PLAIN for n in range(3)}), _file({"v1": _PLAIN, "v2": {**_PLAIN, "custom": {}}})]
+    plain, odd = (_read(_notary_file(raw) if wire is NOTARY else raw, wire, grammar=True) for raw in files)
+    assert isinstance(plain, Envelope)
+    assert {type(target) for target in plain.targets.targets.values()} == {kind}
+    assert isinstance(odd, Envelope)
+    assert kind not in {type(target) for target in odd.targets.targets.values()}
+    assert {target.hashes["sha256"] for read in (plain, odd) for target in read.targets.targets.values()} == {"ab" * 32}
+
+
+@pytest.mark.parametrize("last", ["=", "A=", "B=", "AA", "E=="])
+def test_base64_is_read_alike(last: str) -> None:
+    """Bits that decoders drop, and what is too long or short."""
+    odd = {"hashes": {"sha256": "q" * 42 + last}, "length": 5}
+    document = {"_type": "Targets", "delegations": None, "expires": "2030-01-01T00:00:00Z", "version": 1}
+    raw = canonical_json.to_json({**document, "targets": {"a": _NOTARY_PLAIN, "b": odd}})
+    raw = b'{"signed":' + raw + b',"signatures":[]}'
+    assert _read(raw, NOTARY, grammar=True) == _read(raw, NOTARY, grammar=False)

@@ -41,8 +41,9 @@ from trustdata.model import (
     UnversionedMeta,
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
-from trustdata.wire import UploadRules, canonical_json, strict_json
+from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire.plain_targets import PlainNotaryTarget
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
 _EXPIRES: Final = re.compile(
@@ -76,12 +77,13 @@ class NotaryFormat:
         if len(raw) > notary_size_limit(role):
             raise TooLarge(what=f"{role} metadata", limit=notary_size_limit(role))
         reader = _NotaryReader(role, raw)
-        document = reader.known_members(strict_json.parse(role, raw).value, "", ("signed", "signatures"))
+        parsed = strict_json.parse(role, raw, plain_targets.vouched_by_notary)
+        document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")
         payload = canonical_json.encode(signed)
         try:
-            content = reader.content(signed)
+            content = reader.content(signed, plain=parsed.vouched is not None)
         except (ValueError, TypeError) as error:  # whatever python-tuf's classes refuse
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
         return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
@@ -159,8 +161,11 @@ class _NotaryReader(DocumentReader):
             found[keyid] = Signature(keyid, str(entry["sig"]), {METHOD: method})
         return found
 
-    def content(self, signed: Object) -> NotaryContent:
-        """`signed` as python-tuf's classes. Raises also: ValueError, TypeError."""
+    def content(self, signed: Object, *, plain: bool) -> NotaryContent:
+        """`signed` as python-tuf's classes. `plain`: a grammar vouches for its targets.
+
+        Raises also: ValueError, TypeError.
+        """
         kind = TARGETS if is_delegated(self._role) else self._role
         if signed.get("_type") != _TYPES[kind]:
             raise self.refuse("signed._type", f"must be {_TYPES[kind]!r}")
@@ -189,7 +194,7 @@ class _NotaryReader(DocumentReader):
             case _:
                 delegations = self.delegations(signed.get("delegations"))
                 content = NotaryTargets(
-                    version, None, expires, self.targets(signed.get("targets")), delegations, foreign
+                    version, None, expires, self.targets(signed.get("targets"), plain=plain), delegations, foreign
                 )
         content.written = written
         return content
@@ -310,9 +315,12 @@ class _NotaryReader(DocumentReader):
             raise self.refuse(f"{path}.hashes", "must have sha256")
         return self.integer(entry.get("length"), f"{path}.length", 0), hashes
 
-    def targets(self, value: object) -> dict[str, TargetFile]:
+    def targets(self, value: object, *, plain: bool) -> dict[str, TargetFile]:
+        targets = self.members(value, "signed.targets")
+        if plain:
+            return {name: PlainNotaryTarget(target, name) for name, target in targets.items()}
         found = {}
-        for name, item in self.members(value, "signed.targets").items():
+        for name, item in targets.items():
             path = f"signed.targets.{name}"
             self.text(name, "signed.targets")
             target = self.known_members(item, path, ("length", "hashes", "custom"))

@@ -52,7 +52,8 @@ class Parsed:
 
 
 Grammar: TypeAlias = Callable[[object, bytes], slice | None]
-"""Given a document and its canonical form: a part of the latter in which no number and no nesting needs judging."""
+"""Given a document and the very text that it serialises to: a part of the latter in which no number and no nesting
+needs judging."""
 
 
 def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None) -> Parsed:
@@ -74,7 +75,7 @@ def _parse_faithful(raw: bytes, grammar: Grammar | None = None) -> Parsed | None
         return None
     if not faithful:
         return None
-    vouched = grammar(document, raw) if grammar and canonical else None
+    vouched = grammar(document, raw) if grammar else None
     doubtful = raw if vouched is None else raw[: vouched.start] + raw[vouched.stop :]
     return Parsed(value=document, canonical=canonical, vouched=vouched) if _is_harmless(doubtful) else None
 
