@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict
@@ -21,6 +21,7 @@ from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification import checks
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
 MAX_CHILDREN: Final = 64
 """Manifests of an index that one target records, at most."""
 
@@ -53,7 +54,8 @@ def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
 
 def _children(target: TargetFile) -> tuple[str, ...]:
     """Foreign `custom` is nobody's statement about platforms: what has not exactly our shape counts as nothing."""
-    oci = (target.custom or {}).get("oci") if isinstance(target.custom or {}, dict) else None
+    custom = target.custom
+    oci = custom.get("oci") if isinstance(custom, dict) else None
     manifests = oci.get("manifests") if isinstance(oci, dict) else None
     if not isinstance(manifests, list) or len(manifests) > MAX_CHILDREN:
         return ()
@@ -88,25 +90,32 @@ def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
-    targets = roles[TARGETS].targets
-    listing = [role for role in releasing_roles(targets) if role in roles and tag in roles[role].targets.targets]
-    if RELEASES in listing and not checks.may_list(targets, RELEASES, tag):
-        if not _first_one_decides(targets):
-            raise DelegationOutOfScope(role=RELEASES, target=tag)
-        listing.remove(RELEASES)
-    found = [read_target(role, tag, roles[role].targets.targets[tag]) for role in listing]
-    if len(found) > 1 and not _first_one_decides(targets):
-        raise _conflict(tag, found)
-    return found[0] if found else None
+    return _find(tag, roles[TARGETS].targets, _listings(roles))
 
 
 def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
     """Every released tag. Raises: as `find_released`."""
-    tags = {
-        tag for role in releasing_roles(roles[TARGETS].targets) if role in roles for tag in roles[role].targets.targets
-    }
-    found = {tag: find_released(tag, roles) for tag in tags}
+    targets, listings = roles[TARGETS].targets, _listings(roles)
+    tags = {tag for listed in listings.values() for tag in listed}
+    found = {tag: _find(tag, targets, listings) for tag in tags}
     return {tag: target for tag, target in found.items() if target is not None}
+
+
+def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
+    """What the releasing roles that there are list, in the order in which they are asked."""
+    return {role: roles[role].targets.targets for role in releasing_roles(roles[TARGETS].targets) if role in roles}
+
+
+def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
+    listing = [role for role, listed in listings.items() if tag in listed]
+    if RELEASES in listing and not checks.may_list(targets, RELEASES, tag):
+        if not _first_one_decides(targets):
+            raise DelegationOutOfScope(role=RELEASES, target=tag)
+        listing.remove(RELEASES)
+    found = [read_target(role, tag, listings[role][tag]) for role in listing]
+    if len(found) > 1 and not _first_one_decides(targets):
+        raise _conflict(tag, found)
+    return found[0] if found else None
 
 
 def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> list[Target]:
