@@ -217,6 +217,12 @@ def test_the_ping_and_the_whole_feed_are_about_the_catalogue(guarded: Guarded, p
     assert guarded.get(path, headers=bearer("*", name="catalog", kind="registry")).status_code == 200
 
 
+def test_any_token_is_good_for_the_ping_and_not_for_the_feed_of_all(guarded: Guarded) -> None:
+    held = bearer("*", name=GUN_N)
+    assert guarded.get("/v2/", headers=held).status_code == 200
+    assert guarded.get("/v2/_trust/changefeed?records=1", headers=held).status_code == 401
+
+
 def test_health_and_what_is_nowhere_need_no_token(guarded: Guarded) -> None:
     assert guarded.get("/_notary_server/health").status_code == 200
     assert guarded.get("/v2/x").status_code == 404

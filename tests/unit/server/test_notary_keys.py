@@ -164,6 +164,14 @@ def test_a_tuf_collection_is_not_deleted_from_here() -> None:
     assert site.store.load(GUN_A).status is Status.LIVE
 
 
+def test_what_was_deleted_in_tuf_is_deleted_already() -> None:
+    site = NotarySite()
+    site.begin()
+    assert site.request("DELETE", f"/api/v1/collections/{GUN_A}").status_code == 200
+    assert site.request("DELETE", f"/v2/{GUN_A}/_trust/tuf/").status_code == 200
+    assert site.store.load(GUN_A).status is Status.DELETED, "its name is still not free"
+
+
 def test_the_management_interface_deletes_it_too() -> None:
     site = NotarySite()
     site.begin_notary(GUN_A)
@@ -282,7 +290,17 @@ def test_zero_records_means_a_hundred_and_there_is_a_bound(monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     "query",
-    ["", "records=", "records=x", "records=1.5", "records=99999999999", "change_id=1", "records=1&change_id=x", "a=b"],
+    [
+        "",
+        "records=",
+        "records=x",
+        "records=1.5",
+        "records=99999999999",
+        "records=9999999999",
+        "change_id=1",
+        "records=1&change_id=x",
+        "a=b",
+    ],
 )
 def test_parameters_that_are_missing_or_no_integers_are_refused(query: str) -> None:
     answer = NotarySite().get(f"/v2/_trust/changefeed?{query}")

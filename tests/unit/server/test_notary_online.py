@@ -76,6 +76,13 @@ def test_the_timestamp_is_renewed_at_half_of_its_life_when_it_is_read() -> None:
     assert site.versions() == {"root": 1, "targets": 2, "snapshot": 1, "timestamp": 2}
 
 
+def test_a_server_that_has_just_started_renews_what_is_due_when_it_is_read() -> None:
+    site, _ = started()
+    again = NotarySite(site.store, sealer=site.sealer)
+    again.at = site.at + timedelta(days=8)
+    assert content_of(again.tuf("timestamp.json").content)["version"] == 2
+
+
 def test_a_round_renews_both_and_the_snapshot_read_is_the_one_that_the_timestamp_names() -> None:
     site, _ = started()
     site.later(days=365 * 3 // 2 + 1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,6 +156,9 @@ def test_ping_and_health_answer_an_empty_object() -> None:
         ("POST", f"/v2/{GUN_N}/_trust/tuf"),
         ("DELETE", f"/v2/{GUN_N}/_trust/tuf"),
         ("DELETE", f"/v2/{GUN_N}/_trust/tuf/root.json"),
+        ("DELETE", "/v2/x%0Ay/_trust/tuf/"),
+        ("GET", "/v2/x%0Ay/_trust/tuf/timestamp.key"),
+        ("GET", "/v2/x%0Ay/_trust/changefeed"),
         ("GET", f"/v2/{GUN_N}/_trust/tuf/targets.key"),
         ("GET", f"/v2/{GUN_N}/_trust/tuf/root.key"),
         ("DELETE", f"/v2/{GUN_N}/_trust/tuf/snapshot.key"),
@@ -198,8 +204,21 @@ def test_no_route_has_no_detail_and_what_is_absent_has_an_empty_one() -> None:
 
 
 def test_head_of_nothing_has_no_body() -> None:
-    answer = NotarySite().request("HEAD", "/v2/")
-    assert (answer.status_code, answer.content) == (404, b"")
+    events: list[MutableMapping[str, Any]] = []
+
+    async def ask() -> None:
+        async def send(event: MutableMapping[str, Any]) -> None:
+            events.append(event)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        scope = {"type": "http", "method": "HEAD", "path": "/v2/", "raw_path": b"/v2/", "headers": []}
+        await NotarySite().app.asgi(scope, receive, send)
+
+    asyncio.run(ask())
+    assert events[0]["status"] == 404
+    assert b"".join(event.get("body", b"") for event in events) == b""
 
 
 @given(
