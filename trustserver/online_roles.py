@@ -11,7 +11,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import Final
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, PrivateKey
 from keys.material import generate, read_private_der, tuf_key, write_private_der
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
@@ -193,18 +193,7 @@ class OnlineRoles:
         )
 
     def _make(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
-        private = generate(Algorithm.ECDSA_P256)
-        public = tuf_key(private)
-        sealed = self._sealer.seal(write_private_der(private), gun=gun, role=role, keyid=public.keyid)
-        return KeyRecord(
-            gun=gun,
-            role=role,
-            keyid=public.keyid,
-            public=json.dumps(public.to_dict(), sort_keys=True, separators=(",", ":")),
-            sealed=sealed,
-            state=state,
-            created=at.replace(microsecond=0),
-        )
+        return sealed_record(generate(Algorithm.ECDSA_P256), self._sealer, gun=gun, role=role, state=state, at=at)
 
     def _signer(self, key: KeyRecord, wire: WireFormat) -> Signer:
         place = (wire.name, key.keyid)
@@ -221,6 +210,22 @@ class OnlineRoles:
             while len(self._open) > LOADED_KEYS:
                 self._open.popitem(last=False)
         return signer
+
+
+def sealed_record(
+    private: PrivateKey, sealer: KeySealer, *, gun: GUN, role: RoleName, state: KeyState, at: datetime
+) -> KeyRecord:
+    """A server's key as it is kept: the public part as a TUF key object, the private part sealed for its place."""
+    public = tuf_key(private)
+    return KeyRecord(
+        gun=gun,
+        role=role,
+        keyid=public.keyid,
+        public=json.dumps(public.to_dict(), sort_keys=True, separators=(",", ":")),
+        sealed=sealer.seal(write_private_der(private), gun=gun, role=role, keyid=public.keyid),
+        state=state,
+        created=at.replace(microsecond=0),
+    )
 
 
 def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:

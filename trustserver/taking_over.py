@@ -7,14 +7,13 @@ until its root names keys of this server. Until then a later state of the same c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from keys.algorithms import PrivateKey
-from keys.material import tuf_key, write_private_der
+from keys.material import tuf_key
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, MetadataMissing, PublishRefused, ServerKeyNotUsed
 from trustdata.gun import GUN
@@ -23,7 +22,7 @@ from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
 from trustserver.formats import SERVED_NOTARY
-from trustserver.online_roles import held_key, refuse_tombstone, renewal_of
+from trustserver.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
 from trustserver.parsed import ParsedCollection, ParsedCollections
 from trustserver.publishing import Published, published
 from trustserver.recording import Recorder
@@ -93,19 +92,9 @@ class TakingOver:
         records = {}
         for role, private in brought.items():
             named = root.roles[role].keyids
-            public = tuf_key(private)
-            if _WIRE.encode_key(public).keyid not in named:
+            if _WIRE.encode_key(tuf_key(private)).keyid not in named:
                 raise ServerKeyNotUsed(role=role, reason="the key that was brought is not the one that root names")
-            sealed = self._sealer.seal(write_private_der(private), gun=gun, role=role, keyid=public.keyid)
-            records[role] = KeyRecord(
-                gun=gun,
-                role=role,
-                keyid=public.keyid,
-                public=json.dumps(public.to_dict(), sort_keys=True, separators=(",", ":")),
-                sealed=sealed,
-                state=KeyState.CURRENT,
-                created=at.replace(microsecond=0),
-            )
+            records[role] = sealed_record(private, self._sealer, gun=gun, role=role, state=KeyState.CURRENT, at=at)
         return records
 
 

@@ -1,0 +1,179 @@
+"""Collections of docker and notary, taken over as they lie in the fixtures: all or nothing, and never another one."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from keys.material import generate, write_private_pem
+from tests.unit.server.notary_site import NotarySite, refused_update
+from trustdata.gun import GUN
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+
+FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
+STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
+BOUNDARY = "b" * 60
+Parts = dict[str, bytes]
+
+
+def gun_of(state: str) -> str:
+    return (FOLDER / state / "gun").read_text().strip()
+
+
+def parts_of(state: str) -> Parts:
+    """Everything that the old server has, as `/take-over` wants it named."""
+    folder = FOLDER / state
+    parts = {}
+    for file in (folder / "versions").glob("*.root.json"):
+        parts[f"{file.name.split('.')[0]}.root"] = file.read_bytes()
+    for file in [*folder.glob("*.json"), *folder.glob("targets/*.json")]:
+        role = str(file.relative_to(folder)).removesuffix(".json")
+        if role != ROOT:
+            parts[role] = file.read_bytes()
+    return parts
+
+
+class TakingSite(NotarySite):
+    """`at`: when the fixtures were young."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def take(self, gun: str, parts: Parts) -> httpx.Response:
+        head = 'Content-Disposition: form-data; name="files"; filename="{}"\r\n\r\n'
+        body = b"".join(
+            f"--{BOUNDARY}\r\n{head.format(quote(name, safe=''))}".encode() + raw + b"\r\n"
+            for name, raw in parts.items()
+        )
+        kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        content = body + f"--{BOUNDARY}--\r\n".encode()
+        return self.request("POST", f"/api/v1/collections/{gun}/take-over", content=content, headers=kind)
+
+
+def refused(answer: httpx.Response, status: int, code: str, text: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert text in answer.json()["detail"]
+
+
+@pytest.fixture
+def site() -> TakingSite:
+    return TakingSite()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_served_as_it_was(site: TakingSite, state: str) -> None:
+    gun, folder = gun_of(state), FOLDER / state
+    assert site.take(gun, parts_of(state)).status_code == 200
+    for file in folder.glob("versions/*.root.json"):
+        assert site.tuf(file.name, gun).content == file.read_bytes()
+    for file in [*folder.glob("*.json"), *folder.glob("targets/*.json")]:
+        assert site.tuf(str(file.relative_to(folder)), gun).content == file.read_bytes()
+
+
+def test_the_same_again_changes_nothing(site: TakingSite) -> None:
+    gun, parts = gun_of("signers"), parts_of("signers")
+    first = site.take(gun, parts).json()
+    assert site.take(gun, parts).json() == first
+
+
+def test_without_the_old_server_s_keys_nobody_publishes_and_nothing_is_renewed(site: TakingSite) -> None:
+    gun, parts = gun_of("onetag"), parts_of("onetag")
+    site.take(gun, parts)
+    name, message = refused_update(site.upload({}, gun))
+    assert name in {"ErrBadHierarchy", "ErrBadRoot", "ErrValidation"}
+    assert message
+    site.later(days=3650)
+    assert site.tuf("timestamp.json", gun).content == parts[TIMESTAMP]
+    assert site.store.due(at=site.at, limit=10) == ()
+
+
+@pytest.mark.parametrize("missing", ["1.root", TIMESTAMP, SNAPSHOT, TARGETS, "targets/releases"])
+def test_a_missing_file_moves_nothing(site: TakingSite, missing: str) -> None:
+    gun, parts = gun_of("signers"), parts_of("signers")
+    del parts[missing]
+    assert site.take(gun, parts).status_code == 422
+    assert site.tuf("timestamp.json", gun).status_code == 404
+
+
+def test_a_gap_in_the_chain(site: TakingSite) -> None:
+    gun, parts = gun_of("rotroot"), parts_of("rotroot")
+    del parts["2.root"]
+    refused(site.take(gun, parts), 400, "bad-request", "the chain has a gap")
+
+
+@pytest.mark.parametrize("name", [TIMESTAMP, SNAPSHOT, TARGETS, "targets/releases", "2.root"])
+def test_a_changed_byte_moves_nothing(site: TakingSite, name: str) -> None:
+    state = "rotroot" if name == "2.root" else "signers"
+    gun, parts = gun_of(state), parts_of(state)
+    raw = parts[name]
+    at = raw.index(b'"version":') + len(b'"version":')
+    parts[name] = raw[:at] + b"9" + raw[at:]
+    assert site.take(gun, parts).status_code == 422
+    assert site.tuf("timestamp.json", gun).status_code == 404
+
+
+def test_another_collection_s_files_under_this_name(site: TakingSite) -> None:
+    """The certificate of its root is for another one."""
+    answer = site.take("127.0.0.1:5000/somebody/else", parts_of("onetag"))
+    refused(answer, 422, "certificate-of-another-name", "does not speak for")
+
+
+def test_a_file_that_nobody_lists(site: TakingSite) -> None:
+    gun, parts = gun_of("onetag"), parts_of("onetag")
+    parts["targets/mallory"] = parts_of("signers")["targets/alice"]
+    refused(site.take(gun, parts), 422, "publish-refused", "the snapshot does not list it")
+
+
+@pytest.mark.parametrize(
+    "name", ["0.root", "root", "key.root", "key.targets", "../timestamp", "1.timestamp", "Targets"]
+)
+def test_a_part_with_another_name(site: TakingSite, name: str) -> None:
+    gun, parts = gun_of("onetag"), parts_of("onetag")
+    parts[name] = b"{}"
+    assert site.take(gun, parts).status_code == 400
+    assert site.tuf("timestamp.json", gun).status_code == 404
+
+
+def test_a_key_that_root_does_not_name(site: TakingSite) -> None:
+    gun, parts = gun_of("onetag"), parts_of("onetag")
+    parts["key.timestamp"] = write_private_pem(generate(), None)
+    refused(site.take(gun, parts), 409, "server-key-not-used", "is not the one that root names")
+    assert site.store.load(GUN(gun)).keys == ()
+
+
+def test_a_name_that_lives_here_in_another_form(site: TakingSite) -> None:
+    gun = gun_of("onetag")
+    site.begin_notary(gun)
+    before = site.tuf("timestamp.json", gun).content
+    refused(site.take(gun, parts_of("onetag")), 409, "collection-exists", "is none of the chain's")
+    assert site.tuf("timestamp.json", gun).content == before
+
+
+def test_an_earlier_state_does_not_replace_a_later_one(site: TakingSite) -> None:
+    gun, parts = gun_of("rotroot"), parts_of("rotroot")
+    assert site.take(gun, parts).status_code == 200
+    shorter = {name: raw for name, raw in parts.items() if not re.fullmatch(r"[4-9]\.root", name)}
+    assert site.take(gun, shorter).status_code in {409, 422}
+    assert site.tuf("root.json", gun).content == (FOLDER / "rotroot" / "root.json").read_bytes()
+
+
+def test_a_collection_that_was_deleted_may_come_back(site: TakingSite) -> None:
+    gun, parts = gun_of("onetag"), parts_of("onetag")
+    site.take(gun, parts)
+    assert site.request("DELETE", f"/v2/{gun}/_trust/tuf/").status_code == 200
+    assert site.take(gun, parts).status_code == 200
+    assert site.tuf("timestamp.json", gun).content == parts[TIMESTAMP]
+
+
+def test_it_stands_in_the_change_feed_once(site: TakingSite) -> None:
+    gun = gun_of("signers")
+    site.take(gun, parts_of("signers"))
+    state = site.store.load(GUN(gun))
+    assert set(state.files) >= {ROOT, TARGETS, SNAPSHOT, TIMESTAMP, RoleName("targets/alice")}
+    assert {change.sha256 for change in site.store.changes(None, after=0, limit=10)} == {state.files[TIMESTAMP].sha256}
