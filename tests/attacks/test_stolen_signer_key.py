@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulator import keyring
 from tests.simulator.owner import Owner, digest_of
 from tests.simulator.scene import EVIL, GOOD, good_collection
 from trustcli.client.preparation import Roles
@@ -15,13 +14,13 @@ from trustdata.judgement import Question, Requirement, judge
 from trustdata.model import Content, DelegatedRole, TargetFile, Targets
 from trustdata.roles import RELEASES, TARGETS
 from trustdata.verification.target_lookup import find_released
-from trustdata.wire import strict_json
+from trustdata.wire import WireFormat, strict_json
 
 PLATFORM = digest_of("a platform")
 
 
-def test_nobody_adds_a_platform_to_what_another_signed() -> None:
-    scene = good_collection()
+def test_nobody_adds_a_platform_to_what_another_signed(wire: WireFormat) -> None:
+    scene = good_collection(wire)
     client = scene.regular()
     thief = Owner(scene.server, "bob")
 
@@ -42,8 +41,8 @@ def test_nobody_adds_a_platform_to_what_another_signed() -> None:
     assert client.judge("1.0", f"sha256:{GOOD}", "alice").allowed
 
 
-def test_a_signer_vouches_for_the_platforms_that_he_signed() -> None:
-    scene = good_collection()
+def test_a_signer_vouches_for_the_platforms_that_he_signed(wire: WireFormat) -> None:
+    scene = good_collection(wire)
     client = scene.regular()
     Owner(scene.server, "alice").sign("3.0", digest_of("an index"), PLATFORM)
     for tag in (None, "3.0"):
@@ -51,10 +50,10 @@ def test_a_signer_vouches_for_the_platforms_that_he_signed() -> None:
     assert not client.judge("3.0", f"sha256:{PLATFORM}", "bob").allowed
 
 
-def test_one_key_under_two_names_is_one_signer() -> None:
-    scene = good_collection()
+def test_one_key_under_two_names_is_one_signer(wire: WireFormat) -> None:
+    scene = good_collection(wire)
     scene.owner.publish(
-        lambda roles: editor.add_signer(roles, "alicia", [keyring.key("alice")], terms=scene.owner.terms)
+        lambda roles: editor.add_signer(roles, "alicia", [scene.keys.key("alice")], terms=scene.owner.terms)
     )
     Owner(scene.server, "alice").sign("4.0", GOOD)
     roles = scene.owner.read()
@@ -66,9 +65,9 @@ def test_one_key_under_two_names_is_one_signer() -> None:
     assert judge(Question(gun=scene.server.gun, tag="4.0", digest=None, policy=one), roles).allowed
 
 
-def test_a_digest_is_judged_under_every_tag_that_has_it() -> None:
+def test_a_digest_is_judged_under_every_tag_that_has_it(wire: WireFormat) -> None:
     """Signed by bob alone under an earlier tag: what alice has signed under a later one counts."""
-    scene = good_collection()
+    scene = good_collection(wire)
     Owner(scene.server, "bob").sign("0.9", GOOD)
     answer = scene.regular().judge(None, f"sha256:{GOOD}", "alice")
     assert answer.allowed
@@ -76,8 +75,8 @@ def test_a_digest_is_judged_under_every_tag_that_has_it() -> None:
     assert answer.evidence.tags == ("1.0",)
 
 
-def test_the_owner_takes_the_thief_out() -> None:
-    scene = good_collection()
+def test_the_owner_takes_the_thief_out(wire: WireFormat) -> None:
+    scene = good_collection(wire)
     Owner(scene.server, "bob").sign("1.0", EVIL)
     scene.owner.remove_signer("bob")
     scene.owner.revoke("1.0")
@@ -93,8 +92,8 @@ def _named(targets: Content) -> dict[str, DelegatedRole]:
     return targets.delegations.roles
 
 
-def test_edits_keep_what_an_owner_has_asked_of_a_role() -> None:
-    scene = good_collection()
+def test_edits_keep_what_an_owner_has_asked_of_a_role(wire: WireFormat) -> None:
+    scene = good_collection(wire)
     owner = scene.owner
 
     def stricter(roles: Roles) -> Contents:
@@ -106,7 +105,7 @@ def test_edits_keep_what_an_owner_has_asked_of_a_role() -> None:
         return {**contents, TARGETS: targets}
 
     owner.publish(stricter)
-    owner.publish(lambda roles: editor.add_signer(roles, "bob", [keyring.key("mallory")], terms=owner.terms))
+    owner.publish(lambda roles: editor.add_signer(roles, "bob", [scene.keys.key("mallory")], terms=owner.terms))
     named = _named(owner.read()[TARGETS].content)
     assert named[RELEASES].threshold == 2
     assert named["targets/bob"].paths == ["dev-*"]
