@@ -69,7 +69,9 @@ _NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
 
 def shown(text: str, limit: int = 120) -> str:
     """Foreign text made safe for a terminal or a log: control characters escaped, cut at `limit` characters."""
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    safe = text[: limit + 1]
+    if not safe.isprintable():
+        safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
     return safe if len(safe) <= limit else safe[:limit] + "…"
 
 
