@@ -113,19 +113,24 @@ def our_server(folder: Path) -> Iterator[PeerServer]:
     process = ServerProcess(folder / "data")
     try:
         process.start("--self-signed")
-        assert process.ca is not None
-        yield PeerServer(
-            name="trust-server",
-            url=process.url,
-            ca=Path(process.ca),
-            serves_under_expired_snapshots=True,
-            looks_up_exactly=True,
-            refuses_what_clients_cannot_survive=True,
-            said_of_missing_snapshot="Metadata hierarchy is incomplete: no snapshot was included in update and server "
-            "does not hold current snapshot key for repository",
-        )
+        yield peer_of_process(process)
     finally:
         process.kill()
+
+
+def peer_of_process(process: ServerProcess) -> PeerServer:
+    """Our server, started with a certificate of its own, as tests speak to it."""
+    assert process.ca is not None
+    return PeerServer(
+        name="trust-server",
+        url=process.url,
+        ca=Path(process.ca),
+        serves_under_expired_snapshots=True,
+        looks_up_exactly=True,
+        refuses_what_clients_cannot_survive=True,
+        said_of_missing_snapshot="Metadata hierarchy is incomplete: no snapshot was included in update and server "
+        "does not hold current snapshot key for repository",
+    )
 
 
 SERVERS = {"notary-server": debians_notary_server, "trust-server": our_server}
