@@ -70,3 +70,12 @@ def test_pretty(pretty: str, source: str) -> None:
 
 def test_nothing() -> None:
     assert json_view([]) == "[]\n"
+
+
+def test_tags_written_apart_are_written_as_the_rest_is() -> None:
+    """Whatever names and errors say, every tag stands in its own entry."""
+    odd = {"SignedTag": '1"\n\\ü', "Digest": "ab", "Signers": ["alice", '"SignedTags": []']}
+    decoy = {"Name": '"SignedTags": []', "SignedTags": [], "Signers": []}
+    failed = {"Name": "failed", "error": {"SignedTags": "[]", "next": '"SignedTags": []'}}
+    entries = [decoy, failed, {"Name": "two", "SignedTags": [odd, odd]}, {"Name": "one", "SignedTags": [odd]}]
+    assert json_view(entries) == json.dumps(entries, indent=4, ensure_ascii=False) + "\n"
