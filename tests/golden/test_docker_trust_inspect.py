@@ -77,5 +77,10 @@ def test_tags_written_apart_are_written_as_the_rest_is() -> None:
     odd = {"SignedTag": '1"\n\\ü', "Digest": "ab", "Signers": ["alice", '"SignedTags": []']}
     decoy = {"Name": '"SignedTags": []', "SignedTags": [], "Signers": []}
     failed = {"Name": "failed", "error": {"SignedTags": "[]", "next": '"SignedTags": []'}}
-    entries = [decoy, failed, {"Name": "two", "SignedTags": [odd, odd]}, {"Name": "one", "SignedTags": [odd]}]
+    entries: list[dict[str, Any]] = [
+        decoy,
+        failed,
+        {"Name": "two", "SignedTags": [odd, odd]},
+        {"Name": "one", "SignedTags": [odd]},
+    ]
     assert json_view(entries) == json.dumps(entries, indent=4, ensure_ascii=False) + "\n"
