@@ -38,6 +38,7 @@ MAX_ANSWER: Final = 64 * 1024
 """Bytes of a key or of an error, at most; Notary's own clients read 1 024 of an error."""
 MAX_CHANGES: Final = 4 * 1024 * 1024
 _CHANGES: Final = 1000
+_MOST_PAGES: Final = 1000
 _PULL: Final = "pull"
 _PUSH: Final = "pull,push"
 _ALL: Final = "*"
@@ -118,7 +119,7 @@ class NotaryRemote:
     def changes(self) -> Iterator[Change]:
         """The change feed of the whole server, oldest first. Raises: as `fetch`; RemoteMisbehaved."""
         after = "0"
-        while True:
+        for _ in range(_MOST_PAGES):
             target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_CHANGES}"
             answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_CHANGES)
             if not answer.ok:
@@ -128,6 +129,7 @@ class NotaryRemote:
             if not page or page[-1].id == after:
                 return
             after = page[-1].id
+        raise RemoteMisbehaved(remote=self.name, reason="its change feed has no end")
 
     def _page(self, answer: Answer) -> list[Change]:
         try:
