@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -250,8 +251,19 @@ class TestUploads:
         self, hand: HandCollection, published: dict[str, bytes], peer_server: PeerServer, collection: str
     ) -> None:
         hand.version, hand.snapshot_key = 2, new_ecdsa("somebody else")
-        answer = upload(peer_server, collection, without_root(hand.files()))
+        answer = upload(peer_server, collection, hand_snapshot(hand, published))
         invalid(answer, "ErrBadSnapshot")
+
+    @pytest.mark.parametrize(
+        ("role", "name"), [("root", "ErrBadRoot"), ("targets", "ErrBadTargets"), ("snapshot", "ErrBadSnapshot")]
+    )
+    def test_expired(
+        self, hand: HandCollection, peer_server: PeerServer, collection: str, role: str, name: str
+    ) -> None:
+        """Section 4: what no client would take is not taken."""
+        hand.lifetime = {role: timedelta(seconds=-1)}
+        invalid(upload(peer_server, collection, hand.files()), name)
+        refused(peer_server.file(collection, "root.json"), 404, NOT_FOUND)
 
     def test_a_snapshot_of_other_files(self, hand: HandCollection, peer_server: PeerServer, collection: str) -> None:
         """Section 4: sha256 and length of every uploaded file."""
