@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from tests.peers.docker_client import docker_cli, docker_people, engine, unpacked_docker
+from tests.peers.handmade import hand, published
 from tests.peers.notary_client import notary_owner, notary_people, publisher, reader
 from tests.peers.stage import begun, gun, owner, people, put, shared_registry, trust_server
 from tests.peers.trust_servers import collection, peer_server
@@ -12,11 +13,13 @@ __all__ = [
     "docker_people",
     "engine",
     "gun",
+    "hand",
     "notary_owner",
     "notary_people",
     "owner",
     "peer_server",
     "people",
+    "published",
     "publisher",
     "put",
     "reader",

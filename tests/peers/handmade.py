@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.peers.notary_client import NotaryUser
+from tests.peers.notary_client import NotaryUser, digest_of
 from tests.peers.notary_keys import HandKey, new_ecdsa
 from tests.peers.trust_servers import Answer, NotaryApi
 
@@ -177,3 +178,28 @@ class HandCollection:
         ):
             files = key.write(user.folder, f"{role}-{root}")
             user.run("key", "import", files.private, "--role", role, *(["--gun", gun] if gun else []))
+
+
+@pytest.fixture
+def hand(peer_server: NotaryApi, collection: str) -> HandCollection:
+    """A collection with one tag, not published yet; its owner signs snapshots."""
+    return HandCollection(peer_server, collection, targets={"1.0": target(digest_of("1.0"))})
+
+
+@pytest.fixture
+def published(hand: HandCollection) -> dict[str, bytes]:
+    """The files of that collection, published."""
+    files = hand.files()
+    hand.publish(files)
+    return files
+
+
+def without_root(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {role: raw for role, raw in files.items() if role != "root"}
+
+
+def hand_snapshot(hand: HandCollection, published: dict[str, bytes]) -> dict[str, bytes]:
+    """New targets, and a snapshot that lists the root that is there."""
+    signed = hand.signed_targets()
+    targets = envelope(signed, signature(hand.targets_key, signed))
+    return without_root(hand.with_snapshot({"root": published["root"], "targets": targets}))

@@ -75,6 +75,8 @@ class PeerServer(NotaryApi):
     a delegation that there is not."""
     refuses_what_clients_cannot_survive: bool
     """Notary stores targets on which its own client panics, and members that are read in two ways."""
+    refuses_a_role_twice: bool
+    """Notary does so over its memory store; over PostgreSQL the last part counts."""
     said_of_missing_snapshot: str
     """What a client prints when nobody makes the snapshot; with a notary-signer, Notary hands on the signer's error."""
 
@@ -98,6 +100,7 @@ def peer_of(stack: NotaryStack) -> PeerServer:
         serves_under_expired_snapshots=False,
         looks_up_exactly=False,
         refuses_what_clients_cannot_survive=False,
+        refuses_a_role_twice=False,
         said_of_missing_snapshot="An error occurred during validation: rpc error: code = NotFound",
     )
 
@@ -128,6 +131,7 @@ def peer_of_process(process: ServerProcess) -> PeerServer:
         serves_under_expired_snapshots=True,
         looks_up_exactly=True,
         refuses_what_clients_cannot_survive=True,
+        refuses_a_role_twice=True,
         said_of_missing_snapshot="Metadata hierarchy is incomplete: no snapshot was included in update and server "
         "does not hold current snapshot key for repository",
     )
