@@ -10,7 +10,7 @@ import pytest
 from tests.peers.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
 from tests.peers.docker_engine import UnpackedDocker
 from tests.peers.images import BuiltImage
-from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryPeople, NotaryUser
+from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
 from tests.peers.stage import Put
 from tests.peers.trust_program import TrustUser
 from tests.peers.trust_servers import PeerServer
@@ -120,31 +120,6 @@ class TestWhatDockerMade:
         release(bob, gun, "2.0", put("2.0"), name="bob")
         assert reader.signers_of_tags(gun)["2.0"][1] == {"bob"}
 
-    def test_removal_of_who_signed_last_heals_the_releases(
-        self,
-        docker_s: DockerUser,
-        docker_people: DockerPeople,
-        alice: DockerUser,
-        ours: TrustPeople,
-        reader: DockerUser,
-        *,
-        gun: str,
-        put: Put,
-    ) -> None:
-        """Section 17.1 and 17.2: what docker gets wrong. Whoever is left signs on, and old tags stay released."""
-        bob = docker_people("bob")
-        docker_s.run("trust", "signer", "add", "bob", gun, "--key", str(bob.new_signer_key("bob")))
-        admin = ours("admin")
-        for user in (docker_s, bob):
-            admin.run("key", "import", str(user.trust))
-        admin.run("signer", "remove", "alice", gun)
-        assert reader.signers(gun) == ["bob"]
-        assert set(reader.signers_of_tags(gun)) == {"1.0"}
-        release(bob, gun, "2.0", put("2.0"), name="bob")
-        assert set(reader.signers_of_tags(gun)) == {"1.0", "2.0"}
-        sha256 = bare(put("3.0"))
-        alice.notary.refused("addhash", gun, "3.0", "1", "--sha256", sha256, "-r", "targets/alice", "-p")
-
     def test_three_root_rotations_by_trust(
         self,
         docker_s: DockerUser,
@@ -165,42 +140,8 @@ class TestWhatDockerMade:
         # Who has docker's old root key signs nothing any more; the targets key was replaced, too.
         docker_s.notary.refused("addhash", gun, "2.0", "1", "--sha256", "ab" * 32, "-p")
 
-    def test_a_root_that_docker_s_program_rotated(self, docker_s: DockerUser, ours: TrustPeople, gun: str) -> None:
-        """Our reader is three roots behind."""
-        user = ours("user")
-        first = user.run("verify", f"{gun}:1.0").stdout
-        for _ in range(3):
-            docker_s.notary.rotate(gun, "root")
-        assert user.run("verify", f"{gun}:1.0").stdout == first
-
 
 class TestWhatTrustMade:
-    def test_docker_and_notary_read_it(
-        self, ours: TrustPeople, reader: DockerUser, notary_people: NotaryPeople, gun: str, put: Put
-    ) -> None:
-        owner = ours("owner")
-        image = put("1.0")
-        owner.run("init", gun, "--format", "notary", "--no-recovery-key")
-        owner.run("sign", f"{gun}:1.0")
-        assert reader.signers_of_tags(gun) == {"1.0": (bare(image), {"Repo Admin"})}
-        listed = notary_people("reader").listed(gun)["1.0"]
-        assert (listed.digest, listed.size, listed.role) == (bare(image), len(image.raw), "targets")
-        assert reader.run("trust", "inspect", gun) == owner.run("inspect", gun).stdout
-
-    def test_with_a_recovery_key(self, ours: TrustPeople, reader: DockerUser, gun: str, put: Put) -> None:
-        """A root with two certificates; the recovery key takes over when the root key is lost."""
-        owner = ours("owner")
-        put("1.0")
-        owner.run("init", gun, "--format", "notary", "--recovery-key", "recovery.key")
-        owner.run("sign", f"{gun}:1.0")
-        before = reader.signers_of_tags(gun)
-        assert set(before) == {"1.0"}
-        keys = owner.run("--json", "key", "list").document()["keys"]
-        (root,) = (row["keyid"] for row in keys if row["purpose"] == "root")
-        owner.run("key", "remove", "--yes", root)
-        owner.run("key", "rotate", "root", gun, "--recovery-key", "recovery.key")
-        assert reader.signers_of_tags(gun) == before
-
     def test_docker_signs_in_it(
         self, ours: TrustPeople, alice: DockerUser, reader: DockerUser, gun: str, put: Put
     ) -> None:
