@@ -53,7 +53,7 @@ def generate(algorithm: Algorithm = Algorithm.ECDSA_P256) -> PrivateKey:
             return generate_ec_key(SECP384R1())
         case Algorithm.ED25519:
             return Ed25519PrivateKey.generate()
-        case Algorithm.RSA:
+        case _:
             return rsa.generate_private_key(public_exponent=_PUBLIC_EXPONENT, key_size=RSA_GENERATED_BITS)
 
 

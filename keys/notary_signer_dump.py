@@ -79,16 +79,18 @@ class SignerKey:
 def read_signer_dump(text: str, *, place: str) -> list[SignerKey]:
     """Every key in the dump. Raises: KeyFileMalformed."""
     found = _COPY.search(text)
-    rows = _copied(text, found) if found else _comma_separated(text)
+    rows = _copied(text, found, place) if found else _comma_separated(text)
     return [_key(row, columns, f"{place}, row {number}") for number, (columns, row) in enumerate(rows, 1)]
 
 
-def _copied(text: str, found: re.Match[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _copied(text: str, found: re.Match[str], place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Raises: KeyFileMalformed, if the end of the table is missing."""
     columns = [name.strip().strip('"') for name in found["columns"].split(",")]
     for line in text[found.end() :].lstrip("\n").split("\n"):
         if line == r"\.":
             return
         yield columns, line.split("\t")
+    raise KeyFileMalformed(place=place, reason="is cut off before the end of the table")
 
 
 def _comma_separated(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

@@ -238,12 +238,11 @@ def _check_targets(envelope: Envelope, rules: UploadRules) -> None:
     if not rules.tags_only:
         return
     targets = envelope.targets.targets
-    if not are_tags(targets):
-        for name in targets:
-            try:
-                parse_tag(name)
-            except InvalidName as error:
-                raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
+    for name in () if are_tags(targets) else targets:
+        try:
+            parse_tag(name)
+        except InvalidName as error:
+            raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
     if not {len(target.hashes.get("sha256", "")) for target in targets.values()} <= {_SHA256_DIGITS}:
         name = next(n for n, target in targets.items() if len(target.hashes.get("sha256", "")) != _SHA256_DIGITS)
         raise MalformedMetadata(

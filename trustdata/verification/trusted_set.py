@@ -127,9 +127,12 @@ class TrustedSet:
 
     def snapshot_meta(self) -> MetaFile:
         """What the timestamp says of the snapshot."""
+        return self._accepted_timestamp().timestamp.snapshot_meta
+
+    def _accepted_timestamp(self) -> Envelope:
         if self.timestamp is None:
             raise RuntimeError("the timestamp comes before the snapshot")
-        return self.timestamp.timestamp.snapshot_meta
+        return self.timestamp
 
     def update_snapshot(self, raw: bytes, *, cached: bool = False) -> Envelope:
         """Step 4. `cached` bytes were verified once: they may be a mere baseline, so the timestamp need not name them.
@@ -140,8 +143,7 @@ class TrustedSet:
         if self.delegated:
             raise RuntimeError("the snapshot comes before targets")
         meta = self.snapshot_meta()
-        if self.timestamp is not None:
-            checks.check_not_expired(self.timestamp, self.at)
+        checks.check_not_expired(self._accepted_timestamp(), self.at)
         if not cached:
             checks.check_content(SNAPSHOT, raw, meta)
         new = self._wire.parse(SNAPSHOT, raw)

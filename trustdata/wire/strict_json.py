@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -123,13 +124,7 @@ def _parse_checking(role: RoleName, raw: bytes) -> object:
 def _members(pairs: list[tuple[str, object]]) -> object:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = ""
-        for name, _ in pairs:
-            if name in seen:
-                twice = name
-                break
-            seen.add(name)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         return _Refused(f"member {twice[:100]!r} occurs twice")
     return members
 

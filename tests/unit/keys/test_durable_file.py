@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.durable_file import file_lock, make_private_folder, write_durably
+from keys.durable_file import file_lock, make_private_folder, write_atomically, write_durably
 
 OLD, NEW = b"old content", b"new content " * 1000
 
@@ -201,3 +201,16 @@ def test_the_lock_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     with file_lock(tmp_path / "file"):
         pass
     assert (tmp_path / ".file.lock").stat().st_mode & 0o077 == 0
+
+
+def test_what_may_be_lost_is_written_whole_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sync, but a reader finds the old content or the new, and nothing is left beside it."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    path = tmp_path / "cached"
+    for content in (b"old", b"new and longer"):
+        write_atomically(path, content, mode=0o640)
+        assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+    assert synced == []

@@ -109,6 +109,27 @@ def test_a_derivation_that_would_take_for_ever_is_not_begun() -> None:
         read(changed(data("ecdsa", "encrypted"), endless)).open(PASSPHRASE)
 
 
+@pytest.mark.parametrize("size", [64, 95, 97])
+def test_an_ed25519_key_of_another_size_is_no_key(size: int) -> None:
+    def resized(content: bytearray) -> None:
+        info = asn1.decode_der(_PrivateKeyInfo, bytes(content))
+        info.private_key = (info.private_key * 2)[:size]
+        content[:] = asn1.encode_der(info)
+
+    with pytest.raises(KeyFileMalformed):
+        read(changed(data("ed25519", "plain"), resized)).open(None)
+
+
+def test_an_algorithm_that_is_none() -> None:
+    def no_algorithm(content: bytearray) -> None:
+        info = asn1.decode_der(_PrivateKeyInfo, bytes(content))
+        info.algorithm = asn1.decode_der(asn1.TLV, b"\x30\x02\x05\x00")
+        content[:] = asn1.encode_der(info)
+
+    with pytest.raises((KeyFileMalformed, KeyNotAccepted)):
+        read(changed(data("ecdsa", "plain"), no_algorithm)).open(None)
+
+
 def test_a_key_that_is_another_than_its_algorithm_says_is_no_key() -> None:
     def rsa_as_ec(content: bytearray) -> None:
         info = asn1.decode_der(_PrivateKeyInfo, bytes(content))

@@ -19,7 +19,7 @@ from keys.errors import (
     PassphraseMissing,
     PassphraseWrong,
 )
-from keys.material import generate, tuf_key, write_private_pem
+from keys.material import MAX_KEY_FILE, generate, tuf_key, write_private_pem
 from tests.unit.keys.cheap import CHEAP
 
 
@@ -107,6 +107,19 @@ def test_absent_unreadable_and_foreign_files_are_named(path: Path) -> None:
     path.write_bytes(b"holiday pictures")
     path.chmod(0o600)
     with pytest.raises(KeyFileMalformed, match=str(path)):
+        recovery.read(path, "secret")
+
+
+def test_a_folder_that_is_none_is_said_to_be_unreadable(path: Path) -> None:
+    path.write_bytes(b"a file")
+    with pytest.raises(KeyStoreUnwritable, match="Not a directory"):
+        recovery.read(path / "recovery.key", "secret")
+
+
+def test_a_file_is_read_to_one_byte_more_than_a_key_may_have(path: Path) -> None:
+    path.write_bytes(b"x" * (MAX_KEY_FILE + 10))
+    path.chmod(0o600)
+    with pytest.raises(KeyFileMalformed, match="larger than"):
         recovery.read(path, "secret")
 
 

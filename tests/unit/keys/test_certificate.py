@@ -1,0 +1,138 @@
+"""Certificates of Notary v1's root keys: ours as the Go clients make them, and which of anybody's speak for a name."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from keys.algorithms import Algorithm
+from keys.certificate import LIFETIME, certificate_fault, root_certificate
+from keys.errors import KeyNotAccepted
+from keys.material import generate
+from keys.notary import NotaryKey, bare_key
+
+GUN = "registry.example.com:5000/team/app"
+NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
+OWN = ec.generate_private_key(ec.SECP256R1())
+
+
+def _read(key: NotaryKey) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
+
+
+def _made(*names: str, encoded: bytes | None = None) -> NotaryKey:
+    """A certificate with these common names; `encoded`: a name that cannot be read."""
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names]
+    subject = x509.Name([*attributes, x509.NameAttribute(NameOID.ORGANIZATION_NAME, "XXXX")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(OWN.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(OWN, SHA256())
+    )
+    der = certificate.public_bytes(Encoding.DER)
+    if encoded is not None:
+        assert der.count(b"XXXX") == 2
+        der = der.replace(b"XXXX", encoded)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    return NotaryKey.of("ecdsa-x509", base64.b64encode(pem).decode())
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ECDSA_P256, Algorithm.ECDSA_P384, Algorithm.RSA])
+def test_ours_is_what_the_go_clients_make(algorithm: Algorithm) -> None:
+    private = generate(algorithm)
+    key = root_certificate(private, gun=GUN, at=NOW)
+    certificate = _read(key)
+    (name,) = certificate.subject
+    assert (name.oid, name.value) == (NameOID.COMMON_NAME, GUN)
+    assert certificate.issuer == certificate.subject
+    certificate.verify_directly_issued_by(certificate)
+    assert certificate.not_valid_before_utc == NOW.replace(microsecond=0)
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == LIFETIME == timedelta(days=3650)
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert (usage.value.digital_signature, usage.value.key_encipherment, usage.value.key_cert_sign) == (1, 1, 0)
+    extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert list(extended.value) == [ExtendedKeyUsageOID.CODE_SIGNING]
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    assert certificate_fault(key, gun=GUN, at=NOW) is None
+
+
+def test_for_a_public_key_whose_private_key_is_not_at_hand() -> None:
+    public = generate(Algorithm.RSA).public_key()
+    key = root_certificate(OWN, gun=GUN, at=NOW, public=public)
+    assert key.keytype == "rsa-x509"
+    assert key.canonical_keyid == bare_key(public).keyid
+
+
+def test_two_of_one_key_have_two_ids() -> None:
+    one, other = (root_certificate(OWN, gun=GUN, at=NOW) for _ in range(2))
+    assert one.keyid != other.keyid
+    assert one.canonical_keyid == other.canonical_keyid
+
+
+def test_none_for_ed25519() -> None:
+    with pytest.raises(KeyNotAccepted, match="no certificates of Ed25519 keys"):
+        root_certificate(generate(Algorithm.ED25519), gun=GUN, at=NOW)
+
+
+def test_names_may_be_as_long_as_collections_have_them() -> None:
+    gun = "registry.example.com/" + "a" * 234
+    assert certificate_fault(root_certificate(OWN, gun=gun, at=NOW), gun=gun, at=NOW) is None
+    assert certificate_fault(root_certificate(OWN, gun=gun, at=NOW), gun=gun[:-1], at=NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (GUN, None),
+        ("registry.example.com:5000/team/*", None),
+        ("registry.example.com:5000/team/app*", None),
+        ("*", None),
+        ("registry.example.com:5000/te**", None),
+        (f"{GUN}x", "is a certificate for"),
+        (GUN.upper(), "is a certificate for"),
+        ("registry.example.com:5000/teams/*", "is a certificate for"),
+        ("registry.example.com:5000/team", "is a certificate for"),
+        ("regi*/app", "is a certificate for"),
+    ],
+)
+def test_whose_name_it_has(name: str, fault: str | None) -> None:
+    found = certificate_fault(_made(name), gun=GUN, at=NOW)
+    assert found is None if fault is None else fault in str(found)
+
+
+def test_the_last_of_several_names_counts_as_for_go() -> None:
+    assert certificate_fault(_made("other", GUN), gun=GUN, at=NOW) is None
+    assert certificate_fault(_made(GUN, "other"), gun=GUN, at=NOW) == "is a certificate for 'other'"
+
+
+def test_no_name_and_no_readable_name() -> None:
+    assert certificate_fault(_made(), gun=GUN, at=NOW) == "is a certificate for ''"
+    assert certificate_fault(_made(GUN, encoded=b"\xff\xfe\xff\xfe"), gun=GUN, at=NOW) == "has no readable name"
+
+
+def test_when_it_is_valid_is_looked_at_only_if_asked() -> None:
+    key = root_certificate(OWN, gun=GUN, at=NOW)
+    start = NOW.replace(microsecond=0)
+    for at in (start, start + LIFETIME, None):
+        assert certificate_fault(key, gun=GUN, at=at) is None
+    for at in (start - timedelta(seconds=1), start + LIFETIME + timedelta(seconds=1)):
+        assert certificate_fault(key, gun=GUN, at=at) == "is a certificate that is valid until 2036-10-29 only"
+
+
+def test_what_is_no_certificate() -> None:
+    assert certificate_fault(bare_key(OWN.public_key()), gun=GUN, at=NOW) == "is no certificate"
+    with pytest.raises(KeyNotAccepted):
+        certificate_fault(NotaryKey.of("ecdsa-x509", "AAAA"), gun=GUN, at=NOW)

@@ -1,0 +1,194 @@
+"""Keys out of a dump of a notary-signer's database: `private_keys` as pg_dump and as CSV write it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Callable
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc import jwe
+from joserfc.jwk import OctKey
+
+from keys.algorithms import Algorithm, PrivateKey
+from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
+from keys.material import generate
+from keys.notary import bare_key
+from keys.notary_signer_dump import SignerKey, read_signer_dump
+
+PASSPHRASE = "a passphrase of the signer's"
+COLUMNS = (
+    "id",
+    "created_at",
+    "key_id",
+    "encryption_alg",
+    "keywrap_alg",
+    "algorithm",
+    "passphrase_alias",
+    "public",
+    "private",
+    "gun",
+    "role",
+)
+GUN = "registry.example.com/team/app"
+
+
+def _sealed(content: bytes, passphrase: str = PASSPHRASE) -> bytes:
+    """As the signer seals: a JSON Web Encryption under a passphrase (few rounds: this one is for a test)."""
+    header = {"alg": "PBES2-HS256+A128KW", "enc": "A256GCM", "p2c": 1000}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        key = OctKey.import_key(passphrase.encode())
+    algorithms = ["PBES2-HS256+A128KW", "A256GCM"]
+    return jwe.encrypt_compact(header, content, key, algorithms=algorithms).encode()
+
+
+def _content(private: PrivateKey, *, short: bool = False) -> bytes:
+    """As Go's notary holds private keys in memory."""
+    if isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        return private.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    seed, public = private.private_bytes_raw(), private.public_key().public_bytes_raw()
+    return seed + public if short else public + seed + public
+
+
+def _row(private: PrivateKey, content: bytes | None = None, *, prefix: str = r"\\x", **other: str) -> dict[str, str]:
+    key = bare_key(private.public_key())
+    sealed = _sealed(_content(private) if content is None else content)
+    usual = dict.fromkeys(COLUMNS, "") | {
+        "id": "1",
+        "created_at": "2020-01-01 00:00:00+00",
+        "key_id": key.keyid,
+        "algorithm": key.keytype,
+        "passphrase_alias": "ALIAS_1",
+        "private": prefix + sealed.hex(),
+        "gun": GUN,
+        "role": "timestamp",
+    }
+    return usual | other
+
+
+def _copied(*rows: dict[str, str], head: str = "COPY public.private_keys") -> str:
+    lines = ["\t".join(row.values()) for row in rows]
+    columns = ", ".join(COLUMNS)
+    before = "-- a dump\nCOPY public.other (a) FROM stdin;\n1\n\\.\n\n"
+    return f"{before}{head} ({columns}) FROM stdin;\n" + "".join(f"{line}\n" for line in lines) + "\\.\n\n-- after it\n"
+
+
+def _comma_separated(*rows: dict[str, str]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _read(text: str) -> list[SignerKey]:
+    return read_signer_dump(text, place="dump.sql")
+
+
+@pytest.mark.parametrize("write", [_copied, _comma_separated])
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_every_algorithm_in_both_forms(algorithm: Algorithm, write: Callable[..., str]) -> None:
+    private = generate(algorithm)
+    (key,) = _read(write(_row(private, prefix=r"\\x" if write is _copied else r"\x")))
+    assert (key.gun, key.role, key.alias) == (GUN, "timestamp", "ALIAS_1")
+    assert key.keyid == bare_key(private.public_key()).keyid
+    assert key.place == "dump.sql, row 1"
+    assert key.open(PASSPHRASE).public_key() == private.public_key()
+    assert key.encrypted.hex() not in repr(key)
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_ed25519_with_and_without_the_public_part_before_it(*, short: bool) -> None:
+    private = generate(Algorithm.ED25519)
+    content = _content(private, short=short)
+    assert len(content) == (64 if short else 96)
+    (key,) = _read(_copied(_row(private, content)))
+    assert key.open(PASSPHRASE).public_key() == private.public_key()
+
+
+def test_several_rows_each_with_its_place() -> None:
+    rows = [_row(generate(Algorithm.ED25519), role=role) for role in ("timestamp", "snapshot")]
+    for text in (_copied(*rows), _copied(*rows, head='COPY "private_keys"'), _comma_separated(*rows)):
+        assert [(key.role, key.place) for key in _read(text)] == [
+            ("timestamp", "dump.sql, row 1"),
+            ("snapshot", "dump.sql, row 2"),
+        ]
+    assert _read(_copied()) == []
+    assert _read("") == []
+
+
+def test_the_wrong_passphrase() -> None:
+    (key,) = _read(_copied(_row(generate(Algorithm.ED25519))))
+    for wrong in ("wrong", PASSPHRASE + " ", ""):
+        with pytest.raises((PassphraseWrong, KeyFileMalformed)) as caught:
+            key.open(wrong)
+        assert PASSPHRASE not in str(caught.value)
+    with pytest.raises(PassphraseWrong):
+        key.open("wrong")
+
+
+def test_another_key_than_the_row_s_id_says() -> None:
+    (key,) = _read(_copied(_row(generate(Algorithm.ED25519), key_id="ab" * 32)))
+    with pytest.raises(KeyFileMalformed, match="holds another key than its id says"):
+        key.open(PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "content"),
+    [("ed25519", b""), ("ed25519", b"x" * 65), ("ed25519", b"x" * 95), ("ecdsa", b"x" * 96), ("rsa", b"")],
+)
+def test_what_holds_no_key(algorithm: str, content: bytes) -> None:
+    (key,) = _read(_copied(_row(generate(Algorithm.ED25519), content, algorithm=algorithm)))
+    with pytest.raises(KeyFileMalformed, match="holds no private key"):
+        key.open(PASSPHRASE)
+
+
+def test_keys_that_we_do_not_accept() -> None:
+    foreign = dsa.generate_private_key(1024).private_bytes(
+        Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    )
+    curve = _content(ec.generate_private_key(ec.SECP521R1()))
+    for content in (foreign, curve):
+        (key,) = _read(_copied(_row(generate(Algorithm.ED25519), content, algorithm="ecdsa")))
+        with pytest.raises(KeyNotAccepted):
+            key.open(PASSPHRASE)
+
+
+def test_a_file_that_was_cut() -> None:
+    whole = _copied(_row(generate(Algorithm.ED25519)), _row(generate(Algorithm.ED25519)))
+    with pytest.raises(KeyFileMalformed, match="another number of columns than its head") as caught:
+        _read(whole[: whole.rindex("\t") - 5])
+    assert "dump.sql, row 2" in str(caught.value)
+    row = _row(generate(Algorithm.ED25519))
+    row["private"] = row["private"][:-1]
+    with pytest.raises(KeyFileMalformed, match="private is not hexadecimal"):
+        _read(_copied(row))
+    row["private"] = row["private"][:-61]
+    (key,) = _read(_copied(row))
+    with pytest.raises((KeyFileMalformed, PassphraseWrong)):
+        key.open(PASSPHRASE)
+
+
+def test_another_table() -> None:
+    with pytest.raises(KeyFileMalformed, match="has no key_id, algorithm, passphrase_alias, private, gun, role"):
+        _read("a,b\n1,2\n")
+
+
+def test_what_is_no_encryption() -> None:
+    row = _row(generate(Algorithm.ED25519))
+    row["private"] = r"\\x" + b"no encryption".hex()
+    (key,) = _read(_copied(row))
+    with pytest.raises((KeyFileMalformed, PassphraseWrong)):
+        key.open(PASSPHRASE)
+
+
+def test_a_dump_without_the_end_of_its_table() -> None:
+    """Else the keys that were cut away would not be missed."""
+    whole = _copied(_row(generate(Algorithm.ED25519)), _row(generate(Algorithm.ED25519)))
+    first_row = whole.index("\n", whole.index("ALIAS_1"))
+    with pytest.raises(KeyFileMalformed, match="is cut off before the end of the table"):
+        _read(whole[:first_row])
