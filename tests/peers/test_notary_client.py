@@ -234,7 +234,7 @@ class TestTwoPublishers:
 
 
 class TestExpired:
-    LIFE = timedelta(seconds=3)
+    LIFE = timedelta(seconds=2)
     LOOKS = 400
 
     @pytest.mark.parametrize("role", ["targets", "snapshot"])
@@ -247,7 +247,7 @@ class TestExpired:
         hand.lifetime = {role: self.LIFE}
         hand.publish()
         assert set(reader.listed(collection)) == {"1.0"}
-        for _ in range(self.LOOKS):  # until it has expired, three seconds after it was made
+        for _ in range(self.LOOKS):  # until it has expired, two seconds after it was made
             if reader.status("lookup", collection, "1.0"):
                 break
         assert f"{role} expired" in reader.refused("list", collection)
