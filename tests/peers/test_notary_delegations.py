@@ -31,8 +31,8 @@ def delegate(
     paths: str = "",
 ) -> HandKey:
     """Give a role to a signer, who gets the private key."""
-    key = key or new_ecdsa(role)
-    files = key.write(signer.folder, role.replace("/", "-"))
+    key = key or new_ecdsa("signer")
+    files = key.write(signer.folder, role.replace("/", "-")[:40])
     signer.run("key", "import", files.private, "--role", role)
     chosen = ["--paths", paths] if paths else ["--all-paths"]
     owner.run("delegation", "add", gun, role, files.certificate if certificate else files.public, *chosen, "-p")
@@ -177,6 +177,29 @@ class TestNested:
         shared.run("addhash", collection, "1.0", "5", "--sha256", "cd" * 32, "-p")
         assert reader.listed(collection)["1.0"].role == "targets"
         assert reader.run("lookup", collection, "1.0").split()[1] == f"sha256:{'cd' * 32}"
+
+
+class TestRoleNames:
+    @pytest.mark.parametrize("name", ["a" * 247, "-_0/9/x", "releases/x", "root", "targets"])
+    def test_odd_names_of_roles(
+        self, shared: NotaryUser, notary_people: NotaryPeople, reader: NotaryUser, collection: str, name: str
+    ) -> None:
+        """Section 9: `a-z 0-9 - _ /`, shorter than 256 characters."""
+        signer = notary_people("signer")
+        parents = name.split("/")[:-1]
+        for depth in range(len(parents)):
+            role = "/".join(["targets", *parents[: depth + 1]])
+            delegate(shared if depth == 0 else signer, collection, role, signer)
+        role = f"targets/{name}"
+        delegate(signer if parents else shared, collection, role, signer)
+        digest = signer.add(collection, "1.0", into=role)
+        assert reader.listed(collection, role)["1.0"].digest == digest
+
+    @pytest.mark.parametrize("name", ["a" * 248, "A", "a b", "ü", "a//b", "../a", ""])
+    def test_no_names_of_roles(self, shared: NotaryUser, collection: str, name: str) -> None:
+        """The client itself refuses them."""
+        files = new_ecdsa("alice").write(shared.folder, "alice")
+        shared.refused("delegation", "add", collection, f"targets/{name}", files.public, "--all-paths", "-p")
 
 
 class TestTakenBack:

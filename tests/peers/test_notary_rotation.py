@@ -195,6 +195,32 @@ class TestOwnRoots:
         assert "does not have trust data" in reader.refused("list", collection)
 
 
+class TestPinning:
+    """Section 15: what the notary client can be told of roots; docker cannot."""
+
+    def pinned(self, user: NotaryUser, pinning: dict[str, object]) -> str:
+        """A configuration file with it."""
+        file = user.folder / "pinning.json"
+        file.write_text(json.dumps({"trust_pinning": pinning}))
+        return str(file)
+
+    def test_certificates(self, publisher: NotaryUser, reader: NotaryUser, collection: str) -> None:
+        """By the id that root gives the certificate; a rotated root is followed from it."""
+        publisher.add(collection, "1.0")
+        (keyid,) = key_ids(publisher, collection)["root"]
+        wrong = self.pinned(reader, {"certs": {collection: ["0" * 64]}, "disable_tofu": True})
+        assert "could not validate the path to a trusted root" in reader.refused("-c", wrong, "list", collection)
+        right = self.pinned(reader, {"certs": {collection: [keyid]}, "disable_tofu": True})
+        assert "1.0" in reader.run("-c", right, "list", collection)
+        publisher.rotate(collection, "root")
+        assert "1.0" in reader.run("-c", right, "list", collection)
+
+    def test_nothing_is_trusted_on_first_use(self, publisher: NotaryUser, reader: NotaryUser, collection: str) -> None:
+        publisher.add(collection, "1.0")
+        nothing = self.pinned(reader, {"disable_tofu": True})
+        assert "could not validate the path to a trusted root" in reader.refused("-c", nothing, "list", collection)
+
+
 class TestTwoRootCertificates:
     @pytest.mark.parametrize("signers", [1, 2], ids=["signed-by-one", "signed-by-both"])
     def test_a_root_with_two_keys_is_read(
