@@ -6,6 +6,7 @@ Cases without `wire` are of TUF alone: `UploadRules` says why, and `test_notary_
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -337,3 +338,42 @@ def test_a_signer_gives_nothing_away(given_away: RoleName) -> None:
     """A thief of one signer's key could otherwise take names that are not his, and lock the owner out for ever."""
     with _refused(PublishRefused, "only targets does", role=ALICE):
         _upload(good_collection(), (ALICE, _delegating(given_away)))
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "text"),
+    [
+        (lambda roles: roles.reverse(), "signed.delegations.roles[2]", "must be the first delegation"),
+        (lambda roles: roles[0].update(terminating=False), "signed.delegations.roles[0].terminating", "must be true"),
+        (lambda roles: roles[0].update(paths=["*", "v*"]), "signed.delegations.roles[0].paths", 'must be ["*"]'),
+    ],
+    ids=["not the first", "not terminating", "not for every tag"],
+)
+def test_releases_that_a_walking_client_would_not_end_at(
+    change: Callable[[list[Document]], object], path: str, text: str
+) -> None:
+    scene = good_collection()
+    with pytest.raises(MalformedMetadata, match=re.escape(text)) as caught:
+        _upload(scene, (TARGETS, lambda d: change(d["delegations"]["roles"])), (RELEASES, _same))
+    assert (caught.value.role, caught.value.path) == (TARGETS, path)
+
+
+def test_more_paths_than_anybody_should_be_asked_to_match() -> None:
+    def paths(number: int) -> Change:
+        return lambda d: d["delegations"]["roles"][2].update(paths=[f"p{n}" for n in range(number)])
+
+    assert _upload(good_collection(), (TARGETS, paths(64))).changed == (TARGETS,)
+    with _refused(MalformedMetadata, "has more than 64 paths", TARGETS):
+        _upload(good_collection(), (TARGETS, paths(65)))
+
+
+def test_a_delegation_to_a_top_level_role(wire: WireFormat) -> None:
+    """Both readers refuse it; whoever judges does not rely on that."""
+    scene = good_collection(wire)
+    targets = wire.parse(TARGETS, file_of(text_of(scene.forger.document(TARGETS) | {"version": 5}), []))
+    delegations = targets.targets.delegations
+    assert delegations is not None
+    assert delegations.roles is not None
+    delegations.roles["snapshot"] = DelegatedRole("snapshot", [], 1, terminating=False, paths=["*"])
+    with _refused(PublishRefused, "is no delegation", SNAPSHOT):
+        judge_upload(gun=APP, stored=scene.server.stored, uploads={TARGETS: targets}, at=scene.server.at, wire=wire)

@@ -142,10 +142,9 @@ def _refusals(value: object, path: _Path, depth: int) -> Iterator[tuple[_Path, s
     elif isinstance(value, str):
         if _SURROGATE.search(value):
             yield path, "holds a lone surrogate"
+    elif isinstance(value, dict | list) and depth >= MAX_DEPTH:
+        yield path, f"nested deeper than {MAX_DEPTH}"
     elif isinstance(value, dict | list):
-        if depth >= MAX_DEPTH:
-            yield path, f"nested deeper than {MAX_DEPTH}"
-            return
         children = value.items() if isinstance(value, dict) else enumerate(value)
         for name, child in children:
             if isinstance(name, str) and _SURROGATE.search(name):

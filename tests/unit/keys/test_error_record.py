@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,12 @@ from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound
 
 
 def test_fields_by_name_and_no_others() -> None:
+    foreign: dict[str, Any] = {"key": "a", "colour": "red"}
+    nothing: dict[str, Any] = {}
     with pytest.raises(TypeError, match="KeyNotFound has no field 'colour'"):
-        KeyNotFound(key="a", colour="red")
+        KeyNotFound(**foreign)
     with pytest.raises(TypeError, match="KeyNotFound needs 'key'"):
-        KeyNotFound()
+        KeyNotFound(**nothing)
 
 
 def test_a_field_with_a_default_may_be_left_out() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner, digest_of
-from tests.simulator.scene import EVIL, GOOD, NEWER, OTHER, good_collection
-from trustdata.errors import InvalidName, NotSigned, PolicyRefused, TagMismatch
-from trustdata.judgement import Judgement
+from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, good_collection
+from trustdata.errors import InvalidName, MetadataMissing, NotSigned, PolicyRefused, TagMismatch
+from trustdata.judgement import Judgement, Question, judge
 from trustdata.roles import RELEASES, ROOT, TIMESTAMP
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 
 def test_the_evidence() -> None:
@@ -90,3 +92,19 @@ def test_withheld_roles_of_required_signers_refuse() -> None:
     client = Client(scene.server, pins=[scene.pin])
     assert client.judge("1.0").allowed
     assert not client.judge("1.0", None, "alice").allowed
+
+
+def test_releases_that_were_promised_but_are_not_there() -> None:
+    """Which the snapshot of an honest server cannot come to; in Notary v1 it is docker's own first state."""
+    question = Question(gun=good_collection().server.gun, tag="1.0", digest=None)
+    for wire, refused in ((TUF, True), (NOTARY, False)):
+        roles = {role: e for role, e in good_collection(wire).server.stored.items() if role != RELEASES}
+        answer = judge(question, roles)
+        assert isinstance(answer.refusal, MetadataMissing) is refused
+        assert answer.digest == (None if refused else f"sha256:{OLD}")
+
+
+def test_a_digest_that_nobody_has_signed() -> None:
+    refusal = good_collection().newcomer().judge(None, f"sha256:{EVIL}").refusal
+    assert isinstance(refusal, NotSigned)
+    assert f"sha256:{EVIL}" in str(refusal)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulator.scene import good_collection
 from trustdata.errors import InvalidName
-from trustdata.gun import are_tags, parse_gun, parse_tag
-from trustdata.roles import is_delegated, parse_role, role_from_path, role_to_path, signer_name, signer_role
+from trustdata.gun import are_tags, parse_gun, parse_notary_gun, parse_tag
+from trustdata.roles import ROOT, is_delegated, parse_role, role_from_path, role_to_path, signer_name, signer_role
+from trustdata.verification.trust_pinning import Pin, chain_holds, parse_pin
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS, wire_named
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 
 @pytest.mark.parametrize(
@@ -80,3 +86,62 @@ def test_signers() -> None:
     for name in ("", "Alice", "-x", "a/b", "a" * 65, "a\n"):
         with pytest.raises(InvalidName):
             signer_role(name)
+
+
+@pytest.mark.parametrize("name", ["a", "Registry.example.com/App", "127.0.0.1:5000/team/app", "a:b/c d", "x" * 255])
+def test_names_that_notary_takes(name: str) -> None:
+    assert parse_notary_gun(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "1 to 255 characters"),
+        ("x" * 256, "1 to 255 characters"),
+        ("a*", "holds *"),
+        ("a\x00b", "control character"),
+        ("a\nb", "control character"),
+        ("a//b", "empty component"),
+        ("/a", "empty component"),
+        ("a/", "empty component"),
+        ("a/../b", "one that is . or .."),
+        ("./a", "one that is . or .."),
+    ],
+)
+def test_names_that_nobody_takes(name: str, reason: str) -> None:
+    with pytest.raises(InvalidName, match=reason.replace("*", r"\*")):
+        parse_notary_gun(name)
+
+
+def test_the_formats_by_name() -> None:
+    assert (wire_named("tuf-1.0"), wire_named("notary-v1")) == (TUF, NOTARY)
+    with pytest.raises(InvalidName, match=r"must be one of tuf-1\.0, notary-v1"):
+        wire_named("notary-v2")
+
+
+@pytest.mark.parametrize("text", [f"sha256:{'ab' * 32}", f"key:{'01' * 32}"])
+def test_pins(text: str) -> None:
+    assert str(parse_pin(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "ab" * 32, f"sha256:{'AB' * 32}", f"key:{'ab' * 31}", f"sha512:{'ab' * 32}"])
+def test_what_is_no_pin(text: str) -> None:
+    with pytest.raises(InvalidName, match="HEX of a root file"):
+        parse_pin(text)
+
+
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+def test_which_pins_a_chain_holds(wire: WireFormat) -> None:
+    """By a root of any version, or by a root key of the first that has signed it."""
+    scene = good_collection(wire)
+    first = wire.parse(ROOT, scene.server.files["1.root.json"])
+    chain = [first, scene.server.stored[ROOT]]
+    for root in chain:
+        assert chain_holds(Pin("sha256", root.sha256), chain)
+    assert not chain_holds(Pin("sha256", "ab" * 32), chain)
+    mine = Pin("key", scene.keys.root_keyid("root"))
+    assert chain_holds(mine, chain)
+    assert not chain_holds(mine, chain[1:]), "not from the first root on"
+    assert not chain_holds(Pin("key", scene.keys.keyid("targets")), chain), "no root key"
+    unsigned = wire.parse(ROOT, wire.serialize(first.content, {}))
+    assert not chain_holds(mine, [unsigned])

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keys.certificate import root_certificate
+from keys.errors import KeyNotAccepted
+from keys.material import generate, tuf_key
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.checks import may_list
 from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1" / "deleg"
 
@@ -203,3 +209,59 @@ def test_the_limits_are_this_format_s() -> None:
 def test_file_names() -> None:
     assert NOTARY.filename(RoleName("targets/qa")) == "targets/qa.json"
     assert NOTARY.filename(RoleName("targets/qa"), version=3) == "3.targets/qa.json"
+
+
+def test_a_key_type_that_nobody_knows() -> None:
+    whole = document(ROOT)
+    keyid, key = next(iter(whole["signed"]["keys"].items()))
+    key["keytype"] = "dsa"
+    with pytest.raises(MalformedMetadata, match="must be one of ecdsa, rsa, ed25519, ecdsa-x509, rsa-x509") as caught:
+        NOTARY.parse(ROOT, compact(whole))
+    assert caught.value.path == f"signed.keys.{keyid}.keytype"
+
+
+def test_what_python_tuf_s_classes_refuse_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that our reading lets through is known to be refused by them; a later version may think otherwise."""
+
+    def refuses(*_: object) -> None:
+        raise ValueError("they say no")
+
+    monkeypatch.setattr("trustdata.wire.notary.NotaryTargets", refuses)
+    with pytest.raises(MalformedMetadata, match="they say no"):
+        NOTARY.parse(TARGETS, (FOLDER / "targets.json").read_bytes())
+
+
+def test_keys_and_signers_as_each_format_writes_them() -> None:
+    private = generate()
+    stored = tuf_key(private)
+    bare = NOTARY.encode_key(stored)
+    assert TUF.encode_key(stored) is stored
+    assert (bare.keytype, bare.scheme) == ("ecdsa", "notary-v1")
+    assert NOTARY.encode_key(bare) is bare
+    assert TUF.signer(private).public_key == TUF.signer(private, stored).public_key == stored
+    assert NOTARY.signer(private).public_key.keyid == NOTARY.signer(private, bare).public_key.keyid == bare.keyid
+    certificate = root_certificate(private, gun="example.com/a", at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert NOTARY.encode_key(certificate) is certificate
+    assert NOTARY.signer(private, certificate).sign(b"x").keyid == certificate.keyid
+    stored.keyval["public"] = "no key"
+    for wire in (TUF, NOTARY):
+        with pytest.raises(KeyNotAccepted):
+            wire.encode_key(stored)
+
+
+def test_how_large_a_file_may_be() -> None:
+    assert [NOTARY.size_limit(role) for role in (TIMESTAMP, ROOT, TARGETS)] == [2**20, 100 * 2**20, 100 * 2**20]
+    assert TUF.size_limit(TIMESTAMP) == 16_384
+
+
+def test_a_file_is_asked_for_by_its_sha256_whatever_the_root_promises() -> None:
+    envelope = NOTARY.parse(TARGETS, (FOLDER / "targets.json").read_bytes())
+    for consistent in (True, False):
+        name = NOTARY.listed_filename(TARGETS, NOTARY.meta(envelope), consistent=consistent)
+        assert name == f"targets.{envelope.sha256}.json"
+
+
+def test_a_delegation_that_is_not_there_may_list_nothing() -> None:
+    targets = NOTARY.parse(TARGETS, (FOLDER / "targets.json").read_bytes()).targets
+    assert may_list(targets, RoleName("targets/releases"), "x")
+    assert not may_list(targets, RoleName("targets/nobody"), "x")

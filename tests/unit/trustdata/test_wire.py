@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 
@@ -63,6 +65,10 @@ def test_what_python_tuf_refuses_beyond_our_checks() -> None:
     assert _parse(TARGETS, document).targets.targets["a"].custom == {"x": 1}
     document["delegations"] = {"keys": {}, "succinct_roles": {"keyids": [], "threshold": 1, "bit_length": 0}}
     _refused(TARGETS, document, "signed.delegations.succinct_roles.name_prefix")
+    document = good_collection().forger.document(ROOT)
+    unknown = {"keytype": "dsa", "scheme": "dsa", "keyval": {"public": "x"}}
+    document["keys"][hashlib.sha256(str(encode_canonical(unknown)).encode()).hexdigest()] = unknown
+    _refused(ROOT, document, "signed")
 
 
 @pytest.mark.parametrize(
