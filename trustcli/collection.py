@@ -22,9 +22,9 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
-from trustdata.roles import ROOT, TARGETS, RoleName
+from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification import checks
-from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.lock_entry import LockEntry, SourcedLock
 from trustdata.verification.rollback_memory import Memory
 from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint, parse_pin
 from trustdata.wire import WireFormat
@@ -147,6 +147,24 @@ class Collection:
         if not self.wire.pins_versions:
             self._remember(updater)
         return roles
+
+    def locked(self) -> LockEntry:
+        """What the project's lock file may say of the collection, fresh from the server.
+
+        Raises: as `refresh`, and whatever keeps a published role from being verified.
+        """
+        updater = self.refresh()
+        if not self.wire.pins_versions:
+            # What the snapshot lists without versions is known only when it is loaded.
+            known = self._lock.entry.minimum if self._lock is not None else {}
+            for role in checks.delegations_of(updater.roles()[TARGETS].targets):
+                try:
+                    updater.load_published([role])
+                except ThresholdNotMet:
+                    if role == RELEASES or role in known:
+                        raise  # else: left behind by an old client; it vouches for nothing
+            self._remember(updater)
+        return updater.locked()
 
     def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
         """One refresh (or offline look, given `max_age`), one answer to each question; never raises a TrustError."""

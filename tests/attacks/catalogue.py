@@ -368,6 +368,7 @@ IN_NOTARY_ONLY: Final = (
         for attack in (
             _both("one-root-key-in-two-certificates", _two_root_certificates, ThresholdNotMet, ROOT),
             _both("root-certified-for-another-collection", moves.certified_for_another, CertificateOfAnotherName),
+            _both("root-certificate-that-cannot-be-read", moves.not_readable, CertificateOfAnotherName),
             _both("root-without-certificate", moves.not_certified, CertificateOfAnotherName),
             # The snapshot lists root (facts 5, 9): a root that is hidden, or another one, is noticed at once.
             _both("snapshot-lists-another-root", moves.list_another_root, ContentMismatch, ROOT),

@@ -10,6 +10,7 @@ from typing import Any
 
 from securesystemslib.formats import encode_canonical
 
+from keys.notary import NotaryKey
 from tests.simulator import keyring
 from tests.simulator.forgery import Document, text_of
 from tests.simulator.owner import EVERY_KEY, Owner
@@ -307,6 +308,17 @@ def certified_for_another(scene: Scene) -> None:
 def not_certified(scene: Scene) -> None:
     """Notary v1: the owner's root key, in no certificate."""
     root_is(scene, scene.keys.key("root"), [*scene.forger.signers(ROOT, "root"), scene.keys.signer("root")])
+
+
+def not_readable(scene: Scene) -> None:
+    """Notary v1: one of the root keys stands in a certificate that nobody can read; the other one has signed."""
+    broken = NotaryKey.of("ecdsa-x509", base64.b64encode(b"no certificate").decode())
+
+    def named(root: Document) -> None:
+        root["keys"][broken.keyid] = broken.to_dict()
+        root["roles"]["root"]["keyids"].append(broken.keyid)
+
+    scene.forger.next_root(named)
 
 
 def list_another_root(scene: Scene) -> None:

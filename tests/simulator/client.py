@@ -85,7 +85,7 @@ class Client:
 
     def lock_entry(self) -> LockEntry:
         """What `trust lock` would write here now."""
-        return self.collection().refresh().locked()
+        return self.collection().locked()
 
     def _record(self, pin: Pin, how: str) -> None:
         self.recorded.append((pin, how))

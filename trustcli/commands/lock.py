@@ -59,7 +59,7 @@ def command(
             continue
         lock = SourcedLock(entry=known, source=str(path)) if known is not None and not replace else None
         try:
-            after[gun] = session.collection(gun, locks={gun: lock} if lock else {}).refresh().locked()
+            after[gun] = session.collection(gun, locks={gun: lock} if lock else {}).locked()
         except TrustError as error:
             session.output.failure(error, subject=gun)
             failures.append({"gun": gun, "error": failure_document(error)})

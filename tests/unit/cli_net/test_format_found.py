@@ -1,0 +1,137 @@
+"""In which format a collection is asked for: pinned, locked, seen before, or found; and when nobody is asked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulator.scene import good_collection
+from tests.unit.cli_net.conftest import GUN, Serve
+from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
+from trustcli.client.http_remote import HttpRemote
+from trustcli.client.notary_remote import NotaryRemote
+from trustcli.client.server_link import ServerLink
+from trustcli.output import Output
+from trustcli.session import Session
+from trustcli.settings import Settings
+from trustdata.errors import FormatChanged
+from trustdata.verification.lock_entry import LockEntry, SourcedLock
+from trustdata.verification.trust_pinning import Pin
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+PIN = Pin("sha256", "ab" * 32)
+TUF_ROOT = "1.root.json"
+NOTARY_TIMESTAMP = f"/v2/{GUN}/_trust/tuf/timestamp.json"
+
+
+class _Closing(Session):
+    """A process ends and closes its connections; a test closes them."""
+
+    def link(self, gun: Any, server: str = "") -> ServerLink:
+        link = super().link(gun, server)
+        _opened.append(link)
+        return link
+
+
+_opened: list[ServerLink] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while _opened:
+        _opened.pop().close()
+
+
+def _session(tmp_path: Path, server: str) -> Session:
+    return _Closing(
+        settings=Settings(home=tmp_path, server=server, server_source="TRUST_SERVER"),
+        environ={"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")},
+        output=Output(stdout=io.StringIO(), stderr=io.StringIO(), as_json=False),
+        at=datetime(2026, 11, 1, tzinfo=UTC),
+    )
+
+
+def _serving(serve: Serve, *, tuf: bool = False, notary: bool = False, failing: int = 0) -> HostileServer:
+    """A server that has the collection in these formats; `failing`: it answers everything with this status."""
+
+    def script(request: Request, wire: Wire) -> None:
+        there = notary if request.target == NOTARY_TIMESTAMP else tuf
+        if failing:
+            wire.send(reply(failing))
+        else:
+            wire.send(reply(200, b"{}") if there else reply(404))
+
+    return serve(script)
+
+
+@pytest.mark.parametrize(
+    ("tuf", "notary", "found"),
+    [(True, False, TUF), (False, True, NOTARY), (True, True, TUF), (False, False, TUF)],
+)
+def test_first_contact_asks_for_tuf_then_for_notary(
+    *, serve: Serve, tmp_path: Path, tuf: bool, notary: bool, found: WireFormat
+) -> None:
+    server = _serving(serve, tuf=tuf, notary=notary)
+    collection = _session(tmp_path, server.url).collection(GUN)
+    assert collection.wire is found
+    assert isinstance(collection.server, NotaryRemote if found is NOTARY else HttpRemote)
+    asked = [request.target for request in server.requests]
+    assert asked[0].endswith(TUF_ROOT)
+    assert asked[1:] == ([] if tuf else [NOTARY_TIMESTAMP])
+    assert _session(tmp_path, server.url).format_offered(GUN) is found
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_server_that_cannot_be_asked_is_asked_again_for_tuf(serve: Serve, tmp_path: Path, status: int) -> None:
+    assert _session(tmp_path, _serving(serve, failing=status).url).collection(GUN).wire is TUF
+
+
+def test_offline_nobody_is_asked(serve: Serve, tmp_path: Path) -> None:
+    server = _serving(serve, notary=True)
+    assert _session(tmp_path, server.url).collection(GUN, offline=True).wire is TUF
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("wire", [TUF, NOTARY], ids=lambda wire: wire.name)
+def test_who_knows_asks_nobody(serve: Serve, tmp_path: Path, wire: WireFormat) -> None:
+    """Else a server could say that a collection is in another format, where nothing of it is known."""
+    server = _serving(serve, tuf=wire is NOTARY, notary=wire is TUF)
+    lock = SourcedLock(entry=LockEntry(format=wire.name, root_version=1, root=PIN, minimum={}), source="trust.lock")
+    locked = _session(tmp_path / "locked", server.url)
+    assert locked.collection(GUN, locks={GUN: lock}).wire is wire
+
+    pinned = _session(tmp_path / "pinned", server.url)
+    pinned.record_pin(GUN, PIN, "pin", wire)
+    assert pinned.collection(GUN).wire is wire
+
+    seen = _session(tmp_path / "seen", server.url)
+    seen.cache(GUN, wire).store_root(1, good_collection(wire).server.files["1.root.json"])
+    assert seen.collection(GUN).wire is wire
+
+    made = _session(tmp_path / "made", server.url)
+    assert made.collection(GUN, wire=wire).wire is wire
+    assert server.requests == []
+
+
+def test_those_who_know_must_agree(serve: Serve, tmp_path: Path) -> None:
+    server = _serving(serve, tuf=True, notary=True)
+    session = _session(tmp_path, server.url)
+    session.record_pin(GUN, PIN, "pin", NOTARY)
+    lock = SourcedLock(entry=LockEntry(format=TUF.name, root_version=1, root=PIN, minimum={}), source="trust.lock")
+    with pytest.raises(FormatChanged) as caught:
+        session.collection(GUN, locks={GUN: lock})
+    assert (caught.value.pinned, caught.value.offered) == (NOTARY.name, TUF.name)
+    with pytest.raises(FormatChanged):
+        session.collection(GUN, wire=TUF)
+    assert session.collection(GUN, wire=NOTARY).wire is NOTARY
+    assert server.requests == []
