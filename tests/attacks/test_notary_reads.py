@@ -7,21 +7,22 @@ from datetime import timedelta
 import pytest
 
 from keys.certificate import LIFETIME, root_certificate
-from tests.attacks.moves import root_is
+from tests.attacks.moves import root_is, set_member
 from tests.simulator import keyring
 from tests.simulator.client import Client
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.repository import APP, NOW, RepositorySimulator
-from tests.simulator.scene import GOOD, good_collection
+from tests.simulator.scene import GOOD, OLD, OTHER, good_collection
 from trustdata.errors import (
     CertificateOfAnotherName,
     MalformedMetadata,
+    NotSigned,
     RootNotPinned,
     ThresholdNotMet,
     VersionRollback,
 )
 from trustdata.gun import parse_gun
-from trustdata.roles import RELEASES, ROOT, RoleName
+from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import Pin, fingerprint
 from trustdata.wire import WireFormat
@@ -127,3 +128,16 @@ def test_a_lock_holds_every_published_role_and_leaves_out_what_nobody_vouches_fo
     scene.forger.alter(RELEASES, lambda d: d.update(version=3), signers=scene.forger.signers(RELEASES, "mallory"))
     with pytest.raises(ThresholdNotMet):
         scene.newcomer().lock_entry()
+
+
+def test_what_the_releases_say_beyond_their_paths_is_not_heard() -> None:
+    """As docker reads: what targets says of the tag counts, and where it says nothing the tag is not signed."""
+    scene = good_collection(NOTARY)
+    set_member(scene, TARGETS, lambda d: d["delegations"]["roles"][0].update(paths=["1."]))
+    assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
+    assert isinstance(scene.newcomer().judge("2.0").refusal, NotSigned)
+    assert isinstance(scene.newcomer().judge(None, f"sha256:{OTHER}").refusal, NotSigned)
+    set_member(scene, TARGETS, lambda d: d["delegations"]["roles"][0].update(paths=[]))
+    assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
+    set_member(scene, TARGETS, lambda d: d["delegations"]["roles"][0].update(paths=["v", ""]))
+    assert scene.newcomer().digest("2.0") == f"sha256:{OTHER}"

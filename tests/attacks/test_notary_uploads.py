@@ -439,3 +439,28 @@ def test_a_new_collection_with_a_snapshot_key_of_one_s_own() -> None:
     assert outcome.uploads[SNAPSHOT].version == 1
     owner.sign("1.0", GOOD)
     assert Owner(server).read()[TARGETS].version == 2
+
+
+def test_a_snapshot_that_came_without_root_or_targets() -> None:
+    """The reader refuses such a file; whoever judges does not rely on that."""
+    for role in (ROOT, TARGETS):
+        scene = _holding()
+        snapshot = _snapshot(scene, {})
+        del snapshot.snapshot.meta[f"{role}.json"]
+        with pytest.raises(PublishRefused, match=f"does not list {role}"):
+            _judge(scene, {SNAPSHOT: snapshot})
+
+
+@pytest.mark.parametrize("role", [SNAPSHOT, TIMESTAMP])
+def test_one_key_bare_and_in_a_certificate_is_one(role: RoleName) -> None:
+    """Of a role that is signed only afterwards: a threshold of two would lock everybody out."""
+    scene = _scene()
+    certificate = keyring.certificate(role, APP)
+
+    def twice(document: Document) -> None:
+        document["keys"][certificate.keyid] = certificate.to_dict()
+        document["roles"][role]["keyids"].append(certificate.keyid)
+        document["roles"][role]["threshold"] = 2
+
+    with pytest.raises(MalformedMetadata, match="2 signatures are asked for, but there are 1 distinct keys"):
+        _judge(scene, {ROOT: _next(scene, ROOT, twice)})
