@@ -16,7 +16,7 @@ from keys.material import generate, read_private_der, tuf_key, write_private_der
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
-from trustdata.errors import ServerKeyNotUsed
+from trustdata.errors import CollectionExists, ServerKeyNotUsed
 from trustdata.expiry import half_life
 from trustdata.gun import GUN
 from trustdata.model import Key, Root, Signer
@@ -62,19 +62,19 @@ class OnlineRoles:
 
     # -- keys -----------------------------------------------------------------------------------------------
 
-    def key(self, gun: GUN, role: RoleName, at: datetime) -> KeyRecord:
+    def key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
         """The key that root names, or, for a name without data, one that is kept for its first publish.
 
-        Where root names another's key (Notary v1's owners may hold the snapshot's), one to rotate to.
-        Raises: GoneCollection, NotStored (too many names wait for their first publish).
+        Where root names another's key (Notary v1's owners may hold the snapshot's), one to rotate to. `wire`: who asks
+        speaks this format. Raises: GoneCollection, CollectionExists (in another format), NotStored (too many names wait
+        for their first publish).
         """
         for _ in range(_ATTEMPTS):
             state = self._store.load(gun)
-            refuse_tombstone(state)
+            _refuse_other(state, wire)
             if state.status is Status.LIVE:
-                wire = wire_named(state.format)
                 root = wire.parse(ROOT, state.files[ROOT].raw).root
-                return held_key(state, root, role, wire) or self.new_key(gun, role, at)
+                return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire)
             for key in state.keys:
                 if key.role == role and key.state is KeyState.OFFERED:
                     return key
@@ -85,14 +85,15 @@ class OnlineRoles:
                 continue
         raise NotThere(what=f"{role} key of {gun}")
 
-    def new_key(self, gun: GUN, role: RoleName, at: datetime) -> KeyRecord:
+    def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
         """A key to rotate to: the next root that names it makes it current. Asked again within a day: the same one.
 
-        Raises: NotThere (no such collection), GoneCollection, NotStored, RevisionMoved (too much traffic).
+        Raises: NotThere (no such collection), GoneCollection, CollectionExists (in another format), NotStored,
+        RevisionMoved (too much traffic).
         """
         for attempt in range(_ATTEMPTS):
             state = self._store.load(gun)
-            refuse_tombstone(state)
+            _refuse_other(state, wire)
             if state.status is not Status.LIVE:
                 raise NotThere(what=f"collection {gun}")
             for key in state.keys:
@@ -269,6 +270,14 @@ def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:
         deleted_at=tombstone.deleted_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         subject=tombstone.subject,
     )
+
+
+def _refuse_other(state: Collection, wire: WireFormat) -> None:
+    """Raises: GoneCollection, CollectionExists."""
+    refuse_tombstone(state)
+    if state.status is Status.LIVE and state.format != wire.name:
+        reason = f"is in format {state.format}: its keys are not to be had in {wire.name}'s way"
+        raise CollectionExists(role="collection", reason=reason)
 
 
 def refuse_tombstone(state: Collection) -> None:

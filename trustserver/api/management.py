@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from trustdata.errors import CollectionExists, NoTrustData
+from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RoleName
 from trustserver.api.auth import Action, Authorizer
@@ -149,16 +149,14 @@ def management_router(
         """The server's key for snapshot or timestamp. Before the first publish it is made, and kept for a day."""
         checked = _online(role)
         authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)  # who only reads causes no keys
-        await asyncio.to_thread(_refuse_other_format, store, gun)
-        return _key_view(await asyncio.to_thread(online.key, gun, checked, clock()))
+        return _key_view(await asyncio.to_thread(online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
         """A new key to rotate to. The next root that names it puts it to use."""
         checked = _online(role)
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
-        await asyncio.to_thread(_refuse_other_format, store, gun)
-        made = await asyncio.to_thread(online.new_key, gun, checked, clock())
+        made = await asyncio.to_thread(online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
         return _key_view(made)
 
@@ -183,13 +181,6 @@ def management_router(
         return DeletedView(gun=gun, revision=revision)
 
     return router
-
-
-def _refuse_other_format(store: MetadataStore, gun: GUN) -> None:
-    """The keys here are in TUF's form. Raises: CollectionExists, NotStored."""
-    found = store.load(gun)
-    if found.status is Status.LIVE and found.format != SERVED_TUF.wire.name:
-        raise CollectionExists(role="collection", reason=f"is in format {found.format}: its keys are under /v2/")
 
 
 def _online(role: str) -> RoleName:

@@ -14,9 +14,8 @@ from typing import Final
 
 import orjson
 
-from trustdata.errors import NoTrustData
+from trustdata.errors import CollectionExists, NoTrustData
 from trustdata.gun import GUN
-from trustdata.roles import RoleName
 from trustdata.wire.notary import NOTARY
 from trustserver.api.auth import Action, Authorizer, Subject
 from trustserver.api.changefeed import parse_feed_query
@@ -34,11 +33,11 @@ from trustserver.notary_names import NotaryFile, notary_path
 from trustserver.notary_retrieval import NotaryRetrieval
 from trustserver.online_roles import OnlineRoles, shown_key
 from trustserver.publishing import Publishing
-from trustserver.storage.ports import KeyRecord, MetadataStore, Status
-from trustserver.view import Answer, View
+from trustserver.storage.ports import KeyRecord, MetadataStore
+from trustserver.view import Answer, View, plain_answer
 
 _JSON: Final = b"application/json; charset=utf-8"
-_NOTHING: Final = b"{}"
+_ANYBODY: Final = Subject(name="anonymous", authenticated=False)
 _ACTIONS: Final[Mapping[Ask, Action]] = {
     Ask.FILE: Action.READ,
     Ask.CHANGES: Action.READ,
@@ -97,18 +96,20 @@ class NotaryApi:
         asked: Route | None = None
         try:
             asked = route(scope["method"], path)
-            subject = self._authorized(scope, asked)
-            await self._answer(asked, subject, scope, receive, send)
+            answer = await self._answer(asked, self._authorized(scope, asked), scope, receive)
         except Exception as error:  # noqa: BLE001 - whatever it is, these clients read one form of it
             access = () if asked is None else _access(asked)
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
+            return
+        await send(answer.start)
+        await send_body(send, answer.body)
 
-    def _authorized(self, scope: Scope, asked: Route) -> Subject | None:
-        """Who asks; None where nobody is asked who he is. Raises: Forbidden."""
+    def _authorized(self, scope: Scope, asked: Route) -> Subject:
+        """Who asks. Raises: Forbidden."""
         headers = scope["headers"]
         match asked.ask:
             case Ask.HEALTH:
-                return None
+                return _ANYBODY
             case Ask.PING:
                 return self._authorizer.authorize_ping(headers)
             case Ask.ALL_CHANGES:
@@ -116,32 +117,28 @@ class NotaryApi:
             case _:
                 return self._authorizer.authorize(headers, _ACTIONS[asked.ask], asked.gun)
 
-    async def _answer(self, asked: Route, subject: Subject | None, scope: Scope, receive: Receive, send: Send) -> None:
-        match asked.ask, subject:
-            case Ask.FILE, _ if asked.file is not None:
+    async def _answer(self, asked: Route, subject: Subject, scope: Scope, receive: Receive) -> Answer:
+        answer = _DONE
+        match asked.ask:
+            case Ask.FILE:
                 answer = await self._read(asked.gun, asked.file)
-                await send(answer.start)
-                await send_body(send, answer.body)
-            case Ask.UPLOAD, Subject():
+            case Ask.UPLOAD:
                 await self._requests.publish(
                     scope, receive, gun=asked.gun, subject=subject, form=SERVED_NOTARY, parts=self._parts
                 )
-                await _send(send, b"", None)
-            case Ask.DELETE, Subject():
+            case Ask.DELETE:
                 await self._delete(asked.gun, subject)
-                await _send(send, b"", None)
-            case Ask.KEY, _:
-                key = await asyncio.to_thread(self._key, asked.gun, asked.role)
-                await _send(send, key)
-            case Ask.NEW_KEY, Subject():
-                key = await asyncio.to_thread(self._new_key, asked.gun, asked.role, subject)
-                await _send(send, key)
-            case ((Ask.CHANGES | Ask.ALL_CHANGES), _):
+            case Ask.KEY:
+                answer = _json(_key_body(await self._key(asked)))
+            case Ask.NEW_KEY:
+                answer = _json(_key_body(await self._new_key(asked, subject)))
+            case Ask.CHANGES | Ask.ALL_CHANGES:
                 query = parse_feed_query(scope["query_string"])
                 gun = asked.gun if asked.ask is Ask.CHANGES else None
-                await _send(send, await asyncio.to_thread(query.read, self._store, gun))
-            case _:
-                await _send(send, _NOTHING)
+                answer = _json(await asyncio.to_thread(query.read, self._store, gun))
+            case Ask.PING | Ask.HEALTH:
+                answer = _json(b"{}")
+        return answer
 
     async def _read(self, gun: GUN, name: NotaryFile) -> Answer:
         try:
@@ -177,24 +174,20 @@ class NotaryApi:
         self._metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
 
-    def _key(self, gun: GUN, role: RoleName) -> bytes:
-        self._check_format(gun)
-        return _key_body(self._online.key(gun, role, self._clock()))
-
-    def _new_key(self, gun: GUN, role: RoleName, subject: Subject) -> bytes:
-        self._check_format(gun)
+    async def _key(self, asked: Route) -> KeyRecord:
         try:
-            made = self._online.new_key(gun, role, self._clock())
-        except NotThere:  # there is nothing to rotate: the key for the first publish
-            made = self._online.key(gun, role, self._clock())
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
-        return _key_body(made)
+            return await asyncio.to_thread(self._online.key, asked.gun, asked.role, self._clock(), wire=NOTARY)
+        except CollectionExists as error:  # in another format: for these clients it is not there
+            raise NoTrustData(gun=asked.gun) from error
 
-    def _check_format(self, gun: GUN) -> None:
-        """Raises: NoTrustData: for these clients a collection in another format is not there."""
-        state = self._store.load(gun)
-        if state.status is Status.LIVE and state.format != NOTARY.name:
-            raise NoTrustData(gun=gun)
+    async def _new_key(self, asked: Route, subject: Subject) -> KeyRecord:
+        gun, role = asked.gun, asked.role
+        try:
+            made = await asyncio.to_thread(self._online.new_key, gun, role, self._clock(), wire=NOTARY)
+        except (NotThere, CollectionExists):  # nothing to rotate: the key for the first publish, if there can be one
+            made = await self._key(asked)
+        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
+        return made
 
 
 def _key_body(key: KeyRecord) -> bytes:
@@ -210,9 +203,12 @@ def _access(asked: Route) -> list[Access]:
     return [Access(kind="repository", name=asked.gun, action=each) for each in _OF_TOKENS[action]] if action else []
 
 
-async def _send(send: Send, body: bytes, kind: bytes | None = _JSON) -> None:
-    headers = [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
-    if kind is not None:
-        headers.append((b"content-type", kind))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _json(body: bytes) -> Answer:
+    return plain_answer(200, [(b"content-type", _JSON), *_plain_headers(body)], body)
+
+
+def _plain_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
+
+
+_DONE: Final = plain_answer(200, _plain_headers(b""), b"")

@@ -28,7 +28,7 @@ from trustdata.errors import (
     VersionMismatch,
     shown,
 )
-from trustdata.roles import ROOT, SNAPSHOT, TARGETS, is_delegated
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS
 from trustserver.api.gun_path import Send
 from trustserver.errors import (
     BadParameters,
@@ -94,12 +94,16 @@ def _update(about: str, text: str) -> _Refusal:
     )
 
 
+def _about(role: str) -> str:
+    """What a client is told that is wrong: the role's kind, or the upload as a whole."""
+    if role == TARGETS or role.startswith(f"{TARGETS}/"):
+        return "ErrBadTargets"
+    return {str(ROOT): "ErrBadRoot", str(SNAPSHOT): "ErrBadSnapshot"}.get(role, "ErrValidation")
+
+
 def _by_role(error: TrustError) -> _Refusal:
     """Whatever is wrong with the file of a role."""
-    role = str(getattr(error, "role", ""))
-    names = {ROOT: "ErrBadRoot", SNAPSHOT: "ErrBadSnapshot", TARGETS: "ErrBadTargets"}
-    about = "ErrBadTargets" if role.startswith(f"{TARGETS}/") and is_delegated(role) else "ErrValidation"
-    return _update(names.get(role, about), str(error))  # type: ignore[call-overload]
+    return _update(_about(str(getattr(error, "role", ""))), str(error))
 
 
 def _version(error: TrustError) -> _Refusal:
@@ -181,12 +185,7 @@ def _gun(error: TrustError) -> _Refusal:
 
 
 def _size(error: TrustError) -> _Refusal:
-    what = str(getattr(error, "what", ""))
-    role = what.removesuffix(" metadata")
-    about = {ROOT: "ErrBadRoot", SNAPSHOT: "ErrBadSnapshot", TARGETS: "ErrBadTargets"}.get(role)  # type: ignore[call-overload]
-    if about is None:
-        about = "ErrBadTargets" if role.startswith(f"{TARGETS}/") else "ErrValidation"
-    return _update(str(about), str(error))
+    return _update(_about(str(getattr(error, "what", "")).removesuffix(" metadata")), str(error))
 
 
 def _unavailable(error: TrustError) -> _Refusal:

@@ -31,6 +31,7 @@ _CHANGES: Final = re.compile(rf"{_GUN}/changefeed")
 
 
 NO_GUN: Final = GUN("")
+NO_FILE: Final = NotaryFile(role=TIMESTAMP)
 
 
 class Ask(Enum):
@@ -49,11 +50,11 @@ class Ask(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One request. `gun`, `file` and `role` are there where `ask` needs them."""
+    """One request. `gun`, `file` and `role` mean something where `ask` needs them."""
 
     ask: Ask
     gun: GUN = NO_GUN
-    file: NotaryFile | None = None
+    file: NotaryFile = NO_FILE
     role: RoleName = TIMESTAMP
 
 
