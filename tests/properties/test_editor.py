@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from tests.simulator.scene import good_collection
 from trustdata.editing import repository_editor as editor
 from trustdata.roles import RELEASES, TARGETS
 from trustdata.verification.target_lookup import find_released, released
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
 
 TAGS = st.sampled_from(["1.0", "2.0", "v3", "latest"])
 ACTS = st.one_of(
@@ -22,10 +25,13 @@ ACTS = st.one_of(
 )
 
 
-@given(st.lists(ACTS, max_size=8))
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+@given(acts=st.lists(ACTS, max_size=8))
 @settings(max_examples=25, deadline=None)
-def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(acts: list[tuple[str, ...]]) -> None:
-    scene = good_collection()
+def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(
+    wire: WireFormat, acts: list[tuple[str, ...]]
+) -> None:
+    scene = good_collection(wire)
     owner = Owner(scene.server)
     owner.ring = Ring(*EVERY_KEY, "carol")
     expected = {tag: target.digest for tag, target in released(owner.read()).items()}
@@ -47,10 +53,11 @@ def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(acts: list[tup
         assert {tag: target.digest for tag, target in released(roles).items()} == expected
 
 
-@given(TAGS, st.lists(st.integers(0, 10**6).map(lambda n: f"{n:064x}"), max_size=64, unique=True))
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+@given(tag=TAGS, children=st.lists(st.integers(0, 10**6).map(lambda n: f"{n:064x}"), max_size=64, unique=True))
 @settings(max_examples=10, deadline=None)
-def test_children_are_found_by_their_digests(tag: str, children: list[str]) -> None:
-    scene = good_collection()
+def test_children_are_found_by_their_digests(wire: WireFormat, tag: str, children: list[str]) -> None:
+    scene = good_collection(wire)
     scene.owner.sign(tag, digest_of("index"), *children)
     target = find_released(tag, scene.owner.read())
     assert target is not None
@@ -59,8 +66,9 @@ def test_children_are_found_by_their_digests(tag: str, children: list[str]) -> N
     assert not target.answers("ff" * 32)
 
 
-def test_foreign_custom_is_kept() -> None:
-    scene = good_collection()
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+def test_foreign_custom_is_kept(wire: WireFormat) -> None:
+    scene = good_collection(wire)
     custom = {"foreign": {"a": 1}, "oci": {"manifests": ["ab" * 32]}}
     scene.forger.alter(
         RELEASES, lambda d: (d.update(version=d["version"] + 1), d["targets"]["1.0"].update(custom=custom))

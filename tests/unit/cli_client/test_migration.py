@@ -1,0 +1,199 @@
+"""What is read of another Notary server before it is taken over, and what our server then lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from keys.errors import KeyNotAccepted
+from keys.key_info import KeyInfo
+from keys.memorystore import MemoryKeyStore
+from keys.passphrase import EnvironmentPassphrases
+from tests.simulator import keyring
+from tests.simulator.repository import APP, RepositorySimulator
+from tests.simulator.scene import Scene, good_collection
+from trustcli.client.notary_remote import Change, NotaryRemote
+from trustcli.held_keys import StoreKeys
+from trustcli.migration.destination import need
+from trustcli.migration.source import Found, Source
+from trustdata.errors import (
+    ContentMismatch,
+    MetadataMissing,
+    NoTrustData,
+    RemoteRefused,
+    RootNotPinned,
+    ThresholdNotMet,
+)
+from trustdata.gun import GUN
+from trustdata.model import Key
+from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.wire.notary import NOTARY
+
+ALICE = RoleName("targets/alice")
+
+
+class _Old:
+    """The old server: a simulated one, with a change feed."""
+
+    def __init__(self, server: RepositorySimulator) -> None:
+        self.server = server
+        self.name = server.name
+        self.feed: list[Change] = []
+        self.refuses: Exception | None = None
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
+        return self.server.fetch(gun, filename, limit=limit)
+
+    def online_key(self, gun: GUN, role: RoleName) -> Key:
+        if self.refuses is not None:
+            raise self.refuses
+        return self.server.online_key(gun, role)
+
+    def changes(self) -> Iterator[Change]:
+        return iter(self.feed)
+
+
+def _source(old: _Old) -> Source:
+    return Source(cast("NotaryRemote", old), at=old.server.at)
+
+
+def _found(scene: Scene, *pins: Pin) -> Found:
+    return _source(_Old(scene.server)).read(APP, [SourcedPin(pin=pin, source="pins.toml") for pin in pins])
+
+
+def test_every_root_and_every_current_file_verbatim() -> None:
+    scene = good_collection(NOTARY)
+    found = _found(scene, scene.pin)
+    assert [root.version for root in found.roots] == [1, 2]
+    assert found.root.raw == scene.server.stored[ROOT].raw
+    assert set(found.files) == {TIMESTAMP, SNAPSHOT, TARGETS, RELEASES, ALICE}
+    assert all(raw == scene.server.stored[role].raw for role, raw in found.files.items())
+    assert found.broken == {}
+    assert found.snapshot_is_the_servers is True
+
+
+def test_what_is_known_of_its_root_counts() -> None:
+    with pytest.raises(RootNotPinned):
+        _found(good_collection(NOTARY), Pin("sha256", "ab" * 32))
+    assert _found(good_collection(NOTARY)).roots
+
+
+def test_a_role_that_nobody_vouches_for_comes_along_and_is_named() -> None:
+    """As an old client's removal leaves it behind; a role that verifies for nobody is trusted by nobody here either."""
+    scene = good_collection(NOTARY)
+    scene.forger.alter(ALICE, lambda d: d.update(version=2), signers=scene.forger.signers(ALICE, "mallory"))
+    found = _found(scene)
+    assert isinstance(found.broken[ALICE], ThresholdNotMet)
+    assert found.files[ALICE] == scene.server.stored[ALICE].raw
+    assert ALICE not in found.verified
+
+
+def test_a_role_that_is_no_longer_delegated_comes_along() -> None:
+    scene = good_collection(NOTARY)
+    scene.owner.remove_signer("alice")
+    found = _found(scene)
+    assert found.files[ALICE] == scene.server.stored[ALICE].raw
+    assert found.broken == {}
+
+
+def test_a_file_that_is_listed_but_not_had_or_another() -> None:
+    scene = good_collection(NOTARY)
+    scene.owner.remove_signer("alice")
+    name = scene.server.current(ALICE)
+    raw = scene.server.files.pop(name)
+    with pytest.raises(MetadataMissing, match="lists it but has no file"):
+        _found(scene)
+    scene.server.files[name] = raw[:-2] + b"!!"
+    with pytest.raises(ContentMismatch):
+        _found(scene)
+
+
+def test_expired_offline_roles_are_taken_all_the_same() -> None:
+    scene = good_collection(NOTARY)
+    scene.forger.alter(TARGETS, lambda d: d.update(version=5, expires="2026-10-01T00:00:00Z"))
+    assert _found(scene).verified[TARGETS].version == 5
+
+
+def test_a_name_without_trust_data() -> None:
+    with pytest.raises(NoTrustData):
+        _source(_Old(RepositorySimulator(wire=NOTARY))).read(APP, [])
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RemoteRefused(remote="r", status=401, reason="no", server_code="", server_details={}),
+        KeyNotAccepted(key="k", reason="odd"),
+    ],
+)
+def test_a_server_that_does_not_say_whose_the_snapshot_key_is(refusal: Exception) -> None:
+    old = _Old(good_collection(NOTARY).server)
+    old.refuses = refusal
+    assert _source(old).read(APP, []).snapshot_is_the_servers is None
+
+
+def test_the_feed_says_what_there_is() -> None:
+    old = _Old(good_collection(NOTARY).server)
+    feed = [("a", False), ("b", False), ("A/Odd", False), ("a", True), ("c", True), ("c", False), ("d e", False)]
+    old.feed = [Change(id=str(n), gun=name, deleted=gone) for n, (name, gone) in enumerate(feed)]
+    assert _source(old).collections() == (["b", "c"], ["A/Odd", "d e"])
+
+
+# --- what our server lacks
+
+
+def _keys(*names: str) -> StoreKeys:
+    store = MemoryKeyStore()
+    for name in names:
+        private = keyring.private(name)
+        store.add(private, KeyInfo.of(private, purpose="signer", name=name), "secret")
+    return StoreKeys(store, EnvironmentPassphrases({"TRUST_REPOSITORY_PASSPHRASE": "secret"}, None))
+
+
+def test_without_the_old_server_s_keys_both_are_rotated() -> None:
+    found = _found(good_collection(NOTARY))
+    lacking = need(found, {}, _keys("alice"))
+    assert (set(lacking.roles), lacking.root_key_here) == ({TIMESTAMP, SNAPSHOT}, False)
+    assert need(found, {}, _keys("recovery")).root_key_here
+
+
+def test_with_them_nothing_is() -> None:
+    found = _found(good_collection(NOTARY))
+    brought = {role: keyring.private(role) for role in (TIMESTAMP, SNAPSHOT)}
+    assert need(found, brought, _keys()).roles == ()
+    assert need(found, {TIMESTAMP: brought[TIMESTAMP]}, _keys()).roles == (SNAPSHOT,)
+
+
+def test_an_owner_s_snapshot_stays_his() -> None:
+    scene = good_collection(NOTARY)
+    assert need(_found(scene), {}, _keys("snapshot")).roles == (TIMESTAMP,)
+    old = _Old(scene.server)
+    scene.server.online[SNAPSHOT] = scene.keys.signer("another")
+    assert need(_source(old).read(APP, []), {}, _keys()).roles == (TIMESTAMP,)
+
+
+# --- keys of the store, known by what they are
+
+
+def test_a_key_of_the_store_is_known_under_every_id_that_it_has() -> None:
+    scene = good_collection(NOTARY)
+    keys = _keys("root", "alice")
+    root, bare, foreign = scene.keys.root_key("root"), scene.keys.key("root"), scene.keys.key("bob")
+    named = {key.keyid: key for key in (root, bare, keyring.key("root"), foreign)}
+    assert keys.held(named) == {root.keyid, bare.keyid, keyring.keyid("root")}
+    assert keys.opened(named) == frozenset()
+    for key in (root, bare, keyring.key("root")):
+        signature = keys.signer(key).sign(b"payload")
+        assert signature.keyid == key.keyid
+        key.verify_signature(signature, b"payload")
+    assert keys.opened(named) == {root.keyid, bare.keyid, keyring.keyid("root")}
+
+
+def test_a_key_that_cannot_be_read_is_nobody_s() -> None:
+    from keys.notary import NotaryKey
+
+    broken = NotaryKey.of("ecdsa", "AAAA")
+    assert _keys("root").held({broken.keyid: broken}) == frozenset()
