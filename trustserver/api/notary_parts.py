@@ -15,7 +15,8 @@ from trustdata.roles import MAX_ROLE_LENGTH, TIMESTAMP, RoleName
 from trustdata.wire import strict_json
 from trustserver.errors import NoFileName, UnknownRole
 
-_ROLE: Final = re.compile(r"root|snapshot|timestamp|targets(?:/[-a-z0-9_]+)*")
+_ROLE: Final = re.compile(r"root|snapshot|timestamp|(?!.*/_trust/tuf/)targets(?:/[-a-z0-9_]+)*")
+"""A delegation below `/_trust/tuf/` would have the path of another collection's file, whose readers would get it."""
 _ROOM: Final = 1024 * 1024
 """Bytes for the other parts and the form around the largest one."""
 

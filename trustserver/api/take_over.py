@@ -19,7 +19,7 @@ from trustserver.taking_over import Belongings
 
 _ROOTS: Final = re.compile(r"([1-9][0-9]{0,8})\.root")
 _KEYS: Final = {f"key.{role}": role for role in ONLINE}
-_ROLE: Final = re.compile(r"timestamp|snapshot|targets(?:/[-a-z0-9_]+)*")
+_ROLE: Final = re.compile(r"timestamp|snapshot|(?!.*/_trust/tuf/)targets(?:/[-a-z0-9_]+)*")  # as in uploads
 _ROOM: Final = 1024 * 1024
 
 

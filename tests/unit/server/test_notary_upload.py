@@ -156,7 +156,10 @@ def test_a_part_without_a_filename_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "role",
-    ["other", "targets/", "targets/A", "targets/a b", "root.json.json", "targets/../root", "targets/" + "a" * 248],
+    [
+        *("other", "targets/", "targets/A", "targets/a b", "root.json.json", "targets/../root", "targets/" + "a" * 248),
+        "targets/_trust/tuf/root",  # its path is that of the root of a collection .../_trust/tuf/targets
+    ],
 )
 def test_an_unknown_role_is_refused(role: str) -> None:
     site, _ = started()

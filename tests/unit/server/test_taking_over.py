@@ -131,7 +131,8 @@ def test_a_file_that_nobody_lists(site: TakingSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["0.root", "root", "key.root", "key.targets", "../timestamp", "1.timestamp", "Targets"]
+    "name",
+    ["0.root", "root", "key.root", "key.targets", "../timestamp", "1.timestamp", "Targets", "targets/_trust/tuf/root"],
 )
 def test_a_part_with_another_name(site: TakingSite, name: str) -> None:
     gun, parts = gun_of("onetag"), parts_of("onetag")
