@@ -49,7 +49,7 @@ class RollbackStore(Protocol):
 
 class Collection:
     """`given`: pins of this invocation, in the order in which they count, the recorded one included. `lock`: what the
-    project's lock file has of the name.
+    project's lock file has of the name. `failed`: why its server could not be asked in which format it has it.
 
     `record_pin` keeps a fingerprint for good (None: nothing is kept); `warn` tells the user what is no failure.
     """
@@ -69,6 +69,7 @@ class Collection:
         record_pin: Callable[[Pin, str], None] | None,
         warn: Callable[[str], None],
         lock: SourcedLock | None = None,
+        failed: TrustError | None = None,
     ) -> None:
         self.gun = gun
         self.wire = wire
@@ -82,6 +83,7 @@ class Collection:
         self._memory_required = memory_required
         self._record_pin = record_pin
         self._warn = warn
+        self._failed = failed
         self.last: Updater | None = None
         """The refresh, or offline look, that was made last; for an explanation of what came of it."""
 
@@ -97,6 +99,8 @@ class Collection:
 
     def on_server(self) -> CollectionState | Tombstone | None:
         """What the server says: unsigned, so for messages only."""
+        if self._failed is not None:
+            raise self._failed
         return self.server.collection(self.gun)
 
     # --- reading
@@ -217,6 +221,8 @@ class Collection:
         return self.last
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
+        if self._failed is not None:
+            raise self._failed  # asking once more would only take the same time again
         updater = self._updater(pins, for_owner=for_owner)
         updater.refresh()
         return updater
@@ -273,11 +279,10 @@ def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = Non
     """
     queue: list[RoleName] = [TARGETS]
     listed = updater.roles()
-    published = updater.listed()
     while queue:
         delegator = queue.pop(0)
         for role in checks.delegations_of(listed[delegator].targets):
-            if role in published and role not in listed:
+            if role not in listed and updater.published(role):
                 try:
                     listed[role] = updater.load(role, delegator)
                 except ThresholdNotMet as error:

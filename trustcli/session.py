@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -131,12 +132,13 @@ class Session:
         """
         lock = (self.locks if locks is None else locks).get(gun)
         link = self.link(gun)
-        found = self._format(gun, lock, wire, link=None if offline else link)
+        found, failed = self._format(gun, lock, wire, link=None if offline else link)
         cache = self.cache(gun, found)
         return Collection(
             gun=gun,
             wire=dress(found) if dress else found,
             server=_remote(link, found),
+            failed=failed,
             cache=cache if keep else _overlay(cache),
             memory=self.memory if keep else _read_only(self.memory),
             given=self.known_pins(gun, policy_pins),
@@ -150,8 +152,9 @@ class Session:
 
     def _format(
         self, gun: GUN, lock: SourcedLock | None, wanted: WireFormat | None, *, link: ServerLink | None
-    ) -> WireFormat:
-        """The one format in which the collection is asked for: made, pinned, locked, seen before, or found at `link`.
+    ) -> tuple[WireFormat, TrustError | None]:
+        """The one format in which the collection is asked for: made, pinned, locked, seen before, or found at `link`;
+        and why it could not be found there.
 
         Raises: FormatChanged if two of the first three differ.
         """
@@ -163,20 +166,26 @@ class Session:
             if name != said[0]:
                 raise FormatChanged(gun=gun, pinned=said[0], offered=name)
         if said:
-            return wanted or _wire_named(said[0])
+            return wanted or _wire_named(said[0]), None
         if self.cache(gun, TUF).roots():
-            return TUF
+            return TUF, None
         from trustdata.wire.notary import NOTARY  # start-up time of who knows the format
 
-        if self.cache(gun, NOTARY).roots() or (link is not None and _offers_notary_only(link, gun)):
-            return NOTARY
-        return TUF
+        try:
+            if self.cache(gun, NOTARY).roots() or (link is not None and _offers_notary_only(link, gun)):
+                return NOTARY, None
+        except TrustError as failed:
+            return TUF, failed
+        return TUF, None
 
     def format_offered(self, gun: GUN) -> WireFormat:
         """The format in which the server has the collection; TUF 1.0 if it cannot be asked or has none."""
         from trustdata.wire.notary import NOTARY
 
-        return NOTARY if _offers_notary_only(self.link(gun), gun) else TUF
+        with suppress(TrustError):
+            if _offers_notary_only(self.link(gun), gun):
+                return NOTARY
+        return TUF
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
         """Hand a collection of another Notary server over to ours. Raises: as HttpRemote.take_over."""
@@ -299,19 +308,14 @@ def _wire_named(name: str) -> WireFormat:
 
 
 def _offers_notary_only(link: ServerLink, gun: GUN) -> bool:
-    """First contact: TUF 1.0 is asked for, then Notary v1. Whoever cannot be asked is asked again for TUF 1.0, and then
-    says why.
-    """
+    """First contact: TUF 1.0 is asked for, then Notary v1. Raises: what the remotes raise."""
     from trustcli.client.notary_remote import NotaryRemote
     from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
     from trustdata.roles import ROOT, TIMESTAMP
 
-    try:
-        if HttpRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
-            return False
-        return NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
-    except TrustError:
+    if HttpRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
         return False
+    return NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
 
 
 def _overlay(cache: FileCache) -> MetadataCache:
