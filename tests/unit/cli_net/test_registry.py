@@ -106,6 +106,7 @@ def test_a_connection_closed_while_idle_is_opened_again(serve: Serve, registry_o
     for _ in range(3):
         registry.resolve(image(server))
         assert closed.wait(5)
+        closed.clear()
     assert len(server.requests) == 3
 
 
