@@ -141,3 +141,14 @@ def test_what_the_releases_say_beyond_their_paths_is_not_heard() -> None:
     assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
     set_member(scene, TARGETS, lambda d: d["delegations"]["roles"][0].update(paths=["v", ""]))
     assert scene.newcomer().digest("2.0") == f"sha256:{OTHER}"
+
+
+def test_an_owner_is_not_shown_what_was_there_before_the_releases() -> None:
+    """Neither to look at nor to edit: he would sign the old digest again."""
+    scene = good_collection(NOTARY)
+    client = scene.regular()
+    scene.forger.list_in_snapshot(RELEASES, None)
+    for read in (client.collection().owner_roles, client.collection().roles_to_mend):
+        with pytest.raises(VersionRollback) as caught:
+            read()
+        assert caught.value.role == RELEASES

@@ -152,8 +152,11 @@ class Updater:
         """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had, and one
         that was seen before must be listed. Raises: VersionRollback, and as `load`.
         """
-        trusted = self._trusted()
-        return {role: self.load(role) for role in roles if trusted.published(role)}
+        return {role: self.load(role) for role in roles if self.published(role)}
+
+    def published(self, role: RoleName) -> bool:
+        """See TrustedSet.published."""
+        return self._trusted().published(role)
 
     def unvouched(self, role: RoleName) -> Envelope:
         """The file that the verified snapshot lists, whoever signed it: for owners who mend, never for a verdict.
