@@ -69,6 +69,7 @@ class TakingOver:
         keys = self._records(gun, current[ROOT].root, what.keys, at)
         if stored.state.status is Status.LIVE:
             _check_same(stored, roots, current)
+            self._check_chain(gun, roots)
             if all(stored.envelopes[role].sha256 == envelope.sha256 for role, envelope in current.items()) and not (
                 set(keys) - _held(stored.state, current[ROOT].root)
             ):
@@ -85,6 +86,16 @@ class TakingOver:
             renew_at=min(due, default=NEVER_RENEWED),
         )
         return published(after)
+
+    def _check_chain(self, gun: GUN, roots: Sequence[Envelope]) -> None:
+        """Every root that is stored is the chain's: two chains may lead to one root, and clients pin the first.
+
+        Raises: CollectionExists.
+        """
+        for root in roots:
+            file = self._store.file(gun, ROOT, root.version, wire=_WIRE.name)
+            if file is not None and file.sha256 != root.sha256:
+                raise CollectionExists(role=ROOT, reason=f"version {root.version} here is another one")
 
     def _records(
         self, gun: GUN, root: Root, brought: Mapping[RoleName, PrivateKey], at: datetime

@@ -60,11 +60,11 @@ class Destination:
         timestamp = remote.fetch(found.gun, NOTARY.filename(TIMESTAMP), limit=MAX_NOTARY_TIMESTAMP)
         if timestamp is None:
             return "absent"
+        first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=MAX_ROOT)
+        if first != found.roots[0].raw:  # even where all else is the same: two chains may lead to one root
+            return "other"
         if timestamp == found.files[TIMESTAMP]:
             return "same"
-        first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=MAX_ROOT)
-        if first != found.roots[0].raw:
-            return "other"
         mine = NOTARY.parse(TIMESTAMP, timestamp)
         return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from keys.errors import KeysError
 from keys.material import MAX_KEY_FILE, read_private_pem
 from trustdata.limits import MAX_NOTARY_FILE, notary_size_limit
 from trustdata.roles import ONLINE, ROOT, RoleName
@@ -46,7 +47,7 @@ class TakeOverParts(TufParts):
 
 
 def belongings(parts: Mapping[RoleName, bytes]) -> Belongings:
-    """What came, sorted. Raises: BadRequest (a gap in the chain), KeyFileMalformed, KeyNotAccepted."""
+    """What came, sorted. Raises: BadRequest (a gap in the chain, a key that cannot be read)."""
     roots = {int(found[1]): raw for name, raw in parts.items() if (found := _ROOTS.fullmatch(name))}
     for version in range(1, len(roots) + 1):
         if version not in roots:
@@ -55,6 +56,9 @@ def belongings(parts: Mapping[RoleName, bytes]) -> Belongings:
     for name, role in _KEYS.items():
         raw = parts.get(RoleName(name))
         if raw is not None:
-            keys[role] = read_private_pem(raw, None, place=f"part {name}")
+            try:
+                keys[role] = read_private_pem(raw, None, place=f"part {name}")
+            except KeysError as error:
+                raise BadRequest(place=f"part {name}", reason="is no private key in PKCS#8, unencrypted") from error
     files = {name: raw for name, raw in parts.items() if _ROLE.fullmatch(name)}
     return Belongings(roots=[roots[version] for version in sorted(roots)], files=files, keys=keys)

@@ -15,9 +15,11 @@ from tests.simulator import keyring
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
 from trustcli.client.notary_remote import Change, NotaryRemote
+from trustcli.exchange import Answer
 from trustcli.held_keys import StoreKeys
-from trustcli.migration.destination import need
+from trustcli.migration.destination import Destination, need
 from trustcli.migration.source import Found, Source
+from trustcli.session import Session
 from trustdata.errors import (
     ContentMismatch,
     MetadataMissing,
@@ -173,6 +175,35 @@ def test_an_owner_s_snapshot_stays_his() -> None:
     old = _Old(scene.server)
     scene.server.online[SNAPSHOT] = scene.keys.signer("another")
     assert need(_source(old).read(APP, []), {}, _keys()).roles == (TIMESTAMP,)
+
+
+# --- what our server has
+
+
+class _Link:
+    """The way to our server, which has these files; a session, too, that leads there."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+        self.name = "https://ours.example.com"
+
+    def link(self, gun: GUN) -> _Link:
+        assert gun == APP
+        return self
+
+    def ask(self, method: str, target: str, **_: object) -> Answer:
+        assert method == "GET"
+        raw = self._files.get(target.removeprefix(f"/v2/{APP}/_trust/tuf/"))
+        return Answer(status=404 if raw is None else 200, headers=[], body=raw or b"")
+
+
+def test_another_first_root_is_another_collection_even_where_all_else_is_the_same() -> None:
+    """Two chains may lead to one root, and clients pin the first."""
+    found = _found(good_collection(NOTARY))
+    same = {"1.root.json": found.roots[0].raw, "timestamp.json": found.files[TIMESTAMP]}
+    other = {**same, "1.root.json": found.roots[1].raw}
+    states = [Destination(cast("Session", _Link(files))).state(found) for files in ({}, same, other)]
+    assert states == ["absent", "same", "other"]
 
 
 # --- keys of the store, known by what they are

@@ -10,10 +10,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from keys.certificate import root_certificate
 from keys.material import generate, write_private_pem
 from tests.unit.server.notary_site import NotarySite, refused_update
+from trustdata.editing.signing import sign
 from trustdata.gun import GUN
+from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.wire.notary import NOTARY
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
 STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
@@ -146,6 +150,29 @@ def test_a_key_that_root_does_not_name(site: TakingSite) -> None:
     parts["key.timestamp"] = write_private_pem(generate(), None)
     refused(site.take(gun, parts), 409, "server-key-not-used", "is not the one that root names")
     assert site.store.load(GUN(gun)).keys == ()
+
+
+@pytest.mark.parametrize("kind", ["", "ENCRYPTED "])
+def test_a_key_that_cannot_be_read(site: TakingSite, kind: str) -> None:
+    gun, parts = gun_of("onetag"), parts_of("onetag")
+    parts["key.timestamp"] = f"-----BEGIN {kind}PRIVATE KEY-----\nAAAA\n-----END {kind}PRIVATE KEY-----\n".encode()
+    refused(site.take(gun, parts), 400, "bad-request", "part key.timestamp: is no private key")
+    assert site.tuf("timestamp.json", gun).status_code == 404
+
+
+def test_another_beginning_of_the_same_chain(site: TakingSite) -> None:
+    """Made without any of the owner's private keys: his next root is signed by a key that the false ones name, too."""
+    gun, parts = gun_of("rotroot"), parts_of("rotroot")
+    private = generate()
+    stranger = NOTARY.signer(private, root_certificate(private, gun=gun, at=site.at))
+    false = dict(parts)
+    for version, others in ((1, []), (2, NOTARY.parse(ROOT, parts["2.root"]).root.roles[ROOT].keyids)):
+        root = NOTARY.parse(ROOT, parts[f"{version}.root"]).root
+        root.keys[stranger.public_key.keyid] = stranger.public_key
+        root.roles[ROOT] = Role([*others, stranger.public_key.keyid], 1)
+        false[f"{version}.root"] = sign(root, [stranger], role=ROOT, wire=NOTARY).raw
+    assert site.take(gun, false).status_code == 200
+    refused(site.take(gun, parts), 409, "collection-exists", "root: version 1 here is another one")
 
 
 def test_a_name_that_lives_here_in_another_form(site: TakingSite) -> None:
