@@ -19,7 +19,8 @@ from trustcli.client.server_link import ServerLink
 from trustcli.output import Output
 from trustcli.session import Session
 from trustcli.settings import Settings
-from trustdata.errors import FormatChanged
+from trustdata.errors import FormatChanged, RemoteRefused, RemoteUnreachable, TrustError
+from trustdata.judgement import Question
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire import WireFormat
@@ -91,9 +92,19 @@ def test_first_contact_asks_for_tuf_then_for_notary(
     assert _session(tmp_path, server.url).format_offered(GUN) is found
 
 
-@pytest.mark.parametrize("status", [403, 500])
-def test_a_server_that_cannot_be_asked_is_asked_again_for_tuf(serve: Serve, tmp_path: Path, status: int) -> None:
-    assert _session(tmp_path, _serving(serve, failing=status).url).collection(GUN).wire is TUF
+@pytest.mark.parametrize(("status", "error"), [(403, RemoteRefused), (500, RemoteUnreachable)])
+def test_a_server_that_cannot_be_asked_is_asked_once_and_that_is_the_answer(
+    serve: Serve, tmp_path: Path, status: int, error: type[TrustError]
+) -> None:
+    server = _serving(serve, failing=status)
+    collection = _session(tmp_path, server.url).collection(GUN)
+    assert collection.wire is TUF
+    for ask in (collection.refresh, collection.on_server, collection.owner_roles):
+        with pytest.raises(error):
+            ask()
+    assert collection.judge([Question(gun=GUN, tag="1.0", digest=None)])[0].allowed is False
+    assert len(server.requests) == 1
+    assert _session(tmp_path, server.url).format_offered(GUN) is TUF
 
 
 def test_offline_nobody_is_asked(serve: Serve, tmp_path: Path) -> None:
