@@ -25,12 +25,15 @@ from trustserver.online_roles import held_key, shown_key
 from trustserver.parsed import format_of
 from trustserver.remembered import Remembered
 from trustserver.storage.ports import Collection, KeySealer, KeyState, MetadataStore, Status, StoredFile
+from trustserver.taking_over import NEVER_RENEWED
 from trustserver.witness import Older
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _KEYS: Final = (
     "restore database and seal key of one time; without them the owner cannot be helped: the collection begins anew"
 )
+_TAKEN_OVER: Final = "was taken over without the old server's keys: nobody can publish, and the timestamp runs out"
+_ROTATION: Final = "who has its root key runs trust migrate from-notary again, or trust key rotate timestamp"
 OLDER_REMEDY: Final = (
     "if the database was restored from a backup on purpose: trust-server check --accept-restore; if not, bring back "
     "the right database (docs/guides/restored-backup.md)"
@@ -103,7 +106,10 @@ class Soundness:
             return
         form = format_of(state)
         yield from self._delegations(state, trusted, form.wire.upload_rules)
-        yield from _online_keys(state, trusted.root, form.wire)
+        if self._store.renew_at(gun) == NEVER_RENEWED:
+            yield Finding(gun=gun, code="online-key", message=_TAKEN_OVER, remedy=_ROTATION, wrong=False)
+        else:
+            yield from _online_keys(state, trusted.root, form.wire)
         yield from self._expired(gun, trusted)
         yield from _against(gun, trusted, known)
 

@@ -16,6 +16,7 @@ from trustcli.migration.source import FIRST_ROOT, Found
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.errors import RemoteMisbehaved
 from trustdata.gun import GUN
 from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
 from trustdata.model import Key
@@ -60,7 +61,7 @@ class Destination:
         timestamp = remote.fetch(found.gun, NOTARY.filename(TIMESTAMP), limit=MAX_NOTARY_TIMESTAMP)
         if timestamp is None:
             return "absent"
-        first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=MAX_ROOT)
+        first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
         if first != found.roots[0].raw:  # even where all else is the same: two chains may lead to one root
             return "other"
         if timestamp == found.files[TIMESTAMP]:
@@ -69,11 +70,18 @@ class Destination:
         return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
 
     def take_over(self, found: Found, brought: Mapping[RoleName, PrivateKey]) -> None:
-        """One request, all or nothing; the same again changes nothing. Raises: what the remote raises."""
+        """One request, all or nothing; the same again changes nothing. It is asked for afterwards: on its word alone
+        the old server may be switched off. Raises: what the remote raises; RemoteMisbehaved.
+        """
         parts = {RoleName(f"{root.version}.root"): root.raw for root in found.roots}
         parts |= found.files
         parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in brought.items()}
         self._session.take_over(found.gun, parts)
+        if self.state(found) not in {"same", "ahead"}:
+            name = self._session.link(found.gun).name
+            raise RemoteMisbehaved(
+                remote=name, reason="it says that it took the collection over, and does not serve it"
+            )
 
     def rotate(self, found: Found, roles: Sequence[RoleName], keys: StoreKeys) -> None:
         """One root that names this server's keys for `roles`; clients follow it from the root that they know.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import pytest
@@ -24,6 +24,7 @@ from trustdata.errors import (
     ContentMismatch,
     MetadataMissing,
     NoTrustData,
+    RemoteMisbehaved,
     RemoteRefused,
     RootNotPinned,
     ThresholdNotMet,
@@ -191,10 +192,22 @@ class _Link:
         assert gun == APP
         return self
 
+    def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
+        """Says yes to everything."""
+        assert (gun, "1.root" in parts) == (APP, True)
+
     def ask(self, method: str, target: str, **_: object) -> Answer:
         assert method == "GET"
         raw = self._files.get(target.removeprefix(f"/v2/{APP}/_trust/tuf/"))
         return Answer(status=404 if raw is None else 200, headers=[], body=raw or b"")
+
+
+def test_what_the_server_says_that_it_took_over_is_asked_for() -> None:
+    found = _found(good_collection(NOTARY))
+    same = {"1.root.json": found.roots[0].raw, "timestamp.json": found.files[TIMESTAMP]}
+    Destination(cast("Session", _Link(same))).take_over(found, {})
+    with pytest.raises(RemoteMisbehaved, match="does not serve it"):
+        Destination(cast("Session", _Link({}))).take_over(found, {})
 
 
 def test_another_first_root_is_another_collection_even_where_all_else_is_the_same() -> None:

@@ -18,6 +18,7 @@ from trustdata.gun import GUN
 from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
+from trustserver.soundness import Soundness
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
 STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
@@ -205,3 +206,11 @@ def test_it_stands_in_the_change_feed_once(site: TakingSite) -> None:
     state = site.store.load(GUN(gun))
     assert set(state.files) >= {ROOT, TARGETS, SNAPSHOT, TIMESTAMP, RoleName("targets/alice")}
     assert {change.sha256 for change in site.store.changes(None, after=0, limit=10)} == {state.files[TIMESTAMP].sha256}
+
+
+def test_the_check_does_not_ask_for_a_backup_of_keys_that_never_were_here(site: TakingSite) -> None:
+    gun = GUN(gun_of("onetag"))
+    site.take(gun, parts_of("onetag"))
+    (finding,) = Soundness(site.store, site.sealer, site.at).collection(gun)
+    assert (finding.code, finding.wrong) == ("online-key", False)
+    assert "trust key rotate timestamp" in finding.remedy
