@@ -18,7 +18,7 @@ from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import RemoteMisbehaved
 from trustdata.gun import GUN
-from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
+from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.model import Key
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint

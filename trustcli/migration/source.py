@@ -14,7 +14,6 @@ from trustcli.client.updater import Updater
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, MetadataMissing, NoTrustData, RemoteRefused, TrustError
 from trustdata.gun import GUN, parse_gun
-from trustdata.limits import MAX_ROOT
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification import checks
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
@@ -110,7 +109,7 @@ class Source:
         )
 
     def _first_pin(self, gun: GUN) -> SourcedPin:
-        raw = self._remote.fetch(gun, NOTARY.filename(ROOT, version=1), limit=MAX_ROOT)
+        raw = self._remote.fetch(gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
         if raw is None:
             raise NoTrustData(gun=gun)
         return SourcedPin(pin=fingerprint(NOTARY.parse(ROOT, raw)), source=FIRST_ROOT)
