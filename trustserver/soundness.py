@@ -24,8 +24,15 @@ from trustserver.formats import served
 from trustserver.online_roles import held_key, shown_key
 from trustserver.parsed import format_of
 from trustserver.remembered import Remembered
-from trustserver.storage.ports import Collection, KeySealer, KeyState, MetadataStore, Status, StoredFile
-from trustserver.taking_over import NEVER_RENEWED
+from trustserver.storage.ports import (
+    NEVER_RENEWED,
+    Collection,
+    KeySealer,
+    KeyState,
+    MetadataStore,
+    Status,
+    StoredFile,
+)
 from trustserver.witness import Older
 
 _BACKUP: Final = "restore a backup in which it is sound"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from keys.algorithms import PrivateKey
@@ -26,10 +26,16 @@ from trustserver.online_roles import held_key, refuse_tombstone, renewal_of, sea
 from trustserver.parsed import ParsedCollection, ParsedCollections
 from trustserver.publishing import Published, published
 from trustserver.recording import Recorder
-from trustserver.storage.ports import Collection, KeyRecord, KeySealer, KeyState, MetadataStore, Status
+from trustserver.storage.ports import (
+    NEVER_RENEWED,
+    Collection,
+    KeyRecord,
+    KeySealer,
+    KeyState,
+    MetadataStore,
+    Status,
+)
 
-NEVER_RENEWED: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""When a role is due whose key is not ours."""
 _WIRE: Final = SERVED_NOTARY.wire
 
 
