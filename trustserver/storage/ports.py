@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
+
+NEVER_RENEWED: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a collection is due whose timestamp key is not ours: taken over without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
