@@ -12,8 +12,9 @@ from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.updater import Updater
 from trustdata.envelope import Envelope
-from trustdata.errors import InvalidName, MetadataMissing, NoTrustData, RemoteRefused, TrustError
+from trustdata.errors import InvalidName, MetadataMissing, NoTrustData, RemoteRefused, TooLarge, TrustError
 from trustdata.gun import GUN, parse_gun
+from trustdata.limits import MAX_NOTARY_FILE
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification import checks
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
@@ -72,7 +73,7 @@ class Source:
     def read(self, gun: GUN, pins: Sequence[SourcedPin]) -> Found:
         """`pins`: what is known of its root here; without any, the first root is taken as it comes.
 
-        Raises: NoTrustData, NotTrusted, MalformedMetadata, and what the remote raises.
+        Raises: NoTrustData, NotTrusted, MalformedMetadata, TooLarge, and what the remote raises.
         """
         updater = Updater(
             gun=gun,
@@ -84,6 +85,10 @@ class Source:
             unsafe_accept_expired_offline_roles=True,
         )
         updater.refresh()
+        # Before any of it is read: a snapshot can list more than fits into one hand-over, or into memory.
+        listed = updater.roles()[SNAPSHOT].snapshot.meta.values()
+        if sum(meta.length or 0 for meta in listed) > MAX_NOTARY_FILE:
+            raise TooLarge(what=f"everything that the snapshot of {gun} lists", limit=MAX_NOTARY_FILE)
         broken: dict[RoleName, TrustError] = {}
         queue = [TARGETS]
         while queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -28,6 +29,7 @@ from trustdata.errors import (
     RemoteRefused,
     RootNotPinned,
     ThresholdNotMet,
+    TooLarge,
 )
 from trustdata.gun import GUN
 from trustdata.model import Key
@@ -111,6 +113,14 @@ def test_a_file_that_is_listed_but_not_had_or_another() -> None:
         _found(scene)
     scene.server.files[name] = raw[:-2] + b"!!"
     with pytest.raises(ContentMismatch):
+        _found(scene)
+
+
+def test_more_than_can_be_handed_over_is_not_read() -> None:
+    scene = good_collection(NOTARY)
+    few = {"hashes": {"sha256": base64.b64encode(bytes(32)).decode()}, "length": 60 * 1024 * 1024}
+    scene.forger.alter(SNAPSHOT, lambda d: d["meta"].update({"targets/x": few, "targets/y": few}))
+    with pytest.raises(TooLarge, match="everything that the snapshot of"):
         _found(scene)
 
 
