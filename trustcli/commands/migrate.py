@@ -207,6 +207,11 @@ def _report(session: Session, outcome: Outcome, *, source: str) -> None:
     session.output.result(f"{outcome.gun}: {', '.join(words)}")
     for role, error in found.broken.items():
         session.output.warn(f"{outcome.gun}: {shown(role)} does not verify, as on the source: {error}")
+    if found.doubtful is not None:
+        session.output.warn(
+            f"{outcome.gun}: root version {found.doubtful.version} names a key that has not signed it: it may be a "
+            f"stranger's; publish no pin before somebody who knew it has confirmed sha256:{found.roots[0].sha256}"
+        )
     if outcome.left:
         roles = ", ".join(outcome.left)
         session.output.warn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 from keys.errors import KeyNotAccepted
@@ -28,7 +29,8 @@ class Found:
     """A collection as its server has it. `roots`: the verified chain, ascending. `files`: every other current file.
 
     `verified`: the roles that a client accepts, expiry of offline roles apart; `broken`: why another one is not.
-    `snapshot_is_the_servers`: whether that server holds the snapshot's key; None: it did not say.
+    `snapshot_is_the_servers`: whether that server holds the snapshot's key; None: it did not say. `doubtful`: where no
+    pin was known, the root that names a key which signs the next one, but has not signed it itself; it may be forged.
     """
 
     gun: GUN
@@ -37,6 +39,7 @@ class Found:
     verified: Mapping[RoleName, Envelope]
     broken: Mapping[RoleName, TrustError]
     snapshot_is_the_servers: bool | None
+    doubtful: Envelope | None = None
 
     @property
     def root(self) -> Envelope:
@@ -111,6 +114,7 @@ class Source:
             verified=verified,
             broken=broken,
             snapshot_is_the_servers=self._holds_snapshot_key(gun, verified[ROOT]),
+            doubtful=None if pins else _doubtful(updater.roots()),
         )
 
     def _first_pin(self, gun: GUN) -> SourcedPin:
@@ -135,3 +139,13 @@ class Source:
         except (RemoteRefused, KeyNotAccepted):
             return None
         return key.keyid in root.root.roles[SNAPSHOT].keyids
+
+
+def _doubtful(roots: Sequence[Envelope]) -> Envelope | None:
+    """Anybody can name a public key: a stranger's first root that names the owner's key, too, leads to his next one."""
+    for before, after in pairwise(roots):
+        vouching = checks.check_signatures(before.root, f"root version {before.version}", after)
+        own = checks.check_signatures(before.root, f"root version {before.version}", before)
+        if not set(vouching) <= set(own):
+            return before
+    return None

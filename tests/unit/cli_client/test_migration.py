@@ -21,6 +21,7 @@ from trustcli.held_keys import StoreKeys
 from trustcli.migration.destination import Destination, need
 from trustcli.migration.source import Found, Source
 from trustcli.session import Session
+from trustdata.editing.signing import sign
 from trustdata.errors import (
     ContentMismatch,
     MetadataMissing,
@@ -32,9 +33,9 @@ from trustdata.errors import (
     TooLarge,
 )
 from trustdata.gun import GUN
-from trustdata.model import Key
+from trustdata.model import Key, Role
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
-from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
 ALICE = RoleName("targets/alice")
@@ -114,6 +115,23 @@ def test_a_file_that_is_listed_but_not_had_or_another() -> None:
     scene.server.files[name] = raw[:-2] + b"!!"
     with pytest.raises(ContentMismatch):
         _found(scene)
+
+
+def test_a_beginning_that_a_stranger_can_have_made_is_named_unless_a_pin_vouches_for_it() -> None:
+    """He names the owner's public key beside his own, and so the owner's next root follows his."""
+    scene = good_collection(NOTARY)
+    files, keys = scene.server.files, scene.keys
+    first = NOTARY.parse(ROOT, files["1.root.json"]).root
+    stranger = keys.root_key("mallory")
+    first.keys[stranger.keyid] = stranger
+    first.roles[ROOT] = Role([*first.roles[ROOT].keyids, stranger.keyid], 1)
+    forged = sign(first, [NOTARY.signer(keyring.private("mallory"), stranger)], role=ROOT, wire=NOTARY)
+    assert _found(scene).doubtful is None
+    files["1.root.json"] = forged.raw
+    doubtful = _found(scene).doubtful
+    assert doubtful is not None
+    assert doubtful.raw == forged.raw
+    assert _found(scene, fingerprint(forged)).doubtful is None
 
 
 def test_more_than_can_be_handed_over_is_not_read() -> None:
