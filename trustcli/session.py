@@ -11,7 +11,6 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from trustcli.client.file_cache import FileCache
 from trustcli.client.http_remote import HttpRemote
+from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.collection import Collection
 from trustcli.docker_config import HELPER_SECONDS, DockerConfig
@@ -178,14 +178,19 @@ class Session:
             return TUF, failed
         return TUF, None
 
-    def format_offered(self, gun: GUN) -> WireFormat:
-        """The format in which the server has the collection; TUF 1.0 if it cannot be asked or has none."""
+    def format_offered(self, gun: GUN) -> WireFormat | None:
+        """The format in which the server has the collection; TUF 1.0 if it has none, None if it cannot be asked."""
         from trustdata.wire.notary import NOTARY
 
-        with suppress(TrustError):
-            if _offers_notary_only(self.link(gun), gun):
-                return NOTARY
-        return TUF
+        try:
+            return NOTARY if _offers_notary_only(self.link(gun), gun) else TUF
+        except TrustError:
+            return None
+
+    def server_keys(self, gun: GUN) -> frozenset[str]:
+        """The online roles whose keys, as root names them, our server says that it holds. Raises: what it raises."""
+        state = HttpRemote(self.link(gun)).collection(gun)
+        return state.server_keys if isinstance(state, CollectionState) else frozenset()
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
         """Hand a collection of another Notary server over to ours. Raises: as HttpRemote.take_over."""

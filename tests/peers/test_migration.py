@@ -148,6 +148,8 @@ def test_with_the_old_server_s_keys_nobody_has_to_rotate(
     )
     row = _row(ran)
     assert (sorted(row["keys_brought"]), row["needs_rotation"]) == (["snapshot", "timestamp"], [])  # type: ignore[call-overload]
+    again = _row(_migrate(operator, move, collection, "--json"))
+    assert (again["done"], again["needs_rotation"]) == ("here", [])
     root = move.old.file(collection, "root.json").body
     moved = _moved(owner, move)
     moved.add(collection, "2.0")
@@ -181,7 +183,9 @@ def test_until_it_goes_on_here_the_old_server_s_changes_are_caught_up(
     us.run("key", "import", str(owner.trust))
     _migrate(us, move, collection)
     owner.add(collection, "too-late")
-    assert "went on here" in _migrate(us, move, collection).stdout
+    late = _migrate(us, move, collection, expect=1)
+    assert "went on here" in late.stdout
+    late.said("targets was changed on the old server after", "sign it here")
     assert set(_moved(owner, move).listed(collection)) == {"1.0", "1.1"}
 
 
@@ -209,6 +213,8 @@ def test_without_names_the_change_feed_says_what_there_is(
     names.write_text(f"{collection}\n\n")
     rows = _migrate(operator, move, "--plan", "--json", "--names", str(names), expect=8).document()["collections"]
     assert [row["gun"] for row in rows] == [collection]
+    names.write_text("\n")
+    _migrate(operator, move, "--names", str(names), expect=2).said("holds no name")
 
 
 def test_a_name_without_trust_data_fails_alone(

@@ -109,6 +109,7 @@ class HttpRemote:
                 format=self._text(told, "format"),
                 revision=self._number(told, "revision"),
                 versions=self._versions(told),
+                server_keys=_texts(told.get("server_keys")),
             )
         if answer.gone and _code(answer) == "collection-deleted":
             told = self._object(answer, None)
@@ -198,6 +199,11 @@ class HttpRemote:
 def _gun_path(gun: GUN) -> str:
     # Brackets of an IPv6 host may not stand in a path; all else of the grammar may.
     return quote(parse_gun(gun), safe="/:")
+
+
+def _texts(value: object) -> frozenset[str]:
+    """Those of a list; servers before 0.1 tell none."""
+    return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
 
 
 def _pull(gun: GUN) -> str:

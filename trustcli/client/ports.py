@@ -26,12 +26,16 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionState:
-    """A collection as its server describes it: unsigned, so good for messages, never for a decision of trust."""
+    """A collection as its server describes it: unsigned, so good for messages, never for a decision of trust.
+
+    `server_keys`: the roles whose keys, as root names them, the server says that it holds.
+    """
 
     gun: GUN
     format: str
     revision: int
     versions: Mapping[RoleName, int]
+    server_keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from keys.errors import KeyFileMalformed, KeysError
 from keys.notary_signer_dump import SignerKey, read_signer_dump
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.signer import collection_names
-from trustcli.exit_codes import DONE, KEYS, UsageError, row_for, worst
+from trustcli.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, worst
 from trustcli.migration.destination import Destination, need
 from trustcli.migration.source import Found, Source
 from trustcli.output import failure_document
@@ -47,7 +47,10 @@ Done = Literal["taken over", "here", "goes on here", "would be taken over"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one collection. `rotated`: roles with our server's keys since; `left`: those that need them."""
+    """What became of one collection. `rotated`: roles with our server's keys since; `left`: those that need them.
+
+    `changed`: what the old server has otherwise since the collection has gone on here.
+    """
 
     gun: GUN
     found: Found | None = None
@@ -55,6 +58,7 @@ class Outcome:
     brought: tuple[RoleName, ...] = ()
     rotated: tuple[RoleName, ...] = ()
     left: tuple[RoleName, ...] = ()
+    changed: tuple[RoleName, ...] = ()
     failure: TrustError | KeysError | None = None
 
 
@@ -97,6 +101,8 @@ def from_notary(
             statuses.append(row_for(outcome.failure).status)
         elif outcome.left:
             statuses.append(KEYS)
+        elif outcome.changed:
+            statuses.append(OTHER)
     done = sum(row["error"] is None for row in rows)
     session.output.notice(f"{done} of {len(guns)} collections {'can be taken over' if plan_ else 'are here'}")
     status = worst(statuses)
@@ -111,6 +117,8 @@ def _names(source: Source, names: Sequence[str], file: Path | None) -> tuple[lis
             given += [line.strip() for line in file.read_text().splitlines() if line.strip()]
         except (OSError, ValueError) as error:
             raise UsageError(f"--names {file} cannot be read: {error}") from error
+        if not given:
+            raise UsageError(f"--names {file} holds no name")
     if given:
         return list(dict.fromkeys(collection_names(given))), []
     return source.collections()
@@ -162,10 +170,12 @@ class _Run:
         if state == "other":
             raise CollectionExists(role=ROOT, reason=f"another collection has the name {found.gun} on our server")
         if state == "ahead":
-            return Outcome(gun=found.gun, found=found, done="goes on here")
+            changed = destination.left_behind(found)
+            return Outcome(gun=found.gun, found=found, done="goes on here", changed=tuple(changed))
         brought = self.keys.of(found)
         held = self.session.held_keys()
-        wanted = need(found, brought, held)
+        there = destination.keys(found) if state != "absent" else frozenset[str]()
+        wanted = need(found, {*brought, *there}, held)
         rotates = wanted.roles if self.rotates and wanted.root_key_here else ()
         left = () if rotates else wanted.roles
         done: Done = "here" if state == "same" and not rotates else "taken over"
@@ -212,6 +222,11 @@ def _report(session: Session, outcome: Outcome, *, source: str) -> None:
             f"{outcome.gun}: root version {found.doubtful.version} names a key that has not signed it: it may be a "
             f"stranger's; publish no pin before somebody who knew it has confirmed sha256:{found.roots[0].sha256}"
         )
+    if outcome.changed:
+        session.output.warn(
+            f"{outcome.gun}: {', '.join(map(shown, outcome.changed))} was changed on the old server after the "
+            "collection went on here: that is not taken over; sign it here"
+        )
     if outcome.left:
         roles = ", ".join(outcome.left)
         session.output.warn(
@@ -236,6 +251,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "keys_brought": list(outcome.brought),
         "rotated": list(outcome.rotated),
         "needs_rotation": list(outcome.left),
+        "changed_on_source": list(outcome.changed),
         "broken": sorted(found.broken) if found else [],
         "error": None if outcome.failure is None else failure_document(outcome.failure),
     }

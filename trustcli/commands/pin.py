@@ -16,6 +16,7 @@ from trustdata.gun import GUN
 from trustdata.verification.trust_pinning import Pin, parse_pin
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
+from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -55,4 +56,10 @@ def command(
 
 def _entry(session: Session, gun: GUN, pin: Pin, wanted: WireFormat | None) -> PinEntry:
     wire = wanted or session.format_offered(gun)
+    if wire is None:
+        wire = TUF
+        session.output.warn(
+            f"the server cannot be asked in which format it has {gun}; taken for {wire.name}: if that is wrong, pin it "
+            "again with --replace --format notary"
+        )
     return PinEntry(pin=pin, format=wire.name, recorded=session.at, how="pin")

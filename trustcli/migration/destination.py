@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as AnyCollection
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -20,7 +21,7 @@ from trustdata.errors import RemoteMisbehaved
 from trustdata.gun import GUN
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.model import Key
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
@@ -37,12 +38,14 @@ class Need:
     root_key_here: bool
 
 
-def need(found: Found, brought: Mapping[RoleName, PrivateKey], keys: StoreKeys) -> Need:
-    """What must be rotated so that our server can go on. An owner-held snapshot stays its owner's."""
+def need(found: Found, there: AnyCollection[str], keys: StoreKeys) -> Need:
+    """What must be rotated so that our server can go on. `there`: the roles whose keys it has, or is brought. An
+    owner-held snapshot stays its owner's.
+    """
     root = found.root.root
-    wanted = [TIMESTAMP] if TIMESTAMP not in brought else []
+    wanted = [TIMESTAMP] if TIMESTAMP not in there else []
     owners = bool(keys.held(root.keys) & set(root.roles[SNAPSHOT].keyids))
-    if SNAPSHOT not in brought and found.snapshot_is_the_servers is not False and not owners:
+    if SNAPSHOT not in there and found.snapshot_is_the_servers is not False and not owners:
         wanted.append(SNAPSHOT)
     role = root.roles[ROOT]
     here = len(keys.held(root.keys) & set(role.keyids)) >= role.threshold
@@ -68,6 +71,25 @@ class Destination:
             return "same"
         mine = NOTARY.parse(TIMESTAMP, timestamp)
         return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
+
+    def keys(self, found: Found) -> frozenset[str]:
+        """The online roles whose keys our server holds already. Raises: what the remote raises."""
+        return self._session.server_keys(found.gun)
+
+    def left_behind(self, found: Found) -> list[RoleName]:
+        """Roles that the old server has in a state that is not here: changed there after the collection went on here.
+
+        Raises: what the remote raises.
+        """
+        remote = NotaryRemote(self._session.link(found.gun))
+        offline = {role: found.verified.get(role) for role in found.files if role not in ONLINE}
+        changed = []
+        for role, envelope in sorted(offline.items()):
+            if envelope is not None:
+                name = NOTARY.listed_filename(role, NOTARY.meta(envelope), consistent=True)
+                if remote.fetch(found.gun, name, limit=NOTARY.size_limit(role)) != envelope.raw:
+                    changed.append(role)
+        return changed
 
     def take_over(self, found: Found, brought: Mapping[RoleName, PrivateKey]) -> None:
         """One request, all or nothing; the same again changes nothing. It is asked for afterwards: on its word alone

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, RoleName
+from trustdata.roles import ONLINE, ROOT, RoleName
+from trustdata.wire.formats import wire_named
 from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.metrics import Metrics
@@ -24,9 +25,9 @@ from trustserver.api.take_over import TakeOverParts, belongings
 from trustserver.api.upload import TufParts
 from trustserver.errors import BadRequest
 from trustserver.formats import SERVED_TUF
-from trustserver.online_roles import OnlineRoles, refuse_tombstone
+from trustserver.online_roles import OnlineRoles, held_key, refuse_tombstone
 from trustserver.publishing import Published, Publishing
-from trustserver.storage.ports import KeyRecord, MetadataStore, Status
+from trustserver.storage.ports import Collection, KeyRecord, MetadataStore, Status
 from trustserver.taking_over import TakingOver
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ class CollectionView(BaseModel):
     format: str
     revision: int
     versions: dict[str, int]
+
+
+class StateView(CollectionView):
+    """Also the roles whose keys, as root names them, this server holds: not all of them after a take-over."""
+
+    server_keys: list[str]
 
 
 class KeyView(BaseModel):
@@ -161,15 +168,21 @@ def management_router(
         return _key_view(made)
 
     @router.get("/{gun}")
-    async def state(request: Request, gun: Gun) -> CollectionView:
-        """Format, revision and versions."""
+    async def state(request: Request, gun: Gun) -> StateView:
+        """Format, revision, versions, and which keys are the server's."""
         authorizer.authorize(request.scope["headers"], Action.READ, gun)
         found = await asyncio.to_thread(store.load, gun)
         refuse_tombstone(found)
         if found.status is not Status.LIVE:
             raise NoTrustData(gun=gun)
         versions = {str(role): file.version for role, file in sorted(found.files.items())}
-        return CollectionView(gun=gun, format=found.format, revision=found.revision, versions=versions)
+        return StateView(
+            gun=gun,
+            format=found.format,
+            revision=found.revision,
+            versions=versions,
+            server_keys=await asyncio.to_thread(_server_keys, found),
+        )
 
     @router.delete("/{gun}")
     async def delete(request: Request, gun: Gun) -> DeletedView:
@@ -181,6 +194,12 @@ def management_router(
         return DeletedView(gun=gun, revision=revision)
 
     return router
+
+
+def _server_keys(found: Collection) -> list[str]:
+    wire = wire_named(found.format)
+    root = wire.parse(ROOT, found.files[ROOT].raw).root
+    return [str(role) for role in ONLINE if held_key(found, root, role, wire) is not None]
 
 
 def _online(role: str) -> RoleName:

@@ -104,7 +104,7 @@ def test_a_server_that_cannot_be_asked_is_asked_once_and_that_is_the_answer(
             ask()
     assert collection.judge([Question(gun=GUN, tag="1.0", digest=None)])[0].allowed is False
     assert len(server.requests) == 1
-    assert _session(tmp_path, server.url).format_offered(GUN) is TUF
+    assert _session(tmp_path, server.url).format_offered(GUN) is None
 
 
 def test_offline_nobody_is_asked(serve: Serve, tmp_path: Path) -> None:
