@@ -92,7 +92,8 @@ def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
     if name != gun and not (name.endswith(_WILDCARD) and gun.startswith(name.rstrip(_WILDCARD))):
         return f"is a certificate for {name[:80]!a}"
     if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
-        return f"is a certificate that is valid until {certificate.not_valid_after_utc:%Y-%m-%d} only"
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return f"is a certificate that is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d} only"
     return None
 
 

@@ -345,3 +345,12 @@ class TestWhatDockerLeavesBehind:
         _brought_over(trust, admin.trust, gun)
         trust.run("signer", "remove", "bob", gun)
         assert reader.signers_of_tags(gun) == {"1.0": (lost, {"Repo Admin"})}
+
+
+def test_a_new_image_begins_in_their_format(trust: TrustUser, reader: NotaryUser, put: Put, gun: str) -> None:
+    image = put("1.0")
+    begins = ("sign", "--init", "--format", "notary", "--no-recovery-key", f"{gun}:1.0")
+    planned = trust.run(*begins, "--plan", "--json").document()
+    assert planned["feasible"] is True
+    trust.run(*begins)
+    assert reader.listed(gun)["1.0"].digest == _hex(image)

@@ -35,6 +35,8 @@ from trustdata.inspection import signers_of_target
 from trustdata.judgement import Question, judge
 from trustdata.roles import RoleName, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, find_released, read_target
+from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,11 +68,13 @@ def command(
     init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
     recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
+    format_: Annotated[str, typer.Option("--format", help="With --init: the wire format, tuf or notary.")] = "tuf",
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
     """Sign tags by digest; several images of one collection are published together."""
     session: Session = ctx.obj
     recovery = init.recovery_choice(recovery_key, none=no_recovery_key)
+    wire = init.wanted_format(format_)
     references = [_with_tag(image) for image in images]
     wanted = resolve(session, references, local=local)
     by_gun: dict[GUN, list[Wanted]] = {}
@@ -81,13 +85,13 @@ def command(
         plans = [
             planned.plan
             for gun, items in by_gun.items()
-            for planned in plan(session, planning, gun, items, signer=signer, recovery=recovery, asked=init_)
+            for planned in plan(session, planning, gun, items, signer=signer, recovery=recovery, wire=wire, asked=init_)
         ]
         return planning.report(plans)
     documents: list[dict[str, object]] = []
     for gun, items in by_gun.items():
         keys = session.held_keys()
-        _initialise_unknown(session, gun, recovery, asked=init_)
+        _initialise_unknown(session, gun, recovery, wire=wire, asked=init_)
         sign_tags(session, gun, items, keys=keys, signer=signer)
         for item in items:
             name = f"{gun}:{item.tag}@{item.manifest.digest}"
@@ -130,15 +134,22 @@ def _pushed(session: Session, reference: ImageReference) -> ImageReference:
     raise ImageNotFound(image=reference.given, registry=engine.name, reason=reason)
 
 
-def _initialise_unknown(session: Session, gun: GUN, recovery: init.Recovery | None, *, asked: bool) -> None:
+def _initialise_unknown(
+    session: Session, gun: GUN, recovery: init.Recovery | None, *, wire: WireFormat, asked: bool
+) -> None:
     """A name that no pin and no memory knows and that the server has no data for may be initialised; no other."""
-    if not _is_unknown(session.collection(gun)):
+    if not _is_unknown(session.collection(gun, wire=_to_begin_in(session, gun, wire))):
         return
     if not asked and session.settings.non_interactive:
         raise NoTrustData(gun=gun)
     if not asked and not init.confirm(session, f"{gun} has no trust data. Make the collection now?"):
         raise NoTrustData(gun=gun)
-    init.create(session, gun, init.decided(session, recovery))
+    init.create(session, gun, init.decided(session, recovery), wire=wire)
+
+
+def _to_begin_in(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
+    """The format in which a server is asked for a name that nobody here knows, if it is not the usual one."""
+    return None if wire is TUF or gun in session.pins.load() else wire
 
 
 def _is_unknown(collection: Collection) -> bool:
@@ -153,17 +164,19 @@ def plan(
     *,
     signer: str | None,
     recovery: init.Recovery | None,
+    wire: WireFormat,
     asked: bool,
 ) -> list[Planned]:
     """What the command would publish for one collection: the tags, after the collection itself if it is to be made."""
-    collection = planning.collection(gun)
+    collection = planning.collection(gun, wire=_to_begin_in(session, gun, wire) if asked else None)
     before: list[Planned] = []
     try:
         founds = asked and _is_unknown(collection)
     except TrustError as refusal:
         return [Planned(plan=Plan(gun=gun, places={}, refusal=refusal))]
     if founds:
-        before = [init.plan(session, planning, gun, init.decided(session, recovery))]
+        collection = planning.collection(gun, wire=wire)
+        before = [init.plan(session, planning, gun, init.decided(session, recovery), wire=wire)]
         if before[0].after is None:
             return before
     keys = planning.keys.at_hand()

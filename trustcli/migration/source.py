@@ -13,7 +13,16 @@ from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.updater import Updater
 from trustdata.envelope import Envelope
-from trustdata.errors import InvalidName, MetadataMissing, NoTrustData, RemoteRefused, TooLarge, TrustError
+from trustdata.errors import (
+    InvalidName,
+    MalformedMetadata,
+    MetadataMissing,
+    NoTrustData,
+    NotTrusted,
+    RemoteRefused,
+    TooLarge,
+    TrustError,
+)
 from trustdata.gun import GUN, parse_gun
 from trustdata.limits import MAX_NOTARY_FILE
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
@@ -101,7 +110,7 @@ class Source:
                     try:
                         updater.load(role, delegator)
                         queue.append(role)
-                    except TrustError as error:
+                    except (NotTrusted, MalformedMetadata) as error:
                         broken[role] = error
         verified = updater.roles()
         files = {role: envelope.raw for role, envelope in verified.items() if role != ROOT}

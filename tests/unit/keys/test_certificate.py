@@ -129,7 +129,8 @@ def test_when_it_is_valid_is_looked_at_only_if_asked() -> None:
     for at in (start, start + LIFETIME, None):
         assert certificate_fault(key, gun=GUN, at=at) is None
     for at in (start - timedelta(seconds=1), start + LIFETIME + timedelta(seconds=1)):
-        assert certificate_fault(key, gun=GUN, at=at) == "is a certificate that is valid until 2036-10-29 only"
+        fault = certificate_fault(key, gun=GUN, at=at)
+        assert fault == "is a certificate that is valid from 2026-11-01 to 2036-10-29 only"
 
 
 def test_what_is_no_certificate() -> None:
