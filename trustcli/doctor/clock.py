@@ -46,6 +46,5 @@ def _date(text: str) -> datetime | None:
 
 def _span(span: timedelta) -> str:
     minutes = int(span.total_seconds()) // 60
-    return (
-        f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours" if minutes < 2880 else f"{span.days} days"
-    )
+    days = round(span / timedelta(days=1))  # an answer takes time: five days less a second are five
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours" if minutes < 2880 else f"{days} days"
