@@ -14,7 +14,7 @@ from urllib.parse import quote
 from trustcli.client.ports import CollectionState, Published, Tombstone
 from trustcli.client.server_link import ServerLink
 from trustcli.exchange import Answer
-from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TooLarge, TrustError
+from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TrustError
 from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
 
@@ -45,18 +45,12 @@ class HttpRemote:
         self._link.close()
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """As promised by `MetadataRemote`; absent is 404, or 410 for a deleted collection."""
+        """As promised by `MetadataRemote`."""
         target = f"/tuf/{_gun_path(gun)}/metadata/{filename}"
         headers = {"Accept-Encoding": "gzip"} if limit >= COMPRESSED_FROM else {}
-        try:
-            answer = self._link.ask("GET", target, scope=_pull(gun), limit=limit, headers=headers)
-        except TooLarge as error:
-            raise TooLarge(what=f"{filename} from {self.name}", limit=error.limit) from error
-        if answer.ok:
-            return answer.body
-        if answer.absent or answer.gone:
-            return None
-        raise self._failure(answer)
+        return self._link.fetch(
+            target, what=filename, scope=_pull(gun), limit=limit, failure=self._failure, headers=headers
+        )
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
         """As promised by `PublishRemote`."""

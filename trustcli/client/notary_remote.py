@@ -20,7 +20,6 @@ from trustdata.errors import (
     RemoteMisbehaved,
     RemoteRefused,
     ServerKeyNotUsed,
-    TooLarge,
     TrustError,
     VersionConflict,
 )
@@ -69,15 +68,8 @@ class NotaryRemote:
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         """As promised by `MetadataRemote`."""
-        try:
-            answer = self._ask("GET", gun, f"/tuf/{filename}", _PULL, limit=limit)
-        except TooLarge as error:
-            raise TooLarge(what=f"{filename} from {self.name}", limit=error.limit) from error
-        if answer.ok:
-            return answer.body
-        if answer.absent or answer.gone:
-            return None
-        raise self._failure(answer)
+        target, scope = _place(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
+        return self._link.fetch(target, what=filename, scope=scope, limit=limit, failure=self._failure)
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
         """As promised by `PublishRemote`, with an owner-held snapshot among the files where there is one.
@@ -148,13 +140,11 @@ class NotaryRemote:
         rest: str,
         actions: str,
         *,
-        limit: int = MAX_ANSWER,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        target = f"/v2/{quote(parse_gun(gun), safe='/:')}/_trust{rest}"
-        scope = f"repository:{gun}:{actions}"
-        return self._link.ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+        target, scope = _place(gun, rest), _scope(gun, actions)
+        return self._link.ask(method, target, scope=scope, limit=MAX_ANSWER, body=body, headers=headers)
 
     def _key(self, answer: Answer) -> Key:
         if not answer.ok:
@@ -201,6 +191,14 @@ class NotaryRemote:
 
 
 _BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
+
+
+def _place(gun: GUN, rest: str) -> str:
+    return f"/v2/{quote(parse_gun(gun), safe='/:')}/_trust{rest}"
+
+
+def _scope(gun: GUN, actions: str) -> str:
+    return f"repository:{gun}:{actions}"
 
 
 def _told(answer: Answer) -> tuple[str, str, object]:

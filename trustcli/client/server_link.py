@@ -7,12 +7,12 @@ What its answers mean is for the remotes to say (`http_remote`, `notary_remote`)
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from trustcli.deadline import Clock, Timeouts
 from trustcli.exchange import Answer, parse_url
-from trustdata.errors import InvalidName
+from trustdata.errors import InvalidName, TooLarge, TrustError
 
 if TYPE_CHECKING:
     from trustcli.client.authorised_server import AuthorisedServer
@@ -81,6 +81,30 @@ class ServerLink:
         """As `AuthorisedServer.ask`; `target` begins with a slash, below the server's URL."""
         target = f"{self._path}{target}"
         return self._server.ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+
+    def fetch(
+        self,
+        target: str,
+        *,
+        what: str,
+        scope: str,
+        limit: int,
+        failure: Callable[[Answer], TrustError],
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes | None:
+        """A file, as promised by `MetadataRemote.fetch`: absent is 404, or 410 for a deleted collection, nothing else.
+
+        `what`: how errors call it. `failure`: what any other answer means.
+        """
+        try:
+            answer = self.ask("GET", target, scope=scope, limit=limit, headers=headers)
+        except TooLarge as error:
+            raise TooLarge(what=f"{what} from {self.name}", limit=error.limit) from error
+        if answer.ok:
+            return answer.body
+        if answer.absent or answer.gone:
+            return None
+        raise failure(answer)
 
     @property
     def _server(self) -> AuthorisedServer:

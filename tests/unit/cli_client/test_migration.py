@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.simulator import keyring
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
 from trustcli.client.notary_remote import Change, NotaryRemote
+from trustcli.client.server_link import ServerLink
 from trustcli.exchange import Answer
 from trustcli.held_keys import StoreKeys
 from trustcli.migration.destination import Destination, need
@@ -209,12 +210,15 @@ def test_an_owner_s_snapshot_stays_his() -> None:
 # --- what our server has
 
 
-class _Link:
+class _Link(ServerLink):
     """The way to our server, which has these files; a session, too, that leads there."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files
-        self.name = "https://ours.example.com"
+
+    @property
+    def name(self) -> str:
+        return "https://ours.example.com"
 
     def link(self, gun: GUN) -> _Link:
         assert gun == APP
@@ -224,7 +228,7 @@ class _Link:
         """Says yes to everything."""
         assert (gun, "1.root" in parts) == (APP, True)
 
-    def ask(self, method: str, target: str, **_: object) -> Answer:
+    def ask(self, method: str, target: str, **_: Any) -> Answer:
         assert method == "GET"
         raw = self._files.get(target.removeprefix(f"/v2/{APP}/_trust/tuf/"))
         return Answer(status=404 if raw is None else 200, headers=[], body=raw or b"")
