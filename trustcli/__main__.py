@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from keys.errors import KeysError
-from trustcli.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageError
-from trustcli.global_options import extract
-from trustcli.output import Output, failure_document
+from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageError
+from trustcli.config.global_options import extract
+from trustcli.console.output import Output, failure_document
 from trustcli.session import open_session
-from trustcli.unforeseen import unforeseen
+from trustcli.console.internal_error import unforeseen
 from trustdata.errors import TrustError
 
 
@@ -67,14 +67,14 @@ def _execute(argv: Sequence[str], program: str) -> int:
         from trustcli.commands import inspect
 
         return inspect.main(session, rest[1:])
-    from trustcli.app import dispatch
+    from trustcli.commands.table import dispatch
 
     return dispatch(session, rest, program=program)
 
 
 def _help_for(argv: Sequence[str], program: str) -> str:
     """Where the command line is explained: the command's own help, if there is such a command."""
-    from trustcli.app import COMMANDS
+    from trustcli.commands.table import COMMANDS
 
     return next((f"{program} {word} --help" for word in argv if word in COMMANDS), f"{program} --help")
 

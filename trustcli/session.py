@@ -16,18 +16,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from trustcli.client.collection import Collection
 from trustcli.client.file_cache import FileCache
-from trustcli.client.http_remote import HttpRemote
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
-from trustcli.collection import Collection
-from trustcli.docker_config import HELPER_SECONDS, DockerConfig
-from trustcli.output import Output
-from trustcli.settings import Settings, load_hook_settings, load_settings
+from trustcli.client.tuf_remote import HttpRemote
+from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
+from trustcli.config.settings import Settings, load_hook_settings, load_settings
+from trustcli.console.output import Output
+from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
-from trustcli.tls import CertificateAuthorities
 from trustdata.errors import FormatChanged, SettingsUnusable, TrustError
 from trustdata.gun import GUN
 from trustdata.model import Signer
@@ -39,14 +39,14 @@ from trustdata.wire.tuf import TUF
 if TYPE_CHECKING:
     from keys.filestore import FileKeyStore
     from keys.passphrase import PassphraseProvider
+    from trustcli.client.collection import RollbackStore, TrustServer
     from trustcli.client.ports import MetadataCache
-    from trustcli.client.preparation import HeldKeys, Roles
-    from trustcli.client.publisher import Publisher
-    from trustcli.collection import RollbackStore, TrustServer
-    from trustcli.engine import Engine
-    from trustcli.global_options import GlobalOptions
-    from trustcli.held_keys import StoreKeys
-    from trustcli.registry import Registry
+    from trustcli.config.global_options import GlobalOptions
+    from trustcli.publish.held_keys import StoreKeys
+    from trustcli.publish.preparation import HeldKeys, Roles
+    from trustcli.publish.publisher import Publisher
+    from trustcli.registry.client import Registry
+    from trustcli.registry.engine import Engine
     from trustdata.roles import RoleName
 
 _SILENT_SECONDS: Final = 5.0
@@ -207,7 +207,7 @@ class Session:
 
     def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
         """`read`: how the publisher reads the collection, if not simply as its owner."""
-        from trustcli.client.publisher import Publisher
+        from trustcli.publish.publisher import Publisher
 
         return Publisher(
             gun=collection.gun,
@@ -230,13 +230,13 @@ class Session:
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
         from keys.passphrase import EnvironmentPassphrases
-        from trustcli.prompt import TerminalPrompt
+        from trustcli.console.prompt import TerminalPrompt
 
         prompt = None if self.settings.non_interactive else TerminalPrompt()
         return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt))
 
     def held_keys(self, brought: Iterable[Signer] = ()) -> StoreKeys:
-        from trustcli.held_keys import StoreKeys
+        from trustcli.publish.held_keys import StoreKeys
 
         return StoreKeys(self.keystore, self.passphrases, brought)
 
@@ -246,7 +246,7 @@ class Session:
         return CertificateAuthorities(self.environ, cacert=self.settings.cacert)
 
     def registry(self) -> Registry:
-        from trustcli.registry import Registry
+        from trustcli.registry.client import Registry
 
         return Registry(
             credentials=DockerConfig(self.environ),
@@ -256,7 +256,7 @@ class Session:
         )
 
     def engine(self) -> Engine:
-        from trustcli.engine import Engine
+        from trustcli.registry.engine import Engine
 
         return Engine(self.environ)
 

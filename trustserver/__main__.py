@@ -109,7 +109,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
 ) -> None:
     """Answer requests until SIGTERM. Ready when GET /readyz gives 200."""
     given = dict(locals())
-    from trustserver.commands import serve as run
+    from trustserver.admin.commands import serve as run
 
     run(given, os.environ, config)
 
@@ -118,7 +118,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
 def migrate(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Bring the database's schema to the newest; `serve` does it too."""
     given = dict(locals())
-    from trustserver.commands import migrate as run
+    from trustserver.admin.commands import migrate as run
 
     run(given, os.environ, config)
 
@@ -146,7 +146,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
 ) -> None:
     """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
     given = {"data": data, "database": database, "seal_key": seal_key, "witness": witness}
-    from trustserver.commands import check as run
+    from trustserver.admin.commands import check as run
 
     if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json):
         raise typer.Exit(1)
@@ -155,7 +155,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
 @app.command()
 def settings(config: Config = None) -> None:
     """Show every setting with its value and where that comes from."""
-    from trustserver.commands import show_settings as run
+    from trustserver.admin.commands import show_settings as run
 
     run({}, os.environ, config)
 
@@ -164,7 +164,7 @@ def settings(config: Config = None) -> None:
 def list_collections(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Every collection and tombstone: name, format, status, revision."""
     given = dict(locals())
-    from trustserver.commands import list_collections as run
+    from trustserver.admin.commands import list_collections as run
 
     run(given, os.environ, config)
 
@@ -178,7 +178,7 @@ def release(
 ) -> None:
     """Allow a deleted collection's name to be initialised anew."""
     given = dict(locals())
-    from trustserver.commands import release as run
+    from trustserver.admin.commands import release as run
 
     if not run(name, given, os.environ, config):
         raise typer.Exit(1)

@@ -17,42 +17,43 @@ from fastapi import FastAPI
 
 from keys.durable_file import make_private_folder
 from trustdata.errors import NotStored
-from trustserver import server_lock, tls
-from trustserver.api.auth import Authorizer, OpenAuthorizer
+from trustserver.admin.audit import Soundness
+from trustserver.admin.restore import Restoring
 from trustserver.api.fast_read import FastRead
+from trustserver.api.graceful_shutdown import InFlight
 from trustserver.api.gun_path import GunPaths
 from trustserver.api.health import health_router
-from trustserver.api.in_flight import InFlight
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
-from trustserver.api.no_browsers import NoBrowsers
 from trustserver.api.notary import NotaryApi
+from trustserver.api.origin_check import NoBrowsers
 from trustserver.api.problems import install
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
-from trustserver.api.token_auth import TokenAuthorizer
 from trustserver.api.tuf import TufReads
+from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
+from trustserver.auth.token_authorizer import TokenAuthorizer
+from trustserver.auth.token_keys import load_keys
+from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import DatabaseOlder, StartRefused
-from trustserver.notary_retrieval import NotaryRetrieval
-from trustserver.online_roles import OnlineRoles
-from trustserver.parsed import ParsedCollections
-from trustserver.publishing import Publishing
-from trustserver.recording import Recorder, Witness
-from trustserver.renewal import Renewal
-from trustserver.restoring import Restoring
-from trustserver.retrieval import Retrieval
-from trustserver.server_lock import Holder, ServerLock
+from trustserver.process import lock as server_lock
+from trustserver.process import tls
+from trustserver.process.lock import Holder, ServerLock
+from trustserver.repository.collection_import import TakingOver
+from trustserver.repository.commit import Recorder, Witness
+from trustserver.repository.notary_reads import NotaryRetrieval
+from trustserver.repository.online_roles import OnlineRoles
+from trustserver.repository.parsed_cache import ParsedCollections
+from trustserver.repository.publish import Publishing
+from trustserver.repository.renewal import Renewal
+from trustserver.repository.tuf_reads import Retrieval
+from trustserver.responses.cache import View
 from trustserver.settings import Settings
-from trustserver.soundness import Soundness
 from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
+from trustserver.storage.published_log import WitnessFile, older, with_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
-from trustserver.taking_over import TakingOver
-from trustserver.token_keys import load_keys
-from trustserver.tokens import TokenVerifier
-from trustserver.view import View
-from trustserver.witness import WitnessFile, older, with_stored
 
 UPKEEP_SECONDS: Final = 60
 """Between two rounds of renewal."""

@@ -16,7 +16,7 @@ from tests.simulator.keyring import Ring
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, Scene, good_collection
-from trustcli.client.preparation import prepare
+from trustcli.publish.preparation import prepare
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.signing import sign

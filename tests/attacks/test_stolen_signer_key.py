@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulator.owner import Owner, digest_of
 from tests.simulator.scene import EVIL, GOOD, good_collection
-from trustcli.client.preparation import Roles
+from trustcli.publish.preparation import Roles
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.repository_editor import Contents
 from trustdata.errors import MalformedMetadata, PolicyRefused

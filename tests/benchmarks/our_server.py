@@ -15,10 +15,10 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner
 
 from tests.peers.programs import free_port, running
-from trustcli.client.http_remote import HttpRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.docker_config import DockerConfig
-from trustcli.tls import CertificateAuthorities
+from trustcli.client.tuf_remote import HttpRemote
+from trustcli.config.docker_config import DockerConfig
+from trustcli.http.tls import CertificateAuthorities
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import EditTerms, TagEdit
 from trustdata.editing.signing import sign

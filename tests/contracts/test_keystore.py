@@ -19,8 +19,8 @@ from keys.errors import (
 from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo, Purpose
 from keys.material import generate, tuf_key
-from keys.memorystore import MemoryKeyStore
 from keys.store import KeyStore
+from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.unit.keys.cheap import CHEAP
 
 PASSPHRASE = "correct horse"

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.simulator.memory_store import MemoryStore
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.errors import RevisionMoved
 from trustserver.storage.database import migrate, open_engine
-from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import (
     Category,
     Change,

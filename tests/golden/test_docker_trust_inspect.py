@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trustcli.render.inspect_view import json_entry, json_view, pretty_view
+from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
 from trustdata.inspection import Inspection, KeyHolder, SignedTag
 
 FOLDER = Path(__file__).parent / "docker_trust_inspect"

@@ -13,10 +13,10 @@ import typer
 
 from keys.error_record import ErrorRecord
 from keys.errors import KeysError
-from trustcli import exit_codes
-from trustcli.app import COMMANDS, EVERYWHERE
 from trustcli.commands import inspect, verify
-from trustcli.global_options import GlobalOptions, extract
+from trustcli.commands.table import COMMANDS, EVERYWHERE
+from trustcli.config.global_options import GlobalOptions, extract
+from trustcli.console import exit_codes
 from trustdata.errors import TrustError
 from trustserver import __main__ as server
 from trustserver import errors as server_errors

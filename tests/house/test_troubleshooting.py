@@ -10,7 +10,7 @@ import re
 import pytest
 
 from tests.journeys.troubleshooting import PAGE, sections
-from trustcli.app import COMMANDS
+from trustcli.commands.table import COMMANDS
 
 _CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _WHERE_NO_COMMAND_HELPS = {"Nobody can be asked for a passphrase", "The registry's tag has moved"}

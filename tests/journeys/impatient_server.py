@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from trustserver import serving
 from trustserver.__main__ import main
 from trustserver.api import sending
+from trustserver.server import serving
 
 MILLISECONDS: Final = 500
 

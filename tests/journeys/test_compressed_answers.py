@@ -17,10 +17,10 @@ from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 from tests.journeys.server_process import ServerProcess
 from tests.peers.programs import program
 from tests.unit.server.owner import Owner
-from trustcli.client.http_remote import HttpRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.docker_config import DockerConfig
-from trustcli.tls import CertificateAuthorities
+from trustcli.client.tuf_remote import HttpRemote
+from trustcli.config.docker_config import DockerConfig
+from trustcli.http.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
 from trustdata.roles import TARGETS
 from trustserver.app import now

@@ -16,7 +16,7 @@ from tests.journeys.server_process import ServerProcess
 from tests.peers.notary_client import NotaryUser
 from tests.peers.trust_program import SECRETS, TrustUser
 from tests.peers.trust_servers import PeerServer, peer_of_process
-from trustcli.client.multipart import publish_form
+from trustcli.http.multipart import publish_form
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.repository_editor import EditTerms, TagEdit, new_collection, set_tags
 from trustdata.editing.signing import sign

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import pytest
 import uvloop
 
-from trustserver.front import IDLE_SWEEPS, Front
-from trustserver.tunnel import inner_socket
-from trustserver.view import CACHE_REVALIDATE, Answer, file_answer
+from trustserver.responses.cache import CACHE_REVALIDATE, Answer, file_answer
+from trustserver.server.fast_path import IDLE_SWEEPS, Front
+from trustserver.server.tunnel import inner_socket
 
 PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
 BIG = b"/tuf/registry.example.com/app/metadata/1.targets.json"

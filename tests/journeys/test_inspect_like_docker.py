@@ -16,7 +16,7 @@ import pytest
 
 from tests.journeys.recorded_notary import RecordedNotary
 from tests.peers.trust_program import TrustUser
-from trustcli.exit_codes import NOT_TRUSTED
+from trustcli.console.exit_codes import NOT_TRUSTED
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -11,11 +11,11 @@ import pytest
 from tests.peers.images import build_image, build_index
 from tests.peers.programs import PASSWORD, USER, RunningProgram, push, start_registry
 from tests.unit.cli_net.certificates import make_authority
-from trustcli.docker_config import DockerConfig
-from trustcli.manifest import Manifest
-from trustcli.reference import parse_reference
-from trustcli.registry import Registry
-from trustcli.tls import CertificateAuthorities
+from trustcli.config.docker_config import DockerConfig
+from trustcli.http.tls import CertificateAuthorities
+from trustcli.registry.client import Registry
+from trustcli.registry.manifest import Manifest
+from trustcli.registry.reference import parse_reference
 from trustdata.errors import ContentMismatch, ImageNotFound, RemoteRefused, RemoteUnreachable
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

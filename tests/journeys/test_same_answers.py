@@ -15,7 +15,7 @@ import pytest
 from tests.journeys.server_process import ServerProcess
 from tests.journeys.test_server_process import GUN, begin
 from trustdata.roles import TARGETS
-from trustserver.front import hot_request
+from trustserver.server.fast_path import hot_request
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -16,7 +16,7 @@ import pytest
 from tests.journeys.server_process import ServerProcess
 from tests.unit.server.owner import Owner
 from trustserver.app import now
-from trustserver.tunnel import BACKLOG
+from trustserver.server.tunnel import BACKLOG
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

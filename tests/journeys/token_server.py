@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from tests.simulator.token_issuer import Certified, access, certify, claims, now, token, x5c
-from trustserver.token_keys import libtrust_id
+from trustserver.auth.token_keys import libtrust_id
 
 ISSUER: Final = "the token server"
 SERVICE: Final = "trust.example.com"

@@ -30,7 +30,7 @@ from tests.peers.notary_client import (
 )
 from tests.peers.programs import free_port, program, running
 from tests.simulator.token_issuer import now
-from trustserver import tls
+from trustserver.process import tls
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.simulator.repository import RepositorySimulator
+from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
-from trustcli.collection import Collection
 from trustdata.errors import MemoryUnwritable, RootNotPinned
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question

@@ -8,8 +8,8 @@ from datetime import datetime
 from tests.simulator.client import Client
 from tests.simulator.keyring import Ring
 from tests.simulator.repository import RepositorySimulator
-from trustcli.client.preparation import Roles
-from trustcli.client.publisher import Edit, Outcome, Publisher
+from trustcli.publish.preparation import Roles
+from trustcli.publish.publisher import Edit, Outcome, Publisher
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.envelope import Envelope

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulator.client import Client
-from trustcli.app import dispatch
-from trustcli.collection import Collection
+from trustcli.client.collection import Collection
 from trustcli.commands import verify
-from trustcli.manifest import Manifest
-from trustcli.output import Output
-from trustcli.reference import ImageReference
-from trustcli.registry import Registry
+from trustcli.commands.table import dispatch
+from trustcli.config.settings import Settings
+from trustcli.console.output import Output
+from trustcli.registry.client import Registry
+from trustcli.registry.manifest import Manifest
+from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
-from trustcli.settings import Settings
 from trustdata.errors import RemoteUnreachable
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, Published, Tombstone
 from trustcli.client.server_link import ServerLink
-from trustcli.exchange import Answer
+from trustcli.http.messages import Answer
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
@@ -76,7 +76,7 @@ class NotaryRemote:
 
         Notary tells neither revision nor versions.
         """
-        from trustcli.client.multipart import publish_form
+        from trustcli.http.multipart import publish_form
 
         content_type, body = publish_form(files, encode=str)
         headers = {"Content-Type": content_type}
@@ -162,7 +162,7 @@ class NotaryRemote:
         return key
 
     def _failure(self, answer: Answer) -> TrustError:
-        from trustcli.client.problem_answers import failure
+        from trustcli.client.problem_details import failure
 
         code, message, _ = _told(answer)
         generic = failure(answer, remote=self.name, tried=self._link.tried)

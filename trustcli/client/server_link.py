@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from trustcli.deadline import Clock, Timeouts
-from trustcli.exchange import Answer, parse_url
+from trustcli.http.messages import Answer, parse_url
+from trustcli.http.time_budget import Clock, Timeouts
 from trustdata.errors import InvalidName, TooLarge, TrustError
 
 if TYPE_CHECKING:
-    from trustcli.client.authorised_server import AuthorisedServer
-    from trustcli.registry_auth import CredentialSource
-    from trustcli.tls import CertificateAuthorities
+    from trustcli.http.authenticated import AuthorisedServer
+    from trustcli.http.tls import CertificateAuthorities
+    from trustcli.http.token_auth import CredentialSource
 
 
 class ServerLink:
@@ -109,7 +109,7 @@ class ServerLink:
     @property
     def _server(self) -> AuthorisedServer:
         if self._opened is None:
-            from trustcli.client.authorised_server import AuthorisedServer
+            from trustcli.http.authenticated import AuthorisedServer
 
             self._opened = AuthorisedServer(
                 self._origin,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from trustcli.exit_codes import UsageError
-from trustcli.findings import Finding, document, lines, status
+from trustcli.console.exit_codes import UsageError
+from trustcli.doctor.findings import Finding, document, lines, status
 from trustcli.session import Session
 from trustdata.errors import shown
 
@@ -41,7 +41,7 @@ def name(
 ) -> int:
     """Find what is wrong here: server, registry, credentials, certificates, clock, keys, pins, memory, expiry."""
     from trustcli.doctor.examination import examine
-    from trustcli.reference import parse_reference
+    from trustcli.registry.reference import parse_reference
 
     if not name:
         return report(ctx.obj, examine(ctx.obj, None))
@@ -59,7 +59,7 @@ def containerd(
     ] = CONTAINERD_CONFIG,
 ) -> int:
     """Find every way by which an image can reach this node unverified."""
-    from trustcli.hooks.node_check import check_node
+    from trustcli.doctor.containerd.node import check_node
 
     return report(ctx.obj, check_node(config))
 

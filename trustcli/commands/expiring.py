@@ -9,15 +9,15 @@ from typing import Annotated, Final
 import typer
 
 from keys.algorithms import same_key_mark
-from trustcli.client.plan import KeyPlace
-from trustcli.client.planner import elsewhere
-from trustcli.client.preparation import Roles
 from trustcli.commands.signer import collection_names
-from trustcli.duration import parse_duration
-from trustcli.exit_codes import DONE, OTHER, row_for, worst
-from trustcli.key_source import stored_place
-from trustcli.output import failure_document
-from trustcli.render.plan_view import as_time, key_row, key_words
+from trustcli.commands.support.key_source import stored_place
+from trustcli.console.duration import parse_duration
+from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
+from trustcli.console.output import failure_document
+from trustcli.publish.plan import KeyPlace
+from trustcli.publish.plan_view import as_time, key_row, key_words
+from trustcli.publish.planner import elsewhere
+from trustcli.publish.preparation import Roles
 from trustcli.session import Session
 from trustdata.due import late_online_roles, offline_roles, within
 from trustdata.editing.repository_editor import public_keys, signing_keys

@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
+from trustcli.client.collection import Collection
+from trustcli.client.policy_file import load_policy
 from trustcli.client.updater import Updater
-from trustcli.collection import Collection
+from trustcli.commands.support.explanation_view import document, lines
 from trustcli.commands.verify import DEFAULT_MAX_AGE, verify
-from trustcli.duration import parse_duration
-from trustcli.exit_codes import DONE, UsageError, row_for
-from trustcli.output import failure_document
-from trustcli.policy_file import load_policy
-from trustcli.reference import parse_reference
-from trustcli.render.explanation_view import document, lines
+from trustcli.console.duration import parse_duration
+from trustcli.console.exit_codes import DONE, UsageError, row_for
+from trustcli.console.output import failure_document
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError
 from trustdata.explaining import Walk, explain

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from trustcli.exit_codes import DONE
+from trustcli.config.settings import load_hook_settings
+from trustcli.console.exit_codes import DONE
 from trustcli.hooks.bin_dir import entries
 from trustcli.hooks.wrapper import NAME, Wrapper, verifier_program, write_wrapper
 from trustcli.session import Session
-from trustcli.settings import load_hook_settings
 from trustdata.errors import HookNotInstalled
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

@@ -18,16 +18,16 @@ import typer
 
 from keys.algorithms import same_key_mark
 from keys.errors import KeyAmbiguous
-from trustcli.client.plan import Current, Planned
+from trustcli.client.collection import Collection
 from trustcli.client.ports import Tombstone
-from trustcli.client.preparation import Roles
-from trustcli.collection import Collection
-from trustcli.commands.keys_in_use import keys_in_use
-from trustcli.exit_codes import DONE, UsageError
-from trustcli.held_keys import among
-from trustcli.key_source import KeySource, SessionKeys
-from trustcli.planning import Planning
-from trustcli.reference import parse_reference
+from trustcli.commands.support.key_source import KeySource, SessionKeys
+from trustcli.commands.support.keys_in_use import keys_in_use
+from trustcli.commands.support.planning import Planning
+from trustcli.console.exit_codes import DONE, UsageError
+from trustcli.publish.held_keys import among
+from trustcli.publish.plan import Current, Planned
+from trustcli.publish.preparation import Roles
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
@@ -110,7 +110,7 @@ def decided(session: Session, recovery: Recovery | None) -> Recovery:
         return recovery
     if session.settings.non_interactive:
         raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
-    from trustcli.prompt import TerminalPrompt
+    from trustcli.console.prompt import TerminalPrompt
 
     answer = TerminalPrompt().ask(
         "File of the recovery root key, which should not stay on this machine (empty: no recovery key): "
@@ -122,7 +122,7 @@ def confirm(session: Session, question: str) -> bool:
     """Ask; False where nobody can be asked."""
     if session.settings.non_interactive:
         return False
-    from trustcli.prompt import TerminalPrompt
+    from trustcli.console.prompt import TerminalPrompt
 
     return TerminalPrompt().confirm(question)
 

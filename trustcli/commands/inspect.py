@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.errors import KeysError
-from trustcli.exit_codes import DONE, NOT_TRUSTED, UsageError, row_for, worst
-from trustcli.output import failure_document
-from trustcli.quick_arguments import QuickParser
-from trustcli.reference import parse_reference
-from trustcli.render.inspect_view import json_entry, json_view, pretty_view
+from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
+from trustcli.console.exit_codes import DONE, NOT_TRUSTED, UsageError, row_for, worst
+from trustcli.console.fast_arguments import QuickParser
+from trustcli.console.output import failure_document
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError, shown
 from trustdata.inspection import Inspection

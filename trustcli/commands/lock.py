@@ -13,12 +13,12 @@ from typing import Annotated, Final
 
 import typer
 
-from trustcli.exit_codes import DONE, UsageError, row_for, worst
-from trustcli.output import failure_document
-from trustcli.reference import parse_reference
-from trustcli.render.lock_changes import LockChange, lines, lock_changes, row
+from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
+from trustcli.config.settings import LOCK_FILE
+from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.console.output import failure_document
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
-from trustcli.settings import LOCK_FILE
 from trustcli.state.lockfile import LockFile
 from trustdata.errors import TrustError
 from trustdata.gun import GUN

@@ -8,7 +8,7 @@ import typer
 
 from trustcli.commands.init import wanted_format
 from trustcli.commands.signer import collection_names
-from trustcli.exit_codes import DONE
+from trustcli.console.exit_codes import DONE
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
 from trustdata.errors import PinsDisagree

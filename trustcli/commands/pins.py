@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from trustcli.exit_codes import DONE
+from trustcli.console.exit_codes import DONE
 from trustcli.session import Session
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from trustcli.docker_config import docker_folder
-from trustcli.exit_codes import DONE
+from trustcli.config.docker_config import docker_folder
+from trustcli.console.exit_codes import DONE
 from trustcli.hooks import plugin_files
 from trustcli.session import Session
 

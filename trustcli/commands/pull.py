@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.verify import verify
-from trustcli.docker_config import DockerConfig
-from trustcli.exit_codes import DONE, worst
-from trustcli.output import failure_document
-from trustcli.reference import parse_reference
+from trustcli.config.docker_config import DockerConfig
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.output import failure_document
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import NotSigned, TrustError
 from trustdata.judgement import Judgement

@@ -14,17 +14,17 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from keys.errors import KeyNotFound, KeysError
-from trustcli.client.plan import Current, Failure, KeyPlace, Plan
-from trustcli.client.planner import elsewhere
-from trustcli.client.preparation import HeldKeys, Roles
 from trustcli.commands.init import confirm
-from trustcli.commands.publication import check_visible
 from trustcli.commands.signer import collection_names
-from trustcli.duration import parse_duration
-from trustcli.exit_codes import DONE, UsageError, row_for, worst
-from trustcli.output import failure_document
-from trustcli.planning import Planning
-from trustcli.render.plan_view import as_time, key_row
+from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.publication import check_visible
+from trustcli.console.duration import parse_duration
+from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.console.output import failure_document
+from trustcli.publish.plan import Current, Failure, KeyPlace, Plan
+from trustcli.publish.plan_view import as_time, key_row
+from trustcli.publish.planner import elsewhere
+from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.session import Session
 from trustdata.due import Due, in_its_last_third, offline_roles, within
 from trustdata.editing import repository_editor

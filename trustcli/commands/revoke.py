@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from keys.errors import KeyNotFound
-from trustcli.client.plan import Plan
-from trustcli.client.preparation import HeldKeys, Roles
 from trustcli.commands.init import confirm
-from trustcli.commands.tag_movement import NOTHING, tag_changed
-from trustcli.exit_codes import DONE, UsageError
-from trustcli.planning import Planning
-from trustcli.reference import ImageReference, parse_reference
+from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.tag_movement import NOTHING, tag_changed
+from trustcli.console.exit_codes import DONE, UsageError
+from trustcli.publish.plan import Plan
+from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys

@@ -15,17 +15,17 @@ from typing import Annotated
 
 import typer
 
-from trustcli.client.plan import Plan, Planned
-from trustcli.client.preparation import HeldKeys, Roles
-from trustcli.collection import Collection
+from trustcli.client.collection import Collection
 from trustcli.commands import init
-from trustcli.commands.publication import check_visible
-from trustcli.commands.tag_movement import stands_at, tag_changed
-from trustcli.exit_codes import DONE, UsageError
-from trustcli.held_keys import StoreKeys
-from trustcli.manifest import Manifest
-from trustcli.planning import Planning
-from trustcli.reference import ImageReference, parse_reference
+from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.tag_movement import stands_at, tag_changed
+from trustcli.console.exit_codes import DONE, UsageError
+from trustcli.publish.held_keys import StoreKeys
+from trustcli.publish.plan import Plan, Planned
+from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.registry.manifest import Manifest
+from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit

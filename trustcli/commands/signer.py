@@ -10,13 +10,13 @@ import typer
 
 from keys.errors import KeyFileMalformed
 from keys.material import read_public_pem
-from trustcli.client.preparation import Roles
-from trustcli.client.publisher import Edit, Publisher
-from trustcli.collection import Collection
-from trustcli.commands.publication import check_visible
-from trustcli.exit_codes import DONE, UsageError
-from trustcli.planning import Planning
-from trustcli.reference import parse_reference
+from trustcli.client.collection import Collection
+from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.publication import check_visible
+from trustcli.console.exit_codes import DONE, UsageError
+from trustcli.publish.preparation import Roles
+from trustcli.publish.publisher import Edit, Publisher
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms

@@ -10,13 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from trustcli.collection import Collection
-from trustcli.duration import parse_duration
-from trustcli.exit_codes import DONE, UsageError, row_for, worst
-from trustcli.output import failure_document
-from trustcli.policy_file import load_policy, question_about
-from trustcli.quick_arguments import QuickParser
-from trustcli.reference import parse_reference
+from trustcli.client.collection import Collection
+from trustcli.client.policy_file import load_policy, question_about
+from trustcli.console.duration import parse_duration
+from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.console.fast_arguments import QuickParser
+from trustcli.console.output import failure_document
+from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError
 from trustdata.gun import GUN

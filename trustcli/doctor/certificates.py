@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.probe import Probe
-from trustcli.exchange import Origin
-from trustcli.findings import Finding
+from trustcli.http.errors import causes
+from trustcli.http.messages import Origin
+from trustcli.http.tls import DOCKER_CERTS
 from trustcli.session import Session
-from trustcli.tls import DOCKER_CERTS
-from trustcli.transport_failure import causes
 
 _SOON: Final = timedelta(days=30)
 _NOT_YET_VALID: Final = 9

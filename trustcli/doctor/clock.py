@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.probe import Probe
-from trustcli.findings import Finding
 
 _WRONG: Final = timedelta(minutes=5)
 

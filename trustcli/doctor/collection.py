@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trustcli.doctor.failing import failed
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustcli.findings import Finding
 from trustdata.errors import (
     RemoteMisbehaved,
     RemoteRefused,

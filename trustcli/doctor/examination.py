@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from trustcli.config.settings import ServerChoice
 from trustcli.doctor.collection import check_briefly, check_collection
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import failed, guarded
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.key_store import check_key_store
 from trustcli.doctor.lock_file import check_lock_file
 from trustcli.doctor.look import Look, look_at
@@ -15,10 +17,8 @@ from trustcli.doctor.memory import check_memory
 from trustcli.doctor.pins import check_pins
 from trustcli.doctor.registry import check_registry
 from trustcli.doctor.trust_server import check_trust_server
-from trustcli.findings import Finding
-from trustcli.reference import ImageReference
+from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
-from trustcli.settings import ServerChoice
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 

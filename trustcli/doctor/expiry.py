@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustcli.findings import Finding
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
 from trustdata.expiry import TUF_LIFETIMES, half_life

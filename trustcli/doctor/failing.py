@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from keys.errors import KeysError
-from trustcli.exit_codes import Failure, row_for
-from trustcli.findings import Finding
-from trustcli.unforeseen import unforeseen
+from trustcli.console.exit_codes import Failure, row_for
+from trustcli.console.internal_error import unforeseen
+from trustcli.doctor.findings import Finding
 from trustdata.errors import TrustError
 
 

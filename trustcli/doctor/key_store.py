@@ -15,9 +15,9 @@ from keys.errors import KeysError
 from keys.key_info import KeyInfo
 from keys.store import is_keyid
 from trustcli.doctor.failing import failed
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustcli.findings import Finding
-from trustcli.held_keys import among
+from trustcli.publish.held_keys import among
 from trustcli.session import Session
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trustcli.findings import Finding
+from trustcli.doctor.findings import Finding
 from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.verification.trust_pinning import Pin

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.private_files import open_to_others
-from trustcli.findings import Finding
 from trustcli.session import Session
 from trustdata.gun import GUN
 

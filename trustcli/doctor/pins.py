@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.private_files import open_to_others
-from trustcli.findings import Finding
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
 from trustdata.errors import TrustError

@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from trustcli.client.http_connection import HttpConnection
-from trustcli.deadline import Timeouts
-from trustcli.exchange import Answer, Origin
-from trustcli.proxies import proxy_for
+from trustcli.http.connection import HttpConnection
+from trustcli.http.messages import Answer, Origin
+from trustcli.http.proxies import proxy_for
+from trustcli.http.time_budget import Timeouts
+from trustcli.http.tls import offered_certificate
 from trustcli.session import Session
-from trustcli.tls import offered_certificate
 from trustdata.errors import TrustError
 
 PATIENCE: Final = Timeouts(connect=5.0, read=10.0, overall=20.0)

@@ -15,20 +15,20 @@ from collections.abc import Generator, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from trustcli.client.http_connection import HttpConnection
-from trustcli.docker_config import Credential, DockerConfig
+from trustcli.config.docker_config import Credential, DockerConfig
 from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
+from trustcli.doctor.findings import Finding, Severity
 from trustcli.doctor.probe import PATIENCE, Probe, probe
-from trustcli.exchange import Answer, Origin, parse_url
-from trustcli.findings import Finding, Severity
-from trustcli.reference import ImageReference
-from trustcli.registry import no_https
-from trustcli.registry_auth import MAX_TOKEN_ANSWER, Authorizer, Challenge, parse_challenges
+from trustcli.http.connection import HttpConnection
+from trustcli.http.errors import causes
+from trustcli.http.messages import Answer, Origin, parse_url
+from trustcli.http.tls import speaks_no_tls
+from trustcli.http.token_auth import MAX_TOKEN_ANSWER, Authorizer, Challenge, parse_challenges
+from trustcli.registry.client import no_https
+from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
-from trustcli.tls import speaks_no_tls
-from trustcli.transport_failure import causes
 from trustdata.errors import InvalidName, RemoteRefused, TrustError, shown
 
 _LIMIT: Final = 256 * 1024

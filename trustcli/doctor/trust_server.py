@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
 
+from trustcli.config.settings import ServerChoice
 from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.probe import Probe, probe
-from trustcli.exchange import Answer, parse_url
-from trustcli.findings import Finding
+from trustcli.http.messages import Answer, parse_url
 from trustcli.session import Session
-from trustcli.settings import ServerChoice
 
 _CHECK = "trust-server"
 

@@ -12,7 +12,7 @@ from trustdata.roles import TARGETS
 from trustdata.verification.trust_pinning import SourcedPin
 
 if TYPE_CHECKING:
-    from trustcli.reference import ImageReference
+    from trustcli.registry.reference import ImageReference
     from trustcli.session import Session
     from trustdata.judgement import Evidence
 
@@ -34,7 +34,7 @@ def admit(session: Session, reference: ImageReference, digest: str) -> str:
 
 
 def _verified(session: Session, reference: ImageReference, digest: str) -> str:
-    from trustcli.policy_file import load_policy, question_about
+    from trustcli.client.policy_file import load_policy, question_about
 
     file = session.settings.verifier.policy
     rule = load_policy(file).rule_for(reference.gun) if file else None

@@ -16,10 +16,10 @@ import time
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from trustcli.exit_codes import DONE, OTHER
+from trustcli.config.hook_settings import DEFAULT_TIMEOUT
+from trustcli.console.exit_codes import DONE, OTHER
 from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
 from trustcli.hooks.refusal import Asked, explained
-from trustcli.verifier_settings import DEFAULT_TIMEOUT
 from trustdata.errors import VerdictTooLate
 
 _STDIN: Final = 0
@@ -98,7 +98,7 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     check_descriptor(_standard_input(), arguments.digest)
 
     from trustcli.hooks.admission import admit
-    from trustcli.reference import parse_reference
+    from trustcli.registry.reference import parse_reference
     from trustcli.session import open_hook_session
 
     reference = parse_reference(arguments.name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from trustcli.reference import parse_digest
+from trustcli.registry.reference import parse_digest
 from trustdata.errors import HookRequestMalformed, InvalidName, MalformedMetadata
 from trustdata.roles import RoleName
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final, Protocol
 
-from trustcli.exit_codes import DONE, INTERRUPTED, OTHER, UsageError
-from trustcli.global_options import extract
-from trustcli.reference import parse_reference
+from trustcli.config.global_options import extract
+from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, UsageError
+from trustcli.registry.reference import parse_reference
 from trustdata.errors import InvalidName, shown
 
 METADATA: Final = "docker-cli-plugin-metadata"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from trustcli.exit_codes import OTHER, Failure, row_for
-from trustcli.unforeseen import unforeseen
+from trustcli.console.exit_codes import OTHER, Failure, row_for
+from trustcli.console.internal_error import unforeseen
 from trustdata import errors
 from trustdata.errors import shown
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
+from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import Forbidden
-from trustserver.packing import wants_gzip
-from trustserver.view import Answer, View
+from trustserver.responses.cache import Answer, View
+from trustserver.responses.gzip import wants_gzip
 
 
 class FastRead:

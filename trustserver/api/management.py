@@ -16,19 +16,19 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
-from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.take_over import TakeOverParts, belongings
 from trustserver.api.upload import TufParts
+from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
-from trustserver.formats import SERVED_TUF
-from trustserver.online_roles import OnlineRoles, held_key, refuse_tombstone
-from trustserver.publishing import Published, Publishing
+from trustserver.repository.collection_import import TakingOver
+from trustserver.repository.formats import SERVED_TUF
+from trustserver.repository.online_roles import OnlineRoles, held_key, refuse_tombstone
+from trustserver.repository.publish import Published, Publishing
 from trustserver.storage.ports import Collection, KeyRecord, MetadataStore, Status
-from trustserver.taking_over import TakingOver
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
+from trustserver.responses.cache import View
 from trustserver.storage.ports import MetadataStore
-from trustserver.view import View
 
 
 class Metrics:

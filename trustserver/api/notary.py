@@ -17,7 +17,6 @@ import orjson
 from trustdata.errors import CollectionExists, NoTrustData
 from trustdata.gun import GUN
 from trustdata.wire.notary import NOTARY
-from trustserver.api.auth import Action, Authorizer, Subject
 from trustserver.api.changefeed import parse_feed_query
 from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
 from trustserver.api.metrics import Metrics
@@ -27,14 +26,15 @@ from trustserver.api.notary_routes import Ask, Route, is_notary_path, route
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
+from trustserver.auth.authorizer import Action, Authorizer, Subject
 from trustserver.errors import GoneCollection, NotThere
-from trustserver.formats import SERVED_NOTARY
-from trustserver.notary_names import NotaryFile, notary_path
-from trustserver.notary_retrieval import NotaryRetrieval
-from trustserver.online_roles import OnlineRoles, shown_key
-from trustserver.publishing import Publishing
+from trustserver.repository.formats import SERVED_NOTARY
+from trustserver.repository.notary_reads import NotaryRetrieval
+from trustserver.repository.online_roles import OnlineRoles, shown_key
+from trustserver.repository.publish import Publishing
+from trustserver.responses.cache import Answer, View, plain_answer
+from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import KeyRecord, MetadataStore
-from trustserver.view import Answer, View, plain_answer
 
 _JSON: Final = b"application/json; charset=utf-8"
 _ANYBODY: Final = Subject(name="anonymous", authenticated=False)

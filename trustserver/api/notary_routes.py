@@ -16,7 +16,7 @@ from trustdata.errors import InvalidName
 from trustdata.gun import GUN, parse_notary_gun
 from trustdata.roles import SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import NoSuchRoute
-from trustserver.notary_names import ROLE_PATTERN, NotaryFile, parse_notary_file
+from trustserver.responses.notary_paths import ROLE_PATTERN, NotaryFile, parse_notary_file
 
 PREFIXES: Final = ("/v2/", "/_notary_server/")
 """Whatever begins so is answered as Notary answers; so is `/v2` itself."""

@@ -25,7 +25,6 @@ from trustdata.errors import (
     VersionConflict,
     WouldBreakRole,
 )
-from trustserver.answers import problem
 from trustserver.errors import (
     BadRequest,
     DiskFull,
@@ -38,6 +37,7 @@ from trustserver.errors import (
     RevisionMoved,
     Stopping,
 )
+from trustserver.responses.tuf import problem
 
 MEDIA_TYPE: Final = "application/problem+json"
 

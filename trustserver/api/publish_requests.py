@@ -14,14 +14,14 @@ from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.api.auth import Subject
 from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import status_of
 from trustserver.api.upload import PartRules, Upload, UploadRoom
+from trustserver.auth.authorizer import Subject
 from trustserver.errors import DiskFull
-from trustserver.formats import ServedFormat
-from trustserver.publishing import Published, Publishing
+from trustserver.repository.formats import ServedFormat
+from trustserver.repository.publish import Published, Publishing
 
 LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
 """Bytes to parse. Beyond, uploads are judged one at a time: parsed, a byte takes about twelve."""

@@ -12,8 +12,8 @@ from typing import Final
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
-from trustserver.renewal import Renewal
-from trustserver.view import Answer, View
+from trustserver.repository.renewal import Renewal
+from trustserver.responses.cache import Answer, View
 
 RENEWAL_PAUSE: Final = timedelta(seconds=30)
 """After a renewal that failed, readers get what there is, and the next attempt waits this long."""

@@ -1,4 +1,4 @@
-"""POST /api/v1/collections/GUN/take-over: a collection of another Notary server, as it is (trustserver.taking_over).
+"""POST /api/v1/collections/GUN/take-over: a collection of another Notary server, as it is.
 
 One part `files` for each file: `1.root`, `2.root`... for the whole chain, the other roles under their names,
 percent-encoded; and `key.timestamp`, `key.snapshot` for private keys of the old server (PKCS#8, PEM), if they are had.
@@ -16,7 +16,7 @@ from trustdata.limits import MAX_NOTARY_FILE, notary_size_limit
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustserver.api.upload import TufParts
 from trustserver.errors import BadRequest
-from trustserver.taking_over import Belongings
+from trustserver.repository.collection_import import Belongings
 
 _ROOTS: Final = re.compile(r"([1-9][0-9]{0,8})\.root")
 _KEYS: Final = {f"key.{role}": role for role in ONLINE}

@@ -9,16 +9,16 @@ from typing import Any
 
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
-from trustserver.api.auth import Action, Authorizer
 from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_path, split_metadata_path
 from trustserver.api.problems import send_problem
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
+from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
-from trustserver.file_names import FileName, parse_filename, path_of
-from trustserver.packing import pack, packed_etag, packed_unchanged, wants_gzip
-from trustserver.retrieval import Retrieval
-from trustserver.view import Answer, View
+from trustserver.repository.tuf_reads import Retrieval
+from trustserver.responses.cache import Answer, View
+from trustserver.responses.gzip import pack, packed_etag, packed_unchanged, wants_gzip
+from trustserver.responses.tuf_paths import FileName, parse_filename, path_of
 
 
 class TufReads:

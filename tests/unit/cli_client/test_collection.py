@@ -11,7 +11,7 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
-from trustcli.collection import every_role
+from trustcli.client.collection import every_role
 from trustdata.errors import (
     CollectionDeleted,
     MemoryUnwritable,

@@ -10,17 +10,17 @@ import pytest
 
 from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo
-from keys.memorystore import MemoryKeyStore
 from keys.passphrase import EnvironmentPassphrases
 from tests.simulator import keyring
+from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
 from trustcli.client.notary_remote import Change, NotaryRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.exchange import Answer
-from trustcli.held_keys import StoreKeys
-from trustcli.migration.destination import Destination, need
-from trustcli.migration.source import Found, Source
+from trustcli.commands.migrate.destination import Destination, need
+from trustcli.commands.migrate.source import Found, Source
+from trustcli.http.messages import Answer
+from trustcli.publish.held_keys import StoreKeys
 from trustcli.session import Session
 from trustdata.editing.signing import sign
 from trustdata.errors import (

@@ -11,9 +11,9 @@ from keys.errors import KeyNotFound
 from tests.simulator.keyring import key, keyid
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, good_collection
-from trustcli.client.plan import Current, KeyPlace, Plan
-from trustcli.client.planner import Planner
-from trustcli.client.preparation import Roles
+from trustcli.publish.plan import Current, KeyPlace, Plan
+from trustcli.publish.planner import Planner
+from trustcli.publish.preparation import Roles
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import Contents, TagEdit

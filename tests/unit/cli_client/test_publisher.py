@@ -12,8 +12,8 @@ from tests.simulator.keyring import key, keyid
 from tests.simulator.owner import Owner, digest_of
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, good_collection
-from trustcli.client.preparation import Roles
-from trustcli.client.publisher import RETRY_SECONDS
+from trustcli.publish.preparation import Roles
+from trustcli.publish.publisher import RETRY_SECONDS
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope

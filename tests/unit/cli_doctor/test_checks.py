@@ -19,11 +19,11 @@ from trustcli.doctor.clock import check_clock
 from trustcli.doctor.collection import check_briefly, check_collection
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import guarded
+from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look, look_at
 from trustcli.doctor.probe import Probe
 from trustcli.doctor.registry import granted
-from trustcli.exchange import Answer, Origin
-from trustcli.findings import Finding
+from trustcli.http.messages import Answer, Origin
 from trustdata.errors import ImageNotFound, ThresholdNotMet
 from trustdata.roles import RELEASES, TARGETS, RoleName
 

@@ -13,8 +13,7 @@ from tests.unit.cli_hooks.containerd_configs import (
     LIKE_TALOS,
     LIKE_TALOS_IMPORTED,
 )
-from trustcli.findings import Finding
-from trustcli.hooks.containerd_config import (
+from trustcli.doctor.containerd.config import (
     PLUGIN,
     ConfigFile,
     imports,
@@ -23,6 +22,7 @@ from trustcli.hooks.containerd_config import (
     sandbox_images,
     seconds,
 )
+from trustcli.doctor.findings import Finding
 
 CRI_2 = 'plugins."io.containerd.grpc.v1.cri"'
 CRI_3 = 'plugins."io.containerd.cri.v1.images"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trustcli.hooks.containerd_files import MAX_CONFIG_FILE, load_config
+from trustcli.doctor.containerd.files import MAX_CONFIG_FILE, load_config
 
 
 def test_imports_relative_absolute_and_by_pattern_each_once(tmp_path: Path) -> None:

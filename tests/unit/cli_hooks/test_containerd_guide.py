@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.hooks.containerd_config import PLUGIN, ConfigFile, judge_config, read_verifiers
-from trustcli.settings import load_hook_settings
+from trustcli.config.settings import load_hook_settings
+from trustcli.doctor.containerd.config import PLUGIN, ConfigFile, judge_config, read_verifiers
 from trustdata.policy import read_policy
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "containerd.md"

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from trustcli.commands.doctor import DoctorGroup
-from trustcli.findings import Finding, document, lines, status
+from trustcli.doctor.findings import Finding, document, lines, status
 
 GOOD = Finding(check="one", severity="ok", text="fine")
 NOTE = Finding(check="two", severity="note", text="look", remedy="do this")

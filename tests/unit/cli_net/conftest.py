@@ -9,11 +9,11 @@ import pytest
 
 from tests.unit.cli_net.certificates import Authority, make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
-from trustcli.client.http_remote import HttpRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.deadline import Timeouts
-from trustcli.docker_config import Credential
-from trustcli.tls import CertificateAuthorities
+from trustcli.client.tuf_remote import HttpRemote
+from trustcli.config.docker_config import Credential
+from trustcli.http.time_budget import Timeouts
+from trustcli.http.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
 
 Serve = Callable[..., HostileServer]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.cli_net.conftest import Remotes, Serve, fetch
 from tests.unit.cli_net.hostile_server import Request, Wire
-from trustcli.deadline import Timeouts
+from trustcli.http.time_budget import Timeouts
 from trustdata.errors import RemoteUnreachable
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

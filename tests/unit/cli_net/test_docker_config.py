@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.docker_config import Credential, DockerConfig, docker_folder, without_passphrases
+from trustcli.config.docker_config import Credential, DockerConfig, docker_folder, without_passphrases
 from trustdata.errors import SettingsUnusable
 
 Write = Callable[[object], DockerConfig]

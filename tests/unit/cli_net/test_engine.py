@@ -16,8 +16,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.unit.cli_net.hostile_server import Request, Script, Wire, json_reply, read_request, reply
-from trustcli.docker_config import Credential
-from trustcli.engine import MAX_LINE, Engine
+from trustcli.config.docker_config import Credential
+from trustcli.registry.engine import MAX_LINE, Engine
 from trustdata.errors import (
     ImageNotFound,
     InvalidName,

@@ -13,12 +13,12 @@ import pytest
 from tests.simulator.scene import good_collection
 from tests.unit.cli_net.conftest import GUN, Serve
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
-from trustcli.client.http_remote import HttpRemote
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.output import Output
+from trustcli.client.tuf_remote import HttpRemote
+from trustcli.config.settings import Settings
+from trustcli.console.output import Output
 from trustcli.session import Session
-from trustcli.settings import Settings
 from trustdata.errors import FormatChanged, RemoteRefused, RemoteUnreachable, TrustError
 from trustdata.judgement import Question
 from trustdata.verification.lock_entry import LockEntry, SourcedLock

@@ -16,9 +16,9 @@ import pytest
 from tests.unit.cli_net.certificates import EXPIRED, Authority, make_authority
 from tests.unit.cli_net.conftest import GUN, Remotes, Serve, Stored, answering, fetch
 from tests.unit.cli_net.hostile_server import DripClock, Request, Wire, json_reply, reply
-from trustcli.deadline import Timeouts
-from trustcli.docker_config import Credential
-from trustcli.tls import CertificateAuthorities
+from trustcli.config.docker_config import Credential
+from trustcli.http.time_budget import Timeouts
+from trustcli.http.tls import CertificateAuthorities
 from trustdata.errors import (
     InvalidName,
     RemoteRefused,
@@ -321,7 +321,7 @@ def test_addresses_that_are_none(remote_of: Remotes, url: str) -> None:
 
 def test_it_starts_without_the_heavy_libraries() -> None:
     code = (
-        "import sys, trustcli.client.http_remote, trustcli.client.authorised_server;"
+        "import sys, trustcli.client.tuf_remote, trustcli.http.authenticated;"
         "heavy = {'urllib3', 'typer', 'rich', 'requests', 'subprocess', 'cryptography', 'tuf', 'urllib.request'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.cli_net.conftest import GUN, Remotes, Serve, answering, fetch, memory_of
 from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, megabytes_after, reply
-from trustcli.client.http_remote import COMPRESSED_FROM
+from trustcli.client.tuf_remote import COMPRESSED_FROM
 from trustdata.errors import (
     RemoteMisbehaved,
     RemoteRefused,

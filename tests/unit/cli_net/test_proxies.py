@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trustcli.proxies import is_loopback, proxy_for
+from trustcli.http.proxies import is_loopback, proxy_for
 from trustdata.errors import SettingsUnusable
 
 PROXY = "http://proxy.example:3128"

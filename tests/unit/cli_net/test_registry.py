@@ -23,13 +23,13 @@ from tests.unit.cli_net.hostile_server import (
     megabytes_after,
     reply,
 )
-from trustcli.deadline import Timeouts
-from trustcli.docker_config import Credential
-from trustcli.exchange import Origin
-from trustcli.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
-from trustcli.reference import ImageReference, parse_reference
-from trustcli.registry import Registry
-from trustcli.tls import CertificateAuthorities
+from trustcli.config.docker_config import Credential
+from trustcli.http.messages import Origin
+from trustcli.http.time_budget import Timeouts
+from trustcli.http.tls import CertificateAuthorities
+from trustcli.registry.client import Registry
+from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from trustcli.registry.reference import ImageReference, parse_reference
 from trustdata.errors import (
     ContentMismatch,
     ImageNotFound,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.cli_net.conftest import Stored
-from trustcli.docker_config import Credential
-from trustcli.exchange import Answer, Origin, parse_url
-from trustcli.registry_auth import Authorizer, parse_challenges
+from trustcli.config.docker_config import Credential
+from trustcli.http.messages import Answer, Origin, parse_url
+from trustcli.http.token_auth import Authorizer, parse_challenges
 from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, TrustError
 
 SCOPE = "repository:team/app:pull"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli_net.certificates import Authority, make_authority
-from trustcli.exchange import Origin
-from trustcli.tls import CertificateAuthorities, speaks_no_tls
+from trustcli.http.messages import Origin
+from trustcli.http.tls import CertificateAuthorities, speaks_no_tls
 from trustdata.errors import SettingsUnusable
 
 ORIGIN = Origin(scheme="https", host="r.example", port=443)

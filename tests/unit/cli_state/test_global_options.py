@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trustcli.exit_codes import UsageError
-from trustcli.global_options import GlobalOptions, extract
+from trustcli.config.global_options import GlobalOptions, extract
+from trustcli.console.exit_codes import UsageError
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.unit.cli_state.samples import APP, OTHER
 from tests.unit.cli_state.test_lockfile import FIRST, SECOND
-from trustcli.render.lock_changes import LockChange, lines, lock_changes, row
+from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import LockEntry

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from keys.errors import PassphraseMissing
-from trustcli.prompt import TerminalPrompt
+from trustcli.console.prompt import TerminalPrompt
 
 KEY = "root key (0123456789ab)"
 
@@ -103,7 +103,7 @@ import os, pty, sys
 
 child, terminal = pty.fork()
 if child == 0:
-    from trustcli.prompt import TerminalPrompt
+    from trustcli.console.prompt import TerminalPrompt
     prompt = TerminalPrompt()
     sure = prompt.confirm("Sure?")
     passphrase = prompt(purpose="root", key="the key", new=False, wrong_before=False)
@@ -138,7 +138,7 @@ def test_at_a_real_terminal_the_passphrase_is_not_shown() -> None:
 
 def test_without_any_terminal_nobody_is_asked() -> None:
     code = (
-        "from keys.errors import PassphraseMissing\nfrom trustcli.prompt import TerminalPrompt\n"
+        "from keys.errors import PassphraseMissing\nfrom trustcli.console.prompt import TerminalPrompt\n"
         "assert not TerminalPrompt().confirm('Sure?')\n"
         "try: TerminalPrompt()(purpose='root', key='k', new=False, wrong_before=False)\n"
         "except PassphraseMissing: print('missing')"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.global_options import GlobalOptions
-from trustcli.settings import Settings, load_settings
+from trustcli.config.global_options import GlobalOptions
+from trustcli.config.settings import Settings, load_settings
 from trustdata.errors import NoTrustServer, SettingsUnusable
 from trustdata.gun import parse_gun
 

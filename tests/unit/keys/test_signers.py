@@ -11,9 +11,9 @@ from keys.algorithms import Algorithm
 from keys.errors import KeyNotFound, PassphraseWrong, SigningFailed
 from keys.key_info import KeyInfo
 from keys.material import generate
-from keys.memorystore import MemoryKeyStore
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner, signer_for
+from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.unit.keys.test_passphrase import Person
 
 

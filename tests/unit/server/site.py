@@ -10,14 +10,14 @@ from urllib.parse import quote, unquote
 
 import httpx
 
+from tests.simulator.memory_store import MemoryStore
 from tests.unit.server.owner import NOW, Owner
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE
-from trustserver.api.auth import Authorizer
 from trustserver.app import Application, compose
-from trustserver.recording import Witness
+from trustserver.auth.authorizer import Authorizer
+from trustserver.repository.commit import Witness
 from trustserver.settings import Settings
-from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
 

@@ -17,9 +17,9 @@ from trustdata.limits import MAX_SNAPSHOT
 from trustdata.model import DelegatedRole, Delegations, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF, TufFormat
-from trustserver import growth
 from trustserver.api import publish_requests
-from trustserver.publishing import Published, Publishing
+from trustserver.repository import quotas as growth
+from trustserver.repository.publish import Published, Publishing
 
 ALICE = RoleName("targets/alice")
 BOB = RoleName("targets/bob")

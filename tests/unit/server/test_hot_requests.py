@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trustserver.front import LONGEST_REQUEST, hot_request
+from trustserver.server.fast_path import LONGEST_REQUEST, hot_request
 
 PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
 HOT = b"GET " + PATH + b" HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"

@@ -9,7 +9,7 @@ import resource
 import signal
 from pathlib import Path
 
-from trustserver.logs import JsonLines, LineWriter
+from trustserver.process.logs import JsonLines, LineWriter
 
 
 def line(message: str, **extra: object) -> dict[str, object]:

@@ -21,7 +21,7 @@ from trustdata.gun import parse_notary_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustserver.api.notary_routes import Ask, route
 from trustserver.errors import NoSuchRoute
-from trustserver.notary_answers import last_modified
+from trustserver.responses.notary import last_modified
 
 NOTHING = {"code": "METADATA_NOT_FOUND", "message": "You have requested metadata that does not exist."}
 HEX = "ab" * 32

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from tests.simulator.memory_store import MemoryStore
 from tests.unit.server.notary_owner import NotaryOwner, bare_signer
 from tests.unit.server.notary_site import GUN_N, NotarySite
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from trustserver.online_roles import OnlineRoles
-from trustserver.parsed import ParsedCollections
-from trustserver.recording import Recorder
-from trustserver.restoring import Restoring
-from trustserver.soundness import Finding, Soundness
-from trustserver.storage.memory import MemoryStore
+from trustserver.admin.audit import Finding, Soundness
+from trustserver.admin.restore import Restoring
+from trustserver.repository.commit import Recorder
+from trustserver.repository.online_roles import OnlineRoles
+from trustserver.repository.parsed_cache import ParsedCollections
+from trustserver.responses.cache import View
 from trustserver.storage.ports import Collection, StoredFile
-from trustserver.view import View
 
 GUN_OF = GUN(GUN_N)
 

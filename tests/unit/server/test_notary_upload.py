@@ -14,6 +14,7 @@ import pytest
 from keys.algorithms import Algorithm
 from keys.certificate import root_certificate
 from keys.material import generate
+from tests.simulator.memory_store import MemoryStore
 from tests.unit.server.notary_owner import NotaryOwner, bare_signer, content_of
 from tests.unit.server.notary_site import (
     BOUNDARY,
@@ -35,11 +36,10 @@ from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.wire.notary import NOTARY
-from trustserver import growth
 from trustserver.api import notary_parts
 from trustserver.errors import DiskFull
-from trustserver.formats import SERVED_NOTARY
-from trustserver.storage.memory import MemoryStore
+from trustserver.repository import quotas as growth
+from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.storage.ports import Publication
 
 END = f"--{BOUNDARY}--\r\n".encode()

@@ -15,10 +15,10 @@ import pytest
 from tests.unit.server.owner import Owner
 from tests.unit.server.site import GUN_A, Site
 from trustdata.roles import TARGETS
-from trustserver import packing
 from trustserver.api import tuf
-from trustserver.packing import _accepts, wants_gzip
-from trustserver.view import Answer
+from trustserver.responses import gzip as packing
+from trustserver.responses.cache import Answer
+from trustserver.responses.gzip import _accepts, wants_gzip
 
 NAME = "2.targets.json"
 Sent = tuple[int, dict[str, str], bytes]

@@ -9,6 +9,7 @@ import pytest
 from securesystemslib.signer import CryptoSigner, SSlibKey
 from securesystemslib.signer._utils import compute_default_keyid
 
+from tests.simulator.memory_store import MemoryStore
 from tests.unit.server.owner import NOW, Owner
 from tests.unit.server.site import GUN_A, Site
 from trustdata.editing.signing import sign
@@ -16,9 +17,9 @@ from trustdata.errors import PublishRefused
 from trustdata.model import DelegatedRole, Delegations, TargetFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
-from trustserver import online_roles, publishing
 from trustserver.errors import RevisionMoved
-from trustserver.storage.memory import MemoryStore
+from trustserver.repository import online_roles
+from trustserver.repository import publish as publishing
 from trustserver.storage.ports import KeyState, Publication
 
 

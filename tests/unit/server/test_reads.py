@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from tests.simulator.memory_store import MemoryStore
 from tests.unit.server.owner import NOW
 from tests.unit.server.site import GUN_A, Site
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.wire.tuf import TUF
-from trustserver.storage.memory import MemoryStore
 from trustserver.storage.ports import Collection, Publication
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from keys.errors import KeyFileMalformed
+from tests.simulator.memory_store import MemoryStore
 from trustdata.gun import GUN
 from trustdata.roles import SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import StartRefused
-from trustserver.storage.memory import MemoryStore
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 
 A = GUN("example.com/a")

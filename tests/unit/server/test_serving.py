@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from trustserver.serving import UNREAD_MILLISECONDS, bind
+from trustserver.server.serving import UNREAD_MILLISECONDS, bind
 from trustserver.settings import Listen
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -12,7 +12,7 @@ from keys.errors import KeyNotAccepted
 from tests.unit.server.site import Site
 from trustdata.roles import ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire import canonical_json
-from trustserver import publishing
+from trustserver.repository import publish as publishing
 
 _STRANGE_KEYS: dict[str, dict[str, Any]] = {
     "GPG RSA": {"keytype": "rsa", "scheme": "pgp+rsa-pkcsv1.5", "keyval": {"public": {"e": "01", "n": "02"}}},

@@ -18,7 +18,7 @@ from trustdata.gun import GUN
 from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
-from trustserver.soundness import Soundness
+from trustserver.admin.audit import Soundness
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
 STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())

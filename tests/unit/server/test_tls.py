@@ -11,7 +11,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from tests.unit.server.owner import NOW
 from trustserver.errors import StartRefused
-from trustserver.tls import from_files, self_signed
+from trustserver.process.tls import from_files, self_signed
 
 
 def leaf(folder: Path) -> x509.Certificate:

@@ -11,19 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.simulator.memory_store import MemoryStore
 from tests.simulator.token_issuer import ISSUER, REALM, SERVICE, access, certify, claims, token
 from tests.unit.server.owner import NOW
 from tests.unit.server.site import GUN_A, Site
 from trustdata.gun import GUN
-from trustserver.api.auth import Action, OpenAuthorizer, Subject
-from trustserver.api.token_auth import KEPT_TOKENS, TokenAuthorizer
 from trustserver.app import open_authorizer
+from trustserver.auth.authorizer import Action, OpenAuthorizer, Subject
+from trustserver.auth.token_authorizer import KEPT_TOKENS, TokenAuthorizer
+from trustserver.auth.token_keys import TokenKeys, libtrust_id
+from trustserver.auth.tokens import Grant, TokenVerifier
 from trustserver.errors import Forbidden
-from trustserver.front import Front
+from trustserver.server.fast_path import Front
 from trustserver.settings import Settings
-from trustserver.storage.memory import MemoryStore
-from trustserver.token_keys import TokenKeys, libtrust_id
-from trustserver.tokens import Grant, TokenVerifier
 
 ISSUED = certify(NOW)
 KID = libtrust_id(ISSUED.key.public_key())

@@ -30,9 +30,9 @@ from tests.simulator.token_issuer import (
     x5c,
 )
 from tests.unit.server.owner import NOW
+from trustserver.auth.token_keys import MAX_CHAIN, MAX_FILE, TokenKeys, libtrust_id, load_keys
+from trustserver.auth.tokens import ALGORITHMS, LEEWAY, MAX_TOKEN, TokenVerifier
 from trustserver.errors import StartRefused, TokenRefused
-from trustserver.token_keys import MAX_CHAIN, MAX_FILE, TokenKeys, libtrust_id, load_keys
-from trustserver.tokens import ALGORITHMS, LEEWAY, MAX_TOKEN, TokenVerifier
 
 ISSUED = certify(NOW)
 KID = libtrust_id(ISSUED.key.public_key())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trustdata.gun import GUN
-from trustserver.view import CACHE_REVALIDATE, Answer, View, file_answer
+from trustserver.responses.cache import CACHE_REVALIDATE, Answer, View, file_answer
 
 A, B = GUN("example.com/a"), GUN("example.com/b")
 

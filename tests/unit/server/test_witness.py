@@ -16,8 +16,8 @@ from trustserver import app as composition
 from trustserver.errors import DatabaseOlder
 from trustserver.settings import Settings
 from trustserver.storage.ports import MetadataStore, Status, Summary
+from trustserver.storage.published_log import Older, Seen, WitnessFile, older, with_stored
 from trustserver.storage.sealed_keys import SealedKeys
-from trustserver.witness import Older, Seen, WitnessFile, older, with_stored
 
 A, B = GUN("example.com/a"), GUN("example.com/b")
 
@@ -52,7 +52,7 @@ def test_the_highest_of_everything_is_remembered_in_any_order(tmp_path: Path) ->
 def test_a_file_that_has_grown_long_is_written_anew_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trustserver.witness._LONG", 1000)
+    monkeypatch.setattr("trustserver.storage.published_log._LONG", 1000)
     file = witness(tmp_path / "w")
     file.begin({})
     for revision in range(1, 11):

@@ -14,9 +14,9 @@ from tests.simulator import keyring
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
-from trustcli.collection import Collection
+from trustcli.client.collection import Collection
 from trustcli.commands.explain import walk_of
-from trustcli.render.explanation_view import document, lines
+from trustcli.commands.support.explanation_view import document, lines
 from trustdata.errors import MetadataExpired
 from trustdata.explaining import explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed

@@ -15,7 +15,7 @@ from tests.simulator.keyring import Ring
 from tests.simulator.owner import EVERY_KEY, Owner, digest_of
 from tests.simulator.repository import APP, NOW, RepositorySimulator
 from tests.simulator.scene import GOOD, NEWER, OLD, OTHER, Scene, good_collection
-from trustcli.client.preparation import Roles, prepare
+from trustcli.publish.preparation import Roles, prepare
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.promises import Promises

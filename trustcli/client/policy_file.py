@@ -1,0 +1,35 @@
+"""A policy file, and the question that its rules make of an image reference."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from trustcli.registry.reference import ImageReference
+from trustdata.errors import PolicyMalformed
+from trustdata.judgement import Question, Requirement
+from trustdata.policy import Policy, Rule, read_policy
+
+LATEST = "latest"
+"""What a name without tag and digest stands for."""
+
+
+def load_policy(file: Path) -> Policy:
+    """Read a policy file. Raises: PolicyMalformed."""
+    try:
+        return read_policy(tomllib.loads(file.read_bytes().decode()), source=str(file))
+    except OSError as error:
+        raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
+    except (ValueError, RecursionError) as error:
+        raise PolicyMalformed(source=str(file), path="", reason=f"is no TOML: {error}") from error
+
+
+def question_about(
+    reference: ImageReference, *, rule: Rule | None, signers: tuple[str, ...] = (), digest: str | None = None
+) -> Question:
+    """What is asked of the trust data. `digest`: what the tag was found to be, if the reference does not say."""
+    tag = reference.tag or (None if reference.digest else LATEST)
+    asked = Requirement(signers=rule.signers, threshold=rule.threshold, source=rule.source) if rule else None
+    return Question(
+        gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=asked
+    )

@@ -1,0 +1,219 @@
+"""A trust server over HTTP: what the client fetches from and publishes to (`ports.MetadataRemote`, `PublishRemote`).
+
+What the answers mean stands here; the way to the server is `server_link`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from trustcli.client.ports import CollectionState, Published, Tombstone
+from trustcli.client.server_link import ServerLink
+from trustcli.http.messages import Answer
+from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TrustError
+from trustdata.gun import parse_gun
+from trustdata.roles import parse_role
+
+if TYPE_CHECKING:
+    from trustdata.gun import GUN
+    from trustdata.model import Key
+    from trustdata.roles import RoleName
+
+COMPRESSED_FROM = 64 * 1024
+"""Bytes that a file may have from which on gzip is asked for: unpacking then takes less time than the bytes saved would
+on any network but a machine's own. The limit holds for the bytes on the wire and for the unpacked ones alike."""
+MAX_API_ANSWER = 1024 * 1024
+"""Bytes of an answer of the publishing API, at most: versions of some thousand roles."""
+
+
+class HttpRemote:
+    """One trust server. One connection, so not for threads."""
+
+    def __init__(self, link: ServerLink) -> None:
+        self._link = link
+
+    @property
+    def name(self) -> str:
+        return self._link.name
+
+    def close(self) -> None:
+        """Close the connection; a later request opens it again."""
+        self._link.close()
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
+        """As promised by `MetadataRemote`."""
+        target = f"/tuf/{_gun_path(gun)}/metadata/{filename}"
+        headers = {"Accept-Encoding": "gzip"} if limit >= COMPRESSED_FROM else {}
+        return self._link.fetch(
+            target, what=filename, scope=_pull(gun), limit=limit, failure=self._failure, headers=headers
+        )
+
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+        """As promised by `PublishRemote`."""
+        from trustcli.client.problem_details import publish_failure
+        from trustcli.http.multipart import publish_form
+
+        content_type, body = publish_form(files)
+        answer = self._api("POST", gun, "/publish", scope=_push(gun), body=body, content_type=content_type)
+        if not answer.ok:
+            raise publish_failure(answer, remote=self.name, tried=self._link.tried)
+        told = self._object(answer, gun)
+        return Published(revision=self._number(told, "revision"), versions=self._versions(told))
+
+    def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
+        """Hand over a collection of another Notary server, parts named as `/take-over` wants them. The same again
+        changes nothing. Raises: as `publish`.
+        """
+        from trustcli.client.problem_details import publish_failure
+        from trustcli.http.multipart import publish_form
+
+        if any(name.startswith("key.") for name in parts) and not self._link.may_carry_secrets:
+            raise RemoteRefused(
+                remote=self.name,
+                status=0,
+                reason="private keys go over https only",
+                server_code="",
+                server_details={},
+            )
+        content_type, body = publish_form(parts)
+        scope = f"repository:{gun}:*"
+        answer = self._api("POST", gun, "/take-over", scope=scope, body=body, content_type=content_type)
+        if not answer.ok:
+            raise publish_failure(answer, remote=self.name, tried=self._link.tried)
+
+    def online_key(self, gun: GUN, role: RoleName) -> Key:
+        """As promised by `PublishRemote`."""
+        return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}", scope=_push(gun)))
+
+    def new_online_key(self, gun: GUN, role: RoleName) -> Key:
+        """As promised by `PublishRemote`."""
+        return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", scope=_everything(gun), body=b""))
+
+    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+        """As promised by `PublishRemote`. A 404 without the server's own code is a refusal: no trust server."""
+        answer = self._api("GET", gun, "", scope=_pull(gun))
+        if answer.ok:
+            told = self._object(answer, gun)
+            return CollectionState(
+                gun=gun,
+                format=self._text(told, "format"),
+                revision=self._number(told, "revision"),
+                versions=self._versions(told),
+                server_keys=_texts(told.get("server_keys")),
+            )
+        if answer.gone and _code(answer) == "collection-deleted":
+            told = self._object(answer, None)
+            return Tombstone(
+                gun=gun,
+                deleted_root=self._text(told, "deleted_root"),
+                versions=self._versions(told),
+                deleted_at=self._text(told, "deleted_at"),
+                subject=self._text(told, "subject"),
+            )
+        if answer.absent and _code(answer) == NoTrustData.code:
+            return None
+        raise self._failure(answer)
+
+    def delete(self, gun: GUN) -> int:
+        """As promised by `PublishRemote`."""
+        answer = self._api("DELETE", gun, "", scope=_everything(gun))
+        if answer.ok:
+            return self._number(self._object(answer, gun), "revision")
+        if (answer.absent or answer.gone) and _code(answer) in {NoTrustData.code, "collection-deleted"}:
+            raise NoTrustData(gun=gun)
+        raise self._failure(answer)
+
+    def _api(
+        self, method: str, gun: GUN, rest: str, *, scope: str, body: bytes | None = None, content_type: str = ""
+    ) -> Answer:
+        target = f"/api/v1/collections/{_gun_path(gun)}{rest}"
+        headers = {"Content-Type": content_type} if content_type else {}
+        return self._link.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
+
+    def _failure(self, answer: Answer) -> TrustError:
+        from trustcli.client.problem_details import failure
+
+        return failure(answer, remote=self.name, tried=self._link.tried)
+
+    def _key(self, answer: Answer) -> Key:
+        if not answer.ok:
+            raise self._failure(answer)
+        from securesystemslib.formats import encode_canonical  # publishing only: start-up time
+
+        from trustdata.model import Key
+
+        told = self._object(answer, None)
+        keyid, content = self._text(told, "keyid"), told.get("key")
+        try:
+            key = Key.from_dict(keyid, dict(content) if isinstance(content, dict) else {})
+            own = hashlib.sha256(str(encode_canonical(key.to_dict())).encode()).hexdigest()
+        except Exception as error:  # securesystemslib documents no closed list of what a bad key raises
+            raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
+        if own != keyid:
+            raise RemoteMisbehaved(remote=self.name, reason=f"its key has the id {own[:12]}, not {keyid[:12]}")
+        return key
+
+    def _object(self, answer: Answer, gun: GUN | None) -> dict[str, object]:
+        try:
+            told = json.loads(answer.body)
+        except (ValueError, RecursionError) as error:
+            raise RemoteMisbehaved(remote=self.name, reason="its answer is not JSON; is it a trust server?") from error
+        if not isinstance(told, dict):
+            raise RemoteMisbehaved(remote=self.name, reason="its answer is no JSON object")
+        if gun is not None and told.get("gun") != gun:
+            raise RemoteMisbehaved(remote=self.name, reason=f"it answers about another collection than {gun}")
+        return told
+
+    def _text(self, told: Mapping[str, object], name: str) -> str:
+        value = told.get(name)
+        if not isinstance(value, str):
+            raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is not text")
+        return value
+
+    def _number(self, told: Mapping[str, object], name: str) -> int:
+        value = told.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is no number")
+        return value
+
+    def _versions(self, told: Mapping[str, object]) -> dict[RoleName, int]:
+        versions = told.get("versions")
+        if not isinstance(versions, dict):
+            raise RemoteMisbehaved(remote=self.name, reason="versions are missing in its answer")
+        try:
+            return {parse_role(role): self._number(versions, role) for role in versions}
+        except InvalidName as error:
+            raise RemoteMisbehaved(remote=self.name, reason=str(error)) from error
+
+
+def _gun_path(gun: GUN) -> str:
+    # Brackets of an IPv6 host may not stand in a path; all else of the grammar may.
+    return quote(parse_gun(gun), safe="/:")
+
+
+def _texts(value: object) -> frozenset[str]:
+    """Those of a list; servers before 0.1 tell none."""
+    return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
+
+
+def _pull(gun: GUN) -> str:
+    return f"repository:{gun}:pull"
+
+
+def _push(gun: GUN) -> str:
+    return f"repository:{gun}:pull,push"
+
+
+def _everything(gun: GUN) -> str:
+    return f"repository:{gun}:*"
+
+
+def _code(answer: Answer) -> str:
+    from trustcli.client.problem_details import problem
+
+    code = problem(answer).get("code")
+    return code if isinstance(code, str) else ""

@@ -1,0 +1,1 @@
+"""`trust demo`: the whole main job in a temporary folder."""

@@ -1,0 +1,103 @@
+"""Where the demo's images live: a real registry if one can be run, else a read-only one in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
+
+from trustcli.commands.demo.image import MANIFEST_TYPE, Image
+from trustdata.errors import RemoteRefused
+
+
+class DemoRegistry(Protocol):
+    """A registry that images can be put into."""
+
+    @property
+    def what(self) -> str:
+        """What it is, for people."""
+
+    def push(self, repository: str, tag: str, image: Image) -> None:
+        """Let `repository:tag` be this image."""
+
+
+class RealRegistry:
+    """A registry on loopback, by the OCI distribution API ("Pushing blobs", monolithic; "Pushing manifests")."""
+
+    what = "docker-registry"
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def push(self, repository: str, tag: str, image: Image) -> None:
+        """Blobs first. Raises: RemoteRefused."""
+        for digest, blob in image.blobs.items():
+            place = self._ask("POST", f"/v2/{repository}/blobs/uploads/", b"", "", expected=202)
+            _, _, path = place.partition(f"127.0.0.1:{self._port}")
+            joint = "&" if "?" in path else "?"
+            self._ask("PUT", f"{path}{joint}digest={digest}", blob, "application/octet-stream", expected=201)
+        self._ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest, MANIFEST_TYPE, expected=201)
+
+    def _ask(self, method: str, target: str, body: bytes, media_type: str, *, expected: int) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            headers = {"Content-Type": media_type} if media_type else {}
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            response.read()
+        finally:
+            connection.close()
+        if response.status != expected:
+            raise RemoteRefused(remote=f"127.0.0.1:{self._port}", status=response.status, reason=f"{method} {target}")
+        return response.getheader("Location") or ""
+
+
+class EmbeddedRegistry:
+    """Serves manifests and nothing else: enough to sign by digest, not to pull."""
+
+    what = "a read-only stand-in (docker-registry is not installed)"
+
+    def __init__(self) -> None:
+        self._manifests: dict[str, bytes] = {}
+
+    def push(self, repository: str, tag: str, image: Image) -> None:
+        for reference in (tag, image.digest):
+            self._manifests[f"/v2/{repository}/manifests/{reference}"] = image.manifest
+
+    @contextmanager
+    def serving(self, port: int) -> Iterator[None]:
+        """Answer on the port until the block ends."""
+        with serving(port, self._manifests, MANIFEST_TYPE):
+            yield
+
+
+@contextmanager
+def serving(port: int, files: dict[str, bytes], media_type: str) -> Iterator[None]:
+    """A plain web server of these files (by path) on loopback, until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = files.get(self.path)
+            self.send_response(http.client.OK if body is not None else http.client.NOT_FOUND)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(body or b"")))
+            if body is not None:
+                self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(body).hexdigest()}")
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            del format, args
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()

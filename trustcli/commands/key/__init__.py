@@ -1,0 +1,1 @@
+"""`trust key`: the key store, import of keys, rotation."""

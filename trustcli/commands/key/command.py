@@ -1,0 +1,241 @@
+"""`trust key`: the key store, and rotation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from keys.algorithms import Algorithm
+from keys.durable_file import write_durably
+from keys.errors import KeyExists, KeyStoreUnwritable
+from keys.key_info import PURPOSES, KeyInfo, Purpose
+from keys.material import generate, write_private_pem, write_public_pem
+from keys.notary import notary_key
+from keys.notary_files import write_notary_key_file
+from keys.signers import ask_and_open
+from trustcli.commands.init import confirm
+from trustcli.commands.key.key_import import Wanted, bring, bring_folder
+from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
+from trustcli.commands.signer import collection_names
+from trustcli.commands.support.planning import Planning
+from trustcli.console.exit_codes import DONE, UsageError, worst
+from trustcli.console.output import failure_document
+from trustcli.session import Session
+from trustdata.errors import shown
+from trustdata.roles import RoleName, signer_role
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
+
+
+@app.command("generate")
+def generate_(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    directory: Annotated[Path, typer.Option("--dir", help="Where NAME.pub goes.")] = Path(),
+    algorithm: Annotated[Algorithm, typer.Option(help="Which kind of key.")] = Algorithm.ECDSA_P256,
+    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
+) -> int:
+    """Make a key in the store and write its public half to NAME.pub."""
+    session: Session = ctx.obj
+    signer_role(name)  # the rule for names, which also keeps them inside --dir
+    public = directory / f"{name}.pub"
+    if not directory.is_dir():
+        raise UsageError(f"--dir {directory} is no folder; nothing was made")
+    if public.exists():
+        raise KeyExists(key="the public key", place=str(public))
+    private = generate(algorithm)
+    info = KeyInfo.of(private, purpose=_purpose(purpose), name=name, created=session.at)
+    passphrase = session.passphrases.passphrase(purpose=info.purpose, key=f"the new key {name}", new=True)
+    session.keystore.add(private, info, passphrase)
+    _write(public, write_public_pem(info.public), mode=0o644)
+    session.output.result(f"{info.described} made; its public key is in {public}")
+    session.output.document({**_row(info), "public_file": str(public), "exit": DONE})
+    return DONE
+
+
+@app.command("import", help="Bring private keys into the store: a file, or the folder of docker or notary.")
+@app.command("load")
+def load(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    name: Annotated[str, typer.Option(help="What to call the key.")] = "",
+    purpose: Annotated[str, typer.Option(help="signer, root or targets. [as the file says, else signer]")] = "",
+    gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
+) -> int:
+    """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary."""
+    session: Session = ctx.obj
+    wanted = Wanted(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
+    if file.is_dir():
+        if wanted != Wanted():
+            raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
+        return _load_folder(session, file)
+    info = bring(session, file, wanted)
+    session.output.result(f"{info.described} loaded from {file}")
+    session.output.document({**_row(info), "exit": DONE})
+    return DONE
+
+
+def _load_folder(session: Session, folder: Path) -> int:
+    statuses = [DONE]
+    rows: list[dict[str, object]] = []
+    for brought in bring_folder(session, folder):
+        row: dict[str, object] = {"file": str(brought.file)}
+        if brought.info is not None:
+            session.output.result(f"{brought.info.described} loaded from {brought.file}")
+            row |= _row(brought.info)
+        elif brought.known:
+            session.output.notice(f"{brought.file}: {brought.error}")
+        elif brought.error is not None:
+            statuses.append(session.output.failure(brought.error, subject=str(brought.file)))
+            row["error"] = failure_document(brought.error)
+        else:
+            session.output.notice(f"{brought.file}: left out, such keys are the server's")
+        rows.append(row)
+    status = worst(statuses)
+    session.output.document({"keys": rows, "exit": status})
+    return status
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> int:
+    """List the keys of the store."""
+    session: Session = ctx.obj
+    infos = session.keystore.list()
+    for info in infos:
+        retired = "\tretired" if info.retired else ""
+        session.output.result(
+            f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{shown(info.name or info.gun or '-')}{retired}"
+        )
+    session.output.document({"keys": [_row(info) for info in infos], "exit": DONE})
+    return DONE
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Id, the first digits of it, or name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; it must not exist.")],
+    public: Annotated[bool, typer.Option("--public", help="The public half only.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Without encryption.")] = False,
+    notary: Annotated[
+        bool, typer.Option("--notary", help="For docker and notary: --output is their trust folder.")
+    ] = False,
+) -> int:
+    """Write a key as PKCS#8 PEM, encrypted under its own passphrase; or its public half; or for docker and notary."""
+    session: Session = ctx.obj
+    if notary and (public or plain):
+        raise UsageError("--notary writes an encrypted private key; leave --public and --plain out")
+    info = session.keystore.get(key)
+    if notary:
+        output = output / "private" / f"{notary_key(info.public).keyid}.key"
+        _make_folder(output.parent)
+    if output.exists():
+        raise KeyExists(key="the exported key", place=str(output))
+    if notary:
+        private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
+        role, gun = _notary_role(info)
+        secret = passphrase.encode("utf-8", "surrogateescape")
+        _write(output, write_notary_key_file(private, role=role, gun=gun, passphrase=secret), mode=0o600)
+    elif public:
+        _write(output, write_public_pem(info.public), mode=0o644)
+    else:
+        private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
+        sealing = None if plain else passphrase.encode("utf-8", "surrogateescape")
+        _write(output, write_private_pem(private, sealing), mode=0o600)
+    session.output.result(f"{info.described} written to {output}")
+    session.output.document({**_row(info), "file": str(output), "exit": DONE})
+    return DONE
+
+
+@app.command("passwd")
+def passwd(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")]) -> int:
+    """Put a key under another passphrase; the new one comes from the prompt or TRUST_NEW_PASSPHRASE."""
+    session: Session = ctx.obj
+    info = session.keystore.get(key)
+    _, old = ask_and_open(session.keystore, info, session.passphrases)
+    new = session.passphrases.passphrase(purpose="new", key=info.described, new=True)
+    session.keystore.passwd(info.keyid, old, new)
+    session.output.result(f"{info.described} has a new passphrase")
+    session.output.document({**_row(info), "exit": DONE})
+    return DONE
+
+
+@app.command("remove")
+def remove(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Remove a key from the store for good."""
+    session: Session = ctx.obj
+    info = session.keystore.get(key)
+    if not yes and not confirm(session, f"Remove {info.described} for good?"):
+        raise UsageError(f"nothing was removed; to remove {info.described} without being asked: --yes")
+    session.keystore.remove(info.keyid)
+    session.output.result(f"{info.described} removed")
+    session.output.document({**_row(info), "exit": DONE})
+    return DONE
+
+
+@app.command("rotate")
+def rotate_(
+    ctx: typer.Context,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help=", ".join(ROTATABLE))],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    key: Annotated[str, typer.Option(help="The new key: one of the store (root, targets).")] = "",
+    replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
+    recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+) -> int:
+    """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
+    session: Session = ctx.obj
+    rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key)
+    if plan_:
+        planning = Planning(session)
+        return planning.report(plan_rotation(session, planning, rotation, collection_names(names)))
+    done = rotate(session, rotation, collection_names(names))
+    for gun, keyids in done.items():
+        session.output.result(f"{gun}: {role} has key {', '.join(keyids)}")
+    rows = [{"gun": gun, "role": role, "keys": list(keyids)} for gun, keyids in done.items()]
+    session.output.document({"rotated": rows, "exit": DONE})
+    return DONE
+
+
+def _notary_role(info: KeyInfo) -> tuple[str, str]:
+    """What the old programs call a key's purpose, and the collection that it is for, where they want one."""
+    if info.purpose in {"targets", "snapshot"}:
+        return info.purpose, info.gun
+    return ("root" if info.purpose in {"root", "recovery"} else info.name or info.purpose), ""
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyStoreUnwritable(path=str(folder), reason=error.strerror or type(error).__name__) from error
+
+
+def _purpose(text: str) -> Purpose:
+    if text not in PURPOSES or text == "recovery":
+        raise UsageError(f"--purpose {text} is unknown; write signer, root, targets or snapshot")
+    return cast("Purpose", text)
+
+
+def _row(info: KeyInfo) -> dict[str, object]:
+    return {
+        "keyid": info.keyid,
+        "purpose": info.purpose,
+        "algorithm": str(info.algorithm),
+        "name": info.name,
+        "gun": info.gun,
+        "retired": info.retired,
+    }
+
+
+def _write(file: Path, data: bytes, *, mode: int) -> None:
+    try:
+        write_durably(file, data, mode=mode, replace=False)
+    except OSError as error:
+        raise KeyStoreUnwritable(path=str(file), reason=error.strerror or type(error).__name__) from error

@@ -1,0 +1,121 @@
+"""Bringing private keys into the store: PEM of any origin, and the key folders of `docker` and `notary`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from keys.errors import KeyExists, KeyFileMalformed, KeysError, PassphraseWrong
+from keys.key_info import KeyInfo, Purpose
+from keys.material import MAX_KEY_FILE, is_encrypted_pem, read_private_pem
+from keys.notary_files import NotaryKeyFile, read_notary_key_file
+from keys.passphrase import ATTEMPTS
+from trustcli.console.exit_codes import UsageError
+from trustcli.session import Session
+from trustdata.errors import InvalidName
+from trustdata.gun import parse_gun
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, signer_name, signer_role
+
+_PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets", SNAPSHOT: "snapshot"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the user says of a key; empty where the file, or the usual, is to say it."""
+
+    name: str = ""
+    purpose: Purpose | None = None
+    gun: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """What became of one file of a folder: a key that is in the store now, one that was, or an error; else left out."""
+
+    file: Path
+    info: KeyInfo | None = None
+    known: bool = False
+    error: KeysError | InvalidName | None = None
+
+
+def bring(session: Session, file: Path, wanted: Wanted) -> KeyInfo:
+    """One file. Raises: KeysError, InvalidName, UsageError (a key that only a server has a use for)."""
+    data = _read(file)
+    notary = read_notary_key_file(data, place=str(file))
+    if notary is not None:
+        return _bring_notary(session, notary, wanted)
+    purpose = wanted.purpose or "signer"
+    secret = None
+    if is_encrypted_pem(data):
+        secret = session.passphrases.passphrase(purpose=purpose, key=str(file)).encode("utf-8", "surrogateescape")
+    private = read_private_pem(data, secret, place=str(file))
+    info = KeyInfo.of(private, purpose=purpose, name=wanted.name, gun=wanted.gun, created=session.at)
+    session.keystore.add(private, info, session.passphrases.passphrase(purpose=purpose, key=info.described, new=True))
+    return info
+
+
+def bring_folder(session: Session, folder: Path) -> list[Brought]:
+    """Every key file below `private/` (`~/.docker/trust`, `~/.notary`), or below the folder itself; one may fail alone.
+
+    Raises: UsageError if there is none.
+    """
+    inside = folder / "private"
+    files = sorted(file for file in (inside if inside.is_dir() else folder).rglob("*.key") if file.is_file())
+    if not files:
+        raise UsageError(f"{folder} holds no key files (NAME.key, as below ~/.docker/trust/private)")
+    return [_brought(session, file) for file in files]
+
+
+def _brought(session: Session, file: Path) -> Brought:
+    try:
+        notary = read_notary_key_file(_read(file), place=str(file))
+        if notary is None:
+            raise KeyFileMalformed(place=str(file), reason="it is no key file of docker or notary")
+        if notary.role == TIMESTAMP:
+            return Brought(file=file)
+        return Brought(file=file, info=_bring_notary(session, notary, Wanted()))
+    except KeyExists as error:
+        return Brought(file=file, known=True, error=error)
+    except (KeysError, InvalidName) as error:
+        return Brought(file=file, error=error)
+
+
+def _bring_notary(session: Session, file: NotaryKeyFile, wanted: Wanted) -> KeyInfo:
+    """Kept under the passphrase that opened it. Raises: as `bring`."""
+    if file.role == TIMESTAMP:
+        raise UsageError(f"{file.place} holds a timestamp key: those are the server's, and no command here uses one")
+    purpose = wanted.purpose or _PURPOSES.get(file.role, "signer")
+    name = wanted.name or ("" if purpose != "signer" else _name(file.role))
+    gun = wanted.gun or (parse_gun(file.gun) if file.gun else "")
+    passphrase = ""
+    for attempt in range(1, ATTEMPTS + 1):
+        if file.encrypted:
+            passphrase = session.passphrases.passphrase(purpose=purpose, key=file.place, wrong_before=attempt > 1)
+        try:
+            private = file.open(passphrase.encode("utf-8", "surrogateescape"))
+            break
+        except PassphraseWrong:
+            if attempt == ATTEMPTS:
+                raise
+    info = KeyInfo.of(private, purpose=purpose, name=name, gun=gun, created=session.at)
+    if not file.encrypted:
+        passphrase = session.passphrases.passphrase(purpose=purpose, key=info.described, new=True)
+    session.keystore.add(private, info, passphrase)
+    return info
+
+
+def _name(role: str) -> str:
+    """A signer's name from the role in a key file: `alice`, `targets/alice`. Raises: InvalidName."""
+    name = signer_name(role)
+    if name != "releases":
+        signer_role(name)
+    return name
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_KEY_FILE + 1)
+    except OSError as error:
+        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error

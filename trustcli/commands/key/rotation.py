@@ -1,0 +1,269 @@
+"""`trust key rotate`: new keys for root, targets, snapshot and timestamp, one publish each collection.
+
+1. read      the collection, as an owner (expired offline roles may be what is being mended)
+2. edit      the next root, and whatever must be signed again with it
+3. check     that every client can follow: from the root before, and from version 1 through every root between
+4. publish   all or nothing
+5. verify    as the client that has seen the last version, and as one that starts at version 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.algorithms import same_key_mark
+from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
+from trustcli.client.collection import Collection, every_role
+from trustcli.client.memory_cache import MemoryCache
+from trustcli.commands.support.key_source import KeySource, SessionKeys
+from trustcli.commands.support.keys_in_use import keys_in_use
+from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.publication import check_visible
+from trustcli.console.exit_codes import UsageError
+from trustcli.publish.held_keys import among
+from trustcli.publish.plan import Current, Plan
+from trustcli.publish.preparation import Roles
+from trustcli.session import Session
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.envelope import Envelope
+from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch
+from trustdata.gun import GUN
+from trustdata.model import Key, Signer
+from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
+from trustdata.verification.trusted_set import TrustedSet
+
+ROTATABLE = ("root", "targets", "snapshot", "timestamp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """What to rotate. `key`: the new key, a reference into the store ("": make one). `replace`: the root key that goes
+    ("": the only one that is here). `recovery`: sign the root with this file.
+    """
+
+    role: RoleName
+    key: str = ""
+    replace: str = ""
+    recovery: Path | None = None
+
+
+def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GUN, tuple[str, ...]]:
+    """Rotate in each collection; returns the ids of the keys that the role has afterwards.
+
+    Raises: UsageError, KeysError, PublishRefused, NotTrusted, Remote...; collections before the failing one are done.
+    """
+    _check(rotation)
+    source = SessionKeys(session)
+    recovery = source.recovery(rotation.recovery) if rotation.recovery else None
+    new = _NewKeys(source, rotation)
+    done: dict[GUN, tuple[str, ...]] = {}
+    gone: set[str] = set()
+    for gun in guns:
+        done[gun], replaced = _Rotator(session, rotation, session.collection(gun), source, recovery, new).run()
+        gone |= replaced
+    gone -= keys_in_use(session, besides=done)
+    for info in session.keystore.list():
+        if same_key_mark(info.public) in gone:
+            session.keystore.retire(info.keyid)
+    return done
+
+
+def plan_rotation(session: Session, planning: Planning, rotation: Rotation, guns: Sequence[GUN]) -> list[Plan]:
+    """What `rotate` would publish, in each collection, also after one in which it would fail. Raises: UsageError."""
+    _check(rotation)
+    try:
+        recovery = planning.keys.recovery(rotation.recovery) if rotation.recovery else None
+    except KeysError as refusal:
+        return [Plan(gun=gun, places={}, refusal=refusal) for gun in guns]
+    new = _NewKeys(planning.keys, rotation)
+    return [
+        _Rotator(session, rotation, planning.collection(gun), planning.keys, recovery, new).plan(planning)
+        for gun in guns
+    ]
+
+
+def _check(rotation: Rotation) -> None:
+    if rotation.role not in ROTATABLE:
+        raise UsageError(f"{rotation.role} cannot be rotated; write one of {', '.join(ROTATABLE)}")
+    if rotation.role in ONLINE and rotation.key:
+        raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
+
+
+class _NewKeys:
+    """The keys that come: the given one; else one root key for all collections, or a repository key for each.
+
+    Made when an edit is about to use one, not before: an attempt that cannot succeed leaves no key behind.
+    """
+
+    def __init__(self, source: KeySource, rotation: Rotation) -> None:
+        self._source = source
+        self._role = rotation.role
+        self._reference = rotation.key
+        self._shared: Signer | None = None
+        self._own: dict[GUN, Signer] = {}
+
+    def signer(self, gun: GUN) -> Signer:
+        """Raises: KeysError."""
+        if self._reference or self._role == ROOT:
+            if self._shared is None:
+                self._shared = self._given() if self._reference else self._source.new(purpose="root")
+            return self._shared
+        if gun not in self._own:
+            self._own[gun] = self._source.new(purpose="targets", gun=gun)
+        return self._own[gun]
+
+    def _given(self) -> Signer:
+        return self._source.stored(self._reference)
+
+
+class _Rotator:
+    """One rotation in one collection."""
+
+    def __init__(
+        self,
+        session: Session,
+        rotation: Rotation,
+        collection: Collection,
+        source: KeySource,
+        recovery: Signer | None,
+        new: _NewKeys,
+    ) -> None:
+        self._session = session
+        self._rotation = rotation
+        self._gun = collection.gun
+        self._collection = collection
+        self._source = source
+        self._recovery = recovery
+        self._new = new
+        self._keys = source.at_hand([recovery] if recovery else [])
+        self._before: frozenset[str] = frozenset()
+        self._keys_before: dict[str, Key] = {}
+        self._outgoing_root = ""
+        self._incoming: Key | None = None
+        self._chain: tuple[Envelope, ...] = ()
+
+    def run(self) -> tuple[tuple[str, ...], set[str]]:
+        """Steps 1 to 5. Returns the role's key ids afterwards, and the marks of the keys that it no longer has."""
+        publisher = self._session.publisher(self._collection, self._keys, self._read)
+        publisher.publish(self._edit, self._check)
+        after = self._verify()
+        return after, {same_key_mark(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
+
+    def plan(self, planning: Planning) -> Plan:
+        """Steps 1 to 3."""
+
+        def read() -> Current:
+            roles = self._read()
+            return Current(roles=roles, chain=self._chain)
+
+        return planning.plan(self._collection, self._change, self._keys, read=read, check=self._check).plan
+
+    def _read(self) -> Roles:
+        updater = self._collection.refresh(for_owner=True)
+        self._chain = updater.roots()
+        return every_role(updater)
+
+    def _check(self, uploads: Mapping[RoleName, Envelope]) -> None:
+        check_followable(self._collection, self._chain, uploads[ROOT])
+
+    def _edit(self, roles: Roles) -> Contents:
+        role = self._rotation.role
+        now = frozenset(roles[ROOT].root.roles[role].keyids)
+        if self._before and now != self._before:
+            if self._incoming is not None and self._incoming.keyid in now:
+                return {}  # an earlier attempt got through, only its reply was lost
+            raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
+        self._before = now
+        self._keys_before = roles[ROOT].root.keys
+        self._check_root_can_be_signed(roles)
+        return self._change(roles)
+
+    def _change(self, roles: Roles) -> Contents:
+        """The new contents; makes the new key, or asks the server for it."""
+        role = self._rotation.role
+        terms = EditTerms.of(self._collection.wire, at=self._session.at)
+        if role in ONLINE:
+            if self._incoming is None:
+                self._incoming = self._new_online_key(roles, role)
+            return repository_editor.replace_online_keys(roles, {role: self._incoming}, terms=terms)
+        wire = self._collection.wire
+        if role == ROOT:
+            self._outgoing_root = self._outgoing(roles)
+        new = self._new.signer(self._gun)
+        self._keys.bring(new)
+        if role == TARGETS:
+            self._incoming = wire.encode_key(new.public_key)
+            return repository_editor.replace_targets_key(roles, self._incoming, terms=terms)
+        if self._incoming is None:
+            self._incoming = self._source.root_key(new, self._gun, wire)
+        return repository_editor.replace_root_keys(
+            roles, remove=[self._outgoing_root], add=[self._incoming], terms=terms
+        )
+
+    def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
+        """Raises: RemoteMisbehaved for a key that is not new, which would be a rotation in name only."""
+        server = self._collection.server
+        key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
+        if key.keyid in roles[ROOT].root.keys:
+            reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
+            raise RemoteMisbehaved(remote=server.name, reason=reason)
+        return key
+
+    def _check_root_can_be_signed(self, roles: Roles) -> None:
+        """Before any key is made or asked of the server. Raises: KeyNotFound."""
+        role = roles[ROOT].root.roles[ROOT]
+        if len(self._keys.held(roles[ROOT].root.keys) & set(role.keyids)) < role.threshold:
+            wanted = ", ".join(keyid[:12] for keyid in role.keyids)
+            raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {wanted})")
+
+    def _outgoing(self, roles: Roles) -> str:
+        """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""
+        root = roles[ROOT].root
+        mine = same_key_mark(self._recovery.public_key) if self._recovery else ""
+        keyids = [keyid for keyid in root.roles[ROOT].keyids if same_key_mark(root.keys[keyid]) != mine]
+        if self._rotation.replace:
+            fitting = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
+        elif self._recovery is not None:
+            fitting = keyids  # the lost one, wherever it was
+        else:
+            held = among(root.keys, (same_key_mark(info.public) for info in self._session.keystore.list()))
+            fitting = [keyid for keyid in keyids if keyid in held]
+        if not fitting:
+            raise KeyNotFound(key=f"that is a root key of {self._gun}")
+        if len(fitting) > 1:
+            raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(fitting))
+        return fitting[0]
+
+    def _verify(self) -> tuple[str, ...]:
+        updater = self._session.collection(self._gun).refresh()
+        _check_newcomer(self._collection, updater.roots())
+        role = self._rotation.role
+        after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
+        new = self._incoming.keyid if self._incoming else ""
+        gone = ({self._outgoing_root} if role == ROOT else self._before) - {new}
+        what = f"the new key {new[:12]} for {role} of {self._gun}"
+        check_visible(new in after and gone.isdisjoint(after), server=self._collection.server.name, what=what)
+        return after
+
+
+def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:
+    """Step 3: whoever stands at any root of the chain reaches the new one. Raises: NotTrusted.
+
+    Each step from N to N+1 is verified by itself, so the walk from the first root covers every root between.
+    """
+    for start in (chain, chain[-1:]):
+        client = TrustedSet(gun=collection.gun, root=start[0].raw, wire=collection.wire, at=collection.at)
+        for root in (*start[1:], new):
+            client.update_root(root.raw)
+
+
+def _check_newcomer(collection: Collection, chain: Sequence[Envelope]) -> None:
+    """Step 5, for the client that has slept through everything: version 1 and nothing else."""
+    cache = MemoryCache()
+    cache.store_root(chain[0].version, chain[0].raw)
+    reached = collection.as_newcomer(cache).roots()[-1]
+    if reached.sha256 != chain[-1].sha256:
+        raise VersionMismatch(role=ROOT, offered=reached.version, expected=chain[-1].version)

@@ -1,0 +1,1 @@
+"""`trust migrate`: collections that move from another Notary server to ours."""

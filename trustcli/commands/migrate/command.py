@@ -1,0 +1,257 @@
+"""`trust migrate from-notary`: collections of another Notary server go on here, unnoticed by their clients.
+
+1. names      those given, or every one in the source's change feed
+2. read       each verified from its first root, verbatim
+3. hand over  the whole chain and every current file, in one request, with the old server's keys where they are had
+4. rotate     where they are not and a root key is here: one root that names our server's keys
+
+Each collection is done by itself: run again after a failure, it goes on with what is left, or has moved since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from keys.algorithms import PrivateKey
+from keys.errors import KeyFileMalformed, KeysError
+from keys.notary_signer_dump import SignerKey, read_signer_dump
+from trustcli.client.notary_remote import NotaryRemote
+from trustcli.commands.migrate.destination import Destination, need
+from trustcli.commands.migrate.source import Found, Source
+from trustcli.commands.signer import collection_names
+from trustcli.console.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, worst
+from trustcli.console.output import failure_document
+from trustcli.session import Session
+from trustdata.errors import CollectionExists, TrustError, shown
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Take collections over from another server."
+)
+
+_MAX_DUMP: Final = 256 * 1024 * 1024
+_WORDS: Final = {
+    "taken over": "taken over",
+    "here": "here already, nothing to do",
+    "goes on here": "here already, and went on here",
+    "would be taken over": "would be taken over",
+}
+Done = Literal["taken over", "here", "goes on here", "would be taken over"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one collection. `rotated`: roles with our server's keys since; `left`: those that need them.
+
+    `changed`: what the old server has otherwise since the collection has gone on here.
+    """
+
+    gun: GUN
+    found: Found | None = None
+    done: Done | None = None
+    brought: tuple[RoleName, ...] = ()
+    rotated: tuple[RoleName, ...] = ()
+    left: tuple[RoleName, ...] = ()
+    changed: tuple[RoleName, ...] = ()
+    failure: TrustError | KeysError | None = None
+
+
+@app.callback()
+def _group() -> None:
+    """Take collections over from another server."""
+
+
+@app.command("from-notary")
+def from_notary(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="URL", help="The Notary server that is left.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    names_file: Annotated[
+        Path | None, typer.Option("--names", metavar="FILE", help="Names of collections, one on each line.")
+    ] = None,
+    server_keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A dump of the signer's table private_keys.")
+    ] = None,
+    no_rotation: Annotated[
+        bool, typer.Option("--no-rotation", help="Rotate no keys, even where a root key is here.")
+    ] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+) -> int:
+    """Take over collections, with chain and files as they are; without names, all of the source's change feed."""
+    session: Session = ctx.obj
+    reader = Source(NotaryRemote(session.link(GUN(""), source)), at=session.at)
+    guns, odd = _names(reader, names or [], names_file)
+    keys = _ServerKeys(session, server_keys)
+    run = _Run(session, reader, keys, rotates=not no_rotation, plan=plan_)
+    statuses = [DONE]
+    for name in odd:
+        session.output.warn(f"{shown(name)} is no name of a container repository, and is left out")
+    rows = []
+    for gun in guns:
+        outcome = run.one(gun)
+        _report(session, outcome, source=reader.name)
+        rows.append(_row(outcome))
+        if outcome.failure is not None:
+            statuses.append(row_for(outcome.failure).status)
+        elif outcome.left:
+            statuses.append(KEYS)
+        elif outcome.changed:
+            statuses.append(OTHER)
+    done = sum(row["error"] is None for row in rows)
+    session.output.notice(f"{done} of {len(guns)} collections {'can be taken over' if plan_ else 'are here'}")
+    status = worst(statuses)
+    session.output.document({"source": reader.name, "collections": rows, "left_out": odd, "exit": status})
+    return status
+
+
+def _names(source: Source, names: Sequence[str], file: Path | None) -> tuple[list[GUN], list[str]]:
+    given = list(names)
+    if file is not None:
+        try:
+            given += [line.strip() for line in file.read_text().splitlines() if line.strip()]
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--names {file} cannot be read: {error}") from error
+        if not given:
+            raise UsageError(f"--names {file} holds no name")
+    if given:
+        return list(dict.fromkeys(collection_names(given))), []
+    return source.collections()
+
+
+class _ServerKeys:
+    """Keys of the old server, from a dump; each is opened when its collection's turn has come."""
+
+    def __init__(self, session: Session, file: Path | None) -> None:
+        self._session = session
+        self._keys: dict[tuple[str, str], list[SignerKey]] = {}
+        if file is not None:
+            for key in read_signer_dump(_read(file), place=str(file)):
+                self._keys.setdefault((key.gun, key.role), []).append(key)
+
+    def of(self, found: Found) -> dict[RoleName, PrivateKey]:
+        """Those that its root names. Raises: KeysError."""
+        root = found.root.root
+        opened = {}
+        for role in ONLINE:
+            for key in self._keys.get((found.gun, role), ()):
+                if key.keyid in root.roles[role].keyids:
+                    what = f"{key.place} (alias {shown(key.alias)})"
+                    opened[role] = key.open(self._session.passphrases.passphrase(purpose="server", key=what))
+        return opened
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    session: Session
+    source: Source
+    keys: _ServerKeys
+    rotates: bool = field(kw_only=True)
+    plan: bool = field(kw_only=True)
+
+    def one(self, gun: GUN) -> Outcome:
+        """Never raises a TrustError or KeysError."""
+        outcome = Outcome(gun=gun)
+        try:
+            found = self.source.read(gun, self.session.known_pins(gun))
+            outcome = Outcome(gun=gun, found=found)
+            return self._move(found)
+        except (TrustError, KeysError) as failure:
+            return Outcome(gun=gun, found=outcome.found, failure=failure)
+
+    def _move(self, found: Found) -> Outcome:
+        destination = Destination(self.session)
+        state = destination.state(found)
+        if state == "other":
+            raise CollectionExists(role=ROOT, reason=f"another collection has the name {found.gun} on our server")
+        if state == "ahead":
+            changed = destination.left_behind(found)
+            return Outcome(gun=found.gun, found=found, done="goes on here", changed=tuple(changed))
+        brought = self.keys.of(found)
+        held = self.session.held_keys()
+        there = destination.keys(found) if state != "absent" else frozenset[str]()
+        wanted = need(found, {*brought, *there}, held)
+        rotates = wanted.roles if self.rotates and wanted.root_key_here else ()
+        left = () if rotates else wanted.roles
+        done: Done = "here" if state == "same" and not rotates else "taken over"
+        if self.plan:
+            done = "would be taken over"
+        elif state != "same" or brought:
+            destination.take_over(found, brought)
+        if rotates and not self.plan:
+            destination.rotate(found, rotates, held)
+        return Outcome(
+            gun=found.gun, found=found, done=done, brought=tuple(brought), rotated=tuple(rotates), left=tuple(left)
+        )
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > _MAX_DUMP:
+            raise KeyFileMalformed(place=str(file), reason=f"larger than {_MAX_DUMP} bytes")
+        return file.read_text()
+    except OSError as error:
+        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+    except ValueError as error:
+        raise KeyFileMalformed(place=str(file), reason="is no text") from error
+
+
+def _report(session: Session, outcome: Outcome, *, source: str) -> None:
+    found = outcome.found
+    if outcome.failure is not None:
+        session.output.failure(outcome.failure, subject=outcome.gun)
+        return
+    if found is None or outcome.done is None:
+        return
+    words = [_WORDS[outcome.done], f"root {found.root.version}", f"{_tags(found)} tags"]
+    if outcome.brought:
+        words.append(f"with the old server's keys of {', '.join(outcome.brought)}")
+    if outcome.rotated:
+        got = "would get" if outcome.done == "would be taken over" else "got"
+        words.append(f"{', '.join(outcome.rotated)} {got} new keys")
+    session.output.result(f"{outcome.gun}: {', '.join(words)}")
+    for role, error in found.broken.items():
+        session.output.warn(f"{outcome.gun}: {shown(role)} does not verify, as on the source: {error}")
+    if found.doubtful is not None:
+        session.output.warn(
+            f"{outcome.gun}: root version {found.doubtful.version} names a key that has not signed it: it may be a "
+            f"stranger's; publish no pin before somebody who knew it has confirmed sha256:{found.roots[0].sha256}"
+        )
+    if outcome.changed:
+        session.output.warn(
+            f"{outcome.gun}: {', '.join(map(shown, outcome.changed))} was changed on the old server after the "
+            "collection went on here: that is not taken over; sign it here"
+        )
+    if outcome.left:
+        roles = ", ".join(outcome.left)
+        session.output.warn(
+            f"{outcome.gun}: only the old server has the keys of {roles}: nobody can publish, and the timestamp runs "
+            f"out, until this is run where its root key is: trust migrate from-notary {source} {outcome.gun}"
+        )
+
+
+def _tags(found: Found) -> int:
+    listing = [found.verified[role].targets.targets for role in (TARGETS, RELEASES) if role in found.verified]
+    return len({tag for listed in listing for tag in listed})
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    found = outcome.found
+    return {
+        "gun": outcome.gun,
+        "done": outcome.done,
+        "root_version": found.root.version if found else None,
+        "root": f"sha256:{found.roots[0].sha256}" if found else None,
+        "tags": _tags(found) if found else None,
+        "keys_brought": list(outcome.brought),
+        "rotated": list(outcome.rotated),
+        "needs_rotation": list(outcome.left),
+        "changed_on_source": list(outcome.changed),
+        "broken": sorted(found.broken) if found else [],
+        "error": None if outcome.failure is None else failure_document(outcome.failure),
+    }

@@ -1,0 +1,143 @@
+"""Our server, which takes collections over; and the rotation to its keys where the old server's cannot be brought."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as AnyCollection
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from keys.algorithms import PrivateKey
+from keys.material import write_private_pem
+from trustcli.client.collection import Collection
+from trustcli.client.notary_remote import NotaryRemote
+from trustcli.commands.migrate.source import FIRST_ROOT, Found
+from trustcli.publish.held_keys import StoreKeys
+from trustcli.publish.preparation import Roles
+from trustcli.session import Session
+from trustdata.editing import repository_editor
+from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.errors import RemoteMisbehaved
+from trustdata.gun import GUN
+from trustdata.limits import MAX_NOTARY_TIMESTAMP
+from trustdata.model import Key
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.verification.trust_pinning import SourcedPin, fingerprint
+from trustdata.wire.notary import NOTARY
+
+State: TypeAlias = Literal["absent", "behind", "same", "ahead", "other"]
+"""What our server has of a collection, compared with the source: nothing; an earlier state; the same; one that goes on
+from it; or something else under the name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The roles whose keys only the old server has, and whether a root key is here to name ours instead."""
+
+    roles: tuple[RoleName, ...]
+    root_key_here: bool
+
+
+def need(found: Found, there: AnyCollection[str], keys: StoreKeys) -> Need:
+    """What must be rotated so that our server can go on. `there`: the roles whose keys it has, or is brought. An
+    owner-held snapshot stays its owner's.
+    """
+    root = found.root.root
+    wanted = [TIMESTAMP] if TIMESTAMP not in there else []
+    owners = bool(keys.held(root.keys) & set(root.roles[SNAPSHOT].keyids))
+    if SNAPSHOT not in there and found.snapshot_is_the_servers is not False and not owners:
+        wanted.append(SNAPSHOT)
+    role = root.roles[ROOT]
+    here = len(keys.held(root.keys) & set(role.keyids)) >= role.threshold
+    return Need(roles=tuple(wanted), root_key_here=here)
+
+
+class Destination:
+    """One server of ours."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def state(self, found: Found) -> State:
+        """Unsigned as it is: the server itself judges what it takes over. Raises: what the remote raises."""
+        remote = NotaryRemote(self._session.link(found.gun))
+        timestamp = remote.fetch(found.gun, NOTARY.filename(TIMESTAMP), limit=MAX_NOTARY_TIMESTAMP)
+        if timestamp is None:
+            return "absent"
+        first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
+        if first != found.roots[0].raw:  # even where all else is the same: two chains may lead to one root
+            return "other"
+        if timestamp == found.files[TIMESTAMP]:
+            return "same"
+        mine = NOTARY.parse(TIMESTAMP, timestamp)
+        return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
+
+    def keys(self, found: Found) -> frozenset[str]:
+        """The online roles whose keys our server holds already. Raises: what the remote raises."""
+        return self._session.server_keys(found.gun)
+
+    def left_behind(self, found: Found) -> list[RoleName]:
+        """Roles that the old server has in a state that is not here: changed there after the collection went on here.
+
+        Raises: what the remote raises.
+        """
+        remote = NotaryRemote(self._session.link(found.gun))
+        offline = {role: found.verified.get(role) for role in found.files if role not in ONLINE}
+        changed = []
+        for role, envelope in sorted(offline.items()):
+            if envelope is not None:
+                name = NOTARY.listed_filename(role, NOTARY.meta(envelope), consistent=True)
+                if remote.fetch(found.gun, name, limit=NOTARY.size_limit(role)) != envelope.raw:
+                    changed.append(role)
+        return changed
+
+    def take_over(self, found: Found, brought: Mapping[RoleName, PrivateKey]) -> None:
+        """One request, all or nothing; the same again changes nothing. It is asked for afterwards: on its word alone
+        the old server may be switched off. Raises: what the remote raises; RemoteMisbehaved.
+        """
+        parts = {RoleName(f"{root.version}.root"): root.raw for root in found.roots}
+        parts |= found.files
+        parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in brought.items()}
+        self._session.take_over(found.gun, parts)
+        if self.state(found) not in {"same", "ahead"}:
+            name = self._session.link(found.gun).name
+            raise RemoteMisbehaved(
+                remote=name, reason="it says that it took the collection over, and does not serve it"
+            )
+
+    def rotate(self, found: Found, roles: Sequence[RoleName], keys: StoreKeys) -> None:
+        """One root that names this server's keys for `roles`; clients follow it from the root that they know.
+
+        Raises: KeysError, NotTrusted, PublishRefused, and what the remote raises.
+        """
+        collection = self._collection(found)
+        publisher = self._session.publisher(collection, keys)
+        publisher.publish(_Rotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at)))
+        self._collection(found).refresh()
+
+    def _collection(self, found: Found) -> Collection:
+        pin = SourcedPin(pin=fingerprint(found.roots[0]), source=FIRST_ROOT)
+        return self._session.collection(found.gun, wire=NOTARY, policy_pins=[pin], keep=False)
+
+
+class _Rotation:
+    """The edit. Keys are asked of the server once."""
+
+    def __init__(self, collection: Collection, roles: Sequence[RoleName], terms: EditTerms) -> None:
+        self._collection = collection
+        self._roles = roles
+        self._terms = terms
+        self._keys: dict[RoleName, Key] = {}
+
+    def __call__(self, roles: Roles) -> Contents:
+        for role in self._roles:
+            if role not in self._keys:
+                self._keys[role] = self._collection.server.new_online_key(self._gun, role)
+        root = roles[ROOT].root
+        if all(self._keys[role].keyid in root.roles[role].keyids for role in self._roles):
+            return {}  # an earlier attempt got through, only its reply was lost
+        return repository_editor.replace_online_keys(roles, self._keys, terms=self._terms)
+
+    @property
+    def _gun(self) -> GUN:
+        return self._collection.gun

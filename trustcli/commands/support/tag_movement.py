@@ -1,0 +1,35 @@
+"""Tags that others move while we work: what stood there when we first looked is all that we may replace."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trustcli.publish.preparation import Roles
+from trustdata.editing import repository_editor
+from trustdata.errors import TagChanged
+from trustdata.gun import GUN
+from trustdata.inspection import signers_of_target
+from trustdata.roles import signer_name
+from trustdata.verification.target_lookup import Target
+
+NOTHING: Final = "nothing"
+
+
+def stands_at(target: Target | None) -> str:
+    """What a tag is released as: `sha256:HEX` or `nothing`."""
+    return f"sha256:{target.digest}" if target else NOTHING
+
+
+def tag_changed(
+    gun: GUN, tag: str, now: Target | None, roles: Roles, *, ours: str, our_signers: tuple[str, ...] = ()
+) -> TagChanged:
+    """The refusal, which names who stands behind the other digest. `ours`: what we wanted there."""
+    theirs = signers_of_target(now, roles, list(repository_editor.signers_of(roles))) if now else ()
+    return TagChanged(
+        gun=gun,
+        tag=tag,
+        ours=ours,
+        theirs=stands_at(now),
+        their_signers=tuple(map(signer_name, theirs)),
+        our_signers=our_signers,
+    )

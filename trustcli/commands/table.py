@@ -1,0 +1,93 @@
+"""The table of commands. A command's module is imported when the command is called, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
+
+import typer
+
+from trustcli.console.exit_codes import DONE, INTERRUPTED, UsageError
+from trustcli.session import Session
+from trustdata.errors import shown
+
+ABOUT: Final = "Content trust for container images: tag to digest, signed, fresh and rollback-protected."
+EVERYWHERE: Final = (
+    "Before or after every command: --server URL, --home DIR, --cacert FILE, --pin REF, --tofu, --lock FILE, "
+    "--insecure-registry HOST,\n--json, --non-interactive."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command lives and what `trust --help` says of it. The module has a Typer application named `app`."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[Mapping[str, Entry]] = {
+    "init": Entry("trustcli.commands.init", "Make a collection: root, targets, server-held snapshot and timestamp."),
+    "sign": Entry("trustcli.commands.sign", "Sign tags by digest."),
+    "verify": Entry("trustcli.commands.verify", "Verify images; print name@digest for each that is trusted."),
+    "pull": Entry("trustcli.commands.pull", "Verify, pull by digest through the container engine, tag."),
+    "inspect": Entry("trustcli.commands.inspect", "Show signed tags, signers and administrative keys."),
+    "revoke": Entry("trustcli.commands.revoke", "Remove a tag, or all tags, from every role that we can sign."),
+    "signer": Entry("trustcli.commands.signer", "Add, remove and list signers."),
+    "key": Entry("trustcli.commands.key.command", "The key store, and key rotation."),
+    "pin": Entry("trustcli.commands.pin", "Pin a collection to its root of trust."),
+    "pins": Entry("trustcli.commands.pins", "List the pins."),
+    "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
+    "expiring": Entry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
+    "renew": Entry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
+    "migrate": Entry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
+    "plugin": Entry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
+    "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
+    "explain": Entry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
+    "doctor": Entry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
+    "demo": Entry("trustcli.commands.demo.command", "The whole main job in one go, in a temporary folder."),
+}
+
+
+def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trust") -> int:
+    """Run one command; returns the exit status. `program`: what help calls it.
+
+    Raises: UsageError, and what the command raises.
+    """
+    if not arguments or arguments[0] in {"--help", "-h", "help"}:
+        session.output.raw(overview())
+        return DONE
+    name, *rest = arguments
+    if name not in COMMANDS:
+        kind = "option" if name.startswith("-") else "command"
+        raise UsageError(f"there is no {kind} {shown(name)!r}")
+    command = typer.main.get_command(import_module(COMMANDS[name].module).app)
+    try:
+        status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
+    except typer.Abort as stopped:
+        raise KeyboardInterrupt from stopped
+    except typer.Exit as stopped:
+        if stopped.exit_code == INTERRUPTED:
+            raise KeyboardInterrupt from stopped
+        return stopped.exit_code
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: the help is the answer
+            session.output.raw(f"{error}\n")
+            return DONE
+        raise UsageError(_sentence(error)) from error
+    return status if isinstance(status, int) else DONE
+
+
+def _sentence(error: typer.TyperException) -> str:
+    """What is wrong, in the parser's words; a missing argument is named only by `format_message`."""
+    words = error.format_message() if hasattr(error, "format_message") else str(error)
+    return words.strip().removesuffix(".")
+
+
+def overview() -> str:
+    """The text of `trust --help`."""
+    width = max(map(len, COMMANDS))
+    rows = "".join(f"  {name.ljust(width)}  {entry.summary}\n" for name, entry in COMMANDS.items())
+    return f"{ABOUT}\n\nUsage: trust COMMAND [ARGUMENTS]...\n\n{rows}\n{EVERYWHERE}\nMore: trust COMMAND --help\n"

@@ -1,0 +1,1 @@
+"""What this machine is set to: trust.toml, environment, global options, Docker's configuration."""

@@ -1,0 +1,84 @@
+"""The options that every command takes, before or after its name: found here, so that no command declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from trustcli.console.exit_codes import UsageError
+
+_VALUES: Final = {
+    "--server": "server",
+    "--home": "home",
+    "--cacert": "cacert",
+    "--pin": "pin",
+    "--lock": "lock",
+}
+_FLAGS: Final = {
+    "--json": "json",
+    "--non-interactive": "non_interactive",
+    "--tofu": "tofu",
+}
+_REPEATED: Final = "--insecure-registry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalOptions:
+    """As typed: None or empty where the option is not there."""
+
+    server: str | None = None
+    home: str | None = None
+    cacert: str | None = None
+    pin: str | None = None
+    lock: str | None = None
+    insecure_registries: tuple[str, ...] = ()
+    json: bool = False
+    non_interactive: bool = False
+    tofu: bool = False
+
+
+def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
+    """The global options of a command line (without the program's name), and the rest in its order.
+
+    `--opt VALUE` and `--opt=VALUE`; given twice, the last one counts (`--insecure-registry`: all). Everything from
+    `--` on is left as it is. Raises: UsageError.
+    """
+    values: dict[str, str] = {}
+    flags: dict[str, bool] = {}
+    insecure: list[str] = []
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+            break
+        name, equals, value = word.partition("=")
+        if name in _FLAGS:
+            if equals:
+                raise UsageError(f"{name} takes no value")
+            flags[_FLAGS[name]] = True
+        elif name in _VALUES or name == _REPEATED:
+            given = value if equals else next(words, "")
+            if not given or (not equals and given.startswith("--")):
+                raise UsageError(f"{name} wants a value")
+            if name == _REPEATED:
+                insecure.append(given)
+            else:
+                values[_VALUES[name]] = given
+        else:
+            rest.append(word)
+    return (
+        GlobalOptions(
+            server=values.get("server"),
+            home=values.get("home"),
+            cacert=values.get("cacert"),
+            pin=values.get("pin"),
+            lock=values.get("lock"),
+            insecure_registries=tuple(insecure),
+            json=flags.get("json", False),
+            non_interactive=flags.get("non_interactive", False),
+            tofu=flags.get("tofu", False),
+        ),
+        rest,
+    )

@@ -1,0 +1,247 @@
+"""What one invocation goes by: command line, then environment, then `trust.toml`, then defaults; decided once.
+
+`<home>/trust.toml`, every key optional, an unknown one an error:
+
+    cacert = "ca.crt"                        # relative to the home folder
+    insecure-registries = ["registry:5000"]
+    state = "/var/lib/content-trust"         # where seen.json and cache/ are kept; else the home folder
+    [servers]                                # registry, or the beginning of a name -> trust server; the longest wins
+    "docker.io" = "https://trust.example.com"
+    "registry.example.com/team" = "https://trust.team.example.com"
+    [verifier]                               # of the pull-time hook: see verifier_settings
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from trustcli.config.global_options import GlobalOptions
+from trustcli.config.hook_settings import VerifierSettings, read_verifier
+from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
+from trustdata.gun import GUN, parse_gun
+
+_WITHOUT_DEFAULT: Final = "docker.io"
+LOCK_FILE: Final = "trust.lock"
+_FILE: Final = "trust.toml"
+_KEYS: Final = ("cacert", "insecure-registries", "servers", "state", "verifier")
+_TRUE: Final = {"1", "true", "yes", "on"}
+_FALSE: Final = {"", "0", "false", "no", "off"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerChoice:
+    """The URL of a trust server, as it was given, and where: an option, a variable, a key of the settings file."""
+
+    url: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`server`: the one given for every name, or None; `server_source`: where, for messages.
+
+    `servers`: beginnings of names to servers, of the settings file.
+
+    `home` may not exist yet. `pin` is as given, not parsed. `lock`: the lock file that was named, or the one where the
+    command runs. Hooks never read one: they make their session with `lock=None`.
+    """
+
+    home: Path
+    server: str | None = None
+    server_source: str = field(default="", compare=False)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    cacert: Path | None = None
+    insecure_registries: tuple[str, ...] = ()
+    pin: str | None = None
+    tofu: bool = False
+    lock: Path | None = None
+    json: bool = False
+    non_interactive: bool = False
+    config: Path | None = None
+    state: Path | None = None
+    verifier: VerifierSettings = field(default_factory=VerifierSettings)
+
+    @property
+    def file(self) -> Path:
+        """The settings file, which need not exist."""
+        return self.config or self.home / _FILE
+
+    @property
+    def memory_folder(self) -> Path:
+        """Where rollback memory and cache are kept."""
+        return self.state or self.home
+
+    def server_for(self, gun: GUN) -> str:
+        """The URL of a collection's trust server, as it was given. Raises: NoTrustServer."""
+        return self.server_choice(gun).url
+
+    def server_choice(self, gun: GUN) -> ServerChoice:
+        """The same with the reason. Raises: NoTrustServer."""
+        if self.server:
+            return ServerChoice(url=self.server, source=self.server_source)
+        fitting = [prefix for prefix in self.servers if gun == prefix or gun.startswith(f"{prefix}/")]
+        if fitting:
+            longest = max(fitting, key=len)
+            return ServerChoice(url=self.servers[longest], source=f'"{longest}" under [servers] in {self.file}')
+        host = gun.partition("/")[0]
+        if host == _WITHOUT_DEFAULT:
+            raise NoTrustServer(gun=gun, registry=host, settings=str(self.file))
+        return ServerChoice(url=f"https://{host}", source="the registry's host, as nothing else is set")
+
+
+def load_settings(
+    options: GlobalOptions, environ: Mapping[str, str], *, interactive: bool, folder: Path = Path()
+) -> Settings:
+    """Decide. `interactive`: whether standard input is a terminal; `folder`: where `trust.lock` is looked for.
+
+    An empty variable counts as not set. Raises: SettingsUnusable, naming the file and key, or the variable.
+    """
+    home = _home(options, environ)
+    file = _SettingsFile(home / _FILE)
+    cacert = options.cacert or environ.get("TRUST_CACERT")
+    lock = Path(options.lock) if options.lock else folder / LOCK_FILE
+    server, server_source = _server(options, environ)
+    return Settings(
+        home=home,
+        server=server,
+        server_source=server_source,
+        servers=file.servers(),
+        cacert=Path(cacert) if cacert else file.cacert(),
+        insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
+        pin=options.pin or environ.get("TRUST_PIN") or None,
+        tofu=options.tofu or _switch("TRUST_TOFU", environ),
+        lock=lock if options.lock or _is_there(lock) else None,
+        json=options.json,
+        non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
+        state=file.state(),
+        verifier=file.verifier(),
+    )
+
+
+def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state: Path | None) -> Settings:
+    """Decide for a pull-time hook: nobody is asked, no lock file counts, nothing is trusted on first use.
+
+    `config`: a settings file, which alone counts then; pins are looked for beside it. Without it: as `load_settings`
+    by the environment alone. `state` goes before the file's. Raises: SettingsUnusable.
+    """
+    if config is None:
+        told = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
+        found = replace(load_settings(GlobalOptions(), told, interactive=False), lock=None)
+    else:
+        file = _SettingsFile(config, must_exist=True)
+        found = Settings(
+            home=config.parent,
+            servers=file.servers(),
+            cacert=file.cacert(),
+            insecure_registries=tuple(dict.fromkeys(file.insecure_registries())),
+            non_interactive=True,
+            config=config,
+            state=file.state(),
+            verifier=file.verifier(),
+        )
+    return found if state is None else replace(found, state=state)
+
+
+def _server(options: GlobalOptions, environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """The server given for every name, and where."""
+    if options.server:
+        return options.server, "--server"
+    for name in ("TRUST_SERVER", "DOCKER_CONTENT_TRUST_SERVER"):
+        if environ.get(name):
+            return environ[name], name
+    return None, ""
+
+
+def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
+    given = options.home or environ.get("TRUST_HOME")
+    if given:
+        return Path(given)
+    if environ.get("HOME"):
+        return Path(environ["HOME"]) / ".trust"
+    try:
+        return Path.home() / ".trust"
+    except RuntimeError as error:
+        raise SettingsUnusable(place="HOME", reason="is not set; give --home DIR or TRUST_HOME") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything of that name; what it is, and whether it can be read, its reader says."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _switch(name: str, environ: Mapping[str, str]) -> bool:
+    value = environ.get(name, "").lower()
+    if value not in _TRUE | _FALSE:
+        raise SettingsUnusable(place=name, reason=f"{shown(value)!r} is neither 1 nor 0")
+    return value in _TRUE
+
+
+class _SettingsFile:
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        self._path = path
+        self._must_exist = must_exist
+        self._values = self._read()
+        unknown = sorted(set(self._values) - set(_KEYS))
+        if unknown:
+            raise self._unusable(shown(unknown[0]), f"is no setting; there are {', '.join(_KEYS)}")
+
+    def servers(self) -> dict[str, str]:
+        table = self._values.get("servers", {})
+        if not isinstance(table, dict):
+            raise self._unusable("servers", "must be a table")
+        for name, url in table.items():
+            key = f"servers.{shown(name)}"
+            try:
+                parse_gun(f"{name}/x")
+            except InvalidName as error:
+                raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
+            if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+                raise self._unusable(key, "must be an https:// or http:// URL")
+        return table
+
+    def cacert(self) -> Path | None:
+        return self._beside("cacert", "a file")
+
+    def state(self) -> Path | None:
+        return self._beside("state", "a folder")
+
+    def verifier(self) -> VerifierSettings:
+        return read_verifier(self._values.get("verifier", {}), file=self._path)
+
+    def _beside(self, key: str, kind: str) -> Path | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value:
+            raise self._unusable(key, f"must be the path of {kind}")
+        return self._path.parent / value
+
+    def insecure_registries(self) -> list[str]:
+        value = self._values.get("insecure-registries", [])
+        if not isinstance(value, list) or not all(isinstance(host, str) and host for host in value):
+            raise self._unusable("insecure-registries", "must be a list of HOST or HOST:PORT")
+        return value
+
+    def _read(self) -> dict[str, object]:
+        try:
+            return tomllib.loads(self._path.read_bytes().decode())
+        except OSError as error:
+            if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
+                return {}
+            reason = error.strerror or type(error).__name__
+            raise SettingsUnusable(place=str(self._path), reason=reason) from error
+        except (ValueError, RecursionError) as error:
+            raise SettingsUnusable(place=str(self._path), reason=f"is no TOML: {error}") from error
+
+    def _unusable(self, key: str, reason: str) -> SettingsUnusable:
+        return SettingsUnusable(place=str(self._path), reason=f"{key} {reason}")

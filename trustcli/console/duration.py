@@ -1,0 +1,20 @@
+"""Spans of time as people type them: `90m`, `24h`, `7d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from trustcli.console.exit_codes import UsageError
+
+_SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_duration(text: str) -> timedelta:
+    """A whole number and one of s, m, h, d. Raises: UsageError."""
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is no span of time; write 90m, 24h or 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

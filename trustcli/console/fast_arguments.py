@@ -1,0 +1,15 @@
+"""Arguments of commands that must start fast: argparse instead of Typer, with our errors (docs/adr/0005)."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from trustcli.console.exit_codes import UsageError
+
+
+class QuickParser(argparse.ArgumentParser):
+    """An ArgumentParser that raises UsageError instead of ending the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)

@@ -1,1 +1,0 @@
-"""What `trust demo` needs beside the product itself: an image, a registry, and a server that lies."""

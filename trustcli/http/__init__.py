@@ -1,0 +1,1 @@
+"""HTTP, once: messages, bounds, proxies, TLS, connections, token authentication, errors."""

@@ -1,0 +1,74 @@
+"""What the network, TLS and HTTP libraries raise, as the two errors that a user can act on."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from trustcli.http.tls import CertificateAuthorities, offered_certificate
+from trustdata.errors import CertificateRefused, ProxyRefused, RemoteMisbehaved, RemoteUnreachable
+
+if TYPE_CHECKING:
+    from trustcli.http.messages import Origin
+    from trustcli.http.proxies import Proxy
+
+
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d+)", re.ASCII)
+"""http.client's words for a proxy that does not connect us."""
+
+
+def proxy_refused(origin: Origin, proxy: Proxy, status: int | str) -> ProxyRefused:
+    """A proxy that answers itself, with a refusal."""
+    wants = " and wants to know who asks" if int(status) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
+    return ProxyRefused(remote=str(origin), reason=f"the proxy {proxy.host}:{proxy.port} refuses ({status}){wants}")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def transport_failure(
+    error: Exception, origin: Origin, *, authorities: CertificateAuthorities, proxy: Proxy | None, seconds: float
+) -> RemoteUnreachable | RemoteMisbehaved:
+    """The error in the domain's words. `seconds`: for a second look at a refused certificate."""
+    remote = str(origin)
+    via = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
+    chain = tuple(causes(error))
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, TimeoutError):
+            wanted = isinstance(cause, ssl.SSLCertVerificationError) and proxy is None
+            certificate = offered_certificate(origin, seconds=seconds) if wanted else None
+            reason = authorities.explain(cause, origin, certificate=certificate) + via
+            kind = CertificateRefused if isinstance(cause, ssl.SSLCertVerificationError) else RemoteUnreachable
+            return kind(remote=remote, reason=reason)
+        if isinstance(cause, http.client.IncompleteRead):
+            return RemoteMisbehaved(remote=remote, reason="its answer is cut off")
+        if proxy is not None and isinstance(cause, OSError) and (refused := _TUNNEL.match(str(cause))):
+            return proxy_refused(origin, proxy, refused[1])
+        if isinstance(cause, OSError):
+            return RemoteUnreachable(remote=remote, reason=_reason(cause) + via)
+        if isinstance(cause, http.client.HTTPException):
+            return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {str(cause) or type(cause).__name__}{via}")
+    return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {error}{via}")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(error, TimeoutError):
+        text = str(error)
+        return text if text.startswith("no complete answer") else "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "no such host name, or no name server"
+    return error.strerror or str(error) or type(error).__name__

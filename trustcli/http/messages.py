@@ -1,0 +1,137 @@
+"""The vocabulary of one HTTP exchange: where it goes, and what came back. No network here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from trustcli.http.proxies import is_loopback
+from trustdata.errors import InvalidName
+
+USER_AGENT = "content-trust"
+MAX_REDIRECTS = 3
+"""Redirects that one request follows, at most."""
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes that are read of an answer that is no success."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Scheme, host (no brackets, lower-case) and port: what credentials belong to. `str()` is a URL without a path."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
+
+    @property
+    def netloc(self) -> str:
+        """As in a URL: brackets around IPv6, the scheme's own port left out."""
+        return self.bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.host_port
+
+    @property
+    def host_port(self) -> str:
+        """Host and port, always both: the name of Docker's certificate folders."""
+        return f"{self.bracketed}:{self.port}"
+
+    @property
+    def bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+    @property
+    def may_carry_credentials(self) -> bool:
+        """Secrets go over TLS, or do not leave this machine."""
+        return self.scheme == "https" or self.is_loopback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer. `headers` in the order received; `body` is decoded and within the limit asked for."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """200; other successes mean nothing in the protocols spoken here."""
+        return self.status == HTTPStatus.OK
+
+    @property
+    def absent(self) -> bool:
+        return self.status == HTTPStatus.NOT_FOUND
+
+    @property
+    def gone(self) -> bool:
+        return self.status == HTTPStatus.GONE
+
+    @property
+    def challenges(self) -> bool:
+        """401: with other credentials it may go."""
+        return self.status == HTTPStatus.UNAUTHORIZED
+
+    @property
+    def forbids(self) -> bool:
+        return self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+    @property
+    def redirects(self) -> bool:
+        return self.status in _REDIRECTS
+
+    @property
+    def server_fails(self) -> bool:
+        """5xx, or 429: the same request may succeed later."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status == HTTPStatus.TOO_MANY_REQUESTS
+
+    @property
+    def refuses(self) -> bool:
+        """4xx: the request itself is at fault."""
+        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.server_fails
+
+    def every(self, name: str) -> list[str]:
+        """All values of a header, in order."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+    def first(self, name: str) -> str:
+        """The first value of a header (`name` in lower case), or an empty string."""
+        return next(iter(self.every(name)), "")
+
+
+def is_success(status: int) -> bool:
+    """2xx."""
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def parse_url(url: str, *, kind: str) -> tuple[Origin, str]:
+    """Origin, and path with query, of an http(s) URL. Raises: InvalidName; user names in URLs are refused."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidName(kind=kind, name=_without_secrets(url), reason="is no URL") from error
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        raise InvalidName(
+            kind=kind, name=_without_secrets(url), reason="must be an http:// or https:// URL with a host"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise InvalidName(kind=kind, name=_without_secrets(url), reason="must not hold a user name or password")
+    if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
+        raise InvalidName(kind=kind, name=_without_secrets(url), reason="holds characters that no URL may hold")
+    origin = Origin(scheme=parts.scheme, host=host, port=port if port is not None else _DEFAULT_PORTS[parts.scheme])
+    return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _without_secrets(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]

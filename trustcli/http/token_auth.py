@@ -1,0 +1,191 @@
+"""From a 401 to an Authorization header: anonymous, Basic, Bearer token.
+
+Sources: RFC 9110 section 11 (challenges), distribution's token authentication specification (realm, service, scope;
+`token` or `access_token`; refresh_token grant for identity tokens). Secrets go only where PRODUCT decision 15 lets
+them, and never into a message.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlencode, urlsplit
+
+from trustcli.http.messages import Answer, Origin, parse_url
+from trustdata.errors import InvalidName, RemoteMisbehaved, RemoteRefused, RemoteUnreachable, shown
+
+if TYPE_CHECKING:
+    from trustcli.config.docker_config import Credential
+
+CLIENT_ID = "content-trust"
+MAX_TOKEN_ANSWER = 256 * 1024
+"""Bytes of a token server's answer, at most."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SCHEME = re.compile(rf"[\s,]*({_WORD})(?=[\s,]|$)", re.ASCII)
+_PARAMETER = re.compile(rf"[\s,]*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|({_WORD}))", re.ASCII)
+_TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)", re.ASCII)
+_BEARER_VALUE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """One way in that a server offers. `scheme` and parameter names are lower-case."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+class CredentialSource(Protocol):
+    """Where credentials are kept (`docker_config.DockerConfig`)."""
+
+    def credential_for(self, server: str) -> Credential | None:
+        """What is stored for `host[:port]`, or None."""
+
+
+class TokenExchange(Protocol):
+    """Asks a token server. Follows no redirect: a credential is for one place."""
+
+    def __call__(self, origin: Origin, target: str, *, headers: Mapping[str, str], form: bytes | None) -> Answer:
+        """GET, or POST of a form. At most MAX_TOKEN_ANSWER bytes are read.
+
+        Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge.
+        """
+
+
+def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
+    """All challenges of WWW-Authenticate headers, in order. What cannot be read ends its header, it is no error."""
+    found: list[Challenge] = []
+    for value in values:
+        place = 0
+        while match := _SCHEME.match(value, place):
+            place = match.end()
+            parameters: dict[str, str] = {}
+            while parameter := _PARAMETER.match(value, place):
+                name, quoted, bare = parameter.groups()
+                parameters.setdefault(name.lower(), bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
+                place = parameter.end()
+            token68 = _TOKEN68.match(value, place) if not parameters else None
+            if token68 and token68.group().strip():
+                place = token68.end()
+            found.append(Challenge(scheme=match.group(1).lower(), parameters=parameters))
+    return tuple(found)
+
+
+class Authorizer:
+    """Answers the challenges of one server."""
+
+    def __init__(
+        self, server: Origin, credentials: CredentialSource, exchange: TokenExchange, *, stored_under: str = ""
+    ) -> None:
+        """`stored_under`: the name of the server in Docker's configuration, if it is not its host and port."""
+        self._server = server
+        self._credentials = credentials
+        self._exchange = exchange
+        self._stored_under = stored_under or server.netloc
+        self.tried = "without credentials"
+        """What the last answer was made of, for messages."""
+
+    def authorization(self, answer: Answer, *, scope: str) -> str:
+        """The value of Authorization to repeat the request with; `scope` where the server names none.
+
+        Raises: RemoteRefused (no way in, or the token server refused), RemoteUnreachable, RemoteMisbehaved,
+        SettingsUnusable.
+        """
+        challenges = parse_challenges(answer.every("www-authenticate"))
+        credential = self._credential()
+        for challenge in challenges:
+            if challenge.scheme == "bearer":
+                return self._bearer(challenge, credential, scope)
+        if any(c.scheme == "basic" for c in challenges):
+            return self._basic(credential)
+        offered = ", ".join(shown(c.scheme, 30) for c in challenges) or "nothing"
+        reason = f"it asks for authentication and offers {offered}; Bearer and Basic are known here"
+        raise RemoteRefused(remote=str(self._server), status=answer.status, reason=reason)
+
+    def _credential(self) -> Credential | None:
+        if not self._server.may_carry_credentials:
+            self.tried = "without credentials, which do not go over plain http"
+            return None
+        found = self._credentials.credential_for(self._stored_under)
+        none = f"without credentials (none stored for {self._stored_under})"
+        self.tried = f"as {shown(found.who)}" if found else none
+        return found
+
+    def _basic(self, credential: Credential | None) -> str:
+        if credential is None or not credential.username:
+            reason = f"it asks for a user name and password; tried {self.tried}; docker login {self._stored_under}"
+            raise RemoteRefused(remote=str(self._server), status=401, reason=reason)
+        return _basic_value(credential)
+
+    def _bearer(self, challenge: Challenge, credential: Credential | None, scope: str) -> str:
+        if credential and credential.registry_token:
+            return _bearer_value(credential.registry_token, self._server)
+        origin, target = self._realm(challenge)
+        if not origin.may_carry_credentials:
+            credential = None
+        query = [("service", s) for s in (challenge.parameters.get("service"),) if s]
+        scopes = (challenge.parameters.get("scope") or scope).split()
+        if credential and credential.identity_token:
+            form = [("grant_type", "refresh_token"), *query, ("client_id", CLIENT_ID), ("scope", " ".join(scopes))]
+            body = urlencode([*form, ("refresh_token", credential.identity_token)]).encode()
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = self._exchange(origin, target, headers=headers, form=body)
+        else:
+            query += [("scope", s) for s in scopes]
+            headers = {"Authorization": _basic_value(credential)} if credential and credential.username else {}
+            separator = "&" if "?" in target else "?"
+            target += separator + urlencode(query) if query else ""
+            answer = self._exchange(origin, target, headers=headers, form=None)
+        return _bearer_value(self._token(answer, origin), origin)
+
+    def _realm(self, challenge: Challenge) -> tuple[Origin, str]:
+        realm = challenge.parameters.get("realm", "")
+        try:
+            origin, target = parse_url(realm, kind="token realm")
+        except InvalidName as error:
+            raise RemoteMisbehaved(remote=str(self._server), reason=str(error)) from error
+        # A plain-http token server must be as near as the server itself: loopback for loopback; for a registry that
+        # the user declared insecure, without a credential. Else any server could send us to a service of this machine.
+        near = self._server.is_loopback if origin.is_loopback else self._server.scheme == "http"
+        if origin.scheme == "http" and not near:
+            reason = f"it sends us for a token to {origin}, over plain http"
+            raise RemoteMisbehaved(remote=str(self._server), reason=reason)
+        if urlsplit(realm).fragment:
+            raise RemoteMisbehaved(remote=str(self._server), reason="its token realm has a fragment")
+        return origin, target
+
+    def _token(self, answer: Answer, origin: Origin) -> str:
+        if answer.server_fails:
+            raise RemoteUnreachable(remote=str(origin), reason=f"the token server answered {answer.status}")
+        if not answer.ok:
+            of = "" if origin == self._server else f" of {self._server}"
+            who = self.tried.removeprefix("as ")
+            refuses = f"gives no token {self.tried}"
+            if who != self.tried and answer.forbids:
+                refuses = f"refuses the credentials of {who}"
+            reason = f"the token server{of} {refuses}"
+            raise RemoteRefused(remote=str(origin), status=answer.status, reason=reason)
+        try:
+            content = json.loads(answer.body)
+            token = content.get("token") or content.get("access_token")
+        except (ValueError, AttributeError, RecursionError):
+            token = None
+        if not isinstance(token, str) or not token:
+            # Without the cause, which would hold the answer.
+            raise RemoteMisbehaved(remote=str(origin), reason="the token server's answer holds no token") from None
+        return token
+
+
+def _basic_value(credential: Credential) -> str:
+    return "Basic " + base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
+
+
+def _bearer_value(token: str, origin: Origin) -> str:
+    if not _BEARER_VALUE.fullmatch(token):
+        raise RemoteMisbehaved(remote=str(origin), reason="its token holds characters that no token may hold")
+    return f"Bearer {token}"

@@ -1,1 +1,0 @@
-"""Collections that move from another Notary server to ours."""

@@ -1,0 +1,1 @@
+"""Changing collections: prepare, plan, rehearse, sign and publish without losing a race."""

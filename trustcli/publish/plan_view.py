@@ -1,0 +1,297 @@
+"""A plan, for people and as JSON: the same values, two views.
+
+    plan for registry.example.com/team/app (nothing is written or sent)
+      changes
+        root 3 -> 4, expires 2028-11-22 -> 2029-01-02
+          + key of root: new root key, made in the key store when this is done
+          - key of root: 0123456789ab, here: root key
+            1 of 2 keys must sign root
+        snapshot 7 -> 8, timestamp 9 -> 10: issued by the server
+      signatures
+        root 4, for root version 3: 1 of
+          * 0123456789ab, here: root key
+            cdef01234567, not here; it is a key of: root
+      clients
+        a client that knows what is there now (root 3) reaches root 4 and sees 2 tags
+
+Keys with a `*` are those that sign.
+A key that is made only when the plan is carried out has no id yet: `keyid` is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from trustcli.console.output import failure_document
+from trustcli.publish.plan import ClientWalk, KeyPlace, Plan, ReleasedChange, SignatureNeed
+from trustdata.editing.difference import KeysChange, RoleChange, TagChange
+from trustdata.errors import shown
+
+MOST_LINES: Final = 20
+"""Tags that are shown of one kind; `--json` has them all."""
+
+_SHORT: Final = 12
+_BEHIND: Final = {
+    "one": "that knows what is there now",
+    "ten": "ten roots behind",
+    "all": "that knows the first root alone",
+}
+_MADE: Final = {
+    "store": "made in the key store",
+    "recovery-file": "made as the recovery file",
+    "server": "made by the server",
+}
+_MARKS: Final = {"added": "+", "moved": "~", "rewritten": "~", "removed": "-"}
+
+
+# --- for people
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """What is shown of one plan. Why it cannot be carried out is an error, and said as such."""
+    yield f"plan for {plan.gun} (nothing is written or sent)"
+    if plan.note:
+        yield f"  {plan.note}"
+    if plan.difference.roles:
+        yield "  changes"
+        yield from (f"    {line}" for line in _changes(plan))
+        yield "  signatures"
+        yield from (f"    {line}" for need in plan.needs for line in _need(need, plan))
+    if plan.clients:
+        yield "  clients"
+        yield from (f"    {_walk(walk)}" for walk in _different(plan.clients))
+        yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
+
+
+def summary(plans: Sequence[Plan]) -> Iterator[str]:
+    """One line over several plans."""
+    if len(plans) > 1:
+        wrong = sum(plan.refusal is not None for plan in plans)
+        done = sum(plan.refusal is None and not plan.difference.roles for plan in plans)
+        yield (
+            f"{len(plans)} plans: {len(plans) - wrong - done} can be carried out, {wrong} cannot"
+            + (f", {done} change nothing" if done else "")
+        )
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    for role in plan.difference.roles:
+        yield f"{shown(role.role)} {_versions(role)}, expires {_dates(role)}"
+        yield from (
+            f"  {line}" for keys in plan.difference.keys if keys.delegator == role.role for line in _keys(keys, plan)
+        )
+        yield from (
+            f"  {_DELEGATION[change.kind]} delegation {shown(change.role)}: "
+            f"{shown(' '.join(change.paths_after or change.paths_before))}"
+            for change in plan.difference.delegations
+            if change.delegator == role.role
+        )
+        tags = [_tag(change) for change in plan.difference.tags if change.role == role.role]
+        yield from (f"  {line}" for line in _cut(tags))
+    if plan.issued:
+        yield f"{', '.join(f'{role.role} {_versions(role)}' for role in plan.issued)}: issued by the server"
+
+
+_DELEGATION: Final = {"added": "+", "changed": "~", "removed": "-"}
+
+
+def _versions(role: RoleChange) -> str:
+    return f"{role.version_before or 'none'} -> {role.version_after}"
+
+
+def _dates(role: RoleChange) -> str:
+    after = f"{role.expires_after:%Y-%m-%d}"
+    return after if role.expires_before is None else f"{role.expires_before:%Y-%m-%d} -> {after}"
+
+
+def _keys(change: KeysChange, plan: Plan) -> Iterator[str]:
+    name = shown(change.role)
+    yield from (f"+ key of {name}: {key_words(plan.places[keyid])}" for keyid in change.added)
+    yield from (f"- key of {name}: {key_words(plan.places[keyid])}" for keyid in change.removed)
+    if change.threshold_after is not None:
+        yield f"  {change.threshold_after} of {len(change.added) + len(change.kept)} keys must sign {name}"
+
+
+def _tag(change: TagChange) -> str:
+    digests = " -> ".join(f"sha256:{digest}" for digest in _steps(change.before, change.after))
+    what = " (its size, platforms or custom data)" if change.kind == "rewritten" else ""
+    return f"{_MARKS[change.kind]} tag {shown(change.tag)}: {digests}{what}"
+
+
+def _steps(before: str | None, after: str | None) -> list[str]:
+    return [shown(digest) for digest in dict.fromkeys((before, after)) if digest is not None]
+
+
+def _need(need: SignatureNeed, plan: Plan) -> Iterator[str]:
+    state = "" if need.met(plan.places) else " - not to be had from here"
+    yield f"{shown(need.role)} {need.version}, for {shown(need.asked_by)}: {need.threshold} of{state}"
+    for keyid in need.keys:
+        yield f"  {'*' if keyid in need.signs else ' '} {key_words(plan.places[keyid])}"
+
+
+def key_words(place: KeyPlace) -> str:
+    """One key for people: its id and where it is."""
+    short = f"{place.keyid[:_SHORT]}, "
+    if place.new:
+        return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
+    if place.place == "store":
+        return f"{short}here: {shown(place.name)}"
+    if place.place == "recovery-file":
+        return f"{short}in the recovery file {shown(place.name)}"
+    if place.place == "server":
+        return f"{short}on the server"
+    who = ", ".join(map(shown, place.holders)) or "nobody that the collection names"
+    return f"{short}not here; it is a key of: {who}"
+
+
+def _different(walks: Sequence[ClientWalk]) -> Iterator[ClientWalk]:
+    """In a short chain, to be ten roots behind is to know the first alone."""
+    for walk in walks:
+        if walk.behind != "ten" or walk.root_from != walks[-1].root_from:
+            yield walk
+
+
+def _walk(walk: ClientWalk) -> str:
+    who = f"a client {_BEHIND[walk.behind]} (root {walk.root_from})"
+    if walk.refusal is not None:
+        return f"{who} is stuck: {walk.refusal}"
+    tags = "but finds no release that it can use" if walk.tags is None else f"and sees {walk.tags} tags"
+    return f"{who} reaches root {walk.root_to} {tags}"
+
+
+def _released(change: ReleasedChange) -> str:
+    name = shown(change.tag)
+    if change.before is None or change.after is None:
+        verb = "is released" if change.before is None else "is released no more"
+        return f"{name} {verb}: sha256:{shown(change.after or change.before or '')}"
+    if change.before != change.after:
+        return f"{name} moves: sha256:{shown(change.before)} -> sha256:{shown(change.after)}"
+    return f"{name} is vouched for by {_names(change.signers_before)} -> {_names(change.signers_after)}"
+
+
+def _names(signers: Iterable[str]) -> str:
+    return ", ".join(map(shown, signers)) or "the repository key alone"
+
+
+def _cut(found: Sequence[str]) -> Iterator[str]:
+    yield from found[:MOST_LINES]
+    if len(found) > MOST_LINES:
+        yield f"and {len(found) - MOST_LINES} more (--json has them all)"
+
+
+# --- for programs
+
+
+def row(plan: Plan) -> dict[str, object]:
+    """One plan for JSON. Digests are `sha256:HEX` or null, times are RFC 3339 in UTC or null."""
+    return {
+        "gun": plan.gun,
+        "note": plan.note,
+        "roles": [
+            *(_role_row(role, issued_by="publisher") for role in plan.difference.roles),
+            *(_role_row(role, issued_by="server") for role in plan.issued),
+        ],
+        "tags": [
+            {
+                "role": change.role,
+                "tag": change.tag,
+                "change": change.kind,
+                "before": _digest(change.before),
+                "after": _digest(change.after),
+            }
+            for change in plan.difference.tags
+        ],
+        "keys": [_keys_row(change, plan) for change in plan.difference.keys],
+        "delegations": [
+            {
+                "role": change.role,
+                "delegator": change.delegator,
+                "change": change.kind,
+                "paths_before": list(change.paths_before),
+                "paths_after": list(change.paths_after),
+                "terminating_before": change.terminating_before,
+                "terminating_after": change.terminating_after,
+            }
+            for change in plan.difference.delegations
+        ],
+        "signatures": [_need_row(need, plan) for need in plan.needs],
+        "released": [
+            {
+                "tag": change.tag,
+                "before": _digest(change.before),
+                "after": _digest(change.after),
+                "signers_before": list(change.signers_before),
+                "signers_after": list(change.signers_after),
+            }
+            for change in plan.released
+        ],
+        "clients": [
+            {
+                "behind": walk.behind,
+                "root_from": walk.root_from,
+                "root_to": walk.root_to,
+                "follows": walk.refusal is None,
+                "versions": dict(walk.versions),
+                "tags": walk.tags,
+                "error": failure_document(walk.refusal) if walk.refusal is not None else None,
+            }
+            for walk in plan.clients
+        ],
+    }
+
+
+def _role_row(role: RoleChange, *, issued_by: str) -> dict[str, object]:
+    """When something expires that the server issues is the server's to say."""
+    return {
+        "role": role.role,
+        "version_before": role.version_before,
+        "version_after": role.version_after,
+        "expires_before": as_time(role.expires_before),
+        "expires_after": as_time(role.expires_after) if issued_by == "publisher" else None,
+        "issued_by": issued_by,
+    }
+
+
+def _keys_row(change: KeysChange, plan: Plan) -> dict[str, object]:
+    return {
+        "role": change.role,
+        "delegator": change.delegator,
+        "added": [key_row(plan.places[keyid]) for keyid in change.added],
+        "removed": [key_row(plan.places[keyid]) for keyid in change.removed],
+        "kept": [key_row(plan.places[keyid]) for keyid in change.kept],
+        "threshold_before": change.threshold_before,
+        "threshold_after": change.threshold_after,
+    }
+
+
+def _need_row(need: SignatureNeed, plan: Plan) -> dict[str, object]:
+    return {
+        "role": need.role,
+        "version": need.version,
+        "asked_by": need.asked_by,
+        "threshold": need.threshold,
+        "met": need.met(plan.places),
+        "keys": [{**key_row(plan.places[keyid]), "signs": keyid in need.signs} for keyid in need.keys],
+    }
+
+
+def key_row(place: KeyPlace) -> dict[str, object]:
+    """One key for JSON."""
+    return {
+        "keyid": None if place.new else place.keyid,
+        "place": place.place,
+        "name": place.name,
+        "new": place.new,
+        "holders": list(place.holders),
+    }
+
+
+def _digest(digest: str | None) -> str | None:
+    return None if digest is None else f"sha256:{digest}"
+
+
+def as_time(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, whole seconds."""
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

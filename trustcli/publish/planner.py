@@ -1,0 +1,297 @@
+"""What a publish would change, whose signatures it needs, and what clients would see: all of it but the doing.
+
+    1. read      the collection, verified as for the real publish
+    2. edit      the very edit that the command would publish
+    3. prepare   signed with promises (`trustdata.editing.promises`) and judged by the rules of the real upload
+    4. issue     the snapshot and timestamp that the server would issue
+    5. walk      the real client's updater over the real root chain and the planned files, from three starting points
+
+Nothing is sent: the planner has no way to publish. What stands in the way of the command is in `Plan.refusal`, with the
+error that the command itself would end with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from keys.errors import KeyNotFound, KeysError
+from trustcli.publish.plan import (
+    Current,
+    Failure,
+    KeyPlace,
+    Plan,
+    Planned,
+    ReleasedChange,
+    SignatureNeed,
+)
+from trustcli.publish.preparation import HeldKeys, Roles, prepare
+from trustcli.publish.publisher import Check, Edit
+from trustcli.publish.rehearsal import rehearse
+from trustdata.editing.derived_roles import next_snapshot, next_timestamp
+from trustdata.editing.difference import Difference, RoleChange, difference
+from trustdata.editing.promises import Promises
+from trustdata.editing.repository_editor import Contents, public_keys, signers_of, signing_keys
+from trustdata.editing.signing import sign
+from trustdata.envelope import Envelope
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.inspection import signers_of_target
+from trustdata.model import Content, Key, MetaFile, Root, Signer, Targets
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
+from trustdata.verification import checks
+from trustdata.verification.target_lookup import Target, released
+from trustdata.wire import WireFormat
+
+Locate: TypeAlias = Callable[[Key], KeyPlace | None]
+"""Where this key is, or None if it is not here."""
+Recall: TypeAlias = Callable[[RoleName, MetaFile], Envelope]
+"""The file of a role that the snapshot lists and nobody delegates to; raises what the server raises, and NotTrusted."""
+
+
+class Planner:
+    """Plans publishes of one collection. `wire` must be that of `promises`."""
+
+    def __init__(self, *, gun: GUN, wire: WireFormat, promises: Promises, at: datetime) -> None:
+        self._gun = gun
+        self._wire = wire
+        self._promises = promises
+        self._at = at
+
+    def plan(
+        self,
+        read: Callable[[], Current],
+        edit: Edit,
+        *,
+        keys: HeldKeys,
+        locate: Locate,
+        recall: Recall,
+        check: Check | None = None,
+        afterwards: Callable[[Roles], None] | None = None,
+        seen_as: Literal["client", "owner"] = "client",
+    ) -> Planned:
+        """`check` as for Publisher.publish; `afterwards` looks at the roles of the new state, and raises what the
+        command would end with. `seen_as`: as whom the command looks at its result. Raises no TrustError, no KeysError.
+        """
+        nothing = Plan(gun=self._gun, places={})
+        try:
+            current = read()
+            contents = edit(current.roles)
+            current = replace(current, roles={**current.roles, **_recalled(current.roles, contents, recall)})
+        except (TrustError, KeysError) as refusal:
+            return Planned(plan=replace(nothing, refusal=refusal))
+        if not contents:
+            return Planned(plan=replace(nothing, note="nothing has to change"), after=current)
+        found = difference(current.roles, contents)
+        places = _places(current.roles, contents, found, locate)
+        plan = replace(nothing, difference=found, needs=_needs(current.roles, contents, {}), places=places)
+        try:
+            plan, uploads = self._prepared(plan, current, contents, keys)
+            if check is not None:
+                check(uploads)
+        except (TrustError, KeysError) as refusal:
+            return Planned(plan=replace(plan, refusal=refusal))
+        after = self._issued(current, uploads)
+        clients = rehearse(self._gun, current, after, wire=self._wire, at=self._at)
+        plan = replace(
+            plan,
+            needs=_needs(current.roles, contents, uploads),
+            issued=_issued_changes(current.roles, after.roles),
+            released=_released_changes(current.roles, after.roles),
+            clients=clients,
+        )
+        found_wrong = plan.refusal or _refused(after.roles, afterwards)
+        if found_wrong is None and seen_as == "client":
+            found_wrong = next((walk.refusal for walk in clients if walk.refusal is not None), None)
+        return Planned(plan=replace(plan, refusal=found_wrong), after=after)
+
+    def _prepared(
+        self, plan: Plan, current: Current, contents: Contents, keys: HeldKeys
+    ) -> tuple[Plan, dict[RoleName, Envelope]]:
+        """Signed with what is here; where keys are missing, the plan says so and goes on as if their holders signed."""
+        try:
+            return plan, prepare(self._gun, current.roles, contents, keys=keys, wire=self._wire, at=self._at)
+        except KeyNotFound as missing:
+            everybody = _Everybody(self._promises)
+            try:
+                uploads = prepare(self._gun, current.roles, contents, keys=everybody, wire=self._wire, at=self._at)
+            except (TrustError, KeysError):
+                raise missing from None  # the command would not get further than this
+            return replace(plan, refusal=missing), uploads
+
+    def _issued(self, current: Current, uploads: Mapping[RoleName, Envelope]) -> Current:
+        """Step 4: the same derivation that the server makes, signed with promises of its keys."""
+        roles = {**current.roles, **uploads}
+        root = roles[ROOT].root
+        changed = uploads.values()
+        snapshot = uploads.get(SNAPSHOT) or self._online(
+            next_snapshot(
+                previous=current.roles.get(SNAPSHOT),
+                changed=changed,
+                at=self._at,
+                lifetime=self._wire.lifetimes.snapshot,
+                wire=self._wire,
+            ),
+            SNAPSHOT,
+            root,
+        )
+        timestamp = self._online(
+            next_timestamp(
+                previous=current.roles.get(TIMESTAMP),
+                snapshot=snapshot,
+                at=self._at,
+                lifetime=self._wire.lifetimes.timestamp,
+                wire=self._wire,
+            ),
+            TIMESTAMP,
+            root,
+        )
+        chain = [*current.chain, *([uploads[ROOT]] if ROOT in uploads else [])]
+        return Current(roles={**roles, SNAPSHOT: snapshot, TIMESTAMP: timestamp}, chain=chain)
+
+    def _online(self, content: Content, role: RoleName, root: Root) -> Envelope:
+        signers = [self._promises.signer(root.keys[keyid]) for keyid in root.roles[role].keyids]
+        return sign(content, signers, role=role, wire=self._wire)
+
+
+class _Everybody:
+    """`HeldKeys`: as if everybody who is named had come."""
+
+    def __init__(self, promises: Promises) -> None:
+        self._promises = promises
+
+    def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        return frozenset(keys)
+
+    def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        del keys
+        return frozenset()
+
+    def signer(self, key: Key) -> Signer:
+        return self._promises.signer(key)
+
+
+def _recalled(roles: Roles, contents: Contents, recall: Recall) -> dict[RoleName, Envelope]:
+    """What was published under names that the edit delegates to again: the server holds the new keys against it."""
+    targets = contents.get(TARGETS)
+    if SNAPSHOT not in roles or not isinstance(targets, Targets):
+        return {}
+    listed = roles[SNAPSHOT].snapshot.meta
+    again = [role for role in checks.delegations_of(targets) if role not in roles and f"{role}.json" in listed]
+    return {role: recall(role, listed[f"{role}.json"]) for role in again}
+
+
+def _refused(roles: Roles, afterwards: Callable[[Roles], None] | None) -> Failure | None:
+    try:
+        if afterwards is not None:
+            afterwards(roles)
+    except (TrustError, KeysError) as refusal:
+        return refusal
+    return None
+
+
+# --- keys
+
+
+def _needs(roles: Roles, contents: Contents, uploads: Mapping[RoleName, Envelope]) -> tuple[SignatureNeed, ...]:
+    needs = []
+    for role, content in contents.items():
+        signed = tuple(uploads[role].signatures) if role in uploads else ()
+        asked = signing_keys(roles, contents, role)
+        for position, (keyids, threshold) in enumerate(asked):
+            needs.append(
+                SignatureNeed(
+                    role=role,
+                    version=content.version,
+                    asked_by=_asked_by(role, content.version, first=position == 0 and len(asked) > 1),
+                    threshold=threshold,
+                    keys=keyids,
+                    signs=tuple(keyid for keyid in keyids if keyid in signed),
+                )
+            )
+    return tuple(needs)
+
+
+def _asked_by(role: RoleName, version: int, *, first: bool) -> str:
+    if role == ROOT:
+        return f"root version {version - 1 if first else version}"
+    return ROOT if role == TARGETS else TARGETS
+
+
+def elsewhere(roles: Roles, keyid: str) -> KeyPlace:
+    """A key that is not here, and who has it as far as the collection says: names of signers, `root`, `repository`."""
+    root = roles[ROOT].root if ROOT in roles else None
+    found = [
+        name for name, role in (("root", ROOT), ("repository", TARGETS)) if root and keyid in root.roles[role].keyids
+    ]
+    if TARGETS in roles:
+        found += [signer_name(role) for role, keyids in signers_of(roles).items() if keyid in keyids]
+    return KeyPlace(keyid=keyid, place="elsewhere", holders=tuple(found))
+
+
+def _places(roles: Roles, contents: Contents, found: Difference, locate: Locate) -> dict[str, KeyPlace]:
+    keyids = {keyid for change in found.keys for keyid in (*change.added, *change.removed, *change.kept)}
+    keyids |= {keyid for role in contents for needed, _ in signing_keys(roles, contents, role) for keyid in needed}
+    root = contents.get(ROOT)
+    online = {
+        keyid
+        for r in (roles[ROOT].root if ROOT in roles else None, root)
+        if isinstance(r, Root)
+        for role in ONLINE
+        for keyid in r.roles[role].keyids
+    }
+    named = public_keys(roles, contents)
+    places = {}
+    for keyid in sorted(keyids):
+        server = KeyPlace(keyid=keyid, place="server") if keyid in online else None
+        here = locate(named[keyid]) if keyid in named else None
+        places[keyid] = here or server or elsewhere(roles, keyid)
+    return places
+
+
+# --- what is seen
+
+
+def _issued_changes(before: Roles, after: Roles) -> tuple[RoleChange, ...]:
+    return tuple(
+        RoleChange(
+            role=role,
+            version_before=before[role].version if role in before else None,
+            version_after=after[role].version,
+            expires_before=before[role].expires if role in before else None,
+            expires_after=after[role].expires,
+        )
+        for role in ONLINE
+    )
+
+
+def _released_changes(before: Roles, after: Roles) -> tuple[ReleasedChange, ...]:
+    old, new = _seen_tags(before), _seen_tags(after)
+    return tuple(
+        ReleasedChange(
+            tag=tag,
+            before=old[tag][0] if tag in old else None,
+            after=new[tag][0] if tag in new else None,
+            signers_before=old[tag][1] if tag in old else (),
+            signers_after=new[tag][1] if tag in new else (),
+        )
+        for tag in sorted(old.keys() | new.keys())
+        if old.get(tag) != new.get(tag)
+    )
+
+
+def _seen_tags(roles: Roles) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Digest and signers of each released tag."""
+    if TARGETS not in roles:
+        return {}
+    signers = list(signers_of(roles))
+    try:
+        return {tag: (target.digest, _signers(target, roles, signers)) for tag, target in released(roles).items()}
+    except TrustError:
+        return {}  # a conflict from before: clients see no tag
+
+
+def _signers(target: Target, roles: Roles, signers: Iterable[RoleName]) -> tuple[str, ...]:
+    return tuple(signer_name(role) for role in signers_of_target(target, roles, list(signers)))

@@ -1,0 +1,110 @@
+"""How clients would fare after a publish: the real updater, over files that no server has yet.
+
+Three clients: one that knows what is there now, one that is ten roots behind, one that knows the first root alone. The
+first has rollback memory and a full cache, as a machine has that verifies daily.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from trustcli.client.memory_cache import MemoryCache
+from trustcli.client.updater import Updater
+from trustcli.publish.plan import Behind, ClientWalk, Current
+from trustcli.publish.preparation import Roles
+from trustdata.envelope import Envelope
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP
+from trustdata.verification import checks
+from trustdata.verification.rollback_memory import observe
+from trustdata.verification.target_lookup import released
+from trustdata.verification.trust_pinning import SourcedPin, fingerprint
+from trustdata.wire import WireFormat
+
+_TEN: Final = 10
+
+
+def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at: datetime) -> tuple[ClientWalk, ...]:
+    """From `current` to `after`, from each starting point; of a new collection from its first root only."""
+    rehearsal = _Rehearsal(gun, _Simulated(_files(after, wire)), wire, at)
+    if not current.chain:
+        return (rehearsal.walk("all", after.chain[:1], {}),)
+    ten_behind = after.chain[: max(1, len(after.chain) - _TEN)]
+    return (
+        rehearsal.walk("one", current.chain, current.roles),
+        rehearsal.walk("ten", ten_behind, {}),
+        rehearsal.walk("all", current.chain[:1], {}),
+    )
+
+
+def _files(after: Current, wire: WireFormat) -> dict[str, bytes]:
+    files = {wire.filename(ROOT, version=root.version): root.raw for root in after.chain}
+    for role, envelope in after.roles.items():
+        version = None if role == TIMESTAMP else envelope.version
+        files[wire.filename(role, version=version)] = envelope.raw
+        files[wire.listed_filename(role, wire.meta(envelope), consistent=role != TIMESTAMP)] = envelope.raw
+    return files
+
+
+class _Rehearsal:
+    def __init__(self, gun: GUN, remote: _Simulated, wire: WireFormat, at: datetime) -> None:
+        self._gun = gun
+        self._remote = remote
+        self._wire = wire
+        self._at = at
+
+    def walk(self, behind: Behind, chain: Sequence[Envelope], seen: Roles) -> ClientWalk:
+        """`chain`: the roots that the client knows. `seen`: what else it has verified before."""
+        cache = MemoryCache()
+        for root in chain:
+            cache.store_root(root.version, root.raw)
+        for role, envelope in seen.items():
+            if role != ROOT:
+                cache.store(role, envelope.raw)
+        newest = chain[-1]
+        memory = observe(
+            root_of_trust=chain[0].sha256,
+            root=newest.root,
+            versions={ROOT: newest.version, **{role: envelope.version for role, envelope in seen.items()}},
+            refreshed=None,
+        )
+        updater = Updater(
+            gun=self._gun,
+            wire=self._wire,
+            remote=self._remote,
+            cache=cache,
+            at=self._at,
+            pins=[SourcedPin(pin=fingerprint(chain[0]), source="the first root")],
+            memory=memory,
+        )
+        found = ClientWalk(behind=behind, root_from=newest.version, root_to=None, versions={}, tags=None, refusal=None)
+        try:
+            updater.refresh()
+        except TrustError as refusal:
+            return replace(found, refusal=refusal)
+        found = replace(found, root_to=updater.roots()[-1].version, versions=updater.versions())
+        try:
+            updater.load_published(
+                role for role in checks.delegations_of(updater.roles()[TARGETS].targets) if role == RELEASES
+            )
+            return replace(found, tags=len(released(updater.roles())))
+        except TrustError:
+            return found  # it follows, but no tag can be had: the releases have expired, or clash
+
+
+class _Simulated:
+    """`MetadataRemote`: the server as it would be."""
+
+    name = "the server as planned"
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
+        """See `MetadataRemote.fetch`."""
+        del gun, limit
+        return self._files.get(filename)

@@ -1,0 +1,1 @@
+"""Images: references, manifests, the registry that holds them and the engine that pulls them."""

@@ -1,0 +1,1 @@
+"""What the operator does: commands, check, audit of what is stored, restore."""

@@ -1,0 +1,152 @@
+"""`trust-server check`: everything that is to be said of a database; and what accepts a restored one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from trustdata.errors import shown
+from trustdata.gun import GUN
+from trustdata.roles import RoleName
+from trustserver import app
+from trustserver.admin.audit import Finding, older_finding
+from trustserver.admin.client_state import Remembered, read_remembered
+from trustserver.admin.restore import Accepted, together
+from trustserver.errors import StartRefused
+from trustserver.settings import Settings
+from trustserver.storage import database
+from trustserver.storage.file_audit import audit_files
+from trustserver.storage.ports import MetadataStore
+from trustserver.storage.published_log import Seen, WitnessFile, older, with_stored
+
+_BACKUP: Final = "restore a backup in which it is sound"
+_BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was found. `names` and `sealed_keys`: how many were looked at."""
+
+    findings: Sequence[Finding]
+    accepted: Sequence[Accepted]
+    names: int
+    sealed_keys: int
+
+    @property
+    def wrong(self) -> int:
+        return sum(finding.wrong for finding in self.findings)
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for finding in self.findings:
+            place = f"{finding.gun}: " if finding.gun else ""
+            yield f"{'' if finding.wrong else 'note: '}{place}{shown(finding.message, 600)}"
+            yield f"  next: {finding.remedy}"
+        if self.accepted:
+            issued = sum(not each.failed for each in self.accepted)
+            yield f"accepted as it is: snapshot and timestamp of {issued} collections issued anew"
+        verdict = f"{self.wrong} wrong" if self.wrong else "sound"
+        yield f"{self.names} names, {self.sealed_keys} sealed keys: {verdict}"
+
+    def document(self) -> str:
+        """The same as JSON."""
+        content = {
+            "sound": not self.wrong,
+            "names": self.names,
+            "sealed_keys": self.sealed_keys,
+            "findings": [asdict(finding) for finding in self.findings],
+            "accepted": [
+                {"gun": each.gun, "versions": each.versions, "lost": each.lost, "failed": each.failed}
+                for each in self.accepted
+            ],
+        }
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
+
+
+def check(settings: Settings, *, against: Iterable[Path], accept: bool) -> Report:
+    """Look at everything; with `accept`, first issue the online roles anew. Raises: StartRefused, NotStored."""
+    remembered = [each for path in against for each in read_remembered(path)]
+    store = app.existing_store(settings)
+    try:
+        accepted: list[Accepted] = []
+        if accept:
+            with app.sole_server(settings, listen="trust-server check --accept-restore"):
+                accepted = _accept(settings, store, remembered)
+        findings = list(_findings(settings, store, remembered))
+        findings += [_unissued(each) for each in accepted if each.failed]
+        if not remembered:  # what a client remembers is found missing anyhow
+            findings += [_lost(each) for each in accepted if each.lost]
+        return Report(
+            findings=findings,
+            accepted=accepted,
+            names=len(store.collections()),
+            sealed_keys=len(store.sealed_keys()),
+        )
+    finally:
+        store.close()
+
+
+def _accept(settings: Settings, store: MetadataStore, remembered: Iterable[Remembered]) -> list[Accepted]:
+    sealer = app.open_sealer(settings, store)
+    witness = WitnessFile(settings.witness_file, mark=sealer.mark)
+    published = [(gun, seen.versions) for gun, seen in (witness.load() or {}).items()]
+    seen = together([*published, *((each.gun, each.versions) for each in remembered)])
+    accepted = list(app.open_restoring(store, sealer).accept(seen))
+    try:
+        witness.begin(_held(store))
+    except OSError as error:
+        raise StartRefused(what=str(settings.witness_file), reason=f"cannot be written: {error.strerror}") from error
+    finally:
+        witness.close()
+    return accepted
+
+
+def _held(store: MetadataStore) -> dict[GUN, Seen]:
+    """What the database holds, as the witness would have it."""
+    return {
+        gun: Seen(revision=seen.revision, versions=_versions(store, gun), deleted=seen.deleted)
+        for gun, seen in with_stored({}, store.collections()).items()
+    }
+
+
+def _versions(store: MetadataStore, gun: GUN) -> Mapping[RoleName, int]:
+    return {role: file.version for role, file in store.load(gun).files.items()}
+
+
+def _findings(settings: Settings, store: MetadataStore, remembered: Sequence[Remembered]) -> Iterator[Finding]:
+    engine = database.open_engine(settings.database_url)
+    try:
+        verdict = database.quick_check(engine)
+        if verdict != "ok":
+            yield Finding(gun="", code="database", message=f"database: {verdict}", remedy=_BACKUP)
+        for fault in audit_files(engine):
+            code = "file-changed" if fault.changed else "orphaned-file"
+            yield Finding(gun=fault.gun, code=code, message=fault.what, remedy=_BACKUP)
+    finally:
+        engine.dispose()
+    sealer = app.open_sealer(settings, store) if store.seal_mark() else None
+    soundness = app.open_soundness(store, sealer)
+    known: dict[GUN, list[Remembered]] = {}
+    for each in remembered:
+        known.setdefault(each.gun, []).append(each)
+    # The witness first: what is published meanwhile makes the database newer than it, never older.
+    published = WitnessFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
+    yield from map(older_finding, older(published or {}, store.collections()))
+    for gun in sorted({*(summary.gun for summary in store.collections()), *known}):
+        yield from soundness.collection(gun, known.get(gun, ()))
+    yield from soundness.sealed_keys()
+
+
+def _unissued(accepted: Accepted) -> Finding:
+    message = f"its snapshot and timestamp could not be issued: {accepted.failed}"
+    return Finding(gun=accepted.gun, code="online-key", message=message, remedy=_BACKUP)
+
+
+def _lost(accepted: Accepted) -> Finding:
+    versions = ", ".join(f"{role} {version}" for role, version in sorted(accepted.lost.items()))
+    message = f"was published and is not here: {versions}"
+    return Finding(gun=accepted.gun, code="lost", message=message, remedy=_BY_ITS_OWNER)

@@ -1,0 +1,113 @@
+"""After a restore: the operator says that the database is the right one, and the server goes on from there.
+
+Clients refuse versions below those that they have seen. Of snapshot and timestamp the server issues new versions far
+above anything that was ever published: these are its own to sign. What owners had published since the backup only they
+can bring back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from keys.errors import KeysError
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustserver.errors import NotSound, RevisionMoved
+from trustserver.repository.commit import Recorder
+from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
+from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections, format_of
+from trustserver.storage.ports import Collection, MetadataStore, Status
+
+JUMP: Final = 1000
+"""Versions that snapshot and timestamp jump by: more than a collection can have lost, where nobody knows how many."""
+HIGHEST: Final = 1_000_000_000
+"""A version every second for thirty years. What a client's file claims beyond that was never published, and to go above
+it would leave no versions to go on with."""
+_NEEDED: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """One collection that goes on. `lost`: versions of its owners' roles that were seen and are not here.
+
+    `failed`: why its online roles could not be issued; empty if they were.
+    """
+
+    gun: GUN
+    versions: Mapping[RoleName, int]
+    lost: Mapping[RoleName, int]
+    failed: str = ""
+
+
+class Restoring:
+    """Works on a store that no server uses."""
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        online: OnlineRoles,
+        parsed: ParsedCollections,
+        recorder: Recorder,
+        at: datetime,
+    ) -> None:
+        self._store = store
+        self._at = at
+        self._online = online
+        self._parsed = parsed
+        self._recorder = recorder
+
+    def accept(self, seen: Mapping[GUN, Mapping[RoleName, int]]) -> Iterator[Accepted]:
+        """Issue snapshot and timestamp of every live collection anew. `seen`: versions that were published or seen.
+
+        Raises: NotStored.
+        """
+        for summary in self._store.collections():
+            if summary.status is Status.LIVE:
+                yield self._accept(summary.gun, seen.get(summary.gun, {}))
+
+    def _accept(self, gun: GUN, seen: Mapping[RoleName, int]) -> Accepted:
+        state = self._store.load(gun)
+        held = {role: file.version for role, file in state.files.items()}
+        lost = {role: version for role, version in seen.items() if role not in ONLINE and version > held.get(role, 0)}
+        try:
+            versions = self._issue(state, seen)
+        except (KeysError, RevisionMoved, TrustError) as error:
+            return Accepted(gun=gun, versions={}, lost=lost, failed=str(error))
+        return Accepted(gun=gun, versions=versions, lost=lost)
+
+    def _issue(self, state: Collection, seen: Mapping[RoleName, int]) -> Mapping[RoleName, int]:
+        stored = self._parsed.load(state.gun, least=_NEEDED)
+        for role in ONLINE:
+            if seen.get(role, 0) > HIGHEST:
+                reason = f"{role} version {seen[role]} was never published: whoever claims to have seen it is wrong"
+                raise NotSound(reason=reason)
+        least = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
+        issued = self._issued(stored, least)
+        self._recorder.record(stored, stored.envelopes, (), issued)
+        return {SNAPSHOT: issued.snapshot.version, TIMESTAMP: issued.timestamp.version}
+
+    def _issued(self, stored: ParsedCollection, least: Mapping[RoleName, int]) -> Issued:
+        """A snapshot that its owner signs is not ours to issue: the timestamp goes on over it."""
+        form, root = format_of(stored.state), stored.envelopes[ROOT].root
+        if form.wire.upload_rules.may_bring_snapshot and not held_key(stored.state, root, SNAPSHOT, form.wire):
+            return self._online.issue_timestamp(
+                stored.state, form=form, root=root, stored=stored.envelopes, at=self._at, least=least[TIMESTAMP]
+            )
+        return self._online.issue(
+            stored.state, form=form, root=root, stored=stored.envelopes, changed=(), at=self._at, least=least
+        )
+
+
+def together(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:
+    """The highest version of each role that anybody has seen."""
+    found: dict[GUN, dict[RoleName, int]] = {}
+    for gun, versions in each:
+        held = found.setdefault(gun, {})
+        for role, version in versions.items():
+            held[role] = max(held.get(role, 0), version)
+    return found

@@ -1,0 +1,1 @@
+"""Who asks and whether they may: authorizers, registry tokens, the keys that sign tokens."""

@@ -1,0 +1,1 @@
+"""The process: its lock, its TLS files, its logs."""

@@ -1,0 +1,166 @@
+"""Taking over a collection from another Notary server: its whole root chain and every current file, as they are.
+
+Clients go on without noticing, since nothing is signed again: what they have pinned, cached and remembered still fits.
+Who holds the old server's keys brings them along; else the collection is served as it is, and cannot be published to,
+until its root names keys of this server. Until then a later state of the same collection can be taken over again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from keys.algorithms import PrivateKey
+from keys.material import tuf_key
+from trustdata.envelope import Envelope
+from trustdata.errors import CollectionExists, MetadataMissing, PublishRefused, ServerKeyNotUsed
+from trustdata.gun import GUN
+from trustdata.model import Root
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification import checks
+from trustdata.verification.trusted_set import TrustedSet
+from trustserver.repository.commit import Recorder
+from trustserver.repository.formats import SERVED_NOTARY
+from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
+from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections
+from trustserver.repository.publish import Published, published
+from trustserver.storage.ports import (
+    NEVER_RENEWED,
+    Collection,
+    KeyRecord,
+    KeySealer,
+    KeyState,
+    MetadataStore,
+    Status,
+)
+
+_WIRE: Final = SERVED_NOTARY.wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """What a collection consists of. `roots`: the chain, ascending. `files`: every other current file.
+
+    `keys`: private keys of the old server, by role; may be empty.
+    """
+
+    roots: Sequence[bytes]
+    files: Mapping[RoleName, bytes]
+    keys: Mapping[RoleName, PrivateKey] = field(default_factory=dict, repr=False)
+
+
+class TakingOver:
+    """Blocks on judging and on the store: to be called from a worker thread."""
+
+    def __init__(
+        self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCollections, recorder: Recorder
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._parsed = parsed
+        self._recorder = recorder
+
+    def take_over(self, gun: GUN, what: Belongings, *, at: datetime) -> Published:
+        """Verify as a client would, expiry apart, and store all of it. The same again changes nothing.
+
+        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused, CollectionExists (something else has the name,
+        or lives here by now), ServerKeyNotUsed (a key that the root does not name), GoneCollection, NotStored,
+        RevisionMoved.
+        """
+        roots, current = _verified(gun, what, at)
+        stored = self._parsed.load(gun)
+        refuse_tombstone(stored.state)
+        keys = self._records(gun, current[ROOT].root, what.keys, at)
+        if stored.state.status is Status.LIVE:
+            _check_same(stored, roots, current)
+            self._check_chain(gun, roots)
+            if all(stored.envelopes[role].sha256 == envelope.sha256 for role, envelope in current.items()) and not (
+                set(keys) - _held(stored.state, current[ROOT].root)
+            ):
+                return published(stored)
+        held = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
+        due = [renewal_of(current[role], _WIRE) for role in held if TIMESTAMP in held]
+        after = self._recorder.adopt(
+            stored,
+            roots=roots,
+            current=current,
+            form=SERVED_NOTARY,
+            at=at,
+            brought=tuple(keys.values()),
+            renew_at=min(due, default=NEVER_RENEWED),
+        )
+        return published(after)
+
+    def _check_chain(self, gun: GUN, roots: Sequence[Envelope]) -> None:
+        """Every root that is stored is the chain's: two chains may lead to one root, and clients pin the first.
+
+        Raises: CollectionExists.
+        """
+        for root in roots:
+            file = self._store.file(gun, ROOT, root.version, wire=_WIRE.name)
+            if file is not None and file.sha256 != root.sha256:
+                raise CollectionExists(role=ROOT, reason=f"version {root.version} here is another one")
+
+    def _records(
+        self, gun: GUN, root: Root, brought: Mapping[RoleName, PrivateKey], at: datetime
+    ) -> dict[RoleName, KeyRecord]:
+        records = {}
+        for role, private in brought.items():
+            named = root.roles[role].keyids
+            if _WIRE.encode_key(tuf_key(private)).keyid not in named:
+                raise ServerKeyNotUsed(role=role, reason="the key that was brought is not the one that root names")
+            records[role] = sealed_record(private, self._sealer, gun=gun, role=role, state=KeyState.CURRENT, at=at)
+        return records
+
+
+def _held(state: Collection, root: Root) -> set[RoleName]:
+    return {role for role in ONLINE if held_key(state, root, role, _WIRE) is not None}
+
+
+def _verified(gun: GUN, what: Belongings, at: datetime) -> tuple[list[Envelope], dict[RoleName, Envelope]]:
+    """The chain, and every current file. Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused."""
+    if not what.roots:
+        raise PublishRefused(role=ROOT, reason="is missing: the whole chain is needed, from version 1")
+    for role in (TIMESTAMP, SNAPSHOT, TARGETS):
+        if role not in what.files:
+            raise PublishRefused(role=role, reason="is missing")
+    online = [_WIRE.parse(role, what.files[role]) for role in (TIMESTAMP, SNAPSHOT)]
+    valid_at = min(at, *(envelope.expires - timedelta(seconds=1) for envelope in online))
+    trusted = TrustedSet(gun=gun, root=what.roots[0], wire=_WIRE, at=valid_at, unsafe_accept_expired_offline_roles=True)
+    if trusted.root.version != 1:
+        raise PublishRefused(role=ROOT, reason=f"the chain begins with version {trusted.root.version}, not with 1")
+    for raw in what.roots[1:]:
+        trusted.update_root(raw)
+    trusted.update_timestamp(what.files[TIMESTAMP])
+    trusted.update_snapshot(what.files[SNAPSHOT])
+    trusted.update_targets(what.files[TARGETS])
+    current = {ROOT: trusted.root, TIMESTAMP: online[0], SNAPSHOT: online[1], TARGETS: trusted.targets}
+    for role in sorted(trusted.listed() - current.keys()):
+        if role not in what.files:
+            raise MetadataMissing(role=role, reason="the snapshot lists it")
+        # As docker and notary leave them, delegations may verify no more, or be delegated no more.
+        checks.check_content(role, what.files[role], trusted.role_meta(role))
+        current[role] = _WIRE.parse(role, what.files[role])
+    for role in what.files:
+        if role not in current:
+            raise PublishRefused(role=role, reason="the snapshot does not list it")
+    return list(trusted.roots), current
+
+
+def _check_same(stored: ParsedCollection, roots: Sequence[Envelope], current: Mapping[RoleName, Envelope]) -> None:
+    """What is stored is an earlier state of the same collection, and has not begun a life of its own.
+
+    Raises: CollectionExists.
+    """
+    if stored.state.format != _WIRE.name:
+        raise CollectionExists(role="collection", reason=f"is in format {stored.state.format}")
+    known = stored.envelopes[ROOT]
+    if all(root.sha256 != known.sha256 for root in roots):
+        raise CollectionExists(role=ROOT, reason=f"version {known.version} here is none of the chain's")
+    for role, envelope in stored.envelopes.items():
+        if role not in current or envelope.version > current[role].version:
+            raise CollectionExists(role=role, reason=f"version {envelope.version} here is newer: it goes on here")
+        if envelope.version == current[role].version and envelope.sha256 != current[role].sha256:
+            raise CollectionExists(role=role, reason=f"version {envelope.version} here is another one")

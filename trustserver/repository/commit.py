@@ -1,0 +1,174 @@
+"""Recording: a change goes into the store, and what is kept in memory follows in the order of the commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from trustdata.envelope import Envelope
+from trustdata.gun import GUN
+from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustserver.repository.formats import ServedFormat, Shown
+from trustserver.repository.online_roles import Issued
+from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections
+from trustserver.responses.cache import View
+from trustserver.storage.ports import (
+    KeyRecord,
+    KeyState,
+    MetadataStore,
+    Publication,
+    Status,
+    StoredFile,
+    Tombstone,
+)
+from trustserver.storage.published_log import Seen
+
+
+class Witness(Protocol):
+    """Keeps what was published apart from the store."""
+
+    def saw(self, gun: GUN, seen: Seen) -> None:
+        """Called after a change is durable. Never fails."""
+
+    def tidy(self) -> None:
+        """Called now and then. Raises: OSError."""
+
+
+class Recorder:
+    """The only writer of metadata files."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        parsed: ParsedCollections,
+        view: View,
+        witness: Witness | None = None,
+    ) -> None:
+        self._store = store
+        self._witness = witness
+        self._parsed = parsed
+        self._view = view
+
+    def record(
+        self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
+    ) -> ParsedCollection:
+        """Store the `changed` ones of `roles` (offline roles in their new state) and what was issued over them.
+
+        All or nothing, on top of the revision `before`; the new state is returned and shown. Raises: RevisionMoved,
+        NotStored.
+        """
+        gun = before.state.gun
+        envelopes = {**roles, SNAPSHOT: issued.snapshot, TIMESTAMP: issued.timestamp}
+        stored_before = {role: before.envelopes[role].sha256 for role in before.envelopes}
+        written = [
+            envelopes[role]
+            for role in (*changed, SNAPSHOT, TIMESTAMP)
+            if envelopes[role].sha256 != stored_before.get(role)
+        ]
+        publication = Publication(
+            gun=gun,
+            format=issued.form.wire.name,
+            base=before.state.revision,
+            files=tuple(_as_stored(envelope, issued.at) for envelope in written),
+            used=issued.used,
+            renew_at=issued.renew_at,
+            in_feed=issued.form.in_feed,
+        )
+        return self._commit(before, publication, envelopes, issued.form)
+
+    def adopt(
+        self,
+        before: ParsedCollection,
+        *,
+        roots: Iterable[Envelope],
+        current: Mapping[RoleName, Envelope],
+        form: ServedFormat,
+        at: datetime,
+        brought: tuple[KeyRecord, ...],
+        renew_at: datetime,
+    ) -> ParsedCollection:
+        """Store what somebody else has published: the root chain (ascending), every current file, and their keys.
+
+        What is stored already is left out. Otherwise as `record`.
+        """
+        there = {envelope.sha256 for envelope in before.envelopes.values()}
+        newest = before.envelopes[ROOT].version if ROOT in before.envelopes else 0
+        written = [root for root in roots if root.version > newest]
+        written += [envelope for role, envelope in current.items() if role != ROOT and envelope.sha256 not in there]
+        publication = Publication(
+            gun=before.state.gun,
+            format=form.wire.name,
+            base=before.state.revision,
+            files=tuple(_as_stored(envelope, at) for envelope in written),
+            used=(),
+            brought=brought,
+            renew_at=renew_at,
+            in_feed=form.in_feed,
+        )
+        return self._commit(before, publication, current, form)
+
+    def _commit(
+        self,
+        before: ParsedCollection,
+        publication: Publication,
+        envelopes: Mapping[RoleName, Envelope],
+        form: ServedFormat,
+    ) -> ParsedCollection:
+        gun = publication.gun
+        shown = Shown(
+            gun=gun, written=publication.files, root_version=envelopes[ROOT].version, renew_at=publication.renew_at
+        )
+        with self._view.changing(gun):
+            revision = self._store.publish(publication)
+            self._view.published(gun, form.answers(shown))
+        if self._witness is not None:
+            versions = {file.role: file.version for file in publication.files}
+            self._witness.saw(gun, Seen(revision=revision, versions=versions))
+        after = _after(before, publication, revision, envelopes)
+        self._parsed.remember(after)
+        return after
+
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool) -> int:
+        """Drop the collection; the new revision. `released`: as in storage.ports. Raises: RevisionMoved, NotStored."""
+        with self._view.changing(gun):
+            revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
+            self._parsed.forget(gun)
+            self._view.drop(gun)
+        if self._witness is not None:
+            self._witness.saw(gun, Seen(revision=revision, deleted=True))
+        return revision
+
+
+def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:
+    return StoredFile(
+        role=envelope.role,
+        version=envelope.version,
+        raw=envelope.raw,
+        sha256=envelope.sha256,
+        expires=envelope.expires,
+        stored_at=at,
+    )
+
+
+def _after(
+    before: ParsedCollection, publication: Publication, revision: int, envelopes: Mapping[RoleName, Envelope]
+) -> ParsedCollection:
+    """What the store holds now, without asking it."""
+    state = replace(
+        before.state,
+        status=Status.LIVE,
+        format=publication.format,
+        revision=revision,
+        files={**before.state.files, **{file.role: file for file in publication.files}},
+        keys=_keys_after(before.state.keys, (*publication.used, *publication.brought)),
+        tombstone=None,
+    )
+    return ParsedCollection(state=state, envelopes=envelopes)
+
+
+def _keys_after(keys: tuple[KeyRecord, ...], used: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
+    promoted = {key.role: replace(key, state=KeyState.CURRENT) for key in used}
+    kept = (key for key in keys if key.role not in promoted and key.state is not KeyState.OFFERED)
+    return (*kept, *promoted.values())

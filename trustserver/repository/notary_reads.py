@@ -1,0 +1,42 @@
+"""Reading trust data in Notary v1: the answer for a file, from the store, kept in the view."""
+
+from __future__ import annotations
+
+from trustdata.errors import NoTrustData
+from trustdata.gun import GUN
+from trustdata.roles import TIMESTAMP
+from trustdata.wire.notary import NOTARY
+from trustserver.responses.cache import Answer, View
+from trustserver.responses.notary import consistent, current
+from trustserver.responses.notary_paths import NotaryFile, notary_path
+from trustserver.storage.ports import MetadataStore, StoredFile
+
+
+class NotaryRetrieval:
+    """Answers for files. Blocks on the store: to be called from a worker thread."""
+
+    def __init__(self, store: MetadataStore, view: View) -> None:
+        self._store = store
+        self._view = view
+
+    def answer(self, gun: GUN, name: NotaryFile) -> Answer:
+        """The answer for one file; one that is due for renewal is given as it is. Raises: NoTrustData, NotStored."""
+        ticket = self._view.ticket(gun)
+        file = self._file(gun, name)
+        if file is None:
+            raise NoTrustData(gun=gun)
+        if not name.is_current:
+            answer = consistent(file)
+        elif name.role == TIMESTAMP:
+            answer = current(file, renew_at=self._store.renew_at(gun))
+        else:
+            answer = current(file)
+        self._view.offer(gun, notary_path(gun, name), answer, ticket=ticket)
+        return answer
+
+    def _file(self, gun: GUN, name: NotaryFile) -> StoredFile | None:
+        if name.sha256:
+            return self._store.file_by_hash(gun, name.role, name.sha256, wire=NOTARY.name)
+        if name.version is not None:
+            return self._store.file(gun, name.role, name.version, wire=NOTARY.name)
+        return self._store.current(gun, name.role, wire=NOTARY.name)

@@ -1,0 +1,191 @@
+"""Publishing: parse, judge, issue the online roles, store all or nothing; and deleting.
+
+What a publisher sends is judged against one revision of the collection and stored only if it is still at that
+revision. If it moved, the same upload is judged again: only an upload whose own roles moved, or that no longer verifies
+on the new state, is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from trustdata.envelope import Envelope
+from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
+from trustdata.verification.candidate_set import Candidate, judge_upload
+from trustdata.verification.second_opinion import check_second_opinion
+from trustserver.errors import RevisionMoved
+from trustserver.repository.commit import Recorder
+from trustserver.repository.formats import SERVED_TUF, ServedFormat, served
+from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
+from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections
+from trustserver.repository.quotas import check_collection_size, check_snapshot_size
+from trustserver.storage.ports import Collection, MetadataStore, Status, Tombstone
+
+ATTEMPTS: Final = 64
+"""How often one upload is judged while others keep changing its collection."""
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a publisher is told. `versions`: of every role of the collection."""
+
+    gun: GUN
+    format: str
+    revision: int
+    versions: Mapping[str, int]
+
+
+class Publishing:
+    """Changes collections. Blocks on judging and on the store: to be called from a worker thread."""
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        online: OnlineRoles,
+        parsed: ParsedCollections,
+        recorder: Recorder,
+    ) -> None:
+        self._store = store
+        self._online = online
+        self._parsed = parsed
+        self._recorder = recorder
+
+    def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
+        """Bytes that judging this upload parses: its own, and those that are stored. Raises: NotStored."""
+        known = self._parsed.remembered(gun)
+        stored = known.size if known else sum(len(file.raw) for file in self._store.load(gun).files.values())
+        return stored + sum(map(len, files.values()))
+
+    def publish(
+        self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, form: ServedFormat = SERVED_TUF
+    ) -> Published:
+        """Judge and store one upload, durably, with the snapshot and timestamp that follow from it.
+
+        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused and its children, NotStored.
+        """
+        for role in ONLINE:
+            if role in files and not (role == SNAPSHOT and form.wire.upload_rules.may_bring_snapshot):
+                raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
+        with _judging():
+            uploads = {role: form.wire.parse(role, raw) for role, raw in files.items()}
+        known = self._parsed.remembered(gun)
+        for _ in range(ATTEMPTS):
+            stored = known or self._parsed.load(gun)
+            try:
+                candidate = self._judge(stored, uploads, at, form)
+                issued = self._issue(stored, candidate, at, form)
+            except TrustError:
+                if known is None or self._parsed.load(gun).state.revision == stored.state.revision:
+                    raise
+                known = None  # refused on what was out of date
+                continue
+            try:
+                after = self._recorder.record(stored, candidate.roles, candidate.changed, issued)
+            except RevisionMoved:
+                known = None
+                continue
+            return published(after)
+        raise NotStored(reason="the collection kept changing while the upload was judged; try again")
+
+    def delete(self, gun: GUN, *, subject: str, at: datetime, form: ServedFormat | None = None) -> int:
+        """Drop the collection and leave a tombstone; its revision. `form`: only if it is in this format.
+
+        Raises: NoTrustData, GoneCollection, CollectionExists (in another format), NotStored.
+        """
+        for _ in range(ATTEMPTS):
+            state = self._store.load(gun)
+            refuse_tombstone(state)
+            if state.status is not Status.LIVE:
+                raise NoTrustData(gun=gun)
+            if form is not None and state.format != form.wire.name:
+                reason = f"is in format {state.format}: it is deleted through /api/v1/"
+                raise CollectionExists(role="collection", reason=reason)
+            tombstone = self._tombstone(state, subject, at)
+            try:
+                released = (its_own := served(state.format)) is not None and its_own.in_feed
+                return self._recorder.delete(gun, base=state.revision, tombstone=tombstone, released=released)
+            except RevisionMoved:
+                continue
+        raise NotStored(reason="the collection kept changing; try again")
+
+    def _judge(
+        self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, form: ServedFormat
+    ) -> Candidate:
+        if stored.envelopes and stored.state.format != form.wire.name:
+            reason = f"is in format {stored.state.format}, not {form.wire.name}"
+            raise CollectionExists(role="collection", reason=reason)
+        if stored.state.status is Status.DELETED:
+            raise CollectionExists(
+                role=ROOT,
+                reason="the collection was deleted; to begin anew the operator runs: "
+                f"trust-server collections release {stored.state.gun}",
+            )
+        # In Notary v1 the first root may have any version: 1 is not a beginning, only old.
+        begins = not form.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
+        if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
+            raise CollectionExists(role=ROOT, reason="the collection is initialised already")
+        with _judging():
+            candidate = judge_upload(
+                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=form.wire
+            )
+            if form.second_opinion:
+                check_second_opinion(candidate.roles, candidate.changed)
+        check_collection_size(stored.envelopes, candidate, form.wire)
+        return candidate
+
+    def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime, form: ServedFormat) -> Issued:
+        root = candidate.root.root
+        if candidate.snapshot is not None:
+            return self._online.issue_timestamp(
+                stored.state, form=form, root=root, stored=stored.envelopes, at=at, snapshot=candidate.snapshot
+            )
+        issued = self._online.issue(
+            stored.state,
+            form=form,
+            root=root,
+            stored=stored.envelopes,
+            changed=[candidate.roles[role] for role in candidate.changed],
+            at=at,
+        )
+        check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot, form.wire)
+        return issued
+
+    def _tombstone(self, state: Collection, subject: str, at: datetime) -> Tombstone:
+        first = self._store.file(state.gun, ROOT, 1)
+        return Tombstone(
+            root_sha256=first.sha256 if first else state.files[ROOT].sha256,
+            versions={str(role): file.version for role, file in sorted(state.files.items())},
+            deleted_at=at.replace(microsecond=0),
+            subject=subject,
+        )
+
+
+@contextmanager
+def _judging() -> Iterator[None]:
+    """Whatever a document makes a parser or verifier raise, the document is refused. Raises: PublishRefused."""
+    try:
+        yield
+    except (TrustError, MemoryError):
+        raise
+    except Exception as error:
+        _log.exception("an upload could not be judged")
+        kind = type(error).__name__
+        raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
+
+
+def published(after: ParsedCollection) -> Published:
+    """A state of a collection as a publisher is told it."""
+    versions = {str(role): envelope.version for role, envelope in sorted(after.envelopes.items())}
+    state = after.state
+    return Published(gun=state.gun, format=state.format, revision=state.revision, versions=versions)

@@ -1,0 +1,43 @@
+"""What the server says about Notary v1's metadata files, ready to send. There are no conditions and no compression."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from trustserver.responses.cache import NEVER, Answer, plain_answer
+from trustserver.storage.ports import StoredFile
+
+CONTENT_TYPE: Final = b"text/plain; charset=utf-8"
+CURRENT: Final = b"public, max-age=300, s-maxage=300, must-revalidate"
+CONSISTENT: Final = b"public, max-age=2592000, s-maxage=2592000"
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def current(file: StoredFile, *, renew_at: datetime | None = None) -> Answer:
+    """A file under its bare name. `renew_at`: when it must be signed again; None: another file says so."""
+    return _answer(file, CURRENT, NEVER if renew_at is None else int(renew_at.timestamp()))
+
+
+def consistent(file: StoredFile) -> Answer:
+    """A file under its hash or version: for a month the same."""
+    return _answer(file, CONSISTENT, NEVER)
+
+
+def last_modified(at: datetime) -> bytes:
+    """RFC 1123 as Notary writes it: with the name of the zone, which is UTC and not GMT."""
+    at = at.astimezone(UTC)
+    return f"{_DAYS[at.weekday()]}, {at:%d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} UTC".encode()
+
+
+def _answer(file: StoredFile, cache: bytes, renew_at: int) -> Answer:
+    headers = [
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", str(len(file.raw)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", cache),
+    ]
+    if file.stored_at is not None:
+        headers.append((b"last-modified", last_modified(file.stored_at)))
+    return plain_answer(200, headers, file.raw, renew_at=renew_at)

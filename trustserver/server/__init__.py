@@ -1,0 +1,1 @@
+"""The socket: granian, the fast path for hot reads, the tunnel between them."""

@@ -1,0 +1,243 @@
+"""The socket of plain HTTP: hot reads are answered here, everything else by the server behind.
+
+An answer from the view is ready before it is asked for; what an HTTP server does around it costs several times as much
+(ADR 0017). So a request that consists of nothing but a path of the view and headers without meaning for it is answered
+from its bytes. The first request of a connection that is anything else takes the connection to the server behind, byte
+for byte and for good: this is no proxy, it understands one kind of request and changes none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import re
+import socket
+import sys
+import termios
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final, Protocol, cast
+
+from trustserver.responses.cache import Answer
+from trustserver.responses.gzip import wants_gzip
+from trustserver.server.tunnel import BACKLOG, Tunnel, pause, resume
+
+LONGEST_REQUEST: Final = 4096
+"""Bytes of a request that is looked at here."""
+IDLE_SWEEPS: Final = 3
+"""A connection without a request, or whose reader takes nothing, is ended at the third sweep in a row; a tunnel for the
+latter alone."""
+_JOINED: Final = 65536
+"""Bodies up to this are copied behind their head, which costs less than a second write."""
+
+# Headers that change no answer of the view, but for accept-encoding and the plainest of conditions. Of anything else
+# the server behind knows the meaning: other conditions, ranges, bodies, closing.
+_HOT: Final = re.compile(
+    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
+    rb"((?:(?i:(?:host|user-agent|accept|accept-encoding|accept-language|cache-control|pragma):[ -~]*|"
+    rb"connection: ?keep-alive|"
+    rb'if-none-match: ?(?-i:"[0-9a-f]{64}"))\r\n)+)\r\n'
+)
+_HOST: Final = b"\r\nhost:"
+_CONDITION: Final = b"\r\nif-none-match:"
+_CODING: Final = b"\r\naccept-encoding:"
+
+
+def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
+    """Path and headers of one complete GET without body or range; None for anything else.
+
+    The headers are in lower case, and each begins with CR LF.
+    """
+    found = _HOT.fullmatch(request) if len(request) <= LONGEST_REQUEST else None
+    if found is None:
+        return None
+    headers = b"\r\n" + found[2].lower()
+    if headers.count(_HOST) != 1 or headers.count(_CONDITION) > 1:
+        return None
+    return found[1], headers
+
+
+class HotReads(Protocol):
+    """What can be answered at once. `answered` counts it, on one event loop."""
+
+    answered: int
+
+    @property
+    def seconds(self) -> Callable[[], float]:
+        """The clock: seconds since 1970."""
+
+    def ready(self, path: bytes) -> Answer | None:
+        """The answer that may be given now under this raw path."""
+
+
+class Front:
+    """Takes connections on one socket. `behind`: address of the server behind, a Unix socket of this process."""
+
+    def __init__(self, *, reads: HotReads, behind: str) -> None:
+        self.behind = behind
+        self.sweeps = 0
+        self.connections: set[Connection] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self._reads = reads
+        self._second = 0
+        self._date = b""
+        self._server: asyncio.Server | None = None
+
+    async def start(self, bound: socket.socket) -> None:
+        """Take connections on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
+
+    def stop(self) -> None:
+        """Take no more connections, and end those that are no tunnels; answers that are on their way are sent."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.end()
+
+    def opened(self, connection: Connection) -> None:
+        """A client has come."""
+        self.connections.add(connection)
+        self._none.clear()
+
+    def lost(self, connection: Connection) -> None:
+        """A client has gone."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._none.set()
+
+    async def ended(self, *, seconds: float = 0) -> None:
+        """After `stop` and the end of the server behind: nothing is open any more.
+
+        `seconds`: for answers that are on their way.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none.wait()
+        for connection in list(self.connections):
+            connection.abort()
+        await self._none.wait()
+
+    def sweep(self) -> None:
+        """End connections that do nothing; to be called at regular intervals."""
+        self.sweeps += 1
+        for connection in list(self.connections):
+            connection.end_if_idle()
+
+    def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
+        """Head and body of the response, if the request is one that is answered here."""
+        hot = hot_request(request)
+        if hot is None:
+            return None
+        path, headers = hot
+        answer = self._reads.ready(path)
+        if answer is not None and answer.packable and _CODING in headers:
+            answer = _in_coding(answer, headers)
+        if answer is None or not answer.head:
+            return None
+        second = int(self._reads.seconds())
+        if second != self._second:
+            self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"
+        self._reads.answered += 1
+        condition = headers.partition(_CONDITION)[2].partition(b"\r\n")[0].strip()
+        if condition and condition == answer.etag:
+            return answer.unchanged_head + self._date, b""
+        return answer.head + self._date, answer.body["body"]
+
+
+def _in_coding(answer: Answer, headers: bytes) -> Answer | None:
+    """The form that the client wants; None where the server behind has to find out, or to make it."""
+    if headers.count(_CODING) > 1 or _CONDITION in headers or answer.packed is None:
+        return None
+    wanted = headers.partition(_CODING)[2].partition(b"\r\n")[0]
+    return answer.packed if wants_gzip([(b"accept-encoding", wanted)]) else answer
+
+
+class Connection(asyncio.Protocol):
+    """One client: hot reads, until a request is none; from then on a tunnel."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._client: asyncio.Transport
+        self._tunnel: Tunnel | None = None
+        self._heard = front.sweeps
+        self._given = 0
+        self._taken = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._client = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self._front.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.forward(data)
+            return
+        self._heard = self._front.sweeps
+        answer = self._front.answer(data)
+        if answer is None:
+            self._tunnel = Tunnel.dig(self._client, self.give, self._front.behind, data)
+        elif len(answer[1]) <= _JOINED:
+            self.give(b"".join(answer))
+        else:
+            for part in answer:
+                self.give(part)
+
+    def give(self, data: bytes) -> None:
+        """Send to the client."""
+        self._given += len(data)
+        self._client.write(data)
+
+    def eof_received(self) -> bool:
+        """Whether to stay open: what the client asked before it stopped talking is still answered."""
+        if self._tunnel is None:
+            return False  # answers that are on their way are sent first
+        self._tunnel.forward_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.pause()
+        else:
+            pause(self._client)  # who does not take answers asks no more questions
+
+    def resume_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.resume()
+        else:
+            resume(self._client)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._front.lost(self)
+        if self._tunnel is not None:
+            self._tunnel.fill()
+
+    def end(self) -> None:
+        """Close, after what is on its way. A tunnel ends with the server behind."""
+        if self._tunnel is None:
+            self._client.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._client.abort()
+        if self._tunnel is not None:
+            self._tunnel.abort()
+
+    def end_if_idle(self) -> None:
+        """End a connection that neither asks nor takes. What the client of a tunnel asks is for the server behind to
+        watch; whether he takes the answer, which it holds for him meanwhile, it does not look.
+        """
+        unsent = self._client.get_write_buffer_size() + _in_kernel(self._client)
+        taken = self._given - unsent
+        if taken > self._taken or (self._tunnel is not None and not unsent):
+            self._heard = self._front.sweeps
+        self._taken = taken
+        if self._front.sweeps - self._heard >= IDLE_SWEEPS:
+            self._client.abort()
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel has taken and the other end has not: some megabytes, minutes for a slow reader (tcp(7))."""
+    queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(queued, sys.byteorder)
