@@ -12,6 +12,7 @@ import typer
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
+from trustserver.settings import GivenSettings
 
 app = typer.Typer(
     help="Content trust server: publishes and serves signed trust data.",
@@ -108,8 +109,28 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     config: Config = None,
 ) -> None:
     """Answer requests until SIGTERM. Ready when GET /readyz gives 200."""
-    given = dict(locals())
-    from trustserver.admin.commands import serve as run
+    given = GivenSettings(
+        listen=listen,
+        data=data,
+        database=database,
+        seal_key=seal_key,
+        witness=witness,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        self_signed=self_signed,
+        workers=workers,
+        insecure_open=insecure_open,
+        auth_token_realm=auth_token_realm,
+        auth_token_service=auth_token_service,
+        auth_token_issuer=auth_token_issuer,
+        auth_token_cert=auth_token_cert,
+        auth_token_jwks=auth_token_jwks,
+        auth_anonymous_pull=auth_anonymous_pull,
+        upload_seconds=upload_seconds,
+        view_bytes=view_bytes,
+        log_level=log_level,
+    )
+    from trustserver.app import serve as run
 
     run(given, os.environ, config)
 
@@ -117,10 +138,10 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
 @app.command()
 def migrate(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Bring the database's schema to the newest; `serve` does it too."""
-    given = dict(locals())
     from trustserver.admin.commands import migrate as run
+    from trustserver.app import now
 
-    run(given, os.environ, config)
+    run(GivenSettings(data=data, database=database), os.environ, config, at=now())
 
 
 @app.command()
@@ -145,10 +166,11 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     config: Config = None,
 ) -> None:
     """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
-    given = {"data": data, "database": database, "seal_key": seal_key, "witness": witness}
+    given = GivenSettings(data=data, database=database, seal_key=seal_key, witness=witness)
     from trustserver.admin.commands import check as run
+    from trustserver.app import now
 
-    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json):
+    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json, at=now()):
         raise typer.Exit(1)
 
 
@@ -157,16 +179,15 @@ def settings(config: Config = None) -> None:
     """Show every setting with its value and where that comes from."""
     from trustserver.admin.commands import show_settings as run
 
-    run({}, os.environ, config)
+    run(GivenSettings(), os.environ, config)
 
 
 @collections_app.command("list")
 def list_collections(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Every collection and tombstone: name, format, status, revision."""
-    given = dict(locals())
     from trustserver.admin.commands import list_collections as run
 
-    run(given, os.environ, config)
+    run(GivenSettings(data=data, database=database), os.environ, config)
 
 
 @collections_app.command("release")
@@ -177,10 +198,9 @@ def release(
     config: Config = None,
 ) -> None:
     """Allow a deleted collection's name to be initialised anew."""
-    given = dict(locals())
     from trustserver.admin.commands import release as run
 
-    if not run(name, given, os.environ, config):
+    if not run(name, GivenSettings(data=data, database=database), os.environ, config):
         raise typer.Exit(1)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +17,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from keys.durable_file import make_private_folder
 from trustdata.errors import NotStored
-from trustserver.admin.audit import Soundness
-from trustserver.admin.restore import Restoring
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import InFlight
 from trustserver.api.gun_path import GunPaths
@@ -35,10 +34,8 @@ from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
-from trustserver.errors import DatabaseOlder, StartRefused
-from trustserver.process import lock as server_lock
 from trustserver.process import tls
-from trustserver.process.lock import Holder, ServerLock
+from trustserver.process.logs import start_logging
 from trustserver.repository.collection_import import TakingOver
 from trustserver.repository.commit import Recorder, Witness
 from trustserver.repository.notary_reads import NotaryRetrieval
@@ -48,12 +45,10 @@ from trustserver.repository.publish import Publishing
 from trustserver.repository.renewal import Renewal
 from trustserver.repository.tuf_reads import Retrieval
 from trustserver.responses.cache import View
-from trustserver.settings import Settings
-from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
+from trustserver.server import serving
+from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
+from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_sealer, open_store, open_witness
 from trustserver.storage.ports import KeySealer, MetadataStore
-from trustserver.storage.published_log import WitnessFile, older, with_stored
-from trustserver.storage.sealed_keys import SealedKeys, open_seal
-from trustserver.storage.sql import SqlStore
 
 UPKEEP_SECONDS: Final = 60
 """Between two rounds of renewal."""
@@ -193,59 +188,6 @@ def compose(
     )
 
 
-def open_store(settings: Settings) -> MetadataStore:
-    """The store that the settings name, its schema at the newest. Raises: StartRefused."""
-    make_data_folder(settings.data)
-    engine = open_engine(settings.database_url)
-    migrate(engine)
-    return SqlStore(engine)
-
-
-def existing_store(settings: Settings) -> MetadataStore:
-    """The store of a server that may be running: nothing is made or migrated. Raises: StartRefused."""
-    if not settings.database and not (settings.data / "trust.db").exists():
-        raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
-    engine = open_engine(settings.database_url)
-    if schema(engine) != newest_schema():
-        raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
-    return SqlStore(engine)
-
-
-def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
-    """The seal that the store's keys were sealed with. Raises: StartRefused."""
-    return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
-
-
-def open_witness(settings: Settings, store: MetadataStore, sealer: KeySealer) -> WitnessFile:
-    """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
-    witness = WitnessFile(settings.witness_file, mark=sealer.mark)
-    known = witness.load()
-    stored = store.collections()
-    missing = older(known or {}, stored)
-    if missing:
-        raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(missing), example=missing[0].gun)
-    if known is None and settings.witness_file.exists():
-        _log.warning("the witness is of another database, or damaged: it begins anew")
-    try:
-        witness.begin(with_stored(known or {}, stored))
-    except OSError as error:
-        # A full disk: whoever could refuse here for want of a witness could not serve either.
-        _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})
-    return witness
-
-
-def open_soundness(store: MetadataStore, sealer: KeySealer | None) -> Soundness:
-    """What looks at everything that is stored, now."""
-    return Soundness(store, sealer, now())
-
-
-def open_restoring(store: MetadataStore, sealer: KeySealer) -> Restoring:
-    """What goes on from a restored store, which no server uses meanwhile."""
-    online, parsed = OnlineRoles(store, sealer), ParsedCollections(store)
-    recorder = Recorder(store, parsed, View(limit=0))
-    return Restoring(store=store, online=online, parsed=parsed, recorder=recorder, at=now())
-
-
 def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) -> Authorizer:
     """Who may do what, as the settings say: holders of tokens, or everybody. Raises: StartRefused."""
     if settings.tokens is None:
@@ -275,48 +217,48 @@ def open_tls(settings: Settings) -> tls.TlsFiles | None:
     return tls.from_files(settings.tls_cert, settings.tls_key)
 
 
-def make_data_folder(folder: Path) -> None:
-    """Raises: StartRefused."""
-    try:
-        make_private_folder(folder.absolute())
-    except OSError as error:
-        raise StartRefused(what=str(folder), reason=f"cannot be made: {error.strerror}") from error
+def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
+    """Answer requests until SIGTERM or SIGINT. Raises: StartRefused, DatabaseOlder."""
+    settings = load(given, environ, config).settings
+    check_for_serving(settings)
+    start_logging(settings.log_level)
+    os.umask(0o077)  # the database holds sealed keys: nobody else reads it, wherever it is copied from
+    with exclusive_use(settings, at=now(), listen=f"starting on {settings.listen}") as use:
+        store = open_store(settings)
+        try:
+            _serve(settings, store, use)
+        finally:
+            store.close()
 
 
-@contextmanager
-def sole_server(settings: Settings, *, listen: str) -> Iterator[SoleServer]:
-    """Hold the data folder and the database: a second server would answer from a view that it does not know is old.
-
-    `listen`: what to say of this one until its address is known. Raises: StartRefused.
-    """
-    make_data_folder(settings.data)
-    file = sqlite_file(settings.database_url)
-    with (
-        server_lock.hold(settings.data / "server.lock", what=str(settings.data)) as folder,
-        # Another data folder may name the same database.
-        server_lock.hold(file.with_name(f"{file.name}.lock"), what=str(file)) as database,
-    ):
-        sole = SoleServer((folder, database))
-        sole.tell(listen)
-        yield sole
-
-
-class SoleServer:
-    """What a server holds while it is the only one."""
-
-    def __init__(self, locks: Sequence[ServerLock]) -> None:
-        self._locks = tuple(locks)
-        self._since = now()
-
-    def tell(self, listen: str) -> None:
-        """Write into the lock files who this is."""
-        holder = Holder.this_process(at=self._since, listen=listen)
-        for lock in self._locks:
-            lock.tell(holder)
-
-    def left_behind(self) -> Holder | None:
-        """A server of another host that did not end in order. Where its lock does not reach here, it may still run."""
-        here = socket.gethostname()
-        return next(
-            (lock.left_behind for lock in self._locks if lock.left_behind and lock.left_behind.host != here), None
+def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
+    before = use.left_behind()
+    if before is not None:
+        _log.warning(
+            "the last server on this data was on another host and did not end in order: make sure that it runs no more",
+            extra={"host": before.host, "pid": before.pid, "since": before.since},
         )
+    sealer = open_sealer(settings, store)
+    application = compose(
+        store=store,
+        sealer=sealer,
+        settings=settings,
+        seconds=time.time,
+        witness=open_witness(settings, store, sealer),
+        authorizer=open_authorizer(settings),
+    )
+    certificate = open_tls(settings)
+    with serving.bind(settings.listen) as bound:
+        port = bound.getsockname()[1]
+        url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
+        use.tell(url)
+
+        def ready() -> None:
+            sys.stdout.write(f"trust-server at {url}\n")
+            if certificate is not None and certificate.ca is not None:
+                sys.stdout.write(f"CA of its certificate: {certificate.ca}\n")
+            sys.stdout.flush()
+            _log.info("serving", extra={"url": url, "data": str(settings.data)})
+
+        serving.serve(application, bound, certificate, ready=ready)
+    _log.info("stopped")

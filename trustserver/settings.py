@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
 
 from trustserver.errors import StartRefused
@@ -107,6 +107,30 @@ class Settings:
         )
 
 
+class GivenSettings(TypedDict, total=False):
+    """What the command line says, by the names of `Settings`. None: the option was not given."""
+
+    listen: str | None
+    data: Path | None
+    database: str | None
+    seal_key: Path | None
+    witness: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    self_signed: bool | None
+    workers: int | None
+    insecure_open: bool | None
+    auth_token_realm: str | None
+    auth_token_service: str | None
+    auth_token_issuer: str | None
+    auth_token_cert: Path | None
+    auth_token_jwks: Path | None
+    auth_anonymous_pull: bool | None
+    upload_seconds: int | None
+    view_bytes: int | None
+    log_level: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sourced:
     """Settings, and for each of them where its value comes from."""
@@ -115,8 +139,8 @@ class Sourced:
     sources: Mapping[str, str]
 
 
-def load(options: Mapping[str, object], environ: Mapping[str, str], config: Path | None = None) -> Sourced:
-    """Put the settings together and check each value. An option that is None was not given. Raises: StartRefused."""
+def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None = None) -> Sourced:
+    """Put the settings together and check each value. Raises: StartRefused."""
     named = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     config = config or (Path(named) if named else None)
     file = _read_file(config) if config else {}
@@ -125,7 +149,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], config: Path
     for name, parse in _PARSERS.items():
         variable = ENVIRONMENT_PREFIX + name.upper()
         candidates = (
-            (options.get(name), "--" + name.replace("_", "-")),
+            (given.get(name), "--" + name.replace("_", "-")),
             (environ.get(variable), variable),
             (file.get(name), f"{name} in {config}"),
         )

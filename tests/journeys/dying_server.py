@@ -15,6 +15,7 @@ from trustserver import app
 from trustserver.__main__ import main
 from trustserver.settings import Settings
 from trustserver.storage.database import migrate, open_engine
+from trustserver.storage.opening import make_data_folder
 from trustserver.storage.ports import MetadataStore, Publication
 from trustserver.storage.sql import SqlStore
 
@@ -43,7 +44,7 @@ def die() -> None:
 
 
 def open_store(settings: Settings) -> MetadataStore:
-    app.make_data_folder(settings.data)
+    make_data_folder(settings.data)
     engine = open_engine(settings.database_url)
     migrate(engine)
     store = DyingStore(engine)
@@ -51,5 +52,5 @@ def open_store(settings: Settings) -> MetadataStore:
     return store
 
 
-app.open_store = open_store
+vars(app)["open_store"] = open_store
 main()

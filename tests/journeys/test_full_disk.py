@@ -19,8 +19,9 @@ from tests.peers.trust_program import TrustUser
 from tests.unit.server.owner import Owner
 from tests.unit.server.site import GUN_A, Site
 from trustdata.roles import ROOT, TARGETS
-from trustserver import app as composition
+from trustserver.app import now
 from trustserver.settings import Settings
+from trustserver.storage.opening import open_sealer, open_store
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -42,7 +43,7 @@ def server(disk: SmallDisk) -> Iterator[ServerProcess]:
 
 
 def begin(server: ServerProcess) -> Owner:
-    owner = Owner(composition.now())
+    owner = Owner(now())
     owner.tags = {"1.0": "ab" * 32}
     server.learn_keys(owner, GUN)
     status, body = server.publish(GUN, owner.first_upload())
@@ -196,8 +197,8 @@ def test_a_log_without_space_stops_nothing(server: ServerProcess, disk: SmallDis
 
 def test_a_renewal_without_space_is_logged_and_reads_go_on(disk: SmallDisk, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(data=disk.path / "data")
-    store = composition.open_store(settings)
-    site = Site(store, sealer=composition.open_sealer(settings, store))
+    store = open_store(settings)
+    site = Site(store, sealer=open_sealer(settings, store))
     try:
         for number in range(3):
             site.begin(f"{GUN_A}{number}")
@@ -231,8 +232,8 @@ def test_a_renewal_without_space_is_logged_and_reads_go_on(disk: SmallDisk, capl
 
 def test_the_probe_notices_space_without_a_publish(disk: SmallDisk) -> None:
     settings = Settings(data=disk.path / "data")
-    store = composition.open_store(settings)
-    site = Site(store, sealer=composition.open_sealer(settings, store))
+    store = open_store(settings)
+    site = Site(store, sealer=open_sealer(settings, store))
     try:
         site.begin()
         disk.fill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +13,14 @@ import orjson
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver import app
-from trustserver.admin.audit import Finding, older_finding
+from trustserver.admin.audit import Finding, Soundness, older_finding
 from trustserver.admin.client_state import Remembered, read_remembered
-from trustserver.admin.restore import Accepted, together
+from trustserver.admin.restore import Accepted, restoring, together
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage import database
 from trustserver.storage.file_audit import audit_files
+from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import MetadataStore
 from trustserver.storage.published_log import Seen, WitnessFile, older, with_stored
 
@@ -67,16 +68,19 @@ class Report:
         return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
 
 
-def check(settings: Settings, *, against: Iterable[Path], accept: bool) -> Report:
-    """Look at everything; with `accept`, first issue the online roles anew. Raises: StartRefused, NotStored."""
+def check_database(settings: Settings, *, against: Iterable[Path], accept: bool, at: datetime) -> Report:
+    """Check everything that is stored; with `accept`, first issue the online roles anew.
+
+    Raises: StartRefused, ServerRunning, NotStored.
+    """
     remembered = [each for path in against for each in read_remembered(path)]
-    store = app.existing_store(settings)
+    store = existing_store(settings)
     try:
         accepted: list[Accepted] = []
         if accept:
-            with app.sole_server(settings, listen="trust-server check --accept-restore"):
-                accepted = _accept(settings, store, remembered)
-        findings = list(_findings(settings, store, remembered))
+            with exclusive_use(settings, at=at, listen="trust-server check --accept-restore"):
+                accepted = _accept(settings, store, remembered, at)
+        findings = list(_findings(settings, store, remembered, at))
         findings += [_unissued(each) for each in accepted if each.failed]
         if not remembered:  # what a client remembers is found missing anyhow
             findings += [_lost(each) for each in accepted if each.lost]
@@ -90,12 +94,12 @@ def check(settings: Settings, *, against: Iterable[Path], accept: bool) -> Repor
         store.close()
 
 
-def _accept(settings: Settings, store: MetadataStore, remembered: Iterable[Remembered]) -> list[Accepted]:
-    sealer = app.open_sealer(settings, store)
+def _accept(settings: Settings, store: MetadataStore, remembered: Iterable[Remembered], at: datetime) -> list[Accepted]:
+    sealer = open_sealer(settings, store)
     witness = WitnessFile(settings.witness_file, mark=sealer.mark)
     published = [(gun, seen.versions) for gun, seen in (witness.load() or {}).items()]
     seen = together([*published, *((each.gun, each.versions) for each in remembered)])
-    accepted = list(app.open_restoring(store, sealer).accept(seen))
+    accepted = list(restoring(store, sealer, at).accept(seen))
     try:
         witness.begin(_held(store))
     except OSError as error:
@@ -117,7 +121,9 @@ def _versions(store: MetadataStore, gun: GUN) -> Mapping[RoleName, int]:
     return {role: file.version for role, file in store.load(gun).files.items()}
 
 
-def _findings(settings: Settings, store: MetadataStore, remembered: Sequence[Remembered]) -> Iterator[Finding]:
+def _findings(
+    settings: Settings, store: MetadataStore, remembered: Sequence[Remembered], at: datetime
+) -> Iterator[Finding]:
     engine = database.open_engine(settings.database_url)
     try:
         verdict = database.quick_check(engine)
@@ -128,8 +134,8 @@ def _findings(settings: Settings, store: MetadataStore, remembered: Sequence[Rem
             yield Finding(gun=fault.gun, code=code, message=fault.what, remedy=_BACKUP)
     finally:
         engine.dispose()
-    sealer = app.open_sealer(settings, store) if store.seal_mark() else None
-    soundness = app.open_soundness(store, sealer)
+    sealer = open_sealer(settings, store) if store.seal_mark() else None
+    soundness = Soundness(store, sealer, at)
     known: dict[GUN, list[Remembered]] = {}
     for each in remembered:
         known.setdefault(each.gun, []).append(each)

@@ -20,7 +20,8 @@ from trustserver.errors import NotSound, RevisionMoved
 from trustserver.repository.commit import Recorder
 from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
 from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections, format_of
-from trustserver.storage.ports import Collection, MetadataStore, Status
+from trustserver.responses.cache import View
+from trustserver.storage.ports import Collection, KeySealer, MetadataStore, Status
 
 JUMP: Final = 1000
 """Versions that snapshot and timestamp jump by: more than a collection can have lost, where nobody knows how many."""
@@ -101,6 +102,13 @@ class Restoring:
         return self._online.issue(
             stored.state, form=form, root=root, stored=stored.envelopes, changed=(), at=self._at, least=least
         )
+
+
+def restoring(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restoring:
+    """Make a `Restoring` for a store that no server uses meanwhile. `at`: when it signs."""
+    online, parsed = OnlineRoles(store, sealer), ParsedCollections(store)
+    recorder = Recorder(store, parsed, View(limit=0))
+    return Restoring(store=store, online=online, parsed=parsed, recorder=recorder, at=at)
 
 
 def together(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:

@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import uvloop
 from granian._granian import SocketHolder
@@ -21,10 +21,9 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from trustserver.app import Application
 from trustserver.errors import StartRefused
 from trustserver.process.tls import TlsFiles
-from trustserver.server.fast_path import IDLE_SWEEPS, Front
+from trustserver.server.fast_path import IDLE_SWEEPS, Front, HotReads
 from trustserver.server.tunnel import BACKLOG, inner_socket
 from trustserver.settings import Listen
 
@@ -47,6 +46,39 @@ GARBAGE_THRESHOLD: Final = 100_000
 """Objects made, less those gone, between two rounds of the cycle collector."""
 
 _log = logging.getLogger(__name__)
+
+
+class AsgiApplication(HotReads, Protocol):
+    """What answers requests: ASGI, and the hot reads by themselves."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may read everything."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI 3."""
+
+
+class OpenRequests(Protocol):
+    """The requests that are under way."""
+
+    async def stop(self, *, seconds: float) -> bool:
+        """Take no more changes; True when everything that began is finished, False if that takes longer."""
+
+
+class ServedApplication(Protocol):
+    """What is put on a socket (`trustserver.app.Application`)."""
+
+    @property
+    def asgi(self) -> AsgiApplication:
+        """What answers requests."""
+
+    @property
+    def in_flight(self) -> OpenRequests:
+        """What is under way."""
+
+    async def upkeep(self, stopping: asyncio.Event) -> None:
+        """Renew and clean up until `stopping` is set."""
 
 
 class _BoundServer(Server):
@@ -89,7 +121,9 @@ def allow_open_files() -> None:
         _log.warning("the limit of open files stays", extra={"reason": str(error)})
 
 
-def serve(application: Application, bound: socket.socket, tls: TlsFiles | None, *, ready: Callable[[], None]) -> None:
+def serve(
+    application: ServedApplication, bound: socket.socket, tls: TlsFiles | None, *, ready: Callable[[], None]
+) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what began. `ready` is called once connections are taken.
 
     Raises: StartRefused if the server ends by itself.
@@ -101,7 +135,7 @@ def serve(application: Application, bound: socket.socket, tls: TlsFiles | None, 
 
 
 async def _serve(
-    application: Application, bound: socket.socket, tls: TlsFiles | None, ready: Callable[[], None]
+    application: ServedApplication, bound: socket.socket, tls: TlsFiles | None, ready: Callable[[], None]
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="work"))
@@ -164,7 +198,7 @@ async def _serve(
         raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")
 
 
-def _front(application: Application) -> tuple[Front, socket.socket]:
+def _front(application: ServedApplication) -> tuple[Front, socket.socket]:
     """Who takes the connections of plain HTTP, and the socket of the server behind."""
     inner, address = inner_socket()
     return Front(reads=application.asgi, behind=address), inner

@@ -19,10 +19,10 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.rollback_memory import observe, to_document
 from trustdata.wire.tuf import TUF
-from trustserver import app as composition
 from trustserver.__main__ import app
 from trustserver.errors import DatabaseOlder, ServerRunning, StartRefused
 from trustserver.settings import Settings
+from trustserver.storage.opening import exclusive_use, existing_store, open_sealer, open_store, open_witness
 from trustserver.storage.ports import MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
 
@@ -44,7 +44,7 @@ class Ground:
             site.publish(upload).raise_for_status()
 
     def at(self, now: datetime) -> None:
-        self._patch.setattr(composition, "now", lambda: now)
+        self._patch.setattr("trustserver.app.now", lambda: now)
 
     def site(self) -> Working:
         return Working(self.settings)
@@ -83,9 +83,9 @@ class Working:
         self._settings = settings
 
     def __enter__(self) -> Site:
-        self._store: MetadataStore = composition.open_store(self._settings)
-        sealer: SealedKeys = composition.open_sealer(self._settings, self._store)
-        self._witness = composition.open_witness(self._settings, self._store, sealer)
+        self._store: MetadataStore = open_store(self._settings)
+        sealer: SealedKeys = open_sealer(self._settings, self._store)
+        self._witness = open_witness(self._settings, self._store, sealer)
         return Site(self._store, sealer=sealer, witness=self._witness)
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +100,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
 
 def seen(ground: Ground, folder: Path, changes: Mapping[str, int] | None = None, *, gun: str = GUN_A) -> str:
     """The file of a client that has seen the collection as it is, or with other versions."""
-    store = composition.existing_store(ground.settings)
+    store = existing_store(ground.settings)
     first, newest = store.file(GUN_A, ROOT, 1), store.current(GUN_A, ROOT)
     store.close()
     assert first is not None
@@ -327,11 +327,11 @@ def test_accepting_names_collections_that_cannot_go_on_and_does_the_others(groun
 
 
 def test_nothing_is_accepted_beside_a_running_server(ground: Ground) -> None:
-    with composition.sole_server(ground.settings, listen="http://127.0.0.1:1"):
+    with exclusive_use(ground.settings, at=NOW, listen="http://127.0.0.1:1"):
         with pytest.raises(ServerRunning):
             ground.check("--accept-restore")
         assert ground.check()[0] == 0, "looking is allowed"
-    store = composition.existing_store(ground.settings)
+    store = existing_store(ground.settings)
     current = store.current(GUN(GUN_A), TIMESTAMP)
     store.close()
     assert current is not None

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from tests.unit.server.owner import NOW
 from tests.unit.server.site import GUN_A, Site
-from trustserver import app as composition
 from trustserver.__main__ import app
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage.database import open_engine
+from trustserver.storage.opening import open_sealer, open_store
 
 
 def run(*arguments: str, data: Path) -> tuple[int, str]:
@@ -28,10 +28,10 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which a server has worked: one collection."""
-    monkeypatch.setattr(composition, "now", lambda: NOW)
+    monkeypatch.setattr("trustserver.app.now", lambda: NOW)
     settings = Settings(data=tmp_path / "data")
-    store = composition.open_store(settings)
-    site = Site(store, sealer=composition.open_sealer(settings, store))
+    store = open_store(settings)
+    site = Site(store, sealer=open_sealer(settings, store))
     site.begin()
     store.close()
     return settings.data
@@ -71,8 +71,8 @@ def test_check_and_the_listing_make_nothing(tmp_path: Path) -> None:
 
 def test_release_needs_a_tombstone(data: Path) -> None:
     assert run("collections", "release", GUN_A, data=data)[0] == 1
-    store = composition.open_store(Settings(data=data))
-    site = Site(store, sealer=composition.open_sealer(Settings(data=data), store))
+    store = open_store(Settings(data=data))
+    site = Site(store, sealer=open_sealer(Settings(data=data), store))
     assert site.request("DELETE", f"/api/v1/collections/{GUN_A}").status_code == 200
     store.close()
     assert "deleted 2026-11-01T12:00:00Z by anonymous  root sha256:" in run("collections", "list", data=data)[1]

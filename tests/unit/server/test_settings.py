@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from trustserver.errors import StartRefused
-from trustserver.settings import SETTING_NAMES, Listen, Settings, check_for_serving, load
+from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, check_for_serving, load
 
 GIVEN = {
     "listen": "127.0.0.1:9",
@@ -66,7 +67,7 @@ def test_every_setting_is_an_option_a_variable_and_a_member_of_the_file(tmp_path
     file = tmp_path / "server.toml"
     file.write_text("\n".join(f'{name.replace("_", "-")} = "{value}"' for name, value in GIVEN.items()))
     variables = {f"TRUST_SERVER_{name.upper()}": value for name, value in GIVEN.items()}
-    assert load(GIVEN, {}).settings == MEANT
+    assert load(cast("GivenSettings", GIVEN), {}).settings == MEANT
     assert load({}, variables).settings == MEANT
     assert load({}, {}, file).settings == MEANT
     assert load({}, {"TRUST_SERVER_CONFIG": str(file)}).settings == MEANT
@@ -125,7 +126,7 @@ def test_variables_that_kubernetes_makes_are_left_alone() -> None:
 )
 def test_a_value_that_cannot_be_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(StartRefused) as refused:
-        load({name: value}, {})
+        load(cast("GivenSettings", {name: value}), {})
     assert refused.value.what == "--" + name.replace("_", "-")
 
 
@@ -174,7 +175,7 @@ def test_tokens_say_what_is_missing() -> None:
 )
 def test_what_must_not_be_served_is_refused(options: dict[str, str]) -> None:
     with pytest.raises(StartRefused):
-        check_for_serving(load(options, {}).settings)
+        check_for_serving(load(cast("GivenSettings", options), {}).settings)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +191,4 @@ def test_what_must_not_be_served_is_refused(options: dict[str, str]) -> None:
     ],
 )
 def test_loopback_or_an_accepted_risk_is_served(options: dict[str, str]) -> None:
-    check_for_serving(load(options, {}).settings)
+    check_for_serving(load(cast("GivenSettings", options), {}).settings)

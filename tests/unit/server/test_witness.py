@@ -12,9 +12,9 @@ import pytest
 from tests.unit.server.site import GUN_A, Site
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from trustserver import app as composition
 from trustserver.errors import DatabaseOlder
 from trustserver.settings import Settings
+from trustserver.storage.opening import open_sealer, open_store, open_witness
 from trustserver.storage.ports import MetadataStore, Status, Summary
 from trustserver.storage.published_log import Older, Seen, WitnessFile, older, with_stored
 from trustserver.storage.sealed_keys import SealedKeys
@@ -150,13 +150,13 @@ def test_with_what_is_stored() -> None:
 
 def opened(folder: Path) -> tuple[Settings, MetadataStore, SealedKeys]:
     settings = Settings(data=folder)
-    store = composition.open_store(settings)
-    return settings, store, composition.open_sealer(settings, store)
+    store = open_store(settings)
+    return settings, store, open_sealer(settings, store)
 
 
 def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> None:
     settings, store, sealer = opened(tmp_path / "data")
-    file = composition.open_witness(settings, store, sealer)
+    file = open_witness(settings, store, sealer)
     site = Site(store, sealer=sealer, witness=file)
     owner = site.begin()
     site.publish({TARGETS: owner.targets()}).raise_for_status()
@@ -167,7 +167,7 @@ def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> Non
     site.request("DELETE", f"/api/v1/collections/{GUN_A}")
     assert (file.load() or {})[GUN_A] == Seen(revision=4, deleted=True)
     file.close()
-    composition.open_witness(settings, store, sealer).close()  # the same database: nothing to say
+    open_witness(settings, store, sealer).close()  # the same database: nothing to say
     store.close()
 
 
@@ -176,7 +176,7 @@ def test_a_start_on_an_older_database_is_refused_and_changes_nothing(tmp_path: P
     witness(settings.witness_file, sealer.mark).begin({A: Seen(revision=1)})
     before = settings.witness_file.read_bytes()
     with pytest.raises(DatabaseOlder, match=r"\(1 collections, such as example\.com/a\): restored from a backup\?"):
-        composition.open_witness(settings, store, sealer)
+        open_witness(settings, store, sealer)
     assert settings.witness_file.read_bytes() == before
     store.close()
 
@@ -186,7 +186,7 @@ def test_a_witness_of_another_database_begins_anew_with_a_warning(
 ) -> None:
     settings, store, sealer = opened(tmp_path / "data")
     witness(settings.witness_file, "another").begin({A: Seen(revision=1)})
-    file = composition.open_witness(settings, store, sealer)
+    file = open_witness(settings, store, sealer)
     assert "another database" in caplog.text
     assert file.load() == {}
     file.close()
@@ -196,7 +196,7 @@ def test_a_witness_of_another_database_begins_anew_with_a_warning(
 def test_without_room_for_it_the_server_works_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings, store, sealer = opened(tmp_path / "data")
     os.mkdir(settings.witness_file)  # noqa: PTH102 - a folder cannot be replaced by a file
-    file = composition.open_witness(settings, store, sealer)
+    file = open_witness(settings, store, sealer)
     assert "no witness of what is published is kept" in caplog.text
     Site(store, sealer=sealer, witness=file).begin()
     store.close()

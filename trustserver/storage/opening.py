@@ -1,0 +1,111 @@
+"""Open what the settings name: data folder, database, seal key, published log; and lock out a second server."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from keys.durable_file import make_private_folder
+from trustserver.errors import DatabaseOlder, StartRefused
+from trustserver.process.lock import Holder, ServerLock, hold
+from trustserver.settings import Settings
+from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
+from trustserver.storage.ports import KeySealer, MetadataStore
+from trustserver.storage.published_log import WitnessFile, older, with_stored
+from trustserver.storage.sealed_keys import SealedKeys, open_seal
+from trustserver.storage.sql import SqlStore
+
+_log = logging.getLogger(__name__)
+
+
+def open_store(settings: Settings) -> MetadataStore:
+    """The store that the settings name, its schema at the newest. Raises: StartRefused."""
+    make_data_folder(settings.data)
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    return SqlStore(engine)
+
+
+def existing_store(settings: Settings) -> MetadataStore:
+    """The store of a server that may be running: nothing is made or migrated. Raises: StartRefused."""
+    if not settings.database and not (settings.data / "trust.db").exists():
+        raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
+    engine = open_engine(settings.database_url)
+    if schema(engine) != newest_schema():
+        raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
+    return SqlStore(engine)
+
+
+def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
+    """The seal that the store's keys were sealed with. Raises: StartRefused."""
+    return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
+
+
+def open_witness(settings: Settings, store: MetadataStore, sealer: KeySealer) -> WitnessFile:
+    """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
+    witness = WitnessFile(settings.witness_file, mark=sealer.mark)
+    known = witness.load()
+    stored = store.collections()
+    missing = older(known or {}, stored)
+    if missing:
+        raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(missing), example=missing[0].gun)
+    if known is None and settings.witness_file.exists():
+        _log.warning("the witness is of another database, or damaged: it begins anew")
+    try:
+        witness.begin(with_stored(known or {}, stored))
+    except OSError as error:
+        # A full disk: whoever could refuse here for want of a witness could not serve either.
+        _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})
+    return witness
+
+
+def make_data_folder(folder: Path) -> None:
+    """Raises: StartRefused."""
+    try:
+        make_private_folder(folder.absolute())
+    except OSError as error:
+        raise StartRefused(what=str(folder), reason=f"cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def exclusive_use(settings: Settings, *, at: datetime, listen: str) -> Iterator[ExclusiveUse]:
+    """Hold the data folder and the database: a second server would answer from a view that it does not know is old.
+
+    `at`: since when, for whom it keeps out. `listen`: what to say of this one until its address is known.
+    Raises: ServerRunning, StartRefused.
+    """
+    make_data_folder(settings.data)
+    file = sqlite_file(settings.database_url)
+    with (
+        hold(settings.data / "server.lock", what=str(settings.data)) as folder,
+        # Another data folder may name the same database.
+        hold(file.with_name(f"{file.name}.lock"), what=str(file)) as database,
+    ):
+        use = ExclusiveUse((folder, database), at)
+        use.tell(listen)
+        yield use
+
+
+class ExclusiveUse:
+    """The locks that a server holds while it is the only one on its data folder and database."""
+
+    def __init__(self, locks: Sequence[ServerLock], since: datetime) -> None:
+        self._locks = tuple(locks)
+        self._since = since
+
+    def tell(self, listen: str) -> None:
+        """Write into the lock files who this is."""
+        holder = Holder.this_process(at=self._since, listen=listen)
+        for lock in self._locks:
+            lock.tell(holder)
+
+    def left_behind(self) -> Holder | None:
+        """A server of another host that did not end in order. Where its lock does not reach here, it may still run."""
+        here = socket.gethostname()
+        return next(
+            (lock.left_behind for lock in self._locks if lock.left_behind and lock.left_behind.host != here), None
+        )
