@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from keys.algorithms import same_key_mark
-from trustcli.commands.signer import collection_names
 from trustcli.commands.support.key_source import stored_place
+from trustcli.commands.support.names import collection_names
 from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
 from trustcli.console.output import failure_document

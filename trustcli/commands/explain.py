@@ -13,7 +13,7 @@ from trustcli.client.collection import Collection
 from trustcli.client.policy_file import load_policy
 from trustcli.client.updater import Updater
 from trustcli.commands.support.explanation_view import document, lines
-from trustcli.commands.verify import DEFAULT_MAX_AGE, verify
+from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
 from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, UsageError, row_for
 from trustcli.console.output import failure_document

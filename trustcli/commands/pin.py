@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trustcli.commands.init import wanted_format
-from trustcli.commands.signer import collection_names
+from trustcli.commands.support.names import collection_names, wanted_format
 from trustcli.console.exit_codes import DONE
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trustcli.commands.verify import verify
+from trustcli.commands.support.judging import verify
 from trustcli.config.docker_config import DockerConfig
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document

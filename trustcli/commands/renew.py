@@ -14,8 +14,8 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from keys.errors import KeyNotFound, KeysError
-from trustcli.commands.init import confirm
-from trustcli.commands.signer import collection_names
+from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.duration import parse_duration

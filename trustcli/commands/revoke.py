@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from keys.errors import KeyNotFound
-from trustcli.commands.init import confirm
+from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
 from trustcli.console.exit_codes import DONE, UsageError

@@ -16,7 +16,10 @@ from typing import Annotated
 import typer
 
 from trustcli.client.collection import Collection
-from trustcli.commands import init
+from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.founding import Recovery, create, decided, recovery_choice
+from trustcli.commands.support.founding import plan as plan_founding
+from trustcli.commands.support.names import wanted_format
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.tag_movement import stands_at, tag_changed
@@ -73,8 +76,8 @@ def command(
 ) -> int:
     """Sign tags by digest; several images of one collection are published together."""
     session: Session = ctx.obj
-    recovery = init.recovery_choice(recovery_key, none=no_recovery_key)
-    wire = init.wanted_format(format_)
+    recovery = recovery_choice(recovery_key, none=no_recovery_key)
+    wire = wanted_format(format_)
     references = [_with_tag(image) for image in images]
     wanted = resolve(session, references, local=local)
     by_gun: dict[GUN, list[Wanted]] = {}
@@ -135,16 +138,16 @@ def _pushed(session: Session, reference: ImageReference) -> ImageReference:
 
 
 def _initialise_unknown(
-    session: Session, gun: GUN, recovery: init.Recovery | None, *, wire: WireFormat, asked: bool
+    session: Session, gun: GUN, recovery: Recovery | None, *, wire: WireFormat, asked: bool
 ) -> None:
     """A name that no pin and no memory knows and that the server has no data for may be initialised; no other."""
     if not _is_unknown(session.collection(gun, wire=_to_begin_in(session, gun, wire))):
         return
     if not asked and session.settings.non_interactive:
         raise NoTrustData(gun=gun)
-    if not asked and not init.confirm(session, f"{gun} has no trust data. Make the collection now?"):
+    if not asked and not confirm(session, f"{gun} has no trust data. Make the collection now?"):
         raise NoTrustData(gun=gun)
-    init.create(session, gun, init.decided(session, recovery), wire=wire)
+    create(session, gun, decided(session, recovery), wire=wire)
 
 
 def _to_begin_in(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
@@ -163,7 +166,7 @@ def plan(
     items: Sequence[Wanted],
     *,
     signer: str | None,
-    recovery: init.Recovery | None,
+    recovery: Recovery | None,
     wire: WireFormat,
     asked: bool,
 ) -> list[Planned]:
@@ -176,7 +179,7 @@ def plan(
         return [Planned(plan=Plan(gun=gun, places={}, refusal=refusal))]
     if founds:
         collection = planning.collection(gun, wire=wire)
-        before = [init.plan(session, planning, gun, init.decided(session, recovery), wire=wire)]
+        before = [plan_founding(session, planning, gun, decided(session, recovery), wire=wire)]
         if before[0].after is None:
             return before
     keys = planning.keys.at_hand()

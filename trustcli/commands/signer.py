@@ -11,12 +11,12 @@ import typer
 from keys.errors import KeyFileMalformed
 from keys.material import read_public_pem
 from trustcli.client.collection import Collection
+from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.exit_codes import DONE, UsageError
+from trustcli.console.exit_codes import DONE
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import Edit, Publisher
-from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms
@@ -147,15 +147,6 @@ def _signers_now(session: Session, gun: GUN) -> tuple[dict[RoleName, tuple[str, 
     """The signers and their key ids as a client reads them now, and the name of the server."""
     collection = session.collection(gun)
     return repository_editor.signers_of(collection.refresh().roles()), collection.server.name
-
-
-def collection_names(names: list[str]) -> list[GUN]:
-    """Names of collections: references without tag or digest. Raises: UsageError, InvalidName."""
-    references = [parse_reference(name) for name in names]
-    for reference in references:
-        if reference.tag or reference.digest:
-            raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
-    return [reference.gun for reference in references]
 
 
 def _read_key(file: Path) -> Key:

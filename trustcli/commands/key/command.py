@@ -15,10 +15,10 @@ from keys.material import generate, write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.signers import ask_and_open
-from trustcli.commands.init import confirm
 from trustcli.commands.key.key_import import Wanted, bring, bring_folder
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
-from trustcli.commands.signer import collection_names
+from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, UsageError, worst
 from trustcli.console.output import failure_document

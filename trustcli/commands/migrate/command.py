@@ -23,7 +23,7 @@ from keys.notary_signer_dump import SignerKey, read_signer_dump
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, need
 from trustcli.commands.migrate.source import Found, Source
-from trustcli.commands.signer import collection_names
+from trustcli.commands.support.names import collection_names
 from trustcli.console.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.session import Session

@@ -1,0 +1,275 @@
+"""Make a collection: for `trust init`, and for `trust sign` of a name that nobody has.
+
+1. the recovery decision    a file, or none by name (PRODUCT decision 7)
+2. keys                     root from the store or new, repository key new; snapshot and timestamp are the server's
+3. root version 1           signed by the root key, and by the recovery key after its file was read back from disk:
+                            that is the proof that the file works
+4. publish, pin, verify     as a client
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from keys.algorithms import same_key_mark
+from keys.errors import KeyAmbiguous
+from trustcli.client.collection import Collection
+from trustcli.client.ports import Tombstone
+from trustcli.commands.support.key_source import KeySource, SessionKeys
+from trustcli.commands.support.keys_in_use import keys_in_use
+from trustcli.commands.support.planning import Planning
+from trustcli.console.exit_codes import UsageError
+from trustcli.publish.held_keys import among
+from trustcli.publish.plan import Current, Planned
+from trustcli.publish.preparation import Roles
+from trustcli.session import Session
+from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
+from trustdata.envelope import Envelope
+from trustdata.errors import CollectionExists, RemoteUnreachable
+from trustdata.gun import GUN
+from trustdata.limits import MAX_ROOT
+from trustdata.model import Signer
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from trustdata.verification import checks
+from trustdata.verification.trust_pinning import fingerprint
+from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
+
+_ONLY_THE_PIN: Final = "an earlier attempt has made it; only its pin was missing here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """The decision about a recovery root key: its file, or none."""
+
+    file: Path | None
+
+
+def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
+    """The decision on the command line, if there is one. Raises: UsageError."""
+    if file is not None and none:
+        raise UsageError("--recovery-key and --no-recovery-key contradict each other")
+    return Recovery(file=file) if file is not None or none else None
+
+
+def decided(session: Session, recovery: Recovery | None) -> Recovery:
+    """The decision, asked for where somebody can be asked. Raises: UsageError."""
+    if recovery is not None:
+        return recovery
+    if session.settings.non_interactive:
+        raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
+    from trustcli.console.prompt import TerminalPrompt
+
+    answer = TerminalPrompt().ask(
+        "File of the recovery root key, which should not stay on this machine (empty: no recovery key): "
+    )
+    return Recovery(file=Path(answer).expanduser() if answer else None)
+
+
+def create(
+    session: Session,
+    gun: GUN,
+    recovery: Recovery,
+    *,
+    wire: WireFormat = TUF,
+    root_keys: Sequence[str] = (),
+    threshold: int = 1,
+) -> str:
+    """Make the collection; returns its pin. Raises: CollectionExists, KeysError, Remote..., NotTrusted."""
+    _check_possible(session, gun, wire, threshold)
+    collection = session.collection(gun, wire=wire)
+    made_here = _check_free(session, collection)
+    if made_here is not None:
+        session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
+        return _adopt(session, collection, made_here)
+    founding = Founding(session, SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold)
+    publisher = session.publisher(collection, founding.keys)
+    uploads = publisher.prepare({}, founding({}))
+    try:
+        publisher.send(uploads)
+    except RemoteUnreachable:
+        # Perhaps only the reply was lost.
+        if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
+            raise
+    return _adopt(session, collection, uploads[ROOT])
+
+
+def plan(
+    session: Session,
+    planning: Planning,
+    gun: GUN,
+    recovery: Recovery,
+    *,
+    wire: WireFormat = TUF,
+    root_keys: Sequence[str] = (),
+    threshold: int = 1,
+) -> Planned:
+    """What `create` would do."""
+    _check_possible(session, gun, wire, threshold)
+    collection = planning.collection(gun, wire=wire)
+    founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
+    made_here = False
+
+    def read() -> Current:
+        nonlocal made_here
+        made_here = _check_free(session, collection) is not None
+        return Current(roles={})
+
+    def edit(roles: Roles) -> Contents:
+        return {} if made_here else founding(roles)
+
+    planned = planning.plan(collection, edit, founding.keys, read=read)
+    return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if made_here else planned
+
+
+def _check_possible(session: Session, gun: GUN, wire: WireFormat, threshold: int) -> None:
+    known = session.pins.load().get(gun)
+    if known is not None and known.format != wire.name:
+        reason = f"{gun} is known already, in format {known.format}; a collection has one format for good"
+        raise CollectionExists(role=ROOT, reason=reason)
+    if wire.certifies_root_keys and threshold > 1:
+        raise UsageError("--threshold: docker and notary cannot sign for more than 1; leave it out in their format")
+
+
+class Founding:
+    """The edit that makes a collection. Called once: it makes the keys that are missing, and brings them to `keys`."""
+
+    def __init__(
+        self,
+        session: Session,
+        source: KeySource,
+        collection: Collection,
+        recovery: Recovery,
+        *,
+        root_keys: Sequence[str],
+        threshold: int,
+    ) -> None:
+        self.keys = source.at_hand()
+        self._session = session
+        self._source = source
+        self._collection = collection
+        self._recovery = recovery
+        self._root_keys = root_keys
+        self._threshold = threshold
+
+    def __call__(self, roles: Roles) -> Contents:
+        """Raises: UsageError, KeysError, and what the server raises."""
+        del roles  # there are none
+        gun, server = self._collection.gun, self._collection.server
+        file, threshold = self._recovery.file, self._threshold
+        if file is not None and not file.parent.is_dir():
+            raise UsageError(
+                f"the recovery key cannot go into {file.parent}, which is no folder; make it first: "
+                f"mkdir -p {file.parent}"
+            )
+        roots = _root_signers(self._session, self._source, self._root_keys)
+        backup = _recovery_signer(self._session, self._source, self._recovery)
+        signers = [*roots, *([backup] if backup else [])]
+        if len(signers) < threshold:
+            raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
+        repository = _repository_signer(self._session, self._source, gun)
+        for signer in (*signers, repository):
+            self.keys.bring(signer)
+        wire = self._collection.wire
+        return new_collection(
+            root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
+            threshold=threshold,
+            targets_key=wire.encode_key(repository.public_key),
+            snapshot_key=wire.encode_key(self._source.online(server, gun, SNAPSHOT)),
+            timestamp_key=wire.encode_key(self._source.online(server, gun, TIMESTAMP)),
+            terms=EditTerms.of(self._collection.wire, at=self._session.at),
+        )
+
+
+def _check_free(session: Session, collection: Collection) -> Envelope | None:
+    """Nobody has the name yet; or we have, in an attempt that was killed: then its root. Raises: CollectionExists."""
+    gun = collection.gun
+    known = collection.known_by()
+    if known is not None:
+        raise CollectionExists(
+            role=ROOT, reason=f"{gun} is known already (by {known}); a second root would not be trusted"
+        )
+    there = collection.on_server()
+    if isinstance(there, Tombstone):
+        reason = f"{gun} was deleted; its operator must release the name first: trust-server collections release {gun}"
+        raise CollectionExists(role=ROOT, reason=reason)
+    if there is None:
+        return None
+    made_here = _made_here(session, collection)
+    if made_here is None:
+        raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
+    return made_here
+
+
+def _made_here(session: Session, collection: Collection) -> Envelope | None:
+    """Root version 1 on the server, if an earlier attempt, killed before it could keep the pin, has made it.
+
+    The proof: a root key of this store has signed it, and it names the repository key that this store made for this
+    very name. The second half keeps a server from handing out another collection of ours under this name.
+    """
+    raw = collection.server.fetch(collection.gun, collection.wire.filename(ROOT, version=1), limit=MAX_ROOT)
+    if raw is None:
+        return None
+    root = collection.wire.parse(ROOT, raw)
+    signed = checks.check_signatures(root.root, ROOT, root)
+    keys, named = session.keystore.list(), root.root.keys
+    ours = among(named, (same_key_mark(info.public) for info in keys if info.purpose == "root"))
+    for_it = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
+    repository = among(named, (same_key_mark(info.public) for info in for_it))
+    if ours.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
+        return None
+    return root
+
+
+def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
+    """Keep the pin and look at the collection as a client."""
+    collection.adopt(root)
+    session.collection(collection.gun, wire=collection.wire).refresh()
+    return str(fingerprint(root))
+
+
+# --- keys
+
+
+def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) -> list[Signer]:
+    store = session.keystore
+    infos = [store.get(reference) for reference in wanted]
+    if not infos:
+        infos = [info for info in store.list() if info.purpose == "root" and not info.retired]
+        if len(infos) > 1:
+            # A rotation that was interrupted has left a root key that nothing names.
+            named = keys_in_use(session)
+            used = [info for info in infos if same_key_mark(info.public) in named]
+            if len(used) != 1:
+                candidates = tuple(info.described for info in infos)
+                raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=candidates)
+            infos = used
+    if infos:
+        return [source.stored(info.keyid) for info in infos]
+    return [source.new(purpose="root")]
+
+
+def _repository_signer(session: Session, source: KeySource, gun: GUN) -> Signer:
+    """A key of the collection's own; one that an earlier attempt has left is used again."""
+    for info in session.keystore.list():
+        if info.purpose == "targets" and info.gun == gun and not info.retired:
+            return source.stored(info.keyid)
+    return source.new(purpose="targets", gun=gun)
+
+
+def _recovery_signer(session: Session, source: KeySource, recovery: Recovery) -> Signer | None:
+    if recovery.file is None:
+        session.output.warn("no recovery key: if the root key is lost, the collection is lost")
+        return None
+    file = recovery.file
+    if file.resolve().is_relative_to(session.settings.home.resolve()):
+        session.output.warn(
+            f"{file} lies beside the root key; move it to where a loss of this machine does not reach it"
+        )
+    signer = source.recovery(file) if file.exists() else source.new_recovery(file)
+    if session.passphrases.shared("root", "recovery"):
+        session.output.warn("the recovery key has the root key's passphrase: who loses one loses both")
+    return signer

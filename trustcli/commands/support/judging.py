@@ -1,0 +1,63 @@
+"""The verdicts over images that `verify`, `pull` and `explain` give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from trustcli.client.collection import Collection
+from trustcli.client.policy_file import question_about
+from trustcli.registry.reference import parse_reference
+from trustcli.session import Session
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.judgement import Judgement, Question, refused
+from trustdata.policy import Policy
+from trustdata.verification.trust_pinning import SourcedPin
+
+DEFAULT_MAX_AGE: Final = "24h"
+"""Of `--offline`: since the last refresh."""
+
+
+def verify(
+    session: Session,
+    images: Sequence[str],
+    *,
+    signers: tuple[str, ...] = (),
+    policy: Policy | None = None,
+    max_age: timedelta | None = None,
+    watch: Callable[[Collection], None] | None = None,
+) -> list[Judgement]:
+    """One answer for each image, in order; images of one collection share one refresh.
+
+    `watch` is given each collection before it is judged, to see afterwards how far the judgement got.
+    """
+    questions: list[Question | TrustError] = []
+    pins: dict[GUN, list[SourcedPin]] = {}
+    for image in images:
+        try:
+            reference = parse_reference(image)
+            rule = policy.rule_for(reference.gun) if policy else None
+        except TrustError as error:
+            questions.append(error)
+            continue
+        questions.append(question_about(reference, rule=rule, signers=signers))
+        if rule is not None:
+            pins[reference.gun] = [SourcedPin(pin=pin, source=rule.source) for pin in rule.pins]
+    by_gun: dict[GUN, list[Question]] = {}
+    for question in questions:
+        if isinstance(question, Question):
+            by_gun.setdefault(question.gun, []).append(question)
+    answers: dict[Question, Judgement] = {}
+    for gun, asked in by_gun.items():
+        try:
+            collection = session.collection(gun, policy_pins=pins.get(gun, ()), offline=max_age is not None)
+            if watch is not None:
+                watch(collection)
+            judged = collection.judge(asked, max_age=max_age)
+        except TrustError as error:
+            judged = [refused(question, error) for question in asked]
+        answers |= dict(zip(asked, judged, strict=True))
+    nobody = Question(gun=GUN(""), tag=None, digest=None)
+    return [answers[q] if isinstance(q, Question) else refused(nobody, q) for q in questions]

@@ -1,0 +1,27 @@
+"""Names on the command line: collections and wire formats."""
+
+from __future__ import annotations
+
+from trustcli.console.exit_codes import UsageError
+from trustcli.registry.reference import parse_reference
+from trustdata.gun import GUN
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
+
+
+def collection_names(names: list[str]) -> list[GUN]:
+    """Names of collections: references without tag or digest. Raises: UsageError, InvalidName."""
+    references = [parse_reference(name) for name in names]
+    for reference in references:
+        if reference.tag or reference.digest:
+            raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
+    return [reference.gun for reference in references]
+
+
+def wanted_format(name: str) -> WireFormat:
+    """What is meant by `--format`. Raises: UsageError."""
+    formats: dict[str, WireFormat] = {"tuf": TUF, "notary": NOTARY}
+    if name not in formats:
+        raise UsageError(f"--format {name} is unknown; write one of {', '.join(formats)}")
+    return formats[name]
