@@ -7,20 +7,21 @@ is not imported.
 from __future__ import annotations
 
 import os
-import random
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from trustcli.client.collection import Collection
+from trustcli.client.failed_server import FailedServer
 from trustcli.client.file_cache import FileCache
+from trustcli.client.format_discovery import cached_format, offered_format, recorded_format
+from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
-from trustcli.client.tuf_remote import HttpRemote
+from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
@@ -28,7 +29,7 @@ from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
-from trustdata.errors import FormatChanged, SettingsUnusable, TrustError
+from trustdata.errors import SettingsUnusable, TrustError
 from trustdata.gun import GUN
 from trustdata.model import Signer
 from trustdata.verification.lock_entry import SourcedLock
@@ -38,19 +39,17 @@ from trustdata.wire.tuf import TUF
 
 if TYPE_CHECKING:
     from keys.filestore import FileKeyStore
-    from keys.passphrase import PassphraseProvider
-    from trustcli.client.collection import RollbackStore, TrustServer
+    from trustcli.client.collection import TrustServer
+    from trustcli.client.local_state import RollbackStore
     from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
+    from trustcli.console.passphrase_comparison import ComparedPassphrases
     from trustcli.publish.held_keys import StoreKeys
     from trustcli.publish.preparation import HeldKeys, Roles
     from trustcli.publish.publisher import Publisher
     from trustcli.registry.client import Registry
     from trustcli.registry.engine import Engine
     from trustdata.roles import RoleName
-
-_SILENT_SECONDS: Final = 5.0
-"""How long a publisher waits for others without a word."""
 
 
 class Session:
@@ -132,69 +131,59 @@ class Session:
         """
         lock = (self.locks if locks is None else locks).get(gun)
         link = self.link(gun)
-        found, failed = self._format(gun, lock, wire, link=None if offline else link)
+        found, failure = self._format(gun, lock, wire, link=None if offline else link)
         cache = self.cache(gun, found)
         return Collection(
             gun=gun,
             wire=dress(found) if dress else found,
-            server=_remote(link, found),
-            failed=failed,
-            cache=cache if keep else _overlay(cache),
-            memory=self.memory if keep else _read_only(self.memory),
-            given=self.known_pins(gun, policy_pins),
-            lock=lock,
+            server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
+            local=LocalState(
+                cache=cache if keep else _overlay(cache),
+                memory=self.memory if keep else _read_only(self.memory),
+                pins=self.known_pins(gun, policy_pins),
+                lock=lock,
+                record_pin=(lambda pin, how: self.record_pin(gun, pin, how, found)) if keep else None,
+                memory_required=memory_required,
+            ),
             tofu=self.settings.tofu,
-            memory_required=memory_required,
             at=self.at,
-            record_pin=(lambda pin, how: self.record_pin(gun, pin, how, found)) if keep else None,
             warn=self.output.warn,
         )
 
     def _format(
         self, gun: GUN, lock: SourcedLock | None, wanted: WireFormat | None, *, link: ServerLink | None
     ) -> tuple[WireFormat, TrustError | None]:
-        """The one format in which the collection is asked for: made, pinned, locked, seen before, or found at `link`;
-        and why it could not be found there.
+        """The one format in which the collection is asked for; with why `link` could not be asked for it.
 
-        Raises: FormatChanged if two of the first three differ.
+        Raises: FormatChanged.
         """
         entry = self.pins.load().get(gun)
-        said = [wanted.name] if wanted else []
-        said += [entry.format] if entry else []
-        said += [lock.entry.format] if lock else []
-        for name in said[1:]:
-            if name != said[0]:
-                raise FormatChanged(gun=gun, pinned=said[0], offered=name)
-        if said:
-            return wanted or _wire_named(said[0]), None
-        if self.cache(gun, TUF).roots():
-            return TUF, None
-        from trustdata.wire.notary import NOTARY  # start-up time of who knows the format
-
+        recorded = [entry.format] if entry else []
+        recorded += [lock.entry.format] if lock else []
+        found = recorded_format(gun, wanted=wanted, recorded=recorded)
+        found = found or cached_format(lambda wire: self.cache(gun, wire))
+        if found is not None or link is None:
+            return found or TUF, None
         try:
-            if self.cache(gun, NOTARY).roots() or (link is not None and _offers_notary_only(link, gun)):
-                return NOTARY, None
-        except TrustError as failed:
-            return TUF, failed
-        return TUF, None
+            return offered_format(link, gun), None
+        except TrustError as failure:
+            return TUF, failure
 
     def format_offered(self, gun: GUN) -> WireFormat | None:
         """The format in which the server has the collection; TUF 1.0 if it has none, None if it cannot be asked."""
-        from trustdata.wire.notary import NOTARY
-
         try:
-            return NOTARY if _offers_notary_only(self.link(gun), gun) else TUF
+            return offered_format(self.link(gun), gun)
         except TrustError:
             return None
 
     def server_keys(self, gun: GUN) -> frozenset[str]:
         """The online roles whose keys, as root names them, our server says that it holds. Raises: what it raises."""
-        state = HttpRemote(self.link(gun)).collection(gun)
+        state = TufRemote(self.link(gun)).collection(gun)
         return state.server_keys if isinstance(state, CollectionState) else frozenset()
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
-        """Hand a collection of another Notary server over to ours. Raises: as HttpRemote.take_over."""
-        HttpRemote(self.link(gun)).take_over(gun, parts)
+        """Hand a collection of another Notary server over to ours. Raises: as TufRemote.take_over."""
+        TufRemote(self.link(gun)).take_over(gun, parts)
 
     def link(self, gun: GUN, server: str = "") -> ServerLink:
         """The way to the collection's trust server, or to `server` (URL)."""
@@ -207,6 +196,7 @@ class Session:
 
     def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
         """`read`: how the publisher reads the collection, if not simply as its owner."""
+        from trustcli.publish.backoff import JitteredBackoff
         from trustcli.publish.publisher import Publisher
 
         return Publisher(
@@ -216,7 +206,7 @@ class Session:
             keys=keys,
             read=read or collection.owner_roles,
             at=lambda: self.at,
-            patience=RealPatience(self.output.notice),
+            backoff=JitteredBackoff(self.output.notice),
         )
 
     # --- keys
@@ -230,6 +220,7 @@ class Session:
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
         from keys.passphrase import EnvironmentPassphrases
+        from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
 
         prompt = None if self.settings.non_interactive else TerminalPrompt()
@@ -261,66 +252,12 @@ class Session:
         return Engine(self.environ)
 
 
-class ComparedPassphrases:
-    """A PassphraseProvider that can tell whether two purposes were given the same passphrase."""
-
-    def __init__(self, provider: PassphraseProvider) -> None:
-        self._provider = provider
-        self._given: dict[str, set[str]] = {}
-
-    def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
-        """As PassphraseProvider."""
-        answer = self._provider.passphrase(purpose=purpose, key=key, new=new, wrong_before=wrong_before)
-        self._given.setdefault(purpose, set()).add(answer)
-        return answer
-
-    def shared(self, one: str, other: str) -> bool:
-        """Whether one passphrase has served both purposes in this invocation."""
-        return bool(self._given.get(one, set()) & self._given.get(other, set()))
-
-
-class RealPatience:
-    """`Patience` of the publisher on the real clock, with jitter so that fifty publishers do not march in step."""
-
-    def __init__(self, notice: Callable[[str], None]) -> None:
-        self._start = time.monotonic()
-        self._notice: Callable[[str], None] | None = notice
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self._start
-
-    def pause(self, longest: float) -> None:
-        if self._notice is not None and self.elapsed() > _SILENT_SECONDS:
-            self._notice("others are publishing to this collection; waiting for our turn")
-            self._notice = None
-        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
-
-
 def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
     if wire.name == TUF.name:
-        return HttpRemote(link)
+        return TufRemote(link)
     from trustcli.client.notary_remote import NotaryRemote
 
     return NotaryRemote(link)
-
-
-def _wire_named(name: str) -> WireFormat:
-    if name == TUF.name:
-        return TUF
-    from trustdata.wire.formats import wire_named
-
-    return wire_named(name)
-
-
-def _offers_notary_only(link: ServerLink, gun: GUN) -> bool:
-    """First contact: TUF 1.0 is asked for, then Notary v1. Raises: what the remotes raise."""
-    from trustcli.client.notary_remote import NotaryRemote
-    from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
-    from trustdata.roles import ROOT, TIMESTAMP
-
-    if HttpRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
-        return False
-    return NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
 
 
 def _overlay(cache: FileCache) -> MetadataCache:

@@ -16,7 +16,7 @@ from securesystemslib.signer import CryptoSigner
 
 from tests.peers.programs import free_port, running
 from trustcli.client.server_link import ServerLink
-from trustcli.client.tuf_remote import HttpRemote
+from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import DockerConfig
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.editing import repository_editor
@@ -55,7 +55,7 @@ class BenchCollection:
 
     def __init__(self, server: OurServer, gun: GUN) -> None:
         self.gun = gun
-        self.remote = HttpRemote(
+        self.remote = TufRemote(
             ServerLink(
                 server.url,
                 authorities=CertificateAuthorities(os.environ, cacert=server.ca),

@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
 from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooLarge, TrustError
 from trustdata.gun import GUN
@@ -138,7 +139,8 @@ def _refreshed(cache: FlatCache, url: str) -> Updater:
     if trusted is None:
         raise ValueError("no trusted root: init first")
     pin = SourcedPin(pin=Pin("sha256", hashlib.sha256(trusted).hexdigest()), source="metadata-dir")
-    updater = Updater(gun=_ANY, wire=TUF, remote=PlainWeb(url), cache=cache, at=datetime.now(UTC), pins=[pin])
+    known = Known(cache=cache, pins=[pin])
+    updater = Updater(gun=_ANY, wire=TUF, remote=PlainWeb(url), known=known, at=datetime.now(UTC))
     updater.refresh()
     return updater
 

@@ -18,7 +18,7 @@ from tests.journeys.server_process import ServerProcess
 from tests.peers.programs import program
 from tests.unit.server.owner import Owner
 from trustcli.client.server_link import ServerLink
-from trustcli.client.tuf_remote import HttpRemote
+from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import DockerConfig
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
@@ -67,7 +67,7 @@ def test_our_client_gets_a_large_file_compressed_and_gives_its_bytes(server: Ser
         text = server.get("/metrics")[1].decode()
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith("trust_server_view_bytes ")))
 
-    remote = HttpRemote(
+    remote = TufRemote(
         ServerLink(
             server.url,
             authorities=CertificateAuthorities({}),

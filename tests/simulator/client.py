@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from tests.simulator.repository import RepositorySimulator
 from trustcli.client.collection import Collection
+from trustcli.client.local_state import LocalState
 from trustcli.client.memory_cache import MemoryCache
 from trustdata.errors import MemoryUnwritable, RootNotPinned
 from trustdata.gun import GUN
@@ -72,14 +73,16 @@ class Client:
             gun=self.server.gun,
             wire=self.server.wire,
             server=self.server,
-            cache=self.cache,
-            memory=self.memory,
-            given=self.pins,
-            lock=self.lock,
+            local=LocalState(
+                cache=self.cache,
+                memory=self.memory,
+                pins=self.pins,
+                lock=self.lock,
+                record_pin=self._record,
+                memory_required=self.memory_required,
+            ),
             tofu=self.tofu,
-            memory_required=self.memory_required,
             at=self.at,
-            record_pin=self._record,
             warn=self.warnings.append,
         )
 

@@ -30,8 +30,8 @@ def tag_edit(tag: str, digest: str, *children: str) -> TagEdit:
     return TagEdit(tag=parse_tag(tag), digest=digest, length=1000, children=children)
 
 
-class FakePatience:
-    """`Patience` without waiting: each pause costs its longest time on a clock of its own."""
+class FakeBackoff:
+    """`Backoff` without waiting: each pause costs its longest time on a clock of its own."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -58,7 +58,7 @@ class Owner:
         self.server = server
         self.ring = Ring(*(keys or EVERY_KEY))
         self.lifetimes = lifetimes or server.wire.lifetimes
-        self.patience = FakePatience()
+        self.backoff = FakeBackoff()
         self._at = at
 
     @property
@@ -84,7 +84,7 @@ class Owner:
             keys=self.ring,
             read=read or self.read,
             at=lambda: self.at,
-            patience=self.patience,
+            backoff=self.backoff,
         )
 
     def publish(self, edit: Edit) -> Outcome:

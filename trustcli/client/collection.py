@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, MetadataCache, MetadataRemote, PublishRemote, Tombstone
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
 from trustdata.envelope import Envelope
@@ -24,9 +25,8 @@ from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification import checks
-from trustdata.verification.lock_entry import LockEntry, SourcedLock
-from trustdata.verification.rollback_memory import Memory
-from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint, parse_pin
+from trustdata.verification.lock_entry import LockEntry
+from trustdata.verification.trust_pinning import SourcedPin, fingerprint, parse_pin
 from trustdata.wire import WireFormat
 
 
@@ -34,25 +34,8 @@ class TrustServer(MetadataRemote, PublishRemote, Protocol):
     """Both sides of a trust server."""
 
 
-class RollbackStore(Protocol):
-    """Where rollback memory is kept (`state.memory.MemoryFile`)."""
-
-    def load(self, gun: GUN) -> Memory | None:
-        """Raises: MemoryDamaged naming the file."""
-
-    def remember(self, gun: GUN, memory: Memory) -> None:
-        """Durable when it returns. Raises: MemoryUnwritable; RootNotPinned if it knows another root of trust."""
-
-    def forget(self, gun: GUN) -> None:
-        """Raises: MemoryUnwritable."""
-
-
 class Collection:
-    """`given`: pins of this invocation, in the order in which they count, the recorded one included. `lock`: what the
-    project's lock file has of the name. `failed`: why its server could not be asked in which format it has it.
-
-    `record_pin` keeps a fingerprint for good (None: nothing is kept); `warn` tells the user what is no failure.
-    """
+    """`tofu`: trust on first use where nothing is known. `warn`: tells the user what is no failure."""
 
     def __init__(
         self,
@@ -60,30 +43,18 @@ class Collection:
         gun: GUN,
         wire: WireFormat,
         server: TrustServer,
-        cache: MetadataCache,
-        memory: RollbackStore,
-        given: Sequence[SourcedPin],
-        tofu: bool,
-        memory_required: bool,
+        local: LocalState,
         at: datetime,
-        record_pin: Callable[[Pin, str], None] | None,
+        tofu: bool,
         warn: Callable[[str], None],
-        lock: SourcedLock | None = None,
-        failed: TrustError | None = None,
     ) -> None:
         self.gun = gun
         self.wire = wire
         self.server = server
         self.at = at
-        self._cache = cache
-        self._memory = memory
-        self._given = tuple(given)
-        self._lock = lock
+        self._local = local
         self._tofu = tofu
-        self._memory_required = memory_required
-        self._record_pin = record_pin
         self._warn = warn
-        self._failed = failed
         self.last: Updater | None = None
         """The refresh, or offline look, that was made last; for an explanation of what came of it."""
 
@@ -91,16 +62,14 @@ class Collection:
 
     def known_by(self) -> str | None:
         """Who here knows the name: a pin's source, rollback memory, the lock file, or nobody."""
-        if self._given:
-            return self._given[0].source
-        if self._memory.load(self.gun) is not None:
+        if self._local.pins:
+            return self._local.pins[0].source
+        if self._local.memory.load(self.gun) is not None:
             return VERIFIED_BEFORE
-        return self._lock.source if self._lock is not None else None
+        return self._local.lock.source if self._local.lock is not None else None
 
     def on_server(self) -> CollectionState | Tombstone | None:
         """What the server says: unsigned, so for messages only."""
-        if self._failed is not None:
-            raise self._failed
         return self.server.collection(self.gun)
 
     # --- reading
@@ -113,7 +82,7 @@ class Collection:
         Raises: as Updater.refresh; CollectionDeleted; MemoryUnwritable where memory is required.
         """
         try:
-            updater = self._refresh(self._given, for_owner=for_owner)
+            updater = self._refresh(self._local.pins, for_owner=for_owner)
         except Unpinned as unpinned:
             if not self._tofu:
                 raise
@@ -125,7 +94,7 @@ class Collection:
 
     def offline(self, max_age: timedelta) -> Updater:
         """Verified top-level roles from the cache. Raises: as Updater.offline."""
-        updater = self._updater(self._given)
+        updater = self._updater(self._local.pins)
         updater.offline(max_age=max_age)
         return updater
 
@@ -160,7 +129,7 @@ class Collection:
         updater = self.refresh()
         if not self.wire.pins_versions:
             # What the snapshot lists without versions is known only when it is loaded.
-            known = self._lock.entry.minimum if self._lock is not None else {}
+            known = self._local.lock.entry.minimum if self._local.lock is not None else {}
             for role in checks.delegations_of(updater.roles()[TARGETS].targets):
                 try:
                     updater.load_published([role])
@@ -200,7 +169,8 @@ class Collection:
         """
         first = self.wire.parse(ROOT, cache.roots()[0])
         pin = SourcedPin(pin=fingerprint(first), source="the first root")
-        updater = Updater(gun=self.gun, wire=self.wire, remote=self.server, cache=cache, at=self.at, pins=[pin])
+        known = Known(cache=cache, pins=[pin])
+        updater = Updater(gun=self.gun, wire=self.wire, remote=self.server, known=known, at=self.at)
         updater.refresh()
         return updater
 
@@ -211,18 +181,13 @@ class Collection:
             gun=self.gun,
             wire=self.wire,
             remote=self.server,
-            cache=self._cache,
+            known=self._local.known(self.gun, pins),
             at=self.at,
-            pins=pins,
-            memory=self._memory.load(self.gun),
-            lock=self._lock,
             unsafe_accept_expired_offline_roles=for_owner,
         )
         return self.last
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
-        if self._failed is not None:
-            raise self._failed  # asking once more would only take the same time again
         updater = self._updater(pins, for_owner=for_owner)
         updater.refresh()
         return updater
@@ -230,10 +195,10 @@ class Collection:
     def _trust_on_first_use(self, unpinned: Unpinned, *, for_owner: bool) -> Updater:
         pin = parse_pin(unpinned.found)
         updater = self._refresh([SourcedPin(pin=pin, source="trust on first use")], for_owner=for_owner)
-        if self._record_pin is None:
+        if self._local.record_pin is None:
             self._warn(f"trusting {self.gun} this once: its root of trust is {pin}, which is not recorded")
         else:
-            self._record_pin(pin, "tofu")
+            self._local.record_pin(pin, "tofu")
             self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
         return updater
 
@@ -254,22 +219,22 @@ class Collection:
         )
 
     def _known_root(self) -> str:
-        if self._given:
-            return str(self._given[0].pin)
-        return str(self._lock.entry.root) if self._lock is not None else "none"
+        if self._local.pins:
+            return str(self._local.pins[0].pin)
+        return str(self._local.lock.entry.root) if self._local.lock is not None else "none"
 
     def _remember(self, updater: Updater) -> None:
         try:
-            self._memory.remember(self.gun, updater.observed())
+            self._local.memory.remember(self.gun, updater.observed())
         except MemoryUnwritable as error:
-            if self._memory_required:
+            if self._local.memory_required:
                 raise
             self._warn(f"rollback protection is weaker from here on: {error}")
 
     def adopt(self, root: Envelope) -> None:
         """Record a root that we have just made as the pin."""
-        if self._record_pin is not None:
-            self._record_pin(fingerprint(root), "init")
+        if self._local.record_pin is not None:
+            self._local.record_pin(fingerprint(root), "init")
 
 
 def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = None) -> dict[RoleName, Envelope]:

@@ -30,7 +30,7 @@ MAX_API_ANSWER = 1024 * 1024
 """Bytes of an answer of the publishing API, at most: versions of some thousand roles."""
 
 
-class HttpRemote:
+class TufRemote:
     """One trust server. One connection, so not for threads."""
 
     def __init__(self, link: ServerLink) -> None:

@@ -17,7 +17,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
-from trustcli.client.ports import MetadataCache, MetadataRemote
+from trustcli.client.local_state import Known
+from trustcli.client.ports import MetadataRemote
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
@@ -51,11 +52,9 @@ _FIRST_ROOT = 1
 
 
 class Updater:
-    """One refresh of one collection, and the delegations asked for after it. Not to be used twice.
+    """Refresh one collection once, and load the delegations that are asked for after it.
 
-    `pins`: all that is known of where trust begins. `memory`: rollback memory, or None on first contact. `lock`: what
-    the project's lock file has of this name; it is a pin only if there is neither of the two.
-    `unsafe_accept_expired_offline_roles`: see TrustedSet; for owners who inspect or renew.
+    `unsafe_accept_expired_offline_roles`: as in TrustedSet; for owners who inspect or renew.
     """
 
     def __init__(
@@ -64,21 +63,18 @@ class Updater:
         gun: GUN,
         wire: WireFormat,
         remote: MetadataRemote,
-        cache: MetadataCache,
+        known: Known,
         at: datetime,
-        pins: Sequence[SourcedPin] = (),
-        memory: Memory | None = None,
-        lock: SourcedLock | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
     ) -> None:
         self._gun = gun
         self._wire = wire
         self._remote = remote
-        self._cache = cache
+        self._cache = known.cache
         self._at = at
-        self._pins = tuple(pins)
-        self._memory = memory
-        self._lock = lock
+        self._pins = tuple(known.pins)
+        self._memory = known.memory
+        self._lock = known.lock
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._set: TrustedSet | None = None
         self._complete = False

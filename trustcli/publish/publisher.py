@@ -36,7 +36,7 @@ Edit = Callable[[Roles], Contents]
 """From the verified current roles to the contents that change; nothing: done. May raise TagChanged and others."""
 
 
-class Patience(Protocol):
+class Backoff(Protocol):
     """How the publisher waits: real time in production, none in tests."""
 
     def elapsed(self) -> float:
@@ -67,7 +67,7 @@ class Publisher:
         keys: HeldKeys,
         read: Callable[[], Roles],
         at: Callable[[], datetime],
-        patience: Patience,
+        backoff: Backoff,
     ) -> None:
         self._gun = gun
         self._wire = wire
@@ -75,7 +75,7 @@ class Publisher:
         self._keys = keys
         self._read = read
         self._at = at
-        self._patience = patience
+        self._backoff = backoff
 
     def publish(self, edit: Edit, check: Check | None = None) -> Outcome:
         """Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit is not in), the
@@ -102,9 +102,9 @@ class Publisher:
                 published = self.send(uploads)
             except (VersionConflict, WouldBreakRole) as error:
                 broken = (error, _state(roles)) if isinstance(error, WouldBreakRole) else None
-                if self._patience.elapsed() > RETRY_SECONDS:
+                if self._backoff.elapsed() > RETRY_SECONDS:
                     raise
-                self._patience.pause(longest)
+                self._backoff.pause(longest)
                 longest = min(longest * 2, _LONGEST_PAUSE)
             except RemoteUnreachable as error:
                 lost = error  # perhaps it was stored and only the reply was lost: look once

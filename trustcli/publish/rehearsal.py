@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from trustcli.client.local_state import Known
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.updater import Updater
 from trustcli.publish.plan import Behind, ClientWalk, Current
@@ -72,14 +73,13 @@ class _Rehearsal:
             versions={ROOT: newest.version, **{role: envelope.version for role, envelope in seen.items()}},
             refreshed=None,
         )
+        pin = SourcedPin(pin=fingerprint(chain[0]), source="the first root")
         updater = Updater(
             gun=self._gun,
             wire=self._wire,
             remote=self._remote,
-            cache=cache,
+            known=Known(cache=cache, pins=[pin], memory=memory),
             at=self._at,
-            pins=[SourcedPin(pin=fingerprint(chain[0]), source="the first root")],
-            memory=memory,
         )
         found = ClientWalk(behind=behind, root_from=newest.version, root_to=None, versions={}, tags=None, refusal=None)
         try:

@@ -200,9 +200,9 @@ def test_patience_ends() -> None:
     owner = scene.owner
     with pytest.raises(VersionConflict):
         owner.publish(Careful(owner, "3.0", NEWER))
-    assert RETRY_SECONDS < owner.patience.seconds < RETRY_SECONDS + 5
-    assert owner.patience.pauses[:4] == [0.05, 0.1, 0.2, 0.4]
-    assert max(owner.patience.pauses) == 2.0
+    assert RETRY_SECONDS < owner.backoff.seconds < RETRY_SECONDS + 5
+    assert owner.backoff.pauses[:4] == [0.05, 0.1, 0.2, 0.4]
+    assert max(owner.backoff.pauses) == 2.0
 
 
 def test_an_edit_that_breaks_a_role_on_a_state_that_stands_still_is_refused_at_once() -> None:
@@ -215,7 +215,7 @@ def test_an_edit_that_breaks_a_role_on_a_state_that_stands_still_is_refused_at_o
     owner = scene.owner
     with pytest.raises(WouldBreakRole):
         owner.publish(Careful(owner, "3.0", NEWER))
-    assert owner.patience.pauses == [0.05], "one look whether somebody else had moved something"
+    assert owner.backoff.pauses == [0.05], "one look whether somebody else had moved something"
 
 
 def test_an_edit_that_breaks_a_role_on_a_state_that_moved_is_made_again() -> None:

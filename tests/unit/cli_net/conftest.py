@@ -10,14 +10,14 @@ import pytest
 from tests.unit.cli_net.certificates import Authority, make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
 from trustcli.client.server_link import ServerLink
-from trustcli.client.tuf_remote import HttpRemote
+from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import Credential
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
 
 Serve = Callable[..., HostileServer]
-Remotes = Callable[..., HttpRemote]
+Remotes = Callable[..., TufRemote]
 
 GUN = parse_gun("registry.example.com/team/app")
 SHORT = Timeouts(connect=5, read=5, overall=60)
@@ -33,7 +33,7 @@ def answering(*answers: bytes) -> Script:
     return script
 
 
-def fetch(remote: HttpRemote, limit: int = 1000) -> bytes | None:
+def fetch(remote: TufRemote, limit: int = 1000) -> bytes | None:
     return remote.fetch(GUN, "timestamp.json", limit=limit)
 
 
@@ -87,10 +87,10 @@ class Stored:
 
 
 @pytest.fixture
-def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
-    made: list[HttpRemote] = []
+def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., TufRemote]]:
+    made: list[TufRemote] = []
 
-    def make(server: HostileServer | str, **options: object) -> HttpRemote:
+    def make(server: HostileServer | str, **options: object) -> TufRemote:
         url = server if isinstance(server, str) else server.url
         every = {
             "authorities": CertificateAuthorities(environ, docker_certs=Path("/nonexistent")),
@@ -99,7 +99,7 @@ def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
             "timeouts": SHORT,
             **options,
         }
-        made.append(HttpRemote(ServerLink(url, **every)))  # type: ignore[arg-type]
+        made.append(TufRemote(ServerLink(url, **every)))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

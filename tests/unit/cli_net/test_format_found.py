@@ -15,7 +15,7 @@ from tests.unit.cli_net.conftest import GUN, Serve
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.client.tuf_remote import HttpRemote
+from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
 from trustcli.session import Session
@@ -85,7 +85,7 @@ def test_first_contact_asks_for_tuf_then_for_notary(
     server = _serving(serve, tuf=tuf, notary=notary)
     collection = _session(tmp_path, server.url).collection(GUN)
     assert collection.wire is found
-    assert isinstance(collection.server, NotaryRemote if found is NOTARY else HttpRemote)
+    assert isinstance(collection.server, NotaryRemote if found is NOTARY else TufRemote)
     asked = [request.target for request in server.requests]
     assert asked[0].endswith(TUF_ROOT)
     assert asked[1:] == ([] if tuf else [NOTARY_TIMESTAMP])

@@ -7,6 +7,7 @@ import pytest
 from tests.attacks.moves import expire
 from tests.simulator.client import Client
 from tests.simulator.scene import good_collection
+from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
 from trustdata.errors import MalformedMetadata, MetadataExpired, MetadataMissing, ThresholdNotMet
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
@@ -95,7 +96,11 @@ def test_a_role_that_the_snapshot_does_not_list() -> None:
 def test_an_updater_answers_after_its_refresh() -> None:
     scene = good_collection()
     updater = Updater(
-        gun=scene.server.gun, wire=TUF, remote=scene.server, cache=Client(scene.server).cache, at=scene.server.at
+        gun=scene.server.gun,
+        wire=TUF,
+        remote=scene.server,
+        known=Known(cache=Client(scene.server).cache),
+        at=scene.server.at,
     )
     with pytest.raises(RuntimeError, match="refresh first"):
         updater.roles()

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from keys.errors import KeyNotAccepted
+from trustcli.client.local_state import Known
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.updater import Updater
@@ -91,9 +92,8 @@ class Source:
             gun=gun,
             wire=NOTARY,
             remote=self._remote,
-            cache=MemoryCache(),
+            known=Known(cache=MemoryCache(), pins=pins or [self._first_pin(gun)]),
             at=self._at,
-            pins=pins or [self._first_pin(gun)],
             unsafe_accept_expired_offline_roles=True,
         )
         updater.refresh()

@@ -1,0 +1,51 @@
+"""A server that could not be asked, and is not asked again: each call raises what the first one did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+from trustdata.roles import RoleName
+
+
+class FailedServer:
+    """Stand in for a trust server (`ports.MetadataRemote`, `PublishRemote`) after its failure.
+
+    Asking once more would only take the same time again.
+    """
+
+    def __init__(self, name: str, failure: TrustError) -> None:
+        self.name = name
+        self._failure = failure
+
+    def fetch(self, gun: GUN, filename: str, *, limit: int) -> NoReturn:
+        """Raise the failure."""
+        del gun, filename, limit
+        raise self._failure
+
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> NoReturn:
+        """Raise the failure."""
+        del gun, files
+        raise self._failure
+
+    def online_key(self, gun: GUN, role: RoleName) -> NoReturn:
+        """Raise the failure."""
+        del gun, role
+        raise self._failure
+
+    def new_online_key(self, gun: GUN, role: RoleName) -> NoReturn:
+        """Raise the failure."""
+        del gun, role
+        raise self._failure
+
+    def collection(self, gun: GUN) -> NoReturn:
+        """Raise the failure."""
+        del gun
+        raise self._failure
+
+    def delete(self, gun: GUN) -> NoReturn:
+        """Raise the failure."""
+        del gun
+        raise self._failure

@@ -1,0 +1,61 @@
+"""Find the wire format of a collection: recorded here, cached here, or offered by its server (docs/adr/0024).
+
+Notary's format is imported only where TUF 1.0 is ruled out: `trust verify` is started often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from trustcli.client.ports import MetadataCache
+from trustcli.client.server_link import ServerLink
+from trustcli.client.tuf_remote import TufRemote
+from trustdata.errors import FormatChanged
+from trustdata.gun import GUN
+from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
+from trustdata.roles import ROOT, TIMESTAMP
+from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
+
+
+def recorded_format(gun: GUN, *, wanted: WireFormat | None, recorded: Iterable[str]) -> WireFormat | None:
+    """Return the one format that is asked for and recorded; None if there is neither.
+
+    `recorded`: the format names in pin and lock file. Raises: FormatChanged if two of all these differ.
+    """
+    names = [wanted.name] if wanted else []
+    names += recorded
+    for name in names[1:]:
+        if name != names[0]:
+            raise FormatChanged(gun=gun, pinned=names[0], offered=name)
+    if not names:
+        return None
+    return wanted or _named(names[0])
+
+
+def cached_format(cache: Callable[[WireFormat], MetadataCache]) -> WireFormat | None:
+    """Return the format in which this machine has cached a root; None if it has none."""
+    if cache(TUF).roots():
+        return TUF
+    from trustdata.wire.notary import NOTARY
+
+    return NOTARY if cache(NOTARY).roots() else None
+
+
+def offered_format(link: ServerLink, gun: GUN) -> WireFormat:
+    """Ask the server for TUF 1.0, then for Notary v1; TUF 1.0 if it has neither. Raises: what the remotes raise."""
+    if TufRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
+        return TUF
+    from trustcli.client.notary_remote import NotaryRemote
+    from trustdata.wire.notary import NOTARY
+
+    timestamp = NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP)
+    return TUF if timestamp is None else NOTARY
+
+
+def _named(name: str) -> WireFormat:
+    if name == TUF.name:
+        return TUF
+    from trustdata.wire.formats import wire_named
+
+    return wire_named(name)

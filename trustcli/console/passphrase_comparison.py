@@ -1,0 +1,26 @@
+"""Notice that two purposes were given the same passphrase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keys.passphrase import PassphraseProvider
+
+
+class ComparedPassphrases:
+    """A PassphraseProvider that remembers, for this invocation, which passphrase each purpose was given."""
+
+    def __init__(self, provider: PassphraseProvider) -> None:
+        self._provider = provider
+        self._given: dict[str, set[str]] = {}
+
+    def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
+        """Ask the provider and remember its answer. Raises: as PassphraseProvider."""
+        answer = self._provider.passphrase(purpose=purpose, key=key, new=new, wrong_before=wrong_before)
+        self._given.setdefault(purpose, set()).add(answer)
+        return answer
+
+    def shared(self, one: str, other: str) -> bool:
+        """Return whether one passphrase has served both purposes in this invocation."""
+        return bool(self._given.get(one, set()) & self._given.get(other, set()))
