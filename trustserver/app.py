@@ -29,6 +29,7 @@ from trustserver.api.origin_check import NoBrowsers
 from trustserver.api.problems import install
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
+from trustserver.api.services import Services
 from trustserver.api.tuf import TufReads
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
@@ -140,33 +141,21 @@ def compose(
         authorizer=authorizer,
         otherwise=GunPaths(pages),
     )
-    notary = NotaryApi(
-        view=view,
-        retrieval=NotaryRetrieval(store, view),
-        renewal=on_read,
+    services = Services(
         store=store,
         publishing=publishing,
         requests=requests,
         online=online,
         authorizer=authorizer,
         metrics=metrics,
-        otherwise=reads,
         clock=clock,
+    )
+    notary = NotaryApi(
+        services=services, view=view, retrieval=NotaryRetrieval(store, view), renewal=on_read, otherwise=reads
     )
     in_flight = InFlight(notary)
     fast = FastRead(view, NoBrowsers(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
-    pages.include_router(
-        management_router(
-            store=store,
-            publishing=publishing,
-            requests=requests,
-            taking_over=taking_over,
-            online=online,
-            authorizer=authorizer,
-            metrics=metrics,
-            clock=clock,
-        )
-    )
+    pages.include_router(management_router(services, taking_over))
 
     def warnings() -> list[str]:
         refusal = store.refusal()

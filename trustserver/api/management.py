@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -17,18 +17,17 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
 from trustserver.api.gun_path import GUN_KEY
-from trustserver.api.metrics import Metrics
 from trustserver.api.problems import MEDIA_TYPE
-from trustserver.api.publish_requests import PublishRequests
+from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, belongings
 from trustserver.api.upload import TufParts
-from trustserver.auth.authorizer import Action, Authorizer
+from trustserver.auth.authorizer import Action
 from trustserver.errors import BadRequest
 from trustserver.repository.collection_import import TakingOver
 from trustserver.repository.formats import SERVED_TUF
-from trustserver.repository.online_roles import OnlineRoles, held_key, refuse_tombstone
-from trustserver.repository.publish import Published, Publishing
-from trustserver.storage.ports import Collection, KeyRecord, MetadataStore, Status
+from trustserver.repository.online_roles import held_key, refuse_tombstone
+from trustserver.repository.publish import Published
+from trustserver.storage.ports import Collection, KeyRecord, Status
 
 _log = logging.getLogger(__name__)
 
@@ -113,18 +112,9 @@ def _gun(request: Request, gun: str) -> GUN:
 Gun = Annotated[GUN, Depends(_gun)]
 
 
-def management_router(
-    *,
-    store: MetadataStore,
-    publishing: Publishing,
-    requests: PublishRequests,
-    taking_over: TakingOver,
-    online: OnlineRoles,
-    authorizer: Authorizer,
-    metrics: Metrics,
-    clock: Callable[[], datetime],
-) -> APIRouter:
-    """The routes."""
+def management_router(services: Services, taking_over: TakingOver) -> APIRouter:
+    """Make the routes."""
+    authorizer, clock = services.authorizer, services.clock
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
     parts = TufParts()
 
@@ -132,7 +122,7 @@ def management_router(
     async def publish(request: Request, gun: Gun) -> CollectionView:
         """Publish new versions of root, targets and delegations: all of them or none."""
         subject = authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
-        published = await requests.publish(
+        published = await services.requests.publish(
             request.scope, request.receive, gun=gun, subject=subject, form=SERVED_TUF, parts=parts
         )
         return _view(published)
@@ -145,7 +135,7 @@ def management_router(
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> Published:
             return taking_over.take_over(gun, belongings(files), at=at)
 
-        taken = await requests.accept(
+        taken = await services.requests.accept(
             request.scope, request.receive, gun=gun, subject=subject, parts=TakeOverParts(), judge=judge
         )
         _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
@@ -156,14 +146,14 @@ def management_router(
         """The server's key for snapshot or timestamp. Before the first publish it is made, and kept for a day."""
         checked = _online(role)
         authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)  # who only reads causes no keys
-        return _key_view(await asyncio.to_thread(online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
+        return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
         """A new key to rotate to. The next root that names it puts it to use."""
         checked = _online(role)
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
-        made = await asyncio.to_thread(online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
+        made = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
         return _key_view(made)
 
@@ -171,7 +161,7 @@ def management_router(
     async def state(request: Request, gun: Gun) -> StateView:
         """Format, revision, versions, and which keys are the server's."""
         authorizer.authorize(request.scope["headers"], Action.READ, gun)
-        found = await asyncio.to_thread(store.load, gun)
+        found = await asyncio.to_thread(services.store.load, gun)
         refuse_tombstone(found)
         if found.status is not Status.LIVE:
             raise NoTrustData(gun=gun)
@@ -188,8 +178,8 @@ def management_router(
     async def delete(request: Request, gun: Gun) -> DeletedView:
         """Delete the collection with all of its files and keys. A tombstone remains."""
         subject = authorizer.authorize(request.scope["headers"], Action.DELETE, gun)
-        revision = await asyncio.to_thread(publishing.delete, gun, subject=subject.name, at=clock())
-        metrics.deletions.inc()
+        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=subject.name, at=clock())
+        services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
         return DeletedView(gun=gun, revision=revision)
 

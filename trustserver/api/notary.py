@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -19,22 +18,20 @@ from trustdata.gun import GUN
 from trustdata.wire.notary import NOTARY
 from trustserver.api.changefeed import parse_feed_query
 from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
-from trustserver.api.metrics import Metrics
 from trustserver.api.notary_errors import Access, send_notary_error
 from trustserver.api.notary_parts import NotaryParts
 from trustserver.api.notary_routes import Ask, Route, is_notary_path, route
-from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
-from trustserver.auth.authorizer import Action, Authorizer, Subject
+from trustserver.api.services import Services
+from trustserver.auth.authorizer import Action, Subject
 from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryRetrieval
-from trustserver.repository.online_roles import OnlineRoles, shown_key
-from trustserver.repository.publish import Publishing
+from trustserver.repository.online_roles import shown_key
 from trustserver.responses.cache import Answer, View, plain_answer
 from trustserver.responses.notary_paths import NotaryFile, notary_path
-from trustserver.storage.ports import KeyRecord, MetadataStore
+from trustserver.storage.ports import KeyRecord
 
 _JSON: Final = b"application/json; charset=utf-8"
 _ANYBODY: Final = Subject(name="anonymous", authenticated=False)
@@ -62,29 +59,18 @@ class NotaryApi:
     def __init__(
         self,
         *,
+        services: Services,
         view: View,
         retrieval: NotaryRetrieval,
         renewal: RenewalOnRead,
-        store: MetadataStore,
-        publishing: Publishing,
-        requests: PublishRequests,
-        online: OnlineRoles,
-        authorizer: Authorizer,
-        metrics: Metrics,
         otherwise: App,
-        clock: Callable[[], datetime],
     ) -> None:
+        self._services = services
+        self._authorizer = services.authorizer
         self._view = view
         self._retrieval = retrieval
         self._renewal = renewal
-        self._store = store
-        self._publishing = publishing
-        self._requests = requests
-        self._online = online
-        self._authorizer = authorizer
-        self._metrics = metrics
         self._otherwise = otherwise
-        self._clock = clock
         self._parts = NotaryParts()
         self.answered: dict[int, int] = {}
         """Reads of files by status, beside those that the view has answered."""
@@ -123,7 +109,7 @@ class NotaryApi:
             case Ask.FILE:
                 answer = await self._read(asked.gun, asked.file)
             case Ask.UPLOAD:
-                await self._requests.publish(
+                await self._services.requests.publish(
                     scope, receive, gun=asked.gun, subject=subject, form=SERVED_NOTARY, parts=self._parts
                 )
             case Ask.DELETE:
@@ -135,7 +121,7 @@ class NotaryApi:
             case Ask.CHANGES | Ask.ALL_CHANGES:
                 query = parse_feed_query(scope["query_string"])
                 gun = asked.gun if asked.ask is Ask.CHANGES else None
-                answer = _json(await asyncio.to_thread(query.read, self._store, gun))
+                answer = _json(await asyncio.to_thread(query.read, self._services.store, gun))
             case Ask.PING | Ask.HEALTH:
                 answer = _json(b"{}")
         return answer
@@ -167,23 +153,31 @@ class NotaryApi:
         """What is not there is deleted already; what is in another format is not deleted from here."""
         try:
             revision = await asyncio.to_thread(
-                self._publishing.delete, gun, subject=subject.name, at=self._clock(), form=SERVED_NOTARY
+                self._services.publishing.delete,
+                gun,
+                subject=subject.name,
+                at=self._services.clock(),
+                form=SERVED_NOTARY,
             )
         except (NoTrustData, GoneCollection):
             return
-        self._metrics.deletions.inc()
+        self._services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
 
     async def _key(self, asked: Route) -> KeyRecord:
         try:
-            return await asyncio.to_thread(self._online.key, asked.gun, asked.role, self._clock(), wire=NOTARY)
+            return await asyncio.to_thread(
+                self._services.online.key, asked.gun, asked.role, self._services.clock(), wire=NOTARY
+            )
         except CollectionExists as error:  # in another format: for these clients it is not there
             raise NoTrustData(gun=asked.gun) from error
 
     async def _new_key(self, asked: Route, subject: Subject) -> KeyRecord:
         gun, role = asked.gun, asked.role
         try:
-            made = await asyncio.to_thread(self._online.new_key, gun, role, self._clock(), wire=NOTARY)
+            made = await asyncio.to_thread(
+                self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY
+            )
         except (NotThere, CollectionExists):  # nothing to rotate: the key for the first publish, if there can be one
             made = await self._key(asked)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
