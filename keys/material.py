@@ -1,22 +1,13 @@
-"""Private and public keys as such: made, read and written in the standard forms (PEM, TUF key objects)."""
+"""Read and write private and public keys in the standard forms: PEM, DER, TUF key objects."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    SECP384R1,
-    EllipticCurvePrivateKey,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -30,31 +21,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import SSlibKey
 
-from keys.algorithms import RSA_GENERATED_BITS, Algorithm, PrivateKey, PublicKey, algorithm_of, check_accepted
+from keys.algorithms import PrivateKey, PublicKey, algorithm_of, is_private_key, public_key_of
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 
 AnyKey: TypeAlias = PrivateKey | PublicKey
 
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n(.*?)-----END \1-----", re.DOTALL)
-_PUBLIC_EXPONENT: Final = 65537
 _DER_SEQUENCE: Final = 0x30
 _DER_LONG_FORM: Final = 0x80
 _SHORTEST_DER: Final = 2
 MAX_KEY_FILE: Final = 65_536
 """Bytes; an encrypted RSA key of 8192 bits has about 6 700."""
-
-
-def generate(algorithm: Algorithm = Algorithm.ECDSA_P256) -> PrivateKey:
-    """A new private key from the operating system's randomness. RSA takes about a second."""
-    match algorithm:
-        case Algorithm.ECDSA_P256:
-            return generate_ec_key(SECP256R1())
-        case Algorithm.ECDSA_P384:
-            return generate_ec_key(SECP384R1())
-        case Algorithm.ED25519:
-            return Ed25519PrivateKey.generate()
-        case _:
-            return rsa.generate_private_key(public_exponent=_PUBLIC_EXPONENT, key_size=RSA_GENERATED_BITS)
 
 
 def tuf_key(key: AnyKey, *, named: str = "key") -> SSlibKey:
@@ -63,8 +40,7 @@ def tuf_key(key: AnyKey, *, named: str = "key") -> SSlibKey:
     The id is SHA-256 over the canonical JSON of the key object (TUF 1.0, 4.2). Raises: KeyNotAccepted.
     """
     algorithm_of(key, named=named)
-    public = key if isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | rsa.RSAPublicKey) else key.public_key()
-    return SSlibKey.from_crypto(public)
+    return SSlibKey.from_crypto(key.public_key() if is_private_key(key) else cast("PublicKey", key))
 
 
 def read_private_pem(data: bytes, passphrase: bytes | None, *, place: str) -> PrivateKey:
@@ -142,28 +118,18 @@ def read_public_pem(data: bytes, *, place: str) -> SSlibKey:
 
 def write_public_pem(key: SSlibKey) -> bytes:
     """`PUBLIC KEY` PEM of an accepted key. Raises: KeyNotAccepted."""
-    check_accepted(key)
-    text: str = key.keyval["public"]
-    if key.keytype == "ed25519":
-        public: PublicKey = Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
-    else:
-        # Read and written anew, so that the file is standard PEM whatever white space the key object has.
-        public = _accepted_public(load_pem_public_key(text.encode()), place=key.keyid)
-    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    # Read and written anew, so that the file is standard PEM whatever white space the key object has.
+    return public_key_of(key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _accepted_private(key: object, *, place: str) -> PrivateKey:
-    if not isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | rsa.RSAPrivateKey):
-        raise KeyNotAccepted(key=place, reason="neither ECDSA, Ed25519 nor RSA")
     algorithm_of(key, named=place)
-    return key
+    return cast("PrivateKey", key)
 
 
 def _accepted_public(key: object, *, place: str) -> PublicKey:
-    if not isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | rsa.RSAPublicKey):
-        raise KeyNotAccepted(key=place, reason="neither ECDSA, Ed25519 nor RSA")
     algorithm_of(key, named=place)
-    return key
+    return cast("PublicKey", key)
 
 
 def _check_frame(data: bytes, *, place: str) -> str:

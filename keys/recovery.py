@@ -15,7 +15,7 @@ from typing import Final
 from securesystemslib.signer import SSlibKey
 
 from keys import envelope, material
-from keys.algorithms import Algorithm, PrivateKey
+from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.durable_file import write_durably
 from keys.envelope import PRODUCTION_COST, ScryptCost
 from keys.errors import (
@@ -46,7 +46,7 @@ def create(
     """
     if os.path.lexists(path):  # before the costly part; the write itself checks again
         raise KeyExists(key="the recovery key file", place=str(path))
-    private = material.generate(algorithm)
+    private = generate(algorithm)
     info = KeyInfo.of(private, purpose="recovery", name=name, created=created)
     sealed = envelope.seal(private, passphrase, info=info, cost=cost)
     try:

@@ -21,7 +21,6 @@ from trustdata.explanation import (
     RELEASE,
     SIGNERS,
     Change,
-    Demand,
     Explanation,
     LockStanding,
     MemoryStanding,
@@ -38,6 +37,7 @@ from trustdata.explanation import (
 )
 from trustdata.judgement import Evidence, Judgement, Question, needed_roles
 from trustdata.model import Delegator
+from trustdata.policy import Requirement
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, signer_name
 from trustdata.verification import checks
 from trustdata.verification.floors import Floor, lowest_accepted
@@ -161,12 +161,13 @@ class _Telling:
             pins=not self._walk.pins,
         )
 
-    def demands(self) -> tuple[Demand, ...]:
-        named = [Demand(source="--signer", signers=(shown(n),), threshold=1) for n in self._question.required_signers]
+    def demands(self) -> tuple[Requirement, ...]:
+        named = [
+            Requirement(source="--signer", signers=(shown(n),), threshold=1) for n in self._question.required_signers
+        ]
         policy = self._question.policy
         if policy is not None:
-            names = tuple(map(shown, policy.signers))
-            named.append(Demand(source=shown(policy.source, _LONG), signers=names, threshold=policy.threshold))
+            named.append(policy.escaped(_LONG))
         return tuple(named)
 
     # --- what was verified

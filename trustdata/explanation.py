@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from trustdata.errors import TrustError
+from trustdata.policy import Requirement
 
 StepState: TypeAlias = Literal["verified", "refused", "not published", "not reached"]
 Stand: TypeAlias = Literal["agrees", "lists another digest", "does not list it", "has published nothing", "unreadable"]
@@ -60,15 +61,6 @@ class LockStanding:
     root: str
     versions: Mapping[str, int]
     pins: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """What was asked for beyond a release: by `--signer`, or by the rule of a policy."""
-
-    source: str
-    signers: tuple[str, ...]
-    threshold: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +169,7 @@ class Explanation:
     pins: tuple[PinStanding, ...]
     memory: MemoryStanding | None
     lock: LockStanding | None
-    demands: tuple[Demand, ...]
+    demands: tuple[Requirement, ...]
     roots: tuple[RootStep, ...]
     roles: tuple[RoleStep, ...]
     release: Release | None

@@ -15,7 +15,7 @@ from trustdata.errors import shown
 from trustdata.model import Key, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
-from trustdata.verification.target_lookup import Target, read_target, released
+from trustdata.verification.target_lookup import Target, released, signers_of_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,23 +101,3 @@ def _releasers(role: RoleName, roles: Mapping[RoleName, Envelope]) -> tuple[str,
     if role == TARGETS:
         return checks.check_signatures(roles[ROOT].root, ROOT, roles[role])
     return checks.check_signatures(roles[TARGETS].targets, TARGETS, roles[role])
-
-
-def signers_of_target(
-    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], asked: str | None = None
-) -> tuple[RoleName, ...]:
-    """The roles among `signers` (in order) that list the same tag with the same digest, and may speak for it.
-
-    `asked`: a digest (hex): a signer vouches for a platform of an index only if his own role lists it.
-    """
-    return tuple(role for role in signers if _vouches(role, target, roles, asked or target.digest))
-
-
-def _vouches(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], asked: str) -> bool:
-    if role not in roles or not checks.may_list(roles[TARGETS].targets, role, target.tag):
-        return False
-    listed = roles[role].targets.targets.get(target.tag)
-    if listed is None:
-        return False
-    his = read_target(role, target.tag, listed)
-    return his.digest == target.digest and his.answers(asked)

@@ -7,29 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from keys.algorithms import same_key_mark
 from trustdata.envelope import Envelope
 from trustdata.errors import MetadataMissing, NotSigned, PolicyRefused, TagMismatch, TrustError
 from trustdata.gun import GUN
-from trustdata.inspection import signers_of_target
-from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
+from trustdata.policy import Requirement
+from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
 from trustdata.verification.target_lookup import (
     Target,
     find_released,
-    read_target,
     released_with_digest,
     releases_must_be_there,
+    signers_of_target,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """At least `threshold` of `signers` must have signed the released digest. `source` asks for it, for messages."""
-
-    signers: tuple[str, ...]
-    threshold: int
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +65,8 @@ class Judgement:
 def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
     """The delegations (below the given, verified `targets`) that must be loaded to answer the question."""
     delegated = checks.delegations_of(targets.targets)
-    named = (name for requirement in _requirements(question) for name in requirement.signers)
-    wanted = [RELEASES, *map(signer_role, dict.fromkeys(named))]
+    named = (role for requirement in _requirements(question) for role in requirement.roles())
+    wanted = [RELEASES, *dict.fromkeys(named)]
     return tuple(role for role in wanted if role in delegated)
 
 
@@ -150,43 +140,10 @@ def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, 
     asked = question.digest.removeprefix("sha256:") if question.digest else None
     agreeing = signers_of_target(target, roles, delegated, asked)
     for requirement in _requirements(question):
-        wanted = [signer_role(name) for name in requirement.signers]
-        if _distinct([role for role in wanted if role in agreeing], roles) < requirement.threshold:
-            missing = [role for role in wanted if role not in agreeing]
-            raise PolicyRefused(
-                name=f"{question.gun}:{target.tag}",
-                rule=requirement.source,
-                reason="; ".join(_why_not(question, role, target, roles) for role in missing)
-                or "several of the signers have one and the same key",
-            )
+        requirement.check(question.gun, target, agreeing, roles, asked=question.digest)
     return agreeing
 
 
-def _distinct(signers: list[RoleName], roles: Mapping[RoleName, Envelope]) -> int:
-    """How many of the signers count: one key under two names is one signer."""
-    targets = roles[TARGETS].targets
-    used: set[str] = set()
-    count = 0
-    for role in signers:
-        signed = checks.check_signatures(targets, TARGETS, roles[role])
-        marks = {same_key_mark(targets.get_key(keyid)) for keyid in signed}
-        count += not marks <= used
-        used |= marks
-    return count
-
-
 def _requirements(question: Question) -> tuple[Requirement, ...]:
-    named = tuple(Requirement(signers=(n,), threshold=1, source=f"--signer {n}") for n in question.required_signers)
+    named = tuple(Requirement(source=f"--signer {n}", signers=(n,), threshold=1) for n in question.required_signers)
     return named if question.policy is None else (*named, question.policy)
-
-
-def _why_not(question: Question, role: RoleName, target: Target, roles: Mapping[RoleName, Envelope]) -> str:
-    name = signer_name(role)
-    if role not in checks.delegations_of(roles[TARGETS].targets):
-        return f"{name} is no signer of {question.gun}"
-    if role in roles and target.tag in roles[role].targets.targets:
-        his = read_target(role, target.tag, roles[role].targets.targets[target.tag])
-        if his.digest != target.digest:
-            return f"{name} has signed {target.tag} as sha256:{his.digest}, not as sha256:{target.digest}"
-        return f"{name} has signed {target.tag}, but not {question.digest}"
-    return f"{name} has not signed {target.tag}"

@@ -7,19 +7,25 @@
     threshold = 1                           # how many of them; left out: all
     pins = ["sha256:..."]                   # where trust begins, before the user's own pins
 
-The most specific rule counts, alone: rules do not add up. No rule is a refusal (pull-hooks: no match must mean deny).
+The most specific rule counts, alone: rules do not add up. No rule is a refusal: what nobody thought of is denied.
+
+A new attribute is read in `_read_rule`, kept in `Requirement` and checked by it; nothing outside this file names one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused
+from keys.algorithms import same_key_mark
+from trustdata.envelope import Envelope
+from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
 from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
-from trustdata.roles import signer_role
+from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
+from trustdata.verification import checks
+from trustdata.verification.target_lookup import Target, read_target
 from trustdata.verification.trust_pinning import Pin, parse_pin
 
 Action = Literal["verify", "deny"]
@@ -27,17 +33,58 @@ _MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """`signers` empty: any release counts. `threshold`: how many of `signers` must have signed the released digest.
+class Requirement:
+    """What must be so beyond a release: at least `threshold` of `signers` must have signed the released digest.
 
-    `source`: file and pattern, for messages.
+    `signers` empty: any release counts. `source` asks for it, for messages.
     """
+
+    source: str
+    signers: tuple[str, ...]
+    threshold: int
+
+    def __str__(self) -> str:
+        return f"{self.threshold} of {', '.join(self.signers) or 'nobody in particular'}"
+
+    def roles(self) -> tuple[RoleName, ...]:
+        """Return the delegations that must be loaded to check this."""
+        return tuple(map(signer_role, self.signers))
+
+    def escaped(self, longest: int) -> Requirement:
+        """Return the same as it may be shown: foreign text escaped, the source cut to `longest` characters."""
+        return replace(self, source=shown(self.source, longest), signers=tuple(map(shown, self.signers)))
+
+    def check(
+        self,
+        gun: GUN,
+        target: Target,
+        agreeing: Sequence[RoleName],
+        roles: Mapping[RoleName, Envelope],
+        *,
+        asked: str | None,
+    ) -> None:
+        """Check a released target. `agreeing`: the signers' roles that list its digest. `asked`: `sha256:HEX`, for
+        messages. Raises: PolicyRefused.
+        """
+        wanted = self.roles()
+        if _distinct([role for role in wanted if role in agreeing], roles) < self.threshold:
+            missing = [role for role in wanted if role not in agreeing]
+            raise PolicyRefused(
+                name=f"{gun}:{target.tag}",
+                rule=self.source,
+                reason="; ".join(_why_not(gun, role, target, roles, asked) for role in missing)
+                or "several of the signers have one and the same key",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of a policy. `source`: file and pattern, for messages."""
 
     source: str
     match: str
     action: Action
-    signers: tuple[str, ...]
-    threshold: int
+    requirement: Requirement
     pins: tuple[Pin, ...]
 
     def matches(self, gun: GUN) -> bool:
@@ -100,12 +147,12 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
         pins = tuple(parse_pin(pin) for pin in _texts(rule.get("pins", []), f"{path}.pins", source))
     except InvalidName as error:
         raise PolicyMalformed(source=source, path=path, reason=str(error)) from error
+    name = f"{source}, rule {match}"
     return Rule(
-        source=f"{source}, rule {match}",
+        source=name,
         match=match,
         action="deny" if action == "deny" else "verify",
-        signers=signers,
-        threshold=threshold,
+        requirement=Requirement(source=name, signers=signers, threshold=threshold),
         pins=pins,
     )
 
@@ -116,3 +163,28 @@ def _texts(value: object, path: str, source: str) -> tuple[str, ...]:
     if len(set(value)) != len(value):
         raise PolicyMalformed(source=source, path=path, reason="names one twice")
     return tuple(value)
+
+
+def _distinct(signers: list[RoleName], roles: Mapping[RoleName, Envelope]) -> int:
+    """How many of the signers count: one key under two names is one signer."""
+    targets = roles[TARGETS].targets
+    used: set[str] = set()
+    count = 0
+    for role in signers:
+        signed = checks.check_signatures(targets, TARGETS, roles[role])
+        marks = {same_key_mark(targets.get_key(keyid)) for keyid in signed}
+        count += not marks <= used
+        used |= marks
+    return count
+
+
+def _why_not(gun: GUN, role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], asked: str | None) -> str:
+    name = signer_name(role)
+    if role not in checks.delegations_of(roles[TARGETS].targets):
+        return f"{name} is no signer of {gun}"
+    if role in roles and target.tag in roles[role].targets.targets:
+        own = read_target(role, target.tag, roles[role].targets.targets[target.tag])
+        if own.digest != target.digest:
+            return f"{name} has signed {target.tag} as sha256:{own.digest}, not as sha256:{target.digest}"
+        return f"{name} has signed {target.tag}, but not {asked}"
+    return f"{name} has not signed {target.tag}"

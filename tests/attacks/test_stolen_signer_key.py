@@ -10,8 +10,9 @@ from trustcli.publish.preparation import Roles
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.repository_editor import Contents
 from trustdata.errors import MalformedMetadata, PolicyRefused
-from trustdata.judgement import Question, Requirement, judge
+from trustdata.judgement import Question, judge
 from trustdata.model import Content, DelegatedRole, TargetFile, Targets
+from trustdata.policy import Requirement
 from trustdata.roles import RELEASES, TARGETS
 from trustdata.verification.target_lookup import find_released
 from trustdata.wire import WireFormat, strict_json

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.algorithms import Algorithm, PrivateKey
+from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.errors import (
     KeyAmbiguous,
     KeyExists,
@@ -18,7 +18,7 @@ from keys.errors import (
 )
 from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo, Purpose
-from keys.material import generate, tuf_key
+from keys.material import tuf_key
 from keys.store import KeyStore
 from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.unit.keys.cheap import CHEAP

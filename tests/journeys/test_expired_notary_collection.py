@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from keys.algorithms import PrivateKey
+from keys.algorithms import PrivateKey, generate
 from keys.certificate import root_certificate
-from keys.material import generate, write_private_pem
+from keys.material import write_private_pem
 from tests.journeys.server_process import ServerProcess
 from tests.peers.notary_client import NotaryUser
 from tests.peers.trust_program import SECRETS, TrustUser

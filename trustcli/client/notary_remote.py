@@ -26,13 +26,13 @@ from trustdata.errors import (
 from trustdata.gun import parse_gun
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
+from trustdata.wire.names import NOTARY_V1
 
 if TYPE_CHECKING:
     from trustdata.gun import GUN
     from trustdata.model import Key
     from trustdata.roles import RoleName
 
-FORMAT: Final = "notary-v1"
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of a key or of an error, at most; Notary's own clients read 1 024 of an error."""
 MAX_CHANGES: Final = 4 * 1024 * 1024
@@ -97,7 +97,7 @@ class NotaryRemote:
         """As promised by `PublishRemote`; a Notary server tells no versions, and shows no tombstones."""
         if self.fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is None:
             return None
-        return CollectionState(gun=gun, format=FORMAT, revision=0, versions={})
+        return CollectionState(gun=gun, format=NOTARY_V1, revision=0, versions={})
 
     def delete(self, gun: GUN) -> int:
         """As promised by `PublishRemote`; the revision is unknown, so 0."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trustcli.registry.reference import ImageReference
 from trustdata.errors import PolicyMalformed
-from trustdata.judgement import Question, Requirement
+from trustdata.judgement import Question
 from trustdata.policy import Policy, Rule, read_policy
 
 LATEST = "latest"
@@ -29,7 +29,7 @@ def question_about(
 ) -> Question:
     """What is asked of the trust data. `digest`: what the tag was found to be, if the reference does not say."""
     tag = reference.tag or (None if reference.digest else LATEST)
-    asked = Requirement(signers=rule.signers, threshold=rule.threshold, source=rule.source) if rule else None
+    asked = rule.requirement if rule else None
     return Question(
         gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=asked
     )

@@ -34,10 +34,9 @@ from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch, TrustError
 from trustdata.gun import GUN, Tag
-from trustdata.inspection import signers_of_target
 from trustdata.judgement import Question, judge
 from trustdata.roles import RoleName, signer_name, signer_role
-from trustdata.verification.target_lookup import Target, find_released, read_target
+from trustdata.verification.target_lookup import Target, find_released, read_target, signers_of_target
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 

@@ -38,11 +38,10 @@ from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
-from trustdata.inspection import signers_of_target
 from trustdata.model import Content, Key, MetaFile, Root, Signer, Targets
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
 from trustdata.verification import checks
-from trustdata.verification.target_lookup import Target, released
+from trustdata.verification.target_lookup import Target, released, signers_of_target
 from trustdata.wire import WireFormat
 
 Locate: TypeAlias = Callable[[Key], KeyPlace | None]

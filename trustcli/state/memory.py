@@ -1,23 +1,15 @@
-"""Rollback memory on disk: `seen.json`, what this machine has verified of every collection.
-
-    {"format": "content-trust-seen-1", "collections": {NAME: what rollback_memory.to_document gives}}
-
-A damaged file is refused, never begun anew: to forget is what an attacker wants. Who means it removes the file.
-"""
+"""Rollback memory on disk: `seen.json`, what this machine has verified of every collection."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from trustcli.state.guarded_file import GuardedFile
-from trustdata.errors import MalformedMetadata, MemoryDamaged, RootNotPinned
+from trustdata.errors import MemoryDamaged, RootNotPinned
 from trustdata.gun import GUN
-from trustdata.verification.rollback_memory import Memory, from_document, merge, to_document
-
-_FORMAT: Final = "content-trust-seen-1"
+from trustdata.verification.memory_document import read_collections, read_memory, write_collections
+from trustdata.verification.rollback_memory import Memory, merge, to_document
 
 
 class MemoryFile:
@@ -59,7 +51,7 @@ class MemoryFile:
                 new = replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
                 if new == before:
                     return None
-            return _document({**collections, gun: to_document(new)})
+            return write_collections({**collections, gun: to_document(new)})
 
         self._file.change(merged)
 
@@ -70,7 +62,7 @@ class MemoryFile:
             collections = self._collections()
             if gun not in collections:
                 return None
-            return _document({name: memory for name, memory in collections.items() if name != gun})
+            return write_collections({name: memory for name, memory in collections.items() if name != gun})
 
         self._file.change(without)
 
@@ -81,35 +73,10 @@ class MemoryFile:
             raise self._damaged(error.strerror or type(error).__name__) from error
         if raw is None:
             return {}
-        try:
-            document = json.loads(raw, object_pairs_hook=_without_duplicates)
-        except (ValueError, RecursionError) as error:
-            raise self._damaged("is no JSON; restore it from a backup, or remove it to start without memory") from error
-        if not isinstance(document, dict) or set(document) != {"format", "collections"}:
-            raise self._damaged("is no rollback memory")
-        if document["format"] != _FORMAT:
-            raise self._damaged(f"is not of format {_FORMAT}: a newer program may have written it")
-        collections = document["collections"]
-        if not isinstance(collections, dict):
-            raise self._damaged("is no rollback memory")
-        return collections
+        return read_collections(raw, path=str(self._file.path))
 
     def _read(self, document: object) -> Memory:
-        try:
-            return from_document(document, place=str(self._file.path))
-        except MalformedMetadata as error:
-            raise self._damaged(error.reason) from error
+        return read_memory(document, path=str(self._file.path))
 
     def _damaged(self, reason: str) -> MemoryDamaged:
         return MemoryDamaged(path=str(self._file.path), reason=reason)
-
-
-def _document(collections: dict[str, object]) -> bytes:
-    return json.dumps({"format": _FORMAT, "collections": collections}, separators=(",", ":")).encode() + b"\n"
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate member")
-    return result

@@ -20,9 +20,9 @@ from trustcli.state.guarded_file import GuardedFile
 from trustdata.errors import FormatChanged, InvalidName, PinsDisagree, SettingsUnusable, shown
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin, parse_pin
+from trustdata.wire.names import FORMAT_NAMES
 
 HOW: Final = ("init", "tofu", "pin")
-FORMATS: Final = ("tuf-1.0", "notary-v1")
 
 _HEADER: Final = b"# Where trust begins. Written by `trust`, which keeps no comments; change it with `trust pin`.\n\n"
 _MEMBERS: Final = {"pin", "format", "recorded", "how"}
@@ -98,8 +98,8 @@ class PinsFile:
         recorded = members["recorded"]
         if not isinstance(recorded, datetime) or recorded.tzinfo is None:
             raise self._unusable(f"{place} recorded must be a time with its offset, such as 2026-01-02T03:04:05Z")
-        if members["format"] not in FORMATS:
-            raise self._unusable(f"{place} format must be one of {', '.join(FORMATS)}")
+        if members["format"] not in FORMAT_NAMES:
+            raise self._unusable(f"{place} format must be one of {', '.join(FORMAT_NAMES)}")
         if members["how"] not in HOW:
             raise self._unusable(f"{place} how must be one of {', '.join(HOW)}")
         try:

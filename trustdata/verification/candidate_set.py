@@ -15,7 +15,7 @@ Whoever accepts a candidate issues snapshot and timestamp over it and stores all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -109,6 +109,11 @@ def _check_parts(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName,
         for role in (ROOT, TARGETS):
             if role not in uploads:
                 raise PublishRefused(role=role, reason="is missing: the first upload of a collection needs it")
+    check_online_roles(uploads, rules)
+
+
+def check_online_roles(uploads: Collection[RoleName], rules: UploadRules) -> None:
+    """Refuse roles that only the server issues, before anything is parsed. Raises: PublishRefused."""
     for role in ONLINE:
         if role in uploads and not (role == SNAPSHOT and rules.may_bring_snapshot):
             raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")

@@ -163,3 +163,23 @@ def walk(tag: str, load: Callable[[RoleName, RoleName], Envelope]) -> tuple[Role
                 break
         stack += reversed(children)
     return None
+
+
+def signers_of_target(
+    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], asked: str | None = None
+) -> tuple[RoleName, ...]:
+    """Return the roles among `signers` (in order) that list the same tag with the same digest, and may speak for it.
+
+    `asked`: a digest (hex): a signer vouches for a platform of an index only if its own role lists it.
+    """
+    return tuple(role for role in signers if _vouches(role, target, roles, asked or target.digest))
+
+
+def _vouches(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], asked: str) -> bool:
+    if role not in roles or not checks.may_list(roles[TARGETS].targets, role, target.tag):
+        return False
+    listed = roles[role].targets.targets.get(target.tag)
+    if listed is None:
+        return False
+    own = read_target(role, target.tag, listed)
+    return own.digest == target.digest and own.answers(asked)

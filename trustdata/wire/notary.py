@@ -43,6 +43,7 @@ from trustdata.model import (
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire.names import NOTARY_V1
 from trustdata.wire.plain_targets import PlainNotaryTarget
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
@@ -60,7 +61,7 @@ _COMMON: Final = ("_type", "version", "expires")
 class NotaryFormat:
     """The WireFormat of Notary v1."""
 
-    name: Final = "notary-v1"
+    name: Final = NOTARY_V1
     pins_versions: Final = False
     snapshot_lists_root: Final = True
     releases_end_the_search: Final = False

@@ -21,6 +21,7 @@ from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Sna
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire.names import TUF_1_0
 from trustdata.wire.plain_targets import PlainTarget
 
 _KINDS: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
@@ -38,7 +39,7 @@ _MAX_SUCCINCT_BITS: Final = 32  # TAP 15
 class TufFormat:
     """The WireFormat of TUF 1.0 with consistent snapshots."""
 
-    name: Final = "tuf-1.0"
+    name: Final = TUF_1_0
     pins_versions: Final = True
     snapshot_lists_root: Final = False
     releases_end_the_search: Final = True

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN, parse_gun
-from trustdata.roles import RoleName, parse_role
+from trustdata.roles import RoleName
+from trustdata.verification.lock_document import read_lock
 from trustdata.verification.lock_entry import LockEntry
-from trustdata.verification.rollback_memory import Memory, OnlineKeys, from_document
-from trustdata.verification.trust_pinning import parse_pin
+from trustdata.verification.memory_document import read_collections, read_memory
+from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustserver.errors import StartRefused
-
-_SEEN: Final = "content-trust-seen-1"
-_LOCK: Final = "content-trust-lock-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,48 +46,24 @@ class Remembered:
 
 
 def read_remembered(path: Path) -> list[Remembered]:
-    """Every collection in the file. Raises: StartRefused naming file and place."""
+    """Read every collection in the file. Raises: StartRefused naming the file and what is wrong in it."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
+    is_memory = raw.lstrip().startswith(b"{")
     try:
-        kind, collections = _parsed(raw)
-        return [_of(path, parse_gun(name), entry, kind) for name, entry in collections.items()]
+        return list(_memories(raw, path=str(path)) if is_memory else _locks(raw, path=str(path)))
     except TrustError as error:
-        raise StartRefused(what=str(path), reason=f"is no memory of a client: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"is neither a client's seen.json nor a trust.lock: {type(error).__name__}: {error}"
-        raise StartRefused(what=str(path), reason=reason) from error
+        kind = "a client's seen.json" if is_memory else "a trust.lock"
+        raise StartRefused(what=str(path), reason=f"was read as {kind}: {error}") from error
 
 
-def _parsed(raw: bytes) -> tuple[str, dict[str, object]]:
-    """Format and collections of either file. Raises: ValueError, KeyError, TypeError."""
-    text = raw.decode()
-    document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    if document["format"] not in {_SEEN, _LOCK}:
-        raise ValueError("its format is not one that this version knows")
-    if not isinstance(document["collections"], dict):
-        raise TypeError("collections must be a table")
-    return str(document["format"]), document["collections"]
+def _memories(raw: bytes, *, path: str) -> Iterator[Remembered]:
+    for name, entry in read_collections(raw, path=path).items():
+        yield Remembered(source=path, gun=parse_gun(name), memory=read_memory(entry, path=path))
 
 
-def _of(path: Path, gun: GUN, entry: object, kind: str) -> Remembered:
-    if kind == _SEEN:
-        return Remembered(source=str(path), gun=gun, memory=from_document(entry, place=gun))
-    if not isinstance(entry, dict):
-        raise TypeError(f"{gun} must be a table")
-    minimum = {parse_role(role): _count(version) for role, version in entry["minimum"].items()}
-    lock = LockEntry(
-        format=str(entry["format"]),
-        root_version=_count(entry["root-version"]),
-        root=parse_pin(str(entry["root"])),
-        minimum=minimum,
-    )
-    return Remembered(source=str(path), gun=gun, lock=lock)
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError("versions must be integers of 1 or more")
-    return value
+def _locks(raw: bytes, *, path: str) -> Iterator[Remembered]:
+    for gun, entry in read_lock(raw, path=path).items():
+        yield Remembered(source=path, gun=gun, lock=entry)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Final
 
-from keys.algorithms import Algorithm, PrivateKey
-from keys.material import generate, read_private_der, tuf_key, write_private_der
+from keys.algorithms import Algorithm, PrivateKey, generate
+from keys.material import read_private_der, tuf_key, write_private_der
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope

@@ -17,8 +17,8 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
-from trustdata.verification.candidate_set import Candidate, judge_upload
+from trustdata.roles import ROOT, RoleName
+from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Recorder
@@ -74,9 +74,7 @@ class Publishing:
 
         Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused and its children, NotStored.
         """
-        for role in ONLINE:
-            if role in files and not (role == SNAPSHOT and form.wire.upload_rules.may_bring_snapshot):
-                raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
+        check_online_roles(files, form.wire.upload_rules)
         with _judging():
             uploads = {role: form.wire.parse(role, raw) for role, raw in files.items()}
         known = self._parsed.remembered(gun)

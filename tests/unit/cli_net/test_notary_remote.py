@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from keys.algorithms import Algorithm
-from keys.material import generate
+from keys.algorithms import Algorithm, generate
 from keys.notary import NotaryKey, bare_key
 from tests.unit.cli_net.conftest import GUN, Remotes, Serve, answering
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, json_reply, megabytes_after, reply

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.cli_state.samples import APP, OTHER
-from trustcli.state.lockfile import MAX_LOCK_FILE, LockFile, lock_document
+from trustcli.state.lockfile import MAX_LOCK_FILE, LockFile
 from trustdata.errors import LockDamaged, NotStored
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.lock_document import write_lock
 from trustdata.verification.lock_entry import LockEntry
 from trustdata.verification.trust_pinning import Pin
 
@@ -79,8 +80,8 @@ def _damage(path: Path, text: str | bytes) -> LockDamaged:
 
 
 def test_golden() -> None:
-    assert lock_document({APP: FIRST, OTHER: SECOND}).decode() == GOLDEN
-    assert lock_document({OTHER: SECOND, APP: FIRST}).decode() == GOLDEN
+    assert write_lock({APP: FIRST, OTHER: SECOND}).decode() == GOLDEN
+    assert write_lock({OTHER: SECOND, APP: FIRST}).decode() == GOLDEN
 
 
 def test_what_is_written_is_read_and_everybody_may(path: Path) -> None:
@@ -111,7 +112,7 @@ _ENTRIES = st.builds(
 @given(st.dictionaries(_GUNS, _ENTRIES))
 def test_whatever_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, entries: dict[GUN, LockEntry]) -> None:
     path = tmp_path_factory.mktemp("lock") / "trust.lock"
-    path.write_bytes(lock_document(entries))
+    path.write_bytes(write_lock(entries))
     assert LockFile(path).load() == entries
 
 

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.cli_state.samples import ANOTHER, APP, ENTRY, OTHER
-from trustcli.state.pins import FORMATS, HOW, PinEntry, PinsFile
+from trustcli.state.pins import HOW, PinEntry, PinsFile
 from trustdata.errors import FormatChanged, MemoryUnwritable, PinsDisagree, SettingsUnusable
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin
+from trustdata.wire.names import FORMAT_NAMES
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_a_disk_that_refuses_keeps_the_old_pins(pins: PinsFile, monkeypatch: pyt
 _ENTRIES = st.builds(
     PinEntry,
     pin=st.builds(Pin, st.sampled_from(["sha256", "key"]), st.text("0123456789abcdef", min_size=64, max_size=64)),
-    format=st.sampled_from(FORMATS),
+    format=st.sampled_from(FORMAT_NAMES),
     recorded=st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
         lambda t: t.replace(microsecond=0)
     ),

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib.signer import SSlibKey
 
-from keys.algorithms import Algorithm, algorithm_of, check_accepted, same_key_mark
+from keys.algorithms import Algorithm, algorithm_of, check_accepted, generate, same_key_mark
 from keys.errors import KeyNotAccepted
-from keys.material import generate, tuf_key
+from keys.material import tuf_key
 
 
 def relabelled(

@@ -12,10 +12,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.certificate import LIFETIME, certificate_fault, root_certificate
 from keys.errors import KeyNotAccepted
-from keys.material import generate
 from keys.notary import NotaryKey, bare_key
 
 GUN = "registry.example.com:5000/team/app"

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from securesystemslib.signer._utils import compute_default_keyid
 
 from keys import envelope
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.envelope import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
 from keys.errors import KeyFileMalformed, KeyNotAccepted, KeysError, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
-from keys.material import generate, tuf_key, write_private_der
+from keys.material import tuf_key, write_private_der
 from tests.unit.keys.cheap import CHEAP
 
 PRIVATE = generate()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
 from keys.errors import KeyFileMalformed, KeyNotFound, KeysError, KeyStoreInsecure, KeyStoreUnwritable, PassphraseWrong
 from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo
-from keys.material import generate, tuf_key, write_private_pem
+from keys.material import tuf_key, write_private_pem
 from tests.unit.keys.cheap import CHEAP
 
 PRIVATE = generate(Algorithm.ED25519)

@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import Key
 
-from keys.algorithms import Algorithm, PrivateKey
+from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 from keys.material import (
-    generate,
     is_encrypted_pem,
     read_private_der,
     read_private_pem,

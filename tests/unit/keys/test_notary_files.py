@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat import asn1
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
-from keys.material import generate
 from keys.notary import bare_key
 from keys.notary_files import (
     NotaryKeyFile,

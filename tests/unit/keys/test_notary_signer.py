@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature
 
-from keys.algorithms import Algorithm, same_key_mark
+from keys.algorithms import Algorithm, generate, same_key_mark
 from keys.certificate import root_certificate
 from keys.errors import KeyNotAccepted, SigningFailed
 from keys.key_info import KeyInfo
-from keys.material import generate, tuf_key
+from keys.material import tuf_key
 from keys.notary import METHOD, NotaryKey, bare_key, notary_key
 from keys.notary_signer import NotarySigner
 from keys.signers import FileSigner

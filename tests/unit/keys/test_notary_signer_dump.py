@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
-from keys.algorithms import Algorithm, PrivateKey
+from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
-from keys.material import generate
 from keys.notary import bare_key
 from keys.notary_signer_dump import SignerKey, read_signer_dump
 

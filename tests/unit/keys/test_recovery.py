@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keys import recovery
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.errors import (
     KeyExists,
     KeyFileMalformed,
@@ -19,7 +19,7 @@ from keys.errors import (
     PassphraseMissing,
     PassphraseWrong,
 )
-from keys.material import MAX_KEY_FILE, generate, tuf_key, write_private_pem
+from keys.material import MAX_KEY_FILE, tuf_key, write_private_pem
 from tests.unit.keys.cheap import CHEAP
 
 

@@ -7,10 +7,9 @@ import sys
 
 import pytest
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotFound, PassphraseWrong, SigningFailed
 from keys.key_info import KeyInfo
-from keys.material import generate
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner, signer_for
 from tests.simulator.memory_keystore import MemoryKeyStore

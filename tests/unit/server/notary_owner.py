@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.certificate import root_certificate
-from keys.material import generate
 from keys.notary import NotaryKey
 from tests.unit.server.owner import DIGEST, NOW
 from trustdata.editing.derived_roles import next_snapshot

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.certificate import root_certificate
-from keys.material import generate
 from tests.simulator.memory_store import MemoryStore
 from tests.unit.server.notary_owner import NotaryOwner, bare_signer, content_of
 from tests.unit.server.notary_site import (

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from keys.algorithms import generate
 from keys.certificate import root_certificate
-from keys.material import generate, write_private_pem
+from keys.material import write_private_pem
 from tests.unit.server.notary_site import NotarySite, refused_update
 from trustdata.editing.signing import sign
 from trustdata.gun import GUN

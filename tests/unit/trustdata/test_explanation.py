@@ -20,7 +20,8 @@ from trustcli.commands.support.explanation_view import document, lines
 from trustdata.errors import MetadataExpired
 from trustdata.explaining import explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
-from trustdata.judgement import Judgement, Question, Requirement, refused
+from trustdata.judgement import Judgement, Question, refused
+from trustdata.policy import Requirement
 from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
 

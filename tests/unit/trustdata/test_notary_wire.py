@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from keys.algorithms import generate
 from keys.certificate import root_certificate
 from keys.errors import KeyNotAccepted
-from keys.material import generate, tuf_key
+from keys.material import tuf_key
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName

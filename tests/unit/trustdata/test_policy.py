@@ -56,13 +56,13 @@ def test_names_in_normal_form_can_match(match: str) -> None:
 
 def test_what_a_rule_says() -> None:
     rule = policy(RULES).rule_for(parse_gun("registry.example.com/team/app"))
-    assert (rule.signers, rule.threshold) == (("alice", "bob", "carol"), 2)
+    assert (rule.requirement.signers, rule.requirement.threshold) == (("alice", "bob", "carol"), 2)
     assert [str(pin) for pin in rule.pins] == [PIN]
     assert rule.source == "policy.toml, rule registry.example.com/team/app"
 
 
 def test_without_a_threshold_all_signers_are_needed() -> None:
-    assert policy(RULES).rule_for(parse_gun("registry.example.com/team/other")).threshold == 2
+    assert policy(RULES).rule_for(parse_gun("registry.example.com/team/other")).requirement.threshold == 2
 
 
 def test_a_denied_name_is_refused_by_its_rule() -> None:

@@ -7,11 +7,11 @@ from typing import Annotated, cast
 
 import typer
 
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
 from keys.errors import KeyExists, KeyStoreUnwritable
 from keys.key_info import PURPOSES, KeyInfo, Purpose
-from keys.material import generate, write_private_pem, write_public_pem
+from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.signers import ask_and_open

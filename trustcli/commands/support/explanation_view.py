@@ -76,8 +76,7 @@ def _known(explanation: Explanation) -> Iterator[tuple[str, str]]:
         duty = "minimum versions and, for want of anything else, the pin" if lock.pins else "minimum versions"
         yield "lock", f"{lock.source}: root version {lock.root_version}, {lock.root}; {duty}"
     for demand in explanation.demands:
-        names = ", ".join(demand.signers) or "nobody in particular"
-        yield "asked for", f"{demand.threshold} of {names} ({demand.source})"
+        yield "asked for", f"{demand} ({demand.source})"
 
 
 def _pin(pin: PinStanding, *, walked: bool) -> str:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from keys import recovery as recovery_file
-from keys.algorithms import Algorithm
+from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
-from keys.material import generate
 from keys.signers import FileSigner, signer_for
 from trustcli.client.ports import PublishRemote
 from trustcli.publish.plan import KeyPlace

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from trustcli.state.lockfile import role_order
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, RoleName
+from trustdata.verification.lock_document import role_order
 from trustdata.verification.lock_entry import LockEntry
 
 _MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from keys import recovery as recovery_file
-from keys.algorithms import Algorithm, public_key_of, same_key_mark
+from keys.algorithms import Algorithm, generate, public_key_of, same_key_mark
 from keys.errors import KeyNotAccepted, PassphraseMissing
 from keys.key_info import KeyInfo, Purpose
-from keys.material import generate, tuf_key
+from keys.material import tuf_key
 from keys.passphrase import EnvironmentPassphrases
 from trustcli.client.collection import Collection, every_role
 from trustcli.client.ports import PublishRemote

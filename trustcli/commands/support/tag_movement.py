@@ -8,9 +8,8 @@ from trustcli.publish.preparation import Roles
 from trustdata.editing import repository_editor
 from trustdata.errors import TagChanged
 from trustdata.gun import GUN
-from trustdata.inspection import signers_of_target
 from trustdata.roles import signer_name
-from trustdata.verification.target_lookup import Target
+from trustdata.verification.target_lookup import Target, signers_of_target
 
 NOTHING: Final = "nothing"
 
