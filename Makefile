@@ -9,8 +9,13 @@ STAMP  := $(VENV)/.installed
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "content-trust needs Python 3.11 or later (set PYTHON=...)")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	# What an index holds decides nothing: the lock names every version and hash, and pip installs from the folder alone.
+	$(BIN)/pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	  --dest $(VENV)/wheels -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --find-links $(VENV)/wheels \
+	  --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
+	$(BIN)/pip check --disable-pip-version-check
 	touch $@
 
 demo: $(STAMP)
