@@ -2,46 +2,54 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-long lint bench lock peers clean
+.PHONY: demo test test-long lint bench dist lock runtime whole peers clean
 
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "content-trust needs Python 3.11 or later (set PYTHON=...)")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	# What an index holds decides nothing: the lock names every version and hash, and pip installs from the folder alone.
-	$(BIN)/pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
-	  --dest $(VENV)/wheels -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --find-links $(VENV)/wheels \
-	  --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
-	$(BIN)/pip check --disable-pip-version-check
-	touch $@
+# Both install into $(VENV), the second over the first, and end at once if everything is there.
+runtime:
+	@PYTHON=$(PYTHON) sh install.sh --editable $(VENV)
+whole:
+	@PYTHON=$(PYTHON) sh install.sh --whole --editable $(VENV)
 
-demo: $(STAMP)
+demo: runtime
 	$(BIN)/trust demo
 
 peers:
 	@sh tests/peers/install.sh
 
-lint: $(STAMP)
+lint: whole
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(STAMP) peers lint
+test: whole peers lint
 	$(BIN)/pytest -m "not long"
 
-test-long: $(STAMP) peers
+test-long: whole peers
 	$(BIN)/pytest
 
-bench: $(STAMP) peers
+bench: whole peers
 	$(BIN)/python -m tests.benchmarks
 
-lock:
-	uv pip compile --python-version 3.11 --universal --extra dev --generate-hashes --no-emit-index-url \
-	  --no-annotate --no-header --quiet --output-file requirements.lock pyproject.toml
+# Both files are the same, byte for byte, wherever and whenever they are built: hatchling is locked, and dates nothing.
+dist: whole
+	rm -rf dist
+	SOURCE_DATE_EPOCH=1580601600 $(BIN)/hatchling build --directory dist --target sdist --target wheel
+
+# Both locks again, in the versions that they hold where those still fit; newer ones with UPGRADE=--upgrade.
+UV          = $(BIN)/uv
+UV_COMPILE = $(UV) pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
+lock: whole
+	$(UV_COMPILE) $(UPGRADE) --extra dev --output-file requirements-dev.lock pyproject.toml
+	echo '# What runs.' > $(VENV)/requirements.lock
+	$(UV_COMPILE) --constraint requirements-dev.lock pyproject.toml >> $(VENV)/requirements.lock
+	echo '# What builds this project, and is not installed beside it.' >> $(VENV)/requirements.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  > $(VENV)/build.in
+	$(UV_COMPILE) --constraint requirements-dev.lock $(VENV)/build.in >> $(VENV)/requirements.lock
+	mv $(VENV)/requirements.lock requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,155 @@
+#!/bin/sh
+# install.sh [--whole] [--editable] FOLDER: content-trust in the virtual environment FOLDER, which is made if need be.
+#
+# Installed is exactly what a lock file names: requirements.lock, or with --whole requirements-dev.lock, which has the
+# developers' tools besides. In two steps, so that nothing that an index holds can decide anything (docs/adr/0027):
+# the wheels are fetched by version and hash into FOLDER/wheels, then installed from there alone. Only the first step
+# asks an index, the one that pip's own settings name. What is complete is left alone; what was interrupted begins anew.
+#
+# PYTHON names the Python to use; python3 if unset.
+set -eu
+unset PYTHONPATH PYTHONHOME # packages from elsewhere would count as installed
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "content-trust is not installed: $*"; exit 1; }
+
+set_name=runtime editable="" folder=""
+for argument; do
+  case $argument in
+    --whole) set_name=whole ;;
+    --editable) editable=--editable ;;
+    -*) fail "no option $argument; usage: install.sh [--whole] [--editable] FOLDER" ;;
+    *) folder=$argument ;;
+  esac
+done
+[ -n "$folder" ] || fail "no folder given; usage: install.sh [--whole] [--editable] FOLDER"
+source=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-python3}
+
+# --- the Python to use
+
+command -v "$python" >/dev/null 2>&1 || fail "there is no program $python; Python 3.11 or later is needed: PYTHON=..."
+# Its own executable, not that of a virtual environment, which may be the one that is made anew below.
+about=$("$python" -c 'import sys
+print("%d.%d %s" % (sys.version_info[:2] + (getattr(sys, "_base_executable", sys.executable),)))') ||
+  fail "$python does not run, see above"
+version=${about%% *} python=${about#* }
+case $version in
+  2.* | 3.? | 3.10) fail "$python is Python $version, and 3.11 or later is needed: PYTHON=..." ;;
+esac
+"$python" -c 'import venv, ensurepip' 2>/dev/null ||
+  fail "$python cannot make virtual environments; on Debian and Ubuntu: apt install python$version-venv"
+
+mkdir -p "$folder" || fail "$folder cannot be made"
+folder=$(cd "$folder" && pwd)
+wheels=$folder/wheels
+lock=$source/requirements.lock
+[ "$set_name" = runtime ] || lock=$source/requirements-dev.lock
+
+# --- what is there already
+
+facts='import hashlib, sys, sysconfig
+def digest(*paths):
+    return hashlib.sha256(b"".join(hashlib.sha256(open(path, "rb").read()).digest() for path in paths)).hexdigest()
+folder, source = sys.argv[1:]
+locks = ["%s/%s" % (source, name) for name in ("requirements.lock", "requirements-dev.lock")]
+platform = "%s %s" % (sys.implementation.cache_tag, sysconfig.get_platform())
+print("%s of %s in %s" % (platform, sys.base_prefix, folder))
+print("%s locks %s" % (platform, digest(*locks)))
+print("%s project %s" % (source, digest(*locks, source + "/pyproject.toml", source + "/install.sh")))
+print(platform)'
+facts=$("$python" -c "$facts" "$folder" "$source")
+line() { printf '%s\n' "$facts" | sed -n "${1}p"; }
+environment=$(line 1) locked=$(line 2) project=$(line 3) platform=$(line 4)
+
+recorded() { [ -f "$1" ] && grep -qxF -e "$2" "$1"; } # file, line
+clear_environment() { # what venv and pip have made, and not the wheels
+  (cd "$folder" && rm -rf bin include lib lib64 share pyvenv.cfg .installed .installing)
+}
+
+if [ -e "$folder/.installing" ]; then
+  say "$folder: an installation was interrupted; it begins anew"
+  clear_environment
+elif recorded "$folder/.installed" "environment: $environment"; then
+  :
+elif [ -e "$folder/.installed" ]; then # for another Python, or it was moved
+  clear_environment
+elif [ -e "$folder/pyvenv.cfg" ] && [ "${folder#"$source"/}" != "$folder" ]; then # nobody else's: it lies in our source
+  clear_environment
+elif [ -n "$(cd "$folder" && ls -A | grep -vxE 'wheels(\.new)?|\.pip-said')" ]; then
+  fail "$folder is not empty, and not made by install.sh; name another folder"
+fi
+
+has_set() { recorded "$folder/.installed" "whole: $project" || recorded "$folder/.installed" "$set_name: $project"; }
+[ -z "$editable" ] || ! has_set || ! recorded "$folder/.installed" "editable" || exit 0
+
+# --- the virtual environment
+
+pip() { "$folder/bin/python" -m pip --disable-pip-version-check "$@"; }
+# No setting from outside: neither variables nor files may add a place to look in, nor a package.
+pip_alone() (
+  for name in $(env | sed -n 's/^\(PIP_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+  export PIP_CONFIG_FILE=/dev/null
+  pip "$@"
+)
+
+if ! [ -e "$folder/pyvenv.cfg" ]; then
+  say "making $folder with Python $version"
+  : >"$folder/.installing"
+  "$python" -m venv "$folder" || fail "$python -m venv failed, see above"
+  rm "$folder/.installing"
+fi
+pip --version >/dev/null || fail "$folder has no pip that runs; remove it, or name another folder"
+
+# --- first step: wheels, by version and hash
+
+fetch() { # where to look besides pip's own settings
+  rm -rf "$wheels.new" && mkdir "$wheels.new" &&
+    "$@" --quiet --require-hashes --no-deps --only-binary :all: --find-links "$wheels" --dest "$wheels.new" -r "$lock" &&
+    printf '%s: %s\n' "$set_name" "$locked" >"$wheels.new/.complete"
+}
+
+if ! recorded "$wheels/.complete" "whole: $locked" && ! recorded "$wheels/.complete" "$set_name: $locked"; then
+  mkdir -p "$wheels"
+  if ! fetch pip_alone download --no-index >/dev/null 2>&1; then
+    say "fetching the wheels that $(basename "$lock") names"
+    said=$folder/.pip-said
+    fetch pip download 2>&1 | tee "$said" >&2
+    if ! [ -e "$wheels.new/.complete" ]; then
+      if grep -q 'DO NOT MATCH THE HASHES' "$said"; then
+        fail "an index sent something else than $(basename "$lock") names, see above; nothing of it was installed"
+      elif grep -qE 'Retrying \(|Could not fetch URL|onnection|timed out|ProxyError|SSLError' "$said"; then
+        fail "a package index was not reached, see above; pip's settings name it (pip config list), and its proxy"
+      elif missing=$(sed -n 's/.*No matching distribution found for \([^ ]*\).*/\1/p' "$said" | head -1) && [ -n "$missing" ]; then
+        fail "no index that pip asks has a wheel of $missing for $platform"
+      fi
+      fail "pip download failed, see above"
+    fi
+    rm -f "$said"
+  fi
+  rm -rf "$wheels" && mv "$wheels.new" "$wheels"
+fi
+
+# --- second step: from these wheels alone
+
+: >"$folder/.installing"
+if ! has_set; then
+  say "installing what $(basename "$lock") names"
+  # The build backend of requirements.lock is not for the environment: pip takes it from the wheels when it builds.
+  if ! sed '/^# What builds/,$d' "$lock" |
+    pip_alone install --quiet --no-index --no-deps --require-hashes --find-links "$wheels" -r /dev/stdin; then
+    rm -f "$wheels/.complete" # the next try fetches again what may be damaged
+    fail "pip install from $wheels failed, see above"
+  fi
+fi
+# shellcheck disable=SC2086 # no option is no word
+pip_alone install --quiet --no-index --no-deps --force-reinstall --find-links "$wheels" $editable "$source" ||
+  fail "pip could not build or install $source, see above"
+found=$(pip_alone check) || fail "packages are missing or do not fit: $found"
+! recorded "$folder/.installed" "whole: $project" || set_name=whole
+{
+  printf 'environment: %s\n' "$environment"
+  printf '%s: %s\n' "$set_name" "$project"
+  [ -z "$editable" ] || echo editable
+} >"$folder/.installed"
+rm "$folder/.installing"
