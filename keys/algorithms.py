@@ -174,7 +174,7 @@ def algorithm_of_tuf_key(key: Key) -> Algorithm:
     return _BY_TYPE_AND_SCHEME[key.keytype, key.scheme]
 
 
-def same_key_mark(key: Key) -> str:
+def key_fingerprint(key: Key) -> str:
     """Equal for two accepted keys exactly if they are one key, however written (SHA-256 of the DER of the public key).
 
     Two key ids that share a mark are one key: a threshold of two is not met by them. Raises: KeyNotAccepted.
@@ -187,13 +187,13 @@ def public_key_of(key: Key) -> PublicKey:
     return key.read() if isinstance(key, EncodedKey) else _tuf_key(key)[0]
 
 
-def public_mark(key: PublicKey) -> str:
-    """The mark (see `same_key_mark`) of a key that stands in no document."""
+def public_fingerprint(key: PublicKey) -> str:
+    """The mark (see `key_fingerprint`) of a key that stands in no document."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _accepted(key: Key) -> str:
-    return public_mark(key.read()) if isinstance(key, EncodedKey) else _tuf_key(key)[1]
+    return public_fingerprint(key.read()) if isinstance(key, EncodedKey) else _tuf_key(key)[1]
 
 
 def _tuf_key(key: Key) -> tuple[PublicKey, str]:
@@ -215,7 +215,7 @@ def _examine(keytype: str, scheme: str, public: str) -> tuple[PublicKey, str]:
     real = algorithm_of(loaded, named="")
     if real is not promised:
         raise KeyNotAccepted(key="", reason=f"it says {promised} but is {real}")
-    return loaded, public_mark(loaded)
+    return loaded, public_fingerprint(loaded)
 
 
 def _load(promised: Algorithm, public: str) -> PublicKey:

@@ -119,7 +119,7 @@ def retire(data: bytes, *, place: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Parsed:
+class _SealedParts:
     header: Mapping[str, object]
     cost: ScryptCost
     salt: bytes
@@ -128,7 +128,7 @@ class _Parsed:
     sealed: bytes
 
 
-def _parse(data: bytes, *, place: str) -> _Parsed:
+def _parse(data: bytes, *, place: str) -> _SealedParts:
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
     try:
@@ -152,7 +152,7 @@ def _parse(data: bytes, *, place: str) -> _Parsed:
     described = members["info"]
     if not isinstance(described, dict):
         raise KeyFileMalformed(place=place, reason="it has no description")
-    return _Parsed(
+    return _SealedParts(
         header={m: members[m] for m in _HEADER},
         cost=cost,
         salt=_decode(kdf["salt"], length=_SALT_BYTES, place=place, what="salt"),

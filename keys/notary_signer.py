@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from securesystemslib.signer import Key, SecretsHandler, Signature, Signer
 
-from keys.algorithms import PrivateKey, public_mark, same_key_mark
+from keys.algorithms import PrivateKey, key_fingerprint, public_fingerprint
 from keys.errors import SigningFailed
 from keys.notary import METHOD, NotaryKey, bare_key
 
@@ -26,7 +26,7 @@ class NotarySigner(Signer):
         """Raises: KeyNotAccepted; ValueError if `key` is not the public part of `private`."""
         public = private.public_key()
         self._key = key or bare_key(public)
-        if same_key_mark(self._key) != public_mark(public):
+        if key_fingerprint(self._key) != public_fingerprint(public):
             raise ValueError(f"{self._key.keyid} is another key")
         self._private = private
 

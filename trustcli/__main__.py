@@ -15,7 +15,7 @@ from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageEr
 from trustcli.config.global_options import extract
 from trustcli.console.output import Output, failure_document
 from trustcli.session import open_session
-from trustcli.console.internal_error import unforeseen
+from trustcli.console.internal_error import internal_error
 from trustdata.errors import TrustError
 
 
@@ -88,7 +88,7 @@ def _failure(output: Output, error: Exception, argv: Sequence[str], program: str
         output.notice(f"error: {error}")
         output.notice(f"  next: {advice}")
         return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": advice, "exit": USAGE}
-    message = unforeseen(error)
+    message = internal_error(error)
     output.notice(f"error: {message}")
     return OTHER, {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}
 

@@ -20,7 +20,6 @@ from trustdata.explanation import (
     PINS,
     RELEASE,
     SIGNERS,
-    Change,
     Explanation,
     LockStanding,
     MemoryStanding,
@@ -34,14 +33,15 @@ from trustdata.explanation import (
     SignerStanding,
     Stand,
     StepState,
+    VerdictChange,
 )
 from trustdata.judgement import Evidence, Judgement, Question, needed_roles
 from trustdata.model import Delegator
 from trustdata.policy import Requirement
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, signer_name
 from trustdata.verification import checks
-from trustdata.verification.floors import Floor, lowest_accepted
 from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustdata.verification.target_lookup import Target, find_released, read_target
 from trustdata.verification.trust_pinning import SourcedPin, chain_holds
@@ -115,7 +115,7 @@ class _Telling:
         self._refused_role = str(getattr(judgement.refusal, "role", ""))
         self.broke_at = self._broken()
 
-    def _lowest(self) -> Mapping[RoleName, Floor]:
+    def _lowest(self) -> Mapping[RoleName, MinimumVersion]:
         if self._walk.trusted is None:
             return {}
         return lowest_accepted(memory=self._walk.memory, lock=self._walk.lock, chain=self._walk.trusted.roots)
@@ -140,7 +140,7 @@ class _Telling:
             return None
         void: tuple[str, ...] = ()
         if self._walk.trusted is not None:
-            kept = memory.floors(OnlineKeys.of(self._walk.trusted.root.root))
+            kept = memory.minimum_versions(OnlineKeys.of(self._walk.trusted.root.root))
             void = tuple(shown(role) for role in memory.roles if role not in kept)
         return MemoryStanding(
             root_of_trust=f"sha256:{memory.root_of_trust}",
@@ -308,7 +308,7 @@ class _Telling:
 
     # --- what would change it
 
-    def changes(self, registry: RegistryStanding | None) -> tuple[Change, ...]:
+    def changes(self, registry: RegistryStanding | None) -> tuple[VerdictChange, ...]:
         evidence, trusted = self._judgement.evidence, self._walk.trusted
         if evidence is not None and trusted is not None:
             found = self._while_trusted(evidence, trusted.root)
@@ -316,13 +316,13 @@ class _Telling:
             found = self._to_be_trusted()
         if registry is not None and registry.diverges and self._judgement.allowed:
             found.append(
-                Change(
+                VerdictChange(
                     what=f"the tag is signed as {registry.digest}, which {registry.registry} gives to whoever pulls it"
                 )
             )
         return tuple(found)
 
-    def _while_trusted(self, evidence: Evidence, root: Envelope) -> list[Change]:
+    def _while_trusted(self, evidence: Evidence, root: Envelope) -> list[VerdictChange]:
         role, first = min(
             ((RoleName(role), self._roles[RoleName(role)]) for role in evidence.versions),
             key=lambda pair: pair[1].expires,
@@ -332,26 +332,30 @@ class _Telling:
         releasing = RoleName(evidence.released_by)
         tag = f"{shown(evidence.tags[0])} is released again or revoked: {self._holders(releasing)} can"
         newer = f"root version {root.version + 1} replaces or removes keys: {self._holders(ROOT)} can"
-        found = [Change(what=expiry, at=first.expires), Change(what=tag), Change(what=newer)]
+        found = [VerdictChange(what=expiry, at=first.expires), VerdictChange(what=tag), VerdictChange(what=newer)]
         names = dict.fromkeys(name for demand in self.demands() for name in demand.signers)
-        found += [Change(what=f"{name}, who is asked for, signs something else or is removed") for name in names]
+        found += [VerdictChange(what=f"{name}, who is asked for, signs something else or is removed") for name in names]
         return found
 
-    def _to_be_trusted(self) -> list[Change]:
+    def _to_be_trusted(self) -> list[VerdictChange]:
         refusal = self._judgement.refusal
         tag = shown(self._question.tag or "")
         if isinstance(refusal, MetadataExpired):
             role = RoleName(refusal.role)
             by = "the server, by itself" if role in ONLINE else self._holders(role)
-            return [Change(what=f"{shown(role)} version {refusal.version + 1}, signed by {by}")]
+            return [VerdictChange(what=f"{shown(role)} version {refusal.version + 1}, signed by {by}")]
         if isinstance(refusal, NotSigned) and self._question.tag and TARGETS in self._roles:
             releasing = RELEASES if RELEASES in self._delegated else TARGETS
-            return [Change(what=f"{tag} is signed: {self._holders(releasing)} can")]
+            return [VerdictChange(what=f"{tag} is signed: {self._holders(releasing)} can")]
         if isinstance(refusal, PolicyRefused):
             missing = [s.name for s in self.signers() if s.required and s.stand != "agrees"]
-            return [Change(what=f"{name} signs {tag or 'it'} with the released digest") for name in missing]
+            return [VerdictChange(what=f"{name} signs {tag or 'it'} with the released digest") for name in missing]
         if isinstance(refusal, TagMismatch):
-            return [Change(what=f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}")]
+            return [
+                VerdictChange(
+                    what=f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}"
+                )
+            ]
         return []
 
     def _holders(self, role: RoleName) -> str:

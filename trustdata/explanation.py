@@ -147,7 +147,7 @@ class RegistryStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class VerdictChange:
     """Something that would change the answer. `at`: when, where it has a date (UTC)."""
 
     what: str
@@ -175,4 +175,4 @@ class Explanation:
     release: Release | None
     signers: tuple[SignerStanding, ...]
     registry: RegistryStanding | None
-    changes: tuple[Change, ...]
+    changes: tuple[VerdictChange, ...]

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
@@ -172,7 +172,7 @@ def _distinct(signers: list[RoleName], roles: Mapping[RoleName, Envelope]) -> in
     count = 0
     for role in signers:
         signed = checks.check_signatures(targets, TARGETS, roles[role])
-        marks = {same_key_mark(targets.get_key(keyid)) for keyid in signed}
+        marks = {key_fingerprint(targets.get_key(keyid)) for keyid in signed}
         count += not marks <= used
         used |= marks
     return count

@@ -19,13 +19,13 @@ from fastapi import FastAPI
 
 from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
-from trustserver.api.graceful_shutdown import InFlight
+from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
 from trustserver.api.health import health_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
-from trustserver.api.origin_check import NoBrowsers
+from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
@@ -37,18 +37,18 @@ from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.process import tls
 from trustserver.process.logs import start_logging
-from trustserver.repository.collection_import import TakingOver
-from trustserver.repository.commit import Recorder, Witness
-from trustserver.repository.notary_reads import NotaryRetrieval
+from trustserver.repository.collection_import import CollectionImport
+from trustserver.repository.commit import Committer, PublishedLog
+from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import OnlineRoles
-from trustserver.repository.parsed_cache import ParsedCollections
+from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.repository.publish import Publishing
 from trustserver.repository.renewal import Renewal
-from trustserver.repository.tuf_reads import Retrieval
+from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import View
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
-from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_sealer, open_store, open_witness
+from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
 from trustserver.storage.ports import KeySealer, MetadataStore
 
 UPKEEP_SECONDS: Final = 60
@@ -62,12 +62,12 @@ class Application:
     """The server without its socket. `asgi` is what answers requests."""
 
     asgi: FastRead
-    in_flight: InFlight
+    in_flight: GracefulShutdown
     publishing: Publishing
     renewal: Renewal
     online: OnlineRoles
     store: MetadataStore
-    witness: Witness | None
+    witness: PublishedLog | None
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -112,7 +112,7 @@ def compose(
     settings: Settings,
     clock: Callable[[], datetime] = now,
     seconds: Callable[[], float] | None = None,
-    witness: Witness | None = None,
+    witness: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
 ) -> Application:
     """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path.
@@ -121,10 +121,10 @@ def compose(
     """
     view = View(limit=settings.view_bytes)
     online = OnlineRoles(store, sealer)
-    parsed = ParsedCollections(store)
-    recorder = Recorder(store, parsed, view, witness)
+    parsed = ParsedCache(store)
+    recorder = Committer(store, parsed, view, witness)
     publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder)
-    taking_over = TakingOver(store=store, sealer=sealer, parsed=parsed, recorder=recorder)
+    taking_over = CollectionImport(store=store, sealer=sealer, parsed=parsed, recorder=recorder)
     renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
@@ -136,7 +136,7 @@ def compose(
     install(pages)
     reads = TufReads(
         view=view,
-        retrieval=Retrieval(store, view),
+        retrieval=TufRetrieval(store, view),
         renewal=on_read,
         authorizer=authorizer,
         otherwise=GunPaths(pages),
@@ -151,10 +151,10 @@ def compose(
         clock=clock,
     )
     notary = NotaryApi(
-        services=services, view=view, retrieval=NotaryRetrieval(store, view), renewal=on_read, otherwise=reads
+        services=services, view=view, retrieval=NotaryReads(store, view), renewal=on_read, otherwise=reads
     )
-    in_flight = InFlight(notary)
-    fast = FastRead(view, NoBrowsers(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
+    in_flight = GracefulShutdown(notary)
+    fast = FastRead(view, OriginCheck(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
     pages.include_router(management_router(services, taking_over))
 
     def warnings() -> list[str]:
@@ -233,7 +233,7 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
         sealer=sealer,
         settings=settings,
         seconds=time.time,
-        witness=open_witness(settings, store, sealer),
+        witness=open_published_log(settings, store, sealer),
         authorizer=open_authorizer(settings),
     )
     certificate = open_tls(settings)

@@ -20,7 +20,7 @@ from trustserver.errors import RevisionMoved
 from trustserver.storage.database import migrate, open_engine
 from trustserver.storage.ports import (
     Category,
-    Change,
+    FeedRecord,
     KeyRecord,
     KeyState,
     MetadataStore,
@@ -303,7 +303,7 @@ def test_sealed_keys_lists_offered_and_held_keys(store: MetadataStore) -> None:
     assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "o"}
 
 
-def noted(changes: Iterable[Change]) -> list[tuple[str, int, str]]:
+def noted(changes: Iterable[FeedRecord]) -> list[tuple[str, int, str]]:
     return [(change.gun, change.version, change.category.value) for change in changes]
 
 
@@ -319,7 +319,7 @@ def test_the_feed_has_a_record_of_each_timestamp_that_is_in_it(store: MetadataSt
     store.publish(in_feed(1))
     store.publish(in_feed(2))
     first, second = store.changes(None, after=0, limit=10)
-    assert first == Change(
+    assert first == FeedRecord(
         id=first.id,
         created=AT + timedelta(hours=1, microseconds=123_456),
         gun=APP,

@@ -10,7 +10,7 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric import ec
 from securesystemslib.signer import CryptoSigner
 
-from keys.algorithms import EncodedKey, same_key_mark
+from keys.algorithms import EncodedKey, key_fingerprint
 from keys.certificate import root_certificate
 from keys.notary import NotaryKey
 from trustdata.gun import GUN
@@ -91,14 +91,14 @@ class Ring:
     """`HeldKeys` of the publisher: the named keys, all of them open."""
 
     def __init__(self, *names: str) -> None:
-        self._names = {same_key_mark(key(name)): name for name in names}
+        self._names = {key_fingerprint(key(name)): name for name in names}
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        return frozenset(keyid for keyid, key in keys.items() if same_key_mark(key) in self._names)
+        return frozenset(keyid for keyid, key in keys.items() if key_fingerprint(key) in self._names)
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
         return self.held(keys)
 
     def signer(self, key: Key) -> Signer:
-        name = self._names[same_key_mark(key)]
+        name = self._names[key_fingerprint(key)]
         return NOTARY.signer(private(name), key) if isinstance(key, EncodedKey) else signer(name)

@@ -13,12 +13,12 @@ from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
 from trustserver.storage.ports import (
     Category,
-    Change,
-    Collection,
+    FeedRecord,
     KeyRecord,
     KeyState,
     Publication,
     Status,
+    StoredCollection,
     StoredFile,
     Summary,
     Tombstone,
@@ -27,7 +27,7 @@ from trustserver.storage.ports import (
 
 @dataclass(slots=True, kw_only=True)
 class _Slot:
-    collection: Collection
+    collection: StoredCollection
     versions: dict[tuple[RoleName, int], StoredFile] = field(default_factory=dict)
     renew_at: datetime | None = None
 
@@ -39,10 +39,10 @@ class MemoryStore:
         self._lock = RLock()
         self._slots: dict[GUN, _Slot] = {}
         self._offers: dict[tuple[GUN, RoleName], KeyRecord] = {}
-        self._changes: list[Change] = []
+        self._changes: list[FeedRecord] = []
         self._seal_mark = ""
 
-    def load(self, gun: GUN) -> Collection:
+    def load(self, gun: GUN) -> StoredCollection:
         with self._lock:
             slot = self._slots.get(gun)
             if slot is not None and slot.collection.status is Status.LIVE:
@@ -50,7 +50,7 @@ class MemoryStore:
             offered = tuple(key for (name, _), key in sorted(self._offers.items()) if name == gun)
             if slot is not None:
                 return replace(slot.collection, keys=offered)
-            return Collection(gun=gun, status=Status.ABSENT, keys=offered)
+            return StoredCollection(gun=gun, status=Status.ABSENT, keys=offered)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         with self._lock:
@@ -99,7 +99,7 @@ class MemoryStore:
             else:
                 versions = {p: f for p, f in versions.items() if p[0] != TIMESTAMP or f is newest}
             revision = known.revision + 1
-            state = Collection(
+            state = StoredCollection(
                 gun=gun,
                 status=Status.LIVE,
                 format=publication.format,
@@ -121,11 +121,11 @@ class MemoryStore:
                 self._note(gun, tombstone.deleted_at)
             return base + 1
 
-    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[Change, ...]:
+    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._lock:
             return tuple(change for change in self._changes_of(gun) if change.id > after)[:limit]
 
-    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[Change, ...]:
+    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._lock:
             found = [change for change in self._changes_of(gun) if before is None or change.id < before]
             return tuple(found[max(0, len(found) - limit) :])
@@ -216,11 +216,11 @@ class MemoryStore:
         slot = self._slots.get(gun)
         return None if slot is None or wire not in {"", slot.collection.format} else slot
 
-    def _changes_of(self, gun: GUN | None) -> list[Change]:
+    def _changes_of(self, gun: GUN | None) -> list[FeedRecord]:
         return [change for change in self._changes if gun in {None, change.gun}]
 
     def _note(self, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = "") -> None:
-        change = Change(
+        change = FeedRecord(
             id=len(self._changes) + 1,
             created=created or datetime.fromtimestamp(0, UTC),
             gun=gun,
@@ -230,11 +230,11 @@ class MemoryStore:
         )
         self._changes.append(change)
 
-    def _compare(self, known: Collection, base: int) -> None:
+    def _compare(self, known: StoredCollection, base: int) -> None:
         if known.revision != base:
             raise RevisionMoved(gun=known.gun, base=base)
 
-    def _live(self, gun: GUN, base: int) -> Collection:
+    def _live(self, gun: GUN, base: int) -> StoredCollection:
         known = self.load(gun)
         self._compare(known, base)
         if known.status is not Status.LIVE:

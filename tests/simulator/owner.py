@@ -9,7 +9,7 @@ from tests.simulator.client import Client
 from tests.simulator.keyring import Ring
 from tests.simulator.repository import RepositorySimulator
 from trustcli.publish.preparation import Roles
-from trustcli.publish.publisher import Edit, Outcome, Publisher
+from trustcli.publish.publisher import Edit, Publisher, PublishResult
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.envelope import Envelope
@@ -87,7 +87,7 @@ class Owner:
             backoff=self.backoff,
         )
 
-    def publish(self, edit: Edit) -> Outcome:
+    def publish(self, edit: Edit) -> PublishResult:
         return self.publisher().publish(edit)
 
     def prepare(self, edit: Edit) -> Mapping[RoleName, Envelope]:
@@ -110,14 +110,14 @@ class Owner:
         outcome = self.publish(lambda _: contents)
         return fingerprint(outcome.uploads[ROOT])
 
-    def sign(self, tag: str, digest: str, *children: str) -> Outcome:
+    def sign(self, tag: str, digest: str, *children: str) -> PublishResult:
         return self.publish(lambda roles: self.signing(roles, tag_edit(tag, digest, *children)))
 
     def signing(self, roles: Roles, *edits: TagEdit) -> Contents:
         into = editor.roles_for_signing(self.server.gun, roles, self.ring.held(editor.public_keys(roles, {})))
         return editor.set_tags(roles, edits, into=into, terms=self.terms)
 
-    def revoke(self, tag: str) -> Outcome:
+    def revoke(self, tag: str) -> PublishResult:
         return self.publish(
             lambda roles: editor.remove_tags(
                 roles,
@@ -127,16 +127,16 @@ class Owner:
             )
         )
 
-    def add_signer(self, name: str) -> Outcome:
+    def add_signer(self, name: str) -> PublishResult:
         keys = [self.server.keys.key(name)]
         return self.publish(lambda roles: editor.add_signer(roles, name, keys, terms=self.terms))
 
-    def remove_signer(self, name: str) -> Outcome:
+    def remove_signer(self, name: str) -> PublishResult:
         return self.publish(lambda roles: editor.remove_signer(self.server.gun, roles, name, terms=self.terms))
 
-    def renew(self, *roles: RoleName) -> Outcome:
+    def renew(self, *roles: RoleName) -> PublishResult:
         return self.publish(lambda current: editor.renew(current, roles, terms=self.terms))
 
-    def replace_online_key(self, role: RoleName) -> Outcome:
+    def replace_online_key(self, role: RoleName) -> PublishResult:
         new = self.server.new_online_key(self.server.gun, role)
         return self.publish(lambda roles: editor.replace_online_keys(roles, {role: new}, terms=self.terms))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from securesystemslib.signer import Signer
 
 from tests.simulator.keyring import Keys
-from trustcli.client.ports import CollectionState, Published, Tombstone
+from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
@@ -82,7 +82,7 @@ class RepositorySimulator:
 
     # --- PublishRemote
 
-    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
         self._answer()
         if self.before_publish is not None:
             self.before_publish()
@@ -104,7 +104,7 @@ class RepositorySimulator:
         if self.lose_replies:
             self.lose_replies -= 1
             raise RemoteUnreachable(remote=self.name, reason="the connection was closed before the answer")
-        return Published(revision=self.revision, versions=self.versions())
+        return PublishReceipt(revision=self.revision, versions=self.versions())
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
         self._answer()

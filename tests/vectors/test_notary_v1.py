@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from keys.notary import METHOD, NotaryKey, bare_key
 from trustdata.errors import MalformedMetadata
@@ -89,12 +89,12 @@ class TestKeys:
     def test_one_key_has_one_mark_however_it_is_written(self, vector: dict[str, Any]) -> None:
         key = bare(vector)
         assert bare_key(key.read()) == key
-        marks = {same_key_mark(key)}
+        marks = {key_fingerprint(key)}
         if vector.get("X509"):
             pem = base64.b64encode(vector["X509"]["PEM"].encode()).decode()
-            marks.add(same_key_mark(NotaryKey.of(f"{vector['Alg']}-x509", pem)))
+            marks.add(key_fingerprint(NotaryKey.of(f"{vector['Alg']}-x509", pem)))
         assert len(marks) == 1
-        assert marks.isdisjoint(same_key_mark(bare(other)) for other in KEYS if other is not vector)
+        assert marks.isdisjoint(key_fingerprint(bare(other)) for other in KEYS if other is not vector)
 
     def test_a_key_that_is_another_than_it_says_is_not_accepted(self, vector: dict[str, Any]) -> None:
         for keytype in {"ecdsa", "rsa", "ed25519", "ecdsa-x509", "rsa-x509", "dsa"} - {vector["Alg"]}:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from trustcli.client.ports import CollectionState, Published, Tombstone
+from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
 from trustcli.client.server_link import ServerLink
 from trustcli.http.messages import Answer
 from trustdata.errors import (
@@ -44,7 +44,7 @@ _ALL: Final = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FeedEntry:
     """A record of a change feed; the name is whatever the server says."""
 
     id: str
@@ -71,7 +71,7 @@ class NotaryRemote:
         target, scope = _place(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
         return self._link.fetch(target, what=filename, scope=scope, limit=limit, failure=self._failure)
 
-    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
         """As promised by `PublishRemote`, with an owner-held snapshot among the files where there is one.
 
         Notary tells neither revision nor versions.
@@ -82,7 +82,7 @@ class NotaryRemote:
         headers = {"Content-Type": content_type}
         answer = self._ask("POST", gun, "/tuf/", _PUSH, body=body, headers=headers)
         if answer.ok:
-            return Published(revision=0, versions={})
+            return PublishReceipt(revision=0, versions={})
         raise self._publish_failure(answer, with_snapshot=SNAPSHOT in files)
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
@@ -108,7 +108,7 @@ class NotaryRemote:
             raise self._failure(answer)
         return 0
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[FeedEntry]:
         """The change feed of the whole server, oldest first. Raises: as `fetch`; RemoteMisbehaved."""
         after = "0"
         for _ in range(_MOST_PAGES):
@@ -123,11 +123,11 @@ class NotaryRemote:
             after = page[-1].id
         raise RemoteMisbehaved(remote=self.name, reason="its change feed has no end")
 
-    def _page(self, answer: Answer) -> list[Change]:
+    def _page(self, answer: Answer) -> list[FeedEntry]:
         try:
             records = json.loads(answer.body)["records"] or []
             return [
-                Change(id=str(record["ID"]), gun=str(record["GUN"]), deleted=record["Category"] == "deletion")
+                FeedEntry(id=str(record["ID"]), gun=str(record["GUN"]), deleted=record["Category"] == "deletion")
                 for record in records
             ]
         except (ValueError, LookupError, TypeError, RecursionError) as error:

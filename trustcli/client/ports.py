@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class PublishReceipt:
     """What the server stored. `versions` holds every role of the collection, the server-issued ones too."""
 
     revision: int
@@ -81,7 +81,7 @@ class PublishRemote(Protocol):
     def name(self) -> str:
         """Scheme, host and port, for messages. Never holds credentials."""
 
-    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
         """Store all the files or none; root, targets and delegations only, verbatim.
 
         When it returns, the collection is durable and readable with these files and a new snapshot and timestamp.

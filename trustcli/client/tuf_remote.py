@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from trustcli.client.ports import CollectionState, Published, Tombstone
+from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
 from trustcli.client.server_link import ServerLink
 from trustcli.http.messages import Answer
 from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TrustError
@@ -52,7 +52,7 @@ class TufRemote:
             target, what=filename, scope=_pull(gun), limit=limit, failure=self._failure, headers=headers
         )
 
-    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> Published:
+    def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
         """As promised by `PublishRemote`."""
         from trustcli.client.problem_details import publish_failure
         from trustcli.http.multipart import publish_form
@@ -62,7 +62,7 @@ class TufRemote:
         if not answer.ok:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
         told = self._object(answer, gun)
-        return Published(revision=self._number(told, "revision"), versions=self._versions(told))
+        return PublishReceipt(revision=self._number(told, "revision"), versions=self._versions(told))
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
         """Hand over a collection of another Notary server, parts named as `/take-over` wants them. The same again

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.names import collection_names
 from trustcli.console.duration import parse_duration
@@ -71,7 +71,7 @@ def command(
     found: list[RunsOut] = []
     failures: list[dict[str, object]] = []
     statuses = [DONE]
-    places = {same_key_mark(info.public): stored_place(info) for info in session.keystore.list()}
+    places = {key_fingerprint(info.public): stored_place(info) for info in session.keystore.list()}
     for gun in dict.fromkeys(guns):
         try:
             roles = session.collection(gun).owner_roles()
@@ -110,7 +110,7 @@ def _runs_out(gun: GUN, roles: Roles, file: Envelope, places: dict[str, KeyPlace
         return RunsOut(gun=gun, file=file)
     keyids, threshold = signing_keys(roles, {file.role: file.content}, file.role)[-1]
     named = public_keys(roles, {})
-    marks = {keyid: same_key_mark(named[keyid]) for keyid in keyids if keyid in named}
+    marks = {keyid: key_fingerprint(named[keyid]) for keyid in keyids if keyid in named}
     here = {keyid: replace(places[mark], keyid=keyid) for keyid, mark in marks.items() if mark in places}
     keys = tuple(here.get(keyid) or elsewhere(roles, keyid) for keyid in keyids)
     return RunsOut(gun=gun, file=file, threshold=threshold, keys=keys)

@@ -11,7 +11,7 @@ from typing import Final
 from keys.errors import KeysError
 from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, UsageError, row_for, worst
-from trustcli.console.fast_arguments import QuickParser
+from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
@@ -23,9 +23,9 @@ from trustdata.roles import is_delegated
 SUMMARY: Final = "Show signed tags, signers and administrative keys."
 
 
-def parser() -> QuickParser:
+def parser() -> FastParser:
     """The arguments of `trust inspect`."""
-    found = QuickParser(prog="trust inspect", description=SUMMARY, allow_abbrev=False)
+    found = FastParser(prog="trust inspect", description=SUMMARY, allow_abbrev=False)
     found.add_argument("images", nargs="+", metavar="IMAGE[:TAG]")
     found.add_argument("--pretty", action="store_true", help="for people")
     return found

@@ -113,7 +113,7 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
     try:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
-        edit = Renewal(gun, keys, due, terms, warn=session.output.warn)
+        edit = RenewalEdit(gun, keys, due, terms, warn=session.output.warn)
         outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_mend)).publish(edit)
         uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
@@ -144,7 +144,7 @@ def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
     keys = planning.keys.at_hand()
     try:
         collection = planning.collection(gun)
-        edit = Renewal(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
+        edit = RenewalEdit(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
     read = edit.reading(collection.roles_to_mend)
@@ -158,7 +158,7 @@ def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
     return replace(planned, refusal=planned.refusal or missing)
 
 
-class Renewal:
+class RenewalEdit:
     """The edit: what was due when it first looked, as far as nobody has renewed it since and the keys are here."""
 
     def __init__(

@@ -59,7 +59,7 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
     """
     collection = session.collection(reference.gun)
     keys = session.held_keys()
-    edit = Removal(reference, keys, EditTerms.of(collection.wire, at=session.at))
+    edit = TagRemoval(reference, keys, EditTerms.of(collection.wire, at=session.at))
     session.publisher(collection, keys).publish(edit)
     edit.check_gone(session.collection(reference.gun).owner_roles())
     return tuple(edit.before)
@@ -69,11 +69,11 @@ def plan(session: Session, planning: Planning, reference: ImageReference) -> Pla
     """What `revoke` would publish."""
     keys = planning.keys.at_hand()
     collection = planning.collection(reference.gun)
-    edit = Removal(reference, keys, EditTerms.of(collection.wire, at=session.at))
+    edit = TagRemoval(reference, keys, EditTerms.of(collection.wire, at=session.at))
     return planning.plan(collection, edit, keys, afterwards=edit.check_gone, seen_as="owner").plan
 
 
-class Removal:
+class TagRemoval:
     """An edit that remembers what it came to revoke (`before`)."""
 
     def __init__(self, reference: ImageReference, keys: HeldKeys, terms: EditTerms) -> None:

@@ -44,7 +44,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TagRequest:
     """One image to sign: its reference (with a tag) and the manifest that the tag is to stand for."""
 
     reference: ImageReference
@@ -79,7 +79,7 @@ def command(
     wire = wanted_format(format_)
     references = [_with_tag(image) for image in images]
     wanted = resolve(session, references, local=local)
-    by_gun: dict[GUN, list[Wanted]] = {}
+    by_gun: dict[GUN, list[TagRequest]] = {}
     for item in wanted:
         by_gun.setdefault(item.reference.gun, []).append(item)
     if plan_:
@@ -110,7 +110,7 @@ def _with_tag(image: str) -> ImageReference:
     return reference
 
 
-def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[Wanted]:
+def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[TagRequest]:
     """Step 1. Raises: ImageNotFound and what the registry or the engine raise."""
     registry = session.registry()
     wanted = []
@@ -120,7 +120,7 @@ def resolve(session: Session, references: Sequence[ImageReference], *, local: bo
         session.output.notice(f"{reference.gun}:{reference.tag} is {manifest.digest} ({manifest.size} bytes)")
         if reference.tag is None:
             raise UsageError(f"{reference} names no tag")
-        wanted.append(Wanted(reference=reference, tag=reference.tag, manifest=manifest))
+        wanted.append(TagRequest(reference=reference, tag=reference.tag, manifest=manifest))
     return wanted
 
 
@@ -162,7 +162,7 @@ def plan(
     session: Session,
     planning: Planning,
     gun: GUN,
-    items: Sequence[Wanted],
+    items: Sequence[TagRequest],
     *,
     signer: str | None,
     recovery: Recovery | None,
@@ -195,12 +195,12 @@ def plan(
     return [*before, planning.plan(collection, edit, keys, read=read, afterwards=afterwards)]
 
 
-def _question(gun: GUN, item: Wanted, signer: str | None) -> Question:
+def _question(gun: GUN, item: TagRequest, signer: str | None) -> Question:
     required = (signer,) if signer else ()
     return Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=required)
 
 
-def sign_tags(session: Session, gun: GUN, items: Sequence[Wanted], *, keys: StoreKeys, signer: str | None) -> None:
+def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], *, keys: StoreKeys, signer: str | None) -> None:
     """Steps 2 to 4 for one collection. Raises: TagChanged, PublishRefused, KeysError, NotTrusted, Remote..."""
     collection = session.collection(gun)
     terms = EditTerms.of(collection.wire, at=session.at)
@@ -222,7 +222,7 @@ class TagEdits:
     def __init__(
         self,
         gun: GUN,
-        items: Sequence[Wanted],
+        items: Sequence[TagRequest],
         keys: HeldKeys,
         signer: str | None,
         terms: EditTerms,
@@ -264,7 +264,7 @@ class TagEdits:
             was = f"{self._gun}:{item.tag} was signed as {stands_at(now)}{by}"
             self._warn(f"{was}, and moves to {item.manifest.digest}")
 
-    def check_still_ours(self, item: Wanted, roles: Roles, *, server: str) -> None:
+    def check_still_ours(self, item: TagRequest, roles: Roles, *, server: str) -> None:
         """Step 4, where the tag stands at another digest: a race lost after our publish, or a publish that was none.
 
         Raises: TagChanged, RemoteMisbehaved.
@@ -274,7 +274,7 @@ class TagEdits:
         check_visible(now is None or stands_at(now) != (self._seen or {}).get(item.tag), server=server, what=what)
         self._check_unmoved(item, now, roles)
 
-    def _check_unmoved(self, item: Wanted, now: Target | None, roles: Roles) -> None:
+    def _check_unmoved(self, item: TagRequest, now: Target | None, roles: Roles) -> None:
         if stands_at(now) in (item.manifest.digest, (self._seen or {})[item.tag]):
             return
         signers = (signer_name(signer_role(self._signer)),) if self._signer else ()

@@ -84,7 +84,7 @@ def remove(
     session: Session = ctx.obj
 
     def removal(gun: GUN) -> EditIn:
-        return lambda wire: _Removal(gun, signer, EditTerms.of(wire, at=session.at))
+        return lambda wire: _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
 
     edits = {gun: removal(gun) for gun in collection_names(names)}
     if plan_:
@@ -99,7 +99,7 @@ def remove(
     return DONE
 
 
-class _Removal:
+class _SignerRemoval:
     """The edit that takes a signer away from one collection."""
 
     def __init__(self, gun: GUN, signer: str, terms: EditTerms) -> None:

@@ -21,33 +21,35 @@ EVERYWHERE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandEntry:
     """Where a command lives and what `trust --help` says of it. The module has a Typer application named `app`."""
 
     module: str
     summary: str
 
 
-COMMANDS: Final[Mapping[str, Entry]] = {
-    "init": Entry("trustcli.commands.init", "Make a collection: root, targets, server-held snapshot and timestamp."),
-    "sign": Entry("trustcli.commands.sign", "Sign tags by digest."),
-    "verify": Entry("trustcli.commands.verify", "Verify images; print name@digest for each that is trusted."),
-    "pull": Entry("trustcli.commands.pull", "Verify, pull by digest through the container engine, tag."),
-    "inspect": Entry("trustcli.commands.inspect", "Show signed tags, signers and administrative keys."),
-    "revoke": Entry("trustcli.commands.revoke", "Remove a tag, or all tags, from every role that we can sign."),
-    "signer": Entry("trustcli.commands.signer", "Add, remove and list signers."),
-    "key": Entry("trustcli.commands.key.command", "The key store, and key rotation."),
-    "pin": Entry("trustcli.commands.pin", "Pin a collection to its root of trust."),
-    "pins": Entry("trustcli.commands.pins", "List the pins."),
-    "lock": Entry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
-    "expiring": Entry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
-    "renew": Entry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
-    "migrate": Entry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
-    "plugin": Entry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
-    "hook": Entry("trustcli.commands.hook", "Put a pull-time hook in place."),
-    "explain": Entry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
-    "doctor": Entry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
-    "demo": Entry("trustcli.commands.demo.command", "The whole main job in one go, in a temporary folder."),
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "init": CommandEntry(
+        "trustcli.commands.init", "Make a collection: root, targets, server-held snapshot and timestamp."
+    ),
+    "sign": CommandEntry("trustcli.commands.sign", "Sign tags by digest."),
+    "verify": CommandEntry("trustcli.commands.verify", "Verify images; print name@digest for each that is trusted."),
+    "pull": CommandEntry("trustcli.commands.pull", "Verify, pull by digest through the container engine, tag."),
+    "inspect": CommandEntry("trustcli.commands.inspect", "Show signed tags, signers and administrative keys."),
+    "revoke": CommandEntry("trustcli.commands.revoke", "Remove a tag, or all tags, from every role that we can sign."),
+    "signer": CommandEntry("trustcli.commands.signer", "Add, remove and list signers."),
+    "key": CommandEntry("trustcli.commands.key.command", "The key store, and key rotation."),
+    "pin": CommandEntry("trustcli.commands.pin", "Pin a collection to its root of trust."),
+    "pins": CommandEntry("trustcli.commands.pins", "List the pins."),
+    "lock": CommandEntry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
+    "expiring": CommandEntry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
+    "renew": CommandEntry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
+    "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
+    "plugin": CommandEntry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
+    "hook": CommandEntry("trustcli.commands.hook", "Put a pull-time hook in place."),
+    "explain": CommandEntry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
+    "doctor": CommandEntry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
+    "demo": CommandEntry("trustcli.commands.demo.command", "The whole main job in one go, in a temporary folder."),
 }
 
 

@@ -13,7 +13,7 @@ from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
 from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
-from trustcli.console.fast_arguments import QuickParser
+from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
 from trustcli.session import Session
 from trustdata.judgement import Judgement
@@ -21,9 +21,9 @@ from trustdata.judgement import Judgement
 SUMMARY = "Verify images; print name@digest for each that is trusted."
 
 
-def parser() -> QuickParser:
+def parser() -> FastParser:
     """The arguments of `trust verify`."""
-    found = QuickParser(prog="trust verify", description=SUMMARY, allow_abbrev=False)
+    found = FastParser(prog="trust verify", description=SUMMARY, allow_abbrev=False)
     found.add_argument("images", nargs="+", metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")
     found.add_argument("--signer", action="append", default=[], metavar="NAME", help="this signer must have signed")
     found.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")

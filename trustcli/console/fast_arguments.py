@@ -8,7 +8,7 @@ from typing import NoReturn
 from trustcli.console.exit_codes import UsageError
 
 
-class QuickParser(argparse.ArgumentParser):
+class FastParser(argparse.ArgumentParser):
     """An ArgumentParser that raises UsageError instead of ending the program."""
 
     def error(self, message: str) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def unforeseen(error: BaseException) -> str:
+def internal_error(error: BaseException) -> str:
     """A sentence for an error that is a fault of this program: class, module and line, never its text."""
     return f"this should not happen ({type(error).__name__} in {_place(error)}); please report it"
 

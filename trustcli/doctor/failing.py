@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from keys.errors import KeysError
 from trustcli.console.exit_codes import Failure, row_for
-from trustcli.console.internal_error import unforeseen
+from trustcli.console.internal_error import internal_error
 from trustcli.doctor.findings import Finding
 from trustdata.errors import TrustError
 
@@ -24,4 +24,4 @@ def guarded(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Findi
     except (TrustError, KeysError) as error:
         yield failed(check, error)
     except Exception as error:  # noqa: BLE001 - a doctor who faints helps nobody
-        yield Finding(check=check, severity="wrong", text=unforeseen(error))
+        yield Finding(check=check, severity="wrong", text=internal_error(error))

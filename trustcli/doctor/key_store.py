@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from keys.errors import KeysError
 from keys.key_info import KeyInfo
 from keys.store import is_keyid
@@ -86,7 +86,7 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
                 files[TARGETS] = wire.parse(TARGETS, targets)
         except MalformedMetadata:
             continue  # a damaged cache is made anew at the next refresh
-        named |= {info.keyid for info in found if among(public_keys(files, {}), [same_key_mark(info.public)])}
+        named |= {info.keyid for info in found if among(public_keys(files, {}), [key_fingerprint(info.public)])}
     for info in found:
         if info.keyid not in named and not info.retired:
             text = f"the {info.described} is named by no pinned collection, as far as was seen here"
@@ -97,7 +97,7 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
 def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     root, targets = look.roles[ROOT].root, look.roles[TARGETS].targets
     named = public_keys(look.roles, {})
-    held = among(named, (same_key_mark(info.public) for info in found))
+    held = among(named, (key_fingerprint(info.public) for info in found))
     mine = {
         signer_name(role): set(targets.get_delegated_role(role).keyids) & held
         for role in checks.delegations_of(targets)
@@ -114,7 +114,7 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
         remedy = f"ask its owner: trust signer add --key YOURS.pub YOU {look.gun}"
         yield Finding(check="signing", severity="note", text=text, remedy=remedy)
     for info in found:
-        if info.purpose == "signer" and not info.retired and not among(named, [same_key_mark(info.public)]):
+        if info.purpose == "signer" and not info.retired and not among(named, [key_fingerprint(info.public)]):
             text = f"the {info.described} is not delegated in {look.gun}"
             yield Finding(check="signing", severity="note", text=text)
     if set(root.roles[TARGETS].keyids) & held or set(root.roles[ROOT].keyids) & held:
@@ -125,7 +125,7 @@ def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     """For owners: is a root key at hand, or only the recovery key's file?"""
     root = look.roles[ROOT].root
     keys = {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}
-    here = [info for info in found if among(keys, [same_key_mark(info.public)])]
+    here = [info for info in found if among(keys, [key_fingerprint(info.public)])]
     if here:
         yield Finding(check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {here[0].described}")
         return

@@ -11,7 +11,7 @@ from trustcli.hooks.wrapper import MAX_WRAPPER, NAME, Wrapper, parse_wrapper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class HookFile:
     """`stray`: why containerd cannot execute it, which blocks every pull; None for a program. `ours`: what is called,
     if it is our verifier or the script in front of it.
     """
@@ -25,7 +25,7 @@ class Entry:
         return self.path.name
 
 
-def entries(folder: Path) -> list[Entry]:
+def entries(folder: Path) -> list[HookFile]:
     """All of them, in containerd's order. Raises: OSError (FileNotFoundError if there is no such folder)."""
     return [_entry(folder / name) for name in sorted(os.listdir(folder), key=os.fsencode)]  # noqa: PTH208 - names only
 
@@ -35,16 +35,18 @@ def open_to_others(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path) -> HookFile:
     try:
         status = path.stat()
     except OSError as error:
-        return Entry(path=path, stray=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror))
+        return HookFile(
+            path=path, stray=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror)
+        )
     if not stat.S_ISREG(status.st_mode):
-        return Entry(path=path, stray="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
+        return HookFile(path=path, stray="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
     if not status.st_mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH):
-        return Entry(path=path, stray="is not executable")
-    return Entry(path=path, ours=_ours(path))
+        return HookFile(path=path, stray="is not executable")
+    return HookFile(path=path, ours=_ours(path))
 
 
 def _ours(path: Path) -> Wrapper | None:

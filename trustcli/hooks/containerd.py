@@ -1,7 +1,7 @@
 """`trust-image-verifier`: containerd's image verifier. Exit status 0 allows the pull; everything else denies it.
 
 One line on standard output says why; containerd shows it to the user. Standard error goes to containerd's debug log.
-The process ends in one place (`_Answer`), by `os._exit`, so that nothing after a verdict can change it. A second
+The process ends in one place (`_Verdict`), by `os._exit`, so that nothing after a verdict can change it. A second
 thread refuses in words shortly before containerd would kill without any: name servers, locks and disks can hold the
 first one in a system call that no exception interrupts. A signal's default action ends the process, which denies, too.
 """
@@ -32,7 +32,7 @@ Put it in place with `trust hook containerd`, and see that nothing goes around i
 """
 
 
-class _Answer:
+class _Verdict:
     """The one answer of this process: whoever comes first gives it, and the process ends with it."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class _Answer:
 class _Deadline:
     """Refuses when time is up, whatever the process is doing then. `asked` and `doing` are for the message."""
 
-    def __init__(self, answer: _Answer) -> None:
+    def __init__(self, answer: _Verdict) -> None:
         self.asked = Asked(name="IMAGE")
         self.doing = "starting"
         self._answer = answer
@@ -79,7 +79,7 @@ def main() -> NoReturn:
     argv = sys.argv[1:]
     if argv in (["--help"], ["-help"], ["-h"], ["--version"], ["-version"]):
         _tell(argv[0])
-    answer = _Answer()
+    answer = _Verdict()
     deadline = _Deadline(answer)
     try:
         deadline.within(DEFAULT_TIMEOUT)

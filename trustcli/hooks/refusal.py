@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from trustcli.console.exit_codes import OTHER, Failure, row_for
-from trustcli.console.internal_error import unforeseen
+from trustcli.console.internal_error import internal_error
 from trustdata import errors
 from trustdata.errors import shown
 
@@ -46,7 +46,7 @@ def explained(error: BaseException, asked: Asked) -> tuple[int, str]:
     elif isinstance(error, MemoryError):
         status, sentence, advice = OTHER, "there is not enough memory to judge this image", ""
     else:
-        status, sentence, advice = OTHER, unforeseen(error), ""
+        status, sentence, advice = OTHER, internal_error(error), ""
     return status, shown(f"{sentence}; next: {advice}" if advice else sentence, MAX_LINE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from keys.passphrase import PassphraseProvider
 from keys.signers import FileSigner, signer_for
@@ -22,12 +22,12 @@ class StoreKeys:
         """`brought`: signers that are open already and that the store need not know."""
         self._store = store
         self._passphrases = passphrases
-        self._opened: dict[str, Signer] = {same_key_mark(signer.public_key): signer for signer in brought}
+        self._opened: dict[str, Signer] = {key_fingerprint(signer.public_key): signer for signer in brought}
 
     @cached_property
     def _stored(self) -> dict[str, str]:
         """Key ids of the store, by mark."""
-        return {same_key_mark(info.public): info.keyid for info in self._store.list()}
+        return {key_fingerprint(info.public): info.keyid for info in self._store.list()}
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """See HeldKeys."""
@@ -39,11 +39,11 @@ class StoreKeys:
 
     def bring(self, signer: Signer) -> None:
         """One more key for this invocation."""
-        self._opened[same_key_mark(signer.public_key)] = signer
+        self._opened[key_fingerprint(signer.public_key)] = signer
 
     def signer(self, key: Key) -> Signer:
         """See HeldKeys."""
-        mark = same_key_mark(key)
+        mark = key_fingerprint(key)
         if mark not in self._opened:
             self._opened[mark] = signer_for(self._store, self._stored[mark], self._passphrases)
         signer = self._opened[mark]
@@ -58,6 +58,6 @@ def among(keys: Mapping[str, Key], marks: Iterable[str]) -> frozenset[str]:
 
 def _mark(key: Key) -> str:
     try:
-        return same_key_mark(key)
+        return key_fingerprint(key)
     except KeyNotAccepted:
         return ""  # nobody's: a document may name keys that we do not use

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from trustcli.client.ports import Published, PublishRemote
+from trustcli.client.ports import PublishReceipt, PublishRemote
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
@@ -47,10 +47,10 @@ class Backoff(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class PublishResult:
     """`published` is None when nothing had to be sent. `uploads`: what was sent, by role. `attempts` counts uploads."""
 
-    published: Published | None
+    published: PublishReceipt | None
     uploads: Mapping[RoleName, Envelope]
     attempts: int
 
@@ -77,7 +77,7 @@ class Publisher:
         self._at = at
         self._backoff = backoff
 
-    def publish(self, edit: Edit, check: Check | None = None) -> Outcome:
+    def publish(self, edit: Edit, check: Check | None = None) -> PublishResult:
         """Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit is not in), the
         edit's own errors, PublishRefused, NotTrusted (our own upload does not verify), KeysError, RemoteRefused.
         """
@@ -91,7 +91,7 @@ class Publisher:
                 raise broken[0]  # nobody else has moved anything: it is our edit that breaks the role
             contents = edit(roles)
             if not contents:
-                return Outcome(published=None, uploads={}, attempts=attempts)
+                return PublishResult(published=None, uploads={}, attempts=attempts)
             if lost is not None:
                 raise lost
             uploads = self.prepare(roles, contents)
@@ -109,9 +109,9 @@ class Publisher:
             except RemoteUnreachable as error:
                 lost = error  # perhaps it was stored and only the reply was lost: look once
             else:
-                return Outcome(published=published, uploads=uploads, attempts=attempts)
+                return PublishResult(published=published, uploads=uploads, attempts=attempts)
 
-    def send(self, uploads: Mapping[RoleName, Envelope]) -> Published:
+    def send(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
         """Step 5 alone: one upload, sent once. Raises: as PublishRemote.publish."""
         return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
 

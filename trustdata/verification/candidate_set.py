@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from keys.algorithms import check_accepted, same_key_mark
+from keys.algorithms import check_accepted, key_fingerprint
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -191,7 +191,7 @@ def _check_keys(
             check_accepted(keys[keyid])
         except KeyNotAccepted as error:
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=str(error)) from error
-        identities.add(same_key_mark(keys[keyid]))
+        identities.add(key_fingerprint(keys[keyid]))
     if len(identities) < role.threshold and not may_be_few:
         reason = f"{role.threshold} signatures are asked for, but there are {len(identities)} distinct keys"
         raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)

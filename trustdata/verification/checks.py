@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -30,7 +30,7 @@ from trustdata.errors import (
 from trustdata.gun import GUN
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, Targets, UnversionedMeta
 from trustdata.roles import ROOT, TARGETS, RoleName, parse_role
-from trustdata.verification.floors import Floor
+from trustdata.verification.minimum_versions import MinimumVersion
 
 MAX_BIN_BITS: Final = 14
 """Succinct roles: 2**14 bins are more than a snapshot of 1 MiB can list with their hashes."""
@@ -79,7 +79,7 @@ def _accepted_marks(delegator: Delegator, envelope: Envelope) -> dict[str, str]:
     for keyid in delegator.get_delegated_role(envelope.role).keyids:
         if keyid in envelope.signatures:
             with suppress(ValueError, KeyNotAccepted):  # ValueError: the delegator has no key of this id
-                marks[keyid] = same_key_mark(delegator.get_key(keyid))
+                marks[keyid] = key_fingerprint(delegator.get_key(keyid))
     return marks
 
 
@@ -149,7 +149,9 @@ def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
         check_not_older(role, offered, meta.version, "listed by the snapshot before")
 
 
-def check_floors(versions: Mapping[RoleName, int], floors: Mapping[RoleName, Floor], roles: Iterable[RoleName]) -> None:
+def check_minimum_versions(
+    versions: Mapping[RoleName, int], floors: Mapping[RoleName, MinimumVersion], roles: Iterable[RoleName]
+) -> None:
     """Rollback memory and the lock: none of `roles` may be older than its floor, or gone."""
     for role in roles:
         if role in floors:

@@ -33,7 +33,7 @@ class LockEntry:
     root: Pin
     minimum: Mapping[RoleName, int]
 
-    def floors(self, chain: Sequence[Envelope]) -> dict[RoleName, int]:
+    def minimum_versions(self, chain: Sequence[Envelope]) -> dict[RoleName, int]:
         """The lowest version of each role that may still be accepted at the end of the verified root chain."""
         found = {ROOT: self.root_version}
         keys = {root.version: OnlineKeys.of(root.root) for root in chain}

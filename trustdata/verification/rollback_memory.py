@@ -74,7 +74,7 @@ class Memory:
     roles: Mapping[RoleName, SeenRole]
     refreshed: datetime | None = None
 
-    def floors(self, keys: OnlineKeys) -> dict[RoleName, int]:
+    def minimum_versions(self, keys: OnlineKeys) -> dict[RoleName, int]:
         """The lowest version of each role that may still be accepted under a root with these online keys."""
         return {role: seen.version for role, seen in self.roles.items() if seen.holds_under(role, keys)}
 

@@ -21,8 +21,8 @@ from trustdata.gun import GUN
 from trustdata.model import Delegator, MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustdata.verification import checks
-from trustdata.verification.floors import Floor, lowest_accepted
 from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustdata.wire import WireFormat
 
@@ -55,7 +55,7 @@ class TrustedSet:
         self._wire = wire
         self._memory = memory
         self._lock = lock
-        self._floors: Mapping[RoleName, Floor] = {}
+        self._floors: Mapping[RoleName, MinimumVersion] = {}
         self.at = at
         first = wire.parse(ROOT, root)
         checks.check_signatures(first.root, f"root version {first.version}", first)
@@ -106,7 +106,7 @@ class TrustedSet:
             raise RuntimeError("the timestamp comes before the snapshot")
         self._check_offline_role(self.root)
         self._floors = lowest_accepted(memory=self._memory, lock=self._lock, chain=self.roots)
-        checks.check_floors({ROOT: self.root.version}, self._floors, [ROOT])
+        checks.check_minimum_versions({ROOT: self.root.version}, self._floors, [ROOT])
         new = self._wire.parse(TIMESTAMP, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.timestamp is not None:
@@ -118,9 +118,9 @@ class TrustedSet:
                 known = self.timestamp.timestamp.snapshot_meta.version
                 offered = new.timestamp.snapshot_meta.version
                 checks.check_not_older(SNAPSHOT, offered, known, "named by the timestamp before")
-        checks.check_floors({TIMESTAMP: new.version}, self._floors, [TIMESTAMP])
+        checks.check_minimum_versions({TIMESTAMP: new.version}, self._floors, [TIMESTAMP])
         if self._wire.pins_versions:
-            checks.check_floors({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._floors, [SNAPSHOT])
+            checks.check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._floors, [SNAPSHOT])
         self.timestamp = new
         checks.check_not_expired(new, self.at)
         return new
@@ -162,10 +162,10 @@ class TrustedSet:
 
     def _check_remembered(self, snapshot: Envelope) -> None:
         if not self._wire.pins_versions:  # `update_targets` looks at each file's own
-            checks.check_floors({SNAPSHOT: snapshot.version}, self._floors, [SNAPSHOT])
+            checks.check_minimum_versions({SNAPSHOT: snapshot.version}, self._floors, [SNAPSHOT])
             return
         remembered = [role for role in self._floors if role == TARGETS or is_delegated(role)]
-        checks.check_floors(listed_versions(snapshot), self._floors, remembered)
+        checks.check_minimum_versions(listed_versions(snapshot), self._floors, remembered)
 
     def _check_final_snapshot(self, snapshot: Envelope) -> None:
         checks.check_not_expired(snapshot, self.at)
@@ -198,7 +198,7 @@ class TrustedSet:
         if self._wire.pins_versions:
             checks.check_version(new, meta.version)
         else:
-            checks.check_floors({role: new.version}, self._floors, [role])
+            checks.check_minimum_versions({role: new.version}, self._floors, [role])
         self._check_offline_role(new)
         self.delegated[role] = new
         self._vouched.add((delegator, role))
@@ -240,7 +240,7 @@ class TrustedSet:
         """
         if role in self.listed():
             return True
-        checks.check_floors({}, self._floors, [role])
+        checks.check_minimum_versions({}, self._floors, [role])
         return False
 
     def listed(self) -> frozenset[RoleName]:

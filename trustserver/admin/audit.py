@@ -19,18 +19,18 @@ from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import UploadRules, WireFormat
-from trustserver.admin.client_state import Remembered
+from trustserver.admin.client_state import ClientState
 from trustserver.errors import NotSound
 from trustserver.repository.formats import served
 from trustserver.repository.online_roles import held_key, shown_key
 from trustserver.repository.parsed_cache import format_of
 from trustserver.storage.ports import (
     NEVER_RENEWED,
-    Collection,
     KeySealer,
     KeyState,
     MetadataStore,
     Status,
+    StoredCollection,
     StoredFile,
 )
 from trustserver.storage.published_log import Older
@@ -48,7 +48,7 @@ OLDER_REMEDY: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """`gun` is empty for what concerns the whole database. `wrong`: whether the database is not sound."""
 
     gun: str
@@ -58,7 +58,7 @@ class Finding:
     wrong: bool = True
 
 
-class Soundness:
+class Audit:
     """Looks at one store at one time."""
 
     def __init__(self, store: MetadataStore, sealer: KeySealer | None, at: datetime) -> None:
@@ -66,7 +66,7 @@ class Soundness:
         self._sealer = sealer
         self._at = at
 
-    def collection(self, gun: GUN, remembered: Iterable[Remembered] = ()) -> Iterator[Finding]:
+    def collection(self, gun: GUN, remembered: Iterable[ClientState] = ()) -> Iterator[AuditFinding]:
         """What is to say of one name. `remembered`: what clients know of it. Raises: NotStored."""
         state = self._store.load(gun)
         known = list(remembered)
@@ -77,20 +77,20 @@ class Soundness:
             yield from _tombstone(state)
             return
         for each in known:
-            yield Finding(
+            yield AuditFinding(
                 gun=gun,
                 code="older-than-remembered",
                 message=f"is not here, but {each.source} knows it",
                 remedy=OLDER_REMEDY,
             )
 
-    def sealed_keys(self) -> Iterator[Finding]:
+    def sealed_keys(self) -> Iterator[AuditFinding]:
         """Whether every server-held key opens, and is the one that it is filed under. Raises: NotStored."""
         for key in self._store.sealed_keys() if self._sealer else ():
             try:
                 self._check_key(key.gun, key.role, key.keyid, key.sealed)
             except (TrustError, KeysError) as error:
-                yield Finding(gun=key.gun, code="sealed-key", message=str(error), remedy=_KEYS)
+                yield AuditFinding(gun=key.gun, code="sealed-key", message=str(error), remedy=_KEYS)
 
     def _check_key(self, gun: GUN, role: RoleName, keyid: str, sealed: bytes) -> None:
         if self._sealer is None:
@@ -102,25 +102,25 @@ class Soundness:
 
     # -- a live collection ----------------------------------------------------------------------------------
 
-    def _live(self, state: Collection, known: list[Remembered]) -> Iterator[Finding]:
+    def _live(self, state: StoredCollection, known: list[ClientState]) -> Iterator[AuditFinding]:
         gun = state.gun
         trusted: TrustedSet | None = None
         try:
             trusted = self._top_level(state)
         except TrustError as error:
-            yield Finding(gun=gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
+            yield AuditFinding(gun=gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
         if trusted is None:
             return
         form = format_of(state)
         yield from self._delegations(state, trusted, form.wire.upload_rules)
         if self._store.renew_at(gun) == NEVER_RENEWED:
-            yield Finding(gun=gun, code="online-key", message=_TAKEN_OVER, remedy=_ROTATION, wrong=False)
+            yield AuditFinding(gun=gun, code="online-key", message=_TAKEN_OVER, remedy=_ROTATION, wrong=False)
         else:
             yield from _online_keys(state, trusted.root, form.wire)
         yield from self._expired(gun, trusted)
         yield from _against(gun, trusted, known)
 
-    def _top_level(self, state: Collection) -> TrustedSet:
+    def _top_level(self, state: StoredCollection) -> TrustedSet:
         files = state.files
         form = served(state.format)
         if form is None:
@@ -143,14 +143,14 @@ class Soundness:
         trusted.update_targets(files[TARGETS].raw)
         return trusted
 
-    def _first_root(self, state: Collection) -> int:
+    def _first_root(self, state: StoredCollection) -> int:
         """Of those that follow each other to the newest; a collection may have begun with any."""
         version = state.files[ROOT].version
         while self._store.file(state.gun, ROOT, version - 1) is not None:
             version -= 1
         return version
 
-    def _root(self, state: Collection, version: int) -> bytes:
+    def _root(self, state: StoredCollection, version: int) -> bytes:
         file = self._store.file(state.gun, ROOT, version)
         if file is None:
             raise NotSound(reason=f"its root version {version} is missing: no client can follow the chain")
@@ -160,7 +160,7 @@ class Soundness:
         """Now, or, where the server has not renewed for long, the last instant at which clients would have accepted."""
         return min(self._at, *(file.expires - timedelta(seconds=1) for file in online))
 
-    def _delegations(self, state: Collection, trusted: TrustedSet, rules: UploadRules) -> Iterator[Finding]:
+    def _delegations(self, state: StoredCollection, trusted: TrustedSet, rules: UploadRules) -> Iterator[AuditFinding]:
         listed = trusted.listed() - {ROOT, *ONLINE}
         loaded: dict[RoleName, Envelope] = dict(trusted.delegated)
         for delegator, role in checks.reachable_delegations(loaded):
@@ -168,7 +168,7 @@ class Soundness:
                 continue
             if role not in state.files:
                 message = f"{role} is listed by the snapshot and not there"
-                yield Finding(gun=state.gun, code="does-not-verify", message=message, remedy=_BACKUP)
+                yield AuditFinding(gun=state.gun, code="does-not-verify", message=message, remedy=_BACKUP)
                 continue
             try:
                 loaded[role] = trusted.update_targets(state.files[role].raw, role, delegator)
@@ -176,21 +176,25 @@ class Soundness:
                 remedy = f"{_BACKUP}, or let the owner publish {role} again"
                 broken = rules.may_break_roles and isinstance(error, ThresholdNotMet)  # by its owner, who may
                 message = str(error)
-                yield Finding(gun=state.gun, code="does-not-verify", message=message, remedy=remedy, wrong=not broken)
+                yield AuditFinding(
+                    gun=state.gun, code="does-not-verify", message=message, remedy=remedy, wrong=not broken
+                )
         for role, file in sorted(state.files.items()):
             if role in {ROOT, *ONLINE} or role in loaded:
                 continue
             if role not in listed:
                 message = f"{role} version {file.version} is stored, but no snapshot lists it"
                 dropped = rules.may_bring_snapshot  # by its owner, who may
-                yield Finding(gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP, wrong=not dropped)
+                yield AuditFinding(
+                    gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP, wrong=not dropped
+                )
                 continue
             try:  # delegated no more, but listed for ever
                 checks.check_content(role, file.raw, trusted.role_meta(role))
             except TrustError as error:
-                yield Finding(gun=state.gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
+                yield AuditFinding(gun=state.gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
 
-    def _expired(self, gun: GUN, trusted: TrustedSet) -> Iterator[Finding]:
+    def _expired(self, gun: GUN, trusted: TrustedSet) -> Iterator[AuditFinding]:
         owned = {ROOT: trusted.root, **trusted.delegated}
         online = [each for each in (trusted.timestamp, trusted.snapshot) if each is not None]
         remedies = [(each, "its owner signs it again: trust sign, or trust key rotate root") for each in owned.values()]
@@ -198,10 +202,10 @@ class Soundness:
         for envelope, remedy in remedies:
             if envelope.expires <= self._at:
                 message = f"{envelope.role} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}"
-                yield Finding(gun=gun, code="expired", message=message, remedy=remedy, wrong=False)
+                yield AuditFinding(gun=gun, code="expired", message=message, remedy=remedy, wrong=False)
 
 
-def _online_keys(state: Collection, root: Envelope, wire: WireFormat) -> Iterator[Finding]:
+def _online_keys(state: StoredCollection, root: Envelope, wire: WireFormat) -> Iterator[AuditFinding]:
     for role in ONLINE:
         named = root.root.roles[role]
         if role == SNAPSHOT and wire.upload_rules.may_bring_snapshot and not held_key(state, root.root, role, wire):
@@ -211,32 +215,32 @@ def _online_keys(state: Collection, root: Envelope, wire: WireFormat) -> Iterato
         }
         if named.threshold != 1 or set(named.keyids) != current:
             message = f"root version {root.version} names another {role} key than the server holds"
-            yield Finding(gun=state.gun, code="online-key", message=message, remedy=_KEYS)
+            yield AuditFinding(gun=state.gun, code="online-key", message=message, remedy=_KEYS)
 
 
-def _tombstone(state: Collection) -> Iterator[Finding]:
+def _tombstone(state: StoredCollection) -> Iterator[AuditFinding]:
     stone = state.tombstone
     if stone is None or len(stone.root_sha256) != 64 or state.files or state.keys:
         message = "its tombstone does not say what was deleted, or files and keys remain beside it"
-        yield Finding(gun=state.gun, code="tombstone", message=message, remedy=_BACKUP)
+        yield AuditFinding(gun=state.gun, code="tombstone", message=message, remedy=_BACKUP)
 
 
-def _against(gun: GUN, trusted: TrustedSet, known: Iterable[Remembered]) -> Iterator[Finding]:
+def _against(gun: GUN, trusted: TrustedSet, known: Iterable[ClientState]) -> Iterator[AuditFinding]:
     versions = trusted.versions()
     for each in known:
         if each.root_of_trust and each.root_of_trust != trusted.roots[0].sha256:
             message = f"has root of trust {trusted.roots[0].sha256}, but {each.source} knows {each.root_of_trust}"
-            yield Finding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
+            yield AuditFinding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
             continue
-        for role, floor in sorted(each.floors(trusted.roots).items()):
+        for role, floor in sorted(each.minimum_versions(trusted.roots).items()):
             if versions.get(role, 0) < floor:
                 message = f"{role} has version {versions.get(role, 0)}, but {each.source} has seen version {floor}"
-                yield Finding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
+                yield AuditFinding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
 
 
-def older_finding(older: Older) -> Finding:
+def older_finding(older: Older) -> AuditFinding:
     """A collection of which the witness knows more than the database."""
     versions = ", ".join(f"{role} {version}" for role, version in sorted(older.seen.versions.items()))
     seen = "it was deleted" if older.seen.deleted else f"revision {older.seen.revision} was published ({versions})"
     message = f"is older than what this server has published: revision {older.stored}, but {seen}"
-    return Finding(gun=older.gun, code="older-than-published", message=message, remedy=OLDER_REMEDY)
+    return AuditFinding(gun=older.gun, code="older-than-published", message=message, remedy=OLDER_REMEDY)

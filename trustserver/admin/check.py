@@ -13,16 +13,16 @@ import orjson
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.admin.audit import Finding, Soundness, older_finding
-from trustserver.admin.client_state import Remembered, read_remembered
-from trustserver.admin.restore import Accepted, restoring, together
+from trustserver.admin.audit import Audit, AuditFinding, older_finding
+from trustserver.admin.client_state import ClientState, read_client_state
+from trustserver.admin.restore import Accepted, highest_versions, open_restore
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage import database
 from trustserver.storage.file_audit import audit_files
 from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import MetadataStore
-from trustserver.storage.published_log import Seen, WitnessFile, older, with_stored
+from trustserver.storage.published_log import PublishedLogFile, Seen, older, with_stored
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.md"
@@ -32,7 +32,7 @@ _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.
 class Report:
     """What was found. `names` and `sealed_keys`: how many were looked at."""
 
-    findings: Sequence[Finding]
+    findings: Sequence[AuditFinding]
     accepted: Sequence[Accepted]
     names: int
     sealed_keys: int
@@ -73,7 +73,7 @@ def check_database(settings: Settings, *, against: Iterable[Path], accept: bool,
 
     Raises: StartRefused, ServerRunning, NotStored.
     """
-    remembered = [each for path in against for each in read_remembered(path)]
+    remembered = [each for path in against for each in read_client_state(path)]
     store = existing_store(settings)
     try:
         accepted: list[Accepted] = []
@@ -94,12 +94,14 @@ def check_database(settings: Settings, *, against: Iterable[Path], accept: bool,
         store.close()
 
 
-def _accept(settings: Settings, store: MetadataStore, remembered: Iterable[Remembered], at: datetime) -> list[Accepted]:
+def _accept(
+    settings: Settings, store: MetadataStore, remembered: Iterable[ClientState], at: datetime
+) -> list[Accepted]:
     sealer = open_sealer(settings, store)
-    witness = WitnessFile(settings.witness_file, mark=sealer.mark)
+    witness = PublishedLogFile(settings.witness_file, mark=sealer.mark)
     published = [(gun, seen.versions) for gun, seen in (witness.load() or {}).items()]
-    seen = together([*published, *((each.gun, each.versions) for each in remembered)])
-    accepted = list(restoring(store, sealer, at).accept(seen))
+    seen = highest_versions([*published, *((each.gun, each.versions) for each in remembered)])
+    accepted = list(open_restore(store, sealer, at).accept(seen))
     try:
         witness.begin(_held(store))
     except OSError as error:
@@ -122,37 +124,37 @@ def _versions(store: MetadataStore, gun: GUN) -> Mapping[RoleName, int]:
 
 
 def _findings(
-    settings: Settings, store: MetadataStore, remembered: Sequence[Remembered], at: datetime
-) -> Iterator[Finding]:
+    settings: Settings, store: MetadataStore, remembered: Sequence[ClientState], at: datetime
+) -> Iterator[AuditFinding]:
     engine = database.open_engine(settings.database_url)
     try:
         verdict = database.quick_check(engine)
         if verdict != "ok":
-            yield Finding(gun="", code="database", message=f"database: {verdict}", remedy=_BACKUP)
+            yield AuditFinding(gun="", code="database", message=f"database: {verdict}", remedy=_BACKUP)
         for fault in audit_files(engine):
             code = "file-changed" if fault.changed else "orphaned-file"
-            yield Finding(gun=fault.gun, code=code, message=fault.what, remedy=_BACKUP)
+            yield AuditFinding(gun=fault.gun, code=code, message=fault.what, remedy=_BACKUP)
     finally:
         engine.dispose()
     sealer = open_sealer(settings, store) if store.seal_mark() else None
-    soundness = Soundness(store, sealer, at)
-    known: dict[GUN, list[Remembered]] = {}
+    soundness = Audit(store, sealer, at)
+    known: dict[GUN, list[ClientState]] = {}
     for each in remembered:
         known.setdefault(each.gun, []).append(each)
     # The witness first: what is published meanwhile makes the database newer than it, never older.
-    published = WitnessFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
+    published = PublishedLogFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
     yield from map(older_finding, older(published or {}, store.collections()))
     for gun in sorted({*(summary.gun for summary in store.collections()), *known}):
         yield from soundness.collection(gun, known.get(gun, ()))
     yield from soundness.sealed_keys()
 
 
-def _unissued(accepted: Accepted) -> Finding:
+def _unissued(accepted: Accepted) -> AuditFinding:
     message = f"its snapshot and timestamp could not be issued: {accepted.failed}"
-    return Finding(gun=accepted.gun, code="online-key", message=message, remedy=_BACKUP)
+    return AuditFinding(gun=accepted.gun, code="online-key", message=message, remedy=_BACKUP)
 
 
-def _lost(accepted: Accepted) -> Finding:
+def _lost(accepted: Accepted) -> AuditFinding:
     versions = ", ".join(f"{role} {version}" for role, version in sorted(accepted.lost.items()))
     message = f"was published and is not here: {versions}"
-    return Finding(gun=accepted.gun, code="lost", message=message, remedy=_BY_ITS_OWNER)
+    return AuditFinding(gun=accepted.gun, code="lost", message=message, remedy=_BY_ITS_OWNER)

@@ -18,7 +18,7 @@ from trustserver.errors import StartRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class ClientState:
     """What one file says of one collection: either of the two."""
 
     source: str
@@ -38,14 +38,14 @@ class Remembered:
             return {role: seen.version for role, seen in self.memory.roles.items()}
         return self.lock.minimum if self.lock else {}
 
-    def floors(self, chain: Sequence[Envelope]) -> Mapping[RoleName, int]:
+    def minimum_versions(self, chain: Sequence[Envelope]) -> Mapping[RoleName, int]:
         """The lowest versions that this client accepts under the last root of the chain."""
         if self.memory is not None:
-            return self.memory.floors(OnlineKeys.of(chain[-1].root))
-        return self.lock.floors(chain) if self.lock else {}
+            return self.memory.minimum_versions(OnlineKeys.of(chain[-1].root))
+        return self.lock.minimum_versions(chain) if self.lock else {}
 
 
-def read_remembered(path: Path) -> list[Remembered]:
+def read_client_state(path: Path) -> list[ClientState]:
     """Read every collection in the file. Raises: StartRefused naming the file and what is wrong in it."""
     try:
         raw = path.read_bytes()
@@ -59,11 +59,11 @@ def read_remembered(path: Path) -> list[Remembered]:
         raise StartRefused(what=str(path), reason=f"was read as {kind}: {error}") from error
 
 
-def _memories(raw: bytes, *, path: str) -> Iterator[Remembered]:
+def _memories(raw: bytes, *, path: str) -> Iterator[ClientState]:
     for name, entry in read_collections(raw, path=path).items():
-        yield Remembered(source=path, gun=parse_gun(name), memory=read_memory(entry, path=path))
+        yield ClientState(source=path, gun=parse_gun(name), memory=read_memory(entry, path=path))
 
 
-def _locks(raw: bytes, *, path: str) -> Iterator[Remembered]:
+def _locks(raw: bytes, *, path: str) -> Iterator[ClientState]:
     for gun, entry in read_lock(raw, path=path).items():
-        yield Remembered(source=path, gun=gun, lock=entry)
+        yield ClientState(source=path, gun=gun, lock=entry)

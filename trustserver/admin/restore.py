@@ -17,11 +17,11 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import NotSound, RevisionMoved
-from trustserver.repository.commit import Recorder
+from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
-from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections, format_of
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
 from trustserver.responses.cache import View
-from trustserver.storage.ports import Collection, KeySealer, MetadataStore, Status
+from trustserver.storage.ports import KeySealer, MetadataStore, Status, StoredCollection
 
 JUMP: Final = 1000
 """Versions that snapshot and timestamp jump by: more than a collection can have lost, where nobody knows how many."""
@@ -44,7 +44,7 @@ class Accepted:
     failed: str = ""
 
 
-class Restoring:
+class Restore:
     """Works on a store that no server uses."""
 
     def __init__(
@@ -52,8 +52,8 @@ class Restoring:
         *,
         store: MetadataStore,
         online: OnlineRoles,
-        parsed: ParsedCollections,
-        recorder: Recorder,
+        parsed: ParsedCache,
+        recorder: Committer,
         at: datetime,
     ) -> None:
         self._store = store
@@ -81,7 +81,7 @@ class Restoring:
             return Accepted(gun=gun, versions={}, lost=lost, failed=str(error))
         return Accepted(gun=gun, versions=versions, lost=lost)
 
-    def _issue(self, state: Collection, seen: Mapping[RoleName, int]) -> Mapping[RoleName, int]:
+    def _issue(self, state: StoredCollection, seen: Mapping[RoleName, int]) -> Mapping[RoleName, int]:
         stored = self._parsed.load(state.gun, least=_NEEDED)
         for role in ONLINE:
             if seen.get(role, 0) > HIGHEST:
@@ -104,14 +104,14 @@ class Restoring:
         )
 
 
-def restoring(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restoring:
-    """Make a `Restoring` for a store that no server uses meanwhile. `at`: when it signs."""
-    online, parsed = OnlineRoles(store, sealer), ParsedCollections(store)
-    recorder = Recorder(store, parsed, View(limit=0))
-    return Restoring(store=store, online=online, parsed=parsed, recorder=recorder, at=at)
+def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restore:
+    """Make a `Restore` for a store that no server uses meanwhile. `at`: when it signs."""
+    online, parsed = OnlineRoles(store, sealer), ParsedCache(store)
+    recorder = Committer(store, parsed, View(limit=0))
+    return Restore(store=store, online=online, parsed=parsed, recorder=recorder, at=at)
 
 
-def together(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:
+def highest_versions(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:
     """The highest version of each role that anybody has seen."""
     found: dict[GUN, dict[RoleName, int]] = {}
     for gun, versions in each:

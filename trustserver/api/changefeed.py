@@ -13,7 +13,7 @@ import orjson
 
 from trustdata.gun import GUN
 from trustserver.errors import BadParameters
-from trustserver.storage.ports import Change, MetadataStore
+from trustserver.storage.ports import FeedRecord, MetadataStore
 
 DEFAULT_RECORDS: Final = 100
 MAX_RECORDS: Final = 10_000
@@ -57,7 +57,7 @@ def _integer(name: str, text: str) -> int:
     return int(text)
 
 
-def _written(changes: Iterable[Change]) -> bytes:
+def _written(changes: Iterable[FeedRecord]) -> bytes:
     records = [
         {
             "ID": str(change.id),

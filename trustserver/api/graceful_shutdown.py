@@ -15,7 +15,7 @@ from trustserver.errors import Stopping
 _log = logging.getLogger(__name__)
 
 
-class InFlight:
+class GracefulShutdown:
     """ASGI. After `stop`, what began is finished, reads are answered, and nothing is changed any more."""
 
     def __init__(self, app: App) -> None:

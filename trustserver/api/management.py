@@ -23,11 +23,11 @@ from trustserver.api.take_over import TakeOverParts, belongings
 from trustserver.api.upload import TufParts
 from trustserver.auth.authorizer import Action
 from trustserver.errors import BadRequest
-from trustserver.repository.collection_import import TakingOver
+from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import held_key, refuse_tombstone
 from trustserver.repository.publish import Published
-from trustserver.storage.ports import Collection, KeyRecord, Status
+from trustserver.storage.ports import KeyRecord, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _gun(request: Request, gun: str) -> GUN:
 Gun = Annotated[GUN, Depends(_gun)]
 
 
-def management_router(services: Services, taking_over: TakingOver) -> APIRouter:
+def management_router(services: Services, taking_over: CollectionImport) -> APIRouter:
     """Make the routes."""
     authorizer, clock = services.authorizer, services.clock
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
@@ -186,7 +186,7 @@ def management_router(services: Services, taking_over: TakingOver) -> APIRouter:
     return router
 
 
-def _server_keys(found: Collection) -> list[str]:
+def _server_keys(found: StoredCollection) -> list[str]:
     wire = wire_named(found.format)
     root = wire.parse(ROOT, found.files[ROOT].raw).root
     return [str(role) for role in ONLINE if held_key(found, root, role, wire) is not None]

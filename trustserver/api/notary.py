@@ -27,7 +27,7 @@ from trustserver.api.services import Services
 from trustserver.auth.authorizer import Action, Subject
 from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
-from trustserver.repository.notary_reads import NotaryRetrieval
+from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import shown_key
 from trustserver.responses.cache import Answer, View, plain_answer
 from trustserver.responses.notary_paths import NotaryFile, notary_path
@@ -61,7 +61,7 @@ class NotaryApi:
         *,
         services: Services,
         view: View,
-        retrieval: NotaryRetrieval,
+        retrieval: NotaryReads,
         renewal: RenewalOnRead,
         otherwise: App,
     ) -> None:

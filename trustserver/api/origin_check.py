@@ -15,7 +15,7 @@ READING: Final = frozenset({"GET", "HEAD"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 
 
-class NoBrowsers:
+class OriginCheck:
     """ASGI: refuses every request with an `Origin` header, unless it only reads."""
 
     def __init__(self, app: App) -> None:

@@ -15,7 +15,7 @@ from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
-from trustserver.repository.tuf_reads import Retrieval
+from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import Answer, View
 from trustserver.responses.gzip import pack, packed_etag, packed_unchanged, wants_gzip
 from trustserver.responses.tuf_paths import FileName, parse_filename, path_of
@@ -28,7 +28,7 @@ class TufReads:
         self,
         *,
         view: View,
-        retrieval: Retrieval,
+        retrieval: TufRetrieval,
         renewal: RenewalOnRead,
         authorizer: Authorizer,
         otherwise: App,

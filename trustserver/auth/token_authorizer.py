@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
+class _RequiredAccess:
     """What a request needs, as tokens name it; `action` and `what` say it to people."""
 
     kind: str
@@ -48,7 +48,7 @@ class _Wanted:
         return f"{self.kind}:{self.name}:{','.join(self.actions)}"
 
 
-_CATALOG: Final = _Wanted(
+_CATALOG: Final = _RequiredAccess(
     kind="registry", name="catalog", actions=(EVERYTHING,), action="read", what="the catalogue of all collections"
 )
 _PING: Final = replace(_CATALOG, action="ask", what="this server")
@@ -77,7 +77,7 @@ class TokenAuthorizer:
         """As promised by `Authorizer`. Where no token is needed none is looked at: the view asks nobody either."""
         if self.reads_are_open and action is Action.READ:
             return ANONYMOUS
-        wanted = _Wanted(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
+        wanted = _RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
         return self._allowed(self._grant(headers, wanted), wanted)
 
     def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
@@ -94,7 +94,7 @@ class TokenAuthorizer:
             raise self._forbidden(_PING, reason="it wants a token")
         return _subject(grant)
 
-    def _allowed(self, grant: Grant | None, wanted: _Wanted) -> Subject:
+    def _allowed(self, grant: Grant | None, wanted: _RequiredAccess) -> Subject:
         if grant is None:
             raise self._forbidden(wanted, reason="it wants a token")
         subject = _subject(grant)
@@ -103,7 +103,7 @@ class TokenAuthorizer:
             raise self._forbidden(wanted, reason=reason, error="insufficient_scope", subject=subject)
         return subject
 
-    def _grant(self, headers: Iterable[tuple[bytes, bytes]], wanted: _Wanted) -> Grant | None:
+    def _grant(self, headers: Iterable[tuple[bytes, bytes]], wanted: _RequiredAccess) -> Grant | None:
         """What the request's token allows; None if it brings none."""
         try:
             token = _bearer(headers)
@@ -126,7 +126,9 @@ class TokenAuthorizer:
             self._kept.popitem(last=False)
         return grant
 
-    def _forbidden(self, wanted: _Wanted, *, reason: str, error: str = "", subject: Subject = ANONYMOUS) -> Forbidden:
+    def _forbidden(
+        self, wanted: _RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS
+    ) -> Forbidden:
         challenge = f"{self._challenge},scope={_quoted(wanted.scope)}"
         return Forbidden(
             action=wanted.action,

@@ -48,7 +48,7 @@ class Grant:
         return EVERYTHING in granted or (bool(wanted) and granted.issuperset(wanted))
 
 
-class _Registry(JWSRegistry):
+class _JwsAlgorithms(JWSRegistry):
     """joserfc's, with our list of algorithms alone and room for a chain of certificates.
 
     Its own would warn of `EdDSA`, as that name is to give way to `Ed25519` (RFC 9864): token servers write it still.
@@ -70,7 +70,7 @@ class TokenVerifier:
         self._issuer = issuer
         self._service = service
         # What a token says besides is not ours to judge: headers that are not understood are left alone (`crit` apart).
-        self._registry = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
+        self._registry = _JwsAlgorithms(algorithms=ALGORITHMS, strict_check_header=False)
 
     def verify(self, token: bytes, at: datetime) -> Grant:
         """What this token allows at this time. Raises: TokenRefused."""

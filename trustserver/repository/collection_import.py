@@ -21,19 +21,19 @@ from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
-from trustserver.repository.commit import Recorder
+from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
-from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import Published, published
 from trustserver.storage.ports import (
     NEVER_RENEWED,
-    Collection,
     KeyRecord,
     KeySealer,
     KeyState,
     MetadataStore,
     Status,
+    StoredCollection,
 )
 
 _WIRE: Final = SERVED_NOTARY.wire
@@ -51,12 +51,10 @@ class Belongings:
     keys: Mapping[RoleName, PrivateKey] = field(default_factory=dict, repr=False)
 
 
-class TakingOver:
+class CollectionImport:
     """Blocks on judging and on the store: to be called from a worker thread."""
 
-    def __init__(
-        self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCollections, recorder: Recorder
-    ) -> None:
+    def __init__(self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCache, recorder: Committer) -> None:
         self._store = store
         self._sealer = sealer
         self._parsed = parsed
@@ -115,7 +113,7 @@ class TakingOver:
         return records
 
 
-def _held(state: Collection, root: Root) -> set[RoleName]:
+def _held(state: StoredCollection, root: Root) -> set[RoleName]:
     return {role for role in ONLINE if held_key(state, root, role, _WIRE) is not None}
 
 

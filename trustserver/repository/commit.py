@@ -12,7 +12,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.repository.formats import ServedFormat, Shown
 from trustserver.repository.online_roles import Issued
-from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.responses.cache import View
 from trustserver.storage.ports import (
     KeyRecord,
@@ -26,7 +26,7 @@ from trustserver.storage.ports import (
 from trustserver.storage.published_log import Seen
 
 
-class Witness(Protocol):
+class PublishedLog(Protocol):
     """Keeps what was published apart from the store."""
 
     def saw(self, gun: GUN, seen: Seen) -> None:
@@ -36,15 +36,15 @@ class Witness(Protocol):
         """Called now and then. Raises: OSError."""
 
 
-class Recorder:
+class Committer:
     """The only writer of metadata files."""
 
     def __init__(
         self,
         store: MetadataStore,
-        parsed: ParsedCollections,
+        parsed: ParsedCache,
         view: View,
-        witness: Witness | None = None,
+        witness: PublishedLog | None = None,
     ) -> None:
         self._store = store
         self._witness = witness

@@ -12,7 +12,7 @@ from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import MetadataStore, StoredFile
 
 
-class NotaryRetrieval:
+class NotaryReads:
     """Answers for files. Blocks on the store: to be called from a worker thread."""
 
     def __init__(self, store: MetadataStore, view: View) -> None:

@@ -25,7 +25,7 @@ from trustdata.wire import WireFormat
 from trustdata.wire.formats import wire_named
 from trustserver.errors import GoneCollection, NotThere, RevisionMoved
 from trustserver.repository.formats import ServedFormat
-from trustserver.storage.ports import Collection, KeyRecord, KeySealer, KeyState, MetadataStore, Status, Tombstone
+from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, Status, StoredCollection, Tombstone
 
 MAX_OFFERED_KEYS: Final = 10_000
 """Keys handed out for names without data, over all names: whoever may ask must not fill the disk."""
@@ -117,7 +117,7 @@ class OnlineRoles:
 
     def issue(
         self,
-        state: Collection,
+        state: StoredCollection,
         *,
         form: ServedFormat,
         root: Root,
@@ -149,7 +149,7 @@ class OnlineRoles:
 
     def issue_timestamp(
         self,
-        state: Collection,
+        state: StoredCollection,
         *,
         form: ServedFormat,
         root: Root,
@@ -234,7 +234,7 @@ def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
     return half_life(envelope.expires, wire.lifetimes.of(envelope.role))
 
 
-def held_key(state: Collection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:
+def held_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:
     """The server's key that `root` names for an online role; None if its owner holds that role's."""
     named = root.roles[role].keyids
     return next((key for key in state.keys if key.role == role and shown_key(key, wire).keyid in named), None)
@@ -250,7 +250,7 @@ def _shown_key(keyid: str, public: str, wire: str) -> Key:
     return wire_named(wire).encode_key(Key.from_dict(keyid, json.loads(public)))
 
 
-def _named_key(state: Collection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord:
+def _named_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord:
     named = root.roles[role]
     held = {shown_key(key, wire).keyid: key for key in state.keys if key.role == role}
     if len(named.keyids) != 1 or named.threshold != 1 or named.keyids[0] not in held:
@@ -272,7 +272,7 @@ def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:
     )
 
 
-def _refuse_other(state: Collection, wire: WireFormat) -> None:
+def _refuse_other(state: StoredCollection, wire: WireFormat) -> None:
     """Raises: GoneCollection, CollectionExists."""
     refuse_tombstone(state)
     if state.status is Status.LIVE and state.format != wire.name:
@@ -280,7 +280,7 @@ def _refuse_other(state: Collection, wire: WireFormat) -> None:
         raise CollectionExists(role="collection", reason=reason)
 
 
-def refuse_tombstone(state: Collection) -> None:
+def refuse_tombstone(state: StoredCollection) -> None:
     """Raises: GoneCollection if the name was deleted and not released."""
     if state.status is Status.DELETED and state.tombstone is not None:
         raise gone(state.gun, state.tombstone)

@@ -13,8 +13,7 @@ from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.repository.formats import ServedFormat, served
-from trustserver.storage.ports import Collection as StoredCollection
-from trustserver.storage.ports import MetadataStore, Status, StoredFile
+from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
 """File bytes of the collections kept parsed, in all. Parsed they take about twelve times as much memory."""
@@ -37,7 +36,7 @@ class ParsedCollection:
         return self.envelopes.keys() == self.state.files.keys()
 
 
-class ParsedCollections:
+class ParsedCache:
     """Reads through to the store. What it remembers may be out of date: whoever writes compares and swaps."""
 
     def __init__(self, store: MetadataStore, *, limit: int = PARSED_BYTES) -> None:

@@ -21,12 +21,12 @@ from trustdata.roles import ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
 from trustserver.errors import RevisionMoved
-from trustserver.repository.commit import Recorder
+from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_TUF, ServedFormat, served
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
-from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.quotas import check_collection_size, check_snapshot_size
-from trustserver.storage.ports import Collection, MetadataStore, Status, Tombstone
+from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
 ATTEMPTS: Final = 64
 """How often one upload is judged while others keep changing its collection."""
@@ -53,8 +53,8 @@ class Publishing:
         *,
         store: MetadataStore,
         online: OnlineRoles,
-        parsed: ParsedCollections,
-        recorder: Recorder,
+        parsed: ParsedCache,
+        recorder: Committer,
     ) -> None:
         self._store = store
         self._online = online
@@ -159,7 +159,7 @@ class Publishing:
         check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot, form.wire)
         return issued
 
-    def _tombstone(self, state: Collection, subject: str, at: datetime) -> Tombstone:
+    def _tombstone(self, state: StoredCollection, subject: str, at: datetime) -> Tombstone:
         first = self._store.file(state.gun, ROOT, 1)
         return Tombstone(
             root_sha256=first.sha256 if first else state.files[ROOT].sha256,

@@ -13,9 +13,9 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import DiskFull, RevisionMoved
-from trustserver.repository.commit import Recorder
+from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import OnlineRoles, held_key, renewal_of
-from trustserver.repository.parsed_cache import ParsedCollection, ParsedCollections, format_of
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
 from trustserver.storage.ports import MetadataStore, Status
 
 ROUND: Final = 100
@@ -39,9 +39,7 @@ class Round:
 class Renewal:
     """Signs again. Blocks on the store: to be called from a worker thread."""
 
-    def __init__(
-        self, *, store: MetadataStore, online: OnlineRoles, parsed: ParsedCollections, recorder: Recorder
-    ) -> None:
+    def __init__(self, *, store: MetadataStore, online: OnlineRoles, parsed: ParsedCache, recorder: Committer) -> None:
         self._store = store
         self._online = online
         self._parsed = parsed

@@ -13,7 +13,7 @@ from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import MetadataStore, Status
 
 
-class Retrieval:
+class TufRetrieval:
     """Answers for files. Blocks on the store: to be called from a worker thread."""
 
     def __init__(self, store: MetadataStore, view: View) -> None:

@@ -15,7 +15,7 @@ from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
 from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
-from trustserver.storage.published_log import WitnessFile, older, with_stored
+from trustserver.storage.published_log import PublishedLogFile, older, with_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
 
@@ -45,9 +45,9 @@ def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
     return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
 
 
-def open_witness(settings: Settings, store: MetadataStore, sealer: KeySealer) -> WitnessFile:
+def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
     """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
-    witness = WitnessFile(settings.witness_file, mark=sealer.mark)
+    witness = PublishedLogFile(settings.witness_file, mark=sealer.mark)
     known = witness.load()
     stored = store.collections()
     missing = older(known or {}, stored)

@@ -79,7 +79,7 @@ class Tombstone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collection:
+class StoredCollection:
     """Everything about one name at one revision. A name never seen: ABSENT, revision 0, perhaps offered keys."""
 
     gun: GUN
@@ -119,7 +119,7 @@ class Category(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FeedRecord:
     """One record of the change feed; ids go up. A deletion has version 0 and an empty `sha256`."""
 
     id: int
@@ -149,7 +149,7 @@ class MetadataStore(Protocol):
     at that revision; they return the new one. Reads see committed states only.
     """
 
-    def load(self, gun: GUN) -> Collection:
+    def load(self, gun: GUN) -> StoredCollection:
         """The current files and keys, all of one revision."""
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
@@ -176,10 +176,10 @@ class MetadataStore(Protocol):
         `released`: a new beginning is allowed at once, and the change feed gets a record of the deletion.
         """
 
-    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[Change, ...]:
+    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         """The first records of the change feed after an id, oldest first; None: of every collection."""
 
-    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[Change, ...]:
+    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         """The last records before an id (None: at all), oldest first."""
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:

@@ -62,7 +62,7 @@ class Older:
     seen: Seen
 
 
-class WitnessFile:
+class PublishedLogFile:
     """The file at `path` for the database with this `mark`. Safe to call from several threads."""
 
     def __init__(self, path: Path, *, mark: str) -> None:

@@ -32,12 +32,12 @@ from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage.ports import (
     Category,
-    Change,
-    Collection,
+    FeedRecord,
     KeyRecord,
     KeyState,
     Publication,
     Status,
+    StoredCollection,
     StoredFile,
     Summary,
     Tombstone,
@@ -97,15 +97,15 @@ class SqlStore:
         self._engine = engine
         self._refusal: NotStored | None = None
 
-    def load(self, gun: GUN) -> Collection:
+    def load(self, gun: GUN) -> StoredCollection:
         with self._reading() as connection:
             row = connection.execute(select(_COLLECTION).where(_COLLECTION.c.gun == gun)).one_or_none()
             keys = connection.execute(select(_KEY).where(_KEY.c.gun == gun).order_by(_KEY.c.role, _KEY.c.id)).all()
             held = tuple(map(_key, keys))
             if row is None:
-                return Collection(gun=gun, status=Status.ABSENT, keys=held)
+                return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
             files = connection.execute(_CURRENT_FILES.where(_CURRENT.c.collection_id == row.id)).all()
-            return Collection(
+            return StoredCollection(
                 gun=gun,
                 status=Status(row.status),
                 format=row.format,
@@ -174,12 +174,12 @@ class SqlStore:
                 self._note(connection, gun, tombstone.deleted_at)
             return base + 1
 
-    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[Change, ...]:
+    def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
             following = _changes_of(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
             return tuple(map(_change, connection.execute(following)))
 
-    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[Change, ...]:
+    def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
             last = _changes_of(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
             found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
@@ -426,8 +426,8 @@ def _changes_of(gun: GUN | None) -> Select[Any]:
     return every if gun is None else every.where(_CHANGE.c.gun == gun)
 
 
-def _change(row: Row[Any]) -> Change:
-    return Change(
+def _change(row: Row[Any]) -> FeedRecord:
+    return FeedRecord(
         id=row.id,
         created=_EPOCH + row.created * _MICROSECOND,
         gun=GUN(row.gun),

@@ -15,7 +15,7 @@ from tests.simulator import keyring
 from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
-from trustcli.client.notary_remote import Change, NotaryRemote
+from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
 from trustcli.commands.migrate.destination import Destination, need
 from trustcli.commands.migrate.source import Found, Source
@@ -48,7 +48,7 @@ class _Old:
     def __init__(self, server: RepositorySimulator) -> None:
         self.server = server
         self.name = server.name
-        self.feed: list[Change] = []
+        self.feed: list[FeedEntry] = []
         self.refuses: Exception | None = None
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
@@ -59,7 +59,7 @@ class _Old:
             raise self.refuses
         return self.server.online_key(gun, role)
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[FeedEntry]:
         return iter(self.feed)
 
 
@@ -170,7 +170,7 @@ def test_a_server_that_does_not_say_whose_the_snapshot_key_is(refusal: Exception
 def test_the_feed_says_what_there_is() -> None:
     old = _Old(good_collection(NOTARY).server)
     feed = [("a", False), ("b", False), ("A/Odd", False), ("a", True), ("c", True), ("c", False), ("d e", False)]
-    old.feed = [Change(id=str(n), gun=name, deleted=gone) for n, (name, gone) in enumerate(feed)]
+    old.feed = [FeedEntry(id=str(n), gun=name, deleted=gone) for n, (name, gone) in enumerate(feed)]
     assert _source(old).collections() == (["b", "c"], ["A/Odd", "d e"])
 
 

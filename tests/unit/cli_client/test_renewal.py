@@ -8,7 +8,7 @@ from tests.simulator.keyring import Ring
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, good_collection
-from trustcli.commands.renew import Renewal
+from trustcli.commands.renew import RenewalEdit
 from trustdata.due import within
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 
@@ -16,10 +16,10 @@ ALICE = RoleName("targets/alice")
 LONG = timedelta(days=10_000)
 
 
-def renewal(owner: Owner, *names: str) -> Renewal:
+def renewal(owner: Owner, *names: str) -> RenewalEdit:
     """Everything is due."""
     keys = Ring(*names) if names else owner.ring
-    return Renewal(owner.server.gun, keys, within(LONG, at=owner.at), owner.terms)
+    return RenewalEdit(owner.server.gun, keys, within(LONG, at=owner.at), owner.terms)
 
 
 def old() -> RepositorySimulator:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib.signer import SSlibKey
 
-from keys.algorithms import Algorithm, algorithm_of, check_accepted, generate, same_key_mark
+from keys.algorithms import Algorithm, algorithm_of, check_accepted, generate, key_fingerprint
 from keys.errors import KeyNotAccepted
 from keys.material import tuf_key
 
@@ -120,10 +120,12 @@ def test_refuses_a_public_part_that_is_no_text(keys: dict[Algorithm, SSlibKey]) 
 
 def test_one_key_written_in_two_ways_has_one_mark(keys: dict[Algorithm, SSlibKey]) -> None:
     p256, ed = keys[Algorithm.ECDSA_P256], keys[Algorithm.ED25519]
-    assert same_key_mark(p256) == same_key_mark(relabelled(p256, public=p256.keyval["public"].replace("\n", "\r\n")))
-    assert same_key_mark(p256) == same_key_mark(relabelled(p256, keytype="ecdsa-sha2-nistp256"))
-    assert same_key_mark(ed) == same_key_mark(relabelled(ed, public=ed.keyval["public"].upper()))
-    assert len({same_key_mark(k) for k in keys.values()}) == len(keys)
+    assert key_fingerprint(p256) == key_fingerprint(
+        relabelled(p256, public=p256.keyval["public"].replace("\n", "\r\n"))
+    )
+    assert key_fingerprint(p256) == key_fingerprint(relabelled(p256, keytype="ecdsa-sha2-nistp256"))
+    assert key_fingerprint(ed) == key_fingerprint(relabelled(ed, public=ed.keyval["public"].upper()))
+    assert len({key_fingerprint(k) for k in keys.values()}) == len(keys)
 
 
 def test_other_kinds_of_keys_are_no_algorithm_of_ours() -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature
 
-from keys.algorithms import Algorithm, generate, same_key_mark
+from keys.algorithms import Algorithm, generate, key_fingerprint
 from keys.certificate import root_certificate
 from keys.errors import KeyNotAccepted, SigningFailed
 from keys.key_info import KeyInfo
@@ -66,7 +66,7 @@ def test_under_a_certificate_the_id_is_another_and_the_key_the_same(algorithm: A
     assert certificate.keytype == f"{bare.keytype}-x509"
     assert signer.sign(b"x").keyid == certificate.keyid != bare.keyid
     assert certificate.canonical_keyid == bare.canonical_keyid == bare.keyid
-    assert same_key_mark(certificate) == same_key_mark(bare) == same_key_mark(tuf_key(private))
+    assert key_fingerprint(certificate) == key_fingerprint(bare) == key_fingerprint(tuf_key(private))
     certificate.verify_signature(signer.sign(b"x"), b"x")
     assert notary_key(tuf_key(private)).keyid == bare.keyid
 
@@ -183,7 +183,7 @@ def test_a_key_of_another_type_than_it_says() -> None:
         NotaryKey.of("rsa", public).read()
     p521 = bare_key(ec.generate_private_key(ec.SECP521R1()).public_key())
     with pytest.raises(KeyNotAccepted, match="neither P-256 nor P-384"):
-        same_key_mark(p521)
+        key_fingerprint(p521)
 
 
 def test_a_key_is_read_from_a_document_and_written_again() -> None:

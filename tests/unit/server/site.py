@@ -16,7 +16,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE
 from trustserver.app import Application, compose
 from trustserver.auth.authorizer import Authorizer
-from trustserver.repository.commit import Witness
+from trustserver.repository.commit import PublishedLog
 from trustserver.settings import Settings
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
@@ -34,7 +34,7 @@ class Site:
         store: MetadataStore | None = None,
         *,
         sealer: KeySealer | None = None,
-        witness: Witness | None = None,
+        witness: PublishedLog | None = None,
         authorizer: Authorizer | None = None,
         **settings: Any,
     ) -> None:

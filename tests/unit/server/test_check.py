@@ -22,7 +22,7 @@ from trustdata.wire.tuf import TUF
 from trustserver.__main__ import app
 from trustserver.errors import DatabaseOlder, ServerRunning, StartRefused
 from trustserver.settings import Settings
-from trustserver.storage.opening import exclusive_use, existing_store, open_sealer, open_store, open_witness
+from trustserver.storage.opening import exclusive_use, existing_store, open_published_log, open_sealer, open_store
 from trustserver.storage.ports import MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
 
@@ -85,7 +85,7 @@ class Working:
     def __enter__(self) -> Site:
         self._store: MetadataStore = open_store(self._settings)
         sealer: SealedKeys = open_sealer(self._settings, self._store)
-        self._witness = open_witness(self._settings, self._store, sealer)
+        self._witness = open_published_log(self._settings, self._store, sealer)
         return Site(self._store, sealer=sealer, witness=self._witness)
 
     def __exit__(self, *_: object) -> None:

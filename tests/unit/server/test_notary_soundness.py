@@ -10,19 +10,19 @@ from tests.unit.server.notary_owner import NotaryOwner, bare_signer
 from tests.unit.server.notary_site import GUN_N, NotarySite
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from trustserver.admin.audit import Finding, Soundness
-from trustserver.admin.restore import Restoring
-from trustserver.repository.commit import Recorder
+from trustserver.admin.audit import Audit, AuditFinding
+from trustserver.admin.restore import Restore
+from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import OnlineRoles
-from trustserver.repository.parsed_cache import ParsedCollections
+from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.responses.cache import View
-from trustserver.storage.ports import Collection, StoredFile
+from trustserver.storage.ports import StoredCollection, StoredFile
 
 GUN_OF = GUN(GUN_N)
 
 
-def found(site: NotarySite, store: MemoryStore | None = None) -> list[Finding]:
-    soundness = Soundness(store or site.store, site.sealer, site.at)
+def found(site: NotarySite, store: MemoryStore | None = None) -> list[AuditFinding]:
+    soundness = Audit(store or site.store, site.sealer, site.at)
     return [*soundness.collection(GUN_OF), *soundness.sealed_keys()]
 
 
@@ -73,11 +73,11 @@ def test_a_role_that_its_owner_broke_is_told_and_no_fault_of_the_database() -> N
 class _Damaged(MemoryStore):
     """Gives another collection than was stored."""
 
-    def __init__(self, inner: MemoryStore, damaged: Collection) -> None:
+    def __init__(self, inner: MemoryStore, damaged: StoredCollection) -> None:
         super().__init__()
         self._inner, self._damaged = inner, damaged
 
-    def load(self, gun: GUN) -> Collection:
+    def load(self, gun: GUN) -> StoredCollection:
         return self._damaged if gun == self._damaged.gun else self._inner.load(gun)
 
     def file(self, gun: GUN, role: object, version: int, *, wire: str = "") -> StoredFile | None:
@@ -98,9 +98,9 @@ def test_a_changed_file_and_a_lost_key_are_wrong() -> None:
 
 
 def accept(site: NotarySite) -> None:
-    online, parsed = OnlineRoles(site.store, site.sealer), ParsedCollections(site.store)
-    recorder = Recorder(site.store, parsed, View(limit=0))
-    restoring = Restoring(store=site.store, online=online, parsed=parsed, recorder=recorder, at=site.at)
+    online, parsed = OnlineRoles(site.store, site.sealer), ParsedCache(site.store)
+    recorder = Committer(site.store, parsed, View(limit=0))
+    restoring = Restore(store=site.store, online=online, parsed=parsed, recorder=recorder, at=site.at)
     (accepted,) = restoring.accept({GUN_OF: {TIMESTAMP: 7}})
     assert not accepted.failed
 

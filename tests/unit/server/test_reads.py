@@ -13,7 +13,7 @@ from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.wire.tuf import TUF
-from trustserver.storage.ports import Collection, Publication
+from trustserver.storage.ports import Publication, StoredCollection
 
 
 @pytest.mark.parametrize("cold", [False, True], ids=["from the view", "from the store"])
@@ -342,7 +342,7 @@ def test_not_ready_without_the_database_or_while_stopping() -> None:
 
 def test_failures_of_ours_are_500_without_a_word() -> None:
     class Broken(MemoryStore):
-        def load(self, gun: GUN) -> Collection:
+        def load(self, gun: GUN) -> StoredCollection:
             raise ZeroDivisionError("secret")
 
     answer = Site(Broken()).get(f"/api/v1/collections/{GUN_A}")

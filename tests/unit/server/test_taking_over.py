@@ -19,7 +19,7 @@ from trustdata.gun import GUN
 from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
-from trustserver.admin.audit import Soundness
+from trustserver.admin.audit import Audit
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
 STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
@@ -212,6 +212,6 @@ def test_it_stands_in_the_change_feed_once(site: TakingSite) -> None:
 def test_the_check_does_not_ask_for_a_backup_of_keys_that_never_were_here(site: TakingSite) -> None:
     gun = GUN(gun_of("onetag"))
     site.take(gun, parts_of("onetag"))
-    (finding,) = Soundness(site.store, site.sealer, site.at).collection(gun)
+    (finding,) = Audit(site.store, site.sealer, site.at).collection(gun)
     assert (finding.code, finding.wrong) == ("online-key", False)
     assert "trust key rotate timestamp" in finding.remedy

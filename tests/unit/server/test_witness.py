@@ -14,16 +14,16 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustserver.errors import DatabaseOlder
 from trustserver.settings import Settings
-from trustserver.storage.opening import open_sealer, open_store, open_witness
+from trustserver.storage.opening import open_published_log, open_sealer, open_store
 from trustserver.storage.ports import MetadataStore, Status, Summary
-from trustserver.storage.published_log import Older, Seen, WitnessFile, older, with_stored
+from trustserver.storage.published_log import Older, PublishedLogFile, Seen, older, with_stored
 from trustserver.storage.sealed_keys import SealedKeys
 
 A, B = GUN("example.com/a"), GUN("example.com/b")
 
 
-def witness(path: Path, mark: str = "m") -> WitnessFile:
-    return WitnessFile(path, mark=mark)
+def witness(path: Path, mark: str = "m") -> PublishedLogFile:
+    return PublishedLogFile(path, mark=mark)
 
 
 def summary(gun: GUN, revision: int, status: Status = Status.LIVE) -> Summary:
@@ -156,7 +156,7 @@ def opened(folder: Path) -> tuple[Settings, MetadataStore, SealedKeys]:
 
 def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> None:
     settings, store, sealer = opened(tmp_path / "data")
-    file = open_witness(settings, store, sealer)
+    file = open_published_log(settings, store, sealer)
     site = Site(store, sealer=sealer, witness=file)
     owner = site.begin()
     site.publish({TARGETS: owner.targets()}).raise_for_status()
@@ -167,7 +167,7 @@ def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> Non
     site.request("DELETE", f"/api/v1/collections/{GUN_A}")
     assert (file.load() or {})[GUN_A] == Seen(revision=4, deleted=True)
     file.close()
-    open_witness(settings, store, sealer).close()  # the same database: nothing to say
+    open_published_log(settings, store, sealer).close()  # the same database: nothing to say
     store.close()
 
 
@@ -176,7 +176,7 @@ def test_a_start_on_an_older_database_is_refused_and_changes_nothing(tmp_path: P
     witness(settings.witness_file, sealer.mark).begin({A: Seen(revision=1)})
     before = settings.witness_file.read_bytes()
     with pytest.raises(DatabaseOlder, match=r"\(1 collections, such as example\.com/a\): restored from a backup\?"):
-        open_witness(settings, store, sealer)
+        open_published_log(settings, store, sealer)
     assert settings.witness_file.read_bytes() == before
     store.close()
 
@@ -186,7 +186,7 @@ def test_a_witness_of_another_database_begins_anew_with_a_warning(
 ) -> None:
     settings, store, sealer = opened(tmp_path / "data")
     witness(settings.witness_file, "another").begin({A: Seen(revision=1)})
-    file = open_witness(settings, store, sealer)
+    file = open_published_log(settings, store, sealer)
     assert "another database" in caplog.text
     assert file.load() == {}
     file.close()
@@ -196,7 +196,7 @@ def test_a_witness_of_another_database_begins_anew_with_a_warning(
 def test_without_room_for_it_the_server_works_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings, store, sealer = opened(tmp_path / "data")
     os.mkdir(settings.witness_file)  # noqa: PTH102 - a folder cannot be replaced by a file
-    file = open_witness(settings, store, sealer)
+    file = open_published_log(settings, store, sealer)
     assert "no witness of what is published is kept" in caplog.text
     Site(store, sealer=sealer, witness=file).begin()
     store.close()

@@ -16,8 +16,8 @@ from tests.simulator.scene import Scene, good_collection
 from trustdata.envelope import Envelope
 from trustdata.errors import LockDisagrees, VersionRollback
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
-from trustdata.verification.floors import lowest_accepted
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
+from trustdata.verification.minimum_versions import lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustdata.verification.trust_pinning import Pin, SourcedPin
 
@@ -63,9 +63,9 @@ def test_minimum_versions_hold_under_the_locked_root_and_later_ones_with_the_sam
     scene = good_collection()
     entry = entry_of(scene)
     asked = {ROOT: 2, **entry.minimum}
-    assert entry.floors(chain_of(scene)) == asked
+    assert entry.minimum_versions(chain_of(scene)) == asked
     scene.owner.renew(ROOT)
-    assert entry.floors(chain_of(scene)) == asked
+    assert entry.minimum_versions(chain_of(scene)) == asked
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,10 @@ def test_replaced_online_keys_void_what_was_seen_under_them(rotated: list[RoleNa
     entry = entry_of(scene)
     for role in rotated:
         scene.owner.replace_online_key(role)
-    assert set(entry.floors(chain_of(scene))) == left
-    assert set(entry_of(scene).floors(chain_of(scene))) == {ROOT, *entry.minimum}, "what is locked now counts now"
+    assert set(entry.minimum_versions(chain_of(scene))) == left
+    assert set(entry_of(scene).minimum_versions(chain_of(scene))) == {ROOT, *entry.minimum}, (
+        "what is locked now counts now"
+    )
 
 
 def test_keys_that_come_back_bring_nothing_back() -> None:
@@ -94,8 +96,8 @@ def test_keys_that_come_back_bring_nothing_back() -> None:
     gone.owner.replace_online_key(SNAPSHOT)
     (*_, without) = chain_of(gone)
     back = _numbered(chain[-1], without.version + 1)
-    assert set(entry.floors([*chain, without, back])) == {ROOT}
-    assert len(entry.floors([*chain, back])) > 1
+    assert set(entry.minimum_versions([*chain, without, back])) == {ROOT}
+    assert len(entry.minimum_versions([*chain, back])) > 1
 
 
 def _numbered(root: Envelope, version: int) -> Envelope:
@@ -107,8 +109,8 @@ def _numbered(root: Envelope, version: int) -> Envelope:
 def test_a_chain_that_ends_before_the_locked_root_gets_no_relief() -> None:
     scene = good_collection()
     entry = entry_of(scene)
-    assert entry.floors(chain_of(scene)[:1]) == {ROOT: 2, **entry.minimum}
-    assert entry.floors([_numbered(chain_of(scene)[1], 9)]) == {ROOT: 2, **entry.minimum}, (
+    assert entry.minimum_versions(chain_of(scene)[:1]) == {ROOT: 2, **entry.minimum}
+    assert entry.minimum_versions([_numbered(chain_of(scene)[1], 9)]) == {ROOT: 2, **entry.minimum}, (
         "nor one that begins after it"
     )
 
@@ -118,12 +120,12 @@ def test_neither_lock_nor_memory_lowers_the_other(memory: Memory, minimum: Mappi
     chain = _CHAIN
     entry = LockEntry(format="tuf-1.0", root_version=1, root=Pin("sha256", chain[0].sha256), minimum=minimum)
     lock = SourcedLock(entry=entry, source=HERE)
-    remembered = memory.floors(OnlineKeys.of(chain[-1].root))
+    remembered = memory.minimum_versions(OnlineKeys.of(chain[-1].root))
     together = lowest_accepted(memory=memory, lock=lock, chain=chain)
-    for each in (remembered, entry.floors(chain)):
+    for each in (remembered, entry.minimum_versions(chain)):
         for role, version in each.items():
             assert together[role].version >= version
-    assert set(together) == set(remembered) | set(entry.floors(chain))
+    assert set(together) == set(remembered) | set(entry.minimum_versions(chain))
     for role, floor in together.items():
         assert floor.source == ("seen before" if floor.version == remembered.get(role) else f"locked in {HERE}")
     assert lowest_accepted(memory=None, lock=None, chain=chain) == {}

@@ -15,7 +15,7 @@ from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.signers import ask_and_open
-from trustcli.commands.key.key_import import Wanted, bring, bring_folder
+from trustcli.commands.key.key_import import ImportOptions, bring, bring_folder
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.names import collection_names
@@ -66,9 +66,9 @@ def load(
 ) -> int:
     """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary."""
     session: Session = ctx.obj
-    wanted = Wanted(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
+    wanted = ImportOptions(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
     if file.is_dir():
-        if wanted != Wanted():
+        if wanted != ImportOptions():
             raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
         return _load_folder(session, file)
     info = bring(session, file, wanted)

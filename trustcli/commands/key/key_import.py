@@ -21,7 +21,7 @@ _PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets", SNAPSH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ImportOptions:
     """What the user says of a key; empty where the file, or the usual, is to say it."""
 
     name: str = ""
@@ -39,7 +39,7 @@ class Brought:
     error: KeysError | InvalidName | None = None
 
 
-def bring(session: Session, file: Path, wanted: Wanted) -> KeyInfo:
+def bring(session: Session, file: Path, wanted: ImportOptions) -> KeyInfo:
     """One file. Raises: KeysError, InvalidName, UsageError (a key that only a server has a use for)."""
     data = _read(file)
     notary = read_notary_key_file(data, place=str(file))
@@ -74,14 +74,14 @@ def _brought(session: Session, file: Path) -> Brought:
             raise KeyFileMalformed(place=str(file), reason="it is no key file of docker or notary")
         if notary.role == TIMESTAMP:
             return Brought(file=file)
-        return Brought(file=file, info=_bring_notary(session, notary, Wanted()))
+        return Brought(file=file, info=_bring_notary(session, notary, ImportOptions()))
     except KeyExists as error:
         return Brought(file=file, known=True, error=error)
     except (KeysError, InvalidName) as error:
         return Brought(file=file, error=error)
 
 
-def _bring_notary(session: Session, file: NotaryKeyFile, wanted: Wanted) -> KeyInfo:
+def _bring_notary(session: Session, file: NotaryKeyFile, wanted: ImportOptions) -> KeyInfo:
     """Kept under the passphrase that opened it. Raises: as `bring`."""
     if file.role == TIMESTAMP:
         raise UsageError(f"{file.place} holds a timestamp key: those are the server's, and no command here uses one")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
 from trustcli.client.collection import Collection, every_role
 from trustcli.client.memory_cache import MemoryCache
@@ -66,7 +66,7 @@ def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GU
         gone |= replaced
     gone -= keys_in_use(session, besides=done)
     for info in session.keystore.list():
-        if same_key_mark(info.public) in gone:
+        if key_fingerprint(info.public) in gone:
             session.keystore.retire(info.keyid)
     return done
 
@@ -150,7 +150,7 @@ class _Rotator:
         publisher = self._session.publisher(self._collection, self._keys, self._read)
         publisher.publish(self._edit, self._check)
         after = self._verify()
-        return after, {same_key_mark(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
+        return after, {key_fingerprint(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
 
     def plan(self, planning: Planning) -> Plan:
         """Steps 1 to 3."""
@@ -222,14 +222,14 @@ class _Rotator:
     def _outgoing(self, roles: Roles) -> str:
         """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""
         root = roles[ROOT].root
-        mine = same_key_mark(self._recovery.public_key) if self._recovery else ""
-        keyids = [keyid for keyid in root.roles[ROOT].keyids if same_key_mark(root.keys[keyid]) != mine]
+        mine = key_fingerprint(self._recovery.public_key) if self._recovery else ""
+        keyids = [keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != mine]
         if self._rotation.replace:
             fitting = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
         elif self._recovery is not None:
             fitting = keyids  # the lost one, wherever it was
         else:
-            held = among(root.keys, (same_key_mark(info.public) for info in self._session.keystore.list()))
+            held = among(root.keys, (key_fingerprint(info.public) for info in self._session.keystore.list()))
             fitting = [keyid for keyid in keyids if keyid in held]
         if not fitting:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")

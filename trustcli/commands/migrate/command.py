@@ -46,7 +46,7 @@ Done = Literal["taken over", "here", "goes on here", "would be taken over"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class MigrationResult:
     """What became of one collection. `rotated`: roles with our server's keys since; `left`: those that need them.
 
     `changed`: what the old server has otherwise since the collection has gone on here.
@@ -154,24 +154,24 @@ class _Run:
     rotates: bool = field(kw_only=True)
     plan: bool = field(kw_only=True)
 
-    def one(self, gun: GUN) -> Outcome:
+    def one(self, gun: GUN) -> MigrationResult:
         """Never raises a TrustError or KeysError."""
-        outcome = Outcome(gun=gun)
+        outcome = MigrationResult(gun=gun)
         try:
             found = self.source.read(gun, self.session.known_pins(gun))
-            outcome = Outcome(gun=gun, found=found)
+            outcome = MigrationResult(gun=gun, found=found)
             return self._move(found)
         except (TrustError, KeysError) as failure:
-            return Outcome(gun=gun, found=outcome.found, failure=failure)
+            return MigrationResult(gun=gun, found=outcome.found, failure=failure)
 
-    def _move(self, found: Found) -> Outcome:
+    def _move(self, found: Found) -> MigrationResult:
         destination = Destination(self.session)
         state = destination.state(found)
         if state == "other":
             raise CollectionExists(role=ROOT, reason=f"another collection has the name {found.gun} on our server")
         if state == "ahead":
             changed = destination.left_behind(found)
-            return Outcome(gun=found.gun, found=found, done="goes on here", changed=tuple(changed))
+            return MigrationResult(gun=found.gun, found=found, done="goes on here", changed=tuple(changed))
         brought = self.keys.of(found)
         held = self.session.held_keys()
         there = destination.keys(found) if state != "absent" else frozenset[str]()
@@ -185,7 +185,7 @@ class _Run:
             destination.take_over(found, brought)
         if rotates and not self.plan:
             destination.rotate(found, rotates, held)
-        return Outcome(
+        return MigrationResult(
             gun=found.gun, found=found, done=done, brought=tuple(brought), rotated=tuple(rotates), left=tuple(left)
         )
 
@@ -201,7 +201,7 @@ def _read(file: Path) -> str:
         raise KeyFileMalformed(place=str(file), reason="is no text") from error
 
 
-def _report(session: Session, outcome: Outcome, *, source: str) -> None:
+def _report(session: Session, outcome: MigrationResult, *, source: str) -> None:
     found = outcome.found
     if outcome.failure is not None:
         session.output.failure(outcome.failure, subject=outcome.gun)
@@ -240,7 +240,7 @@ def _tags(found: Found) -> int:
     return len({tag for listed in listing for tag in listed})
 
 
-def _row(outcome: Outcome) -> dict[str, object]:
+def _row(outcome: MigrationResult) -> dict[str, object]:
     found = outcome.found
     return {
         "gun": outcome.gun,

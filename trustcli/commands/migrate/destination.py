@@ -112,7 +112,7 @@ class Destination:
         """
         collection = self._collection(found)
         publisher = self._session.publisher(collection, keys)
-        publisher.publish(_Rotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at)))
+        publisher.publish(_KeyRotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at)))
         self._collection(found).refresh()
 
     def _collection(self, found: Found) -> Collection:
@@ -120,7 +120,7 @@ class Destination:
         return self._session.collection(found.gun, wire=NOTARY, policy_pins=[pin], keep=False)
 
 
-class _Rotation:
+class _KeyRotation:
     """The edit. Keys are asked of the server once."""
 
     def __init__(self, collection: Collection, roles: Sequence[RoleName], terms: EditTerms) -> None:

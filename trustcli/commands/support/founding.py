@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import Tombstone
@@ -216,9 +216,9 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
     root = collection.wire.parse(ROOT, raw)
     signed = checks.check_signatures(root.root, ROOT, root)
     keys, named = session.keystore.list(), root.root.keys
-    ours = among(named, (same_key_mark(info.public) for info in keys if info.purpose == "root"))
+    ours = among(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
     for_it = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
-    repository = among(named, (same_key_mark(info.public) for info in for_it))
+    repository = among(named, (key_fingerprint(info.public) for info in for_it))
     if ours.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
         return None
     return root
@@ -242,7 +242,7 @@ def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) ->
         if len(infos) > 1:
             # A rotation that was interrupted has left a root key that nothing names.
             named = keys_in_use(session)
-            used = [info for info in infos if same_key_mark(info.public) in named]
+            used = [info for info in infos if key_fingerprint(info.public) in named]
             if len(used) != 1:
                 candidates = tuple(info.described for info in infos)
                 raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=candidates)

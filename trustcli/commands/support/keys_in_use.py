@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from keys.algorithms import same_key_mark
+from keys.algorithms import key_fingerprint
 from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
@@ -12,7 +12,7 @@ from trustdata.wire.formats import wire_named
 
 
 def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
-    """The marks (`keys.algorithms.same_key_mark`) of the keys that roles of pinned collections have, as far as this
+    """The marks (`keys.algorithms.key_fingerprint`) of the keys that roles of pinned collections have, as far as this
     machine has seen their roots.
 
     `besides`: collections that do not count. Raises: MalformedMetadata for a damaged cache.
@@ -24,5 +24,5 @@ def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
         roots = session.cache(gun, wire).roots()
         if roots:
             root = wire.parse(ROOT, roots[-1]).root
-            used |= {same_key_mark(root.keys[keyid]) for role in root.roles.values() for keyid in role.keyids}
+            used |= {key_fingerprint(root.keys[keyid]) for role in root.roles.values() for keyid in role.keyids}
     return used

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from keys import recovery as recovery_file
-from keys.algorithms import Algorithm, generate, public_key_of, same_key_mark
+from keys.algorithms import Algorithm, generate, key_fingerprint, public_key_of
 from keys.errors import KeyNotAccepted, PassphraseMissing
 from keys.key_info import KeyInfo, Purpose
 from keys.material import tuf_key
@@ -134,7 +134,7 @@ class StandIns:
         """The marks of what the store would hold by now."""
         found: set[str] = set()
         for info in self._session.keystore.list():
-            mark = same_key_mark(info.public)
+            mark = key_fingerprint(info.public)
             found.add(mark)
             self._places.setdefault(mark, stored_place(info))
         return found
@@ -149,7 +149,7 @@ class StandIns:
     def place(self, key: Key) -> KeyPlace | None:
         """Where a key is, if it is here or stood in."""
         try:
-            place = self._places.get(same_key_mark(key))
+            place = self._places.get(key_fingerprint(key))
         except KeyNotAccepted:
             return None
         return None if place is None else replace(place, keyid=key.keyid)
@@ -162,7 +162,7 @@ class StandIns:
         """A stand-in."""
         del gun
         signer = self._stand_in("store", f"new {purpose} key {name}".rstrip())
-        self._stored.add(same_key_mark(signer.public_key))
+        self._stored.add(key_fingerprint(signer.public_key))
         return signer
 
     def recovery(self, file: Path) -> Signer:
@@ -178,7 +178,7 @@ class StandIns:
             )
             public = KeyInfo.of(private, purpose="recovery").public
         place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
-        self._places[same_key_mark(public)] = place
+        self._places[key_fingerprint(public)] = place
         return self._promises.signer(public)
 
     def new_recovery(self, file: Path) -> Signer:
@@ -205,7 +205,7 @@ class StandIns:
 
     def _stand_in(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
         public = tuf_key(generate(Algorithm.ECDSA_P256))
-        self._places[same_key_mark(public)] = KeyPlace(keyid=public.keyid, place=place, name=name, new=True)
+        self._places[key_fingerprint(public)] = KeyPlace(keyid=public.keyid, place=place, name=name, new=True)
         return self._promises.signer(public)
 
 
@@ -232,4 +232,4 @@ class PlannedKeys:
 
     def bring(self, signer: Signer) -> None:
         """See KeysAtHand."""
-        self._brought.add(same_key_mark(signer.public_key))
+        self._brought.add(key_fingerprint(signer.public_key))

@@ -10,7 +10,7 @@ from trustcli.doctor.containerd.config import ConfigFile, Verifiers, judge_confi
 from trustcli.doctor.containerd.files import load_config
 from trustcli.doctor.containerd.verifier import check_our_verifier
 from trustcli.doctor.findings import Finding
-from trustcli.hooks.bin_dir import Entry, entries, open_to_others
+from trustcli.hooks.bin_dir import HookFile, entries, open_to_others
 
 _INSTALL: Final = "trust hook containerd --bin-dir DIR --config FILE"
 _UNSTOPPABLE: Final = (
@@ -65,7 +65,7 @@ def _check_calls(verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[
         yield from check_our_verifier(entry, verifiers, files)
 
 
-def _check_entries(verifiers: Verifiers, found: Sequence[Entry]) -> Iterator[Finding]:
+def _check_entries(verifiers: Verifiers, found: Sequence[HookFile]) -> Iterator[Finding]:
     for entry in found:
         if entry.stray:
             yield Finding(

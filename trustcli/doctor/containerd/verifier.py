@@ -17,7 +17,7 @@ from trustcli.client.policy_file import load_policy
 from trustcli.config.docker_config import without_passphrases
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images
 from trustcli.doctor.findings import Finding
-from trustcli.hooks.bin_dir import Entry, open_to_others
+from trustcli.hooks.bin_dir import HookFile, open_to_others
 from trustcli.hooks.wrapper import Wrapper
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session, open_hook_session
@@ -31,7 +31,7 @@ _MARGIN: Final = 1.0
 _QUESTION_SECONDS: Final = 60
 
 
-def check_our_verifier(entry: Entry, verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[Finding]:
+def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[Finding]:
     wrapper = entry.ours
     if wrapper is None:
         return
@@ -65,7 +65,7 @@ def check_our_verifier(entry: Entry, verifiers: Verifiers, files: Sequence[Confi
     yield from _check_names(session, policy, files)
 
 
-def _open_to_others(entry: Entry, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:
+def _open_to_others(entry: HookFile, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:
     """The first of what would be executed, and of the folders that it lies in, that not its owner alone may change."""
     paths = (entry.path, Path(verifiers.bin_dir), wrapper.program, wrapper.program.parent)
     return next((path for path in paths if path.exists() and open_to_others(path)), None)

@@ -12,7 +12,7 @@ from trustdata.verification.rollback_memory import Memory, OnlineKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class MinimumVersion:
     """`source` ends the sentence "older than version N, ..."."""
 
     version: int
@@ -21,14 +21,14 @@ class Floor:
 
 def lowest_accepted(
     *, memory: Memory | None, lock: SourcedLock | None, chain: Sequence[Envelope]
-) -> Mapping[RoleName, Floor]:
+) -> Mapping[RoleName, MinimumVersion]:
     """The floor of each role at the end of the verified root chain. Neither source lowers what the other one knows."""
-    floors: dict[RoleName, Floor] = {}
+    floors: dict[RoleName, MinimumVersion] = {}
     if memory is not None:
-        for role, version in memory.floors(OnlineKeys.of(chain[-1].root)).items():
-            floors[role] = Floor(version=version, source="seen before")
+        for role, version in memory.minimum_versions(OnlineKeys.of(chain[-1].root)).items():
+            floors[role] = MinimumVersion(version=version, source="seen before")
     if lock is not None:
-        for role, version in lock.entry.floors(chain).items():
+        for role, version in lock.entry.minimum_versions(chain).items():
             if role not in floors or floors[role].version < version:
-                floors[role] = Floor(version=version, source=f"locked in {lock.source}")
+                floors[role] = MinimumVersion(version=version, source=f"locked in {lock.source}")
     return floors
