@@ -80,8 +80,8 @@ class Session:
     def memory(self) -> MemoryFile:
         return MemoryFile(self.settings.memory_folder / "seen.json")
 
-    def cache(self, gun: GUN, wire: WireFormat) -> FileCache:
-        return FileCache(self.settings.memory_folder / "cache", format_name=wire.name, gun=gun)
+    def cache(self, gun: GUN, format_name: str) -> FileCache:
+        return FileCache(self.settings.memory_folder / "cache", format_name=format_name, gun=gun)
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Every pin that counts for the name: command line, policy, the user's pins."""
@@ -132,7 +132,7 @@ class Session:
         lock = (self.locks if locks is None else locks).get(gun)
         link = self.link(gun)
         found, failure = self._format(gun, lock, wire, link=None if offline else link)
-        cache = self.cache(gun, found)
+        cache = self.cache(gun, found.name)
         return Collection(
             gun=gun,
             wire=dress(found) if dress else found,
@@ -161,7 +161,7 @@ class Session:
         recorded = [entry.format] if entry else []
         recorded += [lock.entry.format] if lock else []
         found = recorded_format(gun, wanted=wanted, recorded=recorded)
-        found = found or cached_format(lambda wire: self.cache(gun, wire))
+        found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
             return found or TUF, None
         try:

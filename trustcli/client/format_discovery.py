@@ -15,6 +15,7 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire import WireFormat
+from trustdata.wire.names import FORMAT_NAMES
 from trustdata.wire.tuf import TUF
 
 
@@ -33,13 +34,12 @@ def recorded_format(gun: GUN, *, wanted: WireFormat | None, recorded: Iterable[s
     return wanted or _named(names[0])
 
 
-def cached_format(cache: Callable[[WireFormat], MetadataCache]) -> WireFormat | None:
-    """Return the format in which this machine has cached a root; None if it has none."""
-    if cache(TUF).roots():
-        return TUF
-    from trustdata.wire.notary import NOTARY
+def cached_format(cache: Callable[[str], MetadataCache]) -> WireFormat | None:
+    """Return the format in which this machine has cached a root; None if it has none.
 
-    return NOTARY if cache(NOTARY).roots() else None
+    `cache`: the cache of a format, by the format's name.
+    """
+    return next((_named(name) for name in FORMAT_NAMES if cache(name).roots()), None)
 
 
 def offered_format(link: ServerLink, gun: GUN) -> WireFormat:

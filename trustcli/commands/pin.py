@@ -39,7 +39,7 @@ def command(
     if replace:
         session.memory.forget(gun)
         for wire in FORMATS.values():
-            session.cache(gun, wire).clear()
+            session.cache(gun, wire.name).clear()
         session.pins.replace(gun, _entry(session, gun, pin, wanted))
     elif known is None:
         session.pins.record(gun, _entry(session, gun, pin, wanted))

@@ -72,7 +72,7 @@ def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
         return True
     try:
         wire = wire_named(entry.format)
-        chain = [wire.parse(ROOT, raw) for raw in session.cache(gun, wire).roots()]
+        chain = [wire.parse(ROOT, raw) for raw in session.cache(gun, wire.name).roots()]
     except TrustError:
         return True  # a damaged cache proves nothing, and is made anew
     if not chain or chain[0].sha256 != memory.root_of_trust:

@@ -126,7 +126,7 @@ def test_who_knows_asks_nobody(serve: Serve, tmp_path: Path, wire: WireFormat) -
     assert pinned.collection(GUN).wire is wire
 
     seen = _session(tmp_path / "seen", server.url)
-    seen.cache(GUN, wire).store_root(1, good_collection(wire).server.files["1.root.json"])
+    seen.cache(GUN, wire.name).store_root(1, good_collection(wire).server.files["1.root.json"])
     assert seen.collection(GUN).wire is wire
 
     made = _session(tmp_path / "made", server.url)
