@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.leftovers import adopt_orphans, running_children
+from tests.support.leftovers import adopt_orphans, running_children
 
 TALKING = ("journeys", "differential", "conformance", "peers")
 """Folders whose tests run servers and clients: loopback only. All others have no network at all."""

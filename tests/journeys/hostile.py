@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
-from tests.peers.stage import Put
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage
+from tests.support.server_process import ServerProcess
+from tests.support.stage import Put
+from tests.support.trust_program import TrustUser
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire, reply
 
 Serve = Callable[[Script], HostileServer]

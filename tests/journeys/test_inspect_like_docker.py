@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.recorded_notary import RecordedNotary
-from tests.peers.trust_program import TrustUser
+from tests.support.trust_program import TrustUser
 from trustcli.console.exit_codes import NOT_TRUSTED
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

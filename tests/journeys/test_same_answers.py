@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.journeys.test_server_process import GUN, begin
+from tests.journeys.published import GUN, begin
+from tests.support.server_process import ServerProcess
 from trustdata.roles import TARGETS
 from trustserver.server.fast_path import hot_request
 

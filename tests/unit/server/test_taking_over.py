@@ -12,7 +12,7 @@ import pytest
 
 from keys.certificate import root_certificate
 from keys.material import generate, write_private_pem
-from tests.unit.server.notary_site import NotarySite, refused_update
+from tests.support.notary_site import NotarySite, refused_update
 from trustdata.editing.signing import sign
 from trustdata.gun import GUN
 from trustdata.model import Role

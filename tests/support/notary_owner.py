@@ -11,7 +11,7 @@ from keys.algorithms import Algorithm
 from keys.certificate import root_certificate
 from keys.material import generate
 from keys.notary import NotaryKey
-from tests.unit.server.owner import DIGEST, NOW
+from tests.support.server_owner import DIGEST, NOW
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope

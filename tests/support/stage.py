@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage, build_image, build_index
-from tests.peers.programs import RunningProgram, push, start_registry
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage, build_image, build_index
+from tests.support.programs import RunningProgram, push, start_registry
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import TrustUser
 
 People = Callable[[str], TrustUser]
 Put = Callable[..., BuiltImage]
