@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+WORKERS ?= 2
 
 .PHONY: demo test test-long lint bench lock peers clean
 
@@ -26,10 +27,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: $(STAMP) peers lint
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -n $(WORKERS) -m "not long"
 
 test-long: $(STAMP) peers
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS)
 
 bench: $(STAMP) peers
 	$(BIN)/python -m tests.benchmarks

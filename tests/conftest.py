@@ -1,4 +1,4 @@
-"""What holds for every test: no sockets, except to loopback where talking is the purpose; nothing is left running."""
+"""What holds for every test: which worker runs it, no sockets unless talking is the purpose, nothing left running."""
 
 from __future__ import annotations
 
@@ -14,13 +14,38 @@ TALKING = ("journeys", "differential", "conformance", "peers")
 """Folders whose tests run servers and clients: loopback only. All others have no network at all."""
 LOOPBACK = ["127.0.0.1", "::1"]
 
+ENGINE, NOTARY_SERVER = "engine", "notary-server"
+"""Groups of tests that share one costly program: Docker's engine; Debian's notary-server with PostgreSQL. One worker
+runs a whole group, so each program is started once. Every other module is a group of its own."""
+LONGEST_FIRST = (ENGINE, NOTARY_SERVER, "peers", "journeys", "unit/server")
+"""Groups and folders in the order in which they are handed out, so that two workers end at nearly the same time."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
-        if folder in TALKING and item.get_closest_marker("allow_hosts") is None:
+    places = {item: item.path.relative_to(Path(__file__).parent).as_posix() for item in items}
+    for item, place in places.items():
+        if place.startswith(TALKING) and item.get_closest_marker("allow_hosts") is None:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+        item.add_marker(pytest.mark.xdist_group(group_of(item, place)))
+    items.sort(key=lambda item: _rank(places[item], group_of(item, places[item])))
+
+
+def group_of(item: pytest.Item, place: str) -> str:
+    """Name the group whose worker runs the test; `place`: its file below tests/."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    given = getattr(item, "callspec", None)
+    if "engine" in fixtures:
+        return ENGINE
+    if "stack" in fixtures or any(NOTARY_SERVER in str(value) for value in (given.params.values() if given else ())):
+        return NOTARY_SERVER
+    return place
+
+
+def _rank(place: str, group: str) -> int:
+    return next(
+        (rank for rank, first in enumerate(LONGEST_FIRST) if group == first or group.startswith(f"{first}/")),
+        len(LONGEST_FIRST),
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
