@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,12 @@ def _rank(place: str, group: str) -> int:
         (rank for rank, first in enumerate(LONGEST_FIRST) if group == first or group.startswith(f"{first}/")),
         len(LONGEST_FIRST),
     )
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: later collections of garbage need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -81,6 +81,6 @@ def put(tmp_path: Path, shared_registry: RunningProgram, gun: str) -> Callable[.
 def begun(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
     """A collection with a recovery key and tag 1.0 signed."""
     image = put("1.0")
-    owner.run("init", gun, "--recovery-key", "recovery.key")
-    owner.run("sign", f"{gun}:1.0")
+    owner.arrange("init", gun, "--recovery-key", "recovery.key")
+    owner.arrange("sign", f"{gun}:1.0")
     return image
