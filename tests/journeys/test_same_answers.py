@@ -126,9 +126,7 @@ def test_reads_of_the_front_are_counted_with_the_others(server: ServerProcess) -
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("beside", [(), ("Accept-Encoding: gzip",)])
 def test_what_the_client_has_is_not_sent_by_either(server: ServerProcess, name: str, beside: tuple[str, ...]) -> None:
-    [(status, headers, _)] = ask(server, get(name, *beside))
-    if not status.startswith(b"HTTP/1.1 200"):
-        return
+    [(_, headers, _)] = ask(server, get(name, *beside))
     condition = f"If-None-Match: {headers[b'etag'].decode()}"
     [hot] = ask(server, get(name, condition, *beside))
     [cold] = ask(server, get(name, condition, *beside, "X-Unknown: 1"))
