@@ -2,6 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+WORKERS ?= 2
+
+# Programs that are started often would compile this project's modules each time, where the environment forbids to keep
+# what was compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-long lint bench dist lock runtime whole peers clean
 
@@ -24,10 +29,10 @@ lint: whole
 	$(BIN)/lint-imports
 
 test: whole peers lint
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -n $(WORKERS) -m "not long"
 
 test-long: whole peers
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS)
 
 bench: whole peers
 	$(BIN)/python -m tests.benchmarks

@@ -1,26 +1,80 @@
-"""What holds for every test: no sockets, except to loopback where talking is the purpose; nothing is left running."""
+"""What holds for every test: which worker runs it, no sockets unless talking is the purpose, nothing left running."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-from tests.peers.leftovers import adopt_orphans, running_children
+from tests.support.leftovers import adopt_orphans, running_children
 
-TALKING = ("journeys", "differential", "conformance", "peers")
+TALKING = ("tests/journeys/", "tests/differential/", "tests/conformance/", "tests/peers/")
 """Folders whose tests run servers and clients: loopback only. All others have no network at all."""
 LOOPBACK = ["127.0.0.1", "::1"]
 
+ENGINE, NOTARY_SERVER = "engine", "notary-server"
+"""Groups of tests that share one costly program: Docker's engine; Debian's notary-server with PostgreSQL. One worker
+runs a whole group, so each program is started once. Every other module is a group of its own."""
+MEMBERS = {
+    ENGINE: (
+        "peers/test_docker_engine_trust.py",
+        "peers/test_docker_plugin.py",
+        "peers/test_engine_pull.py",
+        "peers/test_life_of_a_collection.py",
+    ),
+    NOTARY_SERVER: ("peers/test_migration.py",),
+}
+"""Modules of a group; tests of other modules are the notary-server's if it is one of their parameters."""
+LONGEST_FIRST = (ENGINE, NOTARY_SERVER, "peers", "journeys", "unit/server")
+"""Groups and folders in the order in which they are handed out, so that two workers end at nearly the same time."""
+
+
+def group_of(nodeid: str) -> str:
+    """Name the group whose worker runs a test."""
+    place, _, test = nodeid.removeprefix(f"{Path(__file__).parent.name}/").partition("::")
+    for group, modules in MEMBERS.items():
+        if place in modules:
+            return group
+    return NOTARY_SERVER if NOTARY_SERVER in test.partition("[")[2] else place
+
+
+def _rank(nodeid: str) -> int:
+    group = group_of(nodeid)
+    return next(
+        (rank for rank, first in enumerate(LONGEST_FIRST) if group == first or group.startswith(f"{first}/")),
+        len(LONGEST_FIRST),
+    )
+
+
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # xdist says nothing of its types
+    """Give each worker whole groups. (xdist's own `loadgroup` finds no group under pytest 9.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
+    return ByGroup(config, log)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
-        if folder in TALKING and item.get_closest_marker("allow_hosts") is None:
+        if item.nodeid.startswith(TALKING) and item.get_closest_marker("allow_hosts") is None:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+        if "engine" in getattr(item, "fixturenames", ()) and group_of(item.nodeid) != ENGINE:
+            raise pytest.UsageError(f"{item.nodeid} needs the engine: its module belongs into MEMBERS of {__file__}")
+    items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: later collections of garbage need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

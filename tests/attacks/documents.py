@@ -419,4 +419,9 @@ CORRUPTIONS: Final = (
 CASES: Final = tuple(
     (wire, role, corruption) for corruption in CORRUPTIONS for role in corruption.roles for wire in corruption.formats
 )
-IDS: Final = tuple(f"{corruption.name}-in-{role}-{wire.name}" for wire, role, corruption in CASES)
+
+
+def case_id(case: tuple[WireFormat, RoleName, Corruption]) -> str:
+    """Name a case in the list of tests."""
+    wire, role, corruption = case
+    return f"{corruption.name}-in-{role}-{wire.name}"

@@ -90,11 +90,15 @@ def test_nothing() -> None:
 
 
 @pytest.mark.parametrize("role", [SNAPSHOT, TIMESTAMP])
-def test_online_roles(wire: WireFormat, role: RoleName) -> None:
-    if role == SNAPSHOT and wire.upload_rules.may_bring_snapshot:
-        return  # see test_notary_uploads
+def test_online_roles(role: RoleName) -> None:
     with _refused(PublishRefused, "issued by the server", role):
-        _upload(good_collection(wire), (role, _same))
+        _upload(good_collection(), (role, _same))
+
+
+def test_a_timestamp_in_notary_v1() -> None:
+    """Its snapshot may come from the owner: see test_notary_uploads."""
+    with _refused(PublishRefused, "issued by the server", TIMESTAMP):
+        _upload(good_collection(NOTARY), (TIMESTAMP, _same))
 
 
 @pytest.mark.parametrize("missing", [ROOT, TARGETS])
@@ -105,22 +109,34 @@ def test_a_first_upload_without_root_or_targets(wire: WireFormat, missing: RoleN
         judge_upload(gun=APP, stored={}, uploads={other: stored[other]}, at=good_collection(wire).server.at, wire=wire)
 
 
-@pytest.mark.parametrize("role", [ROOT, TARGETS, RELEASES, ALICE])
-@pytest.mark.parametrize("version", [-1, 0, 2])
-def test_a_version_that_is_not_the_next(wire: WireFormat, role: RoleName, version: int) -> None:
+def _step(wire: WireFormat, role: RoleName, step: int) -> Candidate:
+    """Upload the version that is `step` above the current one."""
     scene = good_collection(wire)
-    current = scene.server.stored[role].version
-    if current + version < 1:
-        return
-    if version > 1 and wire.upload_rules.any_higher_version:
-        if role != ROOT:
-            assert _upload(scene, (role, lambda d: d.update(version=current + version))).changed == (role,)
-            return
-        with _refused(VersionMismatch, "version 3 is expected", role):
-            _upload(scene, (role, lambda d: d.update(version=current + version)))
-        return
+    return _upload(scene, (role, lambda d: d.update(version=scene.server.stored[role].version + step)))
+
+
+@pytest.mark.parametrize(
+    ("role", "step"),
+    [(role, step) for role in (ROOT, TARGETS, RELEASES, ALICE) for step in (-1, 0) if (role, step) != (ALICE, -1)],
+)
+def test_a_version_that_is_not_the_next(wire: WireFormat, role: RoleName, step: int) -> None:
+    """Alice's file is the first one."""
     with _refused(VersionConflict, "cannot follow", role):
-        _upload(scene, (role, lambda d: d.update(version=current + version)))
+        _step(wire, role, step)
+
+
+@pytest.mark.parametrize("role", [ROOT, TARGETS, RELEASES, ALICE])
+def test_a_version_is_left_out(role: RoleName) -> None:
+    with _refused(VersionConflict, "cannot follow", role):
+        _step(TUF, role, 2)
+
+
+@pytest.mark.parametrize("role", [TARGETS, RELEASES, ALICE])
+def test_a_version_is_left_out_in_notary_v1(role: RoleName) -> None:
+    """Docker counts what it did not publish, too; only a root must be the next one."""
+    assert _step(NOTARY, role, 2).changed == (role,)
+    with _refused(VersionMismatch, "version 3 is expected", ROOT):
+        _step(NOTARY, ROOT, 2)
 
 
 def test_unsigned_and_strangers(wire: WireFormat) -> None:
@@ -172,10 +188,12 @@ def _threshold(role: str, number: int) -> Change:
 def test_thresholds_that_cannot_be_met(wire: WireFormat) -> None:
     with _refused(MalformedMetadata, "there are 1 distinct keys", ROOT):
         _upload(good_collection(wire), (ROOT, _threshold("snapshot", 2)))
-    if wire.upload_rules.may_break_roles:
-        return
+
+
+def test_the_threshold_of_a_delegation_that_cannot_be_met() -> None:
+    """Notary v1 lets an owner break a role: see test_notary_uploads."""
     with _refused(MalformedMetadata, "there are 1 distinct keys", TARGETS):
-        _upload(good_collection(wire), (TARGETS, lambda d: d["delegations"]["roles"][2].update(threshold=2)))
+        _upload(good_collection(), (TARGETS, lambda d: d["delegations"]["roles"][2].update(threshold=2)))
 
 
 def test_keys_that_are_not_there_or_not_accepted(wire: WireFormat) -> None:

@@ -16,8 +16,8 @@ from tests.benchmarks.notary_client import NotaryClient
 from tests.benchmarks.our_server import BenchCollection, OurServer, run_trust, start_ours
 from tests.benchmarks.reads import cpu_per_request
 from tests.benchmarks.table import Row, show
-from tests.peers.docker_engine import UnpackedDocker, unpack_docker
-from tests.peers.notary_server import NotaryStack, missing_programs, start_notary
+from tests.support.docker_engine import UnpackedDocker, unpack_docker
+from tests.support.notary_server import NotaryStack, missing_programs, start_notary
 from trustdata.gun import parse_gun
 
 _MANY = 10_000

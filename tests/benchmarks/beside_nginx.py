@@ -15,7 +15,7 @@ from tests.benchmarks import cpu
 from tests.benchmarks.our_server import BenchCollection, OurServer
 from tests.benchmarks.table import Row
 from tests.benchmarks.web_server import start_nginx
-from tests.peers.programs import program
+from tests.support.programs import program
 from trustdata.gun import parse_gun
 
 GUN = "127.0.0.1:5000/bench/nginx"

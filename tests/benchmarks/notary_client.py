@@ -9,8 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.notary_server import NotaryStack
-from tests.peers.programs import program
+from tests.support.notary_server import NotaryStack
+from tests.support.programs import program
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from tests.benchmarks import cpu
 from tests.benchmarks.our_server import OurServer
 from tests.benchmarks.reads import cpu_per_request
 from tests.benchmarks.table import Row
-from tests.peers.docker_engine import UnpackedDocker
-from tests.peers.handmade import Document, HandCollection, target
-from tests.peers.notary_server import NotaryStack
-from tests.peers.trust_servers import NotaryApi
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.handmade import Document, HandCollection, target
+from tests.support.notary_server import NotaryStack
+from tests.support.trust_servers import NotaryApi
 
 _ROLES = ("timestamp", "snapshot", "targets", "root")
 _CONNECTIONS = 16

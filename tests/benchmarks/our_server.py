@@ -14,7 +14,7 @@ from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
 
-from tests.peers.programs import free_port, running
+from tests.support.programs import free_port, running
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import DockerConfig

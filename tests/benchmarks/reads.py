@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from tests.benchmarks import cpu
-from tests.peers.programs import program
+from tests.support.programs import program
 
 _SECONDS = 5
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.programs import free_port, program, running
+from tests.support.programs import free_port, program, running
 
 _CONFIGURATION = """
 daemon off;

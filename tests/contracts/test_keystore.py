@@ -21,7 +21,7 @@ from keys.key_info import KeyInfo, Purpose
 from keys.material import tuf_key
 from keys.store import KeyStore
 from tests.simulator.memory_keystore import MemoryKeyStore
-from tests.unit.keys.cheap import CHEAP
+from tests.support.cheap_keys import CHEAP
 
 PASSPHRASE = "correct horse"
 UNKNOWN = "0" * 64

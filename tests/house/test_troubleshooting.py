@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from tests.journeys.troubleshooting import PAGE, sections
+from tests.support.troubleshooting import PAGE, sections
 from trustcli.commands.table import COMMANDS
 
 _CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

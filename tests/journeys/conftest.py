@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.hostile import own_server, serve
-from tests.peers.programs import RunningProgram, start_registry
-from tests.peers.stage import begun, gun, owner, people, put, shared_registry, trust_server
+from tests.support.programs import RunningProgram, start_registry
+from tests.support.stage import begun, gun, owner, people, put, shared_registry, trust_server
 
 __all__ = [
     "begun",

@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
-from tests.peers.trust_program import TrustUser
+from tests.support.trust_program import TrustUser
 
 _TOP = Path(__file__).resolve().parents[2]
 

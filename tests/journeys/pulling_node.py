@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.journeys.bindir_runner import Containerd, Judged
-from tests.peers.images import BuiltImage
-from tests.peers.stage import Put
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage
+from tests.support.stage import Put
+from tests.support.trust_program import TrustUser
 
 
 class Node:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.programs import program
+from tests.support.programs import program
 
 SIZE = 4 * 1024 * 1024
 

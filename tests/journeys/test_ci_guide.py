@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from tests.journeys.guide_commands import GUIDES, commands, file_in, plain
-from tests.journeys.server_process import ServerProcess
-from tests.peers.programs import RunningProgram, program
-from tests.peers.trust_program import SECRETS, no_secret_in
+from tests.support.programs import RunningProgram, program
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import SECRETS, no_secret_in
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

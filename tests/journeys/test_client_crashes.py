@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from keys.filestore import FileKeyStore
-from tests.journeys.server_process import ServerProcess
-from tests.peers.stage import People, Put
-from tests.peers.trust_program import TrustUser, no_secret_in
-from tests.peers.tuf_client import TufClient
+from tests.support.server_process import ServerProcess
+from tests.support.stage import People, Put
+from tests.support.trust_program import TrustUser, no_secret_in
+from tests.support.tuf_client import TufClient
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
 from trustdata.gun import parse_gun

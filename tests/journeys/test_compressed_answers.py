@@ -14,9 +14,9 @@ from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient._internal.proxy import ProxyEnvironment
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.programs import program
-from tests.unit.server.owner import Owner
+from tests.support.programs import program
+from tests.support.server_owner import Owner
+from tests.support.server_process import ServerProcess
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import DockerConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.trust_program import TrustUser
+from tests.support.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

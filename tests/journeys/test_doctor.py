@@ -14,11 +14,11 @@ import pytest
 
 from tests.journeys.late_client import LateUser
 from tests.journeys.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
-from tests.peers.programs import RunningProgram
-from tests.peers.stage import People
-from tests.peers.trust_program import SECRETS, TrustUser
+from tests.support.images import BuiltImage
+from tests.support.programs import RunningProgram
+from tests.support.server_process import ServerProcess
+from tests.support.stage import People
+from tests.support.trust_program import SECRETS, TrustUser
 from tests.unit.cli_net.certificates import make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Script, json_reply, reply
 

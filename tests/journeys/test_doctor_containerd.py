@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from tests.journeys.pulling_node import Node
-from tests.peers.stage import OTHER_DIGEST
-from tests.peers.trust_program import no_secret_in
-from tests.unit.cli_hooks.containerd_configs import (
+from tests.support.containerd_configs import (
     DEFAULT_2,
     DEFAULT_3,
     LIKE_GKE,
     LIKE_TALOS,
     LIKE_TALOS_IMPORTED,
 )
+from tests.support.stage import OTHER_DIGEST
+from tests.support.trust_program import no_secret_in
 
 PLUGIN = 'plugins."io.containerd.image-verifier.v1.bindir"'
 ALLOW = f'allow = ["registry.k8s.io/pause@{OTHER_DIGEST}"]'

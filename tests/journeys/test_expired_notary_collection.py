@@ -12,10 +12,10 @@ import pytest
 from keys.algorithms import PrivateKey, generate
 from keys.certificate import root_certificate
 from keys.material import write_private_pem
-from tests.journeys.server_process import ServerProcess
-from tests.peers.notary_client import NotaryUser
-from tests.peers.trust_program import SECRETS, TrustUser
-from tests.peers.trust_servers import PeerServer, peer_of_process
+from tests.support.notary_client import NotaryUser
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import SECRETS, TrustUser
+from tests.support.trust_servers import PeerServer, peer_of_process
 from trustcli.http.multipart import publish_form
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.repository_editor import EditTerms, TagEdit, new_collection, set_tags

@@ -11,10 +11,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.journeys.late_client import LateUser
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import build_image
-from tests.peers.programs import RunningProgram, push
-from tests.peers.trust_program import SECRETS, TrustUser
+from tests.support.images import build_image
+from tests.support.programs import RunningProgram, push
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import SECRETS, TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

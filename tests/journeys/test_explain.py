@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from tests.peers.images import BuiltImage
-from tests.peers.stage import OTHER_DIGEST, People, Put
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage
+from tests.support.stage import OTHER_DIGEST, People, Put
+from tests.support.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

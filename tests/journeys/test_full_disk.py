@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tuf.ngclient import Updater, UpdaterConfig
 
-from tests.journeys.server_process import ServerProcess
 from tests.journeys.small_disk import SmallDisk, small_disk
-from tests.peers.trust_program import TrustUser
-from tests.unit.server.owner import Owner
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import Owner
+from tests.support.server_process import ServerProcess
+from tests.support.server_site import GUN_A, Site
+from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT, TARGETS
 from trustserver.app import now
 from trustserver.settings import Settings

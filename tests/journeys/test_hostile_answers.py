@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.journeys.hostile import Serve, always, between, fetched
-from tests.peers.images import BuiltImage
-from tests.peers.programs import free_port
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage
+from tests.support.programs import free_port
+from tests.support.trust_program import TrustUser
 from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.journeys.hostile import OTHER_PIN, Serve, begin, between, fetched
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
-from tests.peers.programs import free_port
-from tests.peers.stage import People, Put
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage
+from tests.support.programs import free_port
+from tests.support.server_process import ServerProcess
+from tests.support.stage import People, Put
+from tests.support.trust_program import TrustUser
 from tests.unit.cli_net.hostile_server import Request, Wire
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

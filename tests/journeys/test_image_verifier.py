@@ -9,9 +9,9 @@ import pytest
 
 from tests.journeys.bindir_runner import Containerd
 from tests.journeys.pulling_node import Node, release
-from tests.journeys.server_process import ServerProcess
-from tests.peers.stage import OTHER_DIGEST, People, Put
-from tests.peers.trust_program import TrustUser
+from tests.support.server_process import ServerProcess
+from tests.support.stage import OTHER_DIGEST, People, Put
+from tests.support.trust_program import TrustUser
 
 
 def host(gun: str) -> str:

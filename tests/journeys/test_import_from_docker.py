@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.trust_program import TrustUser
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

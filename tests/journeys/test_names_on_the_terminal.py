@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.peers.trust_program import TrustUser
+from tests.support.trust_program import TrustUser
 
 
 def test_the_name_of_a_key(tmp_path: Path) -> None:

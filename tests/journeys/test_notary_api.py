@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.programs import program
-from tests.unit.server.notary_owner import NotaryOwner
-from tests.unit.server.notary_site import EMPTY, FORM, form
+from tests.support.notary_owner import NotaryOwner
+from tests.support.notary_site import EMPTY, FORM, form
+from tests.support.programs import program
+from tests.support.server_process import ServerProcess
 from trustdata.roles import ONLINE, TARGETS
 from trustserver.app import now
 

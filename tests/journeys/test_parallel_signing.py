@@ -14,10 +14,10 @@ from typing import ClassVar
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.stage import Put
-from tests.peers.trust_program import Ran, TrustUser, finished
-from tests.peers.tuf_client import TufClient
+from tests.support.server_process import ServerProcess
+from tests.support.stage import Put
+from tests.support.trust_program import Ran, TrustUser, finished
+from tests.support.tuf_client import TufClient
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

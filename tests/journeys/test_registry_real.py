@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.images import build_image, build_index
-from tests.peers.programs import PASSWORD, USER, RunningProgram, push, start_registry
+from tests.support.images import build_image, build_index
+from tests.support.programs import PASSWORD, USER, RunningProgram, push, start_registry
 from tests.unit.cli_net.certificates import make_authority
 from trustcli.config.docker_config import DockerConfig
 from trustcli.http.tls import CertificateAuthorities

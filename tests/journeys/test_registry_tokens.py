@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.journeys.token_server import PASSWORD, TokenServer, logged_in, start_token_server
-from tests.peers.images import build_image
-from tests.peers.programs import RunningProgram, free_port, program, push, running
-from tests.peers.stage import Put
-from tests.peers.trust_program import TrustUser
+from tests.support.images import build_image
+from tests.support.programs import RunningProgram, free_port, program, push, running
+from tests.support.server_process import ServerProcess
+from tests.support.stage import Put
+from tests.support.token_server import PASSWORD, TokenServer, logged_in, start_token_server
+from tests.support.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from tuf.ngclient import Updater, UpdaterConfig
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import build_image
-from tests.peers.programs import RunningProgram, program, push
-from tests.peers.trust_program import TrustUser
-from tests.unit.server.owner import Owner
+from tests.support.images import build_image
+from tests.support.programs import RunningProgram, program, push
+from tests.support.server_owner import Owner
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT
 from trustserver.app import now
 

@@ -18,21 +18,12 @@ import pytest
 from tuf.api.exceptions import DownloadError
 from tuf.ngclient import Updater, UpdaterConfig
 
-from tests.journeys.server_process import ServerProcess, multipart
-from tests.peers.trust_program import TrustUser
-from tests.unit.server.owner import Owner
+from tests.journeys.published import GUN, begin
+from tests.support.server_process import ServerProcess, multipart
+from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT, TARGETS
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-
-GUN = "registry.example.com/team/app"
-
-
-def _now() -> Any:
-    """These journeys run on the real clock, as the program does."""
-    from trustserver.app import now
-
-    return now()
 
 
 @pytest.fixture
@@ -40,15 +31,6 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
     process = ServerProcess(tmp_path / "data")
     yield process
     process.kill()
-
-
-def begin(server: ServerProcess) -> Owner:
-    owner = Owner(_now())
-    owner.tags = {"1.0": "ab" * 32}
-    server.learn_keys(owner, GUN)
-    status, body = server.publish(GUN, owner.first_upload())
-    assert status == 200, body
-    return owner
 
 
 def connected(server: ServerProcess) -> socket.socket:

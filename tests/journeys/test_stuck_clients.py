@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.unit.server.owner import Owner
+from tests.support.server_owner import Owner
+from tests.support.server_process import ServerProcess
 from trustserver.app import now
 from trustserver.server.tunnel import BACKLOG
 

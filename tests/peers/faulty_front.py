@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.trust_servers import Answer, PeerServer
+from tests.support.trust_servers import Answer, PeerServer
 from tests.unit.cli_net.certificates import make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
 

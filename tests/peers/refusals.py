@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.peers.trust_servers import Answer
+from tests.support.trust_servers import Answer
 
 NOT_FOUND = "METADATA_NOT_FOUND"
 

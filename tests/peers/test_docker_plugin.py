@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.docker_client import DockerPeople
-from tests.peers.docker_client import DockerUser as PeerDockerUser
-from tests.peers.docker_engine import UnpackedDocker
-from tests.peers.stage import People, Put
-from tests.peers.trust_program import COMMAND_SECONDS, SECRETS, Ran, TrustUser, no_secret_in
+from tests.support.docker_client import DockerPeople
+from tests.support.docker_client import DockerUser as PeerDockerUser
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.stage import People, Put
+from tests.support.trust_program import COMMAND_SECONDS, SECRETS, Ran, TrustUser, no_secret_in
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

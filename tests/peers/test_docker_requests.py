@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.peers.docker_client import DockerCli, DockerPeople, DockerUser
 from tests.peers.faulty_front import FaultyFront, front
+from tests.support.docker_client import DockerCli, DockerPeople, DockerUser
 
 __all__ = ["front"]
 

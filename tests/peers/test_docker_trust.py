@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.docker_client import DockerPeople, DockerUser
-from tests.peers.handmade import key_id
-from tests.peers.notary_client import digest_of
-from tests.peers.notary_keys import HandKey, new_ecdsa, new_rsa
-from tests.peers.trust_servers import PeerServer
+from tests.support.docker_client import DockerPeople, DockerUser
+from tests.support.handmade import key_id
+from tests.support.notary_client import digest_of
+from tests.support.notary_keys import HandKey, new_ecdsa, new_rsa
+from tests.support.trust_servers import PeerServer
 
 RELEASES = "targets/releases"
 REGISTRY = "127.0.0.1:5000"

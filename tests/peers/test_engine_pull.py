@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.docker_engine import UnpackedDocker
-from tests.peers.programs import RunningProgram, free_port
-from tests.peers.stage import Put
-from tests.peers.trust_program import TrustUser
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.programs import RunningProgram, free_port
+from tests.support.server_process import ServerProcess
+from tests.support.stage import Put
+from tests.support.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

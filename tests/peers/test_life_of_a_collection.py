@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.docker_client import DockerCli, DockerUser, debians_cli
-from tests.peers.docker_engine import UnpackedDocker
-from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE
-from tests.peers.stage import Put
-from tests.peers.test_docker_engine_trust import EngineUser
-from tests.peers.trust_program import TrustUser
-from tests.peers.trust_servers import PeerServer, debians_notary_server, our_server
+from tests.peers.engine_user import EngineUser
+from tests.support.docker_client import DockerCli, DockerUser, debians_cli
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE
+from tests.support.stage import Put
+from tests.support.trust_program import TrustUser
+from tests.support.trust_servers import PeerServer, debians_notary_server, our_server
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
-from tests.peers.stage import OTHER_DIGEST, People, Put
-from tests.peers.trust_program import TrustUser
-from tests.peers.tuf_client import TufClient
+from tests.support.images import BuiltImage
+from tests.support.server_process import ServerProcess
+from tests.support.stage import OTHER_DIGEST, People, Put
+from tests.support.trust_program import TrustUser
+from tests.support.tuf_client import TufClient
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

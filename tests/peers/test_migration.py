@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.docker_client import DockerCli, DockerUser
-from tests.peers.docker_engine import UnpackedDocker
-from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
-from tests.peers.notary_server import SIGNER_PASSPHRASE, NotaryStack, missing_programs, start_notary
-from tests.peers.stage import Put
-from tests.peers.trust_program import Ran, TrustUser
-from tests.peers.trust_servers import PeerServer, our_server, peer_of
+from tests.support.docker_client import DockerCli, DockerUser
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.notary_server import SIGNER_PASSPHRASE, NotaryStack, missing_programs, start_notary
+from tests.support.stage import Put
+from tests.support.trust_program import Ran, TrustUser
+from tests.support.trust_servers import PeerServer, our_server, peer_of
 
 RELEASES = "targets/releases"
 SECRETS = {"TRUST_ROOT_PASSPHRASE": ROOT_PASSPHRASE, "TRUST_REPOSITORY_PASSPHRASE": REPOSITORY_PASSPHRASE}

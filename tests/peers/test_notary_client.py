@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.peers.handmade import HandCollection, target
-from tests.peers.notary_client import NotaryPeople, NotaryUser, digest_of
-from tests.peers.trust_servers import PeerServer
+from tests.support.handmade import HandCollection, target
+from tests.support.notary_client import NotaryPeople, NotaryUser, digest_of
+from tests.support.trust_servers import PeerServer
 
 ONLINE_AND_OWN = ("root", "targets", "snapshot", "timestamp")
 MANY = 1000

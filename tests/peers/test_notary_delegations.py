@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from tests.peers.handmade import key_id, key_object
-from tests.peers.notary_client import NotaryPeople, NotaryUser
-from tests.peers.notary_keys import HandKey, new_ecdsa, new_rsa
+from tests.support.handmade import key_id, key_object
+from tests.support.notary_client import NotaryPeople, NotaryUser
+from tests.support.notary_keys import HandKey, new_ecdsa, new_rsa
 
 ALICE, BOB, NESTED = "targets/alice", "targets/bob", "targets/alice/helper"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.peers.handmade import HandCollection, envelope, hand_snapshot, key_id, key_object, signature, upload
-from tests.peers.notary_keys import new_ecdsa
 from tests.peers.refusals import NOT_FOUND, error, refused
-from tests.peers.trust_servers import PeerServer
+from tests.support.handmade import HandCollection, envelope, hand_snapshot, key_id, key_object, signature, upload
+from tests.support.notary_keys import new_ecdsa
+from tests.support.trust_servers import PeerServer
 
 CURRENT = "public, max-age=300, s-maxage=300, must-revalidate"
 CONSISTENT = "public, max-age=2592000, s-maxage=2592000"

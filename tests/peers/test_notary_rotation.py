@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.peers.handmade import HandCollection, key_id, key_object, target
-from tests.peers.notary_client import NotaryPeople, NotaryUser, digest_of
-from tests.peers.notary_keys import HandKey, new_ecdsa, new_rsa
-from tests.peers.trust_servers import PeerServer
+from tests.support.handmade import HandCollection, key_id, key_object, target
+from tests.support.notary_client import NotaryPeople, NotaryUser, digest_of
+from tests.support.notary_keys import HandKey, new_ecdsa, new_rsa
+from tests.support.trust_servers import PeerServer
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.peers.handmade import (
+from tests.peers.refusals import NOT_FOUND, error, invalid, refused
+from tests.support.handmade import (
     HandCollection,
     envelope,
     file_meta,
@@ -19,10 +20,9 @@ from tests.peers.handmade import (
     upload,
     without_root,
 )
-from tests.peers.notary_client import digest_of
-from tests.peers.notary_keys import new_ecdsa
-from tests.peers.refusals import NOT_FOUND, error, invalid, refused
-from tests.peers.trust_servers import PeerServer
+from tests.support.notary_client import digest_of
+from tests.support.notary_keys import new_ecdsa
+from tests.support.trust_servers import PeerServer
 
 INCREMENT = "Root modifications must increment the version. Current {}, new {}"
 

@@ -18,18 +18,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.journeys.token_server import PASSWORD, SERVICE, TokenServer, logged_in, start_token_server
-from tests.peers.docker_client import DockerCli
-from tests.peers.notary_client import (
+from tests.simulator.token_issuer import now
+from tests.support.docker_client import DockerCli
+from tests.support.notary_client import (
     COMMAND_SECONDS,
     PASSPHRASES,
     REPOSITORY_PASSPHRASE,
     ROOT_PASSPHRASE,
     digest_of,
 )
-from tests.peers.programs import free_port, program, running
-from tests.simulator.token_issuer import now
+from tests.support.programs import free_port, program, running
+from tests.support.server_process import ServerProcess
+from tests.support.token_server import PASSWORD, SERVICE, TokenServer, logged_in, start_token_server
 from trustserver.process import tls
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
-from tests.peers.docker_engine import UnpackedDocker
-from tests.peers.images import BuiltImage
-from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
-from tests.peers.stage import Put
-from tests.peers.trust_program import TrustUser
-from tests.peers.trust_servers import PeerServer
+from tests.support.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.images import BuiltImage
+from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.stage import Put
+from tests.support.trust_program import TrustUser
+from tests.support.trust_servers import PeerServer
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.docker_client import DockerPeople
-from tests.peers.images import BuiltImage
-from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
-from tests.peers.stage import Put
-from tests.peers.trust_program import TrustUser
-from tests.peers.trust_servers import PeerServer
+from tests.support.docker_client import DockerPeople
+from tests.support.images import BuiltImage
+from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.stage import Put
+from tests.support.trust_program import TrustUser
+from tests.support.trust_servers import PeerServer
 
 RELEASES = "targets/releases"
 OLD_SECRETS = {"TRUST_ROOT_PASSPHRASE": ROOT_PASSPHRASE, "TRUST_REPOSITORY_PASSPHRASE": REPOSITORY_PASSPHRASE}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage
-from tests.peers.stage import OTHER_DIGEST, People, Put
-from tests.peers.trust_program import SECRETS, TrustUser, no_secret_in
+from tests.support.images import BuiltImage
+from tests.support.server_process import ServerProcess
+from tests.support.stage import OTHER_DIGEST, People, Put
+from tests.support.trust_program import SECRETS, TrustUser, no_secret_in
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from tests.unit.cli_hooks.containerd_configs import (
+from tests.support.containerd_configs import (
     DEFAULT_2,
     DEFAULT_3,
     LIKE_GKE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.unit.cli_state.lock_samples import FIRST, SECOND
 from tests.unit.cli_state.samples import APP, OTHER
-from tests.unit.cli_state.test_lockfile import FIRST, SECOND
 from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, TIMESTAMP, RoleName

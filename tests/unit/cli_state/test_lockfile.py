@@ -11,24 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.cli_state.lock_samples import FIRST, SECOND
 from tests.unit.cli_state.samples import APP, OTHER
 from trustcli.state.lockfile import MAX_LOCK_FILE, LockFile
 from trustdata.errors import LockDamaged, NotStored
 from trustdata.gun import GUN
-from trustdata.roles import RELEASES, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_document import write_lock
 from trustdata.verification.lock_entry import LockEntry
 from trustdata.verification.trust_pinning import Pin
 
-FIRST: Final = LockEntry(
-    format="tuf-1.0",
-    root_version=2,
-    root=Pin("sha256", "ab" * 32),
-    minimum={RELEASES: 3, RoleName("targets/alice"): 1, TARGETS: 4, SNAPSHOT: 7, TIMESTAMP: 8},
-)
-SECOND: Final = LockEntry(
-    format="tuf-1.0", root_version=1, root=Pin("sha256", "cd" * 32), minimum={SNAPSHOT: 1, TARGETS: 1, TIMESTAMP: 1}
-)
 GOLDEN: Final = f"""\
 # What this project has verified. Written by `trust lock` alone: commit it, do not edit it.
 

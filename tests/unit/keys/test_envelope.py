@@ -22,7 +22,7 @@ from keys.envelope import PRODUCTION_COST, ScryptCost, is_sealed, read_info, ret
 from keys.errors import KeyFileMalformed, KeyNotAccepted, KeysError, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_der
-from tests.unit.keys.cheap import CHEAP
+from tests.support.cheap_keys import CHEAP
 
 PRIVATE = generate()
 INFO = KeyInfo.of(

@@ -18,7 +18,7 @@ from keys.errors import KeyFileMalformed, KeyNotFound, KeysError, KeyStoreInsecu
 from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_pem
-from tests.unit.keys.cheap import CHEAP
+from tests.support.cheap_keys import CHEAP
 
 PRIVATE = generate(Algorithm.ED25519)
 INFO = KeyInfo.of(PRIVATE, purpose="root")
@@ -164,7 +164,7 @@ from types import SimpleNamespace
 from keys import durable_file, filestore
 from keys.key_info import KeyInfo
 from keys.material import read_private_pem
-from tests.unit.keys.cheap import CHEAP
+from tests.support.cheap_keys import CHEAP
 
 kill_at, folder, operation, keyid = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 private = read_private_pem(sys.stdin.buffer.read(), None, place="stdin")

@@ -20,7 +20,7 @@ from keys.errors import (
     PassphraseWrong,
 )
 from keys.material import MAX_KEY_FILE, tuf_key, write_private_pem
-from tests.unit.keys.cheap import CHEAP
+from tests.support.cheap_keys import CHEAP
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.unit.server.owner import NOW, Owner
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import NOW, Owner
+from tests.support.server_site import GUN_A, Site
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.rollback_memory import observe, to_document

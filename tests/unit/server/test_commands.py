@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from tests.unit.server.owner import NOW
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import NOW
+from tests.support.server_site import GUN_A, Site
 from trustserver.__main__ import app
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.owner import Owner
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import Owner
+from tests.support.server_site import GUN_A, Site
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
 from trustdata.limits import MAX_SNAPSHOT

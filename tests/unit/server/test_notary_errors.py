@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from keys.errors import SigningFailed
-from tests.unit.server.notary_site import EMPTY, FORM, GUN_N, NotarySite, refusal
-from tests.unit.server.test_token_auth import Guarded as GuardedTuf
-from tests.unit.server.test_token_auth import bearer, challenge
+from tests.support.notary_site import EMPTY, FORM, GUN_N, NotarySite, refusal
+from tests.unit.server.guarded_site import Guarded as GuardedTuf
+from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.errors import (
     CertificateOfAnotherName,
     CollectionExists,

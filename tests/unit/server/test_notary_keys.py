@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from keys.notary import NotaryKey
-from tests.unit.server.notary_owner import NotaryOwner, bare_signer, content_of
-from tests.unit.server.notary_site import EMPTY, GUN_N, NotarySite, refusal, refused_update
-from tests.unit.server.site import GUN_A
+from tests.support.notary_owner import NotaryOwner, bare_signer, content_of
+from tests.support.notary_site import EMPTY, GUN_N, NotarySite, refusal, refused_update
+from tests.support.server_site import GUN_A
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.api import changefeed

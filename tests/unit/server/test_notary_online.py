@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from hashlib import sha256
 
-from tests.unit.server.notary_owner import NotaryOwner, bare_signer, content_of
-from tests.unit.server.notary_site import EMPTY, GUN_N, NotarySite, form, refusal, refused_update
+from tests.support.notary_owner import NotaryOwner, bare_signer, content_of
+from tests.support.notary_site import EMPTY, GUN_N, NotarySite, form, refusal, refused_update
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.wire.notary import NOTARY

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.server.notary_owner import NotaryOwner
-from tests.unit.server.notary_site import GUN_N, NotarySite, refusal
-from tests.unit.server.site import GUN_A
+from tests.support.notary_owner import NotaryOwner
+from tests.support.notary_site import GUN_N, NotarySite, refusal
+from tests.support.server_site import GUN_A
 from trustdata.errors import InvalidName
 from trustdata.gun import parse_notary_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP

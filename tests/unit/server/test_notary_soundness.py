@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.simulator.memory_store import MemoryStore
-from tests.unit.server.notary_owner import NotaryOwner, bare_signer
-from tests.unit.server.notary_site import GUN_N, NotarySite
+from tests.support.notary_owner import NotaryOwner, bare_signer
+from tests.support.notary_site import GUN_N, NotarySite
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustserver.admin.audit import Audit, AuditFinding

@@ -14,8 +14,8 @@ import pytest
 from keys.algorithms import Algorithm, generate
 from keys.certificate import root_certificate
 from tests.simulator.memory_store import MemoryStore
-from tests.unit.server.notary_owner import NotaryOwner, bare_signer, content_of
-from tests.unit.server.notary_site import (
+from tests.support.notary_owner import NotaryOwner, bare_signer, content_of
+from tests.support.notary_site import (
     BOUNDARY,
     EMPTY,
     FORM,
@@ -26,8 +26,8 @@ from tests.unit.server.notary_site import (
     refusal,
     refused_update,
 )
-from tests.unit.server.owner import Owner
-from tests.unit.server.site import GUN_A
+from tests.support.server_owner import Owner
+from tests.support.server_site import GUN_A
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.limits import MAX_SNAPSHOT

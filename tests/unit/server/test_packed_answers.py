@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.owner import Owner
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import Owner
+from tests.support.server_site import GUN_A, Site
 from trustdata.roles import TARGETS
 from trustserver.api import tuf
 from trustserver.responses import gzip as packing

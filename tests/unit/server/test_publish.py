@@ -10,8 +10,8 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from securesystemslib.signer._utils import compute_default_keyid
 
 from tests.simulator.memory_store import MemoryStore
-from tests.unit.server.owner import NOW, Owner
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import NOW, Owner
+from tests.support.server_site import GUN_A, Site
 from trustdata.editing.signing import sign
 from trustdata.errors import PublishRefused
 from trustdata.model import DelegatedRole, Delegations, TargetFile

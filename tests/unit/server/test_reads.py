@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tests.simulator.memory_store import MemoryStore
-from tests.unit.server.owner import NOW
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_owner import NOW
+from tests.support.server_site import GUN_A, Site
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP

@@ -9,7 +9,7 @@ import pytest
 from securesystemslib.signer._utils import compute_default_keyid
 
 from keys.errors import KeyNotAccepted
-from tests.unit.server.site import Site
+from tests.support.server_site import Site
 from trustdata.roles import ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire import canonical_json
 from trustserver.repository import publish as publishing

@@ -13,7 +13,7 @@ import pytest
 from keys.algorithms import generate
 from keys.certificate import root_certificate
 from keys.material import write_private_pem
-from tests.unit.server.notary_site import NotarySite, refused_update
+from tests.support.notary_site import NotarySite, refused_update
 from trustdata.editing.signing import sign
 from trustdata.gun import GUN
 from trustdata.model import Role

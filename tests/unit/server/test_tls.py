@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from tests.unit.server.owner import NOW
+from tests.support.server_owner import NOW
 from trustserver.errors import StartRefused
 from trustserver.process.tls import from_files, self_signed
 

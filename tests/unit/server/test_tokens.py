@@ -29,7 +29,7 @@ from tests.simulator.token_issuer import (
     token,
     x5c,
 )
-from tests.unit.server.owner import NOW
+from tests.support.server_owner import NOW
 from trustserver.auth.token_keys import MAX_CHAIN, MAX_FILE, TokenKeys, libtrust_id, load_keys
 from trustserver.auth.tokens import ALGORITHMS, LEEWAY, MAX_TOKEN, TokenVerifier
 from trustserver.errors import StartRefused, TokenRefused

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_site import GUN_A, Site
 from trustdata.errors import NotStored, TooLarge
 from trustdata.limits import MAX_ROOT
 from trustserver.api import upload as module

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.server.site import GUN_A, Site
+from tests.support.server_site import GUN_A, Site
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustserver.errors import DatabaseOlder

@@ -60,7 +60,7 @@ class TokenServer:
 def start_token_server(folder: Path, *, naming: str = "kid") -> Iterator[TokenServer]:
     """A token server until the end of the block. `naming`: how its tokens name their key, `kid` or `x5c`."""
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "tests.journeys.token_server", str(folder), naming]
+    command = [sys.executable, "-m", "tests.support.token_server", str(folder), naming]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -14,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.peers.docker_engine import UnpackedDocker, start_engine, unpack_docker
-from tests.peers.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
-from tests.peers.trust_servers import PeerServer
+from tests.support.docker_engine import UnpackedDocker, start_engine, unpack_docker
+from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.trust_servers import PeerServer
 
 COMMAND_SECONDS = 120
 DEBIAN = "docker-20.10"
@@ -124,8 +125,13 @@ DockerPeople = Callable[..., DockerUser]
 
 @pytest.fixture(scope="session")
 def unpacked_docker(tmp_path_factory: pytest.TempPathFactory) -> UnpackedDocker:
-    """Debian's docker.io and its engine, unpacked once."""
-    unpacked = unpack_docker(tmp_path_factory.mktemp("docker.io"))
+    """Debian's docker.io and its engine, unpacked once for all workers."""
+    run = tmp_path_factory.getbasetemp()
+    folder = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "docker.io"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        unpacked = unpack_docker(folder)
     if isinstance(unpacked, str):
         pytest.skip(unpacked)
     return unpacked

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.notary_server import NotaryStack, missing_programs, start_notary
+from tests.support.notary_server import NotaryStack, missing_programs, start_notary
+from tests.support.server_process import ServerProcess
 
 ANSWER_SECONDS = 60
 

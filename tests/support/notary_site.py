@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from tests.unit.server.notary_owner import NotaryOwner
-from tests.unit.server.site import Site
+from tests.support.notary_owner import NotaryOwner
+from tests.support.server_site import Site
 from trustdata.roles import SNAPSHOT, TIMESTAMP
 
 GUN_N = "127.0.0.1:5000/team/app"

@@ -10,7 +10,7 @@ from typing import Any
 from keys.algorithms import Algorithm, generate
 from keys.certificate import root_certificate
 from keys.notary import NotaryKey
-from tests.unit.server.owner import DIGEST, NOW
+from tests.support.server_owner import DIGEST, NOW
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope

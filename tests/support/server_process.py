@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.unit.server.owner import Owner
+from tests.support.server_owner import Owner
 from trustdata.roles import ONLINE, RoleName
 
 START_SECONDS = 60

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.images import BuiltImage
+from tests.support.images import BuiltImage
 
 READY_SECONDS = 20.0
 USER = "alice"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.server_process import ServerProcess
-from tests.peers.images import BuiltImage, build_image, build_index
-from tests.peers.programs import RunningProgram, push, start_registry
-from tests.peers.trust_program import TrustUser
+from tests.support.images import BuiltImage, build_image, build_index
+from tests.support.programs import RunningProgram, push, start_registry
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import TrustUser
 
 People = Callable[[str], TrustUser]
 Put = Callable[..., BuiltImage]
@@ -81,6 +81,6 @@ def put(tmp_path: Path, shared_registry: RunningProgram, gun: str) -> Callable[.
 def begun(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
     """A collection with a recovery key and tag 1.0 signed."""
     image = put("1.0")
-    owner.run("init", gun, "--recovery-key", "recovery.key")
-    owner.run("sign", f"{gun}:1.0")
+    owner.arrange("init", gun, "--recovery-key", "recovery.key")
+    owner.arrange("sign", f"{gun}:1.0")
     return image

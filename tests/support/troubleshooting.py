@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.trust_program import Ran, TrustUser
+from tests.support.trust_program import Ran, TrustUser
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "troubleshooting.md"
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)

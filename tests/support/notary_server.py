@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.programs import free_port, program, running
+from tests.support.programs import free_port, program, running
 
-_SCHEMA = Path(__file__).parent / "notary" / "schema.sql"
+_SCHEMA = Path(__file__).parent / "notary_schema.sql"
 SIGNER_PASSPHRASE = "defaultpass1"
 
 

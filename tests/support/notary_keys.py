@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.peers.notary_client import ROOT_PASSPHRASE
+from tests.support.notary_client import ROOT_PASSPHRASE
 
 _LIFE = timedelta(days=3650)
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.peers.programs import program
-from tests.peers.trust_servers import PeerServer
+from tests.support.programs import program
+from tests.support.trust_servers import PeerServer
 
 COMMAND_SECONDS = 120
 ROOT_PASSPHRASE = "rootpass1"

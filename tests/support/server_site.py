@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import httpx
 
 from tests.simulator.memory_store import MemoryStore
-from tests.unit.server.owner import NOW, Owner
+from tests.support.server_owner import NOW, Owner
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE
 from trustserver.app import Application, compose

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.peers.notary_client import NotaryUser, digest_of
-from tests.peers.notary_keys import HandKey, new_ecdsa
-from tests.peers.trust_servers import Answer, NotaryApi
+from tests.support.notary_client import NotaryUser, digest_of
+from tests.support.notary_keys import HandKey, new_ecdsa
+from tests.support.trust_servers import Answer, NotaryApi
 
 Document = dict[str, Any]
 _WIDTH = 32
