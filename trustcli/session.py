@@ -24,6 +24,7 @@ from trustcli.client.tuf_remote import HttpRemote
 from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
+from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from trustcli.client.collection import RollbackStore, TrustServer
     from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
+    from trustcli.http.record import Observer
     from trustcli.publish.held_keys import StoreKeys
     from trustcli.publish.preparation import HeldKeys, Roles
     from trustcli.publish.publisher import Publisher
@@ -196,14 +198,9 @@ class Session:
         """Hand a collection of another Notary server over to ours. Raises: as HttpRemote.take_over."""
         HttpRemote(self.link(gun)).take_over(gun, parts)
 
-    def link(self, gun: GUN, server: str = "") -> ServerLink:
+    def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
         """The way to the collection's trust server, or to `server` (URL)."""
-        return ServerLink(
-            server or self.settings.server_for(gun),
-            authorities=self.authorities(),
-            credentials=DockerConfig(self.environ, helper_seconds=self._helper_seconds),
-            environ=self.environ,
-        )
+        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
     def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
         """`read`: how the publisher reads the collection, if not simply as its owner."""
@@ -242,23 +239,23 @@ class Session:
 
     # --- the outside
 
-    def authorities(self) -> CertificateAuthorities:
-        return CertificateAuthorities(self.environ, cacert=self.settings.cacert)
+    def network(self, observer: Observer | None = None) -> Network:
+        authorities = CertificateAuthorities(self.environ, cacert=self.settings.cacert)
+        return Network(authorities=authorities, environ=self.environ, observer=observer)
 
-    def registry(self) -> Registry:
+    @property
+    def credentials(self) -> DockerConfig:
+        return DockerConfig(self.environ, helper_seconds=self._helper_seconds)
+
+    def registry(self, observer: Observer | None = None) -> Registry:
         from trustcli.registry.client import Registry
 
-        return Registry(
-            credentials=DockerConfig(self.environ),
-            authorities=self.authorities(),
-            environ=self.environ,
-            insecure=self.settings.insecure_registries,
-        )
+        return Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
 
     def engine(self) -> Engine:
         from trustcli.registry.engine import Engine
 
-        return Engine(self.environ)
+        return Engine(self.network())
 
 
 class ComparedPassphrases:

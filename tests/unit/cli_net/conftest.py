@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wi
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import HttpRemote
 from trustcli.config.docker_config import Credential
+from trustcli.http.network import Network
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
+from trustcli.http.token_auth import CredentialSource
 from trustdata.gun import parse_gun
 
 Serve = Callable[..., HostileServer]
@@ -21,6 +24,12 @@ Remotes = Callable[..., HttpRemote]
 
 GUN = parse_gun("registry.example.com/team/app")
 SHORT = Timeouts(connect=5, read=5, overall=60)
+
+
+def network_of(environ: Mapping[str, str], **options: Any) -> Network:
+    """The network of an invocation on loopback, that believes only CAs which the test names."""
+    authorities = CertificateAuthorities(environ, docker_certs=Path("/nonexistent"))
+    return Network(**{"authorities": authorities, "environ": environ, "timeouts": SHORT, **options})
 
 
 def answering(*answers: bytes) -> Script:
@@ -90,16 +99,9 @@ class Stored:
 def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
     made: list[HttpRemote] = []
 
-    def make(server: HostileServer | str, **options: object) -> HttpRemote:
+    def make(server: HostileServer | str, *, credentials: CredentialSource | None = None, **options: Any) -> HttpRemote:
         url = server if isinstance(server, str) else server.url
-        every = {
-            "authorities": CertificateAuthorities(environ, docker_certs=Path("/nonexistent")),
-            "credentials": Stored(),
-            "environ": environ,
-            "timeouts": SHORT,
-            **options,
-        }
-        made.append(HttpRemote(ServerLink(url, **every)))  # type: ignore[arg-type]
+        made.append(HttpRemote(ServerLink(url, network_of(environ, **options), credentials or Stored())))
         return made[-1]
 
     yield make

@@ -18,6 +18,7 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import HttpRemote
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.http.record import Observer
 from trustcli.session import Session
 from trustdata.errors import FormatChanged, RemoteRefused, RemoteUnreachable, TrustError
 from trustdata.judgement import Question
@@ -37,8 +38,8 @@ NOTARY_TIMESTAMP = f"/v2/{GUN}/_trust/tuf/timestamp.json"
 class _Closing(Session):
     """A process ends and closes its connections; a test closes them."""
 
-    def link(self, gun: Any, server: str = "") -> ServerLink:
-        link = super().link(gun, server)
+    def link(self, gun: Any, server: str = "", observer: Observer | None = None) -> ServerLink:
+        link = super().link(gun, server, observer)
         _opened.append(link)
         return link
 

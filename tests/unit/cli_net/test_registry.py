@@ -7,13 +7,14 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.cli_net.certificates import Authority, make_authority
-from tests.unit.cli_net.conftest import SHORT, Serve, Stored, answering, memory_of
+from tests.unit.cli_net.conftest import Serve, Stored, answering, memory_of, network_of
 from tests.unit.cli_net.hostile_server import (
     DripClock,
     HostileServer,
@@ -24,9 +25,9 @@ from tests.unit.cli_net.hostile_server import (
     reply,
 )
 from trustcli.config.docker_config import Credential
-from trustcli.http.messages import Origin
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
+from trustcli.http.token_auth import CredentialSource
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from trustcli.registry.reference import ImageReference, parse_reference
@@ -51,18 +52,18 @@ Registries = Callable[..., Registry]
 
 
 @pytest.fixture
-def registry_of(environ: dict[str, str]) -> Registries:
-    def make(**options: object) -> Registry:
-        every = {
-            "authorities": CertificateAuthorities(environ, docker_certs=Path("/nonexistent")),
-            "credentials": Stored(),
-            "environ": environ,
-            "timeouts": SHORT,
-            **options,
-        }
-        return Registry(**every)  # type: ignore[arg-type]
+def registry_of(environ: dict[str, str]) -> Iterator[Registries]:
+    made: list[Registry] = []
 
-    return make
+    def make(
+        *, credentials: CredentialSource | None = None, insecure: Collection[str] = (), **options: Any
+    ) -> Registry:
+        made.append(Registry(network_of(environ, **options), credentials or Stored(), insecure=insecure))
+        return made[-1]
+
+    yield make
+    for registry in made:
+        registry.close()
 
 
 def image(server: HostileServer, rest: str = "team/app:1.0") -> ImageReference:
@@ -326,12 +327,15 @@ def test_no_redirect_from_far_away_to_this_machine(
     here = serve(answering(reply(200, RAW, TYPE)))
 
     def script(request: Request, wire: Wire) -> None:
-        wire.send(reply(502 if request.method == "CONNECT" else 307, headers={"Location": here.url}))
+        if request.method == "CONNECT":
+            wire.send(b"HTTP/1.1 200 OK\r\n\r\nnot TLS at all")
+            wire.close()
+        else:
+            wire.send(reply(307, headers={"Location": here.url}))
 
-    environ.update(HTTP_PROXY=serve(script).url)
-    far = Origin(scheme="http", host="registry.example.com", port=80)
+    proxy = serve(script)
+    environ.update(HTTP_PROXY=proxy.url, HTTPS_PROXY=proxy.url)
     registry = registry_of(insecure=["registry.example.com"])
-    registry._origins["registry.example.com"] = far  # HTTPS was tried before
     with pytest.raises(RemoteMisbehaved, match="on this machine"):
         registry.resolve(parse_reference("registry.example.com/app:1"))
     assert here.requests == []
