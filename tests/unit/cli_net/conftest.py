@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,26 +10,14 @@ import pytest
 
 from tests.unit.cli_net.certificates import Authority, make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
+from tests.unit.cli_net.users import GUN, USERS, Stored, User, network_of
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import HttpRemote
-from trustcli.config.docker_config import Credential
-from trustcli.http.network import Network
-from trustcli.http.time_budget import Timeouts
-from trustcli.http.tls import CertificateAuthorities
 from trustcli.http.token_auth import CredentialSource
-from trustdata.gun import parse_gun
 
 Serve = Callable[..., HostileServer]
 Remotes = Callable[..., HttpRemote]
-
-GUN = parse_gun("registry.example.com/team/app")
-SHORT = Timeouts(connect=5, read=5, overall=60)
-
-
-def network_of(environ: Mapping[str, str], **options: Any) -> Network:
-    """The network of an invocation on loopback, that believes only CAs which the test names."""
-    authorities = CertificateAuthorities(environ, docker_certs=Path("/nonexistent"))
-    return Network(**{"authorities": authorities, "environ": environ, "timeouts": SHORT, **options})
+Users = Callable[..., User]
 
 
 def answering(*answers: bytes) -> Script:
@@ -83,20 +71,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
 
 
-class Stored:
-    """Credentials by server name; remembers what it was asked for."""
-
-    def __init__(self, **by_server: Credential) -> None:
-        self.by_server = dict(by_server)
-        self.asked: list[str] = []
-
-    def credential_for(self, server: str) -> Credential | None:
-        self.asked.append(server)
-        return self.by_server.get(server)
-
-
 @pytest.fixture
-def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
+def remote_of(environ: dict[str, str]) -> Iterator[Remotes]:
     made: list[HttpRemote] = []
 
     def make(server: HostileServer | str, *, credentials: CredentialSource | None = None, **options: Any) -> HttpRemote:
@@ -107,3 +83,18 @@ def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., HttpRemote]]:
     yield make
     for remote in made:
         remote.close()
+
+
+@pytest.fixture(params=USERS)
+def user_of(request: pytest.FixtureRequest, environ: dict[str, str]) -> Iterator[Users]:
+    """Somebody who asks that server, once through each of the clients that this program has."""
+    made: list[User] = []
+
+    def make(server: HostileServer | str, *, credentials: CredentialSource | None = None, **options: Any) -> User:
+        url = server if isinstance(server, str) else server.url
+        made.append(USERS[request.param](url, network_of(environ, **options), credentials or Stored()))
+        return made[-1]
+
+    yield make
+    for user in made:
+        user.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.cli_net.conftest import Stored
+from tests.unit.cli_net.users import Stored
 from trustcli.config.docker_config import Credential
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.token_auth import MAX_TOKEN_ANSWER, Authorizer, parse_challenges
@@ -259,6 +259,17 @@ def test_the_realm_decides_what_it_gets(server: str, realm: str, with_credential
         return
     assert authorize(f'Bearer realm="{realm}"', tokens, ALICE, server) == "Bearer t0k"
     assert ("Authorization" in tokens.asked[0][2]) is with_credential
+
+
+def test_what_was_not_sent_is_not_blamed() -> None:
+    """A token server in the clear gets no password, so that it has not refused any."""
+    tokens = TokenServer(token_answer({}, 401))
+    with pytest.raises(RemoteRefused) as caught:
+        authorize('Bearer realm="http://auth.example/t"', tokens, ALICE, "http://127.0.0.1:5000")
+    assert "Authorization" not in tokens.asked[0][2]
+    assert caught.value.reason == (
+        "the token server of http://127.0.0.1:5000 gives no token without credentials, which do not go over plain http"
+    )
 
 
 def test_a_password_does_not_go_over_plain_http() -> None:
