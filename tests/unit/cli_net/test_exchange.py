@@ -18,6 +18,7 @@ from tests.unit.cli_net.certificates import EXPIRED, Authority, make_authority
 from tests.unit.cli_net.conftest import Serve, Users, answering, memory_of
 from tests.unit.cli_net.hostile_server import DripClock, Request, Wire, megabytes_after, reply
 from tests.unit.cli_net.users import DIGEST, FILE, connections_of, padded
+from trustcli.http.record import Record
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.errors import RemoteMisbehaved, RemoteUnreachable, SettingsUnusable, TooLarge
@@ -262,9 +263,12 @@ def test_nobody_there(user_of: Users, serve: Serve) -> None:
 
 def test_a_private_ca_file_is_enough(serve: Serve, user_of: Users, authority: Authority, tmp_path: Path) -> None:
     server = serve(answering(reply(200, FILE)), tls=authority.server_context(tmp_path))
-    user = user_of(server, authorities=CertificateAuthorities({}, cacert=authority.file))
+    record = Record()
+    user = user_of(server, authorities=CertificateAuthorities({}, cacert=authority.file), observer=record)
     assert user.get() == DIGEST
     assert server.connections == 1
+    assert b"a server" in (record.exchanges[0].certificate or b""), "an observer is told which certificate it was"
+    assert record.exchanges[0].proxy is None
 
 
 @pytest.mark.parametrize(
@@ -325,8 +329,13 @@ def test_https_asks_the_proxy_for_a_tunnel(
     through: list[bytes] = []
     proxy = serve(script)
     environ["HTTPS_PROXY"] = f"http://user:p%40ss@{proxy.netloc}"
-    user = user_of(f"https://{host}", authorities=CertificateAuthorities({}, cacert=authority.file))
+    record = Record()
+    user = user_of(f"https://{host}", authorities=CertificateAuthorities({}, cacert=authority.file), observer=record)
     assert user.get() == DIGEST
+    (told,) = record.exchanges
+    assert (told.proxy.port if told.proxy else 0) == proxy.port
+    assert told.certificate is not None, "the server's, not the proxy's"
+    assert b"a server" in told.certificate
     (asked,) = proxy.requests
     assert asked.target == asked.headers["host"] == host
     assert asked.headers["proxy-authorization"] == "Basic dXNlcjpwQHNz"
