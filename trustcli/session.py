@@ -25,6 +25,7 @@ from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
+from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.passphrase_comparison import ComparedPassphrases
+    from trustcli.http.record import Observer
     from trustcli.publish.held_keys import StoreKeys
     from trustcli.publish.preparation import HeldKeys, Roles
     from trustcli.publish.publisher import Publisher
@@ -185,14 +187,9 @@ class Session:
         """Hand a collection of another Notary server over to ours. Raises: as TufRemote.take_over."""
         TufRemote(self.link(gun)).take_over(gun, parts)
 
-    def link(self, gun: GUN, server: str = "") -> ServerLink:
+    def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
         """The way to the collection's trust server, or to `server` (URL)."""
-        return ServerLink(
-            server or self.settings.server_for(gun),
-            authorities=self.authorities(),
-            credentials=DockerConfig(self.environ, helper_seconds=self._helper_seconds),
-            environ=self.environ,
-        )
+        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
     def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
         """`read`: how the publisher reads the collection, if not simply as its owner."""
@@ -233,23 +230,23 @@ class Session:
 
     # --- the outside
 
-    def authorities(self) -> CertificateAuthorities:
-        return CertificateAuthorities(self.environ, cacert=self.settings.cacert)
+    def network(self, observer: Observer | None = None) -> Network:
+        authorities = CertificateAuthorities(self.environ, cacert=self.settings.cacert)
+        return Network(authorities=authorities, environ=self.environ, observer=observer)
 
-    def registry(self) -> Registry:
+    @property
+    def credentials(self) -> DockerConfig:
+        return DockerConfig(self.environ, helper_seconds=self._helper_seconds)
+
+    def registry(self, observer: Observer | None = None) -> Registry:
         from trustcli.registry.client import Registry
 
-        return Registry(
-            credentials=DockerConfig(self.environ),
-            authorities=self.authorities(),
-            environ=self.environ,
-            insecure=self.settings.insecure_registries,
-        )
+        return Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
 
     def engine(self) -> Engine:
         from trustcli.registry.engine import Engine
 
-        return Engine(self.environ)
+        return Engine(self.network())
 
 
 def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:

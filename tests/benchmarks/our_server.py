@@ -18,6 +18,7 @@ from tests.support.programs import free_port, running
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import DockerConfig
+from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import EditTerms, TagEdit
@@ -58,9 +59,8 @@ class BenchCollection:
         self.remote = TufRemote(
             ServerLink(
                 server.url,
-                authorities=CertificateAuthorities(os.environ, cacert=server.ca),
-                credentials=DockerConfig({"DOCKER_CONFIG": os.devnull}),
-                environ={},
+                Network(authorities=CertificateAuthorities(os.environ, cacert=server.ca), environ={}),
+                DockerConfig({"DOCKER_CONFIG": os.devnull}),
             )
         )
         self._root, self._targets = CryptoSigner.generate_ecdsa(), CryptoSigner.generate_ecdsa()

@@ -20,6 +20,7 @@ from tests.support.server_process import ServerProcess
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import DockerConfig
+from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
 from trustdata.roles import TARGETS
@@ -70,9 +71,8 @@ def test_our_client_gets_a_large_file_compressed_and_gives_its_bytes(server: Ser
     remote = TufRemote(
         ServerLink(
             server.url,
-            authorities=CertificateAuthorities({}),
-            credentials=DockerConfig({"DOCKER_CONFIG": "/nonexistent"}),
-            environ={},
+            Network(authorities=CertificateAuthorities({}), environ={}),
+            DockerConfig({"DOCKER_CONFIG": "/nonexistent"}),
         )
     )
     plain = server.get(f"/tuf/{GUN}/metadata/2.targets.json")[1]

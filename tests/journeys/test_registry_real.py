@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.support.images import build_image, build_index
 from tests.support.programs import PASSWORD, USER, RunningProgram, push, start_registry
 from tests.unit.cli_net.certificates import make_authority
 from trustcli.config.docker_config import DockerConfig
+from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
@@ -27,12 +29,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def resolve(environ: dict[str, str], image: str, cacert: Path | None = None) -> Manifest:
-    registry = Registry(
-        credentials=DockerConfig(environ),
-        authorities=CertificateAuthorities(environ, cacert=cacert),
-        environ=environ,
-    )
-    return registry.resolve(parse_reference(image))
+    network = Network(authorities=CertificateAuthorities(environ, cacert=cacert), environ=environ)
+    with contextlib.closing(Registry(network, DockerConfig(environ))) as registry:
+        return registry.resolve(parse_reference(image))
 
 
 def log_in(environ: dict[str, str], server: str, password: str) -> None:

@@ -14,6 +14,7 @@ from trustcli.commands import verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.http.record import Observer
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
@@ -69,7 +70,8 @@ class SimulatedSession(Session):
         assert gun == self.client.server.gun
         return self.client.collection()
 
-    def registry(self) -> Registry:
+    def registry(self, observer: Observer | None = None) -> Registry:
+        del observer
         return self.simulated_registry
 
     def run(self, *arguments: str) -> int:

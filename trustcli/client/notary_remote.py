@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
 from trustcli.client.server_link import ServerLink
-from trustcli.http.messages import Answer
+from trustcli.http.messages import Response
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
@@ -123,7 +123,7 @@ class NotaryRemote:
             after = page[-1].id
         raise RemoteMisbehaved(remote=self.name, reason="its change feed has no end")
 
-    def _page(self, answer: Answer) -> list[FeedEntry]:
+    def _page(self, answer: Response) -> list[FeedEntry]:
         try:
             records = json.loads(answer.body)["records"] or []
             return [
@@ -142,11 +142,11 @@ class NotaryRemote:
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> Response:
         target, scope = _place(gun, rest), _scope(gun, actions)
         return self._link.ask(method, target, scope=scope, limit=MAX_ANSWER, body=body, headers=headers)
 
-    def _key(self, answer: Answer) -> Key:
+    def _key(self, answer: Response) -> Key:
         if not answer.ok:
             raise self._failure(answer)
         from keys.algorithms import check_accepted  # publishing only: start-up time
@@ -161,7 +161,7 @@ class NotaryRemote:
             raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
         return key
 
-    def _failure(self, answer: Answer) -> TrustError:
+    def _failure(self, answer: Response) -> TrustError:
         from trustcli.client.problem_details import failure
 
         code, message, _ = _told(answer)
@@ -172,7 +172,7 @@ class NotaryRemote:
             )
         return generic
 
-    def _publish_failure(self, answer: Answer, *, with_snapshot: bool) -> TrustError:
+    def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:
         """The refusals of an upload as what they mean to the publisher."""
         code, message, detail = _told(answer)
         if code == "VERSION":
@@ -201,7 +201,7 @@ def _scope(gun: GUN, actions: str) -> str:
     return f"repository:{gun}:{actions}"
 
 
-def _told(answer: Answer) -> tuple[str, str, object]:
+def _told(answer: Response) -> tuple[str, str, object]:
     """Code, message and detail of the one error in the answer; empty if there is none."""
     try:
         (error,) = json.loads(answer.body)["errors"]

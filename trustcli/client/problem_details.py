@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from trustcli.http.messages import Answer
+from trustcli.http.messages import Response
 from trustdata.errors import (
     CollectionExists,
     PublishRefused,
@@ -27,7 +27,7 @@ from trustdata.errors import (
 _STANDARD: Final = frozenset({"type", "title", "status", "detail", "instance", "code"})
 
 
-def problem(answer: Answer) -> Mapping[str, object]:
+def problem(answer: Response) -> Mapping[str, object]:
     """The members of a problem document; empty if the answer holds none."""
     if "json" not in answer.first("content-type"):
         return {}
@@ -38,7 +38,7 @@ def problem(answer: Answer) -> Mapping[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
+def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     """The error for an answer that is no success. `tried` says with which credentials it was asked."""
     told = problem(answer)
     said = _text(told, "detail") or _text(told, "title")
@@ -56,7 +56,7 @@ def failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
     return RemoteRefused(remote=remote, status=answer.status, reason=reason, server_code=code, server_details=details)
 
 
-def publish_failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
+def publish_failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     """As `failure`, with the refusals of an upload rebuilt, so that the publisher can act on them."""
     told = problem(answer)
     rebuild = _PUBLISH_ERRORS.get(_text(told, "code"))

@@ -1,52 +1,37 @@
-"""The way to one trust server: its origin, and a connection that is opened when something is first asked.
+"""The way to one trust server: the path in its URL, and what it means that a file is not there.
 
-What its answers mean is for the remotes to say (`http_remote`, `notary_remote`); how they come about stands in
-`authorised_server` and `http_connection`. All of those are imported at the first request: `--offline` needs none.
+What its answers mean is for the remotes to say (`tuf_remote`, `notary_remote`); how they come about stands in
+`trustcli.http`, which is imported at the first request: `--offline` needs none of it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from trustcli.http.messages import Answer, parse_url
-from trustcli.http.time_budget import Clock, Timeouts
+from trustcli.http.messages import Response, parse_url
+from trustcli.http.network import Network
 from trustdata.errors import InvalidName, TooLarge, TrustError
 
 if TYPE_CHECKING:
-    from trustcli.http.authenticated import AuthorisedServer
-    from trustcli.http.tls import CertificateAuthorities
+    from trustcli.http.authenticated import AuthenticatedClient
+    from trustcli.http.pool import ConnectionPool
     from trustcli.http.token_auth import CredentialSource
 
 
 class ServerLink:
-    """One trust server. One connection, so not for threads."""
+    """One trust server. Not for threads."""
 
-    def __init__(
-        self,
-        server: str,
-        *,
-        authorities: CertificateAuthorities,
-        credentials: CredentialSource,
-        environ: Mapping[str, str],
-        clock: Clock = time.monotonic,
-        timeouts: Timeouts | None = None,
-    ) -> None:
-        """`server`: URL; a path in it goes before every request's. `environ`: for the proxy variables.
-
-        Raises: InvalidName.
-        """
+    def __init__(self, server: str, network: Network, credentials: CredentialSource) -> None:
+        """`server`: URL; a path in it goes before every request's. Raises: InvalidName."""
         self._origin, path = parse_url(server, kind="trust server")
         if "?" in path or "#" in server:
             raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
         self._path = path.rstrip("/")
-        self._authorities = authorities
+        self._network = network
         self._credentials = credentials
-        self._environ = environ
-        self._clock = clock
-        self._timeouts = timeouts or Timeouts()
-        self._opened: AuthorisedServer | None = None
+        self._pool: ConnectionPool | None = None
+        self._client: AuthenticatedClient | None = None
 
     @property
     def name(self) -> str:
@@ -60,13 +45,13 @@ class ServerLink:
 
     @property
     def tried(self) -> str:
-        """With which credentials the last request was made, for messages."""
-        return self._server.tried
+        """With which credentials the last challenge was met, for messages."""
+        return self._opened().tried
 
     def close(self) -> None:
-        """Close the connection; a later request opens it again."""
-        if self._opened is not None:
-            self._opened.close()
+        """Close the connections; a later request opens its own again."""
+        if self._pool is not None:
+            self._pool.close()
 
     def ask(
         self,
@@ -77,10 +62,10 @@ class ServerLink:
         limit: int,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """As `AuthorisedServer.ask`; `target` begins with a slash, below the server's URL."""
+    ) -> Response:
+        """As `AuthenticatedClient.ask`; `target` begins with a slash, below the server's URL."""
         target = f"{self._path}{target}"
-        return self._server.ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+        return self._opened().ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
 
     def fetch(
         self,
@@ -89,7 +74,7 @@ class ServerLink:
         what: str,
         scope: str,
         limit: int,
-        failure: Callable[[Answer], TrustError],
+        failure: Callable[[Response], TrustError],
         headers: Mapping[str, str] | None = None,
     ) -> bytes | None:
         """A file, as promised by `MetadataRemote.fetch`: absent is 404, or 410 for a deleted collection, nothing else.
@@ -97,26 +82,23 @@ class ServerLink:
         `what`: how errors call it. `failure`: what any other answer means.
         """
         try:
-            answer = self.ask("GET", target, scope=scope, limit=limit, headers=headers)
+            response = self.ask("GET", target, scope=scope, limit=limit, headers=headers)
         except TooLarge as error:
             raise TooLarge(what=f"{what} from {self.name}", limit=error.limit) from error
-        if answer.ok:
-            return answer.body
-        if answer.absent or answer.gone:
+        if response.ok:
+            return response.body
+        if response.absent or response.gone:
             return None
-        raise failure(answer)
+        raise failure(response)
 
-    @property
-    def _server(self) -> AuthorisedServer:
-        if self._opened is None:
-            from trustcli.http.authenticated import AuthorisedServer
+    def _opened(self) -> AuthenticatedClient:
+        if self._client is None:
+            from trustcli.http.authenticated import AuthenticatedClient, ServerRules
+            from trustcli.http.pool import ConnectionPool
 
-            self._opened = AuthorisedServer(
-                self._origin,
-                credentials=self._credentials,
-                authorities=self._authorities,
-                environ=self._environ,
-                clock=self._clock,
-                timeouts=self._timeouts,
+            self._pool = ConnectionPool(self._network)
+            rules = ServerRules(redirects_elsewhere=False)
+            self._client = AuthenticatedClient(
+                self._origin, self._pool, self._credentials, rules, observer=self._network.observer
             )
-        return self._opened
+        return self._client

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
 from trustcli.client.server_link import ServerLink
-from trustcli.http.messages import Answer
+from trustcli.http.messages import Response
 from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TrustError
 from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
@@ -129,17 +129,17 @@ class TufRemote:
 
     def _api(
         self, method: str, gun: GUN, rest: str, *, scope: str, body: bytes | None = None, content_type: str = ""
-    ) -> Answer:
+    ) -> Response:
         target = f"/api/v1/collections/{_gun_path(gun)}{rest}"
         headers = {"Content-Type": content_type} if content_type else {}
         return self._link.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
 
-    def _failure(self, answer: Answer) -> TrustError:
+    def _failure(self, answer: Response) -> TrustError:
         from trustcli.client.problem_details import failure
 
         return failure(answer, remote=self.name, tried=self._link.tried)
 
-    def _key(self, answer: Answer) -> Key:
+    def _key(self, answer: Response) -> Key:
         if not answer.ok:
             raise self._failure(answer)
         from securesystemslib.formats import encode_canonical  # publishing only: start-up time
@@ -157,7 +157,7 @@ class TufRemote:
             raise RemoteMisbehaved(remote=self.name, reason=f"its key has the id {own[:12]}, not {keyid[:12]}")
         return key
 
-    def _object(self, answer: Answer, gun: GUN | None) -> dict[str, object]:
+    def _object(self, answer: Response, gun: GUN | None) -> dict[str, object]:
         try:
             told = json.loads(answer.body)
         except (ValueError, RecursionError) as error:
@@ -212,7 +212,7 @@ def _everything(gun: GUN) -> str:
     return f"repository:{gun}:*"
 
 
-def _code(answer: Answer) -> str:
+def _code(answer: Response) -> str:
     from trustcli.client.problem_details import problem
 
     code = problem(answer).get("code")

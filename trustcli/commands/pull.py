@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.judging import verify
-from trustcli.config.docker_config import DockerConfig
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.registry.reference import parse_reference
@@ -55,7 +54,7 @@ def _pull(session: Session, image: str, answer: Judgement) -> str:
         raise NotSigned(gun=question.gun, tag=question.tag or "")
     reference = parse_reference(image)
     engine = session.engine()
-    credential = DockerConfig(session.environ).credential_for(reference.registry_host)
+    credential = session.credentials.credential_for(reference.registry_host)
     engine.pull(reference.gun, digest, credential=credential, server=reference.host)
     if question.tag is None:
         return f"{reference.gun}@{digest}"

@@ -25,7 +25,7 @@ def check_certificate(session: Session, probe: Probe) -> Iterator[Finding]:
     """Of an https server that was asked, whether it answered or not."""
     if probe.origin.scheme != "https":
         return
-    places = ", ".join(session.authorities().places(probe.origin))
+    places = ", ".join(session.network().authorities.places(probe.origin))
     refused = next((c for c in _causes(probe) if isinstance(c, ssl.SSLCertVerificationError)), None)
     if refused is not None:
         yield Finding(

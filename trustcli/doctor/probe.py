@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from trustcli.http.connection import HttpConnection
-from trustcli.http.messages import Answer, Origin
+from trustcli.http.messages import Origin, Response
 from trustcli.http.proxies import proxy_for
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import offered_certificate
@@ -25,7 +24,7 @@ class Probe:
     """
 
     origin: Origin
-    answer: Answer | None = None
+    answer: Response | None = None
     failure: TrustError | None = None
     proxy: str = ""
     certificate: bytes | None = field(default=None, repr=False)
@@ -38,9 +37,7 @@ def probe(session: Session, origin: Origin, target: str) -> Probe:
     certificate = None
     if origin.scheme == "https" and proxy is None:
         certificate = offered_certificate(origin, seconds=PATIENCE.connect)
-    connection = HttpConnection(
-        origin, authorities=session.authorities(), environ=session.environ, clock=time.monotonic, timeouts=PATIENCE
-    )
+    connection = HttpConnection(origin, replace(session.network(), timeouts=PATIENCE))
     try:
         answer = connection.exchange("GET", target, headers={}, limit=_LIMIT)
     except TrustError as failure:

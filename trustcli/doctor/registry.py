@@ -10,8 +10,8 @@ import base64
 import binascii
 import json
 import ssl
-import time
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -21,11 +21,11 @@ from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding, Severity
 from trustcli.doctor.probe import PATIENCE, Probe, probe
-from trustcli.http.connection import HttpConnection
 from trustcli.http.errors import causes
-from trustcli.http.messages import Answer, Origin, parse_url
+from trustcli.http.messages import Origin, Response, parse_url
+from trustcli.http.pool import ConnectionPool
 from trustcli.http.tls import speaks_no_tls
-from trustcli.http.token_auth import MAX_TOKEN_ANSWER, Authorizer, Challenge, parse_challenges
+from trustcli.http.token_auth import Authorizer, Challenge, parse_challenges
 from trustcli.registry.client import no_https
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
@@ -100,7 +100,7 @@ def _speaks_no_tls(failure: TrustError) -> bool:
 class _Rights:
     """What the credentials stored here may do to one repository."""
 
-    def __init__(self, session: Session, reference: ImageReference, origin: Origin, ping: Answer) -> None:
+    def __init__(self, session: Session, reference: ImageReference, origin: Origin, ping: Response) -> None:
         self._session = session
         self._reference = reference
         self._origin = origin
@@ -108,6 +108,7 @@ class _Rights:
         self._credentials = DockerConfig(session.environ)
         self._repository = reference.repository
         self._granted: Mapping[str, frozenset[str]] | None = None
+        self._pool = ConnectionPool(replace(session.network(), timeouts=PATIENCE))
 
     def findings(self) -> Iterator[Finding]:
         challenges = parse_challenges(self._ping.every("www-authenticate"))
@@ -123,7 +124,7 @@ class _Rights:
         if not self._ping.challenges:
             yield from self._repository_answer("", credential)
             return
-        authorizer = Authorizer(self._origin, self._credentials, self._token, stored_under=self._reference.host)
+        authorizer = Authorizer(self._origin, self._credentials, self._pool, stored_under=self._reference.host)
         scope = f"repository:{self._repository}:{','.join(_ACTIONS)}"
         try:
             header = authorizer.authorization(self._ping, scope=scope)
@@ -237,26 +238,8 @@ class _Rights:
     def _logs_in(self, header: str) -> bool:
         return self._get("/v2/", {"Authorization": header}).ok
 
-    def _get(self, target: str, headers: Mapping[str, str]) -> Answer:
-        return self._exchange("GET", self._origin, target, headers, None)
-
-    def _token(self, origin: Origin, target: str, *, headers: Mapping[str, str], form: bytes | None) -> Answer:
-        return self._exchange("GET" if form is None else "POST", origin, target, headers, form)
-
-    def _exchange(
-        self, method: str, origin: Origin, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Answer:
-        connection = HttpConnection(
-            origin,
-            authorities=self._session.authorities(),
-            environ=self._session.environ,
-            clock=time.monotonic,
-            timeouts=PATIENCE,
-        )
-        try:
-            return connection.exchange(method, target, headers=headers, limit=max(_LIMIT, MAX_TOKEN_ANSWER), body=body)
-        finally:
-            connection.close()
+    def _get(self, target: str, headers: Mapping[str, str]) -> Response:
+        return self._pool.exchange("GET", self._origin, target, headers=headers, limit=_LIMIT)
 
     def _say(self, check: str, severity: Severity, text: str, remedy: str | None = None) -> Finding:
         return Finding(check=check, severity=severity, text=text, remedy=remedy, place=str(self._origin))

@@ -13,7 +13,7 @@ from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.probe import Probe, probe
-from trustcli.http.messages import Answer, parse_url
+from trustcli.http.messages import Response, parse_url
 from trustcli.session import Session
 
 _CHECK = "trust-server"
@@ -43,7 +43,7 @@ def _remedy(asked: Probe) -> str | None:
     return None
 
 
-def _judged(answer: Answer, asked: Probe, place: str) -> Finding:
+def _judged(answer: Response, asked: Probe, place: str) -> Finding:
     told = _object(answer)
     status = told.get("status")
     via = f", through the proxy {asked.proxy}" if asked.proxy else ""
@@ -77,7 +77,7 @@ def _judged(answer: Answer, asked: Probe, place: str) -> Finding:
     return Finding(check=_CHECK, severity="ok", text=f"{asked.origin} is ready{via}", place=place)
 
 
-def _object(answer: Answer) -> dict[str, object]:
+def _object(answer: Response) -> dict[str, object]:
     try:
         told = json.loads(answer.body)
     except (ValueError, RecursionError):

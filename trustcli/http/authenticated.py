@@ -1,51 +1,62 @@
-"""A server, with credentials when it challenges, and redirects inside its own origin; both bounded in number."""
+"""Ask one server: with credentials when it challenges, and after redirects, as far as these may lead.
+
+Both are bounded in number. A credential never leaves the origin that challenged (or its token server, see
+`token_auth`): where a redirect leads elsewhere, nothing goes along, and a challenge there is not met.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from trustcli.http.connection import HttpConnection
-from trustcli.http.messages import MAX_REDIRECTS, Answer, Origin, parse_url
+from trustcli.http.messages import MAX_REDIRECTS, Origin, Response, Transport, parse_url
 from trustdata.errors import InvalidName, RemoteMisbehaved
 
 if TYPE_CHECKING:
-    from trustcli.http.time_budget import Clock, Timeouts
-    from trustcli.http.tls import CertificateAuthorities
+    from trustcli.http.record import Observer
     from trustcli.http.token_auth import Authorizer, CredentialSource
 
 
-class AuthorisedServer:
-    """One origin, one connection, and what it let us in with. Not for threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRules:
+    """In what servers of one kind differ.
+
+    `redirects_elsewhere`: whether redirects may lead to other origins; never from https to http, nor to this machine
+    from another. `stored_under`: the server's name in Docker's configuration, if it is not its host and port.
+    """
+
+    redirects_elsewhere: bool
+    stored_under: str = ""
+
+
+class AuthenticatedClient:
+    """One server, and what it let us in with. Not for threads."""
 
     def __init__(
         self,
         origin: Origin,
-        *,
+        transport: Transport,
         credentials: CredentialSource,
-        authorities: CertificateAuthorities,
-        environ: Mapping[str, str],
-        clock: Clock,
-        timeouts: Timeouts,
+        rules: ServerRules,
+        *,
+        observer: Observer | None = None,
     ) -> None:
         self.origin = origin
+        self.answered = False
+        """Whether this origin has answered anything, even with a refusal."""
+        self._transport = transport
         self._credentials = credentials
-        self._authorities = authorities
-        self._environ = environ
-        self._clock = clock
-        self._timeouts = timeouts
-        self._connection = self._connect(origin)
+        self._rules = rules
+        self._observer = observer
         self._authorizer: Authorizer | None = None
         self._authorization: dict[str, str] = {}
 
     @property
     def tried(self) -> str:
-        """With which credentials the last request was made, for messages."""
+        """With which credentials the last challenge was met, for messages."""
         return self._authorizer.tried if self._authorizer else "without credentials"
-
-    def close(self) -> None:
-        self._connection.close()
 
     def ask(
         self,
@@ -56,59 +67,58 @@ class AuthorisedServer:
         limit: int,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> Response:
         """The answer, after at most one repetition with credentials and three redirects of a GET.
 
-        Raises: as `HttpConnection.exchange`, and RemoteRefused if a challenge cannot be met.
+        Raises: as `Transport.exchange`, and RemoteRefused if a challenge cannot be met.
         """
         challenged = False
         redirects = 0
+        place = self.origin
         while True:
-            known = self._authorization.get(scope)
-            every = {**(headers or {}), **({"Authorization": known} if known else {})}
-            answer = self._connection.exchange(method, target, headers=every, limit=limit, body=body)
-            if answer.challenges and not challenged:
+            every = dict(headers or {})
+            if place == self.origin and scope in self._authorization:
+                every["Authorization"] = self._authorization[scope]
+            response = self._transport.exchange(method, place, target, headers=every, limit=limit, body=body)
+            self.answered = True
+            if response.challenges and place == self.origin and not challenged:
                 challenged = True
-                self._authorization[scope] = self._authorize(answer, scope)
-            elif answer.redirects:
+                self._authorization[scope] = self._authorize(response, scope)
+            elif response.redirects:
                 redirects += 1
-                target = self._redirected(method, target, answer, redirects)
+                place, target = self._redirected(method, place, target, response, redirects)
             else:
-                return answer
+                return response
 
-    def _authorize(self, answer: Answer, scope: str) -> str:
+    def _authorize(self, response: Response, scope: str) -> str:
         from trustcli.http.token_auth import Authorizer  # only when challenged: start-up time
 
         if self._authorizer is None:
-            self._authorizer = Authorizer(self.origin, self._credentials, self._token)
-        return self._authorizer.authorization(answer, scope=scope)
+            self._authorizer = Authorizer(
+                self.origin,
+                self._credentials,
+                self._transport,
+                stored_under=self._rules.stored_under,
+                observer=self._observer,
+            )
+        return self._authorizer.authorization(response, scope=scope)
 
-    def _token(self, origin: Origin, target: str, *, headers: Mapping[str, str], form: bytes | None) -> Answer:
-        from trustcli.http.token_auth import MAX_TOKEN_ANSWER
-
-        connection = self._connect(origin)
-        try:
-            method = "GET" if form is None else "POST"
-            return connection.exchange(method, target, headers=headers, limit=MAX_TOKEN_ANSWER, body=form)
-        finally:
-            connection.close()
-
-    def _connect(self, origin: Origin) -> HttpConnection:
-        return HttpConnection(
-            origin, authorities=self._authorities, environ=self._environ, clock=self._clock, timeouts=self._timeouts
-        )
-
-    def _redirected(self, method: str, target: str, answer: Answer, redirects: int) -> str:
-        remote = str(self.origin)
+    def _redirected(
+        self, method: str, place: Origin, target: str, response: Response, redirects: int
+    ) -> tuple[Origin, str]:
+        remote = str(place)
         if method != "GET":
             raise RemoteMisbehaved(remote=remote, reason=f"it redirects a {method}")
         if redirects > MAX_REDIRECTS:
             raise RemoteMisbehaved(remote=remote, reason=f"more than {MAX_REDIRECTS} redirects")
-        location = answer.first("location")
         try:
-            origin, target = parse_url(urljoin(f"{self.origin}{target}", location), kind="redirect")
+            to, target = parse_url(urljoin(f"{place}{target}", response.first("location")), kind="redirect")
         except (InvalidName, ValueError) as error:
             raise RemoteMisbehaved(remote=remote, reason="it redirects to something that is no URL") from error
-        if origin != self.origin:
-            raise RemoteMisbehaved(remote=remote, reason=f"it redirects to another server, {origin}")
-        return target
+        if to != self.origin and not self._rules.redirects_elsewhere:
+            raise RemoteMisbehaved(remote=remote, reason=f"it redirects to another server, {to}")
+        if place.scheme == "https" and to.scheme != "https":
+            raise RemoteMisbehaved(remote=remote, reason=f"it redirects from https to {to}")
+        if to.is_loopback and not place.is_loopback:
+            raise RemoteMisbehaved(remote=remote, reason=f"it redirects to {to}, on this machine")
+        return to, target

@@ -1,24 +1,33 @@
-"""One keep-alive connection to one origin, for start-up time on http.client alone.
+"""One keep-alive connection to one origin, on http.client alone.
 
 Bounds: bytes of body (decoded), bytes and time of the whole exchange, number and length of headers (http.client's own:
-100, each 64 KiB).
+100, each 64 KiB). They hold for a proxy's answer to CONNECT too.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import TYPE_CHECKING
 
 from trustcli.http.errors import proxy_refused, transport_failure
-from trustcli.http.messages import MAX_ERROR_BODY, USER_AGENT, Answer, Origin, is_success
+from trustcli.http.messages import MAX_ERROR_BODY, USER_AGENT, Origin, Response, is_success
+from trustcli.http.network import Network
 from trustcli.http.proxies import Proxy, proxy_for
-from trustcli.http.time_budget import BudgetedSocket, Clock, ExchangeBudget, Timeouts, TooManyBytes
-from trustcli.http.tls import CertificateAuthorities
-from trustdata.errors import RemoteMisbehaved, TooLarge
+from trustcli.http.time_budget import BudgetedSocket, ExchangeBudget, TooManyBytes
+from trustdata.errors import RemoteMisbehaved, TooLarge, TrustError
+
+if TYPE_CHECKING:
+    import ssl
 
 _LENGTH_DIGITS = 18
+
+Dial = Callable[[float], socket.socket]
+"""Opens a connected socket within this many seconds. Raises: OSError."""
+EachLine = Callable[[bytes], None]
 
 
 class HttpConnection:
@@ -27,21 +36,18 @@ class HttpConnection:
     A request that may have been received is never sent twice, unless it is a GET. Not for threads.
     """
 
-    def __init__(
-        self,
-        origin: Origin,
-        *,
-        authorities: CertificateAuthorities,
-        environ: Mapping[str, str],
-        clock: Clock,
-        timeouts: Timeouts,
-    ) -> None:
-        """`environ` for the proxy variables; `clock` gives monotonic seconds. Raises: SettingsUnusable."""
+    def __init__(self, origin: Origin, network: Network, *, dial: Dial | None = None) -> None:
+        """`dial`: how the socket is opened, if not over TCP to the origin or its proxy. Raises: SettingsUnusable."""
         self.origin = origin
-        self._authorities = authorities
-        self._timeouts = timeouts
-        self._budget = ExchangeBudget(clock, step=timeouts.read)
-        self._proxy: Proxy | None = proxy_for(origin.scheme, origin.host, origin.port, environ)
+        self._network = network
+        self._timeouts = network.timeouts
+        self._budget = ExchangeBudget(network.clock, step=network.timeouts.read)
+        self._dial = dial or self._dial_origin
+        self._proxy: Proxy | None = None
+        if dial is None:
+            self._proxy = proxy_for(origin.scheme, origin.host, origin.port, network.environ)
+        self._context: ssl.SSLContext | None = None
+        self._certificate: bytes | None = None
         self._connection: HTTPConnection | None = None
 
     def close(self) -> None:
@@ -51,31 +57,79 @@ class HttpConnection:
             self._connection = None
 
     def exchange(
-        self, method: str, target: str, *, headers: Mapping[str, str], limit: int, body: bytes | None = None
-    ) -> Answer:
-        """One request and its whole answer. `limit`: bytes of a success's body; of others the first 64 KiB are kept.
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        body: bytes | None = None,
+        each_line: EachLine | None = None,
+    ) -> Response:
+        """Send one request and read its whole answer.
+
+        `limit`: bytes of a success's body; of other answers the first 64 KiB are kept. With `each_line` a success has
+        no end of its own: every line is handed over as it comes, `limit` and the time are those of one line, and the
+        body is empty.
 
         Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge, SettingsUnusable. Redirects are answers like others.
         """
-        seconds = self._timeouts.overall if body is None else self._timeouts.upload
-        self._budget.start(seconds, limit=max(limit, MAX_ERROR_BODY))
         try:
-            response = self._respond(method, target, headers, body)
-            answer = self._read(response, limit)
+            response = self._exchange(method, target, headers, limit=limit, body=body, each_line=each_line)
+        except TrustError as failure:
+            self._tell(target, failure=failure)
+            raise
+        self._tell(target, response=response)
+        return response
+
+    def _exchange(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        body: bytes | None,
+        each_line: EachLine | None,
+    ) -> Response:
+        self._budget.start(self._timeouts.overall if body is None else self._timeouts.upload, limit=_most(limit))
+        try:
+            received = self._respond(method, target, headers, body)
+            if each_line is not None and is_success(received.status):
+                self._read_lines(received, limit, each_line)
+                response = Response(status=received.status, headers=tuple(received.getheaders()), body=b"")
+            else:
+                response = self._read(received, limit)
         except BaseException as error:
             self.close()
             if isinstance(error, TooManyBytes):
                 raise TooLarge(what=f"an answer of {self.origin}", limit=limit) from error
             if isinstance(error, OSError | HTTPException):
-                raise transport_failure(
-                    error, self.origin, authorities=self._authorities, proxy=self._proxy, seconds=self._timeouts.connect
-                ) from error
+                raise transport_failure(error, self.origin, self._network, self._proxy) from error
             raise
-        if not response.isclosed() or response.will_close:
+        if not received.isclosed() or received.will_close:
             self.close()
-        if self._proxy is not None and answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            raise proxy_refused(self.origin, self._proxy, answer.status)
-        return answer
+        if self._proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise proxy_refused(self.origin, self._proxy, response.status)
+        return response
+
+    def _tell(self, target: str, *, response: Response | None = None, failure: TrustError | None = None) -> None:
+        if self._network.observer is None:
+            return
+        from trustcli.http.record import Exchange  # only where somebody looks on: start-up time
+
+        self._network.observer.exchanged(
+            Exchange(
+                origin=self.origin,
+                target=target,
+                proxy=self._proxy,
+                certificate=self._certificate,
+                response=response,
+                failure=failure,
+            )
+        )
+
+    # --- sending
 
     def _respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
         if self._connection is not None and _closed_while_idle(self._connection):
@@ -95,8 +149,7 @@ class HttpConnection:
         every = {"Host": self.origin.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
         if self._proxy and self.origin.scheme == "http":
             target = f"{self.origin}{target}"
-            if self._proxy.authorization:
-                every["Proxy-Authorization"] = self._proxy.authorization
+            every |= _proxy_authorization(self._proxy)
         try:
             connection.request(method, target, body=body, headers=every)
         except (BrokenPipeError, ConnectionResetError):
@@ -105,23 +158,53 @@ class HttpConnection:
                 raise
         return connection.getresponse()
 
+    # --- opening
+
     def _open(self) -> HTTPConnection:
-        to = self._proxy or self.origin
-        connection: HTTPConnection
-        if self.origin.scheme == "https":
-            context = self._authorities.context_for(self.origin)
-            connection = HTTPSConnection(to.host, to.port, timeout=self._timeouts.connect, context=context)
-            if self._proxy:
-                extra = {"Proxy-Authorization": self._proxy.authorization} if self._proxy.authorization else {}
-                connection.set_tunnel(self.origin.host, self.origin.port, headers=extra)
-        else:
-            connection = HTTPConnection(to.host, to.port, timeout=self._timeouts.connect)
+        self._certificate = None
+        connection = HTTPConnection(self.origin.host, self.origin.port)
         connection.auto_open = 0  # an unguarded connection must not be opened behind our back
-        connection.connect()
-        connection.sock = BudgetedSocket(connection.sock, self._budget)
+        connection.sock = BudgetedSocket(self._dial(self._timeouts.connect), self._budget)
         return connection
 
-    def _read(self, response: HTTPResponse, limit: int) -> Answer:
+    def _dial_origin(self, seconds: float) -> socket.socket:
+        secure = self.origin.scheme == "https"
+        if secure and self._context is None:
+            self._context = self._network.authorities.context_for(self.origin)
+        to = self._proxy or self.origin
+        sock = socket.create_connection((to.host, to.port), timeout=seconds)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not secure or self._context is None:
+                return sock
+            if self._proxy:
+                self._ask_for_tunnel(sock, self._proxy)
+            sock.settimeout(min(seconds, self._budget.next_step()))  # of the whole handshake
+            protected = self._context.wrap_socket(sock, server_hostname=self.origin.host)
+        except BaseException:
+            sock.close()
+            raise
+        self._certificate = protected.getpeercert(binary_form=True)
+        return protected
+
+    def _ask_for_tunnel(self, sock: socket.socket, proxy: Proxy) -> None:
+        connection = HTTPConnection(proxy.host, proxy.port)
+        connection.sock = guarded = BudgetedSocket(sock, self._budget)
+        place = self.origin.host_port  # with the brackets of IPv6, which http.client's own tunnel leaves out
+        headers = {"Host": place, "User-Agent": USER_AGENT, **_proxy_authorization(proxy)}
+        connection.request("CONNECT", place, headers=headers)
+        # Not connection.getresponse(): it takes an answer without a length for the last one, and closes.
+        response = HTTPResponse(guarded, method="CONNECT")  # type: ignore[arg-type]
+        try:
+            response.begin()
+        finally:
+            response.close()
+        if not is_success(response.status):
+            raise proxy_refused(self.origin, proxy, response.status)
+
+    # --- reading
+
+    def _read(self, response: HTTPResponse, limit: int) -> Response:
         success = is_success(response.status)
         bound = limit if success else MAX_ERROR_BODY
         declared = self._declared_length(response)
@@ -130,16 +213,29 @@ class HttpConnection:
         try:
             raw = response.read(bound + 1)
         except ValueError as error:  # http.client takes a chunk size such as -2
-            raise RemoteMisbehaved(remote=str(self.origin), reason="a chunk of its answer has no valid size") from error
+            raise self._misbehaved("a chunk of its answer has no valid size") from error
         if len(raw) > bound:
             if success:
                 raise TooLarge(what=f"an answer of {self.origin}", limit=bound)
             raw = raw[:bound]
         elif declared is not None and len(raw) != declared:
-            raise RemoteMisbehaved(remote=str(self.origin), reason=f"cut off after {len(raw)} of {declared} bytes")
-        return Answer(
+            raise self._misbehaved(f"cut off after {len(raw)} of {declared} bytes")
+        return Response(
             status=response.status, headers=tuple(response.getheaders()), body=self._decoded(response, raw, bound)
         )
+
+    def _read_lines(self, response: HTTPResponse, longest: int, each_line: EachLine) -> None:
+        while True:
+            self._budget.start(self._timeouts.overall, limit=_most(longest))
+            try:
+                line = response.readline(longest + 1)
+            except ValueError as error:
+                raise self._misbehaved("a chunk of its answer has no valid size") from error
+            if not line:
+                return
+            if len(line) > longest:
+                raise TooLarge(what=f"a line of an answer of {self.origin}", limit=longest)
+            each_line(line)
 
     def _declared_length(self, response: HTTPResponse) -> int | None:
         values = set(response.msg.get_all("Content-Length") or ())
@@ -147,7 +243,7 @@ class HttpConnection:
             return None
         value = values.pop()
         if values or not (value.isascii() and value.isdigit() and len(value) <= _LENGTH_DIGITS):
-            raise RemoteMisbehaved(remote=str(self.origin), reason="Content-Length is not one number")
+            raise self._misbehaved("Content-Length is not one number")
         return int(value)
 
     def _decoded(self, response: HTTPResponse, raw: bytes, bound: int) -> bytes:
@@ -155,19 +251,30 @@ class HttpConnection:
         if coding == "identity":
             return raw
         if coding not in {"gzip", "x-gzip"}:
-            raise RemoteMisbehaved(remote=str(self.origin), reason=f"Content-Encoding {coding} was not asked for")
+            raise self._misbehaved(f"Content-Encoding {coding} was not asked for")
         import zlib
 
         decoder = zlib.decompressobj(wbits=31)
         try:
             plain = decoder.decompress(raw, bound + 1)
         except zlib.error as error:
-            raise RemoteMisbehaved(remote=str(self.origin), reason="its gzip data is damaged") from error
+            raise self._misbehaved("its gzip data is damaged") from error
         if len(plain) > bound:
             raise TooLarge(what=f"an answer of {self.origin}", limit=bound)
         if not decoder.eof or decoder.unused_data:
-            raise RemoteMisbehaved(remote=str(self.origin), reason="its gzip data is cut off or followed by other data")
+            raise self._misbehaved("its gzip data is cut off or followed by other data")
         return plain
+
+    def _misbehaved(self, reason: str) -> RemoteMisbehaved:
+        return RemoteMisbehaved(remote=str(self.origin), reason=reason)
+
+
+def _most(limit: int) -> int:
+    return max(limit, MAX_ERROR_BODY)
+
+
+def _proxy_authorization(proxy: Proxy) -> dict[str, str]:
+    return {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
 
 
 def _closed_while_idle(connection: HTTPConnection) -> bool:

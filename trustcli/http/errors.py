@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from trustcli.http.tls import CertificateAuthorities, offered_certificate
+from trustcli.http.tls import offered_certificate
 from trustdata.errors import CertificateRefused, ProxyRefused, RemoteMisbehaved, RemoteUnreachable
 
 if TYPE_CHECKING:
     from trustcli.http.messages import Origin
+    from trustcli.http.network import Network
     from trustcli.http.proxies import Proxy
 
 
-_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d+)", re.ASCII)
-"""http.client's words for a proxy that does not connect us."""
-
-
-def proxy_refused(origin: Origin, proxy: Proxy, status: int | str) -> ProxyRefused:
+def proxy_refused(origin: Origin, proxy: Proxy, status: int) -> ProxyRefused:
     """A proxy that answers itself, with a refusal."""
-    wants = " and wants to know who asks" if int(status) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
+    wants = " and wants to know who asks" if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
     return ProxyRefused(remote=str(origin), reason=f"the proxy {proxy.host}:{proxy.port} refuses ({status}){wants}")
 
 
@@ -39,23 +35,21 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def transport_failure(
-    error: Exception, origin: Origin, *, authorities: CertificateAuthorities, proxy: Proxy | None, seconds: float
+    error: Exception, origin: Origin, network: Network, proxy: Proxy | None
 ) -> RemoteUnreachable | RemoteMisbehaved:
-    """The error in the domain's words. `seconds`: for a second look at a refused certificate."""
+    """The error in the domain's words. Takes a second look at a certificate that was refused, to say what it holds."""
     remote = str(origin)
     via = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
     chain = tuple(causes(error))
     for cause in chain:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, TimeoutError):
             wanted = isinstance(cause, ssl.SSLCertVerificationError) and proxy is None
-            certificate = offered_certificate(origin, seconds=seconds) if wanted else None
-            reason = authorities.explain(cause, origin, certificate=certificate) + via
+            certificate = offered_certificate(origin, seconds=network.timeouts.connect) if wanted else None
+            reason = network.authorities.explain(cause, origin, certificate=certificate) + via
             kind = CertificateRefused if isinstance(cause, ssl.SSLCertVerificationError) else RemoteUnreachable
             return kind(remote=remote, reason=reason)
         if isinstance(cause, http.client.IncompleteRead):
             return RemoteMisbehaved(remote=remote, reason="its answer is cut off")
-        if proxy is not None and isinstance(cause, OSError) and (refused := _TUNNEL.match(str(cause))):
-            return proxy_refused(origin, proxy, refused[1])
         if isinstance(cause, OSError):
             return RemoteUnreachable(remote=remote, reason=_reason(cause) + via)
         if isinstance(cause, http.client.HTTPException):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from trustcli.http.proxies import is_loopback
@@ -56,7 +57,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """A whole answer. `headers` in the order received; `body` is decoded and within the limit asked for."""
 
     status: int
@@ -106,6 +107,28 @@ class Answer:
     def first(self, name: str) -> str:
         """The first value of a header (`name` in lower case), or an empty string."""
         return next(iter(self.every(name)), "")
+
+
+class Transport(Protocol):
+    """What carries requests and their answers; `pool.ConnectionPool` in earnest."""
+
+    def exchange(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        body: bytes | None = None,
+    ) -> Response:
+        """One request and its whole answer, redirects and challenges as they are.
+
+        `limit`: bytes of a success's body; of other answers the first MAX_ERROR_BODY are kept. A GET is repeated at
+        most once, where a connection that was kept open was closed under it; nothing else is.
+
+        Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge, SettingsUnusable.
+        """
 
 
 def is_success(status: int) -> bool:

@@ -15,11 +15,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from trustcli.http.messages import Answer, Origin, parse_url
-from trustdata.errors import InvalidName, RemoteMisbehaved, RemoteRefused, RemoteUnreachable, shown
+from trustcli.http.messages import Origin, Response, Transport, parse_url
+from trustdata.errors import (
+    InvalidName,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+    TooLarge,
+    TrustError,
+    shown,
+)
 
 if TYPE_CHECKING:
     from trustcli.config.docker_config import Credential
+    from trustcli.http.record import Observer
 
 CLIENT_ID = "content-trust"
 MAX_TOKEN_ANSWER = 256 * 1024
@@ -30,6 +39,7 @@ _SCHEME = re.compile(rf"[\s,]*({_WORD})(?=[\s,]|$)", re.ASCII)
 _PARAMETER = re.compile(rf"[\s,]*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|({_WORD}))", re.ASCII)
 _TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)", re.ASCII)
 _BEARER_VALUE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_NOT_IN_THE_CLEAR = "without credentials, which do not go over plain http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +55,6 @@ class CredentialSource(Protocol):
 
     def credential_for(self, server: str) -> Credential | None:
         """What is stored for `host[:port]`, or None."""
-
-
-class TokenExchange(Protocol):
-    """Asks a token server. Follows no redirect: a credential is for one place."""
-
-    def __call__(self, origin: Origin, target: str, *, headers: Mapping[str, str], form: bytes | None) -> Answer:
-        """GET, or POST of a form. At most MAX_TOKEN_ANSWER bytes are read.
-
-        Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge.
-        """
 
 
 def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
@@ -77,27 +77,46 @@ def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
 
 
 class Authorizer:
-    """Answers the challenges of one server."""
+    """Meets the challenges of one server. Follows no redirect of a token server: a credential is for one place."""
 
     def __init__(
-        self, server: Origin, credentials: CredentialSource, exchange: TokenExchange, *, stored_under: str = ""
+        self,
+        server: Origin,
+        credentials: CredentialSource,
+        transport: Transport,
+        *,
+        stored_under: str = "",
+        observer: Observer | None = None,
     ) -> None:
         """`stored_under`: the name of the server in Docker's configuration, if it is not its host and port."""
         self._server = server
         self._credentials = credentials
-        self._exchange = exchange
+        self._transport = transport
         self._stored_under = stored_under or server.netloc
+        self._observer = observer
         self.tried = "without credentials"
-        """What the last answer was made of, for messages."""
+        """What the last challenge was met with, for messages."""
+        self._used: Credential | None = None
 
-    def authorization(self, answer: Answer, *, scope: str) -> str:
+    def authorization(self, response: Response, *, scope: str) -> str:
         """The value of Authorization to repeat the request with; `scope` where the server names none.
 
         Raises: RemoteRefused (no way in, or the token server refused), RemoteUnreachable, RemoteMisbehaved,
         SettingsUnusable.
         """
-        challenges = parse_challenges(answer.every("www-authenticate"))
-        credential = self._credential()
+        challenges = parse_challenges(response.every("www-authenticate"))
+        scope = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None) or scope
+        self._used = None
+        try:
+            value = self._met(response, challenges, scope)
+        except TrustError as failure:
+            self._tell(challenges, scope, failure=failure)
+            raise
+        self._tell(challenges, scope, authorization=value)
+        return value
+
+    def _met(self, response: Response, challenges: Sequence[Challenge], scope: str) -> str:
+        self._used = credential = self._credential()
         for challenge in challenges:
             if challenge.scheme == "bearer":
                 return self._bearer(challenge, credential, scope)
@@ -105,11 +124,34 @@ class Authorizer:
             return self._basic(credential)
         offered = ", ".join(shown(c.scheme, 30) for c in challenges) or "nothing"
         reason = f"it asks for authentication and offers {offered}; Bearer and Basic are known here"
-        raise RemoteRefused(remote=str(self._server), status=answer.status, reason=reason)
+        raise RemoteRefused(remote=str(self._server), status=response.status, reason=reason)
+
+    def _tell(
+        self,
+        challenges: tuple[Challenge, ...],
+        scope: str,
+        *,
+        authorization: str = "",
+        failure: TrustError | None = None,
+    ) -> None:
+        if self._observer is None:
+            return
+        from trustcli.http.record import Authentication
+
+        self._observer.authenticated(
+            Authentication(
+                server=self._server,
+                challenges=challenges,
+                scope=scope,
+                credential=self._used,
+                authorization=authorization,
+                failure=failure,
+            )
+        )
 
     def _credential(self) -> Credential | None:
         if not self._server.may_carry_credentials:
-            self.tried = "without credentials, which do not go over plain http"
+            self.tried = _NOT_IN_THE_CLEAR
             return None
         found = self._credentials.credential_for(self._stored_under)
         none = f"without credentials (none stored for {self._stored_under})"
@@ -126,22 +168,34 @@ class Authorizer:
         if credential and credential.registry_token:
             return _bearer_value(credential.registry_token, self._server)
         origin, target = self._realm(challenge)
-        if not origin.may_carry_credentials:
-            credential = None
+        if credential and not origin.may_carry_credentials:
+            credential = self._used = None
+            self.tried = _NOT_IN_THE_CLEAR
         query = [("service", s) for s in (challenge.parameters.get("service"),) if s]
-        scopes = (challenge.parameters.get("scope") or scope).split()
+        scopes = scope.split()
         if credential and credential.identity_token:
             form = [("grant_type", "refresh_token"), *query, ("client_id", CLIENT_ID), ("scope", " ".join(scopes))]
             body = urlencode([*form, ("refresh_token", credential.identity_token)]).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            answer = self._exchange(origin, target, headers=headers, form=body)
+            response = self._ask("POST", origin, target, headers, body)
         else:
             query += [("scope", s) for s in scopes]
             headers = {"Authorization": _basic_value(credential)} if credential and credential.username else {}
             separator = "&" if "?" in target else "?"
             target += separator + urlencode(query) if query else ""
-            answer = self._exchange(origin, target, headers=headers, form=None)
-        return _bearer_value(self._token(answer, origin), origin)
+            response = self._ask("GET", origin, target, headers)
+        return _bearer_value(self._token(response, origin), origin)
+
+    def _ask(
+        self, method: str, origin: Origin, target: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Response:
+        limit = MAX_TOKEN_ANSWER
+        try:
+            return self._transport.exchange(method, origin, target, headers=headers, limit=limit, body=body)
+        except TooLarge as error:
+            # Said here: to whoever asked, too large is what he asked for.
+            reason = f"the token server's answer is larger than {limit} bytes"
+            raise RemoteMisbehaved(remote=str(origin), reason=reason) from error
 
     def _realm(self, challenge: Challenge) -> tuple[Origin, str]:
         realm = challenge.parameters.get("realm", "")
@@ -159,19 +213,19 @@ class Authorizer:
             raise RemoteMisbehaved(remote=str(self._server), reason="its token realm has a fragment")
         return origin, target
 
-    def _token(self, answer: Answer, origin: Origin) -> str:
-        if answer.server_fails:
-            raise RemoteUnreachable(remote=str(origin), reason=f"the token server answered {answer.status}")
-        if not answer.ok:
+    def _token(self, response: Response, origin: Origin) -> str:
+        if response.server_fails:
+            raise RemoteUnreachable(remote=str(origin), reason=f"the token server answered {response.status}")
+        if not response.ok:
             of = "" if origin == self._server else f" of {self._server}"
             who = self.tried.removeprefix("as ")
             refuses = f"gives no token {self.tried}"
-            if who != self.tried and answer.forbids:
+            if who != self.tried and response.forbids:
                 refuses = f"refuses the credentials of {who}"
             reason = f"the token server{of} {refuses}"
-            raise RemoteRefused(remote=str(origin), status=answer.status, reason=reason)
+            raise RemoteRefused(remote=str(origin), status=response.status, reason=reason)
         try:
-            content = json.loads(answer.body)
+            content = json.loads(response.body)
             token = content.get("token") or content.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None

@@ -7,15 +7,19 @@ engines are not.
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+from trustcli.http.connection import EachLine, HttpConnection
+from trustcli.http.messages import Origin, Response
+from trustcli.http.network import Network
 from trustcli.http.proxies import is_loopback
+from trustcli.http.time_budget import Timeouts
 from trustcli.registry.reference import parse_digest
 from trustdata.errors import (
     EngineUnreachable,
@@ -24,6 +28,7 @@ from trustdata.errors import (
     RemoteRefused,
     RemoteUnreachable,
     SettingsUnusable,
+    TooLarge,
     shown,
 )
 
@@ -37,6 +42,8 @@ MAX_LINE = 1024 * 1024
 PULL_SILENCE = 600.0
 """Seconds without any message after which a pull counts as lost. A pull as a whole may take long."""
 
+_NAMELESS = ("docker", 80)
+
 Progress = Callable[[str], None]
 """Told what the engine says about a pull, made safe to print."""
 
@@ -44,19 +51,21 @@ Progress = Callable[[str], None]
 class Engine:
     """One engine. Every call opens a connection of its own."""
 
-    def __init__(self, environ: Mapping[str, str], *, seconds: float = 60.0, silence: float = PULL_SILENCE) -> None:
-        """`seconds` for one read, `silence` for one read of a pull.
+    def __init__(self, network: Network, *, seconds: float = 60.0, silence: float = PULL_SILENCE) -> None:
+        """`seconds` for one read, `silence` for one read of a pull; at most twice that for an answer, or a message.
 
         Raises: SettingsUnusable for a DOCKER_HOST out of reach.
         """
-        self._socket, self._address = _place(environ.get("DOCKER_HOST", ""))
+        self._socket, (host, port) = _place(network.environ.get("DOCKER_HOST", ""))
+        self._origin = Origin(scheme="http", host=host, port=port)
+        self._network = network
         self._seconds = seconds
         self._silence = silence
 
     @property
     def name(self) -> str:
         """Where the engine is, for messages."""
-        place = f"unix://{self._socket}" if self._socket else f"tcp://{self._address[0]}:{self._address[1]}"
+        place = f"unix://{self._socket}" if self._socket else f"tcp://{self._origin.host_port}"
         return f"the container engine at {place}"
 
     def pull(
@@ -75,20 +84,19 @@ class Engine:
         """
         parse_digest(digest)
         query = urlencode({"fromImage": name, "tag": digest})
-        headers = {"X-Registry-Auth": _registry_auth(credential, server)} if credential else {}
-        connection, response = self._request("POST", f"/images/create?{query}", headers=headers, seconds=self._silence)
-        try:
-            if response.status != HTTPStatus.OK:
-                raise self._failure(response, f"{name}@{digest}")
-            self._follow(response, f"{name}@{digest}", progress)
-        except (OSError, http.client.HTTPException) as error:
-            raise self._lost(error) from error
-        finally:
-            connection.close()
-        # The stream has no message for success, and may end early: only the image itself proves it.
-        self._whole(
-            "GET", f"/images/{quote(f'{name}@{digest}', safe='/:@')}/json", f"{name}@{digest}", success=HTTPStatus.OK
+        image = f"{name}@{digest}"
+        response = self._ask(
+            "POST",
+            f"/images/create?{query}",
+            limit=MAX_LINE,
+            seconds=self._silence,
+            headers={"X-Registry-Auth": _registry_auth(credential, server)} if credential else {},
+            each_line=lambda line: self._message(line, image, progress),
         )
+        if not response.ok:
+            raise self._failure(response, image)
+        # The stream has no message for success, and may end early: only the image itself proves it.
+        self._whole("GET", f"/images/{quote(image, safe='/:@')}/json", image, success=HTTPStatus.OK)
 
     def tag(self, image: str, name: str, tag: str) -> None:
         """Let `name:tag` mean `image` (`name@sha256:...`). Raises: ImageNotFound, RemoteRefused, RemoteUnreachable."""
@@ -108,59 +116,65 @@ class Engine:
             raise RemoteMisbehaved(remote=self.name, reason="its answer about an image cannot be read") from error
 
     def _whole(self, method: str, target: str, image: str, *, success: int) -> bytes:
-        connection, response = self._request(method, target, headers={}, seconds=self._seconds)
+        response = self._ask(method, target, limit=MAX_ANSWER, seconds=self._seconds)
+        if response.status != success:
+            raise self._failure(response, image)
+        return response.body
+
+    def _ask(
+        self,
+        method: str,
+        target: str,
+        *,
+        limit: int,
+        seconds: float,
+        headers: Mapping[str, str] | None = None,
+        each_line: EachLine | None = None,
+    ) -> Response:
+        """One request on a connection of its own."""
+        times = Timeouts(connect=seconds, read=seconds, overall=2 * seconds, upload=2 * seconds)
+        network = replace(self._network, timeouts=times)
+        connection = HttpConnection(self._origin, network, dial=self._dial if self._socket else None)
+        body = b"" if method == "POST" else None
         try:
-            if response.status != success:
-                raise self._failure(response, image)
-            return response.read(MAX_ANSWER)
-        except (OSError, http.client.HTTPException) as error:
-            raise self._lost(error) from error
+            return connection.exchange(
+                method, target, headers=headers or {}, limit=limit, body=body, each_line=each_line
+            )
+        except (RemoteUnreachable, RemoteMisbehaved) as error:
+            if error.remote == self.name:
+                raise  # said by the engine itself, in a message
+            no_socket = isinstance(error.__cause__, FileNotFoundError)
+            reason = "no such socket; is the engine installed and running?" if no_socket else error.reason
+            raise EngineUnreachable(remote=self.name, reason=reason) from error
+        except TooLarge as error:
+            what = "a message of its pull" if each_line else "its answer"
+            raise RemoteMisbehaved(remote=self.name, reason=f"{what} is longer than {limit} bytes") from error
         finally:
             connection.close()
 
-    def _request(
-        self, method: str, target: str, *, headers: Mapping[str, str], seconds: float
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        if self._socket:
-            connection: http.client.HTTPConnection = _UnixConnection(self._socket, timeout=seconds)
-        else:
-            connection = http.client.HTTPConnection(*self._address, timeout=seconds)
+    def _dial(self, seconds: float) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.request(
-                method, target, body=b"" if method == "POST" else None, headers={"Host": "docker", **headers}
-            )
-            return connection, connection.getresponse()
-        except FileNotFoundError as error:
-            connection.close()
-            raise EngineUnreachable(
-                remote=self.name, reason="no such socket; is the engine installed and running?"
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise self._lost(error) from error
+            sock.settimeout(seconds)
+            sock.connect(self._socket)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
-    def _lost(self, error: Exception) -> EngineUnreachable:
-        if isinstance(error, TimeoutError):
-            return EngineUnreachable(remote=self.name, reason="no answer in time")
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return EngineUnreachable(remote=self.name, reason=reason)
-
-    def _follow(self, response: http.client.HTTPResponse, image: str, progress: Progress | None) -> None:
-        """Read the stream of JSON messages to its end: the status came before the pull began, errors come in here."""
-        while line := response.readline(MAX_LINE + 1):
-            if len(line) > MAX_LINE:
-                raise RemoteMisbehaved(remote=self.name, reason="a message of its pull is too long")
-            if not line.strip():
-                continue
-            try:
-                message = json.loads(line)
-                error, status = message.get("error"), message.get("status")
-            except (ValueError, AttributeError, RecursionError) as cause:
-                raise RemoteMisbehaved(remote=self.name, reason="a message of its pull cannot be read") from cause
-            if error:
-                raise self._pull_failure(str(error), image)
-            if progress and isinstance(status, str):
-                progress(shown(status))
+    def _message(self, line: bytes, image: str, progress: Progress | None) -> None:
+        """One JSON message of a pull: the status came before the pull began, errors come in here."""
+        if not line.strip():
+            return
+        try:
+            message = json.loads(line)
+            error, status = message.get("error"), message.get("status")
+        except (ValueError, AttributeError, RecursionError) as cause:
+            raise RemoteMisbehaved(remote=self.name, reason="a message of its pull cannot be read") from cause
+        if error:
+            raise self._pull_failure(str(error), image)
+        if progress and isinstance(status, str):
+            progress(shown(status))
 
     def _pull_failure(self, said: str, image: str) -> ImageNotFound | RemoteRefused | RemoteUnreachable:
         lower = said.lower()
@@ -170,38 +184,25 @@ class Engine:
             return RemoteRefused(remote=self.name, status=HTTPStatus.FORBIDDEN, reason=said)
         return RemoteUnreachable(remote=self.name, reason=f"the pull of {image} failed: {said}")
 
-    def _failure(
-        self, response: http.client.HTTPResponse, image: str
-    ) -> ImageNotFound | RemoteRefused | RemoteUnreachable:
+    def _failure(self, response: Response, image: str) -> ImageNotFound | RemoteRefused | RemoteUnreachable:
         try:
-            said = json.loads(response.read(64 * 1024)).get("message")
+            said = json.loads(response.body).get("message")
         except (ValueError, AttributeError, RecursionError):
             said = None
         reason = said if isinstance(said, str) and said else f"it answered {response.status}"
-        if response.status == HTTPStatus.NOT_FOUND:
+        if response.absent:
             return ImageNotFound(image=image, registry=self.name, reason=reason)
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return self._pull_failure(reason, image)
         return RemoteRefused(remote=self.name, status=response.status, reason=reason)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, *, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def _place(docker_host: str) -> tuple[str, tuple[str, int]]:
-    """Socket path, or an empty path and an address."""
+    """Socket path with a name for the Host header, or an empty path and an address."""
     if not docker_host:
-        return DEFAULT_SOCKET, ("", 0)
+        return DEFAULT_SOCKET, _NAMELESS
     if docker_host.startswith("unix://"):
-        return docker_host.removeprefix("unix://") or DEFAULT_SOCKET, ("", 0)
+        return docker_host.removeprefix("unix://") or DEFAULT_SOCKET, _NAMELESS
     try:
         parts = urlsplit(docker_host)
         host, port = parts.hostname or "", parts.port or 2375

@@ -1,8 +1,8 @@
 """The hot reads: a dictionary lookup and two sends, in front of everything else.
 
-An answer is found under the raw path, byte for byte. Other spellings of it, conditional requests, answers that are due
-for renewal, those that are to be compressed first and whatever is not in the view go on to the application behind. So
-does, where not everybody may read, whoever may not: the application behind says why.
+An answer is found under the raw path, byte for byte. Other spellings of it, answers that are due for renewal, those
+that are to be compressed first and whatever is not in the view go on to the application behind. So does, where not
+everybody may read, whoever may not: the application behind says why.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trustserver.api.sending import PIECE, for_one_reader, send_body
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import Forbidden
 from trustserver.responses.cache import Answer, View
-from trustserver.responses.gzip import wants_gzip
+from trustserver.responses.selection import asked, select
 
 
 class FastRead:
@@ -37,21 +37,15 @@ class FastRead:
         if scope["type"] == "http" and scope["method"] == "GET":
             answer = self._get(scope["raw_path"])
             if answer is not None and answer.renew_at > self.seconds() and (self.is_open or self._may_read(scope)):
-                for name, _ in scope["headers"]:
-                    if name == b"if-none-match":
-                        break
-                else:
-                    if answer.packable and wants_gzip(scope["headers"]):
-                        if answer.packed is None:
-                            await self._otherwise(scope, receive, send)
-                            return
-                        answer = answer.packed
+                condition, codings = asked(scope["headers"])
+                chosen = select(answer, condition, codings)
+                if chosen is not None:
                     self.answered += 1
-                    await send(answer.start)
-                    if answer.size <= PIECE:
-                        await send(answer.body)
+                    await send(chosen.start)
+                    if chosen.size <= PIECE:
+                        await send(chosen.body)
                     else:
-                        await send_body(send, answer.body)
+                        await send_body(send, chosen.body)
                     return
         await self._otherwise(scope, receive, send)
 

@@ -17,7 +17,8 @@ from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
 from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import Answer, View
-from trustserver.responses.gzip import pack, packed_etag, packed_unchanged, wants_gzip
+from trustserver.responses.gzip import pack
+from trustserver.responses.selection import asked, select
 from trustserver.responses.tuf_paths import FileName, parse_filename, path_of
 
 
@@ -51,18 +52,10 @@ class TufReads:
         except TrustError as error:
             await send_problem(send, error, head=head)
             return
-        packs = answer.packable and wants_gzip(scope["headers"])
-        unchanged = _unchanged(scope, answer, packs=packs)
-        if unchanged is not None:
-            self._count(304)
-            await send(unchanged)
-            await send(_no_body())
-            return
-        if packs:
-            answer = answer.packed or await self._packed(place, answer)
-        self._count(answer.status)
-        await send(answer.start)
-        await send_body(send, _no_body() if head else answer.body)
+        chosen = select(answer, *asked(scope["headers"])) or await self._packed(place, answer)
+        self._count(chosen.status)
+        await send(chosen.start)
+        await send_body(send, _no_body() if head else chosen.body)
 
     async def _answer(self, scope: Scope, path: str) -> tuple[bytes, Answer]:
         """An answer and its place in the view."""
@@ -110,23 +103,6 @@ class TufReads:
 
     def _count(self, status: int) -> None:
         self.answered[status] = self.answered.get(status, 0) + 1
-
-
-def _unchanged(scope: Scope, answer: Answer, *, packs: bool) -> MutableMapping[str, Any] | None:
-    """304 for whoever has the file already (RFC 9110, 13.1.2, with the weak comparison that it asks for).
-
-    `packs`: the reader takes the compressed form; he may have either.
-    """
-    if answer.unchanged is None:
-        return None
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            tags = {tag.strip().removeprefix(b"W/") for tag in value.split(b",")}
-            if answer.etag in tags or b"*" in tags:
-                return answer.unchanged
-            if packs and packed_etag(answer.etag) in tags:
-                return packed_unchanged(answer)
-    return None
 
 
 def _no_body() -> MutableMapping[str, Any]:

@@ -9,7 +9,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
@@ -27,28 +27,29 @@ PACK_FROM: Final = 1024
 CACHE_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 CACHE_REVALIDATE: Final = b"no-cache"
 CACHE_NOTHING: Final = b"no-store"
+_NO_BODY: Final[MutableMapping[str, Any]] = {"type": "http.response.body", "body": b""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A response, ready to send as ASGI events. Whoever sends one must not change it.
 
+    `head`: status line and headers as bytes, for who writes them himself; the date and the empty line are missing.
     `renew_at`: seconds since 1970 from which the answer must not be given without a renewal; NEVER for most.
-    `packable`: there is a compressed form in `packed`, or one can be made (packing.py).
-    `head`, `unchanged_head`: status line and headers as bytes, for who writes them himself; empty where nobody should.
+    `unchanged`: the 304 for who has it already, if it has an entity tag.
+    `packable`: there is a compressed form in `packed`, or one can be made (gzip.py).
     """
 
     status: int
     start: MutableMapping[str, Any]
     body: MutableMapping[str, Any]
-    unchanged: MutableMapping[str, Any] | None
-    etag: bytes
+    head: bytes
     renew_at: int
     size: int
+    etag: bytes = b""
+    unchanged: Answer | None = None
     packable: bool = False
     packed: Answer | None = None
-    head: bytes = b""
-    unchanged_head: bytes = b""
 
 
 def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> Answer:
@@ -64,18 +65,13 @@ def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER)
         (b"x-content-type-options", b"nosniff"),
         *kept,
     ]
-    return Answer(
-        status=200,
-        start={"type": "http.response.start", "status": 200, "headers": headers},
-        body={"type": "http.response.body", "body": raw},
-        unchanged={"type": "http.response.start", "status": 304, "headers": kept},
-        etag=etag,
-        renew_at=renew_at,
-        size=len(raw) + _OVERHEAD,
-        packable=packable,
-        head=response_head(200, headers),
-        unchanged_head=response_head(304, kept),
-    )
+    answer = plain_answer(200, headers, raw, renew_at=renew_at)
+    return replace(answer, etag=etag, unchanged=unchanged_answer(etag, kept), packable=packable)
+
+
+def unchanged_answer(etag: bytes, headers: list[tuple[bytes, bytes]]) -> Answer:
+    """304: who asks has the file with this tag already."""
+    return replace(plain_answer(304, headers, b""), etag=etag, body=_NO_BODY)
 
 
 def problem_answer(status: int, raw: bytes) -> Answer:
@@ -95,11 +91,9 @@ def plain_answer(status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *,
         status=status,
         start={"type": "http.response.start", "status": status, "headers": headers},
         body={"type": "http.response.body", "body": raw},
-        unchanged=None,
-        etag=b"",
+        head=response_head(status, headers),
         renew_at=renew_at,
         size=len(raw) + _OVERHEAD,
-        head=response_head(status, headers),
     )
 
 

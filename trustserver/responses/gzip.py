@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from trustserver.responses.cache import Answer, response_head
+from trustserver.responses.cache import Answer, plain_answer, unchanged_answer
 
 _LEVEL: Final = 1
 _GZIP: Final = 31  # window bits of zlib: the largest window, in a gzip envelope (whose time is 0)
@@ -29,18 +29,9 @@ def pack(answer: Answer) -> Answer:
         return replace(answer, packable=False)
     etag = packed_etag(answer.etag)
     replaced = {b"content-length": str(len(packed)).encode(), b"etag": etag}
-    packed_headers = [(name, replaced.get(name, value)) for name, value in answer.start["headers"]]
-    packed_headers.append((b"content-encoding", b"gzip"))
-    form = replace(
-        answer,
-        start={**answer.start, "headers": packed_headers},
-        body={**answer.body, "body": packed},
-        unchanged=packed_unchanged(answer),
-        etag=etag,
-        packable=False,
-        head=response_head(200, packed_headers),
-        unchanged_head=b"",
-    )
+    headers = [(name, replaced.get(name, value)) for name, value in answer.start["headers"]]
+    headers.append((b"content-encoding", b"gzip"))
+    form = replace(plain_answer(answer.status, headers, packed, renew_at=answer.renew_at), etag=etag)
     return replace(answer, packed=form, size=answer.size + len(packed))
 
 
@@ -49,17 +40,16 @@ def packed_etag(etag: bytes) -> bytes:
     return etag[:-1] + b'-gzip"'
 
 
-def packed_unchanged(answer: Answer) -> dict[str, object]:
-    """304 for whoever has the compressed form, known before that is made."""
-    assert answer.unchanged is not None  # noqa: S101 - files have one
-    headers = [(name, packed_etag(value) if name == b"etag" else value) for name, value in answer.unchanged["headers"]]
-    return {**answer.unchanged, "headers": headers}
+def packed_unchanged(unchanged: Answer) -> Answer:
+    """304 for who has the compressed form, from that for the plain one: known before the form is made."""
+    etag = packed_etag(unchanged.etag)
+    headers = [(name, etag if name == b"etag" else value) for name, value in unchanged.start["headers"]]
+    return unchanged_answer(etag, headers)
 
 
-def wants_gzip(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request's headers ask for gzip at least as much as for plain bytes (RFC 9110, 12.5.3)."""
-    given = b",".join(value for name, value in headers if name == b"accept-encoding")
-    return 0 < len(given) <= _LONGEST and _accepts(given)
+def accepts_gzip(codings: bytes) -> bool:
+    """Whether the value of Accept-Encoding asks for gzip at least as much as for plain bytes (RFC 9110, 12.5.3)."""
+    return 0 < len(codings) <= _LONGEST and _accepts(codings)
 
 
 @lru_cache(maxsize=256)

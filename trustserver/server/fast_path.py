@@ -20,7 +20,7 @@ from email.utils import formatdate
 from typing import Final, Protocol, cast
 
 from trustserver.responses.cache import Answer
-from trustserver.responses.gzip import wants_gzip
+from trustserver.responses.selection import select
 from trustserver.server.tunnel import BACKLOG, Tunnel, pause, resume
 
 LONGEST_REQUEST: Final = 4096
@@ -133,26 +133,22 @@ class Front:
             return None
         path, headers = hot
         answer = self._reads.ready(path)
-        if answer is not None and answer.packable and _CODING in headers:
-            answer = _in_coding(answer, headers)
-        if answer is None or not answer.head:
+        if answer is None or (answer.packable and headers.count(_CODING) > 1):
             return None
+        codings = _value(headers, _CODING) if answer.packable else b""
+        chosen = select(answer, _value(headers, _CONDITION), codings)
+        if chosen is None:
+            return None  # the server behind has to make it first
         second = int(self._reads.seconds())
         if second != self._second:
             self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"
         self._reads.answered += 1
-        condition = headers.partition(_CONDITION)[2].partition(b"\r\n")[0].strip()
-        if condition and condition == answer.etag:
-            return answer.unchanged_head + self._date, b""
-        return answer.head + self._date, answer.body["body"]
+        return chosen.head + self._date, chosen.body["body"]
 
 
-def _in_coding(answer: Answer, headers: bytes) -> Answer | None:
-    """The form that the client wants; None where the server behind has to find out, or to make it."""
-    if headers.count(_CODING) > 1 or _CONDITION in headers or answer.packed is None:
-        return None
-    wanted = headers.partition(_CODING)[2].partition(b"\r\n")[0]
-    return answer.packed if wants_gzip([(b"accept-encoding", wanted)]) else answer
+def _value(headers: bytes, name: bytes) -> bytes:
+    """The value of a header; empty where there is none."""
+    return headers.partition(name)[2].partition(b"\r\n")[0].strip()
 
 
 class Connection(asyncio.Protocol):

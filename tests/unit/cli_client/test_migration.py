@@ -19,7 +19,7 @@ from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
 from trustcli.commands.migrate.destination import Destination, need
 from trustcli.commands.migrate.source import Found, Source
-from trustcli.http.messages import Answer
+from trustcli.http.messages import Response
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.session import Session
 from trustdata.editing.signing import sign
@@ -228,10 +228,10 @@ class _Link(ServerLink):
         """Says yes to everything."""
         assert (gun, "1.root" in parts) == (APP, True)
 
-    def ask(self, method: str, target: str, **_: Any) -> Answer:
+    def ask(self, method: str, target: str, **_: Any) -> Response:
         assert method == "GET"
         raw = self._files.get(target.removeprefix(f"/v2/{APP}/_trust/tuf/"))
-        return Answer(status=404 if raw is None else 200, headers=[], body=raw or b"")
+        return Response(status=404 if raw is None else 200, headers=[], body=raw or b"")
 
 
 def test_what_the_server_says_that_it_took_over_is_asked_for() -> None:

@@ -23,7 +23,7 @@ from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look, look_at
 from trustcli.doctor.probe import Probe
 from trustcli.doctor.registry import granted
-from trustcli.http.messages import Answer, Origin
+from trustcli.http.messages import Origin, Response
 from trustdata.errors import ImageNotFound, ThresholdNotMet
 from trustdata.roles import RELEASES, TARGETS, RoleName
 
@@ -160,7 +160,7 @@ def test_a_check_that_fails_is_a_finding_and_ends_itself_only() -> None:
 )
 def test_the_clock(date: str, severity: str) -> None:
     origin = Origin(scheme="http", host="a.example", port=80)
-    answer = Answer(status=200, headers=[("Date", date)] if date else [], body=b"")
+    answer = Response(status=200, headers=[("Date", date)] if date else [], body=b"")
     at = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
     assert [f.severity for f in check_clock(Probe(origin=origin, answer=answer), at)] == [severity]
     assert list(check_clock(Probe(origin=origin), at)) == []

@@ -4,23 +4,20 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.cli_net.certificates import Authority, make_authority
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
+from tests.unit.cli_net.users import GUN, USERS, Stored, User, network_of
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
-from trustcli.config.docker_config import Credential
-from trustcli.http.time_budget import Timeouts
-from trustcli.http.tls import CertificateAuthorities
-from trustdata.gun import parse_gun
+from trustcli.http.token_auth import CredentialSource
 
 Serve = Callable[..., HostileServer]
 Remotes = Callable[..., TufRemote]
-
-GUN = parse_gun("registry.example.com/team/app")
-SHORT = Timeouts(connect=5, read=5, overall=60)
+Users = Callable[..., User]
 
 
 def answering(*answers: bytes) -> Script:
@@ -74,34 +71,30 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
 
 
-class Stored:
-    """Credentials by server name; remembers what it was asked for."""
-
-    def __init__(self, **by_server: Credential) -> None:
-        self.by_server = dict(by_server)
-        self.asked: list[str] = []
-
-    def credential_for(self, server: str) -> Credential | None:
-        self.asked.append(server)
-        return self.by_server.get(server)
-
-
 @pytest.fixture
-def remote_of(environ: dict[str, str]) -> Iterator[Callable[..., TufRemote]]:
+def remote_of(environ: dict[str, str]) -> Iterator[Remotes]:
     made: list[TufRemote] = []
 
-    def make(server: HostileServer | str, **options: object) -> TufRemote:
+    def make(server: HostileServer | str, *, credentials: CredentialSource | None = None, **options: Any) -> TufRemote:
         url = server if isinstance(server, str) else server.url
-        every = {
-            "authorities": CertificateAuthorities(environ, docker_certs=Path("/nonexistent")),
-            "credentials": Stored(),
-            "environ": environ,
-            "timeouts": SHORT,
-            **options,
-        }
-        made.append(TufRemote(ServerLink(url, **every)))  # type: ignore[arg-type]
+        made.append(TufRemote(ServerLink(url, network_of(environ, **options), credentials or Stored())))
         return made[-1]
 
     yield make
     for remote in made:
         remote.close()
+
+
+@pytest.fixture(params=USERS)
+def user_of(request: pytest.FixtureRequest, environ: dict[str, str]) -> Iterator[Users]:
+    """Somebody who asks that server, once through each of the clients that this program has."""
+    made: list[User] = []
+
+    def make(server: HostileServer | str, *, credentials: CredentialSource | None = None, **options: Any) -> User:
+        url = server if isinstance(server, str) else server.url
+        made.append(USERS[request.param](url, network_of(environ, **options), credentials or Stored()))
+        return made[-1]
+
+    yield make
+    for user in made:
+        user.close()

@@ -87,11 +87,15 @@ class HostileServer:
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://{self.netloc}"
 
-    def stop(self) -> None:
-        self._stopping.set()
+    def stop_listening(self) -> None:
+        """Refuse whoever connects from now on; connections that there are go on."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.stop_listening()
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)

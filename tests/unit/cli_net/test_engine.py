@@ -17,6 +17,8 @@ import pytest
 
 from tests.unit.cli_net.hostile_server import Request, Script, Wire, json_reply, read_request, reply
 from trustcli.config.docker_config import Credential
+from trustcli.http.network import Network
+from trustcli.http.tls import CertificateAuthorities
 from trustcli.registry.engine import MAX_LINE, Engine
 from trustdata.errors import (
     ImageNotFound,
@@ -32,6 +34,11 @@ DIGEST = "sha256:" + "a" * 64
 NAME = "registry.example.com:5000/team/app"
 
 
+def engine_at(docker_host: str, **options: float) -> Engine:
+    environ = {"DOCKER_HOST": docker_host}
+    return Engine(Network(authorities=CertificateAuthorities(environ), environ=environ), **options)
+
+
 class FakeEngine:
     def __init__(self, path: str, script: Script) -> None:
         self.requests: list[Request] = []
@@ -40,7 +47,7 @@ class FakeEngine:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
         self._listener.listen()
-        self.engine = Engine({"DOCKER_HOST": f"unix://{path}"}, seconds=5, silence=5)
+        self.engine = engine_at(f"unix://{path}", seconds=5, silence=5)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -198,7 +205,7 @@ def test_repository_digests(fake: Fake) -> None:
 
 
 def test_no_engine(tmp_path: Path) -> None:
-    engine = Engine({"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    engine = engine_at(f"unix://{tmp_path}/none.sock")
     with pytest.raises(RemoteUnreachable, match="is the engine installed and running") as caught:
         engine.repo_digests("app")
     assert "none.sock" in str(caught.value)
@@ -209,7 +216,7 @@ def test_silence() -> None:
         listener.bind(f"{folder}/s")
         listener.listen()
         with pytest.raises(RemoteUnreachable, match="no answer in time"):
-            Engine({"DOCKER_HOST": f"unix://{folder}/s"}, silence=0.05).pull(NAME, DIGEST)
+            engine_at(f"unix://{folder}/s", silence=0.05).pull(NAME, DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +224,9 @@ def test_silence() -> None:
 )
 def test_engines_out_of_reach(host: str) -> None:
     with pytest.raises(SettingsUnusable, match="DOCKER_HOST"):
-        Engine({"DOCKER_HOST": host})
+        engine_at(host)
 
 
 def test_where_the_engine_is() -> None:
-    assert Engine({}).name.endswith("unix:///var/run/docker.sock")
-    assert Engine({"DOCKER_HOST": "tcp://127.0.0.1"}).name.endswith("tcp://127.0.0.1:2375")
+    assert engine_at("").name.endswith("unix:///var/run/docker.sock")
+    assert engine_at("tcp://127.0.0.1").name.endswith("tcp://127.0.0.1:2375")

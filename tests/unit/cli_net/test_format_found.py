@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from tests.simulator.scene import good_collection
-from tests.unit.cli_net.conftest import GUN, Serve
+from tests.unit.cli_net.conftest import Serve
 from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
+from tests.unit.cli_net.users import GUN
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.http.record import Observer
 from trustcli.session import Session
 from trustdata.errors import FormatChanged, RemoteRefused, RemoteUnreachable, TrustError
 from trustdata.judgement import Question
@@ -37,8 +39,8 @@ NOTARY_TIMESTAMP = f"/v2/{GUN}/_trust/tuf/timestamp.json"
 class _Closing(Session):
     """A process ends and closes its connections; a test closes them."""
 
-    def link(self, gun: Any, server: str = "") -> ServerLink:
-        link = super().link(gun, server)
+    def link(self, gun: Any, server: str = "", observer: Observer | None = None) -> ServerLink:
+        link = super().link(gun, server, observer)
         _opened.append(link)
         return link
 

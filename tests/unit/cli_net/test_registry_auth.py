@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.cli_net.conftest import Stored
+from tests.unit.cli_net.users import Stored
 from trustcli.config.docker_config import Credential
-from trustcli.http.messages import Answer, Origin, parse_url
-from trustcli.http.token_auth import Authorizer, parse_challenges
+from trustcli.http.messages import Origin, Response, parse_url
+from trustcli.http.token_auth import MAX_TOKEN_ANSWER, Authorizer, parse_challenges
 from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, TrustError
 
 SCOPE = "repository:team/app:pull"
@@ -24,17 +24,28 @@ ALICE_BASIC = "Basic YWxpY2U6aHVudGVyMg=="
 class TokenServer:
     """Answers token requests and remembers them."""
 
-    answer: Answer = field(default_factory=lambda: token_answer({"token": "t0k"}))
+    answer: Response = field(default_factory=lambda: token_answer({"token": "t0k"}))
     asked: list[tuple[str, str, Mapping[str, str], bytes | None]] = field(default_factory=list)
 
-    def __call__(self, origin: Origin, target: str, *, headers: Mapping[str, str], form: bytes | None) -> Answer:
-        self.asked.append((str(origin), target, headers, form))
+    def exchange(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        body: bytes | None = None,
+    ) -> Response:
+        assert method == ("GET" if body is None else "POST")
+        assert limit == MAX_TOKEN_ANSWER
+        self.asked.append((str(origin), target, headers, body))
         return self.answer
 
 
-def token_answer(content: object, status: int = 200) -> Answer:
+def token_answer(content: object, status: int = 200) -> Response:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Answer(status=status, headers=(), body=body)
+    return Response(status=status, headers=(), body=body)
 
 
 def authorize(
@@ -45,7 +56,7 @@ def authorize(
 ) -> str:
     origin, _ = parse_url(server, kind="server")
     stored = Stored(**({origin.netloc: credential} if credential else {}))
-    answer = Answer(status=401, headers=(("WWW-Authenticate", challenge),), body=b"")
+    answer = Response(status=401, headers=(("WWW-Authenticate", challenge),), body=b"")
     return Authorizer(origin, stored, tokens).authorization(answer, scope=SCOPE)
 
 
@@ -117,7 +128,7 @@ def test_nothing_is_stored_for_the_token_server_itself() -> None:
     tokens = TokenServer()
     origin, _ = parse_url("https://r.example", kind="server")
     stored = Stored(**{"auth.example": ALICE})
-    answer = Answer(status=401, headers=(("www-authenticate", 'Bearer realm="https://auth.example/t"'),), body=b"")
+    answer = Response(status=401, headers=(("www-authenticate", 'Bearer realm="https://auth.example/t"'),), body=b"")
     Authorizer(origin, stored, tokens).authorization(answer, scope=SCOPE)
     assert stored.asked == ["r.example"]
     assert "Authorization" not in tokens.asked[0][2]
@@ -248,6 +259,17 @@ def test_the_realm_decides_what_it_gets(server: str, realm: str, with_credential
         return
     assert authorize(f'Bearer realm="{realm}"', tokens, ALICE, server) == "Bearer t0k"
     assert ("Authorization" in tokens.asked[0][2]) is with_credential
+
+
+def test_what_was_not_sent_is_not_blamed() -> None:
+    """A token server in the clear gets no password, so that it has not refused any."""
+    tokens = TokenServer(token_answer({}, 401))
+    with pytest.raises(RemoteRefused) as caught:
+        authorize('Bearer realm="http://auth.example/t"', tokens, ALICE, "http://127.0.0.1:5000")
+    assert "Authorization" not in tokens.asked[0][2]
+    assert caught.value.reason == (
+        "the token server of http://127.0.0.1:5000 gives no token without credentials, which do not go over plain http"
+    )
 
 
 def test_a_password_does_not_go_over_plain_http() -> None:

@@ -18,7 +18,8 @@ from trustdata.roles import TARGETS
 from trustserver.api import tuf
 from trustserver.responses import gzip as packing
 from trustserver.responses.cache import Answer
-from trustserver.responses.gzip import _accepts, wants_gzip
+from trustserver.responses.gzip import _accepts, accepts_gzip
+from trustserver.responses.selection import asked
 
 NAME = "2.targets.json"
 Sent = tuple[int, dict[str, str], bytes]
@@ -52,6 +53,11 @@ async def ask(site: Site, name: str = NAME, *, method: str = "GET", **headers: s
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
     await site.app.asgi({**scope, "headers": given}, receive, send)
     return sent[0]["status"], {k.decode(): v.decode() for k, v in sent[0]["headers"]}, sent[1]["body"]
+
+
+def wants_gzip(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a request with these headers gets gzip."""
+    return accepts_gzip(asked(headers)[1])
 
 
 def weight(site: Site) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import socket
@@ -14,10 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from trustdata.errors import RemoteUnreachable
+from trustcli.http.connection import HttpConnection
+from trustcli.http.messages import Origin, Response
+from trustcli.http.network import Network
+from trustcli.http.tls import CertificateAuthorities
+from trustdata.errors import RemoteMisbehaved, RemoteUnreachable
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0
+_MAX_ANSWER: Final = 1024 * 1024
 
 
 def free_port() -> int:
@@ -92,19 +96,26 @@ def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) ->
 def _answers(port: int, path: str) -> bool:
     try:
         fetch(port, path)
-    except (OSError, RemoteUnreachable):
+    except (RemoteMisbehaved, RemoteUnreachable):
         return False
     return True
 
 
 def fetch(port: int, path: str) -> bytes:
-    """A file of a server on loopback. Raises: OSError, RemoteUnreachable (another status than 200)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    """A file of a server on loopback. Raises: as `ask`, and RemoteUnreachable for another status than 200."""
+    response = ask("GET", port, path)
+    if not response.ok:
+        raise RemoteUnreachable(remote=f"http://127.0.0.1:{port}", reason=f"{path} answered {response.status}")
+    return response.body
+
+
+def ask(
+    method: str, port: int, target: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> Response:
+    """One request to a server on loopback. Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge."""
+    network = Network(authorities=CertificateAuthorities({}), environ={})
+    connection = HttpConnection(Origin(scheme="http", host="127.0.0.1", port=port), network)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            raise RemoteUnreachable(remote=f"http://127.0.0.1:{port}", reason=f"{path} answered {response.status}")
-        return response.read()
+        return connection.exchange(method, target, headers=headers or {}, limit=_MAX_ANSWER, body=body)
     finally:
         connection.close()

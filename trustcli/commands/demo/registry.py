@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
 
 from trustcli.commands.demo.image import MANIFEST_TYPE, Image
+from trustcli.commands.demo.programs import ask
 from trustdata.errors import RemoteRefused
 
 
@@ -43,17 +44,11 @@ class RealRegistry:
         self._ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest, MANIFEST_TYPE, expected=201)
 
     def _ask(self, method: str, target: str, body: bytes, media_type: str, *, expected: int) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        try:
-            headers = {"Content-Type": media_type} if media_type else {}
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            response.read()
-        finally:
-            connection.close()
+        headers = {"Content-Type": media_type} if media_type else {}
+        response = ask(method, self._port, target, headers=headers, body=body)
         if response.status != expected:
             raise RemoteRefused(remote=f"127.0.0.1:{self._port}", status=response.status, reason=f"{method} {target}")
-        return response.getheader("Location") or ""
+        return response.first("location")
 
 
 class EmbeddedRegistry:
@@ -82,7 +77,7 @@ def serving(port: int, files: dict[str, bytes], media_type: str) -> Iterator[Non
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = files.get(self.path)
-            self.send_response(http.client.OK if body is not None else http.client.NOT_FOUND)
+            self.send_response(HTTPStatus.OK if body is not None else HTTPStatus.NOT_FOUND)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body or b"")))
             if body is not None:

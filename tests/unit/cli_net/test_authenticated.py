@@ -1,0 +1,223 @@
+"""The loop around exchanges, whoever asks: challenges, redirects, their bounds, and where credentials never go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.cli_net.conftest import Serve, Users, answering
+from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, json_reply, reply
+from tests.unit.cli_net.users import DIGEST, FILE, Stored, TrustServerUser, stored_for
+from trustcli.config.docker_config import Credential
+from trustcli.http.record import Record
+from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
+
+BASIC = {"WWW-Authenticate": 'Basic realm="x"'}
+ALICE = "Basic YWxpY2U6aHVudGVyMg=="
+
+
+def behind(wanted: str, challenge: str | None = None) -> Callable[[Request, Wire], None]:
+    """Gives the file to who sends `wanted` as Authorization; challenges everybody else."""
+
+    def script(request: Request, wire: Wire) -> None:
+        headers = {"WWW-Authenticate": challenge} if challenge else BASIC
+        known = request.headers.get("authorization") == wanted
+        wire.send(reply(200, FILE) if known else reply(401, headers=headers))
+
+    return script
+
+
+def authorized(server: HostileServer) -> list[bool]:
+    """Which requests carried credentials."""
+    return ["authorization" in request.headers for request in server.requests]
+
+
+# --- challenges
+
+
+def test_a_basic_challenge_is_met_once_and_remembered(serve: Serve, user_of: Users) -> None:
+    server = serve(behind(ALICE))
+    user = user_of(server, credentials=stored_for(server))
+    assert user.get() == DIGEST
+    assert user.get() == DIGEST
+    assert authorized(server) == [False, True, True]
+
+
+def test_wrong_credentials_are_named_but_never_shown(serve: Serve, user_of: Users) -> None:
+    server = serve(answering(reply(401, headers=BASIC)))
+    with pytest.raises(RemoteRefused, match=r"as alice \(config.json\)") as caught:
+        user_of(server, credentials=stored_for(server)).get()
+    assert len(server.requests) == 2
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value)
+
+
+def test_a_token_is_fetched_once_for_one_scope(serve: Serve, user_of: Users) -> None:
+    tokens = serve(answering(json_reply(200, {"access_token": "t0k"})))
+    server = serve(behind("Bearer t0k", f'Bearer realm="{tokens.url}/token",service="s"'))
+    user = user_of(server, credentials=stored_for(server))
+    assert user.get() == DIGEST
+    assert user.get() == DIGEST
+    (asked,) = tokens.requests
+    assert asked.target.startswith("/token?service=s&scope=repository%3A")
+    assert asked.target.endswith("team%2Fapp%3Apull")
+    assert asked.headers["authorization"] == ALICE
+    assert authorized(server) == [False, True, True]
+
+
+def test_a_token_that_has_run_out_is_replaced(serve: Serve, user_of: Users) -> None:
+    tokens = serve(answering(json_reply(200, {"token": "one"}), json_reply(200, {"token": "two"})))
+    good = ["Bearer one"]
+
+    def script(request: Request, wire: Wire) -> None:
+        behind(good[0], f'Bearer realm="{tokens.url}/token"')(request, wire)
+
+    user = user_of(serve(script))
+    assert user.get() == DIGEST
+    good[0] = "Bearer two"
+    assert user.get() == DIGEST
+    assert len(tokens.requests) == 2
+
+
+def test_a_refused_token_is_not_tried_for_ever(serve: Serve, user_of: Users) -> None:
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+    server = serve(answering(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'})))
+    with pytest.raises(RemoteRefused, match="none stored for"):
+        user_of(server).get()
+    assert (len(server.requests), len(tokens.requests)) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [256 * 1024 + 1, 6_000_000])
+def test_a_token_server_s_endless_answer_is_its_own_fault(serve: Serve, user_of: Users, size: int) -> None:
+    tokens = serve(answering(reply(200, b"x" * size)))
+    server = serve(answering(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'})))
+    with pytest.raises(RemoteMisbehaved, match="the token server's answer is larger than 262144 bytes") as caught:
+        user_of(server).get()
+    assert caught.value.remote == tokens.url
+
+
+# --- redirects
+
+
+def test_redirects_inside_the_origin_are_followed_three_times(serve: Serve, user_of: Users) -> None:
+    server = serve(answering(*[reply(302, headers={"Location": f"/r{n}"}) for n in range(3)], reply(200, FILE)))
+    assert user_of(server).get() == DIGEST
+    assert [r.target for r in server.requests[1:]] == ["/r0", "/r1", "/r2"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_loop_ends(serve: Serve, user_of: Users, status: int) -> None:
+    server = serve(answering(reply(status, headers={"Location": "/again"})))
+    with pytest.raises(RemoteMisbehaved, match="more than 3 redirects"):
+        user_of(server).get()
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("location", ["", "ftp://x/", "file:///etc/passwd", "https://u:p@x/", "http://[", "//"])
+def test_redirects_to_no_url(serve: Serve, user_of: Users, location: str) -> None:
+    server = serve(answering(reply(307, headers={"Location": location})))
+    with pytest.raises(RemoteMisbehaved) as caught:
+        user_of(server).get()
+    assert "u:p" not in str(caught.value)
+
+
+# --- where credentials go
+
+
+@pytest.mark.parametrize("how", ["basic", "bearer", "identity-token", "registry-token"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_credential_leaks_to_where_a_redirect_leads(serve: Serve, user_of: Users, how: str, status: int) -> None:
+    """Neither what is stored nor what was made of it, even where the target asks for it, and again with the next."""
+    other = serve(answering(reply(401, headers=BASIC)))
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+    challenge = 'Basic realm="x"' if how == "basic" else f'Bearer realm="{tokens.url}/token"'
+
+    def script(request: Request, wire: Wire) -> None:
+        if "authorization" in request.headers:
+            wire.send(reply(status, headers={"Location": f"{other.url}/elsewhere"}))
+        else:
+            wire.send(reply(401, headers={"WWW-Authenticate": challenge}))
+
+    server = serve(script)
+    credential = {
+        "basic": Credential(source="c", username="alice", password="hunter2"),
+        "bearer": Credential(source="c", username="alice", password="hunter2"),
+        "identity-token": Credential(source="c", identity_token="hunter2"),
+        "registry-token": Credential(source="c", registry_token="hunter2"),
+    }[how]
+    stored = Stored(**dict.fromkeys((server.netloc, other.netloc), credential))
+    user = user_of(server, credentials=stored)
+    for _ in range(2):
+        # A trust server may not lead elsewhere at all; a registry may, and what the target wants is not met.
+        with pytest.raises((RemoteMisbehaved, RemoteRefused)):
+            user.get()
+    assert authorized(server) == [False, True, True]
+    assert stored.asked == [server.netloc], "nothing is even looked up for the target"
+    assert len(other.requests) == (0 if isinstance(user, TrustServerUser) else 2)
+    for request in other.requests:
+        assert "authorization" not in request.headers
+        assert "hunter2" not in str(request)
+        assert "t0k" not in str(request)
+
+
+def test_a_redirect_before_the_challenge_meets_it_nowhere_else(serve: Serve, user_of: Users) -> None:
+    other = serve(answering(reply(401, headers=BASIC)))
+    server = serve(answering(reply(307, headers={"Location": other.url})))
+    stored = Stored(
+        **{name.netloc: Credential(source="c", username="a", password="hunter2") for name in (server, other)}
+    )
+    with pytest.raises((RemoteMisbehaved, RemoteRefused)):
+        user_of(server, credentials=stored).get()
+    assert stored.asked == []
+    assert authorized(other) in ([], [False])
+
+
+def test_a_token_server_that_redirects_gets_nothing_more(serve: Serve, user_of: Users) -> None:
+    thief = serve(answering(json_reply(200, {"token": "t0k"})))
+    tokens = serve(answering(reply(302, headers={"Location": thief.url})))
+    server = serve(answering(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'})))
+    with pytest.raises(RemoteRefused, match="gives no token"):
+        user_of(server, credentials=stored_for(server)).get()
+    assert thief.requests == []
+
+
+# --- what is told to an observer
+
+
+def test_an_observer_is_told_of_every_exchange_and_of_how_the_challenge_was_met(serve: Serve, user_of: Users) -> None:
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+    server = serve(behind("Bearer t0k", f'Bearer realm="{tokens.url}/token",scope="a:b:pull"'))
+    record = Record()
+    assert user_of(server, credentials=stored_for(server), observer=record).get() == DIGEST
+    plain = [exchange for exchange in record.exchanges if exchange.origin.scheme == "http"]
+    assert [(str(e.origin), e.response.status if e.response else None) for e in plain] == [
+        (server.url, 401),
+        (tokens.url, 200),
+        (server.url, 200),
+    ]
+    (authentication,) = record.authentications
+    assert str(authentication.server) == server.url
+    assert authentication.scope == "a:b:pull"
+    assert authentication.credential is not None
+    assert authentication.credential.username == "alice"
+    assert authentication.authorization == "Bearer t0k"
+    assert authentication.failure is None
+    assert [challenge.scheme for challenge in authentication.challenges] == ["bearer"]
+    assert "hunter2" not in repr(record.exchanges) + repr(record.authentications)
+    assert "t0k" not in repr(record.authentications)
+
+
+def test_an_observer_is_told_of_what_failed(serve: Serve, user_of: Users) -> None:
+    tokens = serve(answering(reply(503)))
+    server = serve(answering(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'})))
+    record = Record()
+    with pytest.raises(RemoteUnreachable) as caught:
+        user_of(server, observer=record).get()
+    assert record.authentications[-1].failure is caught.value
+    server.stop()
+    with pytest.raises(RemoteUnreachable) as again:
+        user_of(server, observer=record).get()
+    assert record.exchanges[-1].failure is again.value
