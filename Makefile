@@ -37,21 +37,25 @@ test-long: whole peers
 bench: whole peers
 	$(BIN)/python -m tests.benchmarks
 
-# Both files are the same, byte for byte, wherever and whenever they are built: hatchling is locked, and dates nothing.
+# Wheel, source distribution and a lock that names the wheel with what it runs on: the same, byte for byte, wherever and
+# whenever they are built, since hatchling is locked and everything in them has one date.
 dist: whole
 	rm -rf dist
 	SOURCE_DATE_EPOCH=1580601600 $(BIN)/hatchling build --directory dist --target sdist --target wheel
+	printf 'content-trust==%s %s\n' "$$($(BIN)/hatchling version)" "$$($(BIN)/python -m pip hash dist/*.whl | tail -1)" > dist/requirements.lock
+	sed '/^# What builds/,$$d' requirements.lock >> dist/requirements.lock
 
-# Both locks again, in the versions that they hold where those still fit; newer ones with UPGRADE=--upgrade.
-UV          = $(BIN)/uv
+# Both locks again, in the versions that they hold where those still fit; newer ones with UPGRADE=--upgrade. It needs uv,
+# which `make whole` has installed, but not a lock that fits pyproject.toml: that is what it makes.
+UV         ?= $(BIN)/uv
 UV_COMPILE = $(UV) pip compile --python-version 3.11 --universal --generate-hashes --no-strip-extras \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
-lock: whole
+lock:
 	$(UV_COMPILE) $(UPGRADE) --extra dev --output-file requirements-dev.lock pyproject.toml
 	echo '# What runs.' > $(VENV)/requirements.lock
 	$(UV_COMPILE) --constraint requirements-dev.lock pyproject.toml >> $(VENV)/requirements.lock
 	echo '# What builds this project, and is not installed beside it.' >> $(VENV)/requirements.lock
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  > $(VENV)/build.in
 	$(UV_COMPILE) --constraint requirements-dev.lock $(VENV)/build.in >> $(VENV)/requirements.lock
 	mv $(VENV)/requirements.lock requirements.lock

@@ -52,15 +52,15 @@ facts='import hashlib, sys, sysconfig
 def digest(*paths):
     return hashlib.sha256(b"".join(hashlib.sha256(open(path, "rb").read()).digest() for path in paths)).hexdigest()
 folder, source = sys.argv[1:]
-locks = ["%s/%s" % (source, name) for name in ("requirements.lock", "requirements-dev.lock")]
 platform = "%s %s" % (sys.implementation.cache_tag, sysconfig.get_platform())
-print("%s of %s in %s" % (platform, sys.base_prefix, folder))
-print("%s locks %s" % (platform, digest(*locks)))
-print("%s project %s" % (source, digest(*locks, source + "/pyproject.toml", source + "/install.sh")))
-print(platform)'
+locked = "%s, locks %s" % (platform, digest(source + "/requirements.lock", source + "/requirements-dev.lock"))
+print(platform)
+print(locked)
+print("environment: %s in %s, %s" % (sys.base_prefix, folder, locked))
+print("project: %s %s" % (source, digest(source + "/pyproject.toml", source + "/install.sh")))'
 facts=$("$python" -c "$facts" "$folder" "$source")
 line() { printf '%s\n' "$facts" | sed -n "${1}p"; }
-environment=$(line 1) locked=$(line 2) project=$(line 3) platform=$(line 4)
+platform=$(line 1) locked=$(line 2) environment=$(line 3) project=$(line 4)
 
 recorded() { [ -f "$1" ] && grep -qxF -e "$2" "$1"; } # file, line
 clear_environment() { # what venv and pip have made, and not the wheels
@@ -70,9 +70,9 @@ clear_environment() { # what venv and pip have made, and not the wheels
 if [ -e "$folder/.installing" ]; then
   say "$folder: an installation was interrupted; it begins anew"
   clear_environment
-elif recorded "$folder/.installed" "environment: $environment"; then
+elif recorded "$folder/.installed" "$environment"; then
   :
-elif [ -e "$folder/.installed" ]; then # for another Python, or it was moved
+elif [ -e "$folder/.installed" ]; then # from other locks, for another Python, or it was moved
   clear_environment
 elif [ -e "$folder/pyvenv.cfg" ] && [ "${folder#"$source"/}" != "$folder" ]; then # nobody else's: it lies in our source
   clear_environment
@@ -80,8 +80,11 @@ elif [ -n "$(cd "$folder" && ls -A | grep -vxE 'wheels(\.new)?|\.pip-said')" ]; 
   fail "$folder is not empty, and not made by install.sh; name another folder"
 fi
 
-has_set() { recorded "$folder/.installed" "whole: $project" || recorded "$folder/.installed" "$set_name: $project"; }
-[ -z "$editable" ] || ! has_set || ! recorded "$folder/.installed" "editable" || exit 0
+has_set() { recorded "$1" "set: whole" || recorded "$1" "set: $set_name"; }
+if [ -n "$editable" ] && has_set "$folder/.installed" && recorded "$folder/.installed" editable &&
+  recorded "$folder/.installed" "$project"; then
+  exit 0
+fi
 
 # --- the virtual environment
 
@@ -99,19 +102,19 @@ if ! [ -e "$folder/pyvenv.cfg" ]; then
   "$python" -m venv "$folder" || fail "$python -m venv failed, see above"
   rm "$folder/.installing"
 fi
-pip --version >/dev/null || fail "$folder has no pip that runs; remove it, or name another folder"
+"$folder/bin/python" -c 'import pip' || fail "$folder has no pip that runs; remove it, or name another folder"
 
 # --- first step: wheels, by version and hash
 
 fetch() { # where to look besides pip's own settings
   rm -rf "$wheels.new" && mkdir "$wheels.new" &&
     "$@" --quiet --require-hashes --no-deps --only-binary :all: --find-links "$wheels" --dest "$wheels.new" -r "$lock" &&
-    printf '%s: %s\n' "$set_name" "$locked" >"$wheels.new/.complete"
+    printf '%s\n' "$locked" "set: $set_name" >"$wheels.new/.complete"
 }
 
-if ! recorded "$wheels/.complete" "whole: $locked" && ! recorded "$wheels/.complete" "$set_name: $locked"; then
+if ! recorded "$wheels/.complete" "$locked" || ! has_set "$wheels/.complete"; then
   mkdir -p "$wheels"
-  if ! fetch pip_alone download --no-index >/dev/null 2>&1; then
+  if [ -z "$(ls "$wheels")" ] || ! fetch pip_alone download --no-index >/dev/null 2>&1; then
     say "fetching the wheels that $(basename "$lock") names"
     said=$folder/.pip-said
     fetch pip download 2>&1 | tee "$said" >&2
@@ -121,7 +124,7 @@ if ! recorded "$wheels/.complete" "whole: $locked" && ! recorded "$wheels/.compl
       elif grep -qE 'Retrying \(|Could not fetch URL|onnection|timed out|ProxyError|SSLError' "$said"; then
         fail "a package index was not reached, see above; pip's settings name it (pip config list), and its proxy"
       elif missing=$(sed -n 's/.*No matching distribution found for \([^ ]*\).*/\1/p' "$said" | head -1) && [ -n "$missing" ]; then
-        fail "no index that pip asks has a wheel of $missing for $platform"
+        fail "no index that pip reached has a wheel of $missing for $platform"
       fi
       fail "pip download failed, see above"
     fi
@@ -133,7 +136,7 @@ fi
 # --- second step: from these wheels alone
 
 : >"$folder/.installing"
-if ! has_set; then
+if ! has_set "$folder/.installed"; then
   say "installing what $(basename "$lock") names"
   # The build backend of requirements.lock is not for the environment: pip takes it from the wheels when it builds.
   if ! sed '/^# What builds/,$d' "$lock" |
@@ -146,10 +149,6 @@ fi
 pip_alone install --quiet --no-index --no-deps --force-reinstall --find-links "$wheels" $editable "$source" ||
   fail "pip could not build or install $source, see above"
 found=$(pip_alone check) || fail "packages are missing or do not fit: $found"
-! recorded "$folder/.installed" "whole: $project" || set_name=whole
-{
-  printf 'environment: %s\n' "$environment"
-  printf '%s: %s\n' "$set_name" "$project"
-  [ -z "$editable" ] || echo editable
-} >"$folder/.installed"
+! recorded "$folder/.installed" "set: whole" || set_name=whole
+printf '%s\n' "$environment" "set: $set_name" "$project" ${editable:+editable} >"$folder/.installed"
 rm "$folder/.installing"
