@@ -1,0 +1,1 @@
+"""The `trust` program: signs, verifies and manages collections from the command line."""

@@ -25,7 +25,7 @@ from trustserver.api import problems
 
 _TOP: Final = Path(__file__).resolve().parents[2]
 _REFERENCE: Final = _TOP / "docs" / "reference"
-_DOCUMENTS: Final = sorted([_TOP / "README.md", _TOP / "CHANGELOG.md", *(_TOP / "docs").rglob("*.md")])
+_DOCUMENTS: Final = sorted([*_TOP.glob("*.md"), *(_TOP / "docs").rglob("*.md")])
 _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _CODE_BLOCK: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
