@@ -3,53 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-SOURCE: Final = Path(__file__).resolve().parents[2]
-PACKAGES: Final = ("keys", "trustdata", "trustserver", "trustcli")
-WHEELS: Final = Path(sys.prefix) / "wheels"
-_SECONDS: Final = 300
-
-
-def run(
-    *command: str | Path, environ: dict[str, str] | None = None, cwd: Path | None = None, status: int = 0
-) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, with this environment and nothing else, and expect this status."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        env=environ,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_SECONDS,
-        start_new_session=True,
-    )
-    assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def tool(name: str) -> Path:
-    """A program of the developers' set; without it the test is skipped, naming it."""
-    path = Path(sys.prefix) / "bin" / name
-    if not path.exists():
-        pytest.skip(f"{name} is not in {path.parent} (make test installs it)")
-    return path
+from tests.packaging.building import copy_of_the_source, fetched_wheels, make_dist
 
 
 @pytest.fixture(scope="session")
 def locked_wheels() -> Path:
     """The folder of the wheels that the lock files name."""
-    if not (WHEELS / ".complete").exists():
-        pytest.skip(f"{WHEELS} does not hold the locked wheels (make test fetches them)")
-    return WHEELS
+    return fetched_wheels()
 
 
 @pytest.fixture
@@ -60,25 +24,6 @@ def environ(tmp_path: Path) -> dict[str, str]:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     return {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(temporary), "PIP_NO_INDEX": "1"}
-
-
-def copy_of_the_source(folder: Path) -> Path:
-    """A copy of what a build reads, and of the Makefile."""
-    folder.mkdir()
-    for name in PACKAGES:
-        shutil.copytree(SOURCE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".gitignore", "LICENSE", "Makefile", "README.md", "pyproject.toml"):
-        shutil.copy(SOURCE / name, folder / name)
-    for lock in SOURCE.glob("requirements*.lock"):
-        shutil.copy(lock, folder / lock.name)
-    return folder
-
-
-def make_dist(source: Path, environ: dict[str, str]) -> Path:
-    """`make dist` with the tools of the environment that the tests run in."""
-    tool("hatchling")
-    run("make", "-C", source, "-o", "whole", "dist", f"BIN={sys.prefix}/bin", environ=environ)
-    return source / "dist"
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ import pytest
 from packaging.version import Version
 
 from tests.packaging import tiny_wheels
-from tests.packaging.conftest import SOURCE, run
-from tests.packaging.pythons import StandIn, bundled_pips, fake_python, stand_in
+from tests.packaging.building import SOURCE, run
+from tests.packaging.pythons import bundled_pips, fake_python, stand_in
 from tests.packaging.tiny_wheels import write_wheel
 
 _BACKEND = Path(tiny_wheels.__file__).read_text(encoding="utf-8")
@@ -66,21 +66,21 @@ def _locked(wheels: Iterable[Path], *, extra: str = "") -> str:
 
 
 @pytest.fixture(scope="module")
-def oldest(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with the oldest pip that is to be had here."""
     pips = bundled_pips()
     return stand_in(tmp_path_factory.mktemp("oldest") / "python", pips[min(pips)])
 
 
 @pytest.fixture(scope="module")
-def newest(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+def newest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with the pip that the Python of the tests brings along."""
     own = bundled_pips()[Version(ensurepip.version())]
     return stand_in(tmp_path_factory.mktemp("newest") / "python", own)
 
 
 @pytest.fixture
-def project(tmp_path: Path, environ: dict[str, str], oldest: StandIn) -> Project:
+def project(tmp_path: Path, environ: dict[str, str], oldest: Path) -> Project:
     """Make `tiny`, which needs `plugin`, which needs `cover[toml]`; the lock lists `cover` without its extra."""
     index, source = tmp_path / "index", tmp_path / "source"
     index.mkdir()
@@ -98,7 +98,7 @@ def project(tmp_path: Path, environ: dict[str, str], oldest: StandIn) -> Project
         '[project]\nname = "tiny"\nversion = "1.0"\ndependencies = ["plugin>=1"]\n'
     )
     shutil.copy(SOURCE / "install.sh", source / "install.sh")
-    environ |= {"PIP_FIND_LINKS": str(index), "PYTHON": str(oldest.program)}
+    environ |= {"PIP_FIND_LINKS": str(index), "PYTHON": str(oldest)}
     return Project(source=source, index=index, folder=tmp_path / "installed", environ=environ)
 
 
@@ -124,7 +124,7 @@ def test_newer_releases_are_not_chosen(
     outside = tmp_path / "elsewhere"
     write_wheel(outside_packages(outside), "plugin", "1.0")
     said = project.install(
-        PYTHON=str(request.getfixturevalue(which).program),
+        PYTHON=str(request.getfixturevalue(which)),
         PIP_FIND_LINKS=f"{project.index} {newer}",
         PIP_EXTRA_INDEX_URL=newer.as_uri(),
         PIP_UPGRADE="1",

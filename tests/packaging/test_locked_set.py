@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.conftest import SOURCE, copy_of_the_source, run
+from tests.packaging.building import SOURCE, copy_of_the_source, run
 from tests.packaging.pythons import bundled_pips, stand_in
 from tests.packaging.test_locks import RUNS, WHOLE, Locked
 from tests.packaging.tiny_wheels import write_wheel
@@ -50,7 +50,7 @@ def test_the_locked_releases_and_no_others(
 ) -> None:
     options, locked = ((), RUNS) if wanted == "runs" else (("--whole",), WHOLE)
     pips = bundled_pips()
-    python = sys.executable if which == "own" else str(stand_in(tmp_path / "python", pips[min(pips)]).program)
+    python = sys.executable if which == "own" else str(stand_in(tmp_path / "python", pips[min(pips)]))
     source = copy_of_the_source(tmp_path / "source")
     shutil.copy(SOURCE / "install.sh", source)
     settings = environ | {"PYTHON": python, "PIP_FIND_LINKS": str(index)}

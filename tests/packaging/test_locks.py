@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.conftest import SOURCE
+from tests.packaging.building import SOURCE
 
 _PROJECT: Final = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
 _RUNS: Final = _PROJECT["project"]["dependencies"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.conftest import run, tool
+from tests.packaging.building import run, tool
 
 
 @pytest.fixture
