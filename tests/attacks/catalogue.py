@@ -328,21 +328,21 @@ NOT_IN_NOTARY: Final = {
 }
 
 IN_NOTARY_OTHERWISE: Final = (
-    # A snapshot without targets is none (facts 9), so it is not even a rollback.
+    # A Notary v1 snapshot must list targets: without it the document is malformed, so it is not even a rollback.
     _notary("snapshot-drops-targets", MalformedMetadata, MalformedMetadata, SNAPSHOT),
-    # A delegation without a file is docker's own first state (facts 9, 17.2): a newcomer finds what targets has.
+    # A delegation without a file is docker's own first state: a newcomer finds what targets has.
     replace(_notary("snapshot-drops-releases", VersionRollback, None, RELEASES), without_memory=None),
-    # The owner may drop what he removes (facts 5); nobody asked for alice's word here.
+    # The owner may drop a role that the owner removes; nobody asked for alice's signature here.
     _notary("snapshot-drops-a-signer", None, None),
-    # A snapshot has no versions (facts 9): each file's own is remembered, but not by a client without memory.
+    # A Notary v1 snapshot has no versions: each file's own is remembered, but not by a client without memory.
     replace(_notary("online-keys-list-old-targets", VersionRollback, None, TARGETS), without_memory=None),
     replace(_notary("online-keys-list-old-releases", VersionRollback, None, RELEASES), without_memory=None),
-    # docker looks in targets/releases first and stops there (facts 16): no conflict, and no EVIL.
+    # docker looks in targets/releases first and stops there: no conflict, and no EVIL.
     _notary("tag-in-targets-and-releases", None, None),
-    # What a role says beyond its paths is not heard (facts 9): targets decides.
+    # What a role lists beyond its paths does not count: targets decides.
     _notary("releases-beyond-its-paths", None, None),
     _notary("releases-no-longer-delegated", None, None),
-    # Every target and every entry has a SHA-256 (facts 9), and no other hash but SHA-512.
+    # Every target and every entry has a SHA-256, and no other hash but SHA-512 (docs/reference/notary-format.md).
     _notary("tag-without-sha256", MalformedMetadata, MalformedMetadata, RELEASES),
     _notary("targets-listed-with-an-unknown-hash", MalformedMetadata, MalformedMetadata, SNAPSHOT),
 )
@@ -370,7 +370,7 @@ IN_NOTARY_ONLY: Final = (
             _both("root-certified-for-another-collection", moves.certified_for_another, CertificateOfAnotherName),
             _both("root-certificate-that-cannot-be-read", moves.not_readable, CertificateOfAnotherName),
             _both("root-without-certificate", moves.not_certified, CertificateOfAnotherName),
-            # The snapshot lists root (facts 5, 9): a root that is hidden, or another one, is noticed at once.
+            # A Notary v1 snapshot lists root: a root that is hidden, or another one, is noticed at once.
             _both("snapshot-lists-another-root", moves.list_another_root, ContentMismatch, ROOT),
             _both("newest-root-hidden", moves.hide_the_newest_root, ContentMismatch, ROOT),
         )

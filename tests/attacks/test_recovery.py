@@ -1,4 +1,4 @@
-"""The way back: fast-forward, replaced online keys, and what memory makes of both (PRODUCT decision 9)."""
+"""The way back: fast-forward, replaced online keys, and what memory makes of both (ADR 0032)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ STRICTER: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "snapshot-lists-no-role": ((SNAPSHOT,), "names in meta are not looked at"),
     "target-custom-no-object": ((RELEASES,), "custom is not looked at"),
     "target-without-name": ((RELEASES,), "names of targets are not looked at"),
-    "tag-in-targets-and-releases": (("",), "the first role of the walk wins; we trust neither (PRODUCT decision 6)"),
+    "tag-in-targets-and-releases": (("",), "the first role of the walk wins; we trust neither (ADR 0008)"),
     "releases-beyond-its-paths": (("",), "the walk goes on to the signers, who release nothing here"),
     "one-key-two-ids-newline": (("",), _TWO_IDS),
     "one-key-two-ids-capitals": (("",), _TWO_IDS),
@@ -49,7 +49,7 @@ STRICTER: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 }
 """What python-tuf 7.0.1 accepts and we refuse: name of the attack or corruption; the roles (or none); the reason.
 
-See the facts on strict parsing: each entry is a difference that python-tuf may close one day; this test will say so.
+Each entry is a difference that python-tuf may close one day; this test will say so.
 """
 
 

@@ -1,9 +1,9 @@
 """What Notary v1's programs do and expect, in our words, and the tests that show that we do so too.
 
-Sections are numbered as in the contract that was measured on the original programs: 1 routes, 2 transport and headers,
-3 errors, 4 upload, 5 server-held roles and keys, 6 deletion, 7 change feed, 8 authorisation, 9 metadata, 10 canonical
-JSON, 11 keys and signatures, 12 private key files, 13 strictness, 14 limits, 15 what the clients do, 16 docker trust
-inspect, 17 surprises of the clients. Each test is FILE::NAME, the file below tests/ and without its suffix.
+Each row begins with the number of its section: 1 routes, 2 transport and headers, 3 errors, 4 upload, 5 server-held
+roles and keys, 6 deletion, 7 change feed, 8 authorisation, 9 metadata, 10 canonical JSON, 11 keys and signatures,
+12 private key files, 13 strictness, 14 limits, 15 what the clients do, 16 docker trust inspect, 17 surprises of the
+clients. Each test is FILE::NAME, the file below tests/ and without its suffix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Expired targets, which no old client can publish again (facts 17.3): shown as such, renewed by one command."""
+"""Expired targets, which no old client of Notary v1 can publish again: shown as such, renewed by one command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing that loses no race, overwrites nothing and never says "old version" (PRODUCT decision 11)."""
+"""Publishing that loses no race, overwrites nothing and never says "old version" (ADR 0033)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Server-held keys, deletion and the change feed of Notary v1 (facts 5, 6 and 7)."""
+"""Server-held keys, deletion and the change feed of Notary v1 (docs/reference/notary-api.md)."""
 
 from __future__ import annotations
 

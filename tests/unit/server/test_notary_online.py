@@ -1,4 +1,4 @@
-"""What the server makes of an upload (facts 4 and 5): snapshot and timestamp, renewal, the owner's own snapshot."""
+"""What the server makes of a Notary v1 upload: snapshot and timestamp, renewal, the owner's own snapshot."""
 
 from __future__ import annotations
 

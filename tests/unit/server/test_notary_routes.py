@@ -1,4 +1,4 @@
-"""Notary v1's routes, headers and errors (facts 1 to 3): what is where, and what is nowhere."""
+"""Notary v1's routes, headers and errors (docs/reference/notary-api.md): what is where, and what is not there."""
 
 from __future__ import annotations
 

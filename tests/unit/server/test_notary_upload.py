@@ -1,4 +1,4 @@
-"""Notary v1's upload (facts 4 and 5): the form, what is judged in which order, what the server signs after it."""
+"""Notary v1's upload (docs/reference/notary-api.md): form, order of judging, and what the server signs after it."""
 
 from __future__ import annotations
 
