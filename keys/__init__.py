@@ -1,1 +1,1 @@
-"""Key material, signers and key stores. Knows nothing of metadata; imports nothing of the other packages."""
+"""Key material, signers and key stores. This package knows nothing of metadata and imports no other of ours."""
