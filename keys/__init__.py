@@ -1,1 +1,1 @@
-"""Key material, signers and key stores. This package knows nothing of metadata and imports no other of ours."""
+"""Key material, signers and key stores. It knows nothing of metadata and imports no other package of this project."""

@@ -32,10 +32,10 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o600, replace: bool =
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write a file that may be lost: after a power failure it may be old, new, empty or missing.
+    """Write a file atomically but without syncing: after a power failure it may be old, new, empty or missing.
 
-    Faster than `write_durably`, because nothing is synced. Concurrent readers still see the whole old or the whole new
-    content, also if this process is killed. Raises: OSError.
+    Faster than `write_durably`. Readers always see the whole old or the whole new content, also after this process was
+    killed. Raises: OSError.
     """
     with _temporary_beside(path) as temporary:
         _write_new(temporary, data, mode, sync=False)

@@ -39,7 +39,7 @@ class KeyNotFound(KeysError):
 
 
 class KeyNotAuthorised(KeyNotFound):
-    """No key in the store may sign a role. `key` says which role, and who can sign it."""
+    """No key in the store is allowed to sign a role. `key`: the role, and who can sign it."""
 
     code: ClassVar[str] = "key-not-authorised"
 

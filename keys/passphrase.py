@@ -42,7 +42,7 @@ _MAX_BYTES: Final = 4096
 
 
 class PassphraseProvider(Protocol):
-    """Gives the passphrase of a key."""
+    """A source of passphrases."""
 
     def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
         """Return the passphrase of a key; it is never empty.
@@ -56,7 +56,7 @@ class PassphraseProvider(Protocol):
 
 
 class PassphrasePrompt(Protocol):
-    """Asks the user for a passphrase."""
+    """A prompt that asks the user for a passphrase."""
 
     def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
         """Return what the user types; ask twice for a new passphrase. Raises: PassphraseMissing if nothing is typed."""

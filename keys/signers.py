@@ -43,7 +43,8 @@ class FileSigner(Signer):
         """
         if not isinstance(key, EncodedKey):
             return self
-        from keys.notary import NotaryKey  # only Notary v1 needs it; importing it at the top would slow down start-up
+        # Imported here because only Notary v1 needs it, and start-up must stay fast.
+        from keys.notary import NotaryKey
         from keys.notary_signer import NotarySigner
 
         return NotarySigner(self.private, NotaryKey.of(key.keytype, key.keyval["public"]))

@@ -232,7 +232,7 @@ def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
     assert not read_info(SEALED, place=PLACE).retired
 
 
-def test_a_cost_is_bearable_up_to_its_bounds() -> None:
+def test_a_cost_is_acceptable_up_to_its_bounds() -> None:
     assert ScryptCost(n=1 << 18, r=8, p=1).acceptable
     assert not ScryptCost(n=1 << 19, r=8, p=1).acceptable
     assert not ScryptCost(n=1 << 18, r=8, p=3).acceptable
