@@ -3,7 +3,7 @@
 The files are PEM with headers that name the role and, for a key of one collection, the collection. No library reads two
 of the contents: EC keys with version 1 of PKCS#8 but without the public key that this version carries, and Ed25519 keys
 under an object identifier of GnuPG, with the public key before and after the seed.
-Encryption: PBES2 with PBKDF2-HMAC-SHA1 and AES-256-CBC. The format: docs/reference/notary-format.md.
+Encryption: PBES2 with PBKDF2-HMAC-SHA1 and AES-256-CBC.
 """
 
 from __future__ import annotations
