@@ -1,1 +1,1 @@
-"""Key material, signers and key stores. Knows nothing of metadata; imports nothing of the other packages."""
+"""Key material, signers and key stores. It knows nothing of metadata and imports no other package of this project."""

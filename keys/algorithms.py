@@ -1,15 +1,15 @@
-"""Which keys we make and which we accept, and why.
+"""The key algorithms that we generate and accept, and the reasons.
 
-| algorithm | made | accepted | reason |
+| algorithm | generated | accepted | reason |
 |---|---|---|---|
-| ECDSA P-256 | default | yes | the one that every TUF client, cloud KMS, HSM and Notary v1 reads |
-| ECDSA P-384 | yes | yes | for those whose rules ask for it |
+| ECDSA P-256 | default | yes | every TUF client, cloud KMS, HSM and Notary v1 can read it |
+| ECDSA P-384 | yes | yes | some security rules require it |
 | Ed25519 | yes | yes | fast and deterministic; not in every HSM |
-| RSA | 3072 bits | 2048 to 8192 bits, PSS with SHA-256 | TUF asks for 2048; beyond 8192 it only costs |
+| RSA | 3072 bits | 2048 to 8192 bits, PSS with SHA-256 | TUF requires 2048; more than 8192 only costs time |
 
-Everything else is refused: go-tuf refuses a whole role for one key of a type that it does not know.
-An algorithm is one member of `Algorithm` and one row of `_KINDS`; nothing else names the algorithms one by one, but for
-the fixed encodings of Notary v1.
+Every other algorithm is refused, because go-tuf refuses a whole role that names one key of an unknown type.
+To add an algorithm, add a member to `Algorithm` and a row to `_KINDS`. No other code lists the algorithms, except the
+fixed encodings of Notary v1.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ from keys.errors import KeyNotAccepted
 PrivateKey: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 PublicKey: TypeAlias = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
-_NOT_KNOWN: Final = "neither ECDSA, Ed25519 nor RSA"
+_UNKNOWN: Final = "neither ECDSA, Ed25519 nor RSA"
 _PUBLIC_EXPONENT: Final = 65537
 RSA_GENERATED_BITS: Final = 3072
-RSA_LEAST_BITS: Final = 2048
-RSA_MOST_BITS: Final = 8192
+RSA_MIN_BITS: Final = 2048
+RSA_MAX_BITS: Final = 8192
 _MAX_PEM: Final = 4096  # characters; an RSA key of 8192 bits has about 1500
 _ED25519_HEX: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 
 class EncodedKey(Key):
-    """A public key in another encoding than TUF's."""
+    """A public key whose encoding differs from TUF's."""
 
     @abstractmethod
     def read(self) -> PublicKey:
-        """The key itself; its real kind, curve and size are accepted. Raises: KeyNotAccepted."""
+        """Return the decoded key, after a check of its type, curve and size. Raises: KeyNotAccepted."""
 
     @property
     @abstractmethod
     def canonical_keyid(self) -> str:
-        """The id by which people know the key: another than `keyid` for a certificate. Raises: KeyNotAccepted."""
+        """The id of the key without its certificate; equal to `keyid` for a bare key. Raises: KeyNotAccepted."""
 
 
 class Algorithm(StrEnum):
-    """What a key is made of; the names that people type."""
+    """The algorithm of a key; the values are the names that users type."""
 
     ECDSA_P256 = "ecdsa-p256"
     ECDSA_P384 = "ecdsa-p384"
@@ -76,11 +76,15 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """`names`: key type and scheme in TUF documents. `read`: its public part there, as cryptography's key."""
+    """How to generate, recognise and read keys of one algorithm.
+
+    `fits`: whether a public key has this algorithm and an accepted size. `types_and_schemes`: the pairs of key type and
+    scheme that name the algorithm in TUF documents. `read`: decode the public part of a TUF key object.
+    """
 
     generate: Callable[[], PrivateKey]
     fits: Callable[[PublicKey], bool]
-    names: tuple[tuple[str, str], ...]
+    types_and_schemes: tuple[tuple[str, str], ...]
     read: Callable[[str], object]
 
 
@@ -100,8 +104,8 @@ def _ecdsa(curve: type[EllipticCurve], scheme: str) -> _Kind:
     return _Kind(
         generate=lambda: generate_ec_key(curve()),
         fits=lambda key: isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, curve),
-        # The second name is spec-deprecated: a key type named after its scheme; python-tuf still verifies it.
-        names=(("ecdsa", scheme), (scheme, scheme)),
+        # The specification deprecates the second pair, whose key type is its scheme; python-tuf still verifies it.
+        types_and_schemes=(("ecdsa", scheme), (scheme, scheme)),
         read=_read_pem,
     )
 
@@ -112,47 +116,47 @@ _KINDS: Final[Mapping[Algorithm, _Kind]] = {
     Algorithm.ED25519: _Kind(
         generate=Ed25519PrivateKey.generate,
         fits=lambda key: isinstance(key, Ed25519PublicKey),
-        names=(("ed25519", "ed25519"),),
+        types_and_schemes=(("ed25519", "ed25519"),),
         read=_read_ed25519,
     ),
     Algorithm.RSA: _Kind(
         generate=lambda: rsa.generate_private_key(public_exponent=_PUBLIC_EXPONENT, key_size=RSA_GENERATED_BITS),
-        fits=lambda key: isinstance(key, RSAPublicKey) and RSA_LEAST_BITS <= key.key_size <= RSA_MOST_BITS,
-        names=(("rsa", "rsassa-pss-sha256"),),
+        fits=lambda key: isinstance(key, RSAPublicKey) and RSA_MIN_BITS <= key.key_size <= RSA_MAX_BITS,
+        types_and_schemes=(("rsa", "rsassa-pss-sha256"),),
         read=_read_pem,
     ),
 }
-_BY_TYPE_AND_SCHEME: Final = {names: algorithm for algorithm, kind in _KINDS.items() for names in kind.names}
+_BY_TYPE_AND_SCHEME: Final = {pair: algorithm for algorithm, kind in _KINDS.items() for pair in kind.types_and_schemes}
 
 
 def generate(algorithm: Algorithm = Algorithm.ECDSA_P256) -> PrivateKey:
-    """Make a new private key from the operating system's randomness. RSA takes about a second."""
+    """Generate a private key with the random numbers of the operating system. RSA takes about a second."""
     return _KINDS[algorithm].generate()
 
 
 def is_private_key(key: object) -> TypeGuard[PrivateKey]:
-    """Return whether this is a private key of a family that is accepted; `algorithm_of` looks at curve and size."""
+    """Return whether this is an ECDSA, Ed25519 or RSA private key; `algorithm_of` checks its curve and size."""
     return isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey)
 
 
 def is_public_key(key: object) -> TypeGuard[PublicKey]:
-    """Return whether this is a public key of a family that is accepted; `algorithm_of` looks at curve and size."""
+    """Return whether this is an ECDSA, Ed25519 or RSA public key; `algorithm_of` checks its curve and size."""
     return isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey)
 
 
 def algorithm_of(key: object, *, named: str) -> Algorithm:
-    """Return the algorithm of one of cryptography's keys, private or public, by its real curve and size.
+    """Return the algorithm of a private or public key of the `cryptography` library, from its curve and size.
 
-    `named` is what an error calls the key. Raises: KeyNotAccepted.
+    `named`: the name of the key in error messages. Raises: KeyNotAccepted.
     """
     public = key.public_key() if is_private_key(key) else key
     if not is_public_key(public):
-        raise KeyNotAccepted(key=named, reason=_NOT_KNOWN)
+        raise KeyNotAccepted(key=named, reason=_UNKNOWN)
     for algorithm, kind in _KINDS.items():
         if kind.fits(public):
             return algorithm
     if isinstance(public, RSAPublicKey):
-        reason = f"RSA with {public.key_size} bits; {RSA_LEAST_BITS} to {RSA_MOST_BITS} are accepted"
+        reason = f"RSA with {public.key_size} bits; {RSA_MIN_BITS} to {RSA_MAX_BITS} are accepted"
     else:
         reason = f"curve {cast('EllipticCurvePublicKey', public).curve.name} is neither P-256 nor P-384"
     raise KeyNotAccepted(key=named, reason=reason)
@@ -161,38 +165,37 @@ def algorithm_of(key: object, *, named: str) -> Algorithm:
 def check_accepted(key: Key) -> None:
     """Refuse a public key of a TUF document whose type, scheme, curve or size is not accepted.
 
-    Looks at the key itself, not only at its labels. Does not check the key id.
-    Results are remembered: cheap when repeated.
+    The key is decoded, so a false type or scheme is refused too. The key id is not checked here. The result is cached.
     Raises: KeyNotAccepted.
     """
-    _accepted(key)
+    _accepted_fingerprint(key)
 
 
 def algorithm_of_tuf_key(key: Key) -> Algorithm:
-    """The algorithm of an accepted public key of a TUF document. Raises: KeyNotAccepted."""
+    """Return the algorithm of a public key of a TUF document. Raises: KeyNotAccepted."""
     check_accepted(key)
     return _BY_TYPE_AND_SCHEME[key.keytype, key.scheme]
 
 
 def key_fingerprint(key: Key) -> str:
-    """Equal for two accepted keys exactly if they are one key, however written (SHA-256 of the DER of the public key).
+    """Return the SHA-256 (hex) of the public key in DER, which is the same in every encoding of one key.
 
-    Two key ids that share a mark are one key: a threshold of two is not met by them. Raises: KeyNotAccepted.
+    Two key ids with the same fingerprint are one key and cannot meet a threshold of two. Raises: KeyNotAccepted.
     """
-    return _accepted(key)
+    return _accepted_fingerprint(key)
 
 
 def public_key_of(key: Key) -> PublicKey:
-    """An accepted public key of a document, in whatever encoding, as cryptography's. Raises: KeyNotAccepted."""
+    """Decode a public key of a document of either format. Raises: KeyNotAccepted."""
     return key.read() if isinstance(key, EncodedKey) else _tuf_key(key)[0]
 
 
 def public_fingerprint(key: PublicKey) -> str:
-    """The mark (see `key_fingerprint`) of a key that stands in no document."""
+    """Return the SHA-256 (hex) of a public key in DER (`SubjectPublicKeyInfo`)."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def _accepted(key: Key) -> str:
+def _accepted_fingerprint(key: Key) -> str:
     return public_fingerprint(key.read()) if isinstance(key, EncodedKey) else _tuf_key(key)[1]
 
 
@@ -208,25 +211,27 @@ def _tuf_key(key: Key) -> tuple[PublicKey, str]:
 
 @lru_cache(maxsize=4096)
 def _examine(keytype: str, scheme: str, public: str) -> tuple[PublicKey, str]:
-    promised = _BY_TYPE_AND_SCHEME.get((keytype, scheme))
-    if promised is None:
-        raise KeyNotAccepted(key="", reason=f"key type {_cut(keytype)} with scheme {_cut(scheme)} is not supported")
-    loaded = _load(promised, public)
-    real = algorithm_of(loaded, named="")
-    if real is not promised:
-        raise KeyNotAccepted(key="", reason=f"it says {promised} but is {real}")
+    declared = _BY_TYPE_AND_SCHEME.get((keytype, scheme))
+    if declared is None:
+        raise KeyNotAccepted(
+            key="", reason=f"key type {_shortened(keytype)} with scheme {_shortened(scheme)} is not supported"
+        )
+    loaded = _load(declared, public)
+    actual = algorithm_of(loaded, named="")
+    if actual is not declared:
+        raise KeyNotAccepted(key="", reason=f"it says {declared} but is {actual}")
     return loaded, public_fingerprint(loaded)
 
 
-def _load(promised: Algorithm, public: str) -> PublicKey:
+def _load(declared: Algorithm, public: str) -> PublicKey:
     try:
-        loaded = _KINDS[promised].read(public)
+        loaded = _KINDS[declared].read(public)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyNotAccepted(key="", reason="its public part is no key that can be read") from error
     if not is_public_key(loaded):
-        raise KeyNotAccepted(key="", reason=_NOT_KNOWN)
+        raise KeyNotAccepted(key="", reason=_UNKNOWN)
     return loaded
 
 
-def _cut(foreign: str) -> str:
+def _shortened(foreign: str) -> str:
     return ascii(foreign[:40])

@@ -1,5 +1,7 @@
-"""The certificate in which a Notary v1 root key stands: self-signed, its common name is the collection's (facts of the
-Go clients: they look at the name and at the time of validity, and follow no authority unless told to).
+"""The X.509 certificates that carry the root keys of Notary v1: self-signed, the common name is the collection's name.
+
+The Go clients check the name and the time of validity. They trust no certificate authority unless one is configured.
+The rules: docs/reference/notary-format.md.
 """
 
 from __future__ import annotations
@@ -24,20 +26,22 @@ from keys.errors import KeyNotAccepted
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
-"""As long as a root of Notary v1 (a year has 365 days)."""
+"""The time of validity of a certificate, equal to the lifetime of a Notary v1 root (a year has 365 days)."""
 _WILDCARD: Final = "*"
 
 
 def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: PublicKey | None = None) -> NotaryKey:
-    """A root key as Notary v1 writes it: in a certificate for `gun`, valid from `at` on for ten years.
+    """Make the certificate of a root key for the collection `gun`, valid for ten years from `at`.
 
-    `public`: another key than that of `private`, which then only signs: nobody looks at that signature, and a plan has
-    no private key at hand. Raises: KeyNotAccepted for an Ed25519 key, in whose certificates the Go clients find no key.
+    `public`: the certified key, if it is not the public key of `private`. Then `private` only signs the certificate. No
+    client verifies that signature, and a plan does not have the private key of `public`.
+
+    Raises: KeyNotAccepted for an Ed25519 key, because the Go clients cannot read one from a certificate.
     """
     public = public or private.public_key()
     if isinstance(public, Ed25519PublicKey):
         raise KeyNotAccepted(key="the root key", reason="Notary v1 knows no certificates of Ed25519 keys")
-    with _long_names():
+    with _long_names_allowed():
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gun, _validate=False)])
     start = at.astimezone(UTC).replace(microsecond=0)
     usage = x509.KeyUsage(
@@ -63,7 +67,7 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: Pub
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     )
-    with _long_names():
+    with _long_names_allowed():
         pem = builder.sign(private, SHA256()).public_bytes(Encoding.PEM)
     return NotaryKey.of(_keytype(public), base64.b64encode(pem).decode())
 
@@ -73,21 +77,21 @@ def _keytype(public: PublicKey) -> str:
 
 
 def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
-    """Why this root key does not speak for `gun`, or None: it is no certificate, or one for another name; with `at`,
-    also one that is not valid then.
+    """Return why a root key must not be used for the collection `gun`, or None if it may be used.
 
-    Its common name is the collection's, or a beginning of it followed by `*`. Raises: KeyNotAccepted.
+    The key must be in a certificate whose common name is `gun` or a prefix of it followed by `*`. If `at` is given, the
+    certificate must be valid at that time. Raises: KeyNotAccepted.
     """
     if not key.keytype.endswith(X509):
         return "is no certificate"
     check_accepted(key)
     certificate = x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
     try:
-        with _long_names():
+        with _long_names_allowed():
             names = [str(entry.value) for entry in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     except ValueError:
         return "has no readable name"
-    # Go's parser keeps the last one where there are several.
+    # Go's parser takes the last common name if there are several.
     name = names[-1] if names else ""
     if name != gun and not (name.endswith(_WILDCARD) and gun.startswith(name.rstrip(_WILDCARD))):
         return f"is a certificate for {name[:80]!a}"
@@ -98,8 +102,8 @@ def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
 
 
 @contextmanager
-def _long_names() -> Iterator[None]:
-    """RFC 5280 has 64 characters for a common name; collections' names have up to 255."""
+def _long_names_allowed() -> Iterator[None]:
+    """Suppress the warning about common names above 64 characters (RFC 5280); collection names have up to 255."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield

@@ -1,6 +1,6 @@
-"""Files that survive a crash: the old content or the new one, never a part, never neither.
+"""Write files so that a crash leaves either the whole old content or the whole new content.
 
-Used for keys, pins and rollback memory. Failures are `OSError`: what they mean is for the caller to say.
+Used for keys, pins and rollback memory. Failures are raised as `OSError`, which the callers turn into their own errors.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from pathlib import Path
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o600, replace: bool = True) -> None:
-    """Write a file with exactly this mode; when it returns, the content survives a power failure.
+    """Write a file with this mode. When the function returns, the content survives a power failure.
 
-    At every instant the path holds its old content (or nothing, if there was none) or the whole new content. With
-    `replace=False` an existing file is left as it is. A failure leaves no temporary file; one that a crash leaves
-    (`.RANDOM.tmp`) is never read. The folder must exist.
+    At every moment the path holds the whole old content (nothing, if there was no file) or the whole new content. With
+    `replace=False` an existing file is not changed. After an error no temporary file remains. After a crash one may
+    remain (`.RANDOM.tmp`), which nothing reads. The folder must exist.
 
-    Raises: OSError; FileExistsError with `replace=False`.
+    Raises: OSError; FileExistsError if the file exists and `replace` is false.
     """
     with _temporary_beside(path) as temporary:
         _write_new(temporary, data, mode, sync=True)
         if replace:
-            os.replace(temporary, path)  # noqa: PTH105 - the crash tests count the calls of `os` one by one
+            os.replace(temporary, path)  # noqa: PTH105 - the crash tests count each call of `os`
         else:
-            _put_as_new(temporary, path)
+            _move_without_replacing(temporary, path)
     sync_folder(path.parent)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """As `write_durably`, but for what may be lost: after a power failure the file may be old, new, empty or gone.
+    """Write a file atomically but without syncing: after a power failure it may be old, new, empty or missing.
 
-    A reader and a killed process still find the old content or the new. Raises: OSError.
+    Faster than `write_durably`. Readers always see the whole old or the whole new content, also after this process was
+    killed. Raises: OSError.
     """
     with _temporary_beside(path) as temporary:
         _write_new(temporary, data, mode, sync=False)
@@ -42,7 +43,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names that were made, replaced or removed in a folder survive a power failure. Raises: OSError."""
+    """Sync a folder, so that created, replaced and removed names survive a power failure. Raises: OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -51,7 +52,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder and the missing ones above it, each with mode 0700, durably. Raises: OSError."""
+    """Make a folder and its missing parents, each with mode 0700, durably. Raises: OSError."""
     if folder.is_dir():
         return
     make_private_folder(folder.parent)
@@ -64,10 +65,10 @@ def make_private_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold the exclusive lock that belongs to `path`, among processes and threads; waits for it without limit.
+    """Hold an exclusive lock for `path`, among processes and threads. Wait for it without a time limit.
 
-    The lock is on a file beside it (`.NAME.lock`, mode 0600), since `write_durably` puts a new file in the
-    place of the old. The kernel releases it when its holder dies. The folder must exist. Raises: OSError.
+    The lock is taken on a separate file (`.NAME.lock`, mode 0600), because `write_durably` replaces the file itself.
+    The kernel releases the lock when the process ends. The folder must exist. Raises: OSError.
     """
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -88,13 +89,14 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
         raise
 
 
-def _put_as_new(temporary: Path, path: Path) -> None:
+def _move_without_replacing(temporary: Path, path: Path) -> None:
     try:
-        os.link(temporary, path)  # fails if there is a file: the only rename that never overwrites
+        os.link(temporary, path)  # fails if the file exists; a rename would overwrite it
     except FileExistsError:
         raise
     except OSError:
-        # No hard links here (FAT on a memory stick): reserve the name. A crash in between leaves an empty file.
+        # The file system has no hard links (FAT on a memory stick): reserve the name first. A crash between the two
+        # steps leaves an empty file.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         os.replace(temporary, path)  # noqa: PTH105
     else:
@@ -104,7 +106,7 @@ def _put_as_new(temporary: Path, path: Path) -> None:
 def _write_new(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(descriptor, mode)  # the process's umask may have taken bits away
+        os.fchmod(descriptor, mode)  # the umask of the process may have removed bits
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]

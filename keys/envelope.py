@@ -1,16 +1,16 @@
-"""A private key sealed under a passphrase: one JSON document.
+"""Sealed key files: one private key, encrypted with a passphrase, in a JSON document.
 
     {"format": "content-trust-key-1",
      "kdf":    {"name": "scrypt", "n": 32768, "r": 8, "p": 1, "salt": BASE64 of 16 bytes},
      "cipher": {"name": "aes-256-gcm", "nonce": BASE64 of 12 bytes},
-     "info":   what KeyInfo.to_dict gives,
+     "info":   the members of KeyInfo.to_dict,
      "retired": false,
      "sealed": BASE64 of AES-256-GCM(PKCS#8 DER)}
 
-`format`, `kdf`, `cipher` and `info` are authenticated with the key, so that a key cannot be passed off as
-another, nor its cost be lowered. `retired` is not: a key is retired without its passphrase. Standard encrypted PKCS#8
-is not used at rest because its writers offer no strong key
-derivation (scrypt costs 32 MiB and about 0.1 s for each guess).
+`format`, `kdf`, `cipher` and `info` are authenticated together with the key, so that nobody can exchange one key for
+another or lower the cost of the key derivation. `retired` is not authenticated, because a key is retired without its
+passphrase. Encrypted PKCS#8 is not used, because the libraries that write it offer no strong key derivation; here each
+guess of a passphrase costs 32 MiB and about 0.1 s (docs/adr/0009).
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ FORMAT: Final = "content-trust-key-1"
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
-_MAX_MEMORY: Final = 256 * 1024 * 1024  # bytes: eight times what we write
-_MAX_WORK: Final = 1 << 22  # n * r * p: sixteen times what we write
+_MAX_MEMORY: Final = 256 * 1024 * 1024  # bytes; eight times the memory of the files that we write
+_MAX_WORK: Final = 1 << 22  # n * r * p; sixteen times the work of the files that we write
 _HEADER: Final = ("format", "kdf", "cipher", "info")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScryptCost:
-    """Parameters of scrypt (RFC 7914): memory is 128 * n * r bytes."""
+    """The cost parameters of scrypt (RFC 7914). It uses 128 * n * r bytes of memory."""
 
     n: int
     r: int
     p: int
 
     @property
-    def bearable(self) -> bool:
-        """Whether a file may ask for this cost: valid, and neither a memory nor a time bomb."""
+    def acceptable(self) -> bool:
+        """Whether the parameters are valid, and small enough to be taken from a file that may be hostile."""
         power_of_two = self.n > 1 and not self.n & (self.n - 1)  # RFC 7914, 2
         if not power_of_two or self.r < 1 or self.p < 1:
             return False
@@ -59,11 +59,11 @@ class ScryptCost:
 
 
 PRODUCTION_COST: Final = ScryptCost(n=32768, r=8, p=1)
-"""What every key is sealed with; only tests give another."""
+"""The cost of every key file that the programs write; only tests use a lower one."""
 
 
 def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCost = PRODUCTION_COST) -> bytes:
-    """Seal a key together with its description. Salt and nonce are new each time.
+    """Encrypt a private key with a passphrase and return the key file. Salt and nonce are new each time.
 
     Raises: PassphraseMissing for an empty passphrase; KeyFileMalformed if `info` describes another key.
     """
@@ -83,22 +83,24 @@ def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCos
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether the bytes look like a sealed key rather than PEM. Promises nothing about their validity."""
+    """Return whether the bytes look like a sealed key file (JSON) and not like PEM. They may still be invalid."""
     return data.lstrip()[:1] == b"{"
 
 
 def read_info(data: bytes, *, place: str) -> KeyInfo:
-    """The description of a sealed key. Nobody vouches for it until the key was opened.
+    """Read the description in a sealed key file. It is not authenticated until the key is opened with `unseal`.
 
-    `place` names the file in errors. Raises: KeyFileMalformed, KeyNotAccepted.
+    `place`: the name of the file in error messages. Raises: KeyFileMalformed, KeyNotAccepted.
     """
     return _parse(data, place=place).info
 
 
 def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
-    """Open a sealed key. `place` names the file in errors.
+    """Decrypt the private key in a sealed key file.
 
-    Raises: KeyFileMalformed, KeyNotAccepted; PassphraseWrong, which names the key, also if the file was altered.
+    `place`: the name of the file in error messages.
+
+    Raises: KeyFileMalformed, KeyNotAccepted; PassphraseWrong if the passphrase is wrong or the file was altered.
     """
     parsed = _parse(data, place=place)
     key = _derive(passphrase, parsed.salt, parsed.cost)
@@ -113,7 +115,7 @@ def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
 
 
 def retire(data: bytes, *, place: str) -> bytes:
-    """The same sealed key, marked as retired. Raises: KeyFileMalformed, KeyNotAccepted."""
+    """Return the same key file, marked as retired. Raises: KeyFileMalformed, KeyNotAccepted."""
     parsed = _parse(data, place=place)
     return _document({**parsed.header, "retired": True, "sealed": _encode(parsed.sealed)})
 
@@ -145,25 +147,25 @@ def _parse(data: bytes, *, place: str) -> _SealedParts:
     if not all(type(kdf[m]) is int for m in ("n", "r", "p")):
         raise KeyFileMalformed(place=place, reason="the scrypt parameters are no whole numbers")
     cost = ScryptCost(n=kdf["n"], r=kdf["r"], p=kdf["p"])
-    if not cost.bearable:
+    if not cost.acceptable:
         raise KeyFileMalformed(place=place, reason="the scrypt parameters are out of bounds")
     if type(members["retired"]) is not bool:
         raise KeyFileMalformed(place=place, reason="retired is neither true nor false")
-    described = members["info"]
-    if not isinstance(described, dict):
+    info = members["info"]
+    if not isinstance(info, dict):
         raise KeyFileMalformed(place=place, reason="it has no description")
     return _SealedParts(
         header={m: members[m] for m in _HEADER},
         cost=cost,
         salt=_decode(kdf["salt"], length=_SALT_BYTES, place=place, what="salt"),
         nonce=_decode(cipher["nonce"], length=_NONCE_BYTES, place=place, what="nonce"),
-        info=KeyInfo.from_dict(described, retired=members["retired"], place=place),
+        info=KeyInfo.from_dict(info, retired=members["retired"], place=place),
         sealed=_decode(members["sealed"], length=None, place=place, what="sealed"),
     )
 
 
 def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
-    # surrogatepass: any text that an environment can hold must be usable, also one that is not UTF-8.
+    # surrogatepass: a passphrase from the environment may be any bytes, also bytes that are not UTF-8.
     return Scrypt(salt=salt, length=_KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(
         passphrase.encode("utf-8", "surrogatepass")
     )

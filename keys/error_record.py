@@ -1,7 +1,7 @@
-"""Errors that carry data: what a type checker sees as a dataclass, without a dataclass's price at import.
+"""Base class of errors with typed fields, declared like a dataclass but cheaper to import.
 
-A dataclass compiles its methods when its class is made (0.3 ms each); `trust verify` imports sixty error classes and
-raises one of them at most.
+A dataclass compiles its methods when its class is created (0.3 ms each). `trust verify` imports sixty error classes and
+raises at most one of them (docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import ClassVar, dataclass_transform
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class ErrorRecord(Exception):
-    """An exception with typed fields, given by keyword; a field with a value in its class has a default.
+    """An exception with typed fields, given by keyword. A field with a value in its class has that default.
 
-    `code` is the stable name that documents carry. A subclass writes its sentence in `__str__`.
+    `code` is the stable name of the error in JSON output. A subclass writes its message in `__str__`.
+
+    Raises TypeError if a field is unknown or missing.
     """
 
     code: ClassVar[str] = "error"
@@ -30,7 +32,7 @@ class ErrorRecord(Exception):
         self.__dict__.update(values)
 
     def details(self) -> dict[str, object]:
-        """The error's data, by field name, ready for JSON."""
+        """Return the fields of the error by name, ready for JSON."""
         return {name: getattr(self, name) for name in _fields(type(self))}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -42,7 +44,7 @@ def _rebuild(kind: type[ErrorRecord], values: dict[str, object]) -> ErrorRecord:
 
 
 def _fields(kind: type[ErrorRecord]) -> tuple[str, ...]:
-    """Annotated names of the class and those above it, in order; annotations are text here, and never evaluated."""
+    """Return the names of the annotated fields of a class and its base classes. The annotations are not evaluated."""
     names: dict[str, None] = {}
     for ancestor in reversed(kind.__mro__):
         # `inspect.get_annotations` would do the same for 10 ms of import.

@@ -1,17 +1,18 @@
-"""What can be wrong with a key, sorted by who must act.
+"""Errors of the `keys` package, sorted by who must act.
 
 KeysError
-├── KeyNotFound          no such key here: the holder must bring it
-├── KeyAmbiguous         several keys fit: the caller must say which
-├── KeyExists            a key of that name or id is here already
-├── KeyFileMalformed     the file is not a key that we can read
+├── KeyNotFound          the key store has no such key: its holder must provide it
+│   └── KeyNotAuthorised     no key in the store may sign this
+├── KeyAmbiguous         several keys match: the caller must name one
+├── KeyExists            a key with this name or id exists already
+├── KeyFileMalformed     the file holds no key that can be read
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
-├── KeyStoreInsecure     the file modes let others read it
-├── KeyStoreUnwritable   the disk refused
-├── PassphraseMissing    nobody could be asked
-├── PassphraseUnreadable the file or descriptor that should hold it does not give it
-├── PassphraseWrong      names the key
-└── SigningFailed        the device or service behind a key refused
+├── KeyStoreInsecure     the file modes let other users read private keys
+├── KeyStoreUnwritable   the operating system refused to read or write
+├── PassphraseMissing    no variable gives a passphrase, and no prompt is possible
+├── PassphraseUnreadable the file or file descriptor of a passphrase cannot be read
+├── PassphraseWrong      the passphrase does not open the key
+└── SigningFailed        the device or service behind a key failed
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from keys.error_record import ErrorRecord
 
 
 class KeysError(ErrorRecord):
-    """Root of everything that the `keys` package refuses. Messages never hold secrets."""
+    """Base class of the errors of the `keys` package. Messages never hold secrets."""
 
     code: ClassVar[str] = "key-error"
 
 
 class KeyNotFound(KeysError):
-    """No key with this id, name or purpose in the store."""
+    """The key store has no key with this id, name or purpose."""
 
     code: ClassVar[str] = "key-not-found"
     key: str
@@ -38,13 +39,13 @@ class KeyNotFound(KeysError):
 
 
 class KeyNotAuthorised(KeyNotFound):
-    """None of the keys in the store has been let in for this. `key` says for what, and who can."""
+    """No key in the store is allowed to sign a role. `key`: the role, and who can sign it."""
 
     code: ClassVar[str] = "key-not-authorised"
 
 
 class KeyAmbiguous(KeysError):
-    """Several keys fit what was asked for."""
+    """Several keys match the given id, name or purpose."""
 
     code: ClassVar[str] = "key-ambiguous"
     key: str
@@ -55,7 +56,7 @@ class KeyAmbiguous(KeysError):
 
 
 class KeyExists(KeysError):
-    """The key, another key of the same name, or the file that should become one, is there already."""
+    """The key, another key with the same name, or the file to be written exists already."""
 
     code: ClassVar[str] = "key-exists"
     key: str
@@ -66,7 +67,7 @@ class KeyExists(KeysError):
 
 
 class KeyFileMalformed(KeysError):
-    """A file that should hold a key does not. `place` is a path or a description of the source."""
+    """A file that should hold a key does not. `place` is its path or a description of the source."""
 
     code: ClassVar[str] = "key-file-malformed"
     place: str
@@ -88,7 +89,7 @@ class KeyNotAccepted(KeysError):
 
 
 class KeyStoreInsecure(KeysError):
-    """File or folder modes let others read private keys (POSIX mode bits, octal text)."""
+    """The mode of a file or folder lets other users read private keys. `mode`, `wanted`: POSIX modes, octal text."""
 
     code: ClassVar[str] = "key-store-insecure"
     path: str
@@ -100,7 +101,7 @@ class KeyStoreInsecure(KeysError):
 
 
 class KeyStoreUnwritable(KeysError):
-    """The key store's folder could not be read or written."""
+    """The folder of the key store cannot be read or written."""
 
     code: ClassVar[str] = "key-store-unwritable"
     path: str
@@ -111,7 +112,7 @@ class KeyStoreUnwritable(KeysError):
 
 
 class PassphraseMissing(KeysError):
-    """A passphrase is needed and there is nobody to ask. `sources` names what was looked at."""
+    """A passphrase is needed, but no source gives one. `sources` names the environment variables that were read."""
 
     code: ClassVar[str] = "passphrase-missing"
     key: str
@@ -123,7 +124,7 @@ class PassphraseMissing(KeysError):
 
 
 class PassphraseUnreadable(KeysError):
-    """A passphrase source is named but cannot be read. `source` is the variable and what it names, never a content."""
+    """A source of a passphrase cannot be read. `source`: the variable and the file or descriptor, never the content."""
 
     code: ClassVar[str] = "passphrase-unreadable"
     key: str
@@ -135,7 +136,7 @@ class PassphraseUnreadable(KeysError):
 
 
 class PassphraseWrong(KeysError):
-    """The passphrase does not open this key, or the sealed file was altered."""
+    """The passphrase does not open the key, or the sealed file was altered."""
 
     code: ClassVar[str] = "passphrase-wrong"
     key: str
@@ -145,7 +146,7 @@ class PassphraseWrong(KeysError):
 
 
 class SigningFailed(KeysError):
-    """The signer behind a key failed."""
+    """The device, service or library that signs with a key failed."""
 
     code: ClassVar[str] = "signing-failed"
     key: str

@@ -1,4 +1,4 @@
-"""The key store in a folder: one sealed file per key, `KEYID.key`, mode 0600, in a folder of mode 0700."""
+"""The key store on disk: one sealed file for each key, `KEYID.key` with mode 0600, in a folder with mode 0700."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from keys.key_info import KeyInfo
 from keys.material import MAX_KEY_FILE
 from keys.store import check_new, find, in_order, is_keyid
 
-_OTHERS: Final = 0o077
+_GROUP_AND_OTHERS: Final = 0o077
 _SUFFIX: Final = ".key"
 
 
 class FileKeyStore:
-    """`KeyStore` over a folder, which is made when the first key comes.
+    """A `KeyStore` in a folder, which is created when the first key is added.
 
-    Modes are looked at whenever a file is read: group and others must have no rights, neither on the folder nor
-    on the file. Writers exclude each other by a lock; readers need none, since a file is always whole.
-    `cost` is for tests.
+    Every read checks the modes: group and others must have no rights on the folder and on the file. Writers exclude
+    each other with a lock. Readers need no lock, because files are replaced atomically. Only tests set `cost`.
     """
 
     def __init__(self, folder: Path, *, cost: ScryptCost = PRODUCTION_COST) -> None:
@@ -35,45 +34,48 @@ class FileKeyStore:
         self._cost = cost
 
     def list(self) -> tuple[KeyInfo, ...]:
-        """See `KeyStore.list`. Files that are not `KEYID.key`, such as what a crash left, are passed over."""
-        with self._translated():
-            if not self._is_there():
+        """Return all keys, also the retired ones, sorted by purpose, name and id.
+
+        Files whose name is not `KEYID.key` are ignored, such as temporary files left by a crash.
+        """
+        with self._os_errors_translated():
+            if not self._folder_exists():
                 return ()
             keyids = [p.stem for p in self._folder.iterdir() if p.suffix == _SUFFIX]
         return in_order(self._info(k) for k in keyids if is_keyid(k))
 
     def get(self, reference: str) -> KeyInfo:
-        """See `KeyStore.get`. A full id reads only its own file."""
+        """Return the key that an id, a name or the first digits of an id denote. For a full id, one file is read."""
         if is_keyid(reference):
             return self._info(reference)
         return find(self.list(), reference)
 
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
-        """See `KeyStore.private`."""
+        """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong."""
         return envelope.unseal(self._read(keyid), passphrase, place=str(self._path(keyid)))
 
     def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
-        """See `KeyStore.add`."""
+        """Store a new key. Raises: KeyExists, PassphraseMissing."""
         sealed = envelope.seal(private, passphrase, info=info, cost=self._cost)
-        with self._changing(make=True):
+        with self._locked(make=True):
             check_new(self.list(), info)
             write_durably(self._path(info.keyid), sealed)
 
     def retire(self, keyid: str) -> None:
-        """See `KeyStore.retire`."""
-        with self._changing(keyid):
+        """Mark a key as retired: it stays in the store and can be opened. Raises: KeyNotFound."""
+        with self._locked(keyid):
             write_durably(self._path(keyid), envelope.retire(self._read(keyid), place=str(self._path(keyid))))
 
     def passwd(self, keyid: str, old: str, new: str) -> None:
-        """See `KeyStore.passwd`."""
-        with self._changing(keyid):
+        """Change the passphrase of a key. Raises: KeyNotFound, PassphraseWrong, PassphraseMissing."""
+        with self._locked(keyid):
             info = self._info(keyid)
             private = self.private(keyid, old)
             write_durably(self._path(keyid), envelope.seal(private, new, info=info, cost=self._cost))
 
     def remove(self, keyid: str) -> None:
-        """See `KeyStore.remove`."""
-        with self._changing(keyid):
+        """Delete a key for good. Raises: KeyNotFound."""
+        with self._locked(keyid):
             self._read(keyid)
             self._path(keyid).unlink()
             sync_folder(self._folder)
@@ -90,11 +92,11 @@ class FileKeyStore:
 
     def _read(self, keyid: str) -> bytes:
         path = self._path(keyid)
-        with self._translated():
-            if not is_keyid(keyid) or not self._is_there():
+        with self._os_errors_translated():
+            if not is_keyid(keyid) or not self._folder_exists():
                 raise KeyNotFound(key=ascii(keyid[:80]))
             try:
-                # Not blocking, for a pipe in the place of the file must not hold us up.
+                # Non-blocking: opening a pipe in the place of the file must not wait for a writer.
                 descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except FileNotFoundError as error:
                 raise KeyNotFound(key=keyid) from error
@@ -107,7 +109,7 @@ class FileKeyStore:
             finally:
                 os.close(descriptor)
 
-    def _is_there(self) -> bool:
+    def _folder_exists(self) -> bool:
         try:
             mode = os.stat(self._folder).st_mode  # noqa: PTH116
         except FileNotFoundError:
@@ -116,17 +118,17 @@ class FileKeyStore:
         return True
 
     @contextmanager
-    def _changing(self, keyid: str | None = None, *, make: bool = False) -> Iterator[None]:
-        with self._translated():
+    def _locked(self, keyid: str | None = None, *, make: bool = False) -> Iterator[None]:
+        with self._os_errors_translated():
             if make:
                 make_private_folder(self._folder)
-            elif keyid is None or not is_keyid(keyid) or not self._is_there():
+            elif keyid is None or not is_keyid(keyid) or not self._folder_exists():
                 raise KeyNotFound(key=ascii((keyid or "")[:80]))
             with file_lock(self._folder / "store"):
                 yield
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _os_errors_translated(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -134,5 +136,5 @@ class FileKeyStore:
 
 
 def _check_mode(path: str, mode: int, *, wanted: str) -> None:
-    if mode & _OTHERS:
+    if mode & _GROUP_AND_OTHERS:
         raise KeyStoreInsecure(path=path, mode=f"{stat.S_IMODE(mode):o}", wanted=wanted)

@@ -1,4 +1,4 @@
-"""What is known of a private key without opening it."""
+"""The public description of a private key: id, algorithm, purpose, name. Reading it needs no passphrase."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.material import tuf_key
 
 Purpose = Literal["root", "targets", "snapshot", "signer", "recovery"]
-"""`snapshot`: in Notary v1 its key may be the owner's."""
+"""What a key is used for. `snapshot` occurs only in Notary v1, where the owner may hold that key."""
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 _MEMBERS: Final = {"keyid", "algorithm", "purpose", "name", "gun", "created", "public"}
@@ -25,11 +25,11 @@ _MAX_TEXT: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyInfo:
-    """A key's public side and what it is for.
+    """The public key of a private key, and what the private key is used for.
 
-    `keyid` is the default TUF id of `public`. `name` is what its holder calls it ("" if nothing), `gun` the one
-    collection that it serves ("" if many). `created` is UTC in whole seconds, None if unknown. A retired key is kept,
-    but no longer chosen.
+    `keyid`: the default TUF id of `public`. `name`: chosen by the holder, may be "". `gun`: the only collection that
+    the key signs, "" if it may sign several. `created`: UTC in whole seconds, None if unknown. `retired`: the key stays
+    in the store, but new signatures do not use it.
     """
 
     keyid: str
@@ -45,26 +45,32 @@ class KeyInfo:
     def of(
         cls, key: PrivateKey, *, purpose: Purpose, name: str = "", gun: str = "", created: datetime | None = None
     ) -> KeyInfo:
-        """Describe a key that was just made or read. Raises: KeyNotAccepted."""
+        """Describe a private key that was generated or read. Raises: KeyNotAccepted."""
         public = tuf_key(key)
-        whole = None if created is None else created.astimezone(UTC).replace(microsecond=0)
+        rounded = None if created is None else created.astimezone(UTC).replace(microsecond=0)
         algorithm = algorithm_of(key, named=public.keyid)
         return cls(
-            keyid=public.keyid, algorithm=algorithm, purpose=purpose, public=public, name=name, gun=gun, created=whole
+            keyid=public.keyid,
+            algorithm=algorithm,
+            purpose=purpose,
+            public=public,
+            name=name,
+            gun=gun,
+            created=rounded,
         )
 
     @property
     def described(self) -> str:
-        """How messages call the key: `signer key alice (0123456789ab)`."""
+        """The name of the key in messages, such as `signer key alice (0123456789ab)`."""
         named = f" {ascii(self.name)[1:-1]}" if self.name else ""
         return f"{self.purpose} key{named} ({self.keyid[:12]})"
 
     def as_retired(self) -> KeyInfo:
-        """The same key, no longer chosen."""
+        """Return the same description, marked as retired."""
         return replace(self, retired=True)
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON members, without `retired`, which is not sealed with the key."""
+        """Return the JSON members, without `retired`, which a sealed key file stores outside its authenticated part."""
         created = None if self.created is None else self.created.strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
             "keyid": self.keyid,
@@ -78,9 +84,9 @@ class KeyInfo:
 
     @classmethod
     def from_dict(cls, members: Mapping[str, Any], *, retired: bool, place: str) -> KeyInfo:
-        """Read what `to_dict` wrote; the id is computed again and the algorithm looked at.
+        """Read the members that `to_dict` gives; compute the key id again and check the algorithm.
 
-        `place` names the source. Raises: KeyFileMalformed, KeyNotAccepted.
+        `place`: the name of the source in error messages. Raises: KeyFileMalformed, KeyNotAccepted.
         """
         if set(members) != _MEMBERS:
             raise KeyFileMalformed(place=place, reason="its description does not have the members that it should")
@@ -111,8 +117,8 @@ class KeyInfo:
 
 
 def _public(members: object, *, place: str) -> SSlibKey:
-    wanted = {"keytype", "scheme", "keyval"}
-    if not isinstance(members, dict) or set(members) != wanted or not isinstance(members["keyval"], dict):
+    expected = {"keytype", "scheme", "keyval"}
+    if not isinstance(members, dict) or set(members) != expected or not isinstance(members["keyval"], dict):
         raise KeyFileMalformed(place=place, reason="its public key is no TUF key object")
     if set(members["keyval"]) != {"public"}:
         raise KeyFileMalformed(place=place, reason="its public key is no TUF key object")

@@ -1,4 +1,4 @@
-"""Read and write private and public keys in the standard forms: PEM, DER, TUF key objects."""
+"""Read and write private and public keys in standard forms: PEM, DER and TUF key objects."""
 
 from __future__ import annotations
 
@@ -29,27 +29,28 @@ AnyKey: TypeAlias = PrivateKey | PublicKey
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n(.*?)-----END \1-----", re.DOTALL)
 _DER_SEQUENCE: Final = 0x30
 _DER_LONG_FORM: Final = 0x80
-_SHORTEST_DER: Final = 2
+_MIN_DER: Final = 2
 MAX_KEY_FILE: Final = 65_536
-"""Bytes; an encrypted RSA key of 8192 bits has about 6 700."""
+"""The maximum size of a key file, in bytes. An encrypted RSA key of 8192 bits has about 6 700."""
 
 
 def tuf_key(key: AnyKey, *, named: str = "key") -> SSlibKey:
-    """The public part as a TUF key object without extra members, under its default id.
+    """Return the public part of a key as a TUF key object without extra members, under its default id.
 
-    The id is SHA-256 over the canonical JSON of the key object (TUF 1.0, 4.2). Raises: KeyNotAccepted.
+    The id is the SHA-256 of the canonical JSON of the key object (TUF specification 1.0, section 4.2). `named`: the
+    name of the key in error messages. Raises: KeyNotAccepted.
     """
     algorithm_of(key, named=named)
     return SSlibKey.from_crypto(key.public_key() if is_private_key(key) else cast("PublicKey", key))
 
 
 def read_private_pem(data: bytes, passphrase: bytes | None, *, place: str) -> PrivateKey:
-    """Read a private key from PEM: PKCS#8 plain or encrypted, or the older SEC 1 and PKCS#1 forms.
+    """Read a private key from PEM: PKCS#8, plain or encrypted, or the older forms SEC 1 and PKCS#1.
 
-    A passphrase for a key that is not encrypted is ignored. `place` names the source in errors.
+    A passphrase for a key that is not encrypted is ignored. `place`: the name of the source in error messages.
     Raises: KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong.
     """
-    _check_frame(data, place=place)
+    _check_pem_block(data, place=place)
     encrypted = is_encrypted_pem(data)
     if encrypted and not passphrase:
         raise PassphraseMissing(key=place, sources=())
@@ -61,18 +62,19 @@ def read_private_pem(data: bytes, passphrase: bytes | None, *, place: str) -> Pr
         raise KeyFileMalformed(place=place, reason="no private key in it") from error
     except UnsupportedAlgorithm as error:
         raise KeyNotAccepted(key=place, reason="its algorithm or encryption is not supported") from error
-    return _accepted_private(key, place=place)
+    return _check_private(key, place=place)
 
 
 def is_encrypted_pem(data: bytes) -> bool:
-    """Whether the PEM says of itself that it needs a passphrase (PKCS#8, or `Proc-Type` of the older forms)."""
+    """Return whether the PEM text declares that it is encrypted (PKCS#8, or `Proc-Type` of the older forms)."""
     return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in data or b"Proc-Type: 4,ENCRYPTED" in data
 
 
 def write_private_pem(private: PrivateKey, passphrase: bytes | None) -> bytes:
-    """PKCS#8 PEM, encrypted if there is a passphrase (PBES2: a weaker key derivation than our sealed envelope's).
+    """Write a private key as PKCS#8 PEM, encrypted if a passphrase is given.
 
-    Raises: PassphraseMissing for an empty passphrase: None is the way to say "plain".
+    The encryption is PBES2, whose key derivation is weaker than that of the sealed envelope (`keys.envelope`). None
+    writes a plain key. Raises: PassphraseMissing for an empty passphrase.
     """
     encryption: KeySerializationEncryption = NoEncryption()
     if passphrase is not None:
@@ -83,28 +85,28 @@ def write_private_pem(private: PrivateKey, passphrase: bytes | None) -> bytes:
 
 
 def read_private_der(data: bytes, *, place: str) -> PrivateKey:
-    """Read a plain PKCS#8 DER key. Raises: KeyFileMalformed, KeyNotAccepted."""
+    """Read a private key from plain PKCS#8 DER. Raises: KeyFileMalformed, KeyNotAccepted."""
     try:
         key = load_der_private_key(data, None)
     except (ValueError, TypeError) as error:
         raise KeyFileMalformed(place=place, reason="no private key in it") from error
     except UnsupportedAlgorithm as error:
         raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
-    return _accepted_private(key, place=place)
+    return _check_private(key, place=place)
 
 
 def write_private_der(private: PrivateKey) -> bytes:
-    """Plain PKCS#8 DER: secret, for sealing only."""
+    """Write a private key as plain PKCS#8 DER. The result is secret: encrypt it before it is stored."""
     return private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_public_pem(data: bytes, *, place: str) -> SSlibKey:
-    """Read `PUBLIC KEY` PEM as a TUF key object under its default id.
+    """Read a public key from PEM (`PUBLIC KEY`) as a TUF key object under its default id.
 
-    A file with a private key is refused in words: it should not have travelled.
+    A file with a private key is refused with a message of its own, because its holder should not have sent it.
     Raises: KeyFileMalformed, KeyNotAccepted.
     """
-    label = _check_frame(data, place=place)
+    label = _check_pem_block(data, place=place)
     if "PRIVATE" in label:
         raise KeyFileMalformed(place=place, reason="it holds a private key where a public key is wanted")
     try:
@@ -113,27 +115,30 @@ def read_public_pem(data: bytes, *, place: str) -> SSlibKey:
         raise KeyFileMalformed(place=place, reason="no public key in it") from error
     except UnsupportedAlgorithm as error:
         raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
-    return tuf_key(_accepted_public(key, place=place), named=place)
+    return tuf_key(_check_public(key, place=place), named=place)
 
 
 def write_public_pem(key: SSlibKey) -> bytes:
-    """`PUBLIC KEY` PEM of an accepted key. Raises: KeyNotAccepted."""
-    # Read and written anew, so that the file is standard PEM whatever white space the key object has.
+    """Write a public key as PEM (`PUBLIC KEY`). Raises: KeyNotAccepted."""
+    # Decoded and encoded again, because the PEM in a key object may have any white space.
     return public_key_of(key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _accepted_private(key: object, *, place: str) -> PrivateKey:
+def _check_private(key: object, *, place: str) -> PrivateKey:
     algorithm_of(key, named=place)
     return cast("PrivateKey", key)
 
 
-def _accepted_public(key: object, *, place: str) -> PublicKey:
+def _check_public(key: object, *, place: str) -> PublicKey:
     algorithm_of(key, named=place)
     return cast("PublicKey", key)
 
 
-def _check_frame(data: bytes, *, place: str) -> str:
-    """The label of the one PEM block; so that a cut file is not reported as a wrong passphrase."""
+def _check_pem_block(data: bytes, *, place: str) -> str:
+    """Return the label of the only PEM block, after a check that the block is complete. Raises: KeyFileMalformed.
+
+    Without this check, a truncated file would be reported as a wrong passphrase.
+    """
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
     blocks = _PEM.findall(data)
@@ -142,7 +147,7 @@ def _check_frame(data: bytes, *, place: str) -> str:
             place=place, reason="no PEM block in it" if not blocks else "more than one PEM block in it"
         )
     label, body = blocks[0]
-    content = b"".join(line.strip() for line in body.splitlines() if b":" not in line)  # without Proc-Type and the like
+    content = b"".join(line.strip() for line in body.splitlines() if b":" not in line)  # skip headers such as Proc-Type
     try:
         der = base64.b64decode(content, validate=True)
     except binascii.Error as error:
@@ -153,8 +158,8 @@ def _check_frame(data: bytes, *, place: str) -> str:
 
 
 def _is_one_sequence(der: bytes) -> bool:
-    """Whether the bytes are exactly one DER SEQUENCE, by its outer length."""
-    if len(der) < _SHORTEST_DER or der[0] != _DER_SEQUENCE:
+    """Return whether the bytes are exactly one DER SEQUENCE, judged by its outer length."""
+    if len(der) < _MIN_DER or der[0] != _DER_SEQUENCE:
         return False
     if der[1] < _DER_LONG_FORM:
         return len(der) == 2 + der[1]

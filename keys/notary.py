@@ -1,4 +1,4 @@
-"""Public keys as Notary v1 writes them, their ids, and the signatures that they verify.
+"""Public keys in the encoding of Notary v1: their key ids, and how they verify signatures.
 
 | keytype | `public` is base64 of | signature methods |
 |---|---|---|
@@ -6,8 +6,8 @@
 | rsa, rsa-x509 | the same | rsapss: SHA-256, salt of 32 bytes; rsapkcs1v15: SHA-256 |
 | ed25519 | the 32 bytes | eddsa |
 
-The key id is the SHA-256 of the canonical JSON of the key with `"private": null`. A certificate's other contents (name,
-validity, usage) are not looked at here.
+The key id is the SHA-256 of the canonical JSON of the key with `"private": null`. The name, validity and usage of a
+certificate are not checked here but in `keys.certificate`. The format: docs/reference/notary-format.md.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from keys.algorithms import EncodedKey, PublicKey, algorithm_of, public_key_of
 from keys.errors import KeyNotAccepted
 
 SCHEME: Final = "notary-v1"
-"""Notary v1's keys name no scheme; each signature names its method."""
+"""The scheme of every `NotaryKey`. Documents of Notary v1 have no scheme; each signature names its method."""
 METHOD: Final = "method"
 X509: Final = "-x509"
 KEYTYPES: Final = ("ecdsa", "rsa", "ed25519", "ecdsa-x509", "rsa-x509")
 _MAX_PUBLIC: Final = 32_768
-"""Characters; a certificate with an RSA key of 8192 bits has about 4000."""
-_SALT: Final = 32
+"""The maximum length of `public`, in characters. A certificate with an RSA key of 8192 bits has about 4000."""
+_SALT_BYTES: Final = 32
 
 
 class NotaryKey(EncodedKey):
-    """A public key of a Notary v1 document."""
+    """A public key in a Notary v1 document."""
 
     @classmethod
     def of(cls, keytype: str, public: str) -> Self:
-        """`public`: as in the document. Nothing is read yet: see `read`."""
+        """Make a key from the members of a document and compute its id. `read` decodes it later."""
         return cls(notary_keyid(keytype, public), keytype, SCHEME, {"private": None, "public": public})
 
     @classmethod
     def from_dict(cls, keyid: str, key_dict: dict[str, Any]) -> Self:
-        """From a parsed document. Raises: KeyError."""
+        """Make a key from the members of a parsed document. Raises: KeyError."""
         return cls(keyid, key_dict["keytype"], SCHEME, key_dict["keyval"])
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in a document."""
+        """Return the members as a document has them."""
         return {"keytype": self.keytype, "keyval": {"private": None, "public": self.keyval["public"]}}
 
     def read(self) -> PublicKey:
-        """The key itself. Raises: KeyNotAccepted."""
+        """Return the decoded key. Raises: KeyNotAccepted."""
         try:
             return _read(self.keytype, self.keyval["public"])
         except KeyNotAccepted as error:
@@ -68,13 +68,13 @@ class NotaryKey(EncodedKey):
 
     @property
     def canonical_keyid(self) -> str:
-        """The id of the bare key: another one than `keyid` for a certificate. Raises: KeyNotAccepted."""
+        """The id of the key without its certificate; equal to `keyid` for a bare key. Raises: KeyNotAccepted."""
         if not self.keytype.endswith(X509):
             return self.keyid
         return bare_key(self.read()).keyid
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
-        """Raises: UnverifiedSignatureError."""
+        """Check that this key made the signature over `data`. Raises: UnverifiedSignatureError."""
         method = str(signature.unrecognized_fields.get(METHOD, "")).lower()
         try:
             _verify(self.read(), method, base64.b64decode(signature.signature, validate=True), data)
@@ -83,12 +83,12 @@ class NotaryKey(EncodedKey):
 
 
 def notary_key(key: Key) -> NotaryKey:
-    """Any accepted public key as Notary v1 writes it, without a certificate. Raises: KeyNotAccepted."""
+    """Return a public key of a document in the encoding of Notary v1, without a certificate. Raises: KeyNotAccepted."""
     return bare_key(public_key_of(key))
 
 
 def bare_key(key: PublicKey) -> NotaryKey:
-    """A public key without a certificate, as Notary v1 writes it. Raises: KeyNotAccepted."""
+    """Encode a public key for Notary v1, without a certificate. Raises: KeyNotAccepted."""
     if isinstance(key, Ed25519PublicKey):
         return NotaryKey.of("ed25519", base64.b64encode(key.public_bytes_raw()).decode())
     keytype = "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"
@@ -97,7 +97,7 @@ def bare_key(key: PublicKey) -> NotaryKey:
 
 
 def notary_keyid(keytype: str, public: str) -> str:
-    """64 hexadecimal digits. `public` is base64, so nothing in it needs escaping."""
+    """Return the key id of Notary v1, in hex. `public` is base64, so nothing in it needs escaping."""
     canonical = f'{{"keytype":"{keytype}","keyval":{{"private":null,"public":"{public}"}}}}'
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -115,7 +115,7 @@ def _read(keytype: str, public: str) -> PublicKey:
     algorithm = algorithm_of(loaded, named="")
     if not algorithm.startswith(keytype.removesuffix(X509)):
         raise KeyNotAccepted(key="", reason=f"it says {keytype} but is {algorithm}")
-    return loaded  # type: ignore[return-value]  # `algorithm_of` has looked
+    return loaded  # type: ignore[return-value]  # `algorithm_of` has checked the type
 
 
 def _load(keytype: str, encoded: bytes) -> object:
@@ -125,7 +125,7 @@ def _load(keytype: str, encoded: bytes) -> object:
 
 
 def _verify(key: PublicKey, method: str, signature: bytes, data: bytes) -> None:
-    """Raises: InvalidSignature, ValueError."""
+    """Check one signature with the method that it names. Raises: InvalidSignature, ValueError."""
     match key, method:
         case EllipticCurvePublicKey(), "ecdsa":
             width = (key.curve.key_size + 7) // 8
@@ -134,7 +134,7 @@ def _verify(key: PublicKey, method: str, signature: bytes, data: bytes) -> None:
             r, s = int.from_bytes(signature[:width]), int.from_bytes(signature[width:])
             key.verify(encode_dss_signature(r, s), data, ECDSA(SHA256()))
         case RSAPublicKey(), "rsapss":
-            key.verify(signature, data, padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=_SALT), SHA256())
+            key.verify(signature, data, padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=_SALT_BYTES), SHA256())
         case RSAPublicKey(), "rsapkcs1v15":
             key.verify(signature, data, padding.PKCS1v15(), SHA256())
         case Ed25519PublicKey(), "eddsa":

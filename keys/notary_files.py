@@ -1,8 +1,9 @@
-"""Private key files of Notary v1: what `docker` and `notary` keep under `private/`.
+"""Private key files of Notary v1, as `docker` and `notary` store them under `private/`.
 
-PEM with headers that name the role (and, for the keys of one collection, the collection), and two contents that
-no library reads: EC keys as version 1 of PKCS#8 without the public key that belongs to it, and Ed25519 keys under an
-object identifier of GnuPG's with the public key around the seed. Encrypted: PBES2, PBKDF2-HMAC-SHA1, AES-256-CBC.
+The files are PEM with headers that name the role and, for a key of one collection, the collection. No library reads two
+of the contents: EC keys with version 1 of PKCS#8 but without the public key that this version carries, and Ed25519 keys
+under an object identifier of GnuPG, with the public key before and after the seed.
+Encryption: PBES2 with PBKDF2-HMAC-SHA1 and AES-256-CBC.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ _CURVES: Final = {
     "secp256r1": ObjectIdentifier("1.2.840.10045.3.1.7"),
     "secp384r1": ObjectIdentifier("1.3.132.0.34"),
 }
-_MOST_ITERATIONS: Final = 10_000_000
+_MAX_ITERATIONS: Final = 10_000_000
 _ITERATIONS: Final = 100_000
-"""Of what we write. Theirs is 2 048; they read any number, and a file of ours takes them 0.05 s."""
+"""Iterations of PBKDF2 in the files that we write. Notary writes 2 048, reads any number, and needs 0.05 s for ours."""
 _SALT_BYTES: Final = 8
 _BLOCK_BYTES: Final = 16
 _LINE: Final = 64
@@ -95,7 +96,7 @@ class _Pbkdf2:
 @asn1.sequence
 class _AesCbc:
     oid: ObjectIdentifier
-    initial: bytes
+    iv: bytes
 
 
 @asn1.sequence
@@ -118,7 +119,10 @@ class _EncryptedPrivateKeyInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotaryKeyFile:
-    """One key file, still closed. `role`: `root`, `targets`, `snapshot` or a delegation's name; `gun`: "" if many."""
+    """A key file that has been parsed but not decrypted.
+
+    `role`: `root`, `targets`, `snapshot` or the name of a delegation. `gun`: the collection, "" if several.
+    """
 
     place: str
     role: str
@@ -127,27 +131,27 @@ class NotaryKeyFile:
     content: bytes = field(repr=False)
 
     def open(self, passphrase: bytes | None) -> PrivateKey:
-        """The key. A passphrase for a key that is not encrypted is ignored.
+        """Return the private key. A passphrase for a key that is not encrypted is ignored.
 
         Raises: PassphraseMissing, PassphraseWrong, KeyFileMalformed, KeyNotAccepted.
         """
         if not self.encrypted:
-            return self._accepted(self.content)
+            return self._read_private_key(self.content)
         if not passphrase:
             raise PassphraseMissing(key=self.place, sources=())
-        encrypted = self._decoded(_EncryptedPrivateKeyInfo, self.content)
+        encrypted = self._decode(_EncryptedPrivateKeyInfo, self.content)
         if not _is_supported(encrypted):
             raise KeyNotAccepted(key=self.place, reason="its encryption is not supported")
-        plain = _decrypted(encrypted, passphrase)
+        plain = _decrypt(encrypted, passphrase)
         if plain is None:
             raise PassphraseWrong(key=self.place)
         try:
-            return self._accepted(plain)
-        except KeyFileMalformed as error:  # a wrong passphrase leaves sound padding behind once in 256 times
+            return self._read_private_key(plain)
+        except KeyFileMalformed as error:  # with a wrong passphrase the padding is valid by chance once in 256 times
             raise PassphraseWrong(key=self.place) from error
 
-    def _accepted(self, content: bytes) -> PrivateKey:
-        info = self._decoded(_PrivateKeyInfo, content)
+    def _read_private_key(self, content: bytes) -> PrivateKey:
+        info = self._decode(_PrivateKeyInfo, content)
         try:
             key = _private_key(info)
         except (ValueError, TypeError) as error:
@@ -157,7 +161,7 @@ class NotaryKeyFile:
         algorithm_of(key, named=self.place)
         return key
 
-    def _decoded(self, kind: type[_Sequence], content: bytes) -> _Sequence:
+    def _decode(self, kind: type[_Sequence], content: bytes) -> _Sequence:
         try:
             return asn1.decode_der(kind, content)
         except ValueError as error:
@@ -165,18 +169,18 @@ class NotaryKeyFile:
 
 
 def read_notary_key_file(data: bytes, *, place: str) -> NotaryKeyFile | None:
-    """The file, if it is one of Notary v1's: PEM with a `role` header; None for every other.
+    """Parse a key file of Notary v1 (PEM with a `role` header); return None if it is another kind of file.
 
-    Raises: KeyFileMalformed.
+    `place`: the name of the file in error messages. Raises: KeyFileMalformed.
     """
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
-    found = _PEM.fullmatch(data)
-    if found is None:
+    match = _PEM.fullmatch(data)
+    if match is None:
         return None
     try:
-        headers = dict(line.split(": ", 1) for line in found[2].decode().splitlines())
-        content = base64.b64decode(found[3].replace(b"\n", b""), validate=True)
+        headers = dict(line.split(": ", 1) for line in match[2].decode().splitlines())
+        content = base64.b64decode(match[3].replace(b"\n", b""), validate=True)
     except ValueError as error:
         raise KeyFileMalformed(place=place, reason="its PEM is not base64, or its headers are no text") from error
     if "role" not in headers:
@@ -185,30 +189,33 @@ def read_notary_key_file(data: bytes, *, place: str) -> NotaryKeyFile | None:
         place=place,
         role=headers["role"],
         gun=headers.get("gun", ""),
-        encrypted=found[1].startswith(b"ENCRYPTED"),
+        encrypted=match[1].startswith(b"ENCRYPTED"),
         content=content,
     )
 
 
 def write_notary_key_file(private: PrivateKey, *, role: str, gun: str, passphrase: bytes) -> bytes:
-    """A key file as both programs load it: encrypted, with the headers that say what it is for. `gun`: "" if many.
+    """Write an encrypted key file that `docker` and `notary` can load.
 
-    The file belongs under `private/`, named after Notary's id of the bare key. Its key derivation is weaker than our
-    own envelope's: PBKDF2 with SHA-1. Raises: PassphraseMissing.
+    `gun`: the collection that the key signs, "" if several. Store the file under `private/`, named after the Notary id
+    of the bare key. Its key derivation (PBKDF2 with SHA-1) is weaker than that of the sealed envelope
+    (`keys.envelope`).
+
+    Raises: PassphraseMissing for an empty passphrase.
     """
     if not passphrase:
         raise PassphraseMissing(key="the exported key", sources=())
-    salt, initial = os.urandom(_SALT_BYTES), os.urandom(_BLOCK_BYTES)
-    kdf = PBKDF2HMAC(algorithm=SHA1(), length=32, salt=salt, iterations=_ITERATIONS)  # noqa: S303 - theirs
+    salt, iv = os.urandom(_SALT_BYTES), os.urandom(_BLOCK_BYTES)
+    kdf = PBKDF2HMAC(algorithm=SHA1(), length=32, salt=salt, iterations=_ITERATIONS)  # noqa: S303 - Notary's format
     padder = PKCS7(128).padder()
     padded = padder.update(_private_key_info(private)) + padder.finalize()
-    encryptor = Cipher(AES256(kdf.derive(passphrase)), CBC(initial)).encryptor()
+    encryptor = Cipher(AES256(kdf.derive(passphrase)), CBC(iv)).encryptor()
     content = _EncryptedPrivateKeyInfo(
         algorithm=_Pbes2(
             oid=_PBES2,
             parameters=_Pbes2Parameters(
                 derivation=_Pbkdf2(oid=_PBKDF2, parameters=_Pbkdf2Parameters(salt=salt, iterations=_ITERATIONS)),
-                encryption=_AesCbc(oid=_AES256_CBC, initial=initial),
+                encryption=_AesCbc(oid=_AES256_CBC, iv=iv),
             ),
         ),
         encrypted=encryptor.update(padded) + encryptor.finalize(),
@@ -221,7 +228,7 @@ def write_notary_key_file(private: PrivateKey, *, role: str, gun: str, passphras
 
 
 def _private_key_info(private: PrivateKey) -> bytes:
-    """As theirs are: of an EC key with its curve in both places, and no public key outside."""
+    """Encode a private key as Notary does: the curve of an EC key twice, and no public key outside the EC key."""
     if isinstance(private, RSAPrivateKey):
         return write_private_der(private)
     if isinstance(private, EllipticCurvePrivateKey):
@@ -239,15 +246,15 @@ def _is_supported(info: _EncryptedPrivateKeyInfo) -> bool:
     parameters = info.algorithm.parameters
     oids = (info.algorithm.oid, parameters.derivation.oid, parameters.encryption.oid)
     iterations = parameters.derivation.parameters.iterations
-    return oids == (_PBES2, _PBKDF2, _AES256_CBC) and 0 < iterations <= _MOST_ITERATIONS
+    return oids == (_PBES2, _PBKDF2, _AES256_CBC) and 0 < iterations <= _MAX_ITERATIONS
 
 
-def _decrypted(info: _EncryptedPrivateKeyInfo, passphrase: bytes) -> bytes | None:
-    """What is in it, or None with a wrong passphrase."""
+def _decrypt(info: _EncryptedPrivateKeyInfo, passphrase: bytes) -> bytes | None:
+    """Decrypt the content; return None if the passphrase is certainly wrong."""
     derivation = info.algorithm.parameters.derivation.parameters
-    kdf = PBKDF2HMAC(algorithm=SHA1(), length=32, salt=derivation.salt, iterations=derivation.iterations)  # noqa: S303 - theirs
+    kdf = PBKDF2HMAC(algorithm=SHA1(), length=32, salt=derivation.salt, iterations=derivation.iterations)  # noqa: S303 - Notary's format
     try:
-        cipher = Cipher(AES256(kdf.derive(passphrase)), CBC(info.algorithm.parameters.encryption.initial))
+        cipher = Cipher(AES256(kdf.derive(passphrase)), CBC(info.algorithm.parameters.encryption.iv))
         decryptor, unpadder = cipher.decryptor(), PKCS7(128).unpadder()
         padded = decryptor.update(info.encrypted) + decryptor.finalize()
         return unpadder.update(padded) + unpadder.finalize()
@@ -256,26 +263,26 @@ def _decrypted(info: _EncryptedPrivateKeyInfo, passphrase: bytes) -> bytes | Non
 
 
 def _private_key(info: _PrivateKeyInfo) -> PrivateKey:
-    """Raises: ValueError, TypeError, UnsupportedAlgorithm."""
+    """Decode a private key. Raises: ValueError, TypeError, UnsupportedAlgorithm."""
     oid = _algorithm(info.algorithm)
     if oid == _ED25519:
         if len(info.private_key) != _ED25519_BYTES:
             raise ValueError("must be public key, seed and public key")
-        public, seed, again = (info.private_key[at : at + 32] for at in (0, 32, 64))
+        public, seed, public_again = (info.private_key[at : at + 32] for at in (0, 32, 64))
         ed25519 = Ed25519PrivateKey.from_private_bytes(seed)
-        if ed25519.public_key().public_bytes_raw() != public or public != again:
+        if ed25519.public_key().public_bytes_raw() != public or public != public_again:
             raise ValueError("the public key does not belong to the seed")
         return ed25519
     if oid not in {_EC, _RSA}:
         raise UnsupportedAlgorithm(oid.dotted_string)
-    key = load_der_private_key(info.private_key, None)  # SEC 1 or PKCS #1, as it lies in PKCS #8
+    key = load_der_private_key(info.private_key, None)  # PKCS#8 contains SEC 1 or PKCS#1
     if not isinstance(key, EllipticCurvePrivateKey if oid == _EC else RSAPrivateKey):
         raise TypeError("is another key than it says")
     return key
 
 
 def _algorithm(encoded: asn1.TLV) -> ObjectIdentifier:
-    """Raises: ValueError."""
+    """Return the object identifier of an algorithm, whatever its parameters are. Raises: ValueError."""
     for kind in (_EcAlgorithm, _RsaAlgorithm, _BareAlgorithm):
         try:
             algorithm: _EcAlgorithm | _RsaAlgorithm | _BareAlgorithm = encoded.parse(kind)

@@ -1,8 +1,8 @@
-"""Private keys of a notary-signer, from a dump of its database: the table `private_keys`.
+"""Private keys of a notary-signer, read from a dump of the table `private_keys` of its database.
 
-Read are the text that `pg_dump` writes (a `COPY ... FROM stdin` block), and comma-separated values with a header. Each
-key is a JSON Web Encryption under a passphrase (PBES2-HS256+A128KW, A256GCM; RFC 7516, RFC 7518 4.8), which the signer
-has from its environment as NOTARY_SIGNER_<ALIAS>.
+Two forms are read: the text that `pg_dump` writes (a `COPY ... FROM stdin` block), and comma-separated values with a
+header line. Each key is a JSON Web Encryption with a passphrase (PBES2-HS256+A128KW, A256GCM; RFC 7516, RFC 7518
+section 4.8). The notary-signer reads the passphrase from its environment variable NOTARY_SIGNER_<ALIAS>.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
 from keys.notary import bare_key
 
 _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>[^)]*)\) FROM stdin;")
-_NEEDED: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
+_REQUIRED_COLUMNS: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
 _ENCRYPTION: Final = ["PBES2-HS256+A128KW", "A256GCM"]
-_LONGEST_FIELD: Final = 1 << 20
+_MAX_FIELD: Final = 1 << 20
 _ED25519_BYTES: Final = (64, 96)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerKey:
-    """A row, still closed. `keyid`: Notary's; `alias`: which passphrase opens it."""
+    """A row of the table, not decrypted yet. `keyid`: the id of Notary v1. `alias`: the name of the passphrase."""
 
     place: str
     keyid: str
@@ -42,14 +42,17 @@ class SignerKey:
     encrypted: bytes = field(repr=False)
 
     def open(self, passphrase: str) -> PrivateKey:
-        """The key, which is that of the row's id. Raises: PassphraseWrong, KeyFileMalformed, KeyNotAccepted."""
+        """Decrypt the private key and check that it has the id of the row.
+
+        Raises: PassphraseWrong, KeyFileMalformed, KeyNotAccepted.
+        """
         from joserfc import jwe
         from joserfc.errors import JoseError
         from joserfc.jwk import OctKey
 
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a passphrase's length: the signer has chosen it
+                warnings.simplefilter("ignore")  # about a short passphrase: it was chosen for the notary-signer
                 key = OctKey.import_key(passphrase.encode())
             content = jwe.decrypt_compact(self.encrypted, key, algorithms=_ENCRYPTION).plaintext
         except JoseError as error:
@@ -77,24 +80,24 @@ class SignerKey:
 
 
 def read_signer_dump(text: str, *, place: str) -> list[SignerKey]:
-    """Every key in the dump. Raises: KeyFileMalformed."""
-    found = _COPY.search(text)
-    rows = _copied(text, found, place) if found else _comma_separated(text)
+    """Read every key in a dump. `place`: the name of the file in error messages. Raises: KeyFileMalformed."""
+    copy_statement = _COPY.search(text)
+    rows = _copy_rows(text, copy_statement, place) if copy_statement else _csv_rows(text)
     return [_key(row, columns, f"{place}, row {number}") for number, (columns, row) in enumerate(rows, 1)]
 
 
-def _copied(text: str, found: re.Match[str], place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Raises: KeyFileMalformed, if the end of the table is missing."""
-    columns = [name.strip().strip('"') for name in found["columns"].split(",")]
-    for line in text[found.end() :].lstrip("\n").split("\n"):
+def _copy_rows(text: str, copy_statement: re.Match[str], place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Yield the columns and each row of a `COPY` block. Raises: KeyFileMalformed if its end is missing."""
+    columns = [name.strip().strip('"') for name in copy_statement["columns"].split(",")]
+    for line in text[copy_statement.end() :].lstrip("\n").split("\n"):
         if line == r"\.":
             return
         yield columns, line.split("\t")
     raise KeyFileMalformed(place=place, reason="is cut off before the end of the table")
 
 
-def _comma_separated(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    csv.field_size_limit(_LONGEST_FIELD)
+def _csv_rows(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    csv.field_size_limit(_MAX_FIELD)
     rows = csv.reader(text.splitlines())
     columns = next(rows, [])
     for row in rows:
@@ -102,14 +105,14 @@ def _comma_separated(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]
 
 
 def _key(row: Sequence[str], columns: Sequence[str], place: str) -> SignerKey:
-    missing = [name for name in _NEEDED if name not in columns]
+    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
     if missing or len(row) != len(columns):
         reason = f"has no {', '.join(missing)}" if missing else "has another number of columns than its head"
         raise KeyFileMalformed(place=place, reason=f"{reason}: a dump of the table private_keys is wanted")
     values = dict(zip(columns, row, strict=True))
-    written = values["private"].removeprefix("\\").removeprefix("\\").removeprefix("x")
+    hex_text = values["private"].removeprefix("\\").removeprefix("\\").removeprefix("x")
     try:
-        encrypted = bytes.fromhex(written)
+        encrypted = bytes.fromhex(hex_text)
     except ValueError as error:
         raise KeyFileMalformed(place=place, reason="its column private is not hexadecimal") from error
     return SignerKey(

@@ -1,9 +1,9 @@
-"""Who is asked for a passphrase, and in what order.
+"""Find the passphrase of a key: in environment variables first, then with a prompt.
 
-For a purpose: `TRUST_<P>_PASSPHRASE`, `..._FILE`, `..._FD`, then Docker's variable if it has one, then the
-prompt. `root` keys have ROOT, `targets` and `signer` keys REPOSITORY, `recovery` keys RECOVERY; the
-passphrase that `trust key passwd` sets is NEW. An empty variable
-counts as not set: that is how CI systems hand on a secret that does not exist.
+The order for a purpose P: `TRUST_<P>_PASSPHRASE`, `TRUST_<P>_PASSPHRASE_FILE`, `TRUST_<P>_PASSPHRASE_FD`, Docker's
+variable if there is one, the prompt. P is ROOT for `root` keys, REPOSITORY for `targets`, `snapshot` and `signer` keys,
+RECOVERY for `recovery` keys, and NEW for the passphrase that `trust key passwd` sets. An empty variable counts as not
+set, because CI systems pass a secret that does not exist as an empty variable.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Final, Protocol
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
 
 ATTEMPTS: Final = 3
-"""How often a person is asked for one passphrase."""
+"""How many times the prompt asks for one passphrase."""
 
-_OWN: Final = {
+_VARIABLES: Final = {
     "root": "TRUST_ROOT_PASSPHRASE",
     "targets": "TRUST_REPOSITORY_PASSPHRASE",
     "snapshot": "TRUST_REPOSITORY_PASSPHRASE",
@@ -26,41 +26,44 @@ _OWN: Final = {
     "new": "TRUST_NEW_PASSPHRASE",
     "server": "TRUST_SIGNER_PASSPHRASE",
 }
-_DOCKER: Final = {
+_DOCKER_VARIABLES: Final = {
     "root": "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE",
     "targets": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
     "snapshot": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
     "signer": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
 }
 PASSPHRASE_VARIABLES: Final = frozenset(
-    {f"{name}{suffix}" for name in _OWN.values() for suffix in ("", "_FILE", "_FD")} | set(_DOCKER.values())
+    {f"{name}{suffix}" for name in _VARIABLES.values() for suffix in ("", "_FILE", "_FD")}
+    | set(_DOCKER_VARIABLES.values())
 )
-"""Every variable that is or leads to a passphrase: to be taken out of the environment of programs that we start."""
+"""Every variable that holds or names a passphrase. They are removed from the environment of programs that we start."""
 
-_MOST_BYTES: Final = 4096
+_MAX_BYTES: Final = 4096
 
 
 class PassphraseProvider(Protocol):
-    """Gives the passphrase of a key."""
+    """A source of passphrases."""
 
     def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
-        """The passphrase, never empty. `key` is how messages call the key; `new` asks for one that is yet to be chosen;
-        `wrong_before` says that the last answer for this key did not open it.
+        """Return the passphrase of a key; it is never empty.
 
-        Raises: PassphraseMissing (nobody could be asked; names what was looked at), PassphraseUnreadable,
-        PassphraseWrong (`wrong_before`, and asking again would give the same).
+        `key`: the name of the key in messages. `new`: the user must choose a new passphrase. `wrong_before`: the last
+        passphrase that was returned for this key did not open it.
+
+        Raises: PassphraseMissing (no variable gives one and no prompt is possible; it names the variables),
+        PassphraseUnreadable, PassphraseWrong (`wrong_before` is set, and the source would give the same again).
         """
 
 
 class PassphrasePrompt(Protocol):
-    """Asks a person."""
+    """A prompt that asks the user for a passphrase."""
 
     def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
-        """The answer; a new passphrase is asked for twice. Raises: PassphraseMissing if the person gives none."""
+        """Return what the user types; ask twice for a new passphrase. Raises: PassphraseMissing if nothing is typed."""
 
 
 class EnvironmentPassphrases:
-    """Looks into the environment, then asks; without a prompt it never waits for anybody."""
+    """A `PassphraseProvider` that reads the environment and then prompts. Without a prompt it never waits for input."""
 
     def __init__(self, environ: Mapping[str, str], prompt: PassphrasePrompt | None) -> None:
         self._environ = environ
@@ -68,7 +71,12 @@ class EnvironmentPassphrases:
         self._read_descriptors: dict[str, str] = {}
 
     def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
-        """See `PassphraseProvider.passphrase`. A file descriptor is read to its end once, and its answer remembered."""
+        """Return the passphrase of a key; it is never empty.
+
+        A file descriptor is read to its end once, and the result is kept.
+
+        Raises: PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
+        """
         found = self._from_environment(purpose, key)
         if found is not None:
             if wrong_before:
@@ -97,10 +105,10 @@ class EnvironmentPassphrases:
         source = f"{name} ({ascii(path)[1:-1]})"
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
-                content = file.read(_MOST_BYTES + 1)
+                content = file.read(_MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
-        return _first_and_only(content, source, key)
+        return _decode_content(content, source, key)
 
     def _from_descriptor(self, name: str, number: str, key: str) -> str:
         source = f"{name} ({ascii(number)[1:-1]})"
@@ -111,34 +119,37 @@ class EnvironmentPassphrases:
                 content = _read_to_end(int(number))
             except (OSError, OverflowError) as error:
                 raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
-            self._read_descriptors[number] = _first_and_only(content, source, key)
+            self._read_descriptors[number] = _decode_content(content, source, key)
         return self._read_descriptors[number]
 
 
 def variables(purpose: str) -> tuple[str, ...]:
-    """The variables that are looked at for a purpose, in this order."""
-    own = _OWN[purpose]
-    docker = (_DOCKER[purpose],) if purpose in _DOCKER else ()
+    """Return the environment variables that are read for a purpose, in order."""
+    own = _VARIABLES[purpose]
+    docker = (_DOCKER_VARIABLES[purpose],) if purpose in _DOCKER_VARIABLES else ()
     return (own, f"{own}_FILE", f"{own}_FD", *docker)
 
 
 def _read_to_end(descriptor: int) -> bytes:
     content = b""
-    while len(content) <= _MOST_BYTES:
-        part = os.read(descriptor, _MOST_BYTES + 1)
+    while len(content) <= _MAX_BYTES:
+        part = os.read(descriptor, _MAX_BYTES + 1)
         if not part:
             break
         content += part
     return content
 
 
-def _first_and_only(content: bytes, source: str, key: str) -> str:
-    """Drop the line end that editors and `echo` add; decode as the environment is, so that all sources agree."""
+def _decode_content(content: bytes, source: str, key: str) -> str:
+    """Remove one line end, which editors and `echo` add, and decode the rest in the way the environment is decoded.
+
+    So every source gives the same passphrase. Raises: PassphraseUnreadable.
+    """
     line = content.removesuffix(b"\n").removesuffix(b"\r")
     if not line:
         raise PassphraseUnreadable(key=key, source=source, reason="it is empty")
-    if len(line) > _MOST_BYTES:
-        raise PassphraseUnreadable(key=key, source=source, reason=f"it has more than {_MOST_BYTES} bytes")
+    if len(line) > _MAX_BYTES:
+        raise PassphraseUnreadable(key=key, source=source, reason=f"it has more than {_MAX_BYTES} bytes")
     return line.decode("utf-8", "surrogateescape")
 
 

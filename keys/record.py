@@ -1,8 +1,8 @@
 """Frozen values with typed keyword fields, for modules that every start of `trust verify` imports.
 
-A frozen dataclass with slots compiles its methods when its class is made, which takes about 0.4 ms; forty of them were
-a seventh of the start-up time (docs/adr/0039). `record` looks the same to a type checker and behaves the same, but all
-classes share its methods. Where start-up does not matter, dataclasses are used.
+A frozen dataclass with slots compiles its methods when its class is created, which takes about 0.4 ms. Forty of them
+took a seventh of the start-up time (docs/adr/0039). A record looks the same to a type checker and behaves the same, but
+all its classes share the same methods. Use dataclasses where the start-up time does not matter.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _DEFAULTS: Final = "__record_defaults__"
 def record(cls: type[_Class]) -> type[_Class]:
     """Make a class a frozen value: one field for each annotation, given by keyword, with the class's value as default.
 
-    Two values are equal if they are of one class and all fields are equal. Fields live in slots. ClassVars are no
-    fields. A default is shared by all instances, so it must be immutable.
+    Two values are equal if they have the same class and all fields are equal. The fields are stored in slots. A
+    ClassVar is no field. A default is shared by all instances, so it must be immutable.
     """
     names = field_names(cls)
     namespace = {name: value for name, value in cls.__dict__.items() if name not in {"__dict__", "__weakref__", *names}}
     defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
     namespace |= {"__slots__": names, _FIELDS: names, _DEFAULTS: defaults, "__match_args__": ()}
-    made = type(cls.__name__, cls.__bases__, {**_METHODS, **namespace})  # slots can only be given to a new class
-    return cast("type[_Class]", made)
+    new_class = type(cls.__name__, cls.__bases__, {**_METHODS, **namespace})  # slots can only be given to a new class
+    return cast("type[_Class]", new_class)
 
 
 def replace(value: _Value, **changes: object) -> _Value:
-    """Return a copy of a record with other values for some fields. Raises: TypeError for a field that it has not."""
+    """Return a copy of a record with other values for some fields. Raises: TypeError for an unknown field."""
     return type(value)(**{**values_of(value), **changes})
 
 
@@ -42,14 +42,14 @@ def values_of(value: object) -> dict[str, Any]:
 
 
 def field_names(cls: type) -> tuple[str, ...]:
-    """Return the names that a class annotates, ClassVars left out; annotations are text here, and never evaluated."""
+    """Return the names of the annotated fields of a class, without ClassVars. The annotations are not evaluated."""
     # `inspect.get_annotations` would do the same for 10 ms of import.
     annotated: Mapping[str, object] = cls.__dict__.get("__annotations__", {})  # noqa: RUF063
     return tuple(name for name, annotation in annotated.items() if not str(annotation).startswith("ClassVar"))
 
 
 class _Methods:
-    """What every record does; its functions are put into each class."""
+    """The methods that every record class gets."""
 
     __slots__ = ()
 

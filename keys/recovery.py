@@ -1,6 +1,7 @@
-"""The recovery root key: a file of the user's choice, kept away from this machine, that can replace the root alone.
+"""The recovery key: a second root key in a file that the user chooses. It can replace the root without the first one.
 
-A new one is a sealed envelope (`keys.envelope`). An existing one may also be PKCS#8 PEM, encrypted or plain.
+The file should be kept away from this machine. A new one is a sealed key file (`keys.envelope`); an existing one may
+also be PKCS#8 PEM, encrypted or plain.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from keys.errors import (
 )
 from keys.key_info import KeyInfo
 
-_OTHERS: Final = 0o077
+_GROUP_AND_OTHERS: Final = 0o077
 
 
 def create(
@@ -40,11 +41,11 @@ def create(
     created: datetime | None = None,
     cost: ScryptCost = PRODUCTION_COST,
 ) -> KeyInfo:
-    """Make a recovery key in a new file, mode 0600, durable when it returns. An existing file is never touched.
+    """Generate a recovery key and write it durably to a new file, mode 0600. An existing file is never changed.
 
     Raises: KeyExists, KeyStoreUnwritable, PassphraseMissing for an empty passphrase.
     """
-    if os.path.lexists(path):  # before the costly part; the write itself checks again
+    if os.path.lexists(path):  # fail before the slow part; the write checks again
         raise KeyExists(key="the recovery key file", place=str(path))
     private = generate(algorithm)
     info = KeyInfo.of(private, purpose="recovery", name=name, created=created)
@@ -59,22 +60,26 @@ def create(
 
 
 def read(path: Path, passphrase: str | None) -> PrivateKey:
-    """Open the file. The passphrase of a plain PEM file is ignored.
+    """Read the private key from the file. The passphrase is ignored if the file is plain PEM.
 
-    Raises: KeyNotFound, KeyStoreInsecure (a plain file that others can read), KeyStoreUnwritable, KeyFileMalformed,
-    KeyNotAccepted, PassphraseMissing, PassphraseWrong.
+    Raises: KeyNotFound, KeyStoreInsecure (a plain file that other users can read), KeyStoreUnwritable,
+    KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong.
     """
-    return _opened(_read(path), passphrase, path)
+    return _open(_read(path), passphrase, path)
 
 
 def read_asking(path: Path, ask: Callable[[], str]) -> PrivateKey:
-    """The same; `ask` gives the passphrase, and is called only for a file that has one. Raises: as `read`."""
+    """Read the private key from the file. `ask` returns the passphrase and is called only if the file is encrypted.
+
+    Raises: KeyNotFound, KeyStoreInsecure (a plain file that other users can read), KeyStoreUnwritable,
+    KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong, and the errors of `ask`.
+    """
     data = _read(path)
     sealed = envelope.is_sealed(data) or material.is_encrypted_pem(data)
-    return _opened(data, ask() if sealed else None, path)
+    return _open(data, ask() if sealed else None, path)
 
 
-def _opened(data: bytes, passphrase: str | None, path: Path) -> PrivateKey:
+def _open(data: bytes, passphrase: str | None, path: Path) -> PrivateKey:
     if not envelope.is_sealed(data):
         secret = None if passphrase is None else passphrase.encode("utf-8", "surrogateescape")
         return material.read_private_pem(data, secret, place=str(path))
@@ -84,19 +89,23 @@ def _opened(data: bytes, passphrase: str | None, path: Path) -> PrivateKey:
 
 
 def public(path: Path, passphrase: str | None = None) -> SSlibKey:
-    """The public key. A sealed file tells it without its passphrase, but then nobody vouches for it: `read` proves it.
+    """Read the public key from the file.
 
-    Raises: as `read`; PassphraseMissing only for an encrypted PEM file.
+    A sealed file needs no passphrase for this, but then the public key is not authenticated; `read` proves it.
+
+    Raises: KeyNotFound, KeyStoreInsecure (a plain file that other users can read), KeyStoreUnwritable,
+    KeyFileMalformed, KeyNotAccepted; PassphraseMissing and PassphraseWrong only for an encrypted PEM file.
     """
     data = _read(path)
     if envelope.is_sealed(data):
         return envelope.read_info(data, place=str(path)).public
-    return material.tuf_key(_opened(data, passphrase, path), named=str(path))
+    return material.tuf_key(_open(data, passphrase, path), named=str(path))
 
 
 def _read(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO may have no writer
+        # Non-blocking: opening a FIFO must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
@@ -108,14 +117,14 @@ def _read(path: Path) -> bytes:
         raise KeyNotFound(key=str(path)) from error
     except OSError as error:
         raise KeyStoreUnwritable(path=str(path), reason=error.strerror or type(error).__name__) from error
-    if mode & _OTHERS and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
-        # A memory stick may know no modes: a sealed file is let pass, a plain key that others can read is not.
+    if mode & _GROUP_AND_OTHERS and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
+        # The file system of a memory stick may have no modes, so only plain keys must be unreadable for others.
         raise KeyStoreInsecure(path=str(path), mode=f"{stat.S_IMODE(mode):o}", wanted="600")
     return data
 
 
 def _read_to_end(descriptor: int) -> bytes:
-    """All of it, up to one byte more than a key file may have."""
+    """Read up to one byte more than a key file may have, so that a larger file is noticed."""
     data = b""
     while len(data) <= material.MAX_KEY_FILE:
         part = os.read(descriptor, material.MAX_KEY_FILE + 1 - len(data))

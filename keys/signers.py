@@ -1,4 +1,4 @@
-"""From a key in a store to something that signs."""
+"""Signers for the keys of a key store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _opened: Final[WeakKeyDictionary[KeyStore, dict[str, FileSigner]]] = WeakKeyDict
 
 
 class FileSigner(Signer):
-    """Signs with a private key that was opened from a store; errors name the key."""
+    """A signer with a private key that was opened from a key store. Its errors name the key."""
 
     def __init__(self, private: PrivateKey, info: KeyInfo) -> None:
         self.private = private
@@ -26,24 +26,25 @@ class FileSigner(Signer):
 
     @property
     def public_key(self) -> SSlibKey:
-        """The TUF key object, under its default id."""
+        """The public key as a TUF key object, under its default id."""
         return self._signer.public_key
 
     def sign(self, payload: bytes) -> Signature:
         """Sign the bytes. Raises: SigningFailed."""
         try:
             return self._signer.sign(payload)
-        except Exception as error:  # whatever a cryptographic back end raises, the caller must learn which key it was
+        except Exception as error:  # cryptographic back ends raise anything; the error must name the key
             raise SigningFailed(key=self._described, reason=type(error).__name__) from error
 
     def under(self, key: Key) -> Signer:
-        """What signs with the same private key under the id of `key`, which is its public part as a document writes it.
+        """Return a signer with the same private key whose signatures carry the key id of `key`.
 
-        Raises: ValueError if it is another key.
+        `key`: the same public key in the encoding of a document. Raises: ValueError if it is another key.
         """
         if not isinstance(key, EncodedKey):
             return self
-        from keys.notary import NotaryKey  # Notary v1 only: start-up time
+        # Imported here because only Notary v1 needs it, and start-up must stay fast.
+        from keys.notary import NotaryKey
         from keys.notary_signer import NotarySigner
 
         return NotarySigner(self.private, NotaryKey.of(key.keytype, key.keyval["public"]))
@@ -52,17 +53,19 @@ class FileSigner(Signer):
     def from_priv_key_uri(
         cls, priv_key_uri: str, public_key: Key, secrets_handler: SecretsHandler | None = None
     ) -> FileSigner:
-        """Not offered: a key of a store is opened by `signer_for`, which knows whom to ask. Raises: SigningFailed."""
+        """Refuse to open a key by URI: keys of a store are opened by `signer_for`. Raises: SigningFailed."""
         del priv_key_uri, secrets_handler
         raise SigningFailed(key=public_key.keyid, reason="keys of the key store have no URI")
 
 
 def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> Signer:
-    """The signer of a key of the store (id, name or the first digits of an id); a person may be asked three times.
+    """Return the signer of a key of the store. `keyid`: the id, a name, or the first digits of an id.
 
-    Opened once for each store object and key, and kept for the life of that object: opening costs 0.1 s and 32 MiB.
-    Raises: KeyNotFound, KeyAmbiguous, PassphraseMissing, PassphraseUnreadable, PassphraseWrong,
-    and what the store raises.
+    The user may be asked for the passphrase three times. The opened key is kept as long as the store object lives,
+    because opening costs 0.1 s and 32 MiB.
+
+    Raises: KeyNotFound, KeyAmbiguous, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure,
+    KeyStoreUnwritable, KeyFileMalformed, KeyNotAccepted.
     """
     info = store.get(keyid)
     opened = _opened.setdefault(store, {})
@@ -72,7 +75,11 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
 
 
 def ask_and_open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> tuple[PrivateKey, str]:
-    """The private key and the passphrase that opened it. Raises: as `signer_for`."""
+    """Ask for the passphrase of a key and open it; return the private key and the passphrase.
+
+    Raises: KeyNotFound, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure, KeyStoreUnwritable,
+    KeyFileMalformed, KeyNotAccepted.
+    """
     attempt = 1
     while True:
         passphrase = passphrases.passphrase(purpose=info.purpose, key=info.described, wrong_before=attempt > 1)

@@ -1,4 +1,4 @@
-"""Where private keys are kept, as a port; and the rules of naming that every store shares."""
+"""The interface of key stores, and the rules that every store shares: finding, naming and ordering keys."""
 
 from __future__ import annotations
 
@@ -10,85 +10,92 @@ from keys.algorithms import PrivateKey
 from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound
 from keys.key_info import KeyInfo
 
-LEAST_PREFIX: Final = 4
-"""The fewest digits of a key id that are taken for one."""
+MIN_PREFIX: Final = 4
+"""How many digits of a key id a user must type at least."""
 
 _KEYID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_PREFIX: Final = re.compile(rf"[0-9a-f]{{{LEAST_PREFIX},64}}", re.ASCII)
+_PREFIX: Final = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},64}}", re.ASCII)
 
 
 class KeyStore(Protocol):
-    """Private keys by key id, each under its own passphrase.
+    """A store of private keys by key id, each encrypted with its own passphrase.
 
-    What changes something is durable when it returns, and done wholly or not at all, also if the process is
-    killed: an old key is never lost or damaged. Every method may raise KeyStoreInsecure, KeyStoreUnwritable,
-    KeyFileMalformed, KeyNotAccepted.
+    A change is durable when the method returns, and it is complete or does not happen, also if the process is killed.
+    Existing keys are never lost or damaged. Every method may raise KeyStoreInsecure, KeyStoreUnwritable,
+    KeyFileMalformed and KeyNotAccepted.
     """
 
     def list(self) -> tuple[KeyInfo, ...]:
-        """All keys, the retired ones too, sorted by purpose, name and id.
+        """Return all keys, also the retired ones, sorted by purpose, name and id.
 
-        Opens none; nobody vouches for the descriptions.
+        No key is opened, so the descriptions are not authenticated.
         """
 
     def get(self, reference: str) -> KeyInfo:
-        """The key that an id, a name or the first digits of an id (at least four) stand for; names go before digits.
+        """Return the key that an id, a name or the first digits of an id denote.
 
-        Among keys of one name the one that is not retired is meant. Raises: KeyNotFound, KeyAmbiguous.
+        At least four digits are needed. A name takes precedence over digits. Among keys with one name, the one that is
+        not retired is returned. Raises: KeyNotFound, KeyAmbiguous.
         """
 
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
         """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong."""
 
     def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
-        """Keep a new key.
+        """Store a new key.
 
-        Raises: KeyExists for its id, or its name among keys not retired; PassphraseMissing if empty.
+        Raises: KeyExists if the store has its id, or has its name for a key that is not retired; PassphraseMissing if
+        the passphrase is empty.
         """
 
     def retire(self, keyid: str) -> None:
-        """Mark a key as no longer to be chosen; it stays and opens. Retiring it again changes nothing.
+        """Mark a key as retired: it stays in the store and can be opened, but new signatures do not use it.
 
-        Raises: KeyNotFound.
+        Retiring it again changes nothing. Raises: KeyNotFound.
         """
 
     def passwd(self, keyid: str, old: str, new: str) -> None:
-        """Put a key under another passphrase.
+        """Change the passphrase of a key.
 
-        Raises: KeyNotFound, PassphraseWrong, PassphraseMissing for an empty new one.
+        Raises: KeyNotFound; PassphraseWrong if `old` is wrong; PassphraseMissing if `new` is empty.
         """
 
     def remove(self, keyid: str) -> None:
-        """Forget a key for good. Raises: KeyNotFound."""
+        """Delete a key for good. Raises: KeyNotFound."""
 
 
 def is_keyid(text: str) -> bool:
-    """Whether the text is a full key id in lower-case hex; anything else never becomes a file name."""
+    """Return whether the text is a full key id in lower-case hex. Nothing else may be used as a file name."""
     return _KEYID.fullmatch(text) is not None
 
 
 def find(keys: Iterable[KeyInfo], reference: str) -> KeyInfo:
-    """What `KeyStore.get` promises, over the keys of a store. Raises: KeyNotFound, KeyAmbiguous."""
+    """Return the key among `keys` that an id, a name or the first digits of an id denote.
+
+    A name takes precedence over digits, and a key that is not retired over a retired one.
+
+    Raises: KeyNotFound, KeyAmbiguous.
+    """
     known = tuple(keys)
     exact = [k for k in known if k.keyid == reference]
     named = [k for k in known if k.name and k.name == reference]
-    in_use = [k for k in named if not k.retired]
+    active = [k for k in named if not k.retired]
     prefixed = [k for k in known if _PREFIX.fullmatch(reference) and k.keyid.startswith(reference)]
-    fitting = exact or in_use or named or prefixed
-    if not fitting:
+    matches = exact or active or named or prefixed
+    if not matches:
         raise KeyNotFound(key=ascii(reference[:80]))
-    if len(fitting) > 1:
-        raise KeyAmbiguous(key=ascii(reference[:80]), candidates=tuple(k.described for k in fitting))
-    return fitting[0]
+    if len(matches) > 1:
+        raise KeyAmbiguous(key=ascii(reference[:80]), candidates=tuple(k.described for k in matches))
+    return matches[0]
 
 
 def check_new(keys: Iterable[KeyInfo], new: KeyInfo) -> None:
-    """Refuse a key that is there already, or whose name a key in use has. Raises: KeyExists."""
+    """Refuse a new key whose id exists, or whose name belongs to a key that is not retired. Raises: KeyExists."""
     for known in keys:
         if known.keyid == new.keyid or (new.name and known.name == new.name and not known.retired and not new.retired):
             raise KeyExists(key=known.described)
 
 
 def in_order(keys: Iterable[KeyInfo]) -> tuple[KeyInfo, ...]:
-    """The order in which stores list keys."""
+    """Return the keys in the order in which stores list them: by purpose, name and id."""
     return tuple(sorted(keys, key=lambda k: (k.purpose, k.name, k.keyid)))

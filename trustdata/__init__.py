@@ -1,1 +1,1 @@
-"""The core that both programs judge with: bytes in, verdicts and new metadata out; no I/O, no clock."""
+"""Rules for metadata that client and server share: bytes in, verdicts and new metadata out. No I/O, no clock."""

@@ -1,4 +1,7 @@
-"""What runs out, and whose duty it is (PRODUCT decision 13): owners sign offline roles, the server the online ones."""
+"""Find the roles that must be signed again soon.
+
+The owners renew the offline roles, the server renews the online roles (docs/adr/0035).
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,30 @@ from trustdata.expiry import Lifetimes, half_life
 from trustdata.roles import ONLINE, RoleName
 
 LAST_PART: Final = 3
-"""A role is due in the last third of its life: 8 months for root, 4 for targets and delegations, by default."""
+"""A role is due in the last third of its life: by default 8 months for root, 4 months for targets and delegations."""
 
 Due = Callable[[Envelope], bool]
+"""A test whether a file must be signed again soon."""
 
 
 def within(span: timedelta, *, at: datetime) -> Due:
-    """Whatever has expired, or will in this span from `at`."""
+    """Return a test for files that have expired at `at` or will expire within `span` after it."""
     return lambda envelope: envelope.expires <= at + span
 
 
 def in_its_last_third(lifetimes: Lifetimes, *, at: datetime) -> Due:
-    """Whatever has expired, or has less than a third of its life left."""
+    """Return a test for files that have expired at `at` or have less than a third of their lifetime left."""
     return lambda envelope: envelope.expires < at + lifetimes.of(envelope.role) / LAST_PART
 
 
 def offline_roles(roles: Mapping[RoleName, Envelope], due: Due) -> tuple[RoleName, ...]:
-    """Of the verified `roles`, those of the owners that are due; the first to expire first."""
-    found = [role for role, envelope in roles.items() if role not in ONLINE and due(envelope)]
-    return tuple(sorted(found, key=lambda role: (roles[role].expires, role)))
+    """Return the offline roles that are due, in the order of their expiry. `roles`: verified."""
+    due_roles = [role for role, envelope in roles.items() if role not in ONLINE and due(envelope)]
+    return tuple(sorted(due_roles, key=lambda role: (roles[role].expires, role)))
 
 
 def late_online_roles(
     roles: Mapping[RoleName, Envelope], lifetimes: Lifetimes, *, at: datetime
 ) -> tuple[RoleName, ...]:
-    """The online roles that the server should have signed again by now: past half of their life."""
+    """Return the online roles that are past half of their life: the server should have signed them again."""
     return tuple(role for role in ONLINE if role in roles and half_life(roles[role].expires, lifetimes.of(role)) <= at)

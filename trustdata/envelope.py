@@ -1,6 +1,7 @@
-"""One metadata file: the bytes as they came, and what they say.
+"""One metadata file: its original bytes together with its parsed content.
 
-What was signed is never rebuilt: `raw` is hashed, stored and served, `payload` is what the signatures cover.
+The signed bytes are never made again from the content: `raw` is hashed, stored and served, and `payload` is what the
+signatures cover (docs/adr/0002).
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ _Kind = TypeVar("_Kind", Root, Timestamp, Snapshot, Targets)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A parsed file. Nothing in it has been verified; `content` must be treated as read-only.
+    """A parsed metadata file whose signatures have not been verified. Do not change `content`.
 
-    `signatures` is keyed by key id. `sha256` is lower-case hex over `raw`.
+    `signatures`: by key id. `sha256`: of `raw`, in lower-case hex.
     """
 
     role: RoleName
@@ -36,7 +37,7 @@ class Envelope:
     def of(
         cls, *, role: RoleName, raw: bytes, payload: bytes, content: Content, signatures: Mapping[str, Signature]
     ) -> Envelope:
-        """Hash once, here."""
+        """Make an envelope and compute its hash."""
         digest = hashlib.sha256(raw).hexdigest()
         return cls(role=role, raw=raw, payload=payload, content=content, signatures=signatures, sha256=digest)
 

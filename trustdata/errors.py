@@ -1,58 +1,59 @@
-"""Everything that the domain refuses, sorted by who must act.
+"""All errors of the domain, sorted by who must act.
 
     TrustError
-    ├── InvalidName              the caller: a name that cannot be one
-    ├── MalformedMetadata        the publisher: bytes that are no valid document; names role and member path
-    ├── NotTrusted               nobody may use this: possibly an attack
+    ├── InvalidName              the caller: a name that is not valid
+    ├── MalformedMetadata        the publisher: bytes that are no valid document
+    ├── NotTrusted               nobody may use this content: it may be an attack
     │   ├── ThresholdNotMet          too few valid signatures
-    │   ├── VersionRollback          older than what was seen, or dropped
-    │   ├── VersionMismatch          not the version that its parent names
-    │   ├── MetadataExpired          too old: freeze, or a duty not done
-    │   ├── ContentMismatch          hash, length or digest differs
-    │   ├── RootNotPinned            the root chain does not hold the pin
-    │   ├── CertificateOfAnotherName a Notary v1 root key does not speak for this name
-    │   ├── PinsDisagree             two pins of one name name different roots
-    │   ├── LockDisagrees            the project's lock file names another root than what is known or shown
-    │   ├── DelegationOutOfScope     a role says something about a tag that it may not speak for
+    │   ├── VersionRollback          an older version than the known one, or a role that was removed
+    │   ├── VersionMismatch          another version than its parent names
+    │   ├── MetadataExpired          too old: a freeze attack, or nobody has renewed it
+    │   ├── ContentMismatch          another hash, length or digest than its parent names
+    │   ├── RootNotPinned            the pinned root is not in the root chain
+    │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not valid for this name
+    │   ├── PinsDisagree             two pins of one collection name different roots of trust
+    │   ├── LockDisagrees            the lock file names another root than this machine or the server
+    │   ├── DelegationOutOfScope     a role lists a tag outside the paths delegated to it
     │   ├── ReleaseConflict          two released digests for one tag
-    │   ├── TagMismatch              tag and digest that were asked for do not belong together
-    │   ├── MetadataMissing          a role that the collection promises cannot be had
-    │   ├── TrustDataWithheld        a known collection without data
-    │   ├── CollectionDeleted        a known collection that its server says was deleted
-    │   ├── FormatChanged            a pinned collection offered in another format
-    │   └── OfflineTooOld            offline beyond its bound, or the clock went back
-    ├── Unpinned                 the user: first contact needs a pin
-    ├── NoTrustData              nothing there, and nobody knows the name
-    ├── NotSigned                the collection is fine, the tag is not in it
-    ├── PolicyRefused            the policy's owner
-    ├── PolicyMalformed          the policy's owner: the file cannot be read, so nothing is allowed
-    ├── TagChanged               another publisher was faster with other content
-    ├── PublishRefused           an upload that is well-formed and signed, but may not be stored
-    │   ├── VersionConflict          its own role moved
+    │   ├── TagMismatch              the requested digest is not the one signed for the tag
+    │   ├── MetadataMissing          the server does not give a role that the collection lists
+    │   ├── TrustDataWithheld        the server has no data for a known collection
+    │   ├── CollectionDeleted        the server reports that a known collection was deleted
+    │   ├── FormatChanged            the server offers a pinned collection in another format
+    │   └── OfflineTooOld            the last refresh is too long ago, or the clock went back
+    ├── Unpinned                 the user: the first contact needs a pin
+    ├── NoTrustData              no such collection, and no pin or memory of it
+    ├── NotSigned                the collection is valid, but the tag is not released in it
+    ├── PolicyRefused            the owner of the policy: the policy requires more
+    ├── PolicyMalformed          the owner of the policy: the file cannot be read, so nothing is allowed
+    ├── TagChanged               another publisher changed the tag at the same time
+    ├── PublishRefused           the publisher: a well-formed, signed upload that may not be stored
+    │   ├── VersionConflict          an uploaded role does not follow the stored version
     │   ├── WouldBreakRole           a stored role would no longer verify
-    │   ├── ServerKeyNotUsed         snapshot or timestamp do not name the server's key
-    │   └── CollectionExists         initialised already, or in the other format
-    ├── RemoteUnreachable        the network or the server's operator
-    │   ├── RemoteFull               the server's operator: its disk is full
-    │   ├── CertificateRefused       the user: a private CA; or the server's operator
-    │   ├── ProxyRefused             the network's operator: a proxy that lets nothing through
+    │   ├── ServerKeyNotUsed         the root does not name the server's keys for snapshot or timestamp
+    │   └── CollectionExists         the collection exists already, or exists in the other format
+    ├── RemoteUnreachable        the network, or the operator of the server
+    │   ├── RemoteFull               the operator of the server: its disk is full
+    │   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
+    │   ├── ProxyRefused             the operator of the network: a proxy refuses the connection
     │   └── EngineUnreachable        the user: no container engine runs here
-    ├── RemoteRefused            credentials or rights
-    ├── RemoteMisbehaved         an answer that no server of this protocol gives
-    ├── TooLarge                 a body beyond its limit
+    ├── RemoteRefused            the user: credentials or rights are missing
+    ├── RemoteMisbehaved         the operator of the server: a response that breaks the protocol
+    ├── TooLarge                 a file or body is larger than its limit
     ├── ImageNotFound            the registry has no such repository, tag or digest
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
-    ├── SettingsUnusable         a settings file, variable or program that settings name
-    ├── HookRequestMalformed     the container runtime: a request that a hook cannot judge
-    ├── HookNotInstalled         a hook could not be put in place
-    ├── VerdictTooLate           a hook had no verdict when its time was up
+    ├── SettingsUnusable         the user: a settings file, variable or option cannot be used
+    ├── HookRequestMalformed     the container runtime: a request that the hook cannot judge
+    ├── HookNotInstalled         a hook could not be installed
+    ├── VerdictTooLate           a hook had no verdict when its time ended
     ├── NoTrustServer            the user: no trust server is known for this name
     ├── NotStored                the disk or database refused; nothing was changed
-    ├── MemoryDamaged            rollback memory cannot be read
+    ├── MemoryDamaged            the rollback memory cannot be read
     ├── LockDamaged              a lock file cannot be read
-    └── MemoryUnwritable         rollback memory could not be kept
+    └── MemoryUnwritable         rollback memory, pins or cache cannot be written
 
-`code` is the stable name that JSON output and the server's problem documents carry; `details()` are its data.
+`code` is the stable name of an error in JSON output and in the server's problem documents; `details()` returns its
+fields.
 """
 
 from __future__ import annotations
@@ -64,11 +65,11 @@ from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
 
-_NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
+_NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def shown(text: str, limit: int = 120) -> str:
-    """Foreign text made safe for a terminal or a log: control characters escaped, cut at `limit` characters."""
+    """Return foreign text in a form that is safe to print: control characters escaped, cut after `limit` characters."""
     safe = text[: limit + 1]
     if not safe.isprintable():
         safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
@@ -88,17 +89,17 @@ def _plain(value: object) -> object:
 
 
 class TrustError(ErrorRecord):
-    """Root of the domain's refusals."""
+    """Base class of all errors of the domain."""
 
     code: ClassVar[str] = "error"
 
     def details(self) -> dict[str, object]:
-        """The error's data by field name, ready for JSON; foreign text is escaped and cut."""
+        """Return the fields of the error by name, ready for JSON. Foreign text is escaped and cut."""
         return {name: _plain(value) for name, value in super().details().items()}
 
 
 class InvalidName(TrustError):
-    """`kind` says what the name should have been."""
+    """A name is not valid. `kind` says what it should name, such as `tag` or `role`."""
 
     code: ClassVar[str] = "invalid-name"
     kind: str
@@ -110,7 +111,7 @@ class InvalidName(TrustError):
 
 
 class MalformedMetadata(TrustError):
-    """`path` is the member path inside the document, such as `signed.roles.root.threshold`; empty for the whole."""
+    """A document is not valid. `path`: the member, such as `signed.roles.root.threshold`; "" for the whole document."""
 
     code: ClassVar[str] = "malformed-metadata"
     role: str
@@ -123,13 +124,13 @@ class MalformedMetadata(TrustError):
 
 
 class NotTrusted(TrustError):
-    """What was found must not be used."""
+    """The content must not be used. Base class of the errors that may be an attack."""
 
     code: ClassVar[str] = "not-trusted"
 
 
 class ThresholdNotMet(NotTrusted):
-    """`signed`: key ids whose signatures hold; `unsigned`: those of the role that are missing or false."""
+    """A file has too few valid signatures. `signed`, `unsigned`: the key ids with and without a valid signature."""
 
     code: ClassVar[str] = "threshold-not-met"
     role: str
@@ -148,7 +149,7 @@ class ThresholdNotMet(NotTrusted):
 
 
 class VersionRollback(NotTrusted):
-    """`offered` 0 means that the role was dropped. `source` says who knew better: cache, memory, snapshot."""
+    """A role is older than a known version. `offered` 0: the role was removed. `source`: where `known` comes from."""
 
     code: ClassVar[str] = "version-rollback"
     role: str
@@ -163,7 +164,7 @@ class VersionRollback(NotTrusted):
 
 
 class VersionMismatch(NotTrusted):
-    """`offered` is not `expected`, which the parent (or, for a root, the step N to N+1) names."""
+    """A file has another version than its parent names, or a root does not follow the root before it."""
 
     code: ClassVar[str] = "version-mismatch"
     role: str
@@ -175,7 +176,7 @@ class VersionMismatch(NotTrusted):
 
 
 class MetadataExpired(NotTrusted):
-    """`at` is the reference time of the operation, UTC."""
+    """A file has expired. `at`: the reference time of the operation, UTC."""
 
     code: ClassVar[str] = "metadata-expired"
     role: str
@@ -188,7 +189,7 @@ class MetadataExpired(NotTrusted):
 
 
 class ContentMismatch(NotTrusted):
-    """Bytes that are not those that their parent names. `what` is `sha256`, `length`, `digest`..."""
+    """The bytes of a file are not those that its parent names. `what`: `sha256`, `length`, `digest`..."""
 
     code: ClassVar[str] = "content-mismatch"
     role: str
@@ -201,7 +202,7 @@ class ContentMismatch(NotTrusted):
 
 
 class RootNotPinned(NotTrusted):
-    """No root of the verified chain is the pinned one. `found` is the reference of the chain's first root."""
+    """No root of the verified chain matches the pin. `found`: the fingerprint of the first root of the chain."""
 
     code: ClassVar[str] = "root-not-pinned"
     gun: str
@@ -215,7 +216,7 @@ class RootNotPinned(NotTrusted):
 
 
 class CertificateOfAnotherName(NotTrusted):
-    """A root key of Notary v1 whose certificate is none for this collection, or is not valid."""
+    """The certificate of a Notary v1 root key names another collection or is not valid."""
 
     code: ClassVar[str] = "certificate-of-another-name"
     gun: str
@@ -227,7 +228,7 @@ class CertificateOfAnotherName(NotTrusted):
 
 
 class PinsDisagree(NotTrusted):
-    """Two pins of one name that no single verified root chain holds."""
+    """Two pins of one collection match no common root chain."""
 
     code: ClassVar[str] = "pins-disagree"
     gun: str
@@ -241,9 +242,9 @@ class PinsDisagree(NotTrusted):
 
 
 class LockDisagrees(NotTrusted):
-    """The lock file has another root than the chain that is known here, or than the server, if only the lock knows one.
+    """The lock file names another root than this machine knows, or, if it knows none, than the server offers.
 
-    `locked` and `known` are pins. `known_by` says who has the other one, empty for the server.
+    `locked` and `known` are fingerprints. `known_by`: the source of the other root, "" for the server.
     """
 
     code: ClassVar[str] = "lock-disagrees"
@@ -262,7 +263,7 @@ class LockDisagrees(NotTrusted):
 
 
 class DelegationOutOfScope(NotTrusted):
-    """A role lists a target outside the paths that its delegator gave it."""
+    """A role lists a target outside the paths that its delegator has delegated to it."""
 
     code: ClassVar[str] = "delegation-out-of-scope"
     role: str
@@ -273,7 +274,7 @@ class DelegationOutOfScope(NotTrusted):
 
 
 class ReleaseConflict(NotTrusted):
-    """One tag in `targets` and in `targets/releases`: neither is trusted."""
+    """Both `targets` and `targets/releases` list the tag, so neither is trusted."""
 
     code: ClassVar[str] = "release-conflict"
     target: str
@@ -285,7 +286,7 @@ class ReleaseConflict(NotTrusted):
 
 
 class TagMismatch(NotTrusted):
-    """The digest that was asked for is not the one signed under the tag (or under any tag)."""
+    """The requested digest is not the one that is signed for the tag."""
 
     code: ClassVar[str] = "tag-mismatch"
     gun: str
@@ -298,7 +299,7 @@ class TagMismatch(NotTrusted):
 
 
 class MetadataMissing(NotTrusted):
-    """A role that root, timestamp, snapshot or a delegator promises is not to be had."""
+    """A role is missing that the root, the timestamp, the snapshot or a delegator names."""
 
     code: ClassVar[str] = "metadata-missing"
     role: str
@@ -309,7 +310,7 @@ class MetadataMissing(NotTrusted):
 
 
 class TrustDataWithheld(NotTrusted):
-    """A pinned or remembered name for which the server has no data."""
+    """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which."""
 
     code: ClassVar[str] = "trust-data-withheld"
     gun: str
@@ -322,7 +323,7 @@ class TrustDataWithheld(NotTrusted):
 
 
 class CollectionDeleted(NotTrusted):
-    """A known collection that its server reports as deleted. `deleted_root` and `pin` are fingerprints."""
+    """The server reports that a known collection was deleted. `deleted_root`, `pin`: fingerprints."""
 
     code: ClassVar[str] = "collection-deleted"
     gun: str
@@ -339,7 +340,7 @@ class CollectionDeleted(NotTrusted):
 
 
 class FormatChanged(NotTrusted):
-    """The collection is pinned in one wire format and offered in another."""
+    """The collection is pinned in one wire format, and the server offers it in another."""
 
     code: ClassVar[str] = "format-changed"
     gun: str
@@ -351,7 +352,7 @@ class FormatChanged(NotTrusted):
 
 
 class OfflineTooOld(NotTrusted):
-    """`reason` names the bound that was passed."""
+    """The stored data is too old for a verdict without the server. `reason` names the limit."""
 
     code: ClassVar[str] = "offline-too-old"
     gun: str
@@ -362,7 +363,7 @@ class OfflineTooOld(NotTrusted):
 
 
 class Unpinned(TrustError):
-    """First contact without a pin. `found` is the fingerprint that the server offers (`sha256:HEX`)."""
+    """The first contact with a collection needs a pin. `found`: the fingerprint from the server (`sha256:HEX`)."""
 
     code: ClassVar[str] = "unpinned"
     gun: str
@@ -373,7 +374,7 @@ class Unpinned(TrustError):
 
 
 class NoTrustData(TrustError):
-    """No such collection, and nothing here knows the name."""
+    """The server has no such collection, and no pin, lock file or memory knows its name."""
 
     code: ClassVar[str] = "no-trust-data"
     gun: str
@@ -383,9 +384,9 @@ class NoTrustData(TrustError):
 
 
 class NotSigned(TrustError):
-    """The collection verifies, but this tag (or digest) is not released in it. `signers`: roles that do list it.
+    """The collection is valid, but the tag (or the digest) is not released in it.
 
-    An empty `tag`: no tag at all is.
+    `signers`: the signers that list the tag without releasing it. `tag` "": the collection has no released tag.
     """
 
     code: ClassVar[str] = "not-signed"
@@ -404,7 +405,7 @@ class NotSigned(TrustError):
 
 
 class PolicyRefused(TrustError):
-    """Trusted, but the policy asks for more. `rule` is the pattern or option that refused."""
+    """The image is signed, but the policy requires more. `rule`: the rule or option that refused."""
 
     code: ClassVar[str] = "policy-refused"
     name: str
@@ -416,7 +417,7 @@ class PolicyRefused(TrustError):
 
 
 class PolicyMalformed(TrustError):
-    """A policy that cannot be read allows nothing. `path` is the member path inside `source`."""
+    """The policy cannot be read, so nothing is allowed. `path`: the member in the file `source`."""
 
     code: ClassVar[str] = "policy-malformed"
     source: str
@@ -429,7 +430,7 @@ class PolicyMalformed(TrustError):
 
 
 class TagChanged(TrustError):
-    """The tag moved while we were signing. Digests are `sha256:HEX` or `nothing`."""
+    """Another publisher changed the tag while we were signing. `ours`, `theirs`: `sha256:HEX` or `nothing`."""
 
     code: ClassVar[str] = "tag-changed"
     gun: str
@@ -448,7 +449,7 @@ class TagChanged(TrustError):
 
 
 class PublishRefused(TrustError):
-    """An upload that may not be stored. `role` and `path` name the place."""
+    """An upload must not be stored. `role` names the file."""
 
     code: ClassVar[str] = "publish-refused"
     role: str
@@ -459,7 +460,7 @@ class PublishRefused(TrustError):
 
 
 class VersionConflict(PublishRefused):
-    """The upload's own role is not the successor of what is stored. `stored` 0: nothing stored."""
+    """An uploaded role does not follow the stored version. `stored` 0: the role is not stored yet."""
 
     code: ClassVar[str] = "version-conflict"
     offered: int
@@ -471,7 +472,7 @@ class VersionConflict(PublishRefused):
 
 
 class WouldBreakRole(PublishRefused):
-    """A stored and delegated role would no longer verify."""
+    """The upload would make a stored, delegated role invalid."""
 
     code: ClassVar[str] = "would-break-role"
 
@@ -483,13 +484,13 @@ class ServerKeyNotUsed(PublishRefused):
 
 
 class CollectionExists(PublishRefused):
-    """Initialised already, deleted with a tombstone, or of another format."""
+    """The collection exists already, has a tombstone, or exists in another format."""
 
     code: ClassVar[str] = "collection-exists"
 
 
 class RemoteUnreachable(TrustError):
-    """Network, DNS, TLS or a 5xx. `remote` is scheme, host and port."""
+    """A server cannot be reached: network, DNS, TLS, or a 5xx response. `remote`: scheme, host and port."""
 
     code: ClassVar[str] = "remote-unreachable"
     remote: str
@@ -500,7 +501,7 @@ class RemoteUnreachable(TrustError):
 
 
 class RemoteFull(RemoteUnreachable):
-    """The server stored nothing, for it has no space left (507). What it serves is as before."""
+    """The server has no disk space left (507) and has stored nothing."""
 
     code: ClassVar[str] = "remote-full"
 
@@ -509,39 +510,39 @@ class RemoteFull(RemoteUnreachable):
 
 
 class CertificateRefused(RemoteUnreachable):
-    """TLS: nobody who is believed here vouches for the server's certificate, or it is not for this host or time."""
+    """The TLS certificate of the server is not signed by a trusted CA, or is not valid for this host or time."""
 
     code: ClassVar[str] = "certificate-refused"
 
 
 class ProxyRefused(RemoteUnreachable):
-    """The proxy on the way to the server wants credentials, or does not let this through."""
+    """A proxy requires credentials or refuses the connection to the server."""
 
     code: ClassVar[str] = "proxy-refused"
 
 
 class EngineUnreachable(RemoteUnreachable):
-    """No container engine answers where one is looked for."""
+    """No container engine responds at the configured address."""
 
     code: ClassVar[str] = "engine-unreachable"
 
 
 class RemoteRefused(TrustError):
-    """401, 403 or another refusal that is about rights or form. `status` is the HTTP status."""
+    """A server refuses the request, because of rights or of its form. `status`: the HTTP status, such as 401 or 403."""
 
     code: ClassVar[str] = "remote-refused"
     remote: str
     status: int
     reason: str
     server_code: str = ""
-    server_details: Mapping[str, object] = _NOTHING_MORE
+    server_details: Mapping[str, object] = _NO_DETAILS
 
     def __str__(self) -> str:
         return f"{self.remote} refused ({self.status}): {shown(self.reason, 300)}"
 
 
 class RemoteMisbehaved(TrustError):
-    """Redirect loops, truncated bodies, answers without meaning."""
+    """A server sends a response that cannot be used: a redirect loop, a truncated body, or nonsense."""
 
     code: ClassVar[str] = "remote-misbehaved"
     remote: str
@@ -552,7 +553,7 @@ class RemoteMisbehaved(TrustError):
 
 
 class TooLarge(TrustError):
-    """More bytes than allowed. `limit` in bytes."""
+    """A file or body is larger than allowed. `limit`: in bytes."""
 
     code: ClassVar[str] = "too-large"
     what: str
@@ -563,7 +564,7 @@ class TooLarge(TrustError):
 
 
 class ImageNotFound(TrustError):
-    """The registry answered that it has no such repository, tag or digest (or hides it from this user)."""
+    """The registry has no such repository, tag or digest, or hides it from this user."""
 
     code: ClassVar[str] = "image-not-found"
     image: str
@@ -575,7 +576,7 @@ class ImageNotFound(TrustError):
 
 
 class ImageNotSupported(TrustError):
-    """The registry has it, but it is no image that can be signed by digest."""
+    """The registry has the image, but it is of a kind that cannot be signed by digest."""
 
     code: ClassVar[str] = "image-not-supported"
     image: str
@@ -586,7 +587,7 @@ class ImageNotSupported(TrustError):
 
 
 class SettingsUnusable(TrustError):
-    """`place` is a file, an environment variable, an option, or a program that settings name."""
+    """A setting cannot be used. `place`: a file, an environment variable, an option, or a configured program."""
 
     code: ClassVar[str] = "settings-unusable"
     place: str
@@ -597,7 +598,7 @@ class SettingsUnusable(TrustError):
 
 
 class HookRequestMalformed(TrustError):
-    """What the container runtime asked is not what its contract promises. `place`: an argument, or standard input."""
+    """The container runtime sent a request that is not valid. `place`: an argument, or the standard input."""
 
     code: ClassVar[str] = "hook-request-malformed"
     place: str
@@ -608,7 +609,7 @@ class HookRequestMalformed(TrustError):
 
 
 class HookNotInstalled(TrustError):
-    """`place`: the folder or file that is in the way."""
+    """A hook could not be installed. `place`: the folder or file that prevents it."""
 
     code: ClassVar[str] = "hook-not-installed"
     place: str
@@ -619,7 +620,7 @@ class HookNotInstalled(TrustError):
 
 
 class VerdictTooLate(TrustError):
-    """No verdict within the hook's own time, which is shorter than that of its caller. `doing`: what took so long."""
+    """A hook has no verdict within its time limit, which is shorter than its caller's. `doing`: the slow step."""
 
     code: ClassVar[str] = "verdict-too-late"
     seconds: int
@@ -630,7 +631,7 @@ class VerdictTooLate(TrustError):
 
 
 class NoTrustServer(TrustError):
-    """The registry has no default trust server. `settings` is the file whose `[servers]` could name one."""
+    """No trust server is known for the registry. `settings`: the file whose section `[servers]` can name one."""
 
     code: ClassVar[str] = "no-trust-server"
     gun: str
@@ -645,7 +646,7 @@ class NoTrustServer(TrustError):
 
 
 class NotStored(TrustError):
-    """The store refused; nothing was changed."""
+    """The disk or database refused to store; nothing was changed."""
 
     code: ClassVar[str] = "not-stored"
     reason: str
@@ -655,7 +656,7 @@ class NotStored(TrustError):
 
 
 class MemoryDamaged(TrustError):
-    """Rollback memory cannot be read. What was known is not the same as nothing known: nothing can be judged."""
+    """The rollback memory cannot be read. A verdict without it could accept a rollback, so there is no verdict."""
 
     code: ClassVar[str] = "memory-damaged"
     path: str
@@ -666,7 +667,7 @@ class MemoryDamaged(TrustError):
 
 
 class LockDamaged(TrustError):
-    """A lock file that cannot be read protects nobody, so nothing is judged. `line` counts from 1; 0: no one line."""
+    """The lock file cannot be read, so there is no verdict. `line`: from 1; 0 if the error has no line."""
 
     code: ClassVar[str] = "lock-damaged"
     path: str
@@ -679,7 +680,7 @@ class LockDamaged(TrustError):
 
 
 class MemoryUnwritable(TrustError):
-    """Rollback memory, pins or cache could not be written. `path` is the file."""
+    """The rollback memory, the pins or the cache cannot be written. `path`: the file."""
 
     code: ClassVar[str] = "memory-unwritable"
     path: str

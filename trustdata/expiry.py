@@ -1,4 +1,4 @@
-"""Lifetimes and the question whether something has expired. Time is always an argument, in UTC."""
+"""Lifetimes of signed files, and the times that follow from them. All times are arguments, in UTC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How long what is signed now stays valid, by role. A year has 365 days."""
+    """How long a newly signed file stays valid, for each role. A year has 365 days (docs/adr/0031)."""
 
     root: timedelta
     targets: timedelta
@@ -19,7 +19,7 @@ class Lifetimes:
     timestamp: timedelta
 
     def of(self, role: str) -> timedelta:
-        """The lifetime of a role; delegations live as long as `targets`."""
+        """Return the lifetime of a role. A delegation has the lifetime of `targets`."""
         return {ROOT: self.root, SNAPSHOT: self.snapshot, TIMESTAMP: self.timestamp}.get(role, self.targets)  # type: ignore[call-overload, no-any-return]
 
 
@@ -32,10 +32,10 @@ NOTARY_LIFETIMES: Final = Lifetimes(
 
 
 def expires_at(at: datetime, lifetime: timedelta) -> datetime:
-    """`at` plus the lifetime, in whole seconds (TUF writes no fractions)."""
+    """Return `at` plus the lifetime, in whole seconds, because TUF writes no fractions."""
     return (at + lifetime).astimezone(UTC).replace(microsecond=0)
 
 
 def half_life(expires: datetime, lifetime: timedelta) -> datetime:
-    """The instant at which something with this lifetime should be signed again."""
+    """Return the time at which a file with this expiry and lifetime should be signed again: half of its life."""
     return expires - lifetime / 2

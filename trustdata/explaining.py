@@ -1,7 +1,7 @@
-"""From a verdict that has fallen to the chain of its reasons.
+"""Explain a verdict: how far the verification got, why each step passed or failed, and what would change the verdict.
 
-The verdict is not found here. It is that of `judgement.judge` (or whatever refused before it); what is told is how far
-verification got, on what each step rests, and what would change the answer.
+The verdict itself comes from `judgement.judge`, or from the error that was raised before it; nothing here can change it
+(docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from trustdata.explanation import (
     RELEASE,
     SIGNERS,
     Explanation,
-    LockStanding,
-    MemoryStanding,
-    PinStanding,
+    LockReport,
+    MemoryReport,
+    PinReport,
     RegistryAnswer,
-    RegistryStanding,
+    RegistryReport,
     Release,
     RoleStep,
     RootStep,
     ServerUsed,
-    SignerStanding,
-    Stand,
+    SignerReport,
+    SignerState,
     StepState,
     VerdictChange,
 )
@@ -50,14 +50,16 @@ from trustdata.verification.trusted_set import TrustedSet
 _PIN_CODES: Final = frozenset(
     {"unpinned", "root-not-pinned", "pins-disagree", "lock-disagrees", "format-changed", "lock-damaged"}
 )
-_LONG: Final = 400
+_MAX_TEXT: Final = 400
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """How far one refresh got: `trusted` as it was left, None if there was no first root; pins, memory and lock as they
-    counted. `unreadable`: the roles of signers that are published and cannot be had, and why.
+class VerificationState:
+    """The state of the verification when the verdict was given.
+
+    `trusted`: the verified files, None if there was no first root. `pins`, `memory`, `lock`: those that were used.
+    `unreadable`: the published roles of signers that could not be loaded, with the errors.
     """
 
     trusted: TrustedSet | None
@@ -70,60 +72,60 @@ class Walk:
 def explain(
     judgement: Judgement,
     *,
-    walk: Walk | None,
+    state: VerificationState | None,
     at: datetime,
     offline: bool = False,
     server: ServerUsed | None = None,
     registry: RegistryAnswer | None = None,
 ) -> Explanation:
-    """The reasons of a verdict that has fallen. `walk`: None where nothing was begun. Raises no TrustError."""
-    told = _Telling(judgement, walk or Walk(trusted=None), at)
-    release = told.release()
-    standing = _registry(registry, release)
+    """Return the explanation of a verdict. `state`: None if the verification did not begin. Raises no TrustError."""
+    explainer = _Explainer(judgement, state or VerificationState(trusted=None), at)
+    release = explainer.release()
+    comparison = _registry(registry, release)
     return Explanation(
         name=str(judgement.question.gun),
         trusted=judgement.allowed,
         digest=judgement.digest,
         refusal=judgement.refusal,
-        broke_at=told.broke_at,
+        broke_at=explainer.broke_at,
         at=at,
         offline=offline,
         server=server,
-        pins=told.pins(),
-        memory=told.memory(),
-        lock=told.lock(),
-        demands=told.demands(),
-        roots=told.roots(),
-        roles=told.steps(),
+        pins=explainer.pins(),
+        memory=explainer.memory(),
+        lock=explainer.lock(),
+        demands=explainer.demands(),
+        roots=explainer.roots(),
+        roles=explainer.steps(),
         release=release,
-        signers=told.signers(),
-        registry=standing,
-        changes=told.changes(standing),
+        signers=explainer.signers(),
+        registry=comparison,
+        changes=explainer.changes(comparison),
     )
 
 
-class _Telling:
-    def __init__(self, judgement: Judgement, walk: Walk, at: datetime) -> None:
+class _Explainer:
+    def __init__(self, judgement: Judgement, state: VerificationState, at: datetime) -> None:
         self._judgement = judgement
         self._question = judgement.question
-        self._walk = walk
+        self._state = state
         self._at = at
-        self._roles = _verified(walk.trusted)
-        self._floors = self._lowest()
+        self._roles = _verified(state.trusted)
+        self._minimums = self._lowest_accepted()
         self._delegated = _delegated(self._roles)
         self._needed = _needed(self._question, self._roles)
         self._refused_role = str(getattr(judgement.refusal, "role", ""))
-        self.broke_at = self._broken()
+        self.broke_at = self._refusing_step()
 
-    def _lowest(self) -> Mapping[RoleName, MinimumVersion]:
-        if self._walk.trusted is None:
+    def _lowest_accepted(self) -> Mapping[RoleName, MinimumVersion]:
+        if self._state.trusted is None:
             return {}
-        return lowest_accepted(memory=self._walk.memory, lock=self._walk.lock, chain=self._walk.trusted.roots)
+        return lowest_accepted(memory=self._state.memory, lock=self._state.lock, chain=self._state.trusted.roots)
 
-    # --- where trust begins
+    # --- pins, memory, lock file, requirements
 
-    def pins(self) -> tuple[PinStanding, ...]:
-        chain = self._walk.trusted.roots if self._walk.trusted else []
+    def pins(self) -> tuple[PinReport, ...]:
+        chain = self._state.trusted.roots if self._state.trusted else []
 
         def held(pin: SourcedPin) -> int | None:
             if not chain or not chain_holds(pin.pin, chain):
@@ -131,34 +133,35 @@ class _Telling:
             return next((root.version for root in chain if root.sha256 == pin.pin.digest), chain[0].version)
 
         return tuple(
-            PinStanding(pin=str(pin.pin), source=shown(pin.source, _LONG), held_by=held(pin)) for pin in self._walk.pins
+            PinReport(pin=str(pin.pin), source=shown(pin.source, _MAX_TEXT), held_by=held(pin))
+            for pin in self._state.pins
         )
 
-    def memory(self) -> MemoryStanding | None:
-        memory = self._walk.memory
+    def memory(self) -> MemoryReport | None:
+        memory = self._state.memory
         if memory is None:
             return None
         void: tuple[str, ...] = ()
-        if self._walk.trusted is not None:
-            kept = memory.minimum_versions(OnlineKeys.of(self._walk.trusted.root.root))
+        if self._state.trusted is not None:
+            kept = memory.minimum_versions(OnlineKeys.of(self._state.trusted.root.root))
             void = tuple(shown(role) for role in memory.roles if role not in kept)
-        return MemoryStanding(
+        return MemoryReport(
             root_of_trust=f"sha256:{memory.root_of_trust}",
             refreshed=memory.refreshed,
             versions={shown(role): seen.version for role, seen in memory.roles.items()},
             void=void,
         )
 
-    def lock(self) -> LockStanding | None:
-        lock = self._walk.lock
+    def lock(self) -> LockReport | None:
+        lock = self._state.lock
         if lock is None:
             return None
-        return LockStanding(
-            source=shown(lock.source, _LONG),
+        return LockReport(
+            source=shown(lock.source, _MAX_TEXT),
             root_version=lock.entry.root_version,
             root=str(lock.entry.root),
             versions={shown(role): version for role, version in lock.entry.minimum.items()},
-            pins=not self._walk.pins,
+            pins=not self._state.pins,
         )
 
     def demands(self) -> tuple[Requirement, ...]:
@@ -167,13 +170,13 @@ class _Telling:
         ]
         policy = self._question.policy
         if policy is not None:
-            named.append(policy.escaped(_LONG))
+            named.append(policy.escaped(_MAX_TEXT))
         return tuple(named)
 
-    # --- what was verified
+    # --- roots and roles
 
     def roots(self) -> tuple[RootStep, ...]:
-        chain = self._walk.trusted.roots if self._walk.trusted else []
+        chain = self._state.trusted.roots if self._state.trusted else []
         return tuple(
             RootStep(
                 version=root.version,
@@ -198,8 +201,8 @@ class _Telling:
 
     def _step(self, role: RoleName, delegator: RoleName) -> RoleStep:
         envelope = self._roles.get(role)
-        floor = self._floors.get(role)
-        by = self._delegator(delegator)
+        minimum = self._minimums.get(role)
+        delegator_content = self._delegator(delegator)
         keys, threshold = self._keys(role, delegator)
         state: StepState = "verified" if envelope is not None else "not reached"
         if envelope is None and is_delegated(role) and not self._published(role):
@@ -215,11 +218,13 @@ class _Telling:
             keys=keys,
             version=envelope.version if envelope is not None else None,
             sha256=envelope.sha256 if envelope is not None else None,
-            signed=_signed(by, delegator, envelope) if envelope is not None and by is not None else (),
+            signed=_signed(delegator_content, delegator, envelope)
+            if envelope is not None and delegator_content is not None
+            else (),
             expires=expires,
             issued_about=self._issued(role, expires),
-            at_least=floor.version if floor else None,
-            at_least_source=shown(floor.source, _LONG) if floor else "",
+            at_least=minimum.version if minimum else None,
+            at_least_source=shown(minimum.source, _MAX_TEXT) if minimum else "",
         )
 
     def _published(self, role: RoleName) -> bool:
@@ -229,7 +234,7 @@ class _Telling:
         if expires is None:
             return None
         lifetime = TUF_LIFETIMES.of(role)
-        if expires < _FIRST_MOMENT + lifetime:  # signed before the calendar begins: a lie, or a mistake
+        if expires < _FIRST_MOMENT + lifetime:  # no datetime can hold an earlier time of signing
             return None
         issued = expires - lifetime
         return issued if issued <= self._at else None
@@ -241,16 +246,16 @@ class _Telling:
         return envelope.root if name == ROOT else envelope.targets
 
     def _keys(self, role: RoleName, delegator: RoleName) -> tuple[tuple[str, ...], int | None]:
-        by = self._delegator(delegator)
-        if by is None or not checks.is_delegator_of(by, role):
+        delegator_content = self._delegator(delegator)
+        if delegator_content is None or not checks.is_delegator_of(delegator_content, role):
             return (), None
-        given = by.get_delegated_role(role)
-        return tuple(given.keyids), given.threshold
+        delegated = delegator_content.get_delegated_role(role)
+        return tuple(delegated.keyids), delegated.threshold
 
-    # --- what it says
+    # --- release and signers
 
     def _target(self) -> Target | None:
-        """The released target that the verdict is about."""
+        """Return the released target that the verdict is about, or None."""
         evidence = self._judgement.evidence
         tag = evidence.tags[0] if evidence else self._question.tag
         if tag is None or TARGETS not in self._roles:
@@ -273,47 +278,47 @@ class _Telling:
             platform=f"sha256:{asked}" if asked in target.children else None,
         )
 
-    def signers(self) -> tuple[SignerStanding, ...]:
+    def signers(self) -> tuple[SignerReport, ...]:
         if TARGETS not in self._roles:
             return ()
         named = {name for demand in self.demands() for name in demand.signers}
         signers = [role for role in self._delegated if role != RELEASES]
         return tuple(self._signer(role, required=shown(signer_name(role)) in named) for role in signers)
 
-    def _signer(self, role: RoleName, *, required: bool) -> SignerStanding:
+    def _signer(self, role: RoleName, *, required: bool) -> SignerReport:
         keys, _ = self._keys(role, TARGETS)
         name = shown(signer_name(role))
 
-        def stands(stand: Stand, digest: str | None = None, reason: str = "") -> SignerStanding:
-            return SignerStanding(name=name, keys=keys, required=required, stand=stand, digest=digest, reason=reason)
+        def report(stand: SignerState, digest: str | None = None, reason: str = "") -> SignerReport:
+            return SignerReport(name=name, keys=keys, required=required, stand=stand, digest=digest, reason=reason)
 
-        unreadable = (self._walk.unreadable or {}).get(role)
+        unreadable = (self._state.unreadable or {}).get(role)
         if unreadable is not None:
-            return stands("unreadable", reason=str(unreadable))
+            return report("unreadable", reason=str(unreadable))
         if role not in self._roles:
-            return stands("has published nothing")
+            return report("has published nothing")
         target = self._target()
         tag = target.tag if target is not None else self._question.tag
         listed = self._roles[role].targets.targets.get(tag) if tag is not None else None
         if listed is None or tag is None:
-            return stands("does not list it")
+            return report("does not list it")
         if not checks.may_list(self._roles[TARGETS].targets, role, tag):
-            return stands("unreadable", reason=f"{shown(tag)} lies outside the paths delegated to {name}")
+            return report("unreadable", reason=f"{shown(tag)} lies outside the paths delegated to {name}")
         try:
-            his = read_target(role, tag, listed)
+            entry = read_target(role, tag, listed)
         except TrustError as error:
-            return stands("unreadable", reason=str(error))
-        agrees = target is not None and his.digest == target.digest
-        return stands("agrees" if agrees else "lists another digest", digest=f"sha256:{his.digest}")
+            return report("unreadable", reason=str(error))
+        agrees = target is not None and entry.digest == target.digest
+        return report("agrees" if agrees else "lists another digest", digest=f"sha256:{entry.digest}")
 
-    # --- what would change it
+    # --- what would change the verdict
 
-    def changes(self, registry: RegistryStanding | None) -> tuple[VerdictChange, ...]:
-        evidence, trusted = self._judgement.evidence, self._walk.trusted
+    def changes(self, registry: RegistryReport | None) -> tuple[VerdictChange, ...]:
+        evidence, trusted = self._judgement.evidence, self._state.trusted
         if evidence is not None and trusted is not None:
-            found = self._while_trusted(evidence, trusted.root)
+            found = self._changes_while_trusted(evidence, trusted.root)
         else:
-            found = self._to_be_trusted()
+            found = self._changes_to_be_trusted()
         if registry is not None and registry.diverges and self._judgement.allowed:
             found.append(
                 VerdictChange(
@@ -322,7 +327,7 @@ class _Telling:
             )
         return tuple(found)
 
-    def _while_trusted(self, evidence: Evidence, root: Envelope) -> list[VerdictChange]:
+    def _changes_while_trusted(self, evidence: Evidence, root: Envelope) -> list[VerdictChange]:
         role, first = min(
             ((RoleName(role), self._roles[RoleName(role)]) for role in evidence.versions),
             key=lambda pair: pair[1].expires,
@@ -337,7 +342,7 @@ class _Telling:
         found += [VerdictChange(what=f"{name}, who is asked for, signs something else or is removed") for name in names]
         return found
 
-    def _to_be_trusted(self) -> list[VerdictChange]:
+    def _changes_to_be_trusted(self) -> list[VerdictChange]:
         refusal = self._judgement.refusal
         tag = shown(self._question.tag or "")
         if isinstance(refusal, MetadataExpired):
@@ -364,10 +369,10 @@ class _Telling:
             return "the holders of its keys"
         return f"{threshold} of the keys {', '.join(key[:12] for key in keys)}"
 
-    # --- where it broke
+    # --- the step that refused
 
-    def _broken(self) -> str | None:
-        """The step that refused: what the error says of itself, else the first step that was not reached."""
+    def _refusing_step(self) -> str | None:
+        """Return the step that refused: the one that the error names, else the first step that was not reached."""
         refusal = self._judgement.refusal
         if refusal is None:
             return None
@@ -385,7 +390,7 @@ class _Telling:
 
 
 def _verified(trusted: TrustedSet | None) -> dict[RoleName, Envelope]:
-    """What was verified, as far as verification got."""
+    """Return the verified files by role."""
     if trusted is None:
         return {}
     found = {ROOT: trusted.root, **trusted.delegated}
@@ -397,7 +402,7 @@ def _verified(trusted: TrustedSet | None) -> dict[RoleName, Envelope]:
 
 
 def _signed(delegator: Delegator, name: str, envelope: Envelope) -> tuple[str, ...]:
-    """The keys whose signatures hold; it was verified, so there are some."""
+    """Return the ids of the keys whose signatures on a verified file are valid."""
     signed: tuple[str, ...] = ()
     with suppress(TrustError):
         signed = checks.check_signatures(delegator, name, envelope)
@@ -405,7 +410,7 @@ def _signed(delegator: Delegator, name: str, envelope: Envelope) -> tuple[str, .
 
 
 def _delegated(roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
-    """What targets delegates to; nothing, where it is not there or its delegations were what was refused."""
+    """Return the delegations of targets; none if targets was not verified or its delegations were refused."""
     found: tuple[RoleName, ...] = ()
     with suppress(TrustError):
         found = checks.delegations_of(roles[TARGETS].targets) if TARGETS in roles else ()
@@ -419,12 +424,12 @@ def _needed(question: Question, roles: Mapping[RoleName, Envelope]) -> tuple[Rol
     return found
 
 
-def _registry(answer: RegistryAnswer | None, release: Release | None) -> RegistryStanding | None:
+def _registry(answer: RegistryAnswer | None, release: Release | None) -> RegistryReport | None:
     if answer is None:
         return None
     diverges = None
     if answer.digest is not None and release is not None:
         diverges = answer.digest != release.digest and answer.digest not in release.children
-    return RegistryStanding(
-        registry=shown(answer.registry), digest=answer.digest, reason=shown(answer.reason, _LONG), diverges=diverges
+    return RegistryReport(
+        registry=shown(answer.registry), digest=answer.digest, reason=shown(answer.reason, _MAX_TEXT), diverges=diverges
     )

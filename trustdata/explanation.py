@@ -1,6 +1,7 @@
-"""Why a verdict is what it is, as plain values for people and for JSON: the chain of reasons.
+"""The explanation of a verdict as plain values: every step of the verification and its result.
 
-Names of tags, roles, signers and places are foreign text and stand here as they may be shown: escaped and cut.
+The field names of these classes are the members of the JSON output of `trust explain` (docs/adr/0018). Names of tags,
+roles, signers and files are foreign text, so they are escaped and cut here.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from trustdata.errors import TrustError
 from trustdata.policy import Requirement
 
 StepState: TypeAlias = Literal["verified", "refused", "not published", "not reached"]
-Stand: TypeAlias = Literal["agrees", "lists another digest", "does not list it", "has published nothing", "unreadable"]
+SignerState: TypeAlias = Literal[
+    "agrees", "lists another digest", "does not list it", "has published nothing", "unreadable"
+]
 
 BEFORE: Final = "the command line and settings"
-"""Where it broke, if there was nothing to verify: a name, a setting, a pin file, the server."""
+"""The value of `broke_at` if the verification did not begin: a name, a setting, a pin file or the server failed."""
 RELEASE: Final = "the release"
 SIGNERS: Final = "the signers asked for"
 PINS: Final = "the pins"
@@ -25,15 +28,15 @@ PINS: Final = "the pins"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerUsed:
-    """The trust server, and who named it."""
+    """The trust server. `source`: the setting that names it."""
 
     url: str
     source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PinStanding:
-    """A pin that counted, and the version of the verified root that holds it; None: no root of the chain does."""
+class PinReport:
+    """A pin that was compared. `held_by`: the version of the verified root that matches it; None: no root matches."""
 
     pin: str
     source: str
@@ -41,9 +44,11 @@ class PinStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryStanding:
-    """Rollback memory as it was before: `root_of_trust` is a fingerprint, `void` the roles whose memory a newer root's
-    keys have voided.
+class MemoryReport:
+    """The rollback memory before the verification.
+
+    `root_of_trust`: a fingerprint. `void`: the roles whose entry does not count, because a newer root has replaced the
+    online keys.
     """
 
     root_of_trust: str
@@ -53,8 +58,8 @@ class MemoryStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockStanding:
-    """The lock file's entry. `pins`: whether it was the pin, for want of any other knowledge of the name."""
+class LockReport:
+    """The entry of the lock file. `pins`: whether it was used as the pin, because there was no other pin."""
 
     source: str
     root_version: int
@@ -65,9 +70,10 @@ class LockStanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootStep:
-    """One verified root. `signed`: its own keys that signed it; `vouched`: those of the root before it, if any.
+    """One verified root.
 
-    `current`: the last of the chain, whose keys count.
+    `signed`: the ids of its own keys that signed it. `vouched`: those of the root before it, if any. `current`: whether
+    it is the last root of the chain, whose keys are valid.
     """
 
     version: int
@@ -82,11 +88,12 @@ class RootStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleStep:
-    """One role below root. `version` and what follows is of the file that was verified, if any was; with the state
-    `refused` it is what was known before, or the one that is refused for its age.
+    """One role below root.
 
-    `delegator` names the keys. `issued_about`: TUF writes no time of signing; this is what the expiry means if the role
-    has its usual lifetime, None if it cannot have. `at_least`: the version below which it would have been refused.
+    `delegator`: the role that names its keys. `version`, `sha256`, `signed`, `expires`: of the verified file, None if
+    there is none; in the state `refused`, of the file that was known before or that has expired. `issued_about`: the
+    time of signing, computed from the expiry and the usual lifetime, because TUF records none; None if that is
+    impossible. `at_least`: the lowest version that is accepted.
     """
 
     role: str
@@ -105,7 +112,7 @@ class RoleStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What the releasing role says of the tag. `platform`: the digest that was asked for, if it is an index's child."""
+    """The entry of the tag in the releasing role. `platform`: the requested digest, if it is a manifest of an index."""
 
     tag: str
     role: str
@@ -116,20 +123,23 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignerStanding:
-    """What one signer says of the tag. `digest`: what he lists. `reason`: why his role is unreadable."""
+class SignerReport:
+    """The entry of the tag in a signer's role. `digest`: the listed one. `reason`: why the role is unreadable."""
 
     name: str
     keys: tuple[str, ...]
     required: bool
-    stand: Stand
+    stand: SignerState
     digest: str | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAnswer:
-    """What the registry gave for the tag just now: a digest (`sha256:HEX`), or why there is none. Never evidence."""
+    """The current digest of the tag in the registry (`sha256:HEX`), or the reason why there is none.
+
+    It is shown for comparison and never changes the verdict.
+    """
 
     registry: str
     digest: str | None = None
@@ -137,8 +147,8 @@ class RegistryAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryStanding:
-    """`diverges`: the registry's tag points elsewhere than the signature; None where there is nothing to compare."""
+class RegistryReport:
+    """The comparison with the registry. `diverges`: whether its digest is not the signed one; None: unknown."""
 
     registry: str
     digest: str | None
@@ -148,7 +158,7 @@ class RegistryStanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictChange:
-    """Something that would change the answer. `at`: when, where it has a date (UTC)."""
+    """An event that would change the verdict. `at`: its time (UTC), if it is known."""
 
     what: str
     at: datetime | None = None
@@ -156,7 +166,11 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`trusted`, `digest` and `refusal` are the verdict's. `broke_at`: the step that refused, None if all held."""
+    """The explanation of one verdict.
+
+    `trusted`, `digest`, `refusal`: of the verdict. `demands`: the requirements of options and policy. `broke_at`: the
+    step that refused, None if the image is trusted.
+    """
 
     name: str
     trusted: bool
@@ -166,13 +180,13 @@ class Explanation:
     at: datetime
     offline: bool
     server: ServerUsed | None
-    pins: tuple[PinStanding, ...]
-    memory: MemoryStanding | None
-    lock: LockStanding | None
+    pins: tuple[PinReport, ...]
+    memory: MemoryReport | None
+    lock: LockReport | None
     demands: tuple[Requirement, ...]
     roots: tuple[RootStep, ...]
     roles: tuple[RoleStep, ...]
     release: Release | None
-    signers: tuple[SignerStanding, ...]
-    registry: RegistryStanding | None
+    signers: tuple[SignerReport, ...]
+    registry: RegistryReport | None
     changes: tuple[VerdictChange, ...]

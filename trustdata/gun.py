@@ -1,4 +1,4 @@
-"""Names: the collection (GUN), and the tag that is a target of it.
+"""Check the names of collections (GUNs) and of tags.
 
 Sources: Docker's reference grammar (distribution/reference), OCI distribution specification 1.1 (tags).
 """
@@ -14,11 +14,11 @@ from trustdata.errors import InvalidName
 GUN = NewType("GUN", str)
 """Globally unique name of one trust collection: `registry.example.com:5000/team/app`.
 
-Made by `parse_gun` and `parse_notary_gun` only.
+Only `parse_gun` and `parse_notary_gun` make one.
 """
 
 Tag = NewType("Tag", str)
-"""An OCI tag. Made by `parse_tag` only."""
+"""An OCI tag. Only `parse_tag` makes one."""
 
 MAX_GUN_LENGTH = 255  # distribution/reference: NameTotalLengthMax; also the width of Notary's columns
 MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"
@@ -26,16 +26,16 @@ MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[a-f0-9:]+\])(?::[0-9]{1,5})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _GUN = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_NOTARY_UNFIT = re.compile("[*\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOTARY_FORBIDDEN = re.compile("[*\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _TAG = re.compile(_TAG_TEXT, re.ASCII)
 _TAG_LINES = re.compile(rf"(?:{_TAG_TEXT}\n)*", re.ASCII)
 
 
 def parse_gun(text: str) -> GUN:
-    """Check a canonical collection name; nothing is normalised here (the client does that, see CLI reference).
+    """Check the normalised name of a collection. Raises: InvalidName.
 
-    Raises: InvalidName.
+    Nothing is normalised here: the command line has done that before.
     """
     if len(text) > MAX_GUN_LENGTH:
         raise InvalidName(kind="collection name", name=text, reason=f"longer than {MAX_GUN_LENGTH} characters")
@@ -46,14 +46,14 @@ def parse_gun(text: str) -> GUN:
 
 
 def parse_notary_gun(text: str) -> GUN:
-    """Check a collection name as Notary v1 takes it: anything without `*`, which every name of Docker's grammar is.
+    """Check the name of a collection by the rules of Notary v1, which allow more than Docker's grammar.
 
-    Refused beyond that: control characters, and components that URLs cannot hold (empty, `.` and `..`).
-    Raises: InvalidName.
+    Refused are names with `*` or control characters, and names with a component that a URL cannot hold: an empty one,
+    `.` and `..`. Raises: InvalidName.
     """
     if not 0 < len(text) <= MAX_GUN_LENGTH:
         raise InvalidName(kind="collection name", name=text, reason=f"must have 1 to {MAX_GUN_LENGTH} characters")
-    if _NOTARY_UNFIT.search(text):
+    if _NOTARY_FORBIDDEN.search(text):
         raise InvalidName(kind="collection name", name=text, reason="holds * or a control character")
     if not {"", ".", ".."}.isdisjoint(text.split("/")):
         raise InvalidName(kind="collection name", name=text, reason="has an empty component, or one that is . or ..")
@@ -61,7 +61,7 @@ def parse_notary_gun(text: str) -> GUN:
 
 
 def parse_tag(text: str) -> Tag:
-    """Check a tag. Raises: InvalidName."""
+    """Check a tag (OCI distribution specification 1.1). Raises: InvalidName."""
     if len(text) > MAX_TAG_LENGTH:
         raise InvalidName(kind="tag", name=text, reason=f"longer than {MAX_TAG_LENGTH} characters")
     if not _TAG.fullmatch(text):
@@ -70,6 +70,6 @@ def parse_tag(text: str) -> Tag:
 
 
 def are_tags(names: Collection[str]) -> bool:
-    """Whether all names are tags, in one pass over 10 000 of them; `parse_tag` says which one is not."""
+    """Return whether all names are tags. One pass is fast for 10 000 names; `parse_tag` finds the wrong one."""
     lines = "".join([f"{name}\n" for name in names])
     return lines.count("\n") == len(names) and _TAG_LINES.fullmatch(lines) is not None

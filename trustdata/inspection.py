@@ -1,6 +1,6 @@
-"""What a collection says, as plain values, for people: signed tags, signers, administrative keys. No key is opened.
+"""The content of a collection as plain values to show: signed tags, signers and administrative keys.
 
-Names of tags and signers are foreign text and stand here as they may be shown: escaped and cut.
+No private key is needed. Names of tags and signers are foreign text, so they are escaped and cut here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from trustdata.verification.target_lookup import Target, released, signers_of_ta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedTag:
-    """A released tag. `digest`: 64 hex digits. `signers`: the delegations that list the same digest; empty: only the
-    repository key (or whoever signed the releases) stands behind it. `releasers`: key ids that signed the release.
+    """A released tag.
+
+    `digest`: 64 hex digits. `length`: of the manifest, in bytes. `signers`: the signers whose roles list the same
+    digest; empty if only the releasing role lists it. `releasers`: the ids of the keys that signed the releasing role.
     """
 
     tag: str
@@ -33,7 +35,7 @@ class SignedTag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyHolder:
-    """A signer, `Root` or `Repository`, and the ids of the keys."""
+    """The ids of the keys of a signer, of `Root` or of `Repository`."""
 
     name: str
     keyids: tuple[str, ...]
@@ -41,7 +43,7 @@ class KeyHolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """One collection. `tags` sorted by name; `signers` in the order of their delegation."""
+    """The content of one collection. `tags`: sorted by name. `signers`: in the order of the delegations."""
 
     tags: tuple[SignedTag, ...]
     signers: tuple[KeyHolder, ...]
@@ -50,19 +52,21 @@ class Inspection:
 
 
 def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> Inspection:
-    """Read verified roles: root, targets, and every delegation that could be had. `tag` narrows to one tag.
+    """Return the content of a collection, or only one `tag` of it.
+
+    `roles`: the verified root, targets, and all delegations that could be loaded.
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
     root, targets = roles[ROOT].root, roles[TARGETS].targets
     signers = [role for role in checks.delegations_of(targets) if role != RELEASES]
-    found = [target for name, target in sorted(released(roles).items()) if tag is None or name == tag]
-    releasers = {role: tuple(sorted(_releasers(role, roles))) for role in {target.role for target in found}}
-    tags = [_signed_tag(target, roles, signers, releasers[target.role]) for target in found]
+    targets_found = [target for name, target in sorted(released(roles).items()) if tag is None or name == tag]
+    releasers = {role: tuple(sorted(_releasers(role, roles))) for role in {target.role for target in targets_found}}
+    tags = [_signed_tag(target, roles, signers, releasers[target.role]) for target in targets_found]
     return Inspection(
         tags=tuple(tags),
         signers=tuple(
-            KeyHolder(name=shown(signer_name(role)), keyids=tuple(map(_known_as, _keys(targets, role))))
+            KeyHolder(name=shown(signer_name(role)), keyids=tuple(map(_shown_keyid, _keys(targets, role))))
             for role in signers
         ),
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
@@ -71,13 +75,13 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
 
 
 def _keys(targets: Targets, role: RoleName) -> list[Key]:
-    """The keys of a delegation that there are: in Notary v1 one may be named that is not."""
+    """Return the keys of a delegation. Ids without a key, which Notary v1 allows, are left out."""
     keys = targets.delegations.keys if targets.delegations else {}
     return [keys[keyid] for keyid in targets.get_delegated_role(role).keyids if keyid in keys]
 
 
-def _known_as(key: Key) -> str:
-    """A signer's key, in Notary v1, is known by the id of the bare key, whatever certificate it stands in."""
+def _shown_keyid(key: Key) -> str:
+    """Return the id to show for a key: the id of the bare key, also if the document has a certificate (Notary v1)."""
     try:
         return key.canonical_keyid if isinstance(key, EncodedKey) else key.keyid
     except KeyNotAccepted:
@@ -97,7 +101,7 @@ def _signed_tag(
 
 
 def _releasers(role: RoleName, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
-    """Whose signatures hold: anybody can write a key id into a file."""
+    """Return the ids of the keys whose signatures on a releasing role are valid."""
     if role == TARGETS:
         return checks.check_signatures(roles[ROOT].root, ROOT, roles[role])
     return checks.check_signatures(roles[TARGETS].targets, TARGETS, roles[role])

@@ -1,4 +1,7 @@
-"""The one answer that every choke point gives: allowed or not, which digest, and why."""
+"""Judge whether an image may run: the one verdict that all commands and hooks use.
+
+A judgement says whether the image is allowed, with which digest, and why.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,16 @@ from trustdata.verification.target_lookup import (
     Target,
     find_released,
     released_with_digest,
-    releases_must_be_there,
+    requires_published_releases,
     signers_of_target,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked: a tag, a digest (`sha256:HEX`), or both. `required_signers`: all of them must have signed;
-    `policy`: what a policy's rule asks for besides.
+    """The image to judge: a tag, a digest (`sha256:HEX`), or both.
+
+    `required_signers`: all of them must have signed it. `policy`: what a rule of the policy requires in addition.
     """
 
     gun: GUN
@@ -37,7 +41,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """On what an answer rests. `versions` by role; `fresh_until`: when the first of the roles used expires (UTC)."""
+    """The reasons for an allowed image.
+
+    `versions`: of the roles used, by role. `released_by`: the role that lists the tag. `signers`: their names.
+    `fresh_until`: when the first of the roles used expires (UTC).
+    """
 
     versions: Mapping[str, int]
     released_by: str
@@ -48,8 +56,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """`allowed` is the verdict. Allowed: `digest` (`sha256:HEX`) is what may run and `evidence` says why; refused:
-    `refusal` says why. Never both.
+    """The verdict on a question: either allowed, with `digest` and `evidence`, or refused, with `refusal`.
+
+    `digest`: the digest that may run (`sha256:HEX`).
     """
 
     question: Question
@@ -63,20 +72,21 @@ class Judgement:
 
 
 def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
-    """The delegations (below the given, verified `targets`) that must be loaded to answer the question."""
+    """Return the delegations that must be loaded to answer the question. `targets`: verified."""
     delegated = checks.delegations_of(targets.targets)
     named = (role for requirement in _requirements(question) for role in requirement.roles())
-    wanted = [RELEASES, *dict.fromkeys(named)]
-    return tuple(role for role in wanted if role in delegated)
+    candidates = [RELEASES, *dict.fromkeys(named)]
+    return tuple(role for role in candidates if role in delegated)
 
 
 def judge(question: Question, roles: Mapping[RoleName, Envelope]) -> Judgement:
-    """Answer from verified roles: root, timestamp, snapshot, targets and those of `needed_roles` that are published.
+    """Judge an image by verified roles.
 
-    Never raises a TrustError: whatever cannot be judged is refused.
+    `roles`: root, timestamp, snapshot, targets, and the published ones of `needed_roles`. No TrustError is raised: it
+    becomes the refusal.
     """
     try:
-        target, signers = _first_vouched(question, _targets(question, roles), roles)
+        target, signers = _first_with_required_signers(question, _targets(question, roles), roles)
     except TrustError as refusal:
         return Judgement(question=question, refusal=refusal)
     digest = question.digest or f"sha256:{target.digest}"
@@ -92,34 +102,42 @@ def judge(question: Question, roles: Mapping[RoleName, Envelope]) -> Judgement:
 
 
 def refused(question: Question, refusal: TrustError) -> Judgement:
-    """The answer when trust data could not even be had."""
+    """Return a refusal for a question that could not be judged, such as when the trust data could not be loaded."""
     return Judgement(question=question, refusal=refusal)
 
 
 def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
-    """What the question can mean: the tag's target, or every released one with the digest; at least one."""
-    if releases_must_be_there(roles[TARGETS].targets) and RELEASES not in roles:
+    """Return the targets that the question may mean: the one of the tag, or all with the digest; at least one.
+
+    Raises: MetadataMissing, NotSigned, TagMismatch, ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
+    if requires_published_releases(roles[TARGETS].targets) and RELEASES not in roles:
         raise MetadataMissing(role=RELEASES, reason="targets delegates to it, but the snapshot does not list it")
-    asked = question.digest.removeprefix("sha256:") if question.digest else None
+    requested = question.digest.removeprefix("sha256:") if question.digest else None
     if question.tag is None:
-        if asked is None:
+        if requested is None:
             raise NotSigned(gun=question.gun, tag="")
-        found = released_with_digest(asked, roles)
-        if not found:
-            raise NotSigned(gun=question.gun, tag=f"sha256:{asked}")
-        return found
+        matches = released_with_digest(requested, roles)
+        if not matches:
+            raise NotSigned(gun=question.gun, tag=f"sha256:{requested}")
+        return matches
     target = find_released(question.tag, roles)
     if target is None:
-        raise NotSigned(gun=question.gun, tag=question.tag, signers=_listing(question.tag, roles))
-    if asked is not None and not target.answers(asked):
-        raise TagMismatch(gun=question.gun, tag=question.tag, asked=f"sha256:{asked}", signed=f"sha256:{target.digest}")
+        raise NotSigned(gun=question.gun, tag=question.tag, signers=_signers_listing(question.tag, roles))
+    if requested is not None and not target.has_manifest(requested):
+        raise TagMismatch(
+            gun=question.gun, tag=question.tag, asked=f"sha256:{requested}", signed=f"sha256:{target.digest}"
+        )
     return [target]
 
 
-def _first_vouched(
+def _first_with_required_signers(
     question: Question, targets: list[Target], roles: Mapping[RoleName, Envelope]
 ) -> tuple[Target, tuple[RoleName, ...]]:
-    """The first target that those who must have signed it have signed. Raises: PolicyRefused, for the last one."""
+    """Return the first target that all required signers have signed, and its signers.
+
+    Raises: PolicyRefused for the last target if there is none; ContentMismatch.
+    """
     *earlier, last = targets
     for target in earlier:
         with suppress(PolicyRefused):
@@ -127,21 +145,22 @@ def _first_vouched(
     return last, _check_signers(question, last, roles)
 
 
-def _listing(tag: str, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
+def _signers_listing(tag: str, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
     delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES and role in roles]
     return tuple(signer_name(role) for role in delegated if tag in roles[role].targets.targets)
 
 
 def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
-    """Enough of the required signers must list the same digest in roles of their own; there is no falling back to the
-    repository key (pull-hooks 7). Returns everybody who lists it.
+    """Check that enough required signers list the digest in their own roles; return all signers that list it.
+
+    The repository key does not replace a required signer. Raises: PolicyRefused, ContentMismatch.
     """
     delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES]
-    asked = question.digest.removeprefix("sha256:") if question.digest else None
-    agreeing = signers_of_target(target, roles, delegated, asked)
+    requested = question.digest.removeprefix("sha256:") if question.digest else None
+    listing_signers = signers_of_target(target, roles, delegated, requested)
     for requirement in _requirements(question):
-        requirement.check(question.gun, target, agreeing, roles, asked=question.digest)
-    return agreeing
+        requirement.check(question.gun, target, listing_signers, roles, requested=question.digest)
+    return listing_signers
 
 
 def _requirements(question: Question) -> tuple[Requirement, ...]:

@@ -1,7 +1,7 @@
-"""The vocabulary: python-tuf's classes, under one roof, so that the rest of the code names one place.
+"""The metadata classes: those of python-tuf, and the few subclasses that Notary v1 needs.
 
-Notary v1's documents are the same things with four differences, which stand here as subclasses: an expiry is written to
-the nanosecond, a snapshot's entry has no version, and the paths of a delegation are prefixes.
+All other code imports them from here. Documents of Notary v1 differ in three points, for which there are subclasses: an
+expiry has fractions of a second, an entry of a snapshot has no version, and the paths of a delegation are prefixes.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Delegator: TypeAlias = Root | Targets
 
 
 class PrefixRole(DelegatedRole):
-    """A delegated role whose paths are prefixes (Notary v1): `""` holds everything, no path holds nothing."""
+    """A delegated role whose paths are prefixes (Notary v1). The path `""` matches every target."""
 
     def is_delegated_path(self, target_filepath: str) -> bool:
-        """Whether the role may list the target."""
+        """Return whether the role may list the target. A role without paths may list none."""
         return any(target_filepath.startswith(prefix) for prefix in self.paths or ())
 
 
 class UnversionedMeta(MetaFile):
-    """What Notary v1's snapshot and timestamp say of a file: length and hashes. `version` is 0, which no file has."""
+    """The entry of a file in a snapshot or timestamp of Notary v1: length and hashes. `version` is always 0."""
 
     def __init__(self, *, length: int, hashes: dict[str, str]) -> None:
         super().__init__(1, length, hashes)
@@ -43,7 +43,7 @@ class UnversionedMeta(MetaFile):
 
 
 class _Written:
-    """`written`: the expiry as it stands in the file, whose fraction of a second a datetime of python-tuf's drops."""
+    """Base class of the Notary v1 documents. `written`: the expiry as text, because `expires` drops its fractions."""
 
     written: str = ""
 
@@ -61,7 +61,7 @@ class NotarySnapshot(_Written, Snapshot):
 
 
 class NotaryTargets(_Written, Targets):
-    """Notary v1's targets, and its delegations."""
+    """A Notary v1 targets file, of `targets` or of a delegation."""
 
 
 NotaryContent: TypeAlias = NotaryRoot | NotaryTimestamp | NotarySnapshot | NotaryTargets

@@ -1,6 +1,6 @@
-"""Patterns of collection names: a whole name, the beginning of names before `/*`, or `*` for every name.
+"""Patterns of collection names: a whole name, a prefix followed by `/*`, or `*` for every name.
 
-Names are compared in their normal form, so a pattern must be written in it, too.
+Patterns are compared with normalised names, so they must be normalised too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ PATTERN: Final = (
     "must be a name with its host in normal form (docker.io/library/alpine, without :443), the beginning of one "
     'before /*, or "*"'
 )
-"""What `is_pattern` wants, for messages."""
+"""What a valid pattern is, as part of error messages."""
 
 
 def pattern_matches(pattern: str, gun: GUN) -> bool:
-    """`a/*` matches `a/b` and `a/b/c`, not `a`; `*` matches every name."""
+    """Return whether a pattern matches a name: `a/*` matches `a/b` and `a/b/c`, not `a`; `*` matches every name."""
     if pattern == "*":
         return True
     if pattern.endswith("/*"):
@@ -27,7 +27,7 @@ def pattern_matches(pattern: str, gun: GUN) -> bool:
 
 
 def is_pattern(match: str) -> bool:
-    """Whether names can match."""
+    """Return whether the text is a pattern that can match a normalised name."""
     if match == "*":
         return True
     name = f"{match[:-1]}x/x" if match.endswith("/*") else match

@@ -1,15 +1,17 @@
-"""Trust policy: what must be so before an image may run, by name. Pure evaluation; who reads the file is elsewhere.
+"""The trust policy: rules by name of the image that say what is required before it may run.
+
+This module reads a parsed TOML document; it does not open files. A rule:
 
     [[rule]]
-    match = "registry.example.com/team/*"   # a name, or the beginning of names before /*; "*" matches every name
+    match = "registry.example.com/team/*"   # a name, a prefix followed by /*, or "*" for every name
     action = "verify"                       # or "deny"
-    signers = ["alice", "bob"]              # those who must have signed the same digest
-    threshold = 1                           # how many of them; left out: all
-    pins = ["sha256:..."]                   # where trust begins, before the user's own pins
+    signers = ["alice", "bob"]              # the signers that must have signed the same digest
+    threshold = 1                           # how many of them; by default all
+    pins = ["sha256:..."]                   # the root of trust; these pins go before those of the user
 
-The most specific rule counts, alone: rules do not add up. No rule is a refusal: what nobody thought of is denied.
+Only the most specific matching rule counts. An image that no rule matches is refused.
 
-A new attribute is read in `_read_rule`, kept in `Requirement` and checked by it; nothing outside this file names one.
+To add an attribute, read it in `_read_rule`, store it in `Requirement` and check it there; no other file names one.
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ _MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What must be so beyond a release: at least `threshold` of `signers` must have signed the released digest.
+    """A requirement on a released tag: at least `threshold` of `signers` must have signed the same digest.
 
-    `signers` empty: any release counts. `source` asks for it, for messages.
+    `signers` empty: nothing more than the release is required. `source`: the option or rule, for messages.
     """
 
     source: str
@@ -47,12 +49,12 @@ class Requirement:
         return f"{self.threshold} of {', '.join(self.signers) or 'nobody in particular'}"
 
     def roles(self) -> tuple[RoleName, ...]:
-        """Return the delegations that must be loaded to check this."""
+        """Return the delegations that must be loaded to check the requirement."""
         return tuple(map(signer_role, self.signers))
 
-    def escaped(self, longest: int) -> Requirement:
-        """Return the same as it may be shown: foreign text escaped, the source cut to `longest` characters."""
-        return replace(self, source=shown(self.source, longest), signers=tuple(map(shown, self.signers)))
+    def escaped(self, limit: int) -> Requirement:
+        """Return a copy that is safe to print: foreign text escaped, the source cut to `limit` characters."""
+        return replace(self, source=shown(self.source, limit), signers=tuple(map(shown, self.signers)))
 
     def check(
         self,
@@ -61,25 +63,28 @@ class Requirement:
         agreeing: Sequence[RoleName],
         roles: Mapping[RoleName, Envelope],
         *,
-        asked: str | None,
+        requested: str | None,
     ) -> None:
-        """Check a released target. `agreeing`: the signers' roles that list its digest. `asked`: `sha256:HEX`, for
-        messages. Raises: PolicyRefused.
+        """Check that enough of the signers have signed a released target.
+
+        `agreeing`: the signers' roles that list its digest. `requested`: a digest (`sha256:HEX`), for messages.
+
+        Raises: PolicyRefused.
         """
-        wanted = self.roles()
-        if _distinct([role for role in wanted if role in agreeing], roles) < self.threshold:
-            missing = [role for role in wanted if role not in agreeing]
+        required = self.roles()
+        if _distinct([role for role in required if role in agreeing], roles) < self.threshold:
+            missing = [role for role in required if role not in agreeing]
             raise PolicyRefused(
                 name=f"{gun}:{target.tag}",
                 rule=self.source,
-                reason="; ".join(_why_not(gun, role, target, roles, asked) for role in missing)
+                reason="; ".join(_why_missing(gun, role, target, roles, requested) for role in missing)
                 or "several of the signers have one and the same key",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule of a policy. `source`: file and pattern, for messages."""
+    """One rule of a policy. `source`: the file and the pattern, for messages."""
 
     source: str
     match: str
@@ -88,33 +93,33 @@ class Rule:
     pins: tuple[Pin, ...]
 
     def matches(self, gun: GUN) -> bool:
-        """Whether the rule speaks about this name."""
+        """Return whether the rule matches the name."""
         return pattern_matches(self.match, gun)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Rules in the order of the file; `source` names it in messages."""
+    """The rules of a policy, in the order of the file. `source`: the file, for messages."""
 
     source: str
     rules: tuple[Rule, ...]
 
     def rule_for(self, gun: GUN) -> Rule:
-        """The most specific rule: an exact name before any beginning, a longer beginning before a shorter.
+        """Return the most specific rule: a whole name before a prefix, a longer prefix before a shorter one.
 
-        Raises: PolicyRefused (no rule matches, or the rule denies).
+        Raises: PolicyRefused if no rule matches, or if the rule denies the name.
         """
-        fitting = [rule for rule in self.rules if rule.matches(gun)]
-        if not fitting:
+        matching = [rule for rule in self.rules if rule.matches(gun)]
+        if not matching:
             raise PolicyRefused(name=gun, rule=self.source, reason="no rule matches this name")
-        rule = max(fitting, key=lambda rule: (not rule.match.endswith("*"), len(rule.match)))
+        rule = max(matching, key=lambda rule: (not rule.match.endswith("*"), len(rule.match)))
         if rule.action == "deny":
             raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
         return rule
 
 
 def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
-    """A policy from a parsed TOML document. Raises: PolicyMalformed naming the member."""
+    """Read a policy from a parsed TOML document. Raises: PolicyMalformed, which names the member."""
     rules = document.get("rule", [])
     if set(document) - {"rule"} or not isinstance(rules, list):
         raise PolicyMalformed(source=source, path="", reason="must hold [[rule]] tables and nothing else")
@@ -166,25 +171,27 @@ def _texts(value: object, path: str, source: str) -> tuple[str, ...]:
 
 
 def _distinct(signers: list[RoleName], roles: Mapping[RoleName, Envelope]) -> int:
-    """How many of the signers count: one key under two names is one signer."""
+    """Return how many signers count: one counts if it signed with a key that no earlier signer has used."""
     targets = roles[TARGETS].targets
     used: set[str] = set()
     count = 0
     for role in signers:
         signed = checks.check_signatures(targets, TARGETS, roles[role])
-        marks = {key_fingerprint(targets.get_key(keyid)) for keyid in signed}
-        count += not marks <= used
-        used |= marks
+        fingerprints = {key_fingerprint(targets.get_key(keyid)) for keyid in signed}
+        count += not fingerprints <= used
+        used |= fingerprints
     return count
 
 
-def _why_not(gun: GUN, role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], asked: str | None) -> str:
+def _why_missing(
+    gun: GUN, role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], requested: str | None
+) -> str:
     name = signer_name(role)
     if role not in checks.delegations_of(roles[TARGETS].targets):
         return f"{name} is no signer of {gun}"
     if role in roles and target.tag in roles[role].targets.targets:
-        own = read_target(role, target.tag, roles[role].targets.targets[target.tag])
-        if own.digest != target.digest:
-            return f"{name} has signed {target.tag} as sha256:{own.digest}, not as sha256:{target.digest}"
-        return f"{name} has signed {target.tag}, but not {asked}"
+        listed = read_target(role, target.tag, roles[role].targets.targets[target.tag])
+        if listed.digest != target.digest:
+            return f"{name} has signed {target.tag} as sha256:{listed.digest}, not as sha256:{target.digest}"
+        return f"{name} has signed {target.tag}, but not {requested}"
     return f"{name} has not signed {target.tag}"

@@ -1,4 +1,4 @@
-"""Role names: the four top-level roles, and the delegations of PRODUCT decision "released"."""
+"""Role names: the four top-level roles, the role of the releases, and the roles of the signers (docs/adr/0008)."""
 
 from __future__ import annotations
 
@@ -9,43 +9,40 @@ from urllib.parse import quote, unquote_to_bytes
 from trustdata.errors import InvalidName
 
 RoleName = NewType("RoleName", str)
-"""Any string that TUF allows as a role. Made by `parse_role` only."""
+"""The name of a role. Only `parse_role` makes one from text that was not checked."""
 
 ROOT: Final = RoleName("root")
 TIMESTAMP: Final = RoleName("timestamp")
 SNAPSHOT: Final = RoleName("snapshot")
 TARGETS: Final = RoleName("targets")
 RELEASES: Final = RoleName("targets/releases")
-"""The delegation that lists what is released as soon as a collection has signers."""
+"""The delegation that lists the released tags of a collection with signers."""
 
 TOP_LEVEL: Final = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS)
 ONLINE: Final = (SNAPSHOT, TIMESTAMP)
 """Roles whose keys the server holds (TUF 1.0)."""
 
 MAX_ROLE_LENGTH = 255
-_UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _SIGNER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
 
 
 def parse_role(text: str) -> RoleName:
-    """Check a role name: any non-empty text of valid Unicode without control characters, up to 255 characters.
-
-    Raises: InvalidName.
-    """
+    """Check a role name: 1 to 255 characters, valid Unicode, no control characters. Raises: InvalidName."""
     if not text or len(text) > MAX_ROLE_LENGTH:
         raise InvalidName(kind="role", name=text, reason=f"must have 1 to {MAX_ROLE_LENGTH} characters")
-    if _UNFIT.search(text):
+    if _FORBIDDEN.search(text):
         raise InvalidName(kind="role", name=text, reason="holds a control character or a lone surrogate")
     return RoleName(text)
 
 
 def is_delegated(role: str) -> bool:
-    """Whether the role is a delegation, that is, not one of the four top-level roles."""
+    """Return whether the role is a delegation, that is, not one of the four top-level roles."""
     return role not in TOP_LEVEL
 
 
 def signer_role(signer: str) -> RoleName:
-    """The role of a signer: `alice` -> `targets/alice`. Raises: InvalidName."""
+    """Return the role of a signer: `alice` -> `targets/alice`. Raises: InvalidName."""
     if not _SIGNER.fullmatch(signer):
         raise InvalidName(
             kind="signer", name=signer, reason="must be 1 to 64 of a-z 0-9 . _ - and start with a-z or 0-9"
@@ -56,17 +53,17 @@ def signer_role(signer: str) -> RoleName:
 
 
 def signer_name(role: str) -> str:
-    """How people call a delegation: `targets/alice` -> `alice`; other names stay."""
+    """Return the name of the signer of a role: `targets/alice` -> `alice`. Other names are returned unchanged."""
     return role.removeprefix("targets/")
 
 
 def role_to_path(role: RoleName) -> str:
-    """Percent-encoded with no safe characters, as TUF clients ask for it: `targets%2Freleases`."""
+    """Encode a role for a URL, as TUF clients do: `targets/releases` -> `targets%2Freleases`."""
     return quote(role, safe="")
 
 
 def role_from_path(text: str) -> RoleName:
-    """The reverse of `role_to_path`. Raises: InvalidName."""
+    """Decode a role from a URL: `targets%2Freleases` -> `targets/releases`. Raises: InvalidName."""
     try:
         return parse_role(unquote_to_bytes(text).decode())
     except UnicodeDecodeError as error:

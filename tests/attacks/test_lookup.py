@@ -16,7 +16,7 @@ from trustdata.errors import MalformedMetadata, MetadataMissing, ThresholdNotMet
 from trustdata.inspection import inspect
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.verification import checks
-from trustdata.verification.target_lookup import walk
+from trustdata.verification.target_lookup import search_delegations
 
 Tree = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def grow(scene: Scene, tree: Mapping[str, tuple[Mapping[str, str], list[dict[str
 
 def find(scene: Scene, tag: str = "1.0") -> tuple[str, str] | None:
     updater = refreshed(scene)
-    found = walk(tag, updater.load)
+    found = search_delegations(tag, updater.load)
     return None if found is None else (found[0], found[1].hashes["sha256"])
 
 

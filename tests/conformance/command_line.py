@@ -18,7 +18,7 @@ from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooL
 from trustdata.gun import GUN
 from trustdata.model import TargetFile
 from trustdata.roles import ROOT, RoleName, role_to_path
-from trustdata.verification.target_lookup import walk
+from trustdata.verification.target_lookup import search_delegations
 from trustdata.verification.trust_pinning import Pin, SourcedPin
 from trustdata.wire.tuf import TUF
 
@@ -146,7 +146,7 @@ def _refreshed(cache: FlatCache, url: str) -> Updater:
 
 
 def _download(updater: Updater, name: str, url: str, folder: Path) -> None:
-    found = walk(name, updater.load)
+    found = search_delegations(name, updater.load)
     if found is None:
         raise NotSigned(gun="conformance", tag=name)
     target = found[1]

@@ -62,8 +62,8 @@ def test_children_are_found_by_their_digests(wire: WireFormat, tag: str, childre
     target = find_released(tag, scene.owner.read())
     assert target is not None
     assert target.children == tuple(children)
-    assert all(target.answers(child) for child in children)
-    assert not target.answers("ff" * 32)
+    assert all(target.has_manifest(child) for child in children)
+    assert not target.has_manifest("ff" * 32)
 
 
 @pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))

@@ -34,14 +34,14 @@ def test_what_others_write_we_read(value: object) -> None:
 
 def _checking(raw: bytes) -> object:
     try:
-        return strict_json._parse_checking(ROOT, raw)
+        return strict_json._parse_with_checks(ROOT, raw)
     except MalformedMetadata:
         return MalformedMetadata
 
 
 def _both(raw: bytes) -> None:
     """The fast path vouches for nothing that the checking path would refuse or read otherwise."""
-    fast = strict_json._parse_faithful(raw)
+    fast = strict_json._parse_fast(raw)
     if fast is not None:
         assert fast.value == _checking(raw)
         assert json.dumps(fast.value) == json.dumps(_checking(raw))  # True is not 1

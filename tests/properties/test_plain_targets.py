@@ -47,8 +47,8 @@ def _read(raw: bytes, wire: WireFormat, *, grammar: bool) -> Envelope | str:
         if grammar:
             return wire.parse(TARGETS, raw)
         with (
-            mock.patch.object(plain_targets, "vouched", return_value=None),
-            mock.patch.object(plain_targets, "vouched_by_notary", return_value=None),
+            mock.patch.object(plain_targets, "find_plain_targets", return_value=None),
+            mock.patch.object(plain_targets, "find_plain_notary_targets", return_value=None),
         ):
             return wire.parse(TARGETS, raw)
     except MalformedMetadata as error:

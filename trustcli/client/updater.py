@@ -129,7 +129,7 @@ class Updater:
         Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge, and what the remote raises.
         """
         trusted = self._trusted()
-        if trusted.vouched(role, delegator):
+        if trusted.is_verified_for(role, delegator):
             return trusted.delegated[role]
         meta = trusted.role_meta(role)
         cached = self._cache.load(role)

@@ -20,7 +20,7 @@ from trustcli.console.output import failure_document
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError
-from trustdata.explaining import Walk, explain
+from trustdata.explaining import VerificationState, explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
 from trustdata.gun import GUN, parse_tag
 from trustdata.judgement import Judgement, Question
@@ -75,7 +75,7 @@ def explained(
     """The reasons of a verdict that `verify` gave. Nothing that is looked at here can change it."""
     return explain(
         judgement,
-        walk=None if updater is None else walk_of(updater),
+        state=None if updater is None else walk_of(updater),
         at=session.at,
         offline=offline,
         server=_server(session, judgement.question.gun),
@@ -83,7 +83,7 @@ def explained(
     )
 
 
-def walk_of(updater: Updater) -> Walk:
+def walk_of(updater: Updater) -> VerificationState:
     """How far a refresh got; the signers that the verdict did not need are looked at now, as far as they can be had."""
     unreadable: dict[RoleName, TrustError] = {}
     trusted = updater.walked
@@ -99,7 +99,7 @@ def walk_of(updater: Updater) -> Walk:
                     updater.load(role, TARGETS)
                 except TrustError as error:
                     unreadable[role] = error
-    return Walk(
+    return VerificationState(
         trusted=trusted,
         pins=updater.counted_pins(),
         memory=updater.memory,

@@ -1,1 +1,1 @@
-"""New contents from verified ones: edits, the next snapshot and timestamp, signing, promises for plans."""
+"""Make new metadata from verified metadata: edits, the next snapshot and timestamp, signing, promises for plans."""

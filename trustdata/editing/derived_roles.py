@@ -1,4 +1,4 @@
-"""Snapshot and timestamp follow from the other roles: the server computes them, nobody writes them by hand."""
+"""Compute the next snapshot and timestamp from the other roles, as the server does after each change."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def next_snapshot(
     wire: WireFormat,
     least: int = 1,
 ) -> Snapshot:
-    """The successor of `previous`, in which the `changed` roles have their new versions: targets, delegations, and
-    root where the format's snapshots list it.
+    """Return the next snapshot after `previous`, with the new versions of the `changed` roles.
 
-    Nothing is ever dropped (specification 5.5.5): a role that is no longer delegated stays listed. `changed` may be
-    empty: a renewal. `least`: the lowest version that it may have.
+    `changed`: targets, delegations, and root if the snapshots of the format list it; empty for a renewal. `least`: the
+    lowest version that the snapshot may have. A role that is no longer delegated stays listed, because a snapshot drops
+    nothing (TUF specification 1.0, section 5.5.5).
     """
     meta = dict(previous.snapshot.meta) if previous else {}
     listed = (envelope for envelope in changed if envelope.role != ROOT or wire.snapshot_lists_root)
@@ -43,6 +43,6 @@ def next_timestamp(
     wire: WireFormat,
     least: int = 1,
 ) -> Timestamp:
-    """The successor of `previous`, which names `snapshot`. `least`: the lowest version that it may have."""
+    """Return the next timestamp after `previous`, for `snapshot`. `least`: the lowest version that it may have."""
     version = max(previous.version + 1 if previous else 1, least)
     return Timestamp(version, expires=expires_at(at, lifetime), snapshot_meta=wire.meta(snapshot))

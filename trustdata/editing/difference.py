@@ -1,4 +1,4 @@
-"""What an edit changes, as values: roles, tags, keys and delegations, before and after. Nothing is judged here."""
+"""Compute what an edit changes: roles, tags, keys and delegations, before and after. Nothing is checked here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind: TypeAlias = Literal["added", "changed", "removed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleChange:
-    """A role's file. `before` None: it is the first."""
+    """A new version of the file of a role. `version_before`, `expires_before`: None if it is the first."""
 
     role: RoleName
     version_before: int | None
@@ -27,8 +27,9 @@ class RoleChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagChange:
-    """A tag in one role: digests in 64 hex digits, None where it is not listed. Equal digests: what stands beside them
-    (size, platforms, custom) has changed.
+    """A change of a tag in one role. `before`, `after`: digests (64 hex digits), None if the role does not list it.
+
+    If both digests are equal, something else has changed: size, platforms or custom.
     """
 
     role: RoleName
@@ -48,7 +49,7 @@ class TagChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysChange:
-    """The keys of one role, as its `delegator` names them. A threshold is None where the role is not delegated."""
+    """A change of the keys of a role in the file of its `delegator`. A threshold is None if there is no such role."""
 
     role: RoleName
     delegator: RoleName
@@ -61,7 +62,10 @@ class KeysChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegationChange:
-    """A delegation other than its keys. `paths`: what the role may list (patterns, or prefixes of hashes)."""
+    """A change of a delegation apart from its keys.
+
+    `paths_before`, `paths_after`: what the role may list, as patterns or as prefixes of hashes.
+    """
 
     role: RoleName
     delegator: RoleName
@@ -74,7 +78,7 @@ class DelegationChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Everything that an edit changes: roles in the order of the edit, the rest by role and name."""
+    """Everything that an edit changes. `roles`: in the order of the edit; the others by role and name."""
 
     roles: tuple[RoleChange, ...] = ()
     tags: tuple[TagChange, ...] = ()
@@ -83,13 +87,17 @@ class Difference:
 
 
 def difference(before: Mapping[RoleName, Envelope], after: Mapping[RoleName, Content]) -> Difference:
-    """`before`: the current roles; `after`: the contents of those that change (see `repository_editor`)."""
+    """Compute what an edit changes.
+
+    `before`: the current files of all roles. `after`: the new contents of the roles that change, from
+    `repository_editor`.
+    """
     old = {role: envelope.content for role, envelope in before.items()}
     tags: list[TagChange] = []
     keys: list[KeysChange] = []
     delegations: list[DelegationChange] = []
     for role, content in after.items():
-        keys += _keys(role, _named(old.get(role)), _named(content))
+        keys += _keys(role, _roles_with_keys(old.get(role)), _roles_with_keys(content))
         if isinstance(content, Targets):
             tags += _tags(role, _targets(old.get(role)), content.targets)
             delegations += _delegations(role, _delegated(old.get(role)), _delegated(content))
@@ -117,17 +125,17 @@ def _targets(content: Content | None) -> Mapping[str, TargetFile]:
 
 def _tags(role: RoleName, old: Mapping[str, TargetFile], new: Mapping[str, TargetFile]) -> Iterator[TagChange]:
     for tag in sorted(old.keys() | new.keys()):
-        one, other = old.get(tag), new.get(tag)
-        if one is not other and one != other:
-            yield TagChange(role=role, tag=tag, before=_digest(one), after=_digest(other))
+        old_target, new_target = old.get(tag), new.get(tag)
+        if old_target is not new_target and old_target != new_target:
+            yield TagChange(role=role, tag=tag, before=_digest(old_target), after=_digest(new_target))
 
 
 def _digest(target: TargetFile | None) -> str | None:
     return None if target is None else target.hashes.get("sha256", "")
 
 
-def _named(content: Content | None) -> Mapping[RoleName, Role]:
-    """The roles whose keys a file names."""
+def _roles_with_keys(content: Content | None) -> Mapping[RoleName, Role]:
+    """Return the roles whose keys a file names."""
     if isinstance(content, Root):
         return {RoleName(name): role for name, role in content.roles.items()}
     return _delegated(content)
@@ -141,16 +149,16 @@ def _delegated(content: Content | None) -> Mapping[RoleName, DelegatedRole]:
 
 def _keys(delegator: RoleName, old: Mapping[RoleName, Role], new: Mapping[RoleName, Role]) -> Iterator[KeysChange]:
     for role in _in_order(old, new):
-        one, other = old.get(role), new.get(role)
-        had, has = (tuple(r.keyids) if r else () for r in (one, other))
-        thresholds = (one.threshold if one else None, other.threshold if other else None)
-        if set(had) != set(has) or thresholds[0] != thresholds[1]:
+        old_role, new_role = old.get(role), new.get(role)
+        old_keyids, new_keyids = (tuple(r.keyids) if r else () for r in (old_role, new_role))
+        thresholds = (old_role.threshold if old_role else None, new_role.threshold if new_role else None)
+        if set(old_keyids) != set(new_keyids) or thresholds[0] != thresholds[1]:
             yield KeysChange(
                 role=role,
                 delegator=delegator,
-                added=tuple(keyid for keyid in has if keyid not in had),
-                removed=tuple(keyid for keyid in had if keyid not in has),
-                kept=tuple(keyid for keyid in has if keyid in had),
+                added=tuple(keyid for keyid in new_keyids if keyid not in old_keyids),
+                removed=tuple(keyid for keyid in old_keyids if keyid not in new_keyids),
+                kept=tuple(keyid for keyid in new_keyids if keyid in old_keyids),
                 threshold_before=thresholds[0],
                 threshold_after=thresholds[1],
             )
@@ -160,27 +168,27 @@ def _delegations(
     delegator: RoleName, old: Mapping[RoleName, DelegatedRole], new: Mapping[RoleName, DelegatedRole]
 ) -> Iterator[DelegationChange]:
     for role in _in_order(old, new):
-        one, other = old.get(role), new.get(role)
-        if _terms(one) != _terms(other):
+        old_role, new_role = old.get(role), new.get(role)
+        if _paths_and_terminating(old_role) != _paths_and_terminating(new_role):
             yield DelegationChange(
                 role=role,
                 delegator=delegator,
-                kind="added" if one is None else "removed" if other is None else "changed",
-                paths_before=_terms(one)[0],
-                paths_after=_terms(other)[0],
-                terminating_before=_terms(one)[1],
-                terminating_after=_terms(other)[1],
+                kind="added" if old_role is None else "removed" if new_role is None else "changed",
+                paths_before=_paths_and_terminating(old_role)[0],
+                paths_after=_paths_and_terminating(new_role)[0],
+                terminating_before=_paths_and_terminating(old_role)[1],
+                terminating_after=_paths_and_terminating(new_role)[1],
             )
 
 
-def _terms(role: DelegatedRole | None) -> tuple[tuple[str, ...], bool, bool]:
-    """Paths, whether it ends the search, whether it is there."""
+def _paths_and_terminating(role: DelegatedRole | None) -> tuple[tuple[str, ...], bool, bool]:
+    """Return the paths of a delegation, whether it is terminating, and whether it exists."""
     if role is None:
         return (), False, False
     return tuple(role.paths or role.path_hash_prefixes or ()), bool(role.terminating), True
 
 
 def _in_order(old: Mapping[RoleName, object], new: Mapping[RoleName, object]) -> list[RoleName]:
-    """Root and targets first, the rest in the order of the files."""
+    """Return the roles of both: root and targets first, the others in the order of the files."""
     first = [role for role in (ROOT, TARGETS) if role in old or role in new]
     return list(dict.fromkeys([*first, *new, *old]))

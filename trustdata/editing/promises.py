@@ -1,9 +1,8 @@
-"""Signatures that nobody has made yet: a plan is judged by the rules that count, without opening a key.
+"""Promises: placeholders for signatures in a plan, which is checked without opening a private key (docs/adr/0019).
 
-A promise stands where a signature will stand. It is a keyed hash over key id and payload under a secret that lives as
-long as the plan; whoever does not have the secret verifies a promise as what it is: no signature. So trust data from
-outside is judged no less strictly for being read through `PromisedWire`: genuine signatures count as ever, and the only
-thing that counts besides is what the same plan has promised.
+A promise is put where a signature will be. It is a keyed hash of key id and payload, with a secret that exists only as
+long as the plan. Nobody without the secret can make one. Metadata from outside is read through `Promises.wire` and is
+verified as strictly as ever: its genuine signatures count, and besides them only the promises of the same plan.
 """
 
 from __future__ import annotations
@@ -23,31 +22,31 @@ from trustdata.model import Key, Root, Signature, Signer, Targets
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
-_LEAST_SECRET: Final = 16
+_MIN_SECRET_BYTES: Final = 16
 
 
 class Promises:
-    """The promises of one plan. `secret`: fresh random bytes, 16 or more, that nobody else learns."""
+    """The promises of one plan. `secret`: fresh random bytes, at least 16, that nobody else knows."""
 
     def __init__(self, secret: bytes) -> None:
-        if len(secret) < _LEAST_SECRET:
+        if len(secret) < _MIN_SECRET_BYTES:
             raise ValueError("a secret that can be guessed would let anybody promise")
         self._secret = secret
 
     def signer(self, key: Key) -> Signer:
-        """Something that promises in place of the key's holder."""
+        """Return a signer that makes promises instead of signatures of the key."""
         return _PromisingSigner(key, self)
 
     def wire(self, wire: WireFormat) -> WireFormat:
-        """The same format, in which promises of this plan count as signatures."""
+        """Return the same format, in which the promises of this plan count as signatures."""
         return _PromisedWire(wire, self)
 
     def signature(self, keyid: str, payload: bytes) -> Signature:
-        """The promise itself."""
+        """Return the promise for a key id and a payload, in the form of a signature."""
         return Signature(keyid, self._value(keyid, payload))
 
     def holds(self, signature: Signature, payload: bytes) -> bool:
-        """Whether it was promised in this plan, for these bytes."""
+        """Return whether a signature is a promise of this plan for these bytes."""
         return hmac.compare_digest(signature.signature.encode(), self._value(signature.keyid, payload).encode())
 
     def _value(self, keyid: str, payload: bytes) -> str:
@@ -66,20 +65,20 @@ class _PromisingSigner(Signer):
     def sign(self, payload: bytes) -> Signature:
         promise = self._promises.signature(self._key.keyid, payload)
         if isinstance(self._key, EncodedKey):
-            promise.unrecognized_fields[METHOD] = "promised"  # Notary v1: a method that no key has
+            promise.unrecognized_fields[METHOD] = "promised"  # no key of Notary v1 accepts this method
         return promise
 
     @classmethod
     def from_priv_key_uri(
         cls, priv_key_uri: str, public_key: Key, secrets_handler: SecretsHandler | None = None
     ) -> _PromisingSigner:
-        """Not offered: a promise has no private key. Raises: SigningFailed."""
+        """Refuse to open a key by URI: a promise has no private key. Raises: SigningFailed."""
         del priv_key_uri, secrets_handler
         raise SigningFailed(key=public_key.keyid, reason="a plan holds no private key")
 
 
 class _PromisedKey(EncodedKey):
-    """A key whose holder's signature may be genuine or promised."""
+    """A public key that verifies genuine signatures and the promises of the plan."""
 
     def __init__(self, genuine: Key, promises: Promises) -> None:
         super().__init__(
@@ -90,7 +89,7 @@ class _PromisedKey(EncodedKey):
 
     @classmethod
     def from_dict(cls, keyid: str, key_dict: dict[str, Any]) -> Key:
-        """Keys are read by their own classes. Raises: TypeError."""
+        """Refuse to parse a key: it is made from a key that was parsed by its own class. Raises: TypeError."""
         del keyid, key_dict
         raise TypeError("a promised key is made from a key that was read")
 
@@ -98,16 +97,16 @@ class _PromisedKey(EncodedKey):
         return self._genuine.to_dict()
 
     def read(self) -> PublicKey:
-        """See EncodedKey. Raises: KeyNotAccepted."""
+        """Return the decoded key. Raises: KeyNotAccepted."""
         return public_key_of(self._genuine)
 
     @property
     def canonical_keyid(self) -> str:
-        """See EncodedKey. Raises: KeyNotAccepted."""
+        """The id of the key without its certificate. Raises: KeyNotAccepted."""
         return self._genuine.canonical_keyid if isinstance(self._genuine, EncodedKey) else self.keyid
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
-        """Raises: UnverifiedSignatureError, VerificationError."""
+        """Check a genuine or promised signature. Raises: UnverifiedSignatureError, VerificationError."""
         if signature.keyid != self.keyid:
             raise UnverifiedSignatureError(f"the signature is not of {self.keyid}")
         if not self._promises.holds(signature, data):
@@ -115,7 +114,7 @@ class _PromisedKey(EncodedKey):
 
 
 class _PromisedWire:
-    """`WireFormat`: whatever it reads holds keys that know of the promises."""
+    """A `WireFormat` whose parsed files have keys that accept the promises of the plan."""
 
     def __init__(self, wire: WireFormat, promises: Promises) -> None:
         self._wire = wire
@@ -123,7 +122,7 @@ class _PromisedWire:
         self.name = wire.name
         self.pins_versions = wire.pins_versions
         self.snapshot_lists_root = wire.snapshot_lists_root
-        self.releases_end_the_search = wire.releases_end_the_search
+        self.releases_are_terminating = wire.releases_are_terminating
         self.delegations_nest = wire.delegations_nest
         self.certifies_root_keys = wire.certifies_root_keys
         self.every_target = wire.every_target
@@ -140,10 +139,10 @@ class _PromisedWire:
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         envelope = self._wire.parse(role, raw)
-        content = envelope.content  # just made, and nobody else's yet
-        holder = content if isinstance(content, Root) else None
+        content = envelope.content  # newly parsed, so it may be changed here
+        key_holder = content if isinstance(content, Root) else None
         if isinstance(content, Targets):
-            holder = content.delegations  # type: ignore[assignment]
-        if holder is not None:
-            holder.keys = {keyid: _PromisedKey(key, self._promises) for keyid, key in holder.keys.items()}
+            key_holder = content.delegations  # type: ignore[assignment]
+        if key_holder is not None:
+            key_holder.keys = {keyid: _PromisedKey(key, self._promises) for keyid, key in key_holder.keys.items()}
         return envelope

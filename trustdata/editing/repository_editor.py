@@ -1,13 +1,12 @@
-"""Edits of a collection: verified current roles in, contents of the next versions out (unsigned).
+"""Edits of a collection: from verified current roles to the unsigned contents of their next versions.
 
-Every function takes the current `roles` (root, targets, delegations, as verified) and gives the roles that change, each
-one version on and with a new expiry. Nothing is changed in place. Who signs what follows from the new contents: see
-`signing_plan`.
+Every function takes the current `roles` (root, targets and delegations, verified) and returns the contents that change,
+with the next version and a new expiry. The arguments are not changed. `signing_keys` says which keys must sign.
 
-The shape of a collection is PRODUCT decision 6: without signers tags live in `targets`; the first signer moves them to
-`targets/releases`, the first delegation, terminating, for all paths, always with the repository key among its keys. In
-Notary v1 tags stay where they are, and in docker's collections `targets/releases` may lack its file, or the repository
-key.
+The shape of a collection (docs/adr/0008): without signers, `targets` lists the tags. The first signer moves them to
+`targets/releases`, which is the first delegation, is terminating, has the paths of all targets, and has the repository
+key among its keys. In Notary v1 tags stay where they are, and in collections made by docker `targets/releases` may have
+no file, or may lack the repository key.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Contents = dict[RoleName, Content]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagEdit:
-    """A tag's new value: `digest` in 64 hex digits, `length` of the manifest (bytes), `children` of an index."""
+    """A new value of a tag. `digest`: in hex. `length`: of the manifest, in bytes. `children`: of an index, in hex."""
 
     tag: Tag
     digest: str
@@ -49,7 +48,7 @@ class TagEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditTerms:
-    """When an edit is made, and how long what it writes stays valid."""
+    """The time of an edit (UTC), the lifetimes of the new files, and the wire format."""
 
     at: datetime
     lifetimes: Lifetimes
@@ -57,7 +56,7 @@ class EditTerms:
 
     @classmethod
     def of(cls, wire: WireFormat, *, at: datetime) -> EditTerms:
-        """With the lifetimes that are usual in the format."""
+        """Return terms with the usual lifetimes of the format."""
         return cls(at=at, lifetimes=wire.lifetimes, wire=wire)
 
 
@@ -73,9 +72,9 @@ def new_collection(
     timestamp_key: Key,
     terms: EditTerms,
 ) -> Contents:
-    """Root version 1 and an empty targets version 1. Any `threshold` of `root_keys` can replace the root.
+    """Return the contents of a new collection: root version 1 and an empty targets version 1.
 
-    All keys as the format writes them.
+    Any `threshold` of `root_keys` can replace the root. All keys must be encoded as in the format (`encode_key`).
     """
     root = Root(1, expires=expires_at(terms.at, terms.lifetimes.root), consistent_snapshot=terms.wire.pins_versions)
     for key in root_keys:
@@ -92,7 +91,10 @@ def new_collection(
 def set_tags(
     roles: Mapping[RoleName, Envelope], edits: Iterable[TagEdit], *, into: Iterable[RoleName], terms: EditTerms
 ) -> Contents:
-    """Write the tags into each role of `into` (see `roles_for_signing`); a delegation without a file gets its first."""
+    """Write the tags into each role of `into`. A delegation without a file gets its first one.
+
+    `into`: from `roles_for_signing`.
+    """
     changed: Contents = {}
     edits = tuple(edits)
     for role in into:
@@ -104,11 +106,13 @@ def set_tags(
 
 
 def _target_file(edit: TagEdit, before: TargetFile | None) -> TargetFile:
-    """Platforms stand in the releasing role, for those who ask by their digests, and in the signer's own, since he
-    vouches for nothing that somebody else has written.
+    """Return the entry of a tag, with the platforms of an index in `custom`.
+
+    The releasing role lists the platforms, so that they are found by digest. The signer's role lists them too, because
+    a signer counts only for the digests in its own role.
     """
     custom = dict(before.custom) if before is not None and before.custom else {}
-    custom.pop("oci", None)  # ours; the rest is foreign and stays as it is
+    custom.pop("oci", None)  # our member; foreign members are kept
     if edit.children:
         custom["oci"] = {"manifests": list(edit.children)}
     extra = {"custom": custom} if custom else {}
@@ -118,29 +122,29 @@ def _target_file(edit: TagEdit, before: TargetFile | None) -> TargetFile:
 def remove_tags(
     roles: Mapping[RoleName, Envelope], tags: Iterable[str] | None, *, from_roles: Iterable[RoleName], terms: EditTerms
 ) -> Contents:
-    """Remove the tags (None: all) from those of `from_roles` that list one; roles that list none do not change."""
+    """Remove the tags (None: all) from those of `from_roles` that list one; the other roles do not change."""
     changed: Contents = {}
-    wanted = None if tags is None else set(tags)
+    selected = None if tags is None else set(tags)
     for role in from_roles:
         if role not in roles:
             continue
         listed = roles[role].targets.targets.keys()
-        gone = set(listed) if wanted is None else wanted & listed
-        if gone:
+        removed = set(listed) if selected is None else selected & listed
+        if removed:
             content = _next_targets(roles, role, terms)
-            for tag in gone:
+            for tag in removed:
                 del content.targets[tag]
             changed[role] = content
     return changed
 
 
 def has_signers(roles: Mapping[RoleName, Envelope]) -> bool:
-    """Whether tags live in `targets/releases`."""
+    """Return whether the collection has signers, so that `targets/releases` lists the tags."""
     return RELEASES in _delegated(roles[TARGETS].targets)
 
 
 def signers_of(roles: Mapping[RoleName, Envelope]) -> dict[RoleName, tuple[str, ...]]:
-    """The signers' roles, in order, and the ids of their keys."""
+    """Return the roles of the signers, in order, with the ids of their keys."""
     delegated = _delegated(roles[TARGETS].targets)
     return {name: tuple(role.keyids) for name, role in delegated.items() if name != RELEASES}
 
@@ -148,12 +152,12 @@ def signers_of(roles: Mapping[RoleName, Envelope]) -> dict[RoleName, tuple[str, 
 def roles_for_signing(
     gun: GUN, roles: Mapping[RoleName, Envelope], held: Iterable[str], signer: str | None = None
 ) -> tuple[RoleName, ...]:
-    """The roles into which someone with the keys `held` (key ids) signs a tag: releasing role last.
+    """Return the roles that must list a tag signed with the keys `held` (key ids); the releasing role is last.
 
-    Without signers: `targets`. With signers: every signer's role that `held` can sign (or just `signer`), then
-    `targets/releases`.
+    Without signers that is `targets`. With signers: every signer's role that `held` can sign (or only that of
+    `signer`), then `targets/releases`.
 
-    Raises: KeyNotAuthorised naming who can sign; PublishRefused (no such signer).
+    Raises: KeyNotAuthorised, which names who can sign; PublishRefused if there is no such signer.
     """
     keys = set(held)
     if not has_signers(roles):
@@ -161,37 +165,39 @@ def roles_for_signing(
             raise PublishRefused(
                 role=signer_role(signer), reason=f"{gun} has no signers; add one with: trust signer add"
             )
-        return (TARGETS,) if _can_sign(roles[ROOT].root.roles[TARGETS], keys) else _nobody(gun, roles, TARGETS)
+        return (TARGETS,) if _can_sign(roles[ROOT].root.roles[TARGETS], keys) else _refuse_to_sign(gun, roles, TARGETS)
     delegated = _delegated(roles[TARGETS].targets)
     if signer is not None:
-        wanted = signer_role(signer)
-        if wanted not in delegated:
-            raise _no_such_signer(gun, roles, wanted)
-        mine: tuple[RoleName, ...] = (wanted,) if _can_sign(delegated[wanted], keys) else _nobody(gun, roles, wanted)
+        selected = signer_role(signer)
+        if selected not in delegated:
+            raise _no_such_signer(gun, roles, selected)
+        signer_roles: tuple[RoleName, ...] = (
+            (selected,) if _can_sign(delegated[selected], keys) else _refuse_to_sign(gun, roles, selected)
+        )
     else:
-        mine = tuple(name for name in signers_of(roles) if _can_sign(delegated[name], keys))
+        signer_roles = tuple(name for name in signers_of(roles) if _can_sign(delegated[name], keys))
     if not _can_sign(delegated[RELEASES], keys):
-        return _nobody(gun, roles, RELEASES)
-    return (*mine, RELEASES)
+        return _refuse_to_sign(gun, roles, RELEASES)
+    return (*signer_roles, RELEASES)
 
 
 def signable_roles(roles: Mapping[RoleName, Envelope], held: Iterable[str]) -> tuple[RoleName, ...]:
-    """Every published role that lists tags and that the keys `held` can sign."""
+    """Return every published role that lists tags and that the keys `held` (key ids) can sign."""
     keys = set(held)
-    can = [TARGETS] if _can_sign(roles[ROOT].root.roles[TARGETS], keys) else []
-    can += [
+    signable = [TARGETS] if _can_sign(roles[ROOT].root.roles[TARGETS], keys) else []
+    signable += [
         name for name, role in _delegated(roles[TARGETS].targets).items() if name in roles and _can_sign(role, keys)
     ]
-    return tuple(can)
+    return tuple(signable)
 
 
 def _can_sign(role: Role, held: set[str]) -> bool:
     return len(held & set(role.keyids)) >= role.threshold
 
 
-def _nobody(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> tuple[RoleName, ...]:
-    who = [signer_name(name) for name in signers_of(roles)] or ["the holder of the repository key"]
-    raise KeyNotAuthorised(key=f"for {role} of {gun} (who can sign: {', '.join(who)})")
+def _refuse_to_sign(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> tuple[RoleName, ...]:
+    names = [signer_name(name) for name in signers_of(roles)] or ["the holder of the repository key"]
+    raise KeyNotAuthorised(key=f"for {role} of {gun} (who can sign: {', '.join(names)})")
 
 
 def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:
@@ -203,26 +209,26 @@ def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName
 
 
 def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[Key], *, terms: EditTerms) -> Contents:
-    """Delegate to a signer, or add keys (as the format writes them) beside those that he has.
+    """Delegate to a new signer, or give an existing one more keys. `keys`: encoded as in the format.
 
-    In TUF 1.0 the first signer moves all tags to the releases.
+    In TUF 1.0 the first signer moves all tags to `targets/releases`.
     """
     name = signer_role(signer)
     targets = _next_targets(roles, TARGETS, terms)
     before = _delegated(roles[TARGETS].targets)
-    known = dict(targets.delegations.keys) if targets.delegations else {}
-    known |= {key.keyid: key for key in keys}
+    keys_by_id = dict(targets.delegations.keys) if targets.delegations else {}
+    keys_by_id |= {key.keyid: key for key in keys}
     repository = roles[ROOT].root.roles[TARGETS].keyids
-    known |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
+    keys_by_id |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
     keyids = [*(before[name].keyids if name in before else []), *(key.keyid for key in keys)]
-    mine = _with_keys(before.get(name), name, keyids, terms.wire)
+    signer_delegation = _delegation(before.get(name), name, keyids, terms.wire)
     releasers = before[RELEASES].keyids if RELEASES in before else []
-    absent = [keyid for keyid in repository if keyid not in releasers]
-    releases = _with_keys(before.get(RELEASES), RELEASES, [*releasers, *absent, *keyids], terms.wire)
+    missing = [keyid for keyid in repository if keyid not in releasers]
+    releases = _delegation(before.get(RELEASES), RELEASES, [*releasers, *missing, *keyids], terms.wire)
     others = {other: role for other, role in before.items() if other not in (RELEASES, name)}
-    targets.delegations = _delegations(known, [releases, *others.values(), mine])
+    targets.delegations = _delegations(keys_by_id, [releases, *others.values(), signer_delegation])
     changed: Contents = {TARGETS: targets}
-    if RELEASES not in before and terms.wire.releases_end_the_search:
+    if RELEASES not in before and terms.wire.releases_are_terminating:
         content = _next_targets(roles, RELEASES, terms)
         content.targets = dict(targets.targets)
         targets.targets = {}
@@ -231,29 +237,31 @@ def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[K
 
 
 def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, terms: EditTerms) -> Contents:
-    """Take a signer away; `targets/releases` is written anew in the same publish, since he may have signed it last.
+    """Remove the delegation of a signer, and the keys that no other delegation uses.
 
-    Raises: PublishRefused naming the signers, if there is no such one.
+    `targets/releases` gets a new version in the same publish, because the removed signer may have signed the last one.
+
+    Raises: PublishRefused if there is no such signer; it names the signers.
     """
     name = signer_role(signer)
     before = _delegated(roles[TARGETS].targets)
     if name not in before:
         raise _no_such_signer(gun, roles, name)
     targets = _next_targets(roles, TARGETS, terms)
-    left = {other: role for other, role in before.items() if other not in (RELEASES, name)}
+    remaining = {other: role for other, role in before.items() if other not in (RELEASES, name)}
     repository = roles[ROOT].root.roles[TARGETS].keyids
-    staying = {keyid for role in left.values() for keyid in role.keyids} | set(repository)
+    remaining_keyids = {keyid for role in remaining.values() for keyid in role.keyids} | set(repository)
     old_keys = targets.delegations.keys if targets.delegations else {}
-    keys = {keyid: key for keyid, key in old_keys.items() if keyid in staying}
+    keys = {keyid: key for keyid, key in old_keys.items() if keyid in remaining_keyids}
     changed: Contents = {TARGETS: targets}
     releases = []
     if RELEASES in before:
-        releasers = [keyid for keyid in _unique([*repository, *before[RELEASES].keyids]) if keyid in staying]
-        releases = [_with_keys(before[RELEASES], RELEASES, releasers, terms.wire)]
+        releasers = [keyid for keyid in _unique([*repository, *before[RELEASES].keyids]) if keyid in remaining_keyids]
+        releases = [_delegation(before[RELEASES], RELEASES, releasers, terms.wire)]
         keys |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
         if RELEASES in roles:
             changed[RELEASES] = _next_targets(roles, RELEASES, terms)
-    targets.delegations = _delegations(keys, [*releases, *left.values()])
+    targets.delegations = _delegations(keys, [*releases, *remaining.values()])
     return changed
 
 
@@ -263,11 +271,14 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
 def replace_root_keys(
     roles: Mapping[RoleName, Envelope], *, remove: Iterable[str], add: Sequence[Key], terms: EditTerms
 ) -> Contents:
-    """The next root, with other root keys and the same threshold. Raises: PublishRefused (too few keys left)."""
+    """Return the next root, with other root keys and the same threshold.
+
+    Raises: PublishRefused if too few keys remain.
+    """
     root = _next_root(roles, terms)
     role = root.roles[ROOT]
-    gone = set(remove)
-    root.roles[ROOT] = Role([k for k in role.keyids if k not in gone], role.threshold, role.unrecognized_fields)
+    removed = set(remove)
+    root.roles[ROOT] = Role([k for k in role.keyids if k not in removed], role.threshold, role.unrecognized_fields)
     for key in add:
         root.add_key(key, ROOT)
     _drop_unused_keys(root, roles[ROOT].root, terms.wire)
@@ -281,7 +292,7 @@ def replace_root_keys(
 def replace_online_keys(
     roles: Mapping[RoleName, Envelope], keys: Mapping[RoleName, Key], *, terms: EditTerms
 ) -> Contents:
-    """The next root, with the server's new keys for snapshot, timestamp or both, and no others."""
+    """Return the next root, with new server keys for snapshot, timestamp or both, and no other keys for them."""
     root = _next_root(roles, terms)
     for role, key in keys.items():
         root.roles[role] = Role([], 1)
@@ -291,7 +302,10 @@ def replace_online_keys(
 
 
 def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: EditTerms) -> Contents:
-    """The next root with a new repository key; targets, and the releases if any, follow in the same publish."""
+    """Return the next root with a new repository key.
+
+    Targets and `targets/releases`, if any, change in the same publish.
+    """
     root = _next_root(roles, terms)
     old = set(root.roles[TARGETS].keyids)
     root.roles[TARGETS] = Role([], 1)
@@ -303,7 +317,7 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
     if RELEASES in before and targets.delegations is not None:
         signers = {keyid for name, role in before.items() if name != RELEASES for keyid in role.keyids}
         releasers = [keyid for keyid in before[RELEASES].keyids if keyid not in old or keyid in signers]
-        releases = _with_keys(before[RELEASES], RELEASES, [key.keyid, *releasers], terms.wire)
+        releases = _delegation(before[RELEASES], RELEASES, [key.keyid, *releasers], terms.wire)
         kept = {k: v for k, v in targets.delegations.keys.items() if k not in old or k in signers}
         others = {name: role for name, role in before.items() if name != RELEASES}
         targets.delegations = _delegations({**kept, key.keyid: key}, [releases, *others.values()])
@@ -313,35 +327,35 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
 
 
 def renew(roles: Mapping[RoleName, Envelope], which: Iterable[RoleName], *, terms: EditTerms) -> Contents:
-    """The same contents, one version on, with a new expiry."""
+    """Return the same contents with the next version and a new expiry, for the roles `which`."""
     return {role: _next_root(roles, terms) if role == ROOT else _next_targets(roles, role, terms) for role in which}
 
 
-# --- who signs
+# --- signing keys
 
 
 def signing_keys(
     roles: Mapping[RoleName, Envelope], changed: Mapping[RoleName, Content], role: RoleName
 ) -> list[tuple[tuple[str, ...], int]]:
-    """Whose signatures a changed role needs: (key ids, threshold) pairs, all of which must be met.
+    """Return which keys must sign a changed role: pairs of key ids and threshold, which must all be met.
 
-    A root needs those of the root before (specification 5.3.4) and its own.
+    A root must be signed by the keys of the root before it and by its own (TUF specification 1.0, section 5.3.4).
     """
     content = changed[role]
     if role == ROOT and isinstance(content, Root):
-        needs = [content.roles[ROOT]]
+        signing_roles = [content.roles[ROOT]]
         if ROOT in roles:
-            needs.insert(0, roles[ROOT].root.roles[ROOT])
+            signing_roles.insert(0, roles[ROOT].root.roles[ROOT])
     elif role == TARGETS:
         root = changed.get(ROOT)
-        needs = [(root if isinstance(root, Root) else roles[ROOT].root).roles[TARGETS]]
+        signing_roles = [(root if isinstance(root, Root) else roles[ROOT].root).roles[TARGETS]]
     else:
-        needs = [_delegation_of(role, roles, changed)]
-    return [(tuple(need.keyids), need.threshold) for need in needs]
+        signing_roles = [_delegation_of(role, roles, changed)]
+    return [(tuple(signing_role.keyids), signing_role.threshold) for signing_role in signing_roles]
 
 
 def _delegation_of(role: RoleName, roles: Mapping[RoleName, Envelope], changed: Mapping[RoleName, Content]) -> Role:
-    """Raises: PublishRefused if nobody delegates to the role in the new state."""
+    """Return the delegation of a role in the new state. Raises: PublishRefused if no role delegates to it."""
     for delegator in dict.fromkeys((TARGETS, *roles, *changed)):
         content = changed[delegator] if delegator in changed else roles[delegator].content
         if isinstance(content, Targets) and role in _delegated(content):
@@ -350,7 +364,7 @@ def _delegation_of(role: RoleName, roles: Mapping[RoleName, Envelope], changed: 
 
 
 def public_keys(roles: Mapping[RoleName, Envelope], changed: Mapping[RoleName, Content]) -> dict[str, Key]:
-    """Every key that the roles, as they are and as they will be, name, by the id that it has there."""
+    """Return every key that the current or the new contents name, by key id."""
     found: dict[str, Key] = {}
     for content in (*(envelope.content for envelope in roles.values()), *changed.values()):
         if isinstance(content, Root):
@@ -377,7 +391,10 @@ def _next_root(roles: Mapping[RoleName, Envelope], terms: EditTerms) -> Root:
 
 
 def _next_targets(roles: Mapping[RoleName, Envelope], role: RoleName, terms: EditTerms) -> Targets:
-    """A shallow copy: a TargetFile is never changed, only replaced (copying 10 000 of them costs 100 ms)."""
+    """Return the next version of a targets role as a shallow copy.
+
+    A TargetFile is replaced and never changed, because copying 10 000 of them takes 100 ms.
+    """
     expires = expires_at(terms.at, terms.lifetimes.targets)
     if role not in roles:
         return Targets(1, expires=expires)
@@ -396,11 +413,11 @@ def _delegations(keys: Mapping[str, Key], roles: Iterable[DelegatedRole]) -> Del
     return Delegations(dict(keys), {role.name: role for role in roles})
 
 
-def _with_keys(before: DelegatedRole | None, name: RoleName, keyids: Iterable[str], wire: WireFormat) -> DelegatedRole:
-    """The role with these keys; what an owner has asked of it before (threshold, paths) stays as it was."""
+def _delegation(before: DelegatedRole | None, name: RoleName, keyids: Iterable[str], wire: WireFormat) -> DelegatedRole:
+    """Return a delegation with these keys. The threshold and the paths of an existing one are kept."""
     if before is None:
-        ends = name == RELEASES and wire.releases_end_the_search
-        return DelegatedRole(name, _unique(keyids), 1, terminating=ends, paths=[wire.every_target])
+        terminating = name == RELEASES and wire.releases_are_terminating
+        return DelegatedRole(name, _unique(keyids), 1, terminating=terminating, paths=[wire.every_target])
     return DelegatedRole(
         name,
         _unique(keyids),
@@ -417,7 +434,10 @@ def _unique(keyids: Iterable[str]) -> list[str]:
 
 
 def _drop_unused_keys(root: Root, old: Root, wire: WireFormat) -> None:
-    """Notary v1 keeps the certificates of former root keys: its clients have verified older roots with them."""
+    """Remove the keys that no role of the root names.
+
+    Notary v1 keeps the certificates of earlier root keys, because its clients verify older roots with them.
+    """
     kept = {keyid for role in root.roles.values() for keyid in role.keyids}
     if wire.certifies_root_keys:
         others = {keyid for name, role in old.roles.items() if name != ROOT for keyid in role.keyids}

@@ -1,4 +1,4 @@
-"""From content to a signed file."""
+"""Sign the content of a role and return the signed file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trustdata.wire import WireFormat
 
 
 def sign(content: Content, signers: Sequence[Signer], *, role: RoleName, wire: WireFormat) -> Envelope:
-    """Sign `content` once with each signer. The file is parsed again, so that nothing leaves that we would not read.
+    """Sign `content` with each signer and return the file. It is parsed again, to refuse what readers would refuse.
 
     Raises: SigningFailed, MalformedMetadata, TooLarge.
     """
@@ -21,7 +21,10 @@ def sign(content: Content, signers: Sequence[Signer], *, role: RoleName, wire: W
 
 
 def add_signatures(envelope: Envelope, signers: Sequence[Signer], *, wire: WireFormat) -> Envelope:
-    """The same content with further signatures beside those it has. Raises: as `sign`."""
+    """Return the same file with additional signatures; existing ones are kept.
+
+    Raises: SigningFailed, MalformedMetadata, TooLarge.
+    """
     return _envelope(envelope.content, envelope.signatures, envelope.payload, signers, role=envelope.role, wire=wire)
 
 
@@ -39,6 +42,6 @@ def _envelope(
         keyid = signer.public_key.keyid
         try:
             collected[keyid] = signer.sign(payload)
-        except Exception as error:  # securesystemslib's signers raise what their devices and services raise
+        except Exception as error:  # a signer may raise any error of its device or service
             raise SigningFailed(key=keyid, reason=type(error).__name__) from error
     return wire.parse(role, wire.serialize(content, collected))

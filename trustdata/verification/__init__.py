@@ -1,1 +1,1 @@
-"""The rules: what a client trusts, what a publisher may send, and where trust begins."""
+"""Verify metadata: the rules of a client, the rules for uploads, pins, rollback memory and lock entries."""

@@ -1,16 +1,15 @@
-"""The publisher's order: judge an upload for which no snapshot exists yet, with the rules that a client will use.
+"""Check an upload before a snapshot for it exists, with the rules that clients will use (docs/adr/0007).
 
-    1. which roles may come, and that their versions are exactly the successors of what is stored
-    2. root: by the stored root's threshold and by its own; complete, usable keys
-    3. targets, then delegations from the top down: signatures of their delegators in the new state, scope, expiry
-    4. every stored role that is still delegated: it must verify in the new state too, expiry apart (an expired signer
-       blocks nobody), or be part of the upload
-    5. one released digest per tag, found by every client; and tags that are tags
-    6. a snapshot, where its owner holds the key (Notary v1): it lists every role of the new state as it is
+    1. the upload has allowed roles only, and each has exactly the next version after the stored one
+    2. root: signed by the thresholds of the stored root and of its own; its keys are complete and accepted
+    3. targets, then delegations from the top down: signatures by the keys of the new state, paths, expiry
+    4. every stored role that is still delegated must verify in the new state or be uploaded too; it may have expired,
+       so that a signer whose role has expired does not block the others
+    5. each tag has one released digest, which every client finds; target names are valid tags
+    6. a snapshot, if its owner holds the key (Notary v1): it must list every role of the new state
 
-Where the formats differ, `WireFormat.upload_rules` says what holds.
-
-Whoever accepts a candidate issues snapshot and timestamp over it and stores all of it, or nothing. No I/O, no clock.
+`WireFormat.upload_rules` says where the formats differ. There is no I/O and no clock. The caller issues snapshot and
+timestamp for an accepted upload, and stores everything or nothing.
 """
 
 from __future__ import annotations
@@ -42,16 +41,16 @@ from trustdata.wire import UploadRules, WireFormat
 
 _SHA256_DIGITS: Final = 64
 MAX_PATTERNS: Final = 64
-"""Paths of one delegation, at most: every tag of the role is held against each of them."""
+"""The maximum number of paths of one delegation, because every tag of the role is compared with each path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An accepted upload.
+    """The state of a collection after an accepted upload.
 
-    `roles`: root, targets and every delegation with a file, in the new state, delegated or not (a snapshot drops
-    nothing). `changed`: the uploaded roles: root, targets, then delegations from the top down. `snapshot`: the owner's
-    own; None: whoever holds the key issues it.
+    `roles`: root, targets and every delegation with a file, also those that are no longer delegated, because a snapshot
+    drops nothing. `changed`: the uploaded roles: root, targets, then delegations from the top down. `snapshot`: the
+    uploaded one; None if the server issues it.
     """
 
     roles: Mapping[RoleName, Envelope]
@@ -75,11 +74,13 @@ def judge_upload(
     at: datetime,
     wire: WireFormat,
 ) -> Candidate:
-    """Judge `uploads` on top of `stored` (empty for a new collection; may be expired).
+    """Check the files of an upload against the stored files and return the new state.
 
-    Raises: VersionConflict (an uploaded role moved), WouldBreakRole, PublishRefused, MalformedMetadata, and NotTrusted
-    (ThresholdNotMet, MetadataExpired, DelegationOutOfScope, ReleaseConflict, VersionMismatch, MetadataMissing,
-    CertificateOfAnotherName).
+    `stored`: empty for a new collection; its files may have expired. `at`: the reference time, UTC.
+
+    Raises: VersionConflict (the upload does not follow the stored versions), WouldBreakRole, PublishRefused,
+    MalformedMetadata, ThresholdNotMet, MetadataExpired, DelegationOutOfScope, ReleaseConflict, VersionMismatch,
+    MetadataMissing, ContentMismatch, CertificateOfAnotherName.
     """
     rules = wire.upload_rules
     _check_parts(stored, uploads, rules)
@@ -94,7 +95,7 @@ def judge_upload(
             _check_targets(envelope, rules)
             _check_delegations(envelope, wire)
     changed = _check_roles(roles, uploads, at, rules)
-    if wire.releases_end_the_search and TARGETS in uploads:
+    if wire.releases_are_terminating and TARGETS in uploads:
         _check_releases(uploads[TARGETS])
     check_release_conflicts(roles)
     if snapshot is not None:
@@ -113,7 +114,7 @@ def _check_parts(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName,
 
 
 def check_online_roles(uploads: Collection[RoleName], rules: UploadRules) -> None:
-    """Refuse roles that only the server issues, before anything is parsed. Raises: PublishRefused."""
+    """Refuse an upload of a role that only the server may issue. Needs no parsed files. Raises: PublishRefused."""
     for role in ONLINE:
         if role in uploads and not (role == SNAPSHOT and rules.may_bring_snapshot):
             raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
@@ -123,16 +124,16 @@ def _check_versions(
     stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], rules: UploadRules
 ) -> None:
     for role, envelope in uploads.items():
-        before = stored[role].version if role in stored else 0
-        too_high = envelope.version > before + 1 and not rules.any_higher_version
-        if envelope.version <= before or too_high:
-            raise VersionConflict(role=role, offered=envelope.version, stored=before)
+        stored_version = stored[role].version if role in stored else 0
+        too_high = envelope.version > stored_version + 1 and not rules.any_higher_version
+        if envelope.version <= stored_version or too_high:
+            raise VersionConflict(role=role, offered=envelope.version, stored=stored_version)
 
 
 def _check_snapshot(
     snapshot: Envelope, roles: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], at: datetime
 ) -> None:
-    """It must list every role that a client will ask it for exactly as it will be stored."""
+    """Check that an uploaded snapshot lists every role with the content that will be stored."""
     checks.check_signatures(roles[ROOT].root, ROOT, snapshot)
     checks.check_not_expired(snapshot, at)
     listed = snapshot.snapshot.meta
@@ -141,7 +142,7 @@ def _check_snapshot(
         if meta is None:
             if role in uploads or role in (ROOT, TARGETS):
                 raise PublishRefused(role=SNAPSHOT, reason=f"does not list {role}")
-            continue  # a delegation that its owner has removed
+            continue  # Notary v1: a delegation that its owner has removed
         try:
             checks.check_content(role, envelope.raw, meta)
         except ContentMismatch as error:
@@ -165,7 +166,10 @@ def _check_root(gun: GUN, old: Envelope | None, new: Envelope, at: datetime, wir
 def _check_roles(
     roles: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], at: datetime, rules: UploadRules
 ) -> list[RoleName]:
-    """The uploaded roles from the top down, each of which must be delegated in the new state."""
+    """Check all roles of the new state and return the uploaded ones, from the top down.
+
+    Raises: MetadataMissing if no role delegates to an uploaded one, and the errors of `judge_upload`.
+    """
     changed = [role for role in (ROOT, TARGETS) if role in uploads]
     for delegator, role in checks.reachable_delegations(roles):
         if role in uploads and role not in changed:
@@ -178,22 +182,25 @@ def _check_roles(
 
 
 def _check_keys(
-    document: RoleName, path: str, role: Role, keys: Mapping[str, Key], *, may_be_few: bool = False
+    document: RoleName, path: str, role: Role, keys: Mapping[str, Key], *, may_miss_keys: bool = False
 ) -> None:
-    """A threshold that cannot be met, or keys that clients could not use, would lock everybody out."""
-    identities: set[str] = set()
+    """Refuse keys that clients do not accept and thresholds that the keys cannot meet.
+
+    Such a role could never be verified again. Raises: MalformedMetadata.
+    """
+    fingerprints: set[str] = set()
     for keyid in role.keyids:
         if keyid not in keys:
-            if may_be_few:
+            if may_miss_keys:
                 continue
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=f"key {keyid} is not among the keys")
         try:
             check_accepted(keys[keyid])
         except KeyNotAccepted as error:
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=str(error)) from error
-        identities.add(key_fingerprint(keys[keyid]))
-    if len(identities) < role.threshold and not may_be_few:
-        reason = f"{role.threshold} signatures are asked for, but there are {len(identities)} distinct keys"
+        fingerprints.add(key_fingerprint(keys[keyid]))
+    if len(fingerprints) < role.threshold and not may_miss_keys:
+        reason = f"{role.threshold} signatures are asked for, but there are {len(fingerprints)} distinct keys"
         raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)
 
 
@@ -225,11 +232,11 @@ def _check_role(
 
 
 def _check_releases(targets: Envelope) -> None:
-    """PRODUCT decision 6: what a walking client finds is exactly what is released."""
-    named = (targets.targets.delegations.roles if targets.targets.delegations else None) or {}
-    if RELEASES not in named:
+    """Check that TUF clients, which search the delegations in order, find only released digests (docs/adr/0008)."""
+    delegations = (targets.targets.delegations.roles if targets.targets.delegations else None) or {}
+    if RELEASES not in delegations:
         return
-    releases, position = named[RELEASES], list(named).index(RELEASES)
+    releases, position = delegations[RELEASES], list(delegations).index(RELEASES)
     place = f"signed.delegations.roles[{position}]"
     if position != 0:
         raise MalformedMetadata(role=TARGETS, path=place, reason=f"{RELEASES} must be the first delegation")
@@ -260,7 +267,7 @@ def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
     if delegations is None:
         return
     if envelope.role != TARGETS and not wire.delegations_nest:
-        # Whoever may sign one role could otherwise give away names that are not his, and fill the snapshot.
+        # Otherwise a signer could delegate tags outside its own paths, and fill the snapshot.
         raise PublishRefused(role=envelope.role, reason="must not delegate: only targets does")
     if delegations.succinct_roles is not None:
         _check_keys(envelope.role, "signed.delegations.succinct_roles", delegations.succinct_roles, delegations.keys)
@@ -268,6 +275,6 @@ def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
         if not is_delegated(role.name):
             raise PublishRefused(role=role.name, reason="is no delegation")
         path = f"signed.delegations.roles[{index}]"
-        _check_keys(envelope.role, path, role, delegations.keys, may_be_few=wire.upload_rules.may_break_roles)
+        _check_keys(envelope.role, path, role, delegations.keys, may_miss_keys=wire.upload_rules.may_break_roles)
         if wire.upload_rules.tags_only and len(role.paths or role.path_hash_prefixes or ()) > MAX_PATTERNS:
             raise MalformedMetadata(role=envelope.role, path=path, reason=f"has more than {MAX_PATTERNS} paths")

@@ -1,7 +1,8 @@
-"""One function per rule. Client (`trusted_set`) and server (`candidate_set`) judge with these, in both formats.
+"""The rules of verification, one function for each. Clients and server use the same ones, for both formats.
 
-Signatures are counted here and nowhere else: over distinct key ids (each recomputed from its key when the delegator
-was parsed) and over distinct public keys.
+`trusted_set` calls them in the order of a client, `candidate_set` in the order of a publisher. Only this module counts
+signatures: over distinct key ids (the parser has recomputed each from its key) and over distinct public keys. Section
+numbers are those of the TUF specification 1.0.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from trustdata.roles import ROOT, TARGETS, RoleName, parse_role
 from trustdata.verification.minimum_versions import MinimumVersion
 
 MAX_BIN_BITS: Final = 14
-"""Succinct roles: 2**14 bins are more than a snapshot of 1 MiB can list with their hashes."""
+"""The maximum `bit_length` of succinct roles: a snapshot of 1 MiB cannot list 2**14 bins with their hashes."""
 _HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 
 
 def is_delegator_of(delegator: Delegator, role: RoleName) -> bool:
-    """Whether the delegator names keys for the role."""
+    """Return whether the delegator names keys for the role."""
     try:
         delegator.get_delegated_role(role)
     except ValueError:
@@ -47,19 +48,21 @@ def is_delegator_of(delegator: Delegator, role: RoleName) -> bool:
 
 
 def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelope) -> tuple[str, ...]:
-    """The threshold rule (specification 4.3, 5.3.4, 5.4.2, 5.5.3, 5.6.3). Returns the key ids that signed.
+    """Check that enough of the delegator's keys have signed a file, and return the ids of those keys.
 
-    Raises: ThresholdNotMet, MetadataMissing (the delegator does not delegate to this role).
+    Specification 4.3, 5.3.4, 5.4.2, 5.5.3, 5.6.3. `delegator_name`: for messages.
+
+    Raises: ThresholdNotMet; MetadataMissing if the delegator does not delegate to the role.
     """
     if not is_delegator_of(delegator, envelope.role):
         raise MetadataMissing(role=envelope.role, reason=f"{delegator_name} does not delegate to it")
-    # A key that we do not accept counts for nothing, and python-tuf is not asked about it.
-    marks = _accepted_marks(delegator, envelope)
-    signatures = {keyid: envelope.signatures[keyid] for keyid in marks}
+    # Signatures of keys that are not accepted do not count, so python-tuf does not get them.
+    fingerprints = _accepted_fingerprints(delegator, envelope)
+    signatures = {keyid: envelope.signatures[keyid] for keyid in fingerprints}
     result = delegator.get_verification_result(envelope.role, envelope.payload, signatures)
     one_per_key: dict[str, str] = {}
     for keyid in result.signed:
-        one_per_key.setdefault(marks[keyid], keyid)
+        one_per_key.setdefault(fingerprints[keyid], keyid)
     signed = tuple(one_per_key.values())
     if len(signed) < result.threshold:
         raise ThresholdNotMet(
@@ -73,18 +76,21 @@ def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelo
     return signed
 
 
-def _accepted_marks(delegator: Delegator, envelope: Envelope) -> dict[str, str]:
-    """By key id: what tells the keys apart that the role has, that we accept and that have written a signature."""
-    marks: dict[str, str] = {}
+def _accepted_fingerprints(delegator: Delegator, envelope: Envelope) -> dict[str, str]:
+    """Return the fingerprints, by key id, of the role's keys that are accepted and have a signature in the file."""
+    fingerprints: dict[str, str] = {}
     for keyid in delegator.get_delegated_role(envelope.role).keyids:
         if keyid in envelope.signatures:
-            with suppress(ValueError, KeyNotAccepted):  # ValueError: the delegator has no key of this id
-                marks[keyid] = key_fingerprint(delegator.get_key(keyid))
-    return marks
+            with suppress(ValueError, KeyNotAccepted):  # ValueError: the delegator has no key with this id
+                fingerprints[keyid] = key_fingerprint(delegator.get_key(keyid))
+    return fingerprints
 
 
 def check_root_step(old: Envelope, new: Envelope) -> None:
-    """Root N to N+1 (specification 5.3.4, 5.3.5): exactly the next version, signed by both thresholds."""
+    """Check that a root follows the one before it: the next version, signed by the threshold of both.
+
+    Specification 5.3.4, 5.3.5. Raises: VersionMismatch, ThresholdNotMet.
+    """
     if new.version != old.version + 1:
         raise VersionMismatch(role=new.role, offered=new.version, expected=old.version + 1)
     check_signatures(old.root, f"root version {old.version}", new)
@@ -92,11 +98,12 @@ def check_root_step(old: Envelope, new: Envelope) -> None:
 
 
 def check_root_certificates(gun: GUN, root: Root, *, at: datetime | None = None) -> None:
-    """Notary v1: every key of the root role stands in a certificate for this collection; with `at`, valid then.
+    """Check that every root key of Notary v1 has a certificate for this collection that is valid at `at`, if given.
 
-    The Go clients count no others, so a root that needs them could be read by nobody. Raises: CertificateOfAnotherName.
+    The Go clients accept no other root keys (docs/adr/0023). Raises: CertificateOfAnotherName.
     """
-    from keys.certificate import certificate_fault  # a root of Notary v1 only: start-up time
+    # Imported here because only Notary v1 needs it, and start-up must stay fast.
+    from keys.certificate import certificate_fault
 
     for keyid in root.roles[ROOT].keyids:
         try:
@@ -108,25 +115,31 @@ def check_root_certificates(gun: GUN, root: Root, *, at: datetime | None = None)
 
 
 def check_not_expired(envelope: Envelope, at: datetime) -> None:
-    """Specification 5.3.10, 5.4.4, 5.5.6, 5.6.5; `at` is the reference time of the whole operation."""
+    """Check that a file has not expired at `at`, the reference time of the whole operation.
+
+    Specification 5.3.10, 5.4.4, 5.5.6, 5.6.5. Raises: MetadataExpired.
+    """
     if envelope.expires <= at:
         raise MetadataExpired(role=envelope.role, version=envelope.version, expires=envelope.expires, at=at)
 
 
 def check_not_older(role: RoleName, offered: int, known: int, source: str) -> None:
-    """A version never goes down (specification 5.4.3.1, 5.5.5)."""
+    """Check that a version is not lower than a known one (specification 5.4.3.1, 5.5.5). Raises: VersionRollback."""
     if offered < known:
         raise VersionRollback(role=role, offered=offered, known=known, source=source)
 
 
 def check_version(envelope: Envelope, expected: int) -> None:
-    """The version is the one that the parent names (specification 5.5.4, 5.6.4)."""
+    """Check the version that the parent names (specification 5.5.4, 5.6.4). Raises: VersionMismatch."""
     if envelope.version != expected:
         raise VersionMismatch(role=envelope.role, offered=envelope.version, expected=expected)
 
 
 def check_content(role: RoleName, raw: bytes, meta: MetaFile) -> None:
-    """Length and hashes, where the parent lists them (specification 5.5.2, 5.6.2). Unknown hash names are refused."""
+    """Check the length and the hashes that the parent lists (specification 5.5.2, 5.6.2).
+
+    Raises: ContentMismatch, also for an unknown hash algorithm.
+    """
     if meta.length is not None and len(raw) != meta.length:
         raise ContentMismatch(role=role, what="length", expected=str(meta.length), found=str(len(raw)))
     for algorithm, expected in (meta.hashes or {}).items():
@@ -138,8 +151,12 @@ def check_content(role: RoleName, raw: bytes, meta: MetaFile) -> None:
 
 
 def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
-    """A snapshot drops no role and lowers none (specification 5.5.5). Notary v1's owners may drop a role that they
-    remove, and its snapshots know no versions: there the version of each file is held against what was seen of it.
+    """Check that a new snapshot lists every role of the old one, with no lower version (specification 5.5.5).
+
+    Entries of Notary v1 are skipped: its owners may remove a role, and its snapshots have no versions. There the
+    version in each file is compared with the rollback memory (docs/adr/0023).
+
+    Raises: VersionRollback.
     """
     for name, meta in old.meta.items():
         if isinstance(meta, UnversionedMeta):
@@ -150,23 +167,29 @@ def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
 
 
 def check_minimum_versions(
-    versions: Mapping[RoleName, int], floors: Mapping[RoleName, MinimumVersion], roles: Iterable[RoleName]
+    versions: Mapping[RoleName, int], minimums: Mapping[RoleName, MinimumVersion], roles: Iterable[RoleName]
 ) -> None:
-    """Rollback memory and the lock: none of `roles` may be older than its floor, or gone."""
+    """Check that none of `roles` is missing or older than its minimum version.
+
+    `minimums`: from the rollback memory and the lock file. Raises: VersionRollback.
+    """
     for role in roles:
-        if role in floors:
-            check_not_older(role, versions.get(role, 0), floors[role].version, floors[role].source)
+        if role in minimums:
+            check_not_older(role, versions.get(role, 0), minimums[role].version, minimums[role].source)
 
 
 def check_scope(delegator: Targets, envelope: Envelope) -> None:
-    """Every target lies within the paths delegated to the role (publishers' duty; clients never ask beyond them)."""
+    """Check that a role lists only targets in the paths delegated to it. Raises: DelegationOutOfScope.
+
+    Only uploads are checked so: a client never looks up a target outside these paths.
+    """
     for target in envelope.targets.targets:
         if not may_list(delegator, envelope.role, target):
             raise DelegationOutOfScope(role=envelope.role, target=target)
 
 
 def may_list(delegator: Targets, role: RoleName, target: str) -> bool:
-    """Whether the paths that `delegator` gives the role hold the target."""
+    """Return whether the target is in the paths that `delegator` delegates to the role."""
     delegations = delegator.delegations
     if delegations is None:
         return False
@@ -176,14 +199,14 @@ def may_list(delegator: Targets, role: RoleName, target: str) -> bool:
     if delegated is None:
         return False
     if "*" in (delegated.paths or ()) and "/" not in target:
-        return True  # what every role of ours has: 10 000 tags need no pattern matching
+        return True  # the usual case, without pattern matching for each of 10 000 tags
     return delegated.is_delegated_path(target)
 
 
 def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:
-    """The roles that `delegator` delegates to, in their order (bins of succinct roles included).
+    """Return the roles that `delegator` delegates to, in order, including the bins of succinct roles.
 
-    Raises: MalformedMetadata (more bins than a snapshot can list).
+    Raises: MalformedMetadata if there are more bins than a snapshot can list.
     """
     if isinstance(delegator, Root) or delegator.delegations is None:
         return ()
@@ -196,15 +219,15 @@ def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:
 
 
 def reachable_delegations(roles: Mapping[RoleName, Envelope]) -> Iterator[tuple[RoleName, RoleName]]:
-    """(delegator, role) for targets and everything below it, breadth first; each pair once, also in a cycle.
+    """Yield (delegator, role) for targets and all delegations below it, breadth first, each pair once.
 
-    `roles` holds root, and those of the others that have a file.
+    `roles`: root and the other roles that have a file. Delegations may form a cycle.
     """
     queue: deque[tuple[RoleName, RoleName]] = deque([(ROOT, TARGETS)])
-    opened: set[RoleName] = set()
+    expanded: set[RoleName] = set()
     while queue:
         delegator, role = queue.popleft()
         yield delegator, role
-        if role in roles and role not in opened:
-            opened.add(role)
+        if role in roles and role not in expanded:
+            expanded.add(role)
             queue.extend((role, child) for child in delegations_of(roles[role].targets))

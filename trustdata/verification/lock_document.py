@@ -1,4 +1,4 @@
-"""Read the content of a lock file, `trust.lock`, strictly; write it so that equal entries give equal bytes.
+"""Read and write the content of a lock file, `trust.lock` (docs/reference/lock-file.md).
 
     format = "content-trust-lock-1"
 
@@ -13,7 +13,7 @@
     targets = 4
     "targets/releases" = 3
 
-A damaged content is refused with its line, never passed over.
+Reading is strict: a damaged file is refused, with the line. Equal entries are written as equal bytes.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ LOCK_FORMAT: Final = "content-trust-lock-1"
 _HEADER: Final = b"# What this project has verified. Written by `trust lock` alone: commit it, do not edit it.\n\n"
 _MEMBERS: Final = {"format", "root-version", "root", "minimum"}
 _MINIMUM: Final = ".minimum"
-_ALWAYS: Final = (TIMESTAMP, SNAPSHOT, TARGETS)
+_REQUIRED_ROLES: Final = (TIMESTAMP, SNAPSHOT, TARGETS)
 _TOML_LINE: Final = re.compile(r"at line (\d+)")
 
 
 def read_lock(raw: bytes, *, path: str) -> dict[GUN, LockEntry]:
-    """Read every entry, in order of name. `path`: how errors call the file. Raises: LockDamaged."""
-    return _Reading(path, raw).entries()
+    """Read all entries, sorted by name. `path`: the name of the file in error messages. Raises: LockDamaged."""
+    return _Reader(path, raw).entries()
 
 
 def write_lock(entries: Mapping[GUN, LockEntry]) -> bytes:
-    """Return the file's content."""
+    """Return the content of the file."""
     import tomli_w  # most invocations only read
 
     tables = {
@@ -61,13 +61,13 @@ def write_lock(entries: Mapping[GUN, LockEntry]) -> bytes:
 
 
 def role_order(role: str) -> tuple[int, str]:
-    """Root, timestamp, snapshot, targets, then the delegations by name."""
-    top = (ROOT, *_ALWAYS)
+    """Return the sort key of a role: root, timestamp, snapshot, targets, then the delegations by name."""
+    top = (ROOT, *_REQUIRED_ROLES)
     return (len(top), role) if is_delegated(role) else (top.index(RoleName(role)), role)
 
 
-class _Reading:
-    """One content, read strictly; whatever is wrong is named with its line."""
+class _Reader:
+    """A strict reader of one file, whose errors name the line."""
 
     def __init__(self, path: str, raw: bytes) -> None:
         self._path = path
@@ -77,7 +77,7 @@ class _Reading:
             raise LockDamaged(path=path, line=raw.count(b"\n", 0, error.start) + 1, reason="is no UTF-8") from error
 
     def entries(self) -> dict[GUN, LockEntry]:
-        """Raises: LockDamaged."""
+        """Read all entries, sorted by name. Raises: LockDamaged."""
         document = self._document()
         if document.get("format") != LOCK_FORMAT:
             reason = f"is not of format {LOCK_FORMAT}: it is no lock file, or a newer program has written it"
@@ -95,7 +95,7 @@ class _Reading:
             return tomllib.loads(self._text)
         except (ValueError, RecursionError) as error:
             found = _TOML_LINE.search(str(error))
-            # At its end the parser counts no lines.
+            # An error at the end of the file has no line number.
             line = int(found[1]) if found else max(1, self._text.rstrip("\n").count("\n") + 1)
             raise LockDamaged(path=self._path, line=line, reason=f"is no TOML: {error}") from error
 
@@ -128,19 +128,19 @@ class _Reading:
     def _minimum(self, name: str, value: object) -> dict[RoleName, int]:
         if not isinstance(value, dict):
             raise self._damaged("minimum must be a table", of=name, member="minimum")
-        missing = [role for role in _ALWAYS if role not in value]
+        missing = [role for role in _REQUIRED_ROLES if role not in value]
         if missing:
             raise self._damaged(f"the minimum version of {missing[0]} is missing", of=name, table=_MINIMUM)
         minimum = {}
         for role, version in value.items():
             try:
-                known = parse_role(role)
+                role_name = parse_role(role)
             except InvalidName as error:
                 raise self._damaged(str(error), of=name, table=_MINIMUM, member=role) from error
-            if known == ROOT:
+            if role_name == ROOT:
                 reason = "root has a root-version, and no minimum"
                 raise self._damaged(reason, of=name, table=_MINIMUM, member=role)
-            minimum[known] = self._version(version, of=name, table=_MINIMUM, member=role)
+            minimum[role_name] = self._version(version, of=name, table=_MINIMUM, member=role)
         return minimum
 
     def _version(self, value: object, *, of: str, member: str, table: str = "") -> int:
@@ -152,7 +152,10 @@ class _Reading:
         return LockDamaged(path=self._path, line=self._line(of, table, member), reason=reason)
 
     def _line(self, name: str, table: str, member: str) -> int:
-        """The line of a member, or of the table it should be in, as `trust lock` writes them; 0 if it is not found."""
+        """Return the line of a member, or of its table if the member is missing, or 0 if the table is missing too.
+
+        Only the form that `trust lock` writes is found.
+        """
         lines = self._text.splitlines()
         header = f'[collections."{name}"{table}]'
         begin = next((number for number, line in enumerate(lines, start=1) if line == header), 0) if name else 0

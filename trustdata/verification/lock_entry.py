@@ -1,11 +1,11 @@
-"""What a project's lock file says of one collection, and what follows from it (PRODUCT decision 9).
+"""The entry of a collection in a lock file, and the checks that follow from it (docs/adr/0013, docs/adr/0032).
 
-An entry holds a root of the collection's verified chain and the versions that were verified under it. It is two things:
+An entry names a root of the verified chain and the versions that were verified under it. It serves as
 
-- a pin, but only of a name that nothing else knows: where pins or rollback memory know the name, they decide which
-  chain is the right one, and the entry can but agree or be refused;
-- minimum versions, always. They were seen under the online keys of the locked root: a later root of the chain under
-  which these no longer meet their threshold voids them, as it voids rollback memory.
+- a pin, but only if neither a pin nor the rollback memory knows the collection. Otherwise these decide which chain is
+  the right one, and an entry that disagrees is refused;
+- minimum versions, always. A later root that replaces the online keys of the locked root makes them void, as it does
+  with entries of the rollback memory.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from trustdata.verification.trust_pinning import Pin, SourcedPin, chain_holds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockEntry:
-    """`format`: the wire format's name. `root`: the fingerprint of root version `root_version`, not of the first root.
+    """The entry of one collection in a lock file.
 
-    `minimum`: the lowest version that counts as new enough, of every role but root.
+    `format`: the name of the wire format. `root`: the fingerprint of root version `root_version`, not of the first
+    root. `minimum`: the lowest accepted version of every role but root.
     """
 
     format: str
@@ -34,30 +35,30 @@ class LockEntry:
     minimum: Mapping[RoleName, int]
 
     def minimum_versions(self, chain: Sequence[Envelope]) -> dict[RoleName, int]:
-        """The lowest version of each role that may still be accepted at the end of the verified root chain."""
-        found = {ROOT: self.root_version}
+        """Return the lowest version of each role that is accepted at the end of the verified root chain."""
+        minimums = {ROOT: self.root_version}
         keys = {root.version: OnlineKeys.of(root.root) for root in chain}
-        then = keys.get(self.root_version)
-        if then is None:  # a chain that ends before it: root's own floor refuses that one
-            return found | dict(self.minimum)
-        later = [now for version, now in keys.items() if version > self.root_version]
+        keys_then = keys.get(self.root_version)
+        if keys_then is None:  # the chain ends before the locked root, which the minimum version of root refuses
+            return minimums | dict(self.minimum)
+        later = [keys_later for version, keys_later in keys.items() if version > self.root_version]
         for role, version in self.minimum.items():
-            seen = SeenRole(version=version, root_version=self.root_version, keys=then)
-            if all(seen.holds_under(role, now) for now in later):
-                found[role] = version
-        return found
+            seen = SeenRole(version=version, root_version=self.root_version, keys=keys_then)
+            if all(seen.holds_under(role, keys_later) for keys_later in later):
+                minimums[role] = version
+        return minimums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcedLock:
-    """A lock entry, and the file that it stands in."""
+    """A lock entry with the name of its file."""
 
     entry: LockEntry
     source: str
 
 
 def locked(*, wire_format: str, root: Envelope, versions: Mapping[RoleName, int]) -> LockEntry:
-    """The entry of a collection as a refresh has verified it. `versions`: those of `TrustedSet.versions`."""
+    """Make the lock entry of a collection after a refresh. `versions`: from `TrustedSet.versions`."""
     return LockEntry(
         format=wire_format,
         root_version=root.version,
@@ -67,29 +68,30 @@ def locked(*, wire_format: str, root: Envelope, versions: Mapping[RoleName, int]
 
 
 def check_lock(gun: GUN, lock: SourcedLock, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:
-    """The lock against a verified root chain (ascending) and the pins that know the name besides; maybe none.
+    """Check a lock entry against the verified root chain (ascending) and the pins of the collection, if any.
 
-    Where the chain holds none of those pins, it is not for the lock to say what is wrong: `check_pins` does.
+    If the chain matches none of the pins and not the lock entry either, there is no error here, because `check_pins`
+    reports it.
 
-    Raises: VersionRollback (the chain ends before the locked root), LockDisagrees.
+    Raises: VersionRollback if the chain ends before the locked root; LockDisagrees.
     """
     entry = lock.entry
     pinned = [pin for pin in pins if chain_holds(pin.pin, chain)]
-    there = next((root for root in chain if root.version == entry.root_version), None)
-    if there is not None and there.sha256 == entry.root.digest:
+    locked_root = next((root for root in chain if root.version == entry.root_version), None)
+    if locked_root is not None and locked_root.sha256 == entry.root.digest:
         if pins and not pinned:
-            raise _disagreement(gun, lock, str(pins[0].pin), pins[0].source)
+            raise _lock_disagrees(gun, lock, str(pins[0].pin), pins[0].source)
         return
     if pins and not pinned:
         return
     newest = chain[-1].version
     if newest < entry.root_version:
         raise VersionRollback(role=ROOT, offered=newest, known=entry.root_version, source=f"locked in {lock.source}")
-    other = there or chain[0]
-    raise _disagreement(gun, lock, f"sha256:{other.sha256}", pinned[0].source if pinned else "")
+    shown_root = locked_root or chain[0]
+    raise _lock_disagrees(gun, lock, f"sha256:{shown_root.sha256}", pinned[0].source if pinned else "")
 
 
-def _disagreement(gun: GUN, lock: SourcedLock, known: str, known_by: str) -> LockDisagrees:
+def _lock_disagrees(gun: GUN, lock: SourcedLock, known: str, known_by: str) -> LockDisagrees:
     return LockDisagrees(
         gun=gun,
         lock=lock.source,

@@ -1,8 +1,9 @@
-"""The content of rollback memory's file, `seen.json`: what one machine has verified of every collection.
+"""Read and write the content of `seen.json`, the rollback memory of one machine for all collections.
 
-    {"format": "content-trust-seen-1", "collections": {NAME: what rollback_memory.to_document gives}}
+    {"format": "content-trust-seen-1", "collections": {NAME: the result of rollback_memory.to_document}}
 
-A damaged content is refused, never begun anew: to forget is what an attacker wants. Who means it removes the file.
+A damaged file is refused and never replaced by an empty one, because an attacker may want the machine to forget. The
+user can remove the file to start without memory.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ MEMORY_FORMAT: Final = "content-trust-seen-1"
 
 
 def read_collections(raw: bytes, *, path: str) -> dict[str, object]:
-    """Read the entries by name, each still to be read with `read_memory`: most callers need one of them.
+    """Read the file and return the entries by name, not decoded yet: most callers need only one of them.
 
-    `path`: how errors call the file. Raises: MemoryDamaged.
+    `read_memory` decodes an entry. `path`: the name of the file in error messages. Raises: MemoryDamaged.
     """
     try:
         document = json.loads(raw, object_pairs_hook=_without_duplicates)
@@ -39,7 +40,7 @@ def read_collections(raw: bytes, *, path: str) -> dict[str, object]:
 
 
 def read_memory(entry: object, *, path: str) -> Memory:
-    """Read one entry. Raises: MemoryDamaged."""
+    """Decode one entry. `path`: the name of the file in error messages. Raises: MemoryDamaged."""
     try:
         return from_document(entry, place=path)
     except MalformedMetadata as error:
@@ -47,7 +48,7 @@ def read_memory(entry: object, *, path: str) -> Memory:
 
 
 def write_collections(collections: Mapping[str, object]) -> bytes:
-    """Return the file's content. `collections`: entries by name, as `rollback_memory.to_document` gives them."""
+    """Return the content of the file. `collections`: by name, the results of `rollback_memory.to_document`."""
     return json.dumps({"format": MEMORY_FORMAT, "collections": collections}, separators=(",", ":")).encode() + b"\n"
 
 

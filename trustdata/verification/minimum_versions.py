@@ -1,4 +1,4 @@
-"""The lowest versions that may still be accepted: of rollback memory and of the lock the higher one counts."""
+"""The lowest version of each role that is accepted: the higher one of rollback memory and lock file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trustdata.verification.rollback_memory import Memory, OnlineKeys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinimumVersion:
-    """`source` ends the sentence "older than version N, ..."."""
+    """The lowest accepted version of a role. `source`: how the sentence "older than version N, ..." ends."""
 
     version: int
     source: str
@@ -22,13 +22,16 @@ class MinimumVersion:
 def lowest_accepted(
     *, memory: Memory | None, lock: SourcedLock | None, chain: Sequence[Envelope]
 ) -> Mapping[RoleName, MinimumVersion]:
-    """The floor of each role at the end of the verified root chain. Neither source lowers what the other one knows."""
-    floors: dict[RoleName, MinimumVersion] = {}
+    """Return the lowest accepted version of each role at the end of the verified root chain.
+
+    The rollback memory and the lock file are combined: of two versions the higher one counts.
+    """
+    minimums: dict[RoleName, MinimumVersion] = {}
     if memory is not None:
         for role, version in memory.minimum_versions(OnlineKeys.of(chain[-1].root)).items():
-            floors[role] = MinimumVersion(version=version, source="seen before")
+            minimums[role] = MinimumVersion(version=version, source="seen before")
     if lock is not None:
         for role, version in lock.entry.minimum_versions(chain).items():
-            if role not in floors or floors[role].version < version:
-                floors[role] = MinimumVersion(version=version, source=f"locked in {lock.source}")
-    return floors
+            if role not in minimums or minimums[role].version < version:
+                minimums[role] = MinimumVersion(version=version, source=f"locked in {lock.source}")
+    return minimums

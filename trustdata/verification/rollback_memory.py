@@ -1,7 +1,8 @@
-"""Rollback memory: the newest verified version of every role, kept apart from the cache (PRODUCT decision 9).
+"""Rollback memory: the newest verified version of every role, stored apart from the cache (docs/adr/0032).
 
-An entry remembers under which timestamp and snapshot keys it was seen. A verified root that took these keys away voids
-it: that is the way back after a fast-forward attack (specification 5.3.11), and the only one.
+Each entry also stores the timestamp and snapshot keys of the root under which the version was verified. A verified root
+that replaces these keys makes the entry void. This is the only way to recover from a fast-forward attack (TUF
+specification 1.0, section 5.3.11).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnlineKeys:
-    """The key ids and thresholds of timestamp and snapshot, as one root has them."""
+    """The key ids and thresholds of timestamp and snapshot in one root."""
 
     timestamp: tuple[str, ...]
     timestamp_threshold: int
@@ -38,26 +39,26 @@ class OnlineKeys:
         )
 
     def keep_timestamp_of(self, older: OnlineKeys) -> bool:
-        """Whether the older timestamp keys still meet the threshold."""
+        """Return whether enough of the older timestamp keys are still valid to meet the threshold."""
         return len(set(older.timestamp) & set(self.timestamp)) >= self.timestamp_threshold
 
     def keep_snapshot_of(self, older: OnlineKeys) -> bool:
-        """Whether the older snapshot keys still meet the threshold."""
+        """Return whether enough of the older snapshot keys are still valid to meet the threshold."""
         return len(set(older.snapshot) & set(self.snapshot)) >= self.snapshot_threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRole:
-    """The newest verified version of a role, and the root and keys under which it was seen."""
+    """The newest verified version of a role, with the root version and the online keys at that time."""
 
     version: int
     root_version: int
     keys: OnlineKeys
 
     def holds_under(self, role: str, keys: OnlineKeys) -> bool:
-        """Whether the memory still counts under a root with these online keys."""
+        """Return whether the entry is still valid under a root with these online keys."""
         if role == ROOT:
-            return True  # a root chain never goes back
+            return True  # the root chain itself prevents a rollback
         if role in ONLINE:
             return keys.keep_timestamp_of(self.keys) and keys.keep_snapshot_of(self.keys)
         return keys.keep_snapshot_of(self.keys)
@@ -65,9 +66,10 @@ class SeenRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What one machine knows of one collection. `root_of_trust`: SHA-256 (hex) of root version 1.
+    """The rollback memory of one machine for one collection.
 
-    `refreshed`: reference time (UTC) of the last complete refresh, or None.
+    `root_of_trust`: the SHA-256 (hex) of root version 1. `refreshed`: the reference time (UTC) of the last complete
+    refresh, or None.
     """
 
     root_of_trust: str
@@ -75,12 +77,12 @@ class Memory:
     refreshed: datetime | None = None
 
     def minimum_versions(self, keys: OnlineKeys) -> dict[RoleName, int]:
-        """The lowest version of each role that may still be accepted under a root with these online keys."""
+        """Return the lowest version of each role that is accepted under a root with these online keys."""
         return {role: seen.version for role, seen in self.roles.items() if seen.holds_under(role, keys)}
 
 
 def observe(*, root_of_trust: str, root: Root, versions: Mapping[RoleName, int], refreshed: datetime | None) -> Memory:
-    """What a refresh has verified. `versions`: root, timestamp, snapshot and every role that the snapshot lists."""
+    """Make the memory of a refresh. `versions`: of root, timestamp, snapshot and every role that the snapshot lists."""
     keys = OnlineKeys.of(root)
     return Memory(
         root_of_trust=root_of_trust,
@@ -89,37 +91,39 @@ def observe(*, root_of_trust: str, root: Root, versions: Mapping[RoleName, int],
     )
 
 
-def merge(one: Memory, other: Memory) -> Memory:
-    """Two memories of one root of trust: an entry under keys replaced since loses, else the greater version wins.
+def merge(first: Memory, second: Memory) -> Memory:
+    """Merge two memories of one root of trust.
 
-    Raises: ValueError if the roots of trust differ (the caller decides which one counts).
+    An entry is dropped if the newer root of the two has replaced its online keys; otherwise the higher version is kept.
+
+    Raises: ValueError if the roots of trust differ; the caller must then choose one of the two.
     """
-    if one.root_of_trust != other.root_of_trust:
+    if first.root_of_trust != second.root_of_trust:
         raise ValueError("memories of different roots of trust cannot be merged")
-    roles: dict[RoleName, SeenRole] = dict(one.roles)
-    for role, seen in other.roles.items():
+    roles: dict[RoleName, SeenRole] = dict(first.roles)
+    for role, seen in second.roles.items():
         roles[role] = _newer(role, roles[role], seen) if role in roles else seen
-    times = [t for t in (one.refreshed, other.refreshed) if t is not None]
-    return Memory(root_of_trust=one.root_of_trust, roles=roles, refreshed=max(times) if times else None)
+    times = [t for t in (first.refreshed, second.refreshed) if t is not None]
+    return Memory(root_of_trust=first.root_of_trust, roles=roles, refreshed=max(times) if times else None)
 
 
-def _newer(role: RoleName, one: SeenRole, other: SeenRole) -> SeenRole:
-    older, newer = sorted((one, other), key=lambda seen: seen.root_version)
+def _newer(role: RoleName, first: SeenRole, second: SeenRole) -> SeenRole:
+    older, newer = sorted((first, second), key=lambda seen: seen.root_version)
     if older.root_version != newer.root_version and not older.holds_under(role, newer.keys):
         return newer
-    if one.version == other.version:
+    if first.version == second.version:
         return newer
-    return max(one, other, key=lambda seen: seen.version)
+    return max(first, second, key=lambda seen: seen.version)
 
 
 # --- as a document (seen.json)
 
 
 def to_document(memory: Memory) -> dict[str, object]:
-    """Plain values for JSON; the keys of a root version are written once."""
-    eras: dict[str, object] = {}
+    """Return the memory as plain values for JSON. The online keys of each root version are written once."""
+    keys_by_root_version: dict[str, object] = {}
     for seen in memory.roles.values():
-        eras[str(seen.root_version)] = {
+        keys_by_root_version[str(seen.root_version)] = {
             "timestamp": list(seen.keys.timestamp),
             "timestamp_threshold": seen.keys.timestamp_threshold,
             "snapshot": list(seen.keys.snapshot),
@@ -128,13 +132,13 @@ def to_document(memory: Memory) -> dict[str, object]:
     return {
         "root_of_trust": memory.root_of_trust,
         "refreshed": memory.refreshed.strftime(_TIME) if memory.refreshed else None,
-        "keys": eras,
+        "keys": keys_by_root_version,
         "roles": {role: {"version": s.version, "root_version": s.root_version} for role, s in memory.roles.items()},
     }
 
 
 def from_document(document: object, *, place: str) -> Memory:
-    """The reverse of `to_document`. Raises: MalformedMetadata naming `place`."""
+    """Read what `to_document` returns. Raises: MalformedMetadata, which names the file `place`."""
     try:
         return _read(document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -146,12 +150,12 @@ def from_document(document: object, *, place: str) -> Memory:
 def _read(document: object) -> Memory:
     if not isinstance(document, dict):
         raise TypeError("must be an object")
-    eras = {int(version): _read_keys(keys) for version, keys in document["keys"].items()}
+    keys_by_root_version = {int(version): _read_keys(keys) for version, keys in document["keys"].items()}
     roles: dict[RoleName, SeenRole] = {}
     for role, seen in document["roles"].items():
         root_version = _count(seen["root_version"])
         roles[RoleName(role)] = SeenRole(
-            version=_count(seen["version"]), root_version=root_version, keys=eras[root_version]
+            version=_count(seen["version"]), root_version=root_version, keys=keys_by_root_version[root_version]
         )
     refreshed = document["refreshed"]
     return Memory(

@@ -1,7 +1,7 @@
-"""python-tuf's own parser and verifier as a second opinion on what we are about to accept.
+"""Verify uploads a second time with the parser and the verifier of python-tuf (docs/adr/0007).
 
-Two implementations that disagree on "is this signed?" are an incident: what python-tuf refuses is refused, whatever we
-found. Costs 64 ms per MB, so only up to `limits.SECOND_OPINION_BELOW`.
+If the two implementations disagree on whether a file is signed, one of them has a serious error. Then the upload is
+refused. It takes 64 ms per MB, so larger files than `limits.SECOND_OPINION_BELOW` are not checked.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from trustdata.verification import checks
 
 
 def check_second_opinion(roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName]) -> None:
-    """Let python-tuf verify each changed role against every role of the new state that delegates to it.
+    """Verify each changed role with python-tuf, for every role of the new state that delegates to it.
 
-    Raises: PublishRefused.
+    Raises: PublishRefused if python-tuf refuses one.
     """
     judged = {role for role in changed if len(roles[role].raw) <= SECOND_OPINION_BELOW}
     if ROOT in judged:

@@ -1,9 +1,10 @@
-"""Which digest a tag stands for, and who vouches for it.
+"""Find the digest of a tag and the signers that have signed it.
 
-Released (PRODUCT decision 6): listed in `targets`, or in `targets/releases` where `targets` delegates to it. A tag in
-both is a conflict and neither is trusted; in Notary v1 `targets/releases` comes first, as in docker, and what a role
-says beyond its paths is not heard. The other delegations (signers) say who stands behind a tag; they release
-nothing. `walk` is TUF's own general search (specification 5.6.7) for repositories of any shape.
+A tag is released if `targets` lists it, or `targets/releases` if `targets` delegates to that role (docs/adr/0008). If
+both list it, that is a conflict and neither is trusted. In Notary v1 `targets/releases` takes precedence, as in docker,
+and a target outside the paths of a role is ignored (docs/adr/0023). The other delegations are those of signers: they
+show who has signed a tag, but they release none. `search_delegations` is the general search of TUF (specification 1.0,
+section 5.6.7).
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from trustdata.verification import checks
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
 MAX_CHILDREN: Final = 64
-"""Manifests of an index that one target records, at most."""
+"""The maximum number of manifests of an index that one target lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One tag as one role lists it. `digest` is 64 hex digits (SHA-256 of the manifest), `length` its bytes.
+    """A tag in the file of one role.
 
-    `children`: the digests (hex) of the manifests of an index, from `custom.oci.manifests` of the same role.
+    `digest`: the SHA-256 of the manifest, 64 hex digits. `length`: of the manifest, in bytes. `children`: the digests
+    (hex) of the manifests of an index, from the member `custom.oci.manifests` in the same file (docs/adr/0029).
     """
 
     tag: str
@@ -39,13 +41,13 @@ class Target:
     role: RoleName
     children: tuple[str, ...] = ()
 
-    def answers(self, digest: str) -> bool:
-        """Whether a manifest with this digest (hex) is this target or one of its platforms."""
+    def has_manifest(self, digest: str) -> bool:
+        """Return whether the digest (hex) is that of the target or of one of its platforms."""
         return digest == self.digest or digest in self.children
 
 
 def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
-    """A tag from python-tuf's model. Raises: ContentMismatch if the role gives it no whole SHA-256."""
+    """Convert a target of python-tuf. Raises: ContentMismatch if it has no complete SHA-256."""
     digest = target.hashes.get("sha256", "")
     if not _is_sha256(digest):
         raise ContentMismatch(role=role, what=f"hash of {tag}", expected="sha256", found=", ".join(target.hashes))
@@ -53,7 +55,7 @@ def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
 
 
 def _children(target: TargetFile) -> tuple[str, ...]:
-    """Foreign `custom` is nobody's statement about platforms: what has not exactly our shape counts as nothing."""
+    """Return the digests of the manifests of an index, or () if `custom` does not have exactly the expected form."""
     custom = target.custom
     oci = custom.get("oci") if isinstance(custom, dict) else None
     manifests = oci.get("manifests") if isinstance(oci, dict) else None
@@ -67,26 +69,27 @@ def _is_sha256(digest: str) -> bool:
 
 
 def releasing_roles(targets: Targets) -> tuple[RoleName, ...]:
-    """The roles whose listing releases a tag, given the top-level targets; in Notary v1 the first one decides."""
+    """Return the roles that release the tags that they list. In Notary v1 the first one takes precedence."""
     named = targets.delegations.roles if targets.delegations else None
     if RELEASES not in (named or {}):
         return (TARGETS,)
-    return (RELEASES, TARGETS) if _first_one_decides(targets) else (TARGETS, RELEASES)
+    return (RELEASES, TARGETS) if _first_match_wins(targets) else (TARGETS, RELEASES)
 
 
-def releases_must_be_there(targets: Targets) -> bool:
-    """Whether a delegation to `targets/releases` promises that it was published: docker publishes it with the first tag
-    that a signer signs.
+def requires_published_releases(targets: Targets) -> bool:
+    """Return whether `targets` delegates to `targets/releases`, and that role must have a file.
+
+    In Notary v1 it may have none: docker publishes it only when a signer signs the first tag.
     """
-    return RELEASES in releasing_roles(targets) and not _first_one_decides(targets)
+    return RELEASES in releasing_roles(targets) and not _first_match_wins(targets)
 
 
-def _first_one_decides(targets: Targets) -> bool:
+def _first_match_wins(targets: Targets) -> bool:
     return isinstance(targets, NotaryTargets)
 
 
 def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None:
-    """The released target of a tag, or None. `roles` holds `targets` and, if delegated and published, the releases.
+    """Return the released target of a tag, or None. `roles`: verified `targets`, and the releases if published.
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
@@ -94,7 +97,10 @@ def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None
 
 
 def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
-    """Every released tag. Raises: as `find_released`."""
+    """Return every released tag with its target. `roles`: verified `targets`, and the releases if published.
+
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
     targets, listings = roles[TARGETS].targets, _listings(roles)
     tags = {tag for listed in listings.values() for tag in listed}
     found = {tag: _find(tag, targets, listings) for tag in tags}
@@ -102,35 +108,41 @@ def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
 
 
 def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
-    """What the releasing roles that there are list, in the order in which they are asked."""
+    """Return the targets of each releasing role that has a file, in order of precedence."""
     return {role: roles[role].targets.targets for role in releasing_roles(roles[TARGETS].targets) if role in roles}
 
 
 def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
-    listing = [role for role, listed in listings.items() if tag in listed]
-    if RELEASES in listing and not checks.may_list(targets, RELEASES, tag):
-        if not _first_one_decides(targets):
+    listing_roles = [role for role, listed in listings.items() if tag in listed]
+    if RELEASES in listing_roles and not checks.may_list(targets, RELEASES, tag):
+        if not _first_match_wins(targets):
             raise DelegationOutOfScope(role=RELEASES, target=tag)
-        listing.remove(RELEASES)
-    found = [read_target(role, tag, listings[role][tag]) for role in listing]
-    if len(found) > 1 and not _first_one_decides(targets):
+        listing_roles.remove(RELEASES)
+    found = [read_target(role, tag, listings[role][tag]) for role in listing_roles]
+    if len(found) > 1 and not _first_match_wins(targets):
         raise _conflict(tag, found)
     return found[0] if found else None
 
 
 def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> list[Target]:
-    """The released tags under which a manifest digest (hex), or an index that lists it, is signed; by tag."""
-    matching = [target for target in released(roles).values() if target.answers(digest)]
+    """Return the released tags with this digest (hex), or with a platform of this digest, sorted by tag.
+
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
+    matching = [target for target in released(roles).values() if target.has_manifest(digest)]
     return sorted(matching, key=lambda target: target.tag)
 
 
 def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
-    """Raises: ReleaseConflict for the first tag in both releasing roles."""
+    """Check that no tag is listed by both releasing roles.
+
+    Raises: ReleaseConflict, which names the first such tag; ContentMismatch.
+    """
     names = [role for role in releasing_roles(roles[TARGETS].targets) if role in roles]
-    if len(names) < 2 or _first_one_decides(roles[TARGETS].targets):
+    if len(names) < 2 or _first_match_wins(roles[TARGETS].targets):
         return
-    one, other = (roles[role].targets.targets for role in names)
-    for tag in sorted(one.keys() & other.keys()):
+    first, second = (roles[role].targets.targets for role in names)
+    for tag in sorted(first.keys() & second.keys()):
         raise _conflict(tag, [read_target(role, tag, roles[role].targets.targets[tag]) for role in names])
 
 
@@ -138,10 +150,11 @@ def _conflict(tag: str, found: list[Target]) -> ReleaseConflict:
     return ReleaseConflict(target=tag, roles=tuple(t.role for t in found), digests=tuple(t.digest for t in found))
 
 
-def walk(tag: str, load: Callable[[RoleName, RoleName], Envelope]) -> tuple[RoleName, TargetFile] | None:
-    """TUF's pre-order depth-first search (specification 5.6.7): the role that lists the target, and the target.
+def search_delegations(tag: str, load: Callable[[RoleName, RoleName], Envelope]) -> tuple[RoleName, TargetFile] | None:
+    """Search the delegations for a target, in pre-order and depth first (TUF specification 1.0, section 5.6.7).
 
-    `load(role, delegator)` gives verified metadata or raises. None: no visited role lists it.
+    Return the role that lists it, and the target; None if no visited role lists it. `load(role, delegator)` returns
+    verified metadata or raises an error.
     """
     stack: list[tuple[RoleName, RoleName]] = [(TARGETS, ROOT)]
     visited: set[RoleName] = set()
@@ -166,20 +179,21 @@ def walk(tag: str, load: Callable[[RoleName, RoleName], Envelope]) -> tuple[Role
 
 
 def signers_of_target(
-    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], asked: str | None = None
+    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], requested: str | None = None
 ) -> tuple[RoleName, ...]:
-    """Return the roles among `signers` (in order) that list the same tag with the same digest, and may speak for it.
+    """Return those of the roles `signers`, in order, that list the same tag with the same digest.
 
-    `asked`: a digest (hex): a signer vouches for a platform of an index only if its own role lists it.
+    The tag must be in the paths delegated to the role. `requested`: a digest (hex) of a platform, which the role must
+    list too. Raises: ContentMismatch.
     """
-    return tuple(role for role in signers if _vouches(role, target, roles, asked or target.digest))
+    return tuple(role for role in signers if _signer_lists(role, target, roles, requested or target.digest))
 
 
-def _vouches(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], asked: str) -> bool:
+def _signer_lists(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], requested: str) -> bool:
     if role not in roles or not checks.may_list(roles[TARGETS].targets, role, target.tag):
         return False
     listed = roles[role].targets.targets.get(target.tag)
     if listed is None:
         return False
-    own = read_target(role, target.tag, listed)
-    return own.digest == target.digest and own.answers(asked)
+    listed_target = read_target(role, target.tag, listed)
+    return listed_target.digest == target.digest and listed_target.has_manifest(requested)

@@ -1,7 +1,8 @@
-"""Pins: where trust in a collection begins (specification 5.2: a root delivered out of band).
+"""Pins: what the user knows about the root of a collection before the first contact (docs/adr/0032).
 
-A pin is `sha256:HEX` of a root file, of whatever version, or `key:HEX`, a root key id that must have signed version 1.
-Pins agree when one verified root chain holds them all.
+A pin is `sha256:HEX`, the hash of a root file of any version, or `key:HEX`, the id of a root key that must have signed
+version 1. Pins agree if one verified root chain matches them all. The TUF specification 1.0, section 5.2, calls this a
+root that is delivered out of band.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _REFERENCE: Final = re.compile(r"(sha256|key):([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """`digest` is 64 lower-case hexadecimal digits."""
+    """A pin. `kind`: `sha256` of a root file, or `key` for a root key id. `digest`: 64 lower-case hex digits."""
 
     kind: Literal["sha256", "key"]
     digest: str
@@ -32,14 +33,14 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcedPin:
-    """A pin and who said so: `the command line`, `pins.toml`, `trust.lock`..."""
+    """A pin with its source, such as `the command line`, `pins.toml` or `trust.lock`."""
 
     pin: Pin
     source: str
 
 
 def parse_pin(text: str) -> Pin:
-    """Raises: InvalidName."""
+    """Read a pin from text. Raises: InvalidName."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise InvalidName(kind="pin", name=text, reason="must be sha256:HEX of a root file or key:HEX of a root key")
@@ -47,12 +48,12 @@ def parse_pin(text: str) -> Pin:
 
 
 def fingerprint(root: Envelope) -> Pin:
-    """What `trust init` and `--tofu` record: the SHA-256 of the root file."""
+    """Return the pin of a root file: its SHA-256, as `trust init` and `--tofu` record it."""
     return Pin("sha256", root.sha256)
 
 
 def chain_holds(pin: Pin, chain: Sequence[Envelope]) -> bool:
-    """Whether the verified root chain (ascending, without gaps) holds the pin."""
+    """Return whether a root of the verified chain (ascending, without gaps) matches the pin."""
     if pin.kind == "sha256":
         return any(root.sha256 == pin.digest for root in chain)
     first = chain[0]
@@ -62,20 +63,23 @@ def chain_holds(pin: Pin, chain: Sequence[Envelope]) -> bool:
 
 
 def check_pins(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:
-    """Raises: Unpinned (no pin at all), RootNotPinned (none is held), PinsDisagree (one is, another is not)."""
+    """Check that the verified root chain matches every pin.
+
+    Raises: Unpinned if there are no pins; RootNotPinned if the chain matches none; PinsDisagree if only some match.
+    """
     found = fingerprint(chain[0])
     if not pins:
         raise Unpinned(gun=gun, found=str(found))
-    held = [pinned for pinned in pins if chain_holds(pinned.pin, chain)]
-    missed = [pinned for pinned in pins if pinned not in held]
-    if not missed:
+    matching = [pinned for pinned in pins if chain_holds(pinned.pin, chain)]
+    others = [pinned for pinned in pins if pinned not in matching]
+    if not others:
         return
-    if not held:
-        raise RootNotPinned(gun=gun, pin=str(missed[0].pin), pin_source=missed[0].source, found=str(found))
+    if not matching:
+        raise RootNotPinned(gun=gun, pin=str(others[0].pin), pin_source=others[0].source, found=str(found))
     raise PinsDisagree(
         gun=gun,
-        pin=str(held[0].pin),
-        pin_source=held[0].source,
-        other=str(missed[0].pin),
-        other_source=missed[0].source,
+        pin=str(matching[0].pin),
+        pin_source=matching[0].source,
+        other=str(others[0].pin),
+        other_source=others[0].source,
     )

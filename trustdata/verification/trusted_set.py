@@ -1,13 +1,13 @@
-"""The client's state machine: bytes in, trusted metadata or a named refusal out (TUF specification 5.3 to 5.6).
+"""The order in which a client verifies metadata (TUF specification 1.0, sections 5.2 to 5.6), as a state machine.
 
-    1. the first root is given (a pin vouches for it, or the cache: 5.2); it must be signed by itself
-    2. `update_root`      N to N+1, by both thresholds (5.3); may be repeated; expiry of the last one only, in step 3
-    3. `update_timestamp` (5.4)   first a cached one, which may be expired and is then only the rollback baseline
-    4. `update_snapshot`  (5.5)   the same
-    5. `update_targets`   (5.6)   targets and, per delegator, each delegation
+    1. the first root      (5.2)  from the cache, or matching a pin; it must be signed with its own keys
+    2. `update_root`       (5.3)  version N+1, signed by the thresholds of N and N+1; repeat for each new root
+    3. `update_timestamp`  (5.4)  first the cached one: if it has expired, it only serves to detect a rollback
+    4. `update_snapshot`   (5.5)  the same
+    5. `update_targets`    (5.6)  targets, then each delegation for each of its delegators
 
-Calling out of order is a RuntimeError, which is a programming error, not a verdict. No I/O, no clock: one reference
-time judges the whole operation (5.1).
+Only the last root is checked for expiry, in step 3. A call in the wrong order raises RuntimeError, because it is an
+error in the program and no verdict. There is no I/O and no clock: one reference time is used for all checks (5.1).
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from trustdata.wire import WireFormat
 
 
 class TrustedSet:
-    """Verified metadata of one collection.
+    """The verified metadata of one collection.
 
-    `roots` is the verified chain, ascending. What was accepted stays accepted when a later step refuses (5: a failed
-    step leaves the client able to update later).
+    `roots`: the verified root chain, ascending. If a step raises an error, what was accepted before stays accepted.
     """
 
     def __init__(
@@ -45,17 +44,20 @@ class TrustedSet:
         lock: SourcedLock | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
     ) -> None:
-        """Step 1. Raises: MalformedMetadata, TooLarge, ThresholdNotMet, CertificateOfAnotherName.
+        """Verify the first root (step 1).
 
-        `unsafe_accept_expired_offline_roles` is for owners, who must be able to list and renew what has expired: root,
-        targets and delegations may then be expired. What is found so must never be used to run an image.
+        `at`: the reference time of all checks, UTC. `memory`, `lock`: they give the minimum versions.
+        `unsafe_accept_expired_offline_roles`: accept an expired root, targets and delegations, so that owners can list
+        and renew them. Metadata accepted in this way must never be used to run an image.
+
+        Raises: MalformedMetadata, TooLarge, ThresholdNotMet, CertificateOfAnotherName.
         """
         self._accept_expired_offline_roles = unsafe_accept_expired_offline_roles
         self._gun = gun
         self._wire = wire
         self._memory = memory
         self._lock = lock
-        self._floors: Mapping[RoleName, MinimumVersion] = {}
+        self._minimums: Mapping[RoleName, MinimumVersion] = {}
         self.at = at
         first = wire.parse(ROOT, root)
         checks.check_signatures(first.root, f"root version {first.version}", first)
@@ -64,7 +66,7 @@ class TrustedSet:
         self.timestamp: Envelope | None = None
         self.snapshot: Envelope | None = None
         self.delegated: dict[RoleName, Envelope] = {}
-        self._vouched: set[tuple[RoleName, RoleName]] = set()
+        self._verified_pairs: set[tuple[RoleName, RoleName]] = set()
 
     @property
     def root(self) -> Envelope:
@@ -75,7 +77,10 @@ class TrustedSet:
         return self.delegated[TARGETS]
 
     def update_root(self, raw: bytes) -> Envelope:
-        """Step 2. Raises: MalformedMetadata, TooLarge, VersionMismatch, ThresholdNotMet, CertificateOfAnotherName."""
+        """Verify the next root (step 2).
+
+        Raises: MalformedMetadata, TooLarge, VersionMismatch, ThresholdNotMet, CertificateOfAnotherName.
+        """
         if self.timestamp is not None:
             raise RuntimeError("roots come before the timestamp")
         new = self._wire.parse(ROOT, raw)
@@ -89,7 +94,10 @@ class TrustedSet:
             checks.check_root_certificates(self._gun, root.root)
 
     def replaced_online_keys(self, since: int) -> bool:
-        """Whether a root after version `since` took away keys of timestamp or snapshot (5.3.11: cached files go)."""
+        """Return whether a root after version `since` replaced keys of timestamp or snapshot.
+
+        The cached timestamp and snapshot must then be deleted (specification 5.3.11).
+        """
         older = next((r for r in self.roots if r.version == since), None)
         if older is None:
             return False
@@ -97,16 +105,16 @@ class TrustedSet:
         return not (now.keep_timestamp_of(then) and now.keep_snapshot_of(then))
 
     def update_timestamp(self, raw: bytes) -> Envelope:
-        """Step 3. An equal version keeps the one that is there (5.4.3.1).
+        """Verify a timestamp (step 3). If its version is that of the last one, the last one is kept (5.4.3.1).
 
-        Raises: MetadataExpired (root: always fatal; timestamp: it is kept as the baseline for the next call),
-        MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback.
+        Raises: MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback; MetadataExpired if the root or the
+        timestamp has expired. An expired timestamp is kept, to detect a rollback in the next call.
         """
         if self.snapshot is not None:
             raise RuntimeError("the timestamp comes before the snapshot")
         self._check_offline_role(self.root)
-        self._floors = lowest_accepted(memory=self._memory, lock=self._lock, chain=self.roots)
-        checks.check_minimum_versions({ROOT: self.root.version}, self._floors, [ROOT])
+        self._minimums = lowest_accepted(memory=self._memory, lock=self._lock, chain=self.roots)
+        checks.check_minimum_versions({ROOT: self.root.version}, self._minimums, [ROOT])
         new = self._wire.parse(TIMESTAMP, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.timestamp is not None:
@@ -118,15 +126,15 @@ class TrustedSet:
                 known = self.timestamp.timestamp.snapshot_meta.version
                 offered = new.timestamp.snapshot_meta.version
                 checks.check_not_older(SNAPSHOT, offered, known, "named by the timestamp before")
-        checks.check_minimum_versions({TIMESTAMP: new.version}, self._floors, [TIMESTAMP])
+        checks.check_minimum_versions({TIMESTAMP: new.version}, self._minimums, [TIMESTAMP])
         if self._wire.pins_versions:
-            checks.check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._floors, [SNAPSHOT])
+            checks.check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._minimums, [SNAPSHOT])
         self.timestamp = new
         checks.check_not_expired(new, self.at)
         return new
 
     def snapshot_meta(self) -> MetaFile:
-        """What the timestamp says of the snapshot."""
+        """Return the entry of the snapshot in the timestamp."""
         return self._accepted_timestamp().timestamp.snapshot_meta
 
     def _accepted_timestamp(self) -> Envelope:
@@ -135,10 +143,13 @@ class TrustedSet:
         return self.timestamp
 
     def update_snapshot(self, raw: bytes, *, cached: bool = False) -> Envelope:
-        """Step 4. `cached` bytes were verified once: they may be a mere baseline, so the timestamp need not name them.
+        """Verify a snapshot (step 4).
 
-        Raises: MetadataExpired and VersionMismatch (it is kept as the baseline), ContentMismatch, MalformedMetadata,
-        TooLarge, ThresholdNotMet, VersionRollback.
+        `cached`: the bytes come from the cache and were verified before. Then the timestamp need not name them: they
+        are still kept to detect a rollback.
+
+        Raises: ContentMismatch, MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback; MetadataExpired or
+        VersionMismatch, after which the snapshot is kept to detect a rollback in the next call.
         """
         if self.delegated:
             raise RuntimeError("the snapshot comes before targets")
@@ -149,23 +160,23 @@ class TrustedSet:
         new = self._wire.parse(SNAPSHOT, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.snapshot is not None:
-            if not self._wire.pins_versions:  # else the timestamps have been compared
+            if not self._wire.pins_versions:  # with versions, the timestamps were compared already
                 checks.check_not_older(SNAPSHOT, new.version, self.snapshot.version, "verified before")
             checks.check_nothing_dropped(self.snapshot.snapshot, new.snapshot)
         if not cached:
-            self._check_remembered(new)
+            self._check_snapshot_minimums(new)
         self.snapshot = new
         self._check_final_snapshot(new)
-        if cached:  # and more than a baseline: the timestamp names it
-            self._check_remembered(new)
+        if cached:  # the timestamp names it, so the minimum versions hold for it too
+            self._check_snapshot_minimums(new)
         return new
 
-    def _check_remembered(self, snapshot: Envelope) -> None:
-        if not self._wire.pins_versions:  # `update_targets` looks at each file's own
-            checks.check_minimum_versions({SNAPSHOT: snapshot.version}, self._floors, [SNAPSHOT])
+    def _check_snapshot_minimums(self, snapshot: Envelope) -> None:
+        if not self._wire.pins_versions:  # `update_targets` checks the version in each file
+            checks.check_minimum_versions({SNAPSHOT: snapshot.version}, self._minimums, [SNAPSHOT])
             return
-        remembered = [role for role in self._floors if role == TARGETS or is_delegated(role)]
-        checks.check_minimum_versions(listed_versions(snapshot), self._floors, remembered)
+        remembered = [role for role in self._minimums if role == TARGETS or is_delegated(role)]
+        checks.check_minimum_versions(listed_versions(snapshot), self._minimums, remembered)
 
     def _check_final_snapshot(self, snapshot: Envelope) -> None:
         checks.check_not_expired(snapshot, self.at)
@@ -176,7 +187,11 @@ class TrustedSet:
             checks.check_content(ROOT, self.root.raw, snapshot.snapshot.meta[f"{ROOT}.json"])
 
     def role_meta(self, role: RoleName) -> MetaFile:
-        """What the snapshot says of a role. Raises: MetadataMissing."""
+        """Return the entry of a role in the snapshot.
+
+        Raises: MetadataMissing if there is none; MetadataExpired, VersionMismatch and ContentMismatch if the snapshot
+        was only kept to detect a rollback.
+        """
         if self.snapshot is None:
             raise RuntimeError("the snapshot comes before targets")
         self._check_final_snapshot(self.snapshot)
@@ -186,10 +201,10 @@ class TrustedSet:
         return meta
 
     def update_targets(self, raw: bytes, role: RoleName = TARGETS, delegator: RoleName = ROOT) -> Envelope:
-        """Step 5, for one role as one delegator sees it; verified again for each delegator that leads to it.
+        """Verify targets or a delegation with the keys of one delegator (step 5); repeat for each of its delegators.
 
         Raises: MetadataMissing, ContentMismatch, MalformedMetadata, TooLarge, ThresholdNotMet, VersionMismatch,
-        MetadataExpired.
+        VersionRollback, MetadataExpired.
         """
         meta = self.role_meta(role)
         checks.check_content(role, raw, meta)
@@ -198,19 +213,19 @@ class TrustedSet:
         if self._wire.pins_versions:
             checks.check_version(new, meta.version)
         else:
-            checks.check_minimum_versions({role: new.version}, self._floors, [role])
+            checks.check_minimum_versions({role: new.version}, self._minimums, [role])
         self._check_offline_role(new)
         self.delegated[role] = new
-        self._vouched.add((delegator, role))
+        self._verified_pairs.add((delegator, role))
         return new
 
     def _check_offline_role(self, envelope: Envelope) -> None:
         if not self._accept_expired_offline_roles:
             checks.check_not_expired(envelope, self.at)
 
-    def vouched(self, role: RoleName, delegator: RoleName) -> bool:
-        """Whether the role was verified for this delegator."""
-        return (delegator, role) in self._vouched
+    def is_verified_for(self, role: RoleName, delegator: RoleName) -> bool:
+        """Return whether the role was verified with the keys of this delegator."""
+        return (delegator, role) in self._verified_pairs
 
     def _delegator(self, name: RoleName) -> Delegator:
         if name == ROOT:
@@ -220,8 +235,9 @@ class TrustedSet:
         return self.delegated[name].targets
 
     def versions(self) -> dict[RoleName, int]:
-        """Every version that this set vouches for: root, timestamp, snapshot, and what the snapshot lists; of what it
-        lists without a version, that of each file that was loaded.
+        """Return the verified version of each role: root, timestamp, snapshot, and the roles that the snapshot lists.
+
+        In Notary v1 the snapshot lists no versions; there only the loaded files have one.
         """
         found = {ROOT: self.root.version}
         if self.timestamp is not None:
@@ -235,19 +251,20 @@ class TrustedSet:
         return found
 
     def published(self, role: RoleName) -> bool:
-        """Whether the snapshot lists the role. In Notary v1 it may drop one that its owner has removed; who is asked
-        about it delegates to it still. Raises: VersionRollback, if it was seen, or locked, and is gone.
+        """Return whether the snapshot lists the role. In Notary v1 it may have dropped one that is still delegated.
+
+        Raises: VersionRollback if it does not, but the rollback memory or the lock file has a version of the role.
         """
         if role in self.listed():
             return True
-        checks.check_minimum_versions({}, self._floors, [role])
+        checks.check_minimum_versions({}, self._minimums, [role])
         return False
 
     def listed(self) -> frozenset[RoleName]:
-        """The roles that the snapshot lists: those that were ever published."""
+        """Return the roles that the snapshot lists: those that were ever published."""
         return frozenset(listed_versions(self.snapshot)) if self.snapshot is not None else frozenset()
 
 
 def listed_versions(snapshot: Envelope) -> dict[RoleName, int]:
-    """The versions of targets and delegations that a snapshot lists."""
+    """Return the versions of the roles that a snapshot lists."""
     return {RoleName(name.removesuffix(".json")): meta.version for name, meta in snapshot.snapshot.meta.items()}

@@ -1,6 +1,7 @@
-"""Wire formats: how a role's content stands in a file, and what of it is signed.
+"""Wire formats: how the content of a role is written to a file, and which bytes of it are signed.
 
-Everything in which TUF 1.0 and Notary v1 differ is a fact stated here, not a branch in the rules.
+All differences between TUF 1.0 and Notary v1 are stated here as values, so that the rules have no branches by format
+(docs/adr/0023).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from trustdata.roles import RoleName
 class UploadRules:
     """What a publisher may send, where the formats differ.
 
-    `any_higher_version`: an offline role may skip versions (root may not); else it is exactly the next one.
-    `may_be_empty`: an upload without files asks for a new snapshot and timestamp.
-    `may_bring_snapshot`: the owner may hold the snapshot's key.
-    `may_break_roles`: a stored role may fail to verify afterwards, and a delegation may have too few keys.
-    `tags_only`: targets are OCI tags, confined to the paths delegated to their role, released by one role alone.
+    `any_higher_version`: an offline role other than root may skip versions; otherwise only the next version is allowed.
+    `may_be_empty`: an upload without files is allowed, and asks for a new snapshot and timestamp.
+    `may_bring_snapshot`: the owner may hold the snapshot key and upload the snapshot.
+    `may_break_roles`: a stored role may become invalid, and a delegation may have too few keys.
+    `tags_only`: targets must be OCI tags in the paths delegated to their role, and only one role may release each.
     """
 
     any_higher_version: bool
@@ -35,72 +36,81 @@ class UploadRules:
 
 
 class WireFormat(Protocol):
-    """One way of writing trust data. Implementations hold no state."""
+    """A format of the metadata files. Implementations have no state."""
 
     @property
     def name(self) -> str:
-        """`tuf-1.0` or `notary-v1`: recorded in pins and in storage."""
+        """The name of the format in pins and in storage: `tuf-1.0` or `notary-v1`."""
 
     @property
     def pins_versions(self) -> bool:
-        """Whether snapshot and timestamp record versions (TUF), or hashes only (Notary v1)."""
+        """Whether snapshot and timestamp list versions (TUF) or only hashes (Notary v1)."""
 
     @property
     def snapshot_lists_root(self) -> bool:
-        """Whether the snapshot lists root (Notary v1 does)."""
+        """Whether the snapshot lists root (only in Notary v1)."""
 
     @property
-    def releases_end_the_search(self) -> bool:
-        """Whether `targets/releases` must be the first delegation, terminating and for every tag, so that a client that
-        walks delegations on demand finds the released digest and no other (TUF; Notary v1 has no such order).
+    def releases_are_terminating(self) -> bool:
+        """Whether `targets/releases` must be the first delegation, terminating, and for every tag (only in TUF).
+
+        Then a client that searches the delegations in order finds the released digest and no other.
         """
 
     @property
     def delegations_nest(self) -> bool:
-        """Whether delegations may delegate further (Notary v1's hierarchy does; a TUF collection of ours does not)."""
+        """Whether delegations may delegate further (in Notary v1; not in our TUF collections)."""
 
     @property
     def certifies_root_keys(self) -> bool:
-        """Whether root keys stand in certificates for the collection's name, and stay listed when they are replaced."""
+        """Whether root keys have certificates for the name of the collection (Notary v1).
+
+        The root then still lists the certificates of replaced keys.
+        """
 
     @property
     def every_target(self) -> str:
-        """The path of a delegation that holds every target."""
+        """The path of a delegation that matches every target."""
 
     @property
     def lifetimes(self) -> Lifetimes:
-        """How long what is signed stays valid."""
+        """The usual lifetimes of signed files."""
 
     @property
     def upload_rules(self) -> UploadRules:
         """What a publisher may send."""
 
     def encode_key(self, key: Key) -> Key:
-        """A public key as this format writes it, under the id that it has there. Raises: KeyNotAccepted."""
+        """Return a public key in the encoding, and with the key id, of this format. Raises: KeyNotAccepted."""
 
     def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:
-        """Something that signs as this format wants it; `key`: the public part as a document writes it already.
+        """Return a signer whose signatures have the form of this format.
+
+        `key`: the public key as a document of the format has it; by default it is encoded by the rules of the format.
 
         Raises: KeyNotAccepted.
         """
 
     def size_limit(self, role: RoleName) -> int:
-        """The most bytes that a file of this role may have."""
+        """Return the maximum size of a file of this role, in bytes."""
 
     def meta(self, envelope: Envelope) -> MetaFile:
-        """What snapshot or timestamp say of a file."""
+        """Return the entry of a file in a snapshot or timestamp."""
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        """Read strictly. Raises: MalformedMetadata (role and member path named), TooLarge."""
+        """Parse a file strictly. Raises: MalformedMetadata, which names role and member; TooLarge."""
 
     def payload(self, content: Content) -> bytes:
-        """The bytes that signatures cover."""
+        """Return the bytes of a content that signatures cover."""
 
     def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
-        """The file, in canonical JSON."""
+        """Return the file, in canonical JSON."""
 
     def filename(self, role: RoleName, *, version: int | None = None) -> str:
-        """The name under which clients ask for the file: `timestamp.json`, `3.targets%2Freleases.json`."""
+        """Return the name by which clients request a file, such as `timestamp.json` or `3.targets%2Freleases.json`."""
 
     def listed_filename(self, role: RoleName, meta: MetaFile, *, consistent: bool) -> str:
-        """The name of a file that a snapshot or timestamp lists. `consistent`: what the root says of its snapshots."""
+        """Return the name by which clients request a file that a snapshot or timestamp lists.
+
+        `consistent`: the member `consistent_snapshot` of the root.
+        """

@@ -1,7 +1,7 @@
-r"""Canonical JSON (OLPC form, TUF specification 4.2.1): what signatures and key ids are computed over.
+r"""Canonical JSON (the OLPC form; TUF specification 1.0, section 4.2.1): the input of signatures and key ids.
 
-Sorted members, no whitespace, only `"` and `\` escaped: every other character, newlines included, stands raw. That
-makes it differ from any valid JSON text as soon as a string holds a control character (a PEM key does).
+Members are sorted, there is no white space, and only `"` and `\` are escaped: every other character, also a newline, is
+written unchanged. So it is not valid JSON if a string holds a control character, as the text of a PEM key does.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 
 def to_json(value: object) -> bytes:
-    """Valid JSON in canonical order: what our writers put on the wire.
+    """Encode a value as valid JSON in canonical order, the form in which our files are written.
 
-    `value` holds dicts with text keys, lists, text, integers below 2**53, booleans and None.
+    `value`: dicts with text keys, lists, text, integers below 2**53, booleans and None.
     """
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def from_json(text: bytes) -> bytes:
-    """The canonical form of what `to_json` has given."""
+    """Convert the output of `to_json` to canonical JSON."""
     return _ESCAPE.sub(_unescape, text) if b"\\" in text else text
 
 
 def encode(value: object) -> bytes:
-    """The canonical form of `value` (the same types as `to_json`)."""
+    """Encode a value as canonical JSON. It may have the same types as for `to_json`."""
     return from_json(to_json(value))

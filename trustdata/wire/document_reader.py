@@ -1,4 +1,4 @@
-"""Type checks on a parsed document that name the member that is wrong, for every wire format."""
+"""Type checks on parsed documents whose errors name the wrong member, for both wire formats."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Object: TypeAlias = dict[str, object]
 
 
 class DocumentReader:
-    """Reads the file of one role. Every method raises MalformedMetadata."""
+    """A reader of the file of one role. Every method raises MalformedMetadata."""
 
     def __init__(self, role: RoleName) -> None:
         self._role = role
 
     def refuse(self, path: str, reason: str) -> MalformedMetadata:
-        """The error, to be raised."""
+        """Return the error for a member; the caller raises it."""
         return MalformedMetadata(role=self._role, path=path, reason=reason)
 
     def members(self, value: object, path: str) -> Object:
@@ -35,9 +35,9 @@ class DocumentReader:
             raise self.refuse(path, "must be non-empty text")
         return value
 
-    def integer(self, value: object, path: str, least: int) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise self.refuse(path, f"must be an integer of {least} or more")
+    def integer(self, value: object, path: str, minimum: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise self.refuse(path, f"must be an integer of {minimum} or more")
         return value
 
     def boolean(self, value: object, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""The wire formats by name, for who reads the name from a pin or from storage."""
+"""The wire formats by name, to look up a name from a pin or from storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMATS: Final[Mapping[str, WireFormat]] = {TUF.name: TUF, NOTARY.name: NOTARY}
 
 
 def wire_named(name: str) -> WireFormat:
-    """Raises: InvalidName."""
+    """Return the wire format with this name. Raises: InvalidName."""
     try:
         return FORMATS[name]
     except KeyError as error:

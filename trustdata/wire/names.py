@@ -1,4 +1,4 @@
-"""The names of the wire formats, as pins, lock files and storage record them; without importing either format."""
+"""The names of the wire formats in pins, lock files and storage. Importing them imports neither format."""
 
 from __future__ import annotations
 

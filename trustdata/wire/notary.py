@@ -1,7 +1,8 @@
-"""Notary v1 metadata files, as `docker` (to version 28) and `notary` write and read them.
+"""Notary v1 metadata files, as `docker` (up to version 28) and `notary` write and read them.
 
-What was signed is the canonical form of the parsed `signed`, not a slice of the file: Go escapes `<`, `>`, `&` on the
-wire. What its clients read in several ways, or cannot survive, is refused: see `_NotaryReader`.
+Signatures cover the canonical form of the parsed `signed` and not a part of the file, because Go escapes `<`, `>` and
+`&` in files. Refused is what its clients read in different ways, or fail on: `_NotaryReader` has the rules. The format:
+docs/reference/notary-format.md.
 """
 
 from __future__ import annotations
@@ -59,12 +60,12 @@ _COMMON: Final = ("_type", "version", "expires")
 
 
 class NotaryFormat:
-    """The WireFormat of Notary v1."""
+    """The `WireFormat` of Notary v1."""
 
     name: Final = NOTARY_V1
     pins_versions: Final = False
     snapshot_lists_root: Final = True
-    releases_end_the_search: Final = False
+    releases_are_terminating: Final = False
     delegations_nest: Final = True
     certifies_root_keys: Final = True
     every_target: Final = ""
@@ -74,55 +75,64 @@ class NotaryFormat:
     )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
+        """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
         if len(raw) > notary_size_limit(role):
             raise TooLarge(what=f"{role} metadata", limit=notary_size_limit(role))
         reader = _NotaryReader(role, raw)
-        parsed = strict_json.parse(role, raw, plain_targets.vouched_by_notary)
+        parsed = strict_json.parse(role, raw, plain_targets.find_plain_notary_targets)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")
         payload = canonical_json.encode(signed)
         try:
-            content = reader.content(signed, plain=parsed.vouched is not None)
-        except (ValueError, TypeError) as error:  # whatever python-tuf's classes refuse
+            content = reader.content(signed, plain=parsed.matched is not None)
+        except (ValueError, TypeError) as error:  # python-tuf's classes refuse it
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
         return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
 
     def payload(self, content: Content) -> bytes:
-        """The canonical form of `signed`."""
+        """Return the canonical form of `signed`."""
         return canonical_json.encode(_signed(content))
 
     def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
-        """The whole file, members in the order that the Go server hashes a root in; signatures as they are given."""
+        """Return the file, in canonical JSON, with `signed` before `signatures`.
+
+        The Go server computes the hash of a root in this order. The signatures stay in the given order.
+        """
         written = b",".join(_signature(signature) for signature in signatures.values())
         return b'{"signed":' + canonical_json.to_json(_signed(content)) + b',"signatures":[' + written + b"]}"
 
     def filename(self, role: RoleName, *, version: int | None = None) -> str:
-        """`ROLE.json` or `VERSION.ROLE.json`; the role stands unencoded, with its slashes."""
+        """Return `ROLE.json` or `VERSION.ROLE.json`. The role is not percent-encoded and keeps its slashes."""
         return f"{role}.json" if version is None else f"{version}.{role}.json"
 
     def listed_filename(self, role: RoleName, meta: MetaFile, *, consistent: bool) -> str:
-        """By SHA-256, whatever the root promises: the reader has made sure that there is one."""
+        """Return the name of a listed file: with its SHA-256, which the reader requires."""
         del consistent
         return f"{role}.{(meta.hashes or {})['sha256']}.json"
 
     def meta(self, envelope: Envelope) -> MetaFile:
-        """Length, SHA-256 and SHA-512."""
+        """Return the entry of a file: length, SHA-256 and SHA-512."""
         sha512 = hashlib.sha512(envelope.raw).hexdigest()
         return UnversionedMeta(length=len(envelope.raw), hashes={"sha256": envelope.sha256, "sha512": sha512})
 
     def size_limit(self, role: RoleName) -> int:
-        """What the Go clients read."""
+        """Return the maximum size of a file of this role, in bytes, which the Go clients can read."""
         return notary_size_limit(role)
 
     def encode_key(self, key: Key) -> Key:
-        """As it is if it is Notary's; else bare."""
+        """Return the key itself if it is in the encoding of Notary v1, else encode it. Raises: KeyNotAccepted."""
         return key if key.scheme == SCHEME else notary_key(key)
 
     def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:
-        """Under the id of `key`, which may be a certificate; else of the bare key."""
-        from keys.notary_signer import NotarySigner  # signing only: start-up time
+        """Return a signer for Notary v1.
+
+        Its signatures have the key id of `key`, which may be a certificate, or by default that of the bare key.
+
+        Raises: KeyNotAccepted; ValueError if `key` is another key.
+        """
+        # Imported here because only signing needs it, and start-up must stay fast.
+        from keys.notary_signer import NotarySigner
 
         return NotarySigner(private, None if key is None else NotaryKey.of(key.keytype, key.keyval["public"]))
 
@@ -131,9 +141,9 @@ NOTARY: Final = NotaryFormat()
 
 
 class _NotaryReader(DocumentReader):
-    """The members of Notary v1's files. Every method raises MalformedMetadata.
+    """A reader of the members of Notary v1 files. Every method raises MalformedMetadata.
 
-    Go matches names of members whatever their case, so one that differs only in case from one that is known is refused.
+    Go ignores the case of member names, so a name is refused that differs only in case from a known one.
     """
 
     def __init__(self, role: RoleName, raw: bytes) -> None:
@@ -141,7 +151,7 @@ class _NotaryReader(DocumentReader):
         self._raw = raw
 
     def known_members(self, value: object, path: str, known: Iterable[str]) -> Object:
-        """An object with these members, and perhaps others whose names cannot be taken for theirs."""
+        """Return an object. Refuse members whose names differ only in case from a known name."""
         found = self.members(value, path)
         names = {name.lower(): name for name in known}
         for name in found:
@@ -163,7 +173,7 @@ class _NotaryReader(DocumentReader):
         return found
 
     def content(self, signed: Object, *, plain: bool) -> NotaryContent:
-        """`signed` as python-tuf's classes. `plain`: a grammar vouches for its targets.
+        """Convert `signed` to the classes of python-tuf. `plain`: the targets were checked already.
 
         Raises also: ValueError, TypeError.
         """
@@ -281,7 +291,7 @@ class _NotaryReader(DocumentReader):
             paths = self.elements(role.get("paths") or [], f"{place}.paths")
             if not all(isinstance(prefix, str) for prefix in paths):
                 raise self.refuse(f"{place}.paths", "must be texts")
-            # `notary delegation purge` writes null where it has taken away the last key.
+            # `notary delegation purge` writes null after it has removed the last key.
             keyids, threshold = self.role({**role, "keyids": role.get("keyids") or []}, place)
             roles[name] = PrefixRole(name, keyids, threshold, terminating=False, paths=[str(p) for p in paths])
         return Delegations(keys, dict(roles))
@@ -302,7 +312,7 @@ class _NotaryReader(DocumentReader):
         return found
 
     def content_of(self, entry: Object, path: str) -> tuple[int, dict[str, str]]:
-        """Length, and hashes in hex."""
+        """Return the length and the hashes (in hex) of an entry."""
         hashes = {}
         for algorithm, digest in self.members(entry.get("hashes"), f"{path}.hashes").items():
             place = f"{path}.hashes.{algorithm}"
@@ -333,7 +343,10 @@ class _NotaryReader(DocumentReader):
         return found
 
     def custom(self, value: object, path: str) -> None:
-        """Go signs `custom` as it stands, and can sign no role again that holds one in another form than its own."""
+        """Refuse a `custom` that is not written exactly as Go writes it.
+
+        Go signs it unchanged, and could not sign the role again if it had another form.
+        """
         canonical = canonical_json.to_json(value)
         if value is None or canonical not in self._raw or _GO_ESCAPES.search(canonical.decode()):
             raise self.refuse(
@@ -361,7 +374,7 @@ def _signed(content: Content) -> dict[str, Any]:
 
 
 def _expires(content: Content) -> str:
-    """As it was written, unless it was changed since."""
+    """Return the expiry as text: as it was written, unless it has been changed since."""
     written = getattr(content, "written", "")
     parts = _EXPIRES.fullmatch(written)
     if parts and datetime.fromisoformat(parts[1] + parts[3]).astimezone(UTC) == content.expires:
@@ -375,7 +388,10 @@ def _file(file: MetaFile | TargetFile) -> dict[str, Any]:
 
 
 def _delegations(content: Targets) -> dict[str, Any]:
-    """Go writes an empty object and an empty list where there are none, and no `paths` where a role has none."""
+    """Return the delegations as Go writes them.
+
+    Without delegations there is an empty object and an empty list; a role without paths has no member `paths`.
+    """
     delegations = content.delegations or Delegations({}, {})
     roles = []
     for name, role in (delegations.roles or {}).items():

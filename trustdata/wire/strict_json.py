@@ -1,7 +1,8 @@
-"""JSON read strictly: what two parsers could understand differently is refused, with the place named.
+"""Parse JSON strictly: text that two parsers could read differently is refused, and the error names the place.
 
-Refused: duplicate members, floats and exponents, -0, integers of 2**53 and more, NaN and Infinity, lone surrogates,
-control characters in strings, byte order marks, invalid UTF-8, anything after the document, deep nesting.
+Refused are duplicate members, floats and exponents, -0, integers of 2**53 and more, NaN and Infinity, lone surrogates,
+control characters in strings, byte order marks, invalid UTF-8, text after the document, and deep nesting
+(docs/adr/0002).
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from trustdata.wire.canonical_json import to_json
 _MAX_INTEGER: Final = 2**53 - 1
 _INTEGER_DIGITS: Final = 16
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-# What stands outside strings, every digit as 0 and every sign of a fraction, an exponent or a negative number as !.
-_NUMBERS: Final = bytes.maketrans(b"123456789.E+-", b"000000000!!!!")
+# For the text outside of strings: every digit becomes 0, every sign of a fraction, exponent or negative number !.
+_NUMBER_CHARACTERS: Final = bytes.maketrans(b"123456789.E+-", b"000000000!!!!")
 _SUSPECT: Final = (b"!", b"0e", b"0" * _INTEGER_DIGITS)
-_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_BRACES_TO_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(c for c in range(256) if c not in b"{}[]")
 
 
@@ -35,72 +36,75 @@ _Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """Stands in the parsed tree where something must be refused, so that the walk can name its path."""
+    """A marker in the parsed tree at a place that must be refused, so that its path can be found afterwards."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """`value`: dicts, lists, text, integers, booleans, None; members in the order of the text.
+    """A parsed document.
 
-    `canonical`: its canonical form is what was parsed. `vouched`: what a grammar of the caller's has taken upon itself.
+    `value`: dicts, lists, text, integers, booleans, None; members in the order of the text. `canonical`: whether the
+    text is the output of `to_json` for `value`. `matched`: the part of the text that the grammar has matched.
     """
 
     value: object
     canonical: bool
-    vouched: slice | None = None
+    matched: slice | None = None
 
 
 Grammar: TypeAlias = Callable[[object, bytes], slice | None]
-"""Given a document and the very text that it serialises to: a part of the latter in which no number and no nesting
-needs judging."""
+"""A function that returns the part of a text whose numbers and nesting need no check, or None.
+
+Its arguments are the parsed document and its text, which the document serialises to exactly.
+"""
 
 
 def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None) -> Parsed:
-    """Read a document. Raises: MalformedMetadata."""
-    return _parse_faithful(raw, grammar) or Parsed(value=_parse_checking(role, raw), canonical=False)
+    """Parse a document. Raises: MalformedMetadata."""
+    return _parse_fast(raw, grammar) or Parsed(value=_parse_with_checks(role, raw), canonical=False)
 
 
-def _parse_faithful(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
-    """One fast pass for what the writers of both formats produce; None when it cannot vouch for the input.
+def _parse_fast(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
+    """Parse in one fast pass the text that the writers of both formats produce; return None for any other text.
 
-    A document that serialises to exactly the bytes that it came from has no duplicate members; numbers and nesting
-    are judged on what stands outside its strings, and outside what the grammar vouches for.
+    If a document serialises to exactly the same bytes, it has no duplicate members. Numbers and nesting are checked in
+    the text outside of strings, and outside of the part that the grammar has matched.
     """
     try:
         document: object = orjson.loads(raw)
         canonical = to_json(document) == raw
-        faithful = canonical or orjson.dumps(document) == raw  # Notary v1 has its members in another order
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it writes less deep nesting than it reads
+        unambiguous = canonical or orjson.dumps(document) == raw  # Notary v1 orders the members differently
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson reads deeper nesting than it can write
         return None
-    if not faithful:
+    if not unambiguous:
         return None
-    vouched = grammar(document, raw) if grammar else None
-    doubtful = raw if vouched is None else raw[: vouched.start] + raw[vouched.stop :]
-    return Parsed(value=document, canonical=canonical, vouched=vouched) if _is_harmless(doubtful) else None
+    matched = grammar(document, raw) if grammar else None
+    unmatched = raw if matched is None else raw[: matched.start] + raw[matched.stop :]
+    return Parsed(value=document, canonical=canonical, matched=matched) if _is_unambiguous(unmatched) else None
 
 
-def _is_harmless(text: bytes) -> bool:
-    """Whether every number is an integer that every parser reads alike, and nothing is nested deeper than allowed."""
+def _is_unambiguous(text: bytes) -> bool:
+    """Return whether all numbers are integers that every parser reads alike, and the nesting is not too deep."""
     without_newlines = text.replace(b"\\n", b"")
     if b"\\" in without_newlines:
         return False
-    outside = b"".join(without_newlines.split(b'"')[::2])
-    numbers = outside.translate(_NUMBERS)
-    return not any(suspect in numbers for suspect in _SUSPECT) and _is_shallow(outside)
+    outside_strings = b"".join(without_newlines.split(b'"')[::2])
+    numbers = outside_strings.translate(_NUMBER_CHARACTERS)
+    return not any(suspect in numbers for suspect in _SUSPECT) and _is_shallow(outside_strings)
 
 
-def _is_shallow(outside: bytes) -> bool:
-    brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
+def _is_shallow(outside_strings: bytes) -> bool:
+    brackets = outside_strings.translate(_BRACES_TO_BRACKETS, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:
             return True
-        brackets = brackets.replace(b"[]", b"")  # one level of nesting, whatever its kind
+        brackets = brackets.replace(b"[]", b"")  # removes the innermost level of nesting
     return not brackets
 
 
-def _parse_checking(role: RoleName, raw: bytes) -> object:
+def _parse_with_checks(role: RoleName, raw: bytes) -> object:
     try:
         document: object = json.loads(
             raw.decode("utf-8"),
@@ -124,8 +128,8 @@ def _parse_checking(role: RoleName, raw: bytes) -> object:
 def _members(pairs: list[tuple[str, object]]) -> object:
     members = dict(pairs)
     if len(members) != len(pairs):
-        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        return _Refused(f"member {twice[:100]!r} occurs twice")
+        duplicate = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        return _Refused(f"member {duplicate[:100]!r} occurs twice")
     return members
 
 
@@ -154,7 +158,10 @@ def _refusals(value: object, path: _Path, depth: int) -> Iterator[tuple[_Path, s
 
 
 def _place(path: _Path) -> str:
-    """Written out only for what is refused: a long name above many elements would cost its length for each of them."""
+    """Return a path as text.
+
+    Only the path of an error is converted to text: a long name above many elements would be copied for each of them.
+    """
     place = ""
     for name in path:
         place = f"{place}[{name}]" if isinstance(name, int) else f"{place}.{name}" if place else name

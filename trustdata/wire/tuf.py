@@ -1,7 +1,7 @@
-"""TUF 1.0 metadata files (specification 1.0.34, section 4): strict reading, canonical writing.
+"""TUF 1.0 metadata files (specification 1.0.34, section 4): read strictly, written in canonical JSON.
 
-python-tuf's classes do the modelling. What they let pass is checked here first, so that every refusal names the member
-that is wrong: see `strict_json` for the text, `_TufReader` for the members.
+The contents are python-tuf's classes. What these classes do not check is checked here first, so that every error names
+the wrong member: `strict_json` checks the text, `_TufReader` the members.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.names import TUF_1_0
 from trustdata.wire.plain_targets import PlainTarget
 
-_KINDS: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
+_CLASSES: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
     "root": Root,
     "timestamp": Timestamp,
     "snapshot": Snapshot,
@@ -37,12 +37,12 @@ _MAX_SUCCINCT_BITS: Final = 32  # TAP 15
 
 
 class TufFormat:
-    """The WireFormat of TUF 1.0 with consistent snapshots."""
+    """The `WireFormat` of TUF 1.0 with consistent snapshots."""
 
     name: Final = TUF_1_0
     pins_versions: Final = True
     snapshot_lists_root: Final = False
-    releases_end_the_search: Final = True
+    releases_are_terminating: Final = True
     delegations_nest: Final = False
     certifies_root_keys: Final = False
     every_target: Final = "*"
@@ -52,64 +52,65 @@ class TufFormat:
     )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        """Read one file strictly. Raises: TooLarge, MalformedMetadata."""
+        """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
         if len(raw) > size_limit(role):
             raise TooLarge(what=f"{role} metadata", limit=size_limit(role))
         reader = _TufReader(role)
-        parsed = strict_json.parse(role, raw, plain_targets.vouched)
+        parsed = strict_json.parse(role, raw, plain_targets.find_plain_targets)
         document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
         signed = reader.members(document.get("signed"), "signed")
         kind = "targets" if is_delegated(role) else str(role)
-        plain = reader.members(signed["targets"], "signed.targets") if parsed.vouched and kind == "targets" else None
+        plain = reader.members(signed["targets"], "signed.targets") if parsed.matched and kind == "targets" else None
         reader.signed(signed, kind, plain=plain is not None)
         payload = _payload(document, raw) if parsed.canonical else canonical_json.encode(signed)
         if plain is not None:
             signed["targets"] = {}
         try:
-            content = _KINDS[kind].from_dict(signed)
+            content = _CLASSES[kind].from_dict(signed)
             if plain is not None and isinstance(content, Targets):
                 content.targets |= {name: PlainTarget(target, name) for name, target in plain.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # Everything that python-tuf refuses and that has no finer check above.
+            # python-tuf refuses something that the checks above do not name.
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
         return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
 
     def payload(self, content: Content) -> bytes:
-        """The canonical form of `signed`."""
+        """Return the canonical form of `signed`."""
         return canonical_json.encode(content.to_dict())
 
     def serialize(self, content: Content, signatures: Mapping[str, Signature]) -> bytes:
-        """The whole file; signatures stand in the order of their key ids."""
+        """Return the file, in canonical JSON. The signatures are sorted by key id."""
         ordered = [signatures[keyid].to_dict() for keyid in sorted(signatures)]
         return canonical_json.to_json({"signatures": ordered, "signed": content.to_dict()})
 
     def filename(self, role: RoleName, *, version: int | None = None) -> str:
-        """`ROLE.json`, or `VERSION.ROLE.json` (specification 6.2, consistent snapshots)."""
+        """Return `ROLE.json` or `VERSION.ROLE.json` (specification 6.2, consistent snapshots)."""
         encoded = role_to_path(role)
         return f"{encoded}.json" if version is None else f"{version}.{encoded}.json"
 
     def listed_filename(self, role: RoleName, meta: MetaFile, *, consistent: bool) -> str:
-        """By version, if the root promises consistent snapshots."""
+        """Return the name of a listed file: with its version if the root has consistent snapshots."""
         return self.filename(role, version=meta.version if consistent else None)
 
     def meta(self, envelope: Envelope) -> MetaFile:
-        """Version, length and SHA-256."""
+        """Return the entry of a file: version, length and SHA-256."""
         return MetaFile(envelope.version, len(envelope.raw), {"sha256": envelope.sha256})
 
     def size_limit(self, role: RoleName) -> int:
-        """What every TUF client reads."""
+        """Return the maximum size of a file of this role, in bytes, which every TUF client can read."""
         return size_limit(role)
 
     def encode_key(self, key: Key) -> Key:
-        """The key itself."""
+        """Return the key itself. Raises: KeyNotAccepted."""
         check_accepted(key)
         return key
 
     def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:
-        """Of securesystemslib; TUF knows one encoding of a key, so `key` says nothing new."""
+        """Return a signer of securesystemslib. `key` is ignored, because TUF has only one encoding of a key."""
         del key
-        from securesystemslib.signer import CryptoSigner  # signing only: start-up time
+        # Imported here because only signing needs it, and start-up must stay fast.
+        from securesystemslib.signer import CryptoSigner
 
         return CryptoSigner(private)
 
@@ -118,7 +119,7 @@ TUF: Final = TufFormat()
 
 
 class _TufReader(DocumentReader):
-    """The members of TUF 1.0's files."""
+    """A reader of the members of TUF 1.0 files."""
 
     # --- envelope
 
@@ -137,7 +138,7 @@ class _TufReader(DocumentReader):
         return found
 
     def signed(self, signed: Object, kind: str, *, plain: bool) -> None:
-        """`plain`: the targets have been vouched for."""
+        """Check the members of `signed`. `plain`: the targets were checked already."""
         if signed.get("_type") != kind:
             raise self.refuse("signed._type", f"must be {kind!r}")
         spec = self.text(signed.get("spec_version"), "signed.spec_version")
@@ -170,7 +171,7 @@ class _TufReader(DocumentReader):
             self.boolean(signed["consistent_snapshot"], "signed.consistent_snapshot")
         self.keys(signed.get("keys"), "signed.keys")
         roles = self.members(signed.get("roles"), "signed.roles")
-        if set(roles) != set(_KINDS):
+        if set(roles) != set(_CLASSES):
             raise self.refuse("signed.roles", "must be root, timestamp, snapshot and targets")
         for name, role in roles.items():
             self.role(self.members(role, f"signed.roles.{name}"), f"signed.roles.{name}")
@@ -287,7 +288,7 @@ class _TufReader(DocumentReader):
 
 
 def _payload(document: Object, raw: bytes) -> bytes:
-    """The canonical form of `signed`, cut out of `raw`, the canonical form of the whole document."""
+    """Return the canonical form of `signed`, cut from `raw`, which must be the canonical form of `document`."""
     if document.keys() != {"signatures", "signed"}:
         return canonical_json.encode(document["signed"])
     opening = b'{"signatures":' + canonical_json.to_json(document["signatures"]) + b',"signed":'

@@ -64,7 +64,7 @@ def test_production_seals_with_scrypt_and_aes_gcm_at_the_promised_cost() -> None
         1,
     )
     assert document["cipher"]["name"] == "aes-256-gcm"
-    assert PRODUCTION_COST.bearable
+    assert PRODUCTION_COST.acceptable
 
 
 def test_salt_and_nonce_are_new_each_time() -> None:
@@ -232,10 +232,10 @@ def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
     assert not read_info(SEALED, place=PLACE).retired
 
 
-def test_a_cost_is_bearable_up_to_its_bounds() -> None:
-    assert ScryptCost(n=1 << 18, r=8, p=1).bearable
-    assert not ScryptCost(n=1 << 19, r=8, p=1).bearable
-    assert not ScryptCost(n=1 << 18, r=8, p=3).bearable
+def test_a_cost_is_acceptable_up_to_its_bounds() -> None:
+    assert ScryptCost(n=1 << 18, r=8, p=1).acceptable
+    assert not ScryptCost(n=1 << 19, r=8, p=1).acceptable
+    assert not ScryptCost(n=1 << 18, r=8, p=3).acceptable
 
 
 def test_tells_sealed_files_from_pem() -> None:

@@ -36,7 +36,7 @@ def _explained(
     asked = question or Question(gun=client.server.gun, tag="1.0", digest=None)
     judgement: Judgement = collection.judge([asked])[0]
     walk = walk_of(collection.last) if collection.last is not None else None
-    return explain(judgement, walk=walk, at=client.at, server=SERVER, registry=registry)
+    return explain(judgement, state=walk, at=client.at, server=SERVER, registry=registry)
 
 
 def _text(explanation: Explanation) -> str:
@@ -259,7 +259,7 @@ def test_memory_is_told_where_no_root_could_be_had() -> None:
             Question(gun=scene.server.gun, tag="1.0", digest=None),
             MetadataExpired(role="root", version=1, expires=client.at, at=client.at),
         ),
-        walk=None,
+        state=None,
         at=client.at,
     )
     assert [change.what for change in late.changes] == ["root version 2, signed by the holders of its keys"]

@@ -49,8 +49,8 @@ def test_steps_out_of_order_are_programming_errors() -> None:
     with pytest.raises(RuntimeError, match="snapshot comes before"):
         trusted.update_snapshot(raw[SNAPSHOT])
     assert trusted.update_targets(raw[RELEASES], RELEASES, TARGETS).version == 3
-    assert trusted.vouched(RELEASES, TARGETS)
-    assert not trusted.vouched(RELEASES, ROOT)
+    assert trusted.is_verified_for(RELEASES, TARGETS)
+    assert not trusted.is_verified_for(RELEASES, ROOT)
 
 
 def test_what_is_vouched_for_grows() -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from trustdata.explanation import PINS, Explanation, PinStanding, RegistryStanding, RoleStep, RootStep, SignerStanding
+from trustdata.explanation import PINS, Explanation, PinReport, RegistryReport, RoleStep, RootStep, SignerReport
 
 _KEY: Final = 12
 _CHILDREN: Final = 4
@@ -79,7 +79,7 @@ def _known(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "asked for", f"{demand} ({demand.source})"
 
 
-def _pin(pin: PinStanding, *, walked: bool) -> str:
+def _pin(pin: PinReport, *, walked: bool) -> str:
     if pin.held_by is not None:
         held = f"held by root version {pin.held_by}"
     else:
@@ -125,7 +125,7 @@ def _said(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "registry", _registry(explanation.registry)
 
 
-def _signer(signer: SignerStanding) -> str:
+def _signer(signer: SignerReport) -> str:
     stand: str = signer.stand
     if signer.stand == "lists another digest":
         stand = f"lists {signer.digest} instead"
@@ -135,7 +135,7 @@ def _signer(signer: SignerStanding) -> str:
     return f"{signer.name} {stand} (key {_keys(signer.keys)}){asked}"
 
 
-def _registry(registry: RegistryStanding) -> str:
+def _registry(registry: RegistryReport) -> str:
     if registry.digest is None:
         return f"{registry.registry} could not be compared: {registry.reason}"
     if registry.diverges is None:
