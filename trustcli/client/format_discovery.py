@@ -43,7 +43,10 @@ def cached_format(cache: Callable[[str], MetadataCache]) -> WireFormat | None:
 
 
 def offered_format(link: ServerLink, gun: GUN) -> WireFormat:
-    """Ask the server for TUF 1.0, then for Notary v1; TUF 1.0 if it has neither. Raises: what the remotes raise."""
+    """Ask the server for TUF 1.0, then for Notary v1; return TUF 1.0 if it has neither.
+
+    Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+    """
     if TufRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
         return TUF
     from trustcli.client.notary_remote import NotaryRemote

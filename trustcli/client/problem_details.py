@@ -1,6 +1,6 @@
-"""A trust server's refusals (RFC 9457 problem documents) as the errors that they were on the server.
+"""Turn a trust server's refusals (RFC 9457 problem documents) back into the errors that they were on the server.
 
-All of it is the server's word: it decides what is said to the user and what is tried next, never what is trusted.
+Nothing in them is signed: they decide what the user is told and what is tried next, never what is trusted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STANDARD: Final = frozenset({"type", "title", "status", "detail", "instance", "
 
 
 def problem(answer: Answer) -> Mapping[str, object]:
-    """The members of a problem document; empty if the answer holds none."""
+    """Return the members of the answer's problem document; empty if the answer holds none."""
     if "json" not in answer.first("content-type"):
         return {}
     try:
@@ -39,7 +39,10 @@ def problem(answer: Answer) -> Mapping[str, object]:
 
 
 def failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
-    """The error for an answer that is no success. `tried` says with which credentials it was asked."""
+    """Return the error for an answer that is not a success.
+
+    `tried`: the credentials that were sent, in words, for messages.
+    """
     told = problem(answer)
     said = _text(told, "detail") or _text(told, "title")
     if answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
@@ -57,7 +60,7 @@ def failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
 
 
 def publish_failure(answer: Answer, *, remote: str, tried: str) -> TrustError:
-    """As `failure`, with the refusals of an upload rebuilt, so that the publisher can act on them."""
+    """Return the error for a refused upload; conflicts that a publisher can resolve keep their own class."""
     told = problem(answer)
     rebuild = _PUBLISH_ERRORS.get(_text(told, "code"))
     if rebuild is None or not answer.refuses:
