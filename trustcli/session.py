@@ -132,15 +132,16 @@ class Session:
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
-        dress: Callable[[WireFormat], WireFormat] | None = None,
+        wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
         """Return the collection as this machine knows it; the server is asked only for the format, at first contact.
 
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
-        the one that the server offers. `dress`: wraps the format, for a plan. `locks`: lock entries to use instead of
-        the lock file's. `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
+        the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
+        of those of the lock file. `keep=False`: write nothing on this machine, neither pin nor rollback memory nor
+        cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
@@ -150,7 +151,7 @@ class Session:
         cache = self.cache(gun, found.name)
         return Collection(
             gun=gun,
-            wire=dress(found) if dress else found,
+            wire=wrap_wire(found) if wrap_wire else found,
             server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
                 cache=cache if keep else _overlay(cache),
@@ -166,7 +167,7 @@ class Session:
         )
 
     def _format(
-        self, gun: GUN, lock: SourcedLock | None, wanted: WireFormat | None, *, link: ServerLink | None
+        self, gun: GUN, lock: SourcedLock | None, requested: WireFormat | None, *, link: ServerLink | None
     ) -> tuple[WireFormat, TrustError | None]:
         """Return the format of the collection, and the error if its server had to be asked for it and failed.
 
@@ -175,7 +176,7 @@ class Session:
         entry = self.pins.load().get(gun)
         recorded = [entry.format] if entry else []
         recorded += [lock.entry.format] if lock else []
-        found = recorded_format(gun, wanted=wanted, recorded=recorded)
+        found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
             return found or TUF, None
@@ -257,10 +258,10 @@ class Session:
         prompt = None if self.settings.non_interactive else TerminalPrompt()
         return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt))
 
-    def held_keys(self, brought: Iterable[Signer] = ()) -> StoreKeys:
+    def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
         from trustcli.publish.held_keys import StoreKeys
 
-        return StoreKeys(self.keystore, self.passphrases, brought)
+        return StoreKeys(self.keystore, self.passphrases, extra)
 
     # --- the outside
 

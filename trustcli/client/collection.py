@@ -58,7 +58,7 @@ class Collection:
         self._local = local
         self._tofu = tofu
         self._warn = warn
-        self.last: Updater | None = None
+        self.last_updater: Updater | None = None
         """The updater of the latest refresh or offline run, from which `trust explain` reports; None before."""
 
     # --- what this machine and the server know
@@ -95,7 +95,7 @@ class Collection:
                 raise
             updater = self._trust_on_first_use(unpinned, for_owner=for_owner)
         except TrustDataWithheld as withheld:
-            raise self._explained(withheld) from withheld
+            raise self._explain_withheld(withheld) from withheld
         self._remember(updater)
         return updater
 
@@ -116,7 +116,7 @@ class Collection:
         """
         return self._owner_roles(None)
 
-    def roles_to_mend(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
+    def roles_to_repair(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
         """Return all roles, and for those of them that are not signed as their delegator demands, the error.
 
         Such broken roles are returned only in Notary v1, where old clients leave them behind: `docker trust` removes a
@@ -135,7 +135,7 @@ class Collection:
             self._remember(updater)
         return roles
 
-    def locked(self) -> LockEntry:
+    def lock_entry(self) -> LockEntry:
         """Refresh, and return the lock file entry: the current root, and the minimum version of each role.
 
         Raises: the errors of `refresh`, and ThresholdNotMet, MetadataMissing, ContentMismatch or MalformedMetadata if a
@@ -152,25 +152,25 @@ class Collection:
                     if role == RELEASES or role in known:
                         raise  # any other one is left behind by an old client, and releases no tag
             self._remember(updater)
-        return updater.locked()
+        return updater.lock_entry()
 
     def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
         """Refresh once (offline if `max_age` is given) and return one judgement for each question.
 
         An error becomes a refusal: no TrustError is raised.
         """
-        asked = list(questions)
+        all_questions = list(questions)
         try:
             updater = self.refresh() if max_age is None else self.offline(max_age)
         except TrustError as refusal:
-            return [refused(question, refusal) for question in asked]
-        answers = [self._answer(updater, question) for question in asked]
+            return [refused(question, refusal) for question in all_questions]
+        answers = [self._answer(updater, question) for question in all_questions]
         if not self.wire.pins_versions and max_age is None:
             # Notary's snapshot lists no versions: those of delegations are known only after they were loaded.
             try:
                 self._remember(updater)
             except TrustError as refusal:
-                return [refused(question, refusal) for question in asked]
+                return [refused(question, refusal) for question in all_questions]
         return answers
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
@@ -180,7 +180,7 @@ class Collection:
             return refused(question, refusal)
         return judge(question, updater.roles())
 
-    def as_newcomer(self, cache: MetadataCache) -> Updater:
+    def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.
 
         Raises: TrustDataWithheld, NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
@@ -196,7 +196,7 @@ class Collection:
     # --- steps
 
     def _updater(self, pins: Sequence[SourcedPin], *, for_owner: bool = False) -> Updater:
-        self.last = Updater(
+        self.last_updater = Updater(
             gun=self.gun,
             wire=self.wire,
             remote=self.server,
@@ -204,7 +204,7 @@ class Collection:
             at=self.at,
             unsafe_accept_expired_offline_roles=for_owner,
         )
-        return self.last
+        return self.last_updater
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
         updater = self._updater(pins, for_owner=for_owner)
@@ -221,7 +221,7 @@ class Collection:
             self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
         return updater
 
-    def _explained(self, withheld: TrustDataWithheld) -> TrustError:
+    def _explain_withheld(self, withheld: TrustDataWithheld) -> TrustError:
         """Return the error for a withheld collection; if its server says that it was deleted, one that says so.
 
         The server's statement is shown beside the pin, and changes nothing about what is trusted.
@@ -278,7 +278,7 @@ def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = Non
                     if broken is None:
                         raise
                     broken[role] = error
-                    listed[role] = updater.unvouched(role)
+                    listed[role] = updater.load_unsigned(role)
                 else:
                     queue.append(role)
     return listed

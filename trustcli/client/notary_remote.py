@@ -1,7 +1,7 @@
 """A Notary v1 server over HTTP, ours or another: `ports.MetadataRemote` and `PublishRemote` on Notary's API.
 
-Nothing in its answers is signed but the metadata files: they decide what the user is told and what is tried next, never
-what is trusted. The API is described in docs/reference/notary-api.md.
+Only the metadata files are signed. Other answers decide what is shown to the user and what is tried next, never what is
+trusted. The API is described in docs/reference/notary-api.md.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class NotaryRemote:
         from keys.notary import NotaryKey
 
         try:
-            told = json.loads(answer.body)
-            key = NotaryKey.of(str(told["keytype"]), str(told["keyval"]["public"]))
+            members = json.loads(answer.body)
+            key = NotaryKey.of(str(members["keytype"]), str(members["keyval"]["public"]))
             check_accepted(key)
         except (ValueError, LookupError, TypeError, RecursionError, KeyNotAccepted) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
@@ -187,7 +187,7 @@ class NotaryRemote:
     def _failure(self, answer: Answer) -> TrustError:
         from trustcli.client.problem_details import failure
 
-        code, message, _ = _told(answer)
+        code, message, _ = _error_in(answer)
         generic = failure(answer, remote=self.name, tried=self._link.tried)
         if isinstance(generic, RemoteRefused) and code:
             return RemoteRefused(
@@ -197,7 +197,7 @@ class NotaryRemote:
 
     def _publish_failure(self, answer: Answer, *, with_snapshot: bool) -> TrustError:
         """Return the error for a refused upload, as the publisher must treat it."""
-        code, message, detail = _told(answer)
+        code, message, detail = _error_in(answer)
         if code == "VERSION":
             return VersionConflict(role=ROOT, offered=0, stored=0)
         if code != "INVALID_UPDATE":
@@ -224,7 +224,7 @@ def _scope(gun: GUN, actions: str) -> str:
     return f"repository:{gun}:{actions}"
 
 
-def _told(answer: Answer) -> tuple[str, str, object]:
+def _error_in(answer: Answer) -> tuple[str, str, object]:
     """Return code, message and detail of the one error in the answer; all empty if it holds none."""
     try:
         (error,) = json.loads(answer.body)["errors"]

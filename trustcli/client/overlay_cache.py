@@ -22,9 +22,9 @@ class OverlayCache:
     def roots(self) -> list[bytes]:
         """Return the stored roots from version 1 on, ascending, up to the first gap."""
         found: list[bytes] = []
-        mine = self._own_roots()
-        while len(found) + 1 in mine:
-            found.append(mine[len(found) + 1])
+        roots = self._own_roots()
+        while len(found) + 1 in roots:
+            found.append(roots[len(found) + 1])
         return found
 
     def store_root(self, version: int, raw: bytes) -> None:

@@ -33,7 +33,7 @@ def question_about(
     reference has no digest of its own.
     """
     tag = reference.tag or (None if reference.digest else LATEST)
-    asked = rule.requirement if rule else None
+    requirement = rule.requirement if rule else None
     return Question(
-        gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=asked
+        gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=requirement
     )

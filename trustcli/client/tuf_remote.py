@@ -71,8 +71,8 @@ class TufRemote:
         answer = self._api("POST", gun, "/publish", scope=_push(gun), body=body, content_type=content_type)
         if not answer.ok:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
-        told = self._object(answer, gun)
-        return PublishReceipt(revision=self._number(told, "revision"), versions=self._versions(told))
+        members = self._object(answer, gun)
+        return PublishReceipt(revision=self._number(members, "revision"), versions=self._versions(members))
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
         """Upload a collection of another Notary server; repeating it changes nothing.
@@ -122,22 +122,22 @@ class TufRemote:
         """
         answer = self._api("GET", gun, "", scope=_pull(gun))
         if answer.ok:
-            told = self._object(answer, gun)
+            members = self._object(answer, gun)
             return CollectionState(
                 gun=gun,
-                format=self._text(told, "format"),
-                revision=self._number(told, "revision"),
-                versions=self._versions(told),
-                server_keys=_texts(told.get("server_keys")),
+                format=self._text(members, "format"),
+                revision=self._number(members, "revision"),
+                versions=self._versions(members),
+                server_keys=_texts(members.get("server_keys")),
             )
         if answer.gone and _code(answer) == "collection-deleted":
-            told = self._object(answer, None)
+            members = self._object(answer, None)
             return Tombstone(
                 gun=gun,
-                deleted_root=self._text(told, "deleted_root"),
-                versions=self._versions(told),
-                deleted_at=self._text(told, "deleted_at"),
-                subject=self._text(told, "subject"),
+                deleted_root=self._text(members, "deleted_root"),
+                versions=self._versions(members),
+                deleted_at=self._text(members, "deleted_at"),
+                subject=self._text(members, "subject"),
             )
         if answer.absent and _code(answer) == NoTrustData.code:
             return None
@@ -174,8 +174,8 @@ class TufRemote:
 
         from trustdata.model import Key
 
-        told = self._object(answer, None)
-        keyid, content = self._text(told, "keyid"), told.get("key")
+        members = self._object(answer, None)
+        keyid, content = self._text(members, "keyid"), members.get("key")
         try:
             key = Key.from_dict(keyid, dict(content) if isinstance(content, dict) else {})
             own = hashlib.sha256(str(encode_canonical(key.to_dict())).encode()).hexdigest()
@@ -187,29 +187,29 @@ class TufRemote:
 
     def _object(self, answer: Answer, gun: GUN | None) -> dict[str, object]:
         try:
-            told = json.loads(answer.body)
+            members = json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its answer is not JSON; is it a trust server?") from error
-        if not isinstance(told, dict):
+        if not isinstance(members, dict):
             raise RemoteMisbehaved(remote=self.name, reason="its answer is no JSON object")
-        if gun is not None and told.get("gun") != gun:
+        if gun is not None and members.get("gun") != gun:
             raise RemoteMisbehaved(remote=self.name, reason=f"it answers about another collection than {gun}")
-        return told
+        return members
 
-    def _text(self, told: Mapping[str, object], name: str) -> str:
-        value = told.get(name)
+    def _text(self, members: Mapping[str, object], name: str) -> str:
+        value = members.get(name)
         if not isinstance(value, str):
             raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is not text")
         return value
 
-    def _number(self, told: Mapping[str, object], name: str) -> int:
-        value = told.get(name)
+    def _number(self, members: Mapping[str, object], name: str) -> int:
+        value = members.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is no number")
         return value
 
-    def _versions(self, told: Mapping[str, object]) -> dict[RoleName, int]:
-        versions = told.get("versions")
+    def _versions(self, members: Mapping[str, object]) -> dict[RoleName, int]:
+        versions = members.get("versions")
         if not isinstance(versions, dict):
             raise RemoteMisbehaved(remote=self.name, reason="versions are missing in its answer")
         try:

@@ -79,7 +79,7 @@ class Updater:
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._set: TrustedSet | None = None
         self._complete = False
-        self.walked: TrustedSet | None = None
+        self.progress: TrustedSet | None = None
         """The set that is being verified, kept when a step is refused: for an explanation, never for a verdict."""
 
     def refresh(self) -> TrustedSet:
@@ -118,7 +118,7 @@ class Updater:
         roots = self._cache.roots()
         if not roots:
             raise OfflineTooOld(gun=self._gun, reason="its metadata is not in the cache")
-        trusted = self.walked = self._chain(roots)
+        trusted = self.progress = self._chain(roots)
         self._check_pins(trusted)
         trusted.update_timestamp(self._cached(TIMESTAMP))
         trusted.update_snapshot(self._cached(SNAPSHOT))
@@ -164,7 +164,7 @@ class Updater:
         """
         return self._trusted().published(role)
 
-    def unvouched(self, role: RoleName) -> Envelope:
+    def load_unsigned(self, role: RoleName) -> Envelope:
         """Return the file that the verified snapshot lists for the role, without checking its signatures.
 
         For owners who repair the role, never for a verdict. Raises: MetadataMissing, ContentMismatch,
@@ -209,7 +209,7 @@ class Updater:
             refreshed=self._at if self._complete else None,
         )
 
-    def locked(self) -> LockEntry:
+    def lock_entry(self) -> LockEntry:
         """Return what this refresh has verified, as an entry for the project's lock file."""
         trusted = self._trusted()
         return locked(wire_format=self._wire.name, root=trusted.root, versions=trusted.versions())
@@ -229,7 +229,7 @@ class Updater:
         return trusted
 
     def _load_roots(self) -> TrustedSet:
-        cached = self.walked = self._cached_chain()
+        cached = self.progress = self._cached_chain()
         if cached is not None:
             try:
                 self._follow_roots(cached, keep=True)
@@ -240,11 +240,11 @@ class Updater:
                 # The cached chain does not hold the pins: start again from the server, with pins and memory.
             else:
                 return cached
-        self.walked = None
+        self.progress = None
         first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=self._wire.size_limit(ROOT))
         if first is None:
-            self._nothing_there()
-        trusted = self.walked = self._chain([first])
+            self._refuse_absent()
+        trusted = self.progress = self._chain([first])
         if trusted.root.version != _FIRST_ROOT:
             # A chain that starts later would verify as well, but other clients would have another root of trust.
             raise VersionMismatch(role=ROOT, offered=trusted.root.version, expected=_FIRST_ROOT)
@@ -351,7 +351,7 @@ class Updater:
         filename = self._filename(TIMESTAMP)
         raw = self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(TIMESTAMP))
         if raw is None:
-            self._nothing_there(trusted)
+            self._refuse_absent(trusted)
         accepted = trusted.update_timestamp(raw)
         if accepted.raw == raw:
             self._cache.store(TIMESTAMP, raw)
@@ -396,7 +396,7 @@ class Updater:
             raise RuntimeError("refresh first")
         return self._set
 
-    def _nothing_there(self, trusted: TrustedSet | None = None) -> NoReturn:
+    def _refuse_absent(self, trusted: TrustedSet | None = None) -> NoReturn:
         if self._pins:
             raise TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
         if self._memory is None and self._lock is not None:

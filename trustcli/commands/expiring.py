@@ -1,4 +1,4 @@
-"""`trust expiring`: which roles of the collections that this machine knows run out, and who can renew them."""
+"""`trust expiring`: list the roles of known collections that expire soon, and who can renew them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ WITHIN: Final = "90d"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsOut:
-    """One role that runs out. `keys`: those that can sign it, `threshold` of which must; none for an online role, which
-    the server signs.
+    """One role that expires soon.
+
+    `keys`: the keys that can sign it, `threshold` of which must; none for an online role, which the server signs.
     """
 
     gun: GUN
@@ -45,16 +46,16 @@ class RunsOut:
 
     @property
     def renewable(self) -> bool:
-        """Whether this machine has the keys."""
+        """Return whether this machine has enough of the keys."""
         return bool(self.keys) and sum(key.here for key in self.keys) >= self.threshold
 
     @property
     def duty(self) -> str:
-        """Whose it is to renew: `owner` or `server`."""
+        """Return who has to renew it: `owner` or `server`."""
         return "server" if self.file.role in ONLINE else "owner"
 
     def days_left(self, at: datetime) -> int:
-        """Whole days, rounded down: negative once it has expired."""
+        """Return whole days until it expires, rounded down: negative once it has expired."""
         return (self.file.expires - at).days
 
 

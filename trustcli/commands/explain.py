@@ -1,4 +1,4 @@
-"""`trust explain`: the verdict of `trust verify`, with every reason that it rests on. The exit status is verify's."""
+"""`trust explain`: the verdict of `trust verify` with all its reasons; the exit status is that of `trust verify`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def command(
     )
     explanation = explained(
         judgement,
-        updater=watched[0].last if watched else None,
+        updater=watched[0].last_updater if watched else None,
         session=session,
         offline=offline,
         ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
@@ -72,7 +72,7 @@ def explained(
     offline: bool = False,
     ask_registry: Callable[[], RegistryAnswer | None] | None = None,
 ) -> Explanation:
-    """The reasons of a verdict that `verify` gave. Nothing that is looked at here can change it."""
+    """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict."""
     return explain(
         judgement,
         walk=None if updater is None else walk_of(updater),
@@ -84,9 +84,9 @@ def explained(
 
 
 def walk_of(updater: Updater) -> Walk:
-    """How far a refresh got; the signers that the verdict did not need are looked at now, as far as they can be had."""
+    """Return how far a refresh got, and load the signers' roles that the verdict did not need, as far as possible."""
     unreadable: dict[RoleName, TrustError] = {}
-    trusted = updater.walked
+    trusted = updater.progress
     if updater.complete and trusted is not None:
         try:
             published = updater.listed()
@@ -119,7 +119,7 @@ def _server(session: Session, gun: GUN) -> ServerUsed | None:
 
 
 def _ask_registry(session: Session, image: str, question: Question) -> RegistryAnswer | None:
-    """What the registry has under the tag now; None where no tag was asked about."""
+    """Return what the registry has under the tag now; None if no tag was asked about."""
     if not question.gun or question.tag is None:
         return None
     reference = parse_reference(image)

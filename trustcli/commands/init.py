@@ -1,4 +1,4 @@
-"""`trust init`: make a collection."""
+"""`trust init`: create a collection."""
 
 from __future__ import annotations
 

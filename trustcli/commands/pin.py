@@ -1,4 +1,4 @@
-"""`trust pin`: where trust in a collection begins, out of band."""
+"""`trust pin`: record where trust in a collection begins, from a fingerprint that the user got out of band."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`trust renew`: sign offline roles again before they run out, or after: the same content, a new version, a new expiry.
+"""`trust renew`: sign offline roles again, before or after they expire: same content, new version, new expiry.
 
 1. due       roles in the last third of their life, or those that expire within --within, or all
-2. renew     what the keys here can sign, in one publish; the rest is named, with those who can
-3. check     the new versions are there, and a client can use them
+2. renew     sign what the keys here can sign, in one publish; report the rest with the holders of its keys
+3. check     the new versions can be read back, and a client accepts them
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """What became of one collection. `before` and `after`: the renewed roles, in the same order."""
+    """The result for one collection. `before` and `after`: the renewed roles, in the same order."""
 
     gun: GUN
     before: tuple[Envelope, ...] = ()
@@ -107,14 +107,14 @@ class Renewed:
 
 
 def renew(session: Session, gun: GUN, due: Due) -> Renewed:
-    """Renew in one collection. Raises nothing that is about this collection alone: see `Renewed.failures`."""
+    """Renew the due roles of one collection. A TrustError or KeysError is part of the result, and is not raised."""
     renewed = Renewed(gun=gun)
     keys = session.held_keys()
     try:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
         edit = RenewalEdit(gun, keys, due, terms, warn=session.output.warn)
-        outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_mend)).publish(edit)
+        outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_repair)).publish(edit)
         uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
         renewed = replace(
@@ -132,7 +132,10 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
 
 
 def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -> None:
-    """Raises: RemoteMisbehaved, NotTrusted, Remote..."""
+    """Check that the server serves the new versions.
+
+    Raises: RemoteMisbehaved, NotTrusted, RemoteUnreachable, RemoteRefused.
+    """
     now = session.collection(gun).owner_roles() if uploads else {}
     for role, envelope in uploads.items():
         there = role in now and now[role].version >= envelope.version
@@ -140,18 +143,18 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
 
 
 def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
-    """What `renew` would publish."""
+    """Return what `renew` would publish."""
     keys = planning.keys.at_hand()
     try:
         collection = planning.collection(gun)
         edit = RenewalEdit(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
-    read = edit.reading(collection.roles_to_mend)
+    read = edit.reading(collection.roles_to_repair)
 
     def current() -> Current:
         roles = read()
-        return Current(roles=roles, chain=collection.last.roots() if collection.last else ())
+        return Current(roles=roles, chain=collection.last_updater.roots() if collection.last_updater else ())
 
     planned = planning.plan(collection, edit, keys, read=current).plan
     missing: Failure | None = edit.missing(edit.left[0]) if edit.left else None
@@ -159,7 +162,11 @@ def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
 
 
 class RenewalEdit:
-    """The edit: what was due when it first looked, as far as nobody has renewed it since and the keys are here."""
+    """An edit that signs due roles again.
+
+    The roles are those that were due at the first call. At a later call, a role is left out that somebody else has
+    renewed since, or whose keys are not here.
+    """
 
     def __init__(
         self,
@@ -170,7 +177,7 @@ class RenewalEdit:
         *,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`warn` is told once of each role that has expired."""
+        """Take `warn`, which is called once for each role that has expired or has no valid signature."""
         self._gun = gun
         self._keys = keys
         self._due = due
@@ -182,11 +189,11 @@ class RenewalEdit:
 
     @property
     def seen(self) -> dict[RoleName, Envelope]:
-        """What was due."""
+        """Return the roles that were due at the first call."""
         return self._first or {}
 
     def __call__(self, roles: Roles) -> Contents:
-        """The same contents, one version on."""
+        """Return the same contents with the next version and a new expiry."""
         if self._first is None:
             self._first = {role: roles[role] for role in offline_roles(roles, self._is_due)}
             for file in self._first.values():
@@ -200,7 +207,10 @@ class RenewalEdit:
         return repository_editor.renew(roles, mine, terms=self._terms)
 
     def reading(self, read: Callable[[], tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]]) -> Read:
-        """How the publisher reads: what nobody vouches for any more is due, whenever it runs out."""
+        """Return a function that reads the roles for the publisher, and notes which of them have no valid signature.
+
+        Such a role is due whenever it expires.
+        """
 
         def roles() -> Roles:
             found, self._broken = read()
@@ -212,8 +222,10 @@ class RenewalEdit:
         return file.role in self._broken or self._due(file)
 
     def _why(self, file: Envelope, wrong: str) -> str:
-        """Expiry bounds for how long an old file can be shown, and a signature who may write it: whoever signs it anew
-        lifts both.
+        """Return a warning that names the tags of the role, for the user to check before signing it again.
+
+        An expiry limits how long an old file can be replayed, and a signature says who wrote it; signing the role again
+        removes both protections.
         """
         what = f"{self._gun}: {shown(file.role)} version {file.version} {wrong}"
         if not isinstance(file.content, Targets):
@@ -223,7 +235,7 @@ class RenewalEdit:
         return f"{what}, for it lists {', '.join(map(shown, tags[:_TAGS_SHOWN])) or 'no tag'}{more}"
 
     def missing(self, left: Left) -> KeyNotFound:
-        """The error that a due role stands for, which names who can renew it."""
+        """Return the error for a role that cannot be renewed here; it names the holders of its keys."""
         wanted = ", ".join(key.keyid[:12] for key in left.keys)
         who = ", ".join(dict.fromkeys(shown(holder) for key in left.keys for holder in key.holders))
         role = shown(left.file.role)

@@ -1,9 +1,9 @@
-"""`trust sign`: sign tags by digest, from the registry, without an engine (PRODUCT decisions 5 and 11).
+"""`trust sign`: sign tags by digest, as the registry serves them, without a container engine (docs/adr/0029, 0033).
 
-1. resolve   each image to the digest of the bytes that the registry gives; show it
-2. edit      what is released now is what was seen; a tag that moves to a third value meanwhile is refused
-3. publish   all tags of a collection in one upload, rebased when others publish
-4. verify    as a client, before success is said
+1. resolve   ask the registry for each image, and show the digest of the bytes that it returns
+2. edit      set the tag; refuse if it has meanwhile moved to a third value
+3. publish   all tags of a collection in one upload; try again if others publish
+4. verify    judge the tags as a client does, before reporting success
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagRequest:
-    """One image to sign: its reference (with a tag) and the manifest that the tag is to stand for."""
+    """One image to sign: its reference, its tag, and the manifest that the tag shall stand for."""
 
     reference: ImageReference
     tag: Tag
@@ -111,7 +111,11 @@ def _with_tag(image: str) -> ImageReference:
 
 
 def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[TagRequest]:
-    """Step 1. Raises: ImageNotFound and what the registry or the engine raise."""
+    """Return the manifest of each image (step 1), and print its digest.
+
+    Raises: UsageError (no tag), ImageNotFound, ImageNotSupported, SettingsUnusable, RemoteUnreachable, RemoteRefused,
+    RemoteMisbehaved, TooLarge.
+    """
     registry = session.registry()
     wanted = []
     for reference in references:
@@ -125,7 +129,10 @@ def resolve(session: Session, references: Sequence[ImageReference], *, local: bo
 
 
 def _pushed(session: Session, reference: ImageReference) -> ImageReference:
-    """The digest under which the engine pushed the image, or an error that says "push first"."""
+    """Return the reference with the digest under which the engine pushed the image.
+
+    Raises: ImageNotFound (push it first), SettingsUnusable, EngineUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     engine = session.engine()
     names = engine.repo_digests(reference.given.partition("@")[0])
     for name in names:
@@ -139,7 +146,11 @@ def _pushed(session: Session, reference: ImageReference) -> ImageReference:
 def _initialise_unknown(
     session: Session, gun: GUN, recovery: Recovery | None, *, wire: WireFormat, asked: bool
 ) -> None:
-    """A name that no pin and no memory knows and that the server has no data for may be initialised; no other."""
+    """Create the collection if no pin, no lock entry, no memory and no server knows its name, and the user agrees.
+
+    Raises: NoTrustData (the user does not agree, or cannot be asked), UsageError, CollectionExists, KeysError,
+    NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     if not _is_unknown(session.collection(gun, wire=_to_begin_in(session, gun, wire))):
         return
     if not asked and session.settings.non_interactive:
@@ -150,7 +161,7 @@ def _initialise_unknown(
 
 
 def _to_begin_in(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
-    """The format in which a server is asked for a name that nobody here knows, if it is not the usual one."""
+    """Return the format in which the server is asked for an unpinned name, if it is not TUF 1.0."""
     return None if wire is TUF or gun in session.pins.load() else wire
 
 
@@ -169,7 +180,7 @@ def plan(
     wire: WireFormat,
     asked: bool,
 ) -> list[Planned]:
-    """What the command would publish for one collection: the tags, after the collection itself if it is to be made."""
+    """Return what the command would publish for one collection: first the collection itself, if it must be created."""
     collection = planning.collection(gun, wire=_to_begin_in(session, gun, wire) if asked else None)
     before: list[Planned] = []
     try:
@@ -201,7 +212,10 @@ def _question(gun: GUN, item: TagRequest, signer: str | None) -> Question:
 
 
 def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], *, keys: StoreKeys, signer: str | None) -> None:
-    """Steps 2 to 4 for one collection. Raises: TagChanged, PublishRefused, KeysError, NotTrusted, Remote..."""
+    """Run steps 2 to 4 for one collection.
+
+    Raises: TagChanged, PublishRefused, KeysError, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     collection = session.collection(gun)
     terms = EditTerms.of(collection.wire, at=session.at)
     edit = TagEdits(gun, items, keys, signer, terms, warn=session.output.warn)
@@ -217,7 +231,7 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], *, keys: 
 
 
 class TagEdits:
-    """Step 2: an edit that remembers what it saw first."""
+    """Step 2: an edit that sets tags, and remembers what they stood for at the first call."""
 
     def __init__(
         self,
@@ -229,7 +243,7 @@ class TagEdits:
         *,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`warn` is told once of each tag that is signed as something else so far."""
+        """Take `warn`, which is called once for each tag that is signed as something else so far."""
         self._gun = gun
         self._items = items
         self._keys = keys
@@ -239,7 +253,7 @@ class TagEdits:
         self._seen: Mapping[str, str] | None = None
 
     def __call__(self, roles: Roles) -> Contents:
-        """The contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
+        """Return the contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
         held = self._keys.held(repository_editor.public_keys(roles, {}))
         into = repository_editor.roles_for_signing(self._gun, roles, held, self._signer)
         current = {item.tag: find_released(item.tag, roles) for item in self._items}
@@ -254,7 +268,7 @@ class TagEdits:
         return repository_editor.set_tags(roles, missing, into=into, terms=self._terms) if missing else {}
 
     def _tell_of_moves(self, current: Mapping[Tag, Target | None], roles: Roles) -> None:
-        """Whoever signs what the registry gives should know that it gave something else when the tag was signed."""
+        """Warn of each tag that is signed as another digest than the registry serves now, before it is signed anew."""
         for item in self._items:
             now = current[item.tag]
             if now is None or stands_at(now) == item.manifest.digest:
@@ -265,9 +279,10 @@ class TagEdits:
             self._warn(f"{was}, and moves to {item.manifest.digest}")
 
     def check_still_ours(self, item: TagRequest, roles: Roles, *, server: str) -> None:
-        """Step 4, where the tag stands at another digest: a race lost after our publish, or a publish that was none.
+        """Check step 4 for a tag that stands for another digest than the signed one.
 
-        Raises: TagChanged, RemoteMisbehaved.
+        Either somebody changed it after our publish (TagChanged), or the server did not store our publish
+        (RemoteMisbehaved).
         """
         now = find_released(item.tag, roles)
         what = f"{self._gun}:{item.tag} as {item.manifest.digest}"

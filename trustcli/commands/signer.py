@@ -1,4 +1,4 @@
-"""`trust signer`: who may sign besides the repository key (PRODUCT decisions 6 and 10)."""
+"""`trust signer`: add, remove and list those who may sign tags besides the repository key (docs/adr/0008, 0006)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove
 
 _MAX_PUBLIC_KEY = 65_536
 EditIn: TypeAlias = Callable[[WireFormat], Edit]
-"""An edit of a collection, once its format is known."""
+"""A function from a collection's format to an edit of it."""
 
 
 @app.command("add")
@@ -100,7 +100,7 @@ def remove(
 
 
 class _SignerRemoval:
-    """The edit that takes a signer away from one collection."""
+    """An edit that removes a signer from one collection."""
 
     def __init__(self, gun: GUN, signer: str, terms: EditTerms) -> None:
         self._gun = gun
@@ -109,7 +109,10 @@ class _SignerRemoval:
         self._tried = False
 
     def __call__(self, roles: Roles) -> Contents:
-        """Raises: PublishRefused (no such signer)."""
+        """Return the contents without the signer; none if an earlier attempt removed it.
+
+        Raises: PublishRefused (no such signer).
+        """
         if self._tried and signer_role(self._signer) not in repository_editor.signers_of(roles):
             return {}  # an earlier attempt got through, only its reply was lost
         self._tried = True
@@ -117,8 +120,11 @@ class _SignerRemoval:
 
 
 def _publisher(session: Session, collection: Collection) -> Publisher:
-    """Old clients remove a signer and leave behind what he signed last: whoever mends that must be able to read it."""
-    return session.publisher(collection, session.held_keys(), lambda: collection.roles_to_mend()[0])
+    """Return a publisher that can read collections with broken roles.
+
+    Old clients remove a signer and leave the file that this signer signed last, which then has no valid signature.
+    """
+    return session.publisher(collection, session.held_keys(), lambda: collection.roles_to_repair()[0])
 
 
 def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
@@ -144,7 +150,7 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
 
 
 def _signers_now(session: Session, gun: GUN) -> tuple[dict[RoleName, tuple[str, ...]], str]:
-    """The signers and their key ids as a client reads them now, and the name of the server."""
+    """Return the signers and their key ids as a client reads them now, and the name of the server."""
     collection = session.collection(gun)
     return repository_editor.signers_of(collection.refresh().roles()), collection.server.name
 

@@ -1,4 +1,4 @@
-"""Programs that run for the length of a demo: started, waited for, and ended again."""
+"""Programs that run during a demo: start them, wait until they answer, and stop them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _STOP_SECONDS: Final = 10.0
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody uses now."""
+    """Return a port of the loopback interface that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @contextmanager
 def running(command: Sequence[str], *, folder: Path, port: int, ready: str) -> Iterator[None]:
-    """Run a server until the block ends; it is ready when `ready` (a path) answers 200 on the port.
+    """Run a server until the block ends; enter the block when a GET of `ready` (a path) returns 200.
 
     Raises: RemoteUnreachable, with the last line that the program wrote.
     """
@@ -48,7 +48,7 @@ def running(command: Sequence[str], *, folder: Path, port: int, ready: str) -> I
 
 
 def trust_server(folder: Path, port: int) -> list[str]:
-    """The command line of a trust server on embedded defaults."""
+    """Return the command line of a trust server on embedded defaults."""
     listen = f"127.0.0.1:{port}"
     return [
         sys.executable,
@@ -63,7 +63,7 @@ def trust_server(folder: Path, port: int) -> list[str]:
 
 
 def docker_registry(folder: Path, port: int) -> list[str] | None:
-    """The command line of Debian's docker-registry, or None where it is not installed."""
+    """Return the command line of Debian's docker-registry, or None where it is not installed."""
     program = shutil.which("docker-registry")
     if program is None:
         return None
@@ -98,7 +98,7 @@ def _answers(port: int, path: str) -> bool:
 
 
 def fetch(port: int, path: str) -> bytes:
-    """A file of a server on loopback. Raises: OSError, RemoteUnreachable (another status than 200)."""
+    """Return a file of a server on loopback. Raises: OSError, RemoteUnreachable (another status than 200)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""`trust key`: the key store, and rotation."""
+"""The commands of `trust key`: generate, import, list, export, passwd, remove, rotate."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def rotate_(
 
 
 def _notary_role(info: KeyInfo) -> tuple[str, str]:
-    """What the old programs call a key's purpose, and the collection that it is for, where they want one."""
+    """Return the role that a Notary key file names for this key, and the collection, if the key serves one."""
     if info.purpose in {"targets", "snapshot"}:
         return info.purpose, info.gun
     return ("root" if info.purpose in {"root", "recovery"} else info.name or info.purpose), ""

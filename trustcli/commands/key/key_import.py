@@ -1,4 +1,4 @@
-"""Bringing private keys into the store: PEM of any origin, and the key folders of `docker` and `notary`."""
+"""Import private keys into the store: PEM files, and the key folders of `docker` and `notary`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets", SNAPSH
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What the user says of a key; empty where the file, or the usual, is to say it."""
+    """What the user says about a key; an empty field is taken from the file, or has its default."""
 
     name: str = ""
     purpose: Purpose | None = None
@@ -31,7 +31,11 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
-    """What became of one file of a folder: a key that is in the store now, one that was, or an error; else left out."""
+    """What became of one file of a folder.
+
+    `info`: the key that was imported. `known`: the key was in the store already, and `error` says so. `error`: why it
+    was not imported. None of them: a timestamp key, which is left out.
+    """
 
     file: Path
     info: KeyInfo | None = None
@@ -40,7 +44,7 @@ class Brought:
 
 
 def bring(session: Session, file: Path, wanted: ImportOptions) -> KeyInfo:
-    """One file. Raises: KeysError, InvalidName, UsageError (a key that only a server has a use for)."""
+    """Import one file. Raises: KeysError, InvalidName, UsageError (a timestamp key, which only a server uses)."""
     data = _read(file)
     notary = read_notary_key_file(data, place=str(file))
     if notary is not None:
@@ -56,9 +60,9 @@ def bring(session: Session, file: Path, wanted: ImportOptions) -> KeyInfo:
 
 
 def bring_folder(session: Session, folder: Path) -> list[Brought]:
-    """Every key file below `private/` (`~/.docker/trust`, `~/.notary`), or below the folder itself; one may fail alone.
+    """Import every key file below `private/` (`~/.docker/trust`, `~/.notary`), or below the folder itself.
 
-    Raises: UsageError if there is none.
+    A file that fails does not stop the others. Raises: UsageError if there is no key file.
     """
     inside = folder / "private"
     files = sorted(file for file in (inside if inside.is_dir() else folder).rglob("*.key") if file.is_file())
@@ -82,7 +86,10 @@ def _brought(session: Session, file: Path) -> Brought:
 
 
 def _bring_notary(session: Session, file: NotaryKeyFile, wanted: ImportOptions) -> KeyInfo:
-    """Kept under the passphrase that opened it. Raises: as `bring`."""
+    """Import a Notary key file, and store the key under the passphrase that opened it.
+
+    Raises: KeysError, InvalidName, UsageError (a timestamp key).
+    """
     if file.role == TIMESTAMP:
         raise UsageError(f"{file.place} holds a timestamp key: those are the server's, and no command here uses one")
     purpose = wanted.purpose or _PURPOSES.get(file.role, "signer")
@@ -106,7 +113,7 @@ def _bring_notary(session: Session, file: NotaryKeyFile, wanted: ImportOptions) 
 
 
 def _name(role: str) -> str:
-    """A signer's name from the role in a key file: `alice`, `targets/alice`. Raises: InvalidName."""
+    """Return a signer's name from the role in a key file: `alice`, `targets/alice`. Raises: InvalidName."""
     name = signer_name(role)
     if name != "releases":
         signer_role(name)

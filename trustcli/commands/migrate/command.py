@@ -1,11 +1,12 @@
-"""`trust migrate from-notary`: collections of another Notary server go on here, unnoticed by their clients.
+"""`trust migrate from-notary`: take over collections of another Notary server; their clients need no change.
 
-1. names      those given, or every one in the source's change feed
-2. read       each verified from its first root, verbatim
-3. hand over  the whole chain and every current file, in one request, with the old server's keys where they are had
-4. rotate     where they are not and a root key is here: one root that names our server's keys
+1. names      those given, else all of the source's change feed
+2. read       each one, verified from its first root, byte for byte
+3. hand over  the whole root chain and every current file in one request, with the old server's keys if they are given
+4. rotate     else, if a root key is here: publish one root that names our server's keys
 
-Each collection is done by itself: run again after a failure, it goes on with what is left, or has moved since.
+Each collection is handled alone. After a failure, run the same command again: it continues with what is missing or has
+changed since.
 """
 
 from __future__ import annotations
@@ -47,9 +48,11 @@ Done = Literal["taken over", "here", "goes on here", "would be taken over"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationResult:
-    """What became of one collection. `rotated`: roles with our server's keys since; `left`: those that need them.
+    """What became of one collection.
 
-    `changed`: what the old server has otherwise since the collection has gone on here.
+    `brought`: roles whose keys were imported from the old server. `rotated`: roles that have our server's keys now.
+    `left`: roles that still need them. `changed`: roles that changed on the old server after the collection went on
+    here.
     """
 
     gun: GUN
@@ -125,7 +128,7 @@ def _names(source: Source, names: Sequence[str], file: Path | None) -> tuple[lis
 
 
 class _ServerKeys:
-    """Keys of the old server, from a dump; each is opened when its collection's turn has come."""
+    """Private keys of the old server, from a database dump; each one is decrypted when its collection is handled."""
 
     def __init__(self, session: Session, file: Path | None) -> None:
         self._session = session
@@ -135,7 +138,7 @@ class _ServerKeys:
                 self._keys.setdefault((key.gun, key.role), []).append(key)
 
     def of(self, found: Found) -> dict[RoleName, PrivateKey]:
-        """Those that its root names. Raises: KeysError."""
+        """Return the private keys that the collection's root names, by role. Raises: KeysError."""
         root = found.root.root
         opened = {}
         for role in ONLINE:
@@ -155,7 +158,7 @@ class _Run:
     plan: bool = field(kw_only=True)
 
     def one(self, gun: GUN) -> MigrationResult:
-        """Never raises a TrustError or KeysError."""
+        """Move one collection; an error is part of the result. No TrustError or KeysError is raised."""
         outcome = MigrationResult(gun=gun)
         try:
             found = self.source.read(gun, self.session.known_pins(gun))

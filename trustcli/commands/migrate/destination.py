@@ -1,4 +1,4 @@
-"""Our server, which takes collections over; and the rotation to its keys where the old server's cannot be brought."""
+"""Our server, which takes collections over, and the rotation to its keys if the old server's keys are not available."""
 
 from __future__ import annotations
 
@@ -26,21 +26,28 @@ from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
 State: TypeAlias = Literal["absent", "behind", "same", "ahead", "other"]
-"""What our server has of a collection, compared with the source: nothing; an earlier state; the same; one that goes on
-from it; or something else under the name."""
+"""What our server has of a collection, compared with the source.
+
+Nothing (`absent`), an earlier state (`behind`), the same (`same`), a later state (`ahead`), or another collection under
+the same name (`other`).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """The roles whose keys only the old server has, and whether a root key is here to name ours instead."""
+    """Which roles must be rotated.
+
+    `roles`: those whose keys only the old server has. `root_key_here`: whether this machine can sign the new root.
+    """
 
     roles: tuple[RoleName, ...]
     root_key_here: bool
 
 
 def need(found: Found, there: AnyCollection[str], keys: StoreKeys) -> Need:
-    """What must be rotated so that our server can go on. `there`: the roles whose keys it has, or is brought. An
-    owner-held snapshot stays its owner's.
+    """Return what must be rotated before our server can continue the collection.
+
+    `there`: the roles whose keys our server has, or is given. A snapshot key that an owner holds stays with the owner.
     """
     root = found.root.root
     wanted = [TIMESTAMP] if TIMESTAMP not in there else []
@@ -53,19 +60,22 @@ def need(found: Found, there: AnyCollection[str], keys: StoreKeys) -> Need:
 
 
 class Destination:
-    """One server of ours."""
+    """Our trust server."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def state(self, found: Found) -> State:
-        """Unsigned as it is: the server itself judges what it takes over. Raises: what the remote raises."""
+        """Return what our server has of the collection. Nothing is verified: our server judges what it takes over.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         remote = NotaryRemote(self._session.link(found.gun))
         timestamp = remote.fetch(found.gun, NOTARY.filename(TIMESTAMP), limit=MAX_NOTARY_TIMESTAMP)
         if timestamp is None:
             return "absent"
         first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
-        if first != found.roots[0].raw:  # even where all else is the same: two chains may lead to one root
+        if first != found.roots[0].raw:  # compare the first roots: two chains may end in the same root
             return "other"
         if timestamp == found.files[TIMESTAMP]:
             return "same"
@@ -73,13 +83,16 @@ class Destination:
         return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
 
     def keys(self, found: Found) -> frozenset[str]:
-        """The online roles whose keys our server holds already. Raises: what the remote raises."""
+        """Return the online roles whose keys our server holds already.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         return self._session.server_keys(found.gun)
 
     def left_behind(self, found: Found) -> list[RoleName]:
-        """Roles that the old server has in a state that is not here: changed there after the collection went on here.
+        """Return the offline roles whose file on the old server is not on ours, sorted: they were changed there later.
 
-        Raises: what the remote raises.
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         remote = NotaryRemote(self._session.link(found.gun))
         offline = {role: found.verified.get(role) for role in found.files if role not in ONLINE}
@@ -92,8 +105,10 @@ class Destination:
         return changed
 
     def take_over(self, found: Found, brought: Mapping[RoleName, PrivateKey]) -> None:
-        """One request, all or nothing; the same again changes nothing. It is asked for afterwards: on its word alone
-        the old server may be switched off. Raises: what the remote raises; RemoteMisbehaved.
+        """Upload the collection in one request, all or nothing, and check that our server serves it afterwards.
+
+        The check matters: the old server may be switched off once this returns. Repeating it changes nothing. Raises:
+        PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved (not served afterwards), TooLarge.
         """
         parts = {RoleName(f"{root.version}.root"): root.raw for root in found.roots}
         parts |= found.files
@@ -106,9 +121,9 @@ class Destination:
             )
 
     def rotate(self, found: Found, roles: Sequence[RoleName], keys: StoreKeys) -> None:
-        """One root that names this server's keys for `roles`; clients follow it from the root that they know.
+        """Publish one root that names our server's keys for `roles`; clients follow it from the root that they know.
 
-        Raises: KeysError, NotTrusted, PublishRefused, and what the remote raises.
+        Raises: KeysError, NotTrusted, PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         collection = self._collection(found)
         publisher = self._session.publisher(collection, keys)
@@ -121,7 +136,7 @@ class Destination:
 
 
 class _KeyRotation:
-    """The edit. Keys are asked of the server once."""
+    """An edit that gives online roles keys of our server. Each key is requested once, also if the edit runs again."""
 
     def __init__(self, collection: Collection, roles: Sequence[RoleName], terms: EditTerms) -> None:
         self._collection = collection

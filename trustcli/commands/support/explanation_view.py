@@ -1,4 +1,4 @@
-"""The reasons of a verdict in two views of the same values: lines for people, and the document of `--json`."""
+"""Two views of an explanation: lines for people, and the document of `--json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHILDREN: Final = 4
 
 
 def lines(explanation: Explanation) -> Iterator[str]:
-    """For people, in the order in which verification goes; the verdict first."""
+    """Return the lines for people: the verdict, then each step in the order of verification."""
     rows = list(_rows(explanation))
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
@@ -22,7 +22,7 @@ def lines(explanation: Explanation) -> Iterator[str]:
 
 
 def document(explanation: Explanation) -> dict[str, object]:
-    """The same for `--json`; the refusal is left to whoever writes errors."""
+    """Return the explanation for `--json`, without the refusal, which the caller adds as the `error` member."""
     names = [field.name for field in fields(explanation) if field.name != "refusal"]
     return {name: _plain(getattr(explanation, name)) for name in names}
 
@@ -168,7 +168,7 @@ def _distance(then: datetime, at: datetime) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """In the two largest units that matter."""
+    """Return the span in its largest units, two at most."""
     minutes = int(span.total_seconds()) // 60
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days >= 10:

@@ -1,4 +1,4 @@
-"""The verdicts over images that `verify`, `pull` and `explain` give."""
+"""Judge images, for `trust verify`, `trust pull` and `trust explain`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trustdata.policy import Policy
 from trustdata.verification.trust_pinning import SourcedPin
 
 DEFAULT_MAX_AGE: Final = "24h"
-"""Of `--offline`: since the last refresh."""
+"""How old the last refresh may be with `--offline`, if `--max-age` is not given."""
 
 
 def verify(
@@ -29,9 +29,9 @@ def verify(
     max_age: timedelta | None = None,
     watch: Callable[[Collection], None] | None = None,
 ) -> list[Judgement]:
-    """One answer for each image, in order; images of one collection share one refresh.
+    """Return one judgement for each image, in order; images of one collection share one refresh.
 
-    `watch` is given each collection before it is judged, to see afterwards how far the judgement got.
+    `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
     """
     questions: list[Question | TrustError] = []
     pins: dict[GUN, list[SourcedPin]] = {}
