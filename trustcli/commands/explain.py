@@ -45,18 +45,18 @@ def command(
     session: Session = ctx.obj
     if max_age is not None and not offline:
         raise UsageError("--max-age bounds --offline, which is not given")
-    watched: list[Collection] = []
+    collections: list[Collection] = []
     (judgement,) = verify(
         session,
         [image],
         signers=tuple(signer or ()),
         policy=load_policy(policy) if policy else None,
         max_age=parse_duration(max_age or DEFAULT_MAX_AGE) if offline else None,
-        watch=watched.append,
+        watch=collections.append,
     )
     explanation = explained(
         judgement,
-        updater=watched[0].last_updater if watched else None,
+        updater=collections[0].last_updater if collections else None,
         session=session,
         offline=offline,
         ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),

@@ -80,9 +80,9 @@ def _others(folder: Path) -> list[str]:
     except OSError as error:
         raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
     found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # ours is replaced, whatever it is
-    stray = [f"{entry.name} {entry.stray}" for entry in found if entry.stray]
-    if stray:
-        reason = f"containerd executes every entry, and refuses every pull for {', '.join(stray)}; take it away"
+    problems = [f"{entry.name} {entry.problem}" for entry in found if entry.problem]
+    if problems:
+        reason = f"containerd executes every entry, and refuses every pull for {', '.join(problems)}; take it away"
         raise HookNotInstalled(place=str(folder), reason=reason)
     return [entry.name for entry in found]
 

@@ -42,10 +42,10 @@ def command(
     session: Session = ctx.obj
     path = session.settings.lock or Path(LOCK_FILE)
     file = LockFile(path)
-    there = file.load()
-    before = there or {}
+    stored = file.load()
+    before = stored or {}
     names = _names(images or [], replace=replace, remove=remove) or sorted(before)
-    if not names and there is None:
+    if not names and stored is None:
         raise UsageError(f"there is no {path} yet; name the images to lock: trust lock IMAGE...")
     unknown = [gun for gun in names if gun not in before]
     if remove and unknown:
@@ -66,7 +66,7 @@ def command(
             statuses.append(row_for(error).status)
     status = worst(statuses)
     changes = lock_changes(before, before if failures else after)
-    written = not failures and (before != after or there is None)
+    written = not failures and (before != after or stored is None)
     if written:
         file.replace(after)
     _report(session, path, changes, failed=bool(failures), written=written)

@@ -23,7 +23,7 @@ from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import Current, Failure, KeyPlace, Plan
 from trustcli.publish.plan_view import as_time, key_row
-from trustcli.publish.planner import elsewhere
+from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.session import Session
 from trustdata.due import Due, in_its_last_third, offline_roles, within
@@ -87,7 +87,7 @@ def _due(session: Session, span: str | None, *, everything: bool) -> Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Unrenewed:
     """A due role that cannot be renewed here, and the keys of which `threshold` must sign it."""
 
     file: Envelope
@@ -102,7 +102,7 @@ class Renewed:
     gun: GUN
     before: tuple[Envelope, ...] = ()
     after: tuple[Envelope, ...] = ()
-    left: tuple[Left, ...] = ()
+    unrenewed: tuple[Unrenewed, ...] = ()
     failures: tuple[Failure, ...] = ()
 
 
@@ -121,8 +121,8 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
             renewed,
             before=tuple(edit.seen[role] for role in uploads),
             after=tuple(uploads.values()),
-            left=edit.left,
-            failures=tuple(map(edit.missing, edit.left)),
+            unrenewed=edit.unrenewed,
+            failures=tuple(map(edit.missing, edit.unrenewed)),
         )
         if uploads:
             session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
@@ -138,13 +138,13 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
     """
     now = session.collection(gun).owner_roles() if uploads else {}
     for role, envelope in uploads.items():
-        there = role in now and now[role].version >= envelope.version
-        check_visible(there, server=server, what=f"{role} version {envelope.version} of {gun}")
+        visible = role in now and now[role].version >= envelope.version
+        check_visible(visible, server=server, what=f"{role} version {envelope.version} of {gun}")
 
 
 def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
     """Return what `renew` would publish."""
-    keys = planning.keys.at_hand()
+    keys = planning.keys.held_keys()
     try:
         collection = planning.collection(gun)
         edit = RenewalEdit(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
@@ -157,7 +157,7 @@ def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
         return Current(roles=roles, chain=collection.last_updater.roots() if collection.last_updater else ())
 
     planned = planning.plan(collection, edit, keys, read=current).plan
-    missing: Failure | None = edit.missing(edit.left[0]) if edit.left else None
+    missing: Failure | None = edit.missing(edit.unrenewed[0]) if edit.unrenewed else None
     return replace(planned, refusal=planned.refusal or missing)
 
 
@@ -185,7 +185,7 @@ class RenewalEdit:
         self._warn = warn
         self._broken: Mapping[RoleName, TrustError] = {}
         self._first: dict[RoleName, Envelope] | None = None
-        self.left: tuple[Left, ...] = ()
+        self.unrenewed: tuple[Unrenewed, ...] = ()
 
     @property
     def seen(self) -> dict[RoleName, Envelope]:
@@ -201,10 +201,10 @@ class RenewalEdit:
                     self._warn(self._why(file, "is signed by nobody who may sign it; make sure that it is right"))
                 elif file.expires <= self._terms.at:
                     self._warn(self._why(file, "has expired; make sure that it is the newest"))
-        still = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
-        mine = [role for role in still if self._signable(roles, role)]
-        self.left = tuple(self._left(roles, role) for role in still if role not in mine)
-        return repository_editor.renew(roles, mine, terms=self._terms)
+        unchanged = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
+        signable = [role for role in unchanged if self._signable(roles, role)]
+        self.unrenewed = tuple(self._unrenewed(roles, role) for role in unchanged if role not in signable)
+        return repository_editor.renew(roles, signable, terms=self._terms)
 
     def reading(self, read: Callable[[], tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]]) -> Read:
         """Return a function that reads the roles for the publisher, and notes which of them have no valid signature.
@@ -234,12 +234,14 @@ class RenewalEdit:
         more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
         return f"{what}, for it lists {', '.join(map(shown, tags[:_TAGS_SHOWN])) or 'no tag'}{more}"
 
-    def missing(self, left: Left) -> KeyNotFound:
+    def missing(self, unrenewed: Unrenewed) -> KeyNotFound:
         """Return the error for a role that cannot be renewed here; it names the holders of its keys."""
-        wanted = ", ".join(key.keyid[:12] for key in left.keys)
-        who = ", ".join(dict.fromkeys(shown(holder) for key in left.keys for holder in key.holders))
-        role = shown(left.file.role)
-        return KeyNotFound(key=f"for {role} of {self._gun} ({left.threshold} of: {wanted}; who can renew it: {who})")
+        keyids_text = ", ".join(key.keyid[:12] for key in unrenewed.keys)
+        holders = ", ".join(dict.fromkeys(shown(holder) for key in unrenewed.keys for holder in key.holders))
+        role = shown(unrenewed.file.role)
+        return KeyNotFound(
+            key=f"for {role} of {self._gun} ({unrenewed.threshold} of: {keyids_text}; who can renew it: {holders})"
+        )
 
     def _signable(self, roles: Roles, role: RoleName) -> bool:
         held = self._held(roles)
@@ -249,11 +251,11 @@ class RenewalEdit:
     def _held(self, roles: Roles) -> frozenset[str]:
         return self._keys.held(public_keys(roles, {}))
 
-    def _left(self, roles: Roles, role: RoleName) -> Left:
+    def _unrenewed(self, roles: Roles, role: RoleName) -> Unrenewed:
         keyids, threshold = signing_keys(roles, {role: roles[role].content}, role)[-1]
         held = self._held(roles)
-        keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else elsewhere(roles, keyid) for keyid in keyids]
-        return Left(file=roles[role], threshold=threshold, keys=tuple(keys))
+        keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else absent_key(roles, keyid) for keyid in keyids]
+        return Unrenewed(file=roles[role], threshold=threshold, keys=tuple(keys))
 
 
 def _report(session: Session, outcome: Renewed) -> None:
@@ -283,13 +285,13 @@ def _row(outcome: Renewed) -> dict[str, object]:
         ],
         "left": [
             {
-                "role": left.file.role,
-                "version": left.file.version,
-                "expires": as_time(left.file.expires),
-                "threshold": left.threshold,
-                "keys": [key_row(key) for key in left.keys],
+                "role": unrenewed.file.role,
+                "version": unrenewed.file.version,
+                "expires": as_time(unrenewed.file.expires),
+                "threshold": unrenewed.threshold,
+                "keys": [key_row(key) for key in unrenewed.keys],
             }
-            for left in outcome.left
+            for unrenewed in outcome.unrenewed
         ],
         "errors": [failure_document(failure) for failure in outcome.failures],
     }

@@ -71,7 +71,7 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
 
 def plan(session: Session, planning: Planning, reference: ImageReference) -> Plan:
     """Return what `revoke` would publish."""
-    keys = planning.keys.at_hand()
+    keys = planning.keys.held_keys()
     collection = planning.collection(reference.gun)
     edit = TagRemoval(reference, keys, EditTerms.of(collection.wire, at=session.at))
     return planning.plan(collection, edit, keys, afterwards=edit.check_gone, seen_as="owner").plan
@@ -94,30 +94,32 @@ class TagRemoval:
     def __call__(self, roles: Roles) -> Contents:
         """Return the contents without the tags. Raises: NotSigned, KeyNotFound, TagChanged."""
         gun, tag = self._reference.gun, self._reference.tag
-        wanted = self._still_released(roles)
+        still_released = self._still_released(roles)
         if self._before is None:
-            self._before = wanted
-        _check_unmoved(gun, self.before, wanted, roles)
+            self._before = still_released
+        _check_unmoved(gun, self.before, still_released, roles)
         listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
         if not self.before and not (tag in listed if tag else listed):
             raise NotSigned(gun=gun, tag=tag or "")
-        mine = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
-        changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=mine, terms=self._terms)
-        if not changed and wanted:
-            who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
-            raise KeyNotFound(key=f"that can remove {next(iter(wanted))} from {gun} (who can: {who})")
+        signable = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
+        changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=signable, terms=self._terms)
+        if not changed and still_released:
+            holders = (
+                ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
+            )
+            raise KeyNotFound(key=f"that can remove {next(iter(still_released))} from {gun} (who can: {holders})")
         return changed
 
     def check_gone(self, roles: Roles) -> None:
         """Check that none of the tags is released any more. Raises: TagChanged, PublishRefused."""
-        left = self._still_released(roles)
-        _check_unmoved(self._reference.gun, self.before, left, roles)
-        for tag, target in left.items():
+        remaining = self._still_released(roles)
+        _check_unmoved(self._reference.gun, self.before, remaining, roles)
+        for tag, target in remaining.items():
             raise PublishRefused(role=target.role, reason=f"{tag} is still released; its signers must revoke it")
 
     def _still_released(self, roles: Roles) -> dict[str, Target]:
-        there = released(roles)
-        return {tag: there[tag] for tag in sorted(there) if self._reference.tag in (None, tag)}
+        all_released = released(roles)
+        return {tag: all_released[tag] for tag in sorted(all_released) if self._reference.tag in (None, tag)}
 
 
 def _check_unmoved(gun: GUN, before: Mapping[str, Target], now: Mapping[str, Target], roles: Roles) -> None:

@@ -52,8 +52,8 @@ def add(
         encoded = [wire.encode_key(k) for k in keys]
 
         def edit(roles: Roles) -> Contents:
-            there = repository_editor.signers_of(roles).get(role, ())
-            new = [k for k in encoded if k.keyid not in there]
+            known_keyids = repository_editor.signers_of(roles).get(role, ())
+            new = [k for k in encoded if k.keyid not in known_keyids]
             return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
 
         return edit
@@ -63,10 +63,10 @@ def add(
     for gun in collection_names(names):
         collection = session.collection(gun)
         outcome = _publisher(session, collection).publish(addition(collection.wire))
-        there, server = _signers_now(session, gun)
-        wanted = {collection.wire.encode_key(k).keyid for k in keys}
-        what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(wanted))} in {gun}"
-        check_visible(wanted <= set(there.get(role, ())), server=server, what=what)
+        signers, server = _signers_now(session, gun)
+        keyids = {collection.wire.encode_key(k).keyid for k in keys}
+        what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(keyids))} in {gun}"
+        check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")
     session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
@@ -92,8 +92,8 @@ def remove(
     for gun, edit_in in edits.items():
         collection = session.collection(gun)
         _publisher(session, collection).publish(edit_in(collection.wire))
-        there, server = _signers_now(session, gun)
-        check_visible(signer_role(signer) not in there, server=server, what=f"{gun} without signer {signer}")
+        signers, server = _signers_now(session, gun)
+        check_visible(signer_role(signer) not in signers, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
     return DONE
@@ -106,16 +106,16 @@ class _SignerRemoval:
         self._gun = gun
         self._signer = signer
         self._terms = terms
-        self._tried = False
+        self._attempted = False
 
     def __call__(self, roles: Roles) -> Contents:
         """Return the contents without the signer; none if an earlier attempt removed it.
 
         Raises: PublishRefused (no such signer).
         """
-        if self._tried and signer_role(self._signer) not in repository_editor.signers_of(roles):
+        if self._attempted and signer_role(self._signer) not in repository_editor.signers_of(roles):
             return {}  # an earlier attempt got through, only its reply was lost
-        self._tried = True
+        self._attempted = True
         return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
 
 
@@ -132,7 +132,7 @@ def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
     plans = []
     for gun, edit_in in edits.items():
         collection = planning.collection(gun)
-        plans.append(planning.plan(collection, edit_in(collection.wire), planning.keys.at_hand()).plan)
+        plans.append(planning.plan(collection, edit_in(collection.wire), planning.keys.held_keys()).plan)
     return planning.report(plans)
 
 
@@ -142,9 +142,9 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
     session: Session = ctx.obj
     (gun,) = collection_names([name])
     signers = inspect(session.collection(gun).owner_roles()).signers
-    for holder in signers:
-        session.output.result(f"{shown(holder.name)}\t{', '.join(holder.keyids)}")
-    rows = [{"name": holder.name, "keys": list(holder.keyids)} for holder in signers]
+    for signer_keys in signers:
+        session.output.result(f"{shown(signer_keys.name)}\t{', '.join(signer_keys.keyids)}")
+    rows = [{"name": signer_keys.name, "keys": list(signer_keys.keyids)} for signer_keys in signers]
     session.output.document({"gun": gun, "signers": rows, "exit": DONE})
     return DONE
 

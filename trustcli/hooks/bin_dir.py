@@ -12,12 +12,12 @@ from trustcli.hooks.wrapper import MAX_WRAPPER, NAME, Wrapper, parse_wrapper
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookFile:
-    """`stray`: why containerd cannot execute it, which blocks every pull; None for a program. `ours`: what is called,
+    """`problem`: why containerd cannot execute it, which blocks every pull; None for a program. `ours`: what is called,
     if it is our verifier or the script in front of it.
     """
 
     path: Path
-    stray: str | None = None
+    problem: str | None = None
     ours: Wrapper | None = None
 
     @property
@@ -40,12 +40,12 @@ def _entry(path: Path) -> HookFile:
         status = path.stat()
     except OSError as error:
         return HookFile(
-            path=path, stray=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror)
+            path=path, problem=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror)
         )
     if not stat.S_ISREG(status.st_mode):
-        return HookFile(path=path, stray="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
+        return HookFile(path=path, problem="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
     if not status.st_mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH):
-        return HookFile(path=path, stray="is not executable")
+        return HookFile(path=path, problem="is not executable")
     return HookFile(path=path, ours=_ours(path))
 
 

@@ -18,11 +18,11 @@ class StoreKeys:
     key otherwise, under other ids. It is opened once, when it first signs.
     """
 
-    def __init__(self, store: KeyStore, passphrases: PassphraseProvider, brought: Iterable[Signer] = ()) -> None:
-        """`brought`: signers that are open already and that the store need not know."""
+    def __init__(self, store: KeyStore, passphrases: PassphraseProvider, extra: Iterable[Signer] = ()) -> None:
+        """`extra`: signers that are open already and that the store need not know."""
         self._store = store
         self._passphrases = passphrases
-        self._opened: dict[str, Signer] = {key_fingerprint(signer.public_key): signer for signer in brought}
+        self._opened: dict[str, Signer] = {key_fingerprint(signer.public_key): signer for signer in extra}
 
     @cached_property
     def _stored(self) -> dict[str, str]:
@@ -37,26 +37,26 @@ class StoreKeys:
         """See HeldKeys."""
         return among(keys, self._opened.keys())
 
-    def bring(self, signer: Signer) -> None:
+    def add(self, signer: Signer) -> None:
         """One more key for this invocation."""
         self._opened[key_fingerprint(signer.public_key)] = signer
 
     def signer(self, key: Key) -> Signer:
         """See HeldKeys."""
-        mark = key_fingerprint(key)
-        if mark not in self._opened:
-            self._opened[mark] = signer_for(self._store, self._stored[mark], self._passphrases)
-        signer = self._opened[mark]
+        fingerprint = key_fingerprint(key)
+        if fingerprint not in self._opened:
+            self._opened[fingerprint] = signer_for(self._store, self._stored[fingerprint], self._passphrases)
+        signer = self._opened[fingerprint]
         return signer.under(key) if isinstance(signer, FileSigner) else signer
 
 
-def among(keys: Mapping[str, Key], marks: Iterable[str]) -> frozenset[str]:
+def among(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> frozenset[str]:
     """The ids of those keys that have one of the marks."""
-    wanted = set(marks)
-    return frozenset(keyid for keyid, key in keys.items() if _mark(key) in wanted)
+    searched = set(fingerprints)
+    return frozenset(keyid for keyid, key in keys.items() if _fingerprint(key) in searched)
 
 
-def _mark(key: Key) -> str:
+def _fingerprint(key: Key) -> str:
     try:
         return key_fingerprint(key)
     except KeyNotAccepted:

@@ -219,7 +219,7 @@ def _asked_by(role: RoleName, version: int, *, first: bool) -> str:
     return ROOT if role == TARGETS else TARGETS
 
 
-def elsewhere(roles: Roles, keyid: str) -> KeyPlace:
+def absent_key(roles: Roles, keyid: str) -> KeyPlace:
     """A key that is not here, and who has it as far as the collection says: names of signers, `root`, `repository`."""
     root = roles[ROOT].root if ROOT in roles else None
     found = [
@@ -246,7 +246,7 @@ def _places(roles: Roles, contents: Contents, found: Difference, locate: Locate)
     for keyid in sorted(keyids):
         server = KeyPlace(keyid=keyid, place="server") if keyid in online else None
         here = locate(named[keyid]) if keyid in named else None
-        places[keyid] = here or server or elsewhere(roles, keyid)
+        places[keyid] = here or server or absent_key(roles, keyid)
     return places
 
 

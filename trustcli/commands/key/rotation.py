@@ -63,13 +63,13 @@ def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GU
     recovery = source.recovery(rotation.recovery) if rotation.recovery else None
     new = _NewKeys(source, rotation)
     done: dict[GUN, tuple[str, ...]] = {}
-    gone: set[str] = set()
+    replaced_keys: set[str] = set()
     for gun in guns:
         done[gun], replaced = _Rotator(session, rotation, session.collection(gun), source, recovery, new).run()
-        gone |= replaced
-    gone -= keys_in_use(session, besides=done)
+        replaced_keys |= replaced
+    replaced_keys -= keys_in_use(session, besides=done)
     for info in session.keystore.list():
-        if key_fingerprint(info.public) in gone:
+        if key_fingerprint(info.public) in replaced_keys:
             session.keystore.retire(info.keyid)
     return done
 
@@ -144,7 +144,7 @@ class _Rotator:
         self._source = source
         self._recovery = recovery
         self._new = new
-        self._keys = source.at_hand([recovery] if recovery else [])
+        self._keys = source.held_keys([recovery] if recovery else [])
         self._before: frozenset[str] = frozenset()
         self._keys_before: dict[str, Key] = {}
         self._outgoing_root = ""
@@ -199,7 +199,7 @@ class _Rotator:
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
         new = self._new.signer(self._gun)
-        self._keys.bring(new)
+        self._keys.add(new)
         if role == TARGETS:
             self._incoming = wire.encode_key(new.public_key)
             return repository_editor.replace_targets_key(roles, self._incoming, terms=terms)
@@ -222,8 +222,8 @@ class _Rotator:
         """Refuse a rotation whose new root could not be signed here, before any key is made. Raises: KeyNotFound."""
         role = roles[ROOT].root.roles[ROOT]
         if len(self._keys.held(roles[ROOT].root.keys) & set(role.keyids)) < role.threshold:
-            wanted = ", ".join(keyid[:12] for keyid in role.keyids)
-            raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {wanted})")
+            keyids = ", ".join(keyid[:12] for keyid in role.keyids)
+            raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {keyids})")
 
     def _outgoing(self, roles: Roles) -> str:
         """Return the id of the root key to take out.
@@ -232,20 +232,22 @@ class _Rotator:
         KeyNotFound, KeyAmbiguous.
         """
         root = roles[ROOT].root
-        mine = key_fingerprint(self._recovery.public_key) if self._recovery else ""
-        keyids = [keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != mine]
+        recovery_fingerprint = key_fingerprint(self._recovery.public_key) if self._recovery else ""
+        keyids = [
+            keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != recovery_fingerprint
+        ]
         if self._rotation.replace:
-            fitting = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
+            candidates = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
         elif self._recovery is not None:
-            fitting = keyids  # the key to replace is lost, so it need not be here
+            candidates = keyids  # the key to replace is lost, so it need not be here
         else:
             held = among(root.keys, (key_fingerprint(info.public) for info in self._session.keystore.list()))
-            fitting = [keyid for keyid in keyids if keyid in held]
-        if not fitting:
+            candidates = [keyid for keyid in keyids if keyid in held]
+        if not candidates:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")
-        if len(fitting) > 1:
-            raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(fitting))
-        return fitting[0]
+        if len(candidates) > 1:
+            raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
+        return candidates[0]
 
     def _verify(self) -> tuple[str, ...]:
         updater = self._session.collection(self._gun).refresh()
@@ -253,9 +255,9 @@ class _Rotator:
         role = self._rotation.role
         after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
         new = self._incoming.keyid if self._incoming else ""
-        gone = ({self._outgoing_root} if role == ROOT else self._before) - {new}
+        replaced_keys = ({self._outgoing_root} if role == ROOT else self._before) - {new}
         what = f"the new key {new[:12]} for {role} of {self._gun}"
-        check_visible(new in after and gone.isdisjoint(after), server=self._collection.server.name, what=what)
+        check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return after
 
 

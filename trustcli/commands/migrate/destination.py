@@ -11,7 +11,7 @@ from keys.algorithms import PrivateKey
 from keys.material import write_private_pem
 from trustcli.client.collection import Collection
 from trustcli.client.notary_remote import NotaryRemote
-from trustcli.commands.migrate.source import FIRST_ROOT, Found
+from trustcli.commands.migrate.source import FIRST_ROOT, SourceCollection
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
@@ -34,7 +34,7 @@ the same name (`other`).
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class RotationNeed:
     """Which roles must be rotated.
 
     `roles`: those whose keys only the old server has. `root_key_here`: whether this machine can sign the new root.
@@ -44,19 +44,20 @@ class Need:
     root_key_here: bool
 
 
-def need(found: Found, there: AnyCollection[str], keys: StoreKeys) -> Need:
+def rotation_need(found: SourceCollection, available: AnyCollection[str], keys: StoreKeys) -> RotationNeed:
     """Return what must be rotated before our server can continue the collection.
 
-    `there`: the roles whose keys our server has, or is given. A snapshot key that an owner holds stays with the owner.
+    `available`: the roles whose keys our server has, or is given. A snapshot key that an owner holds stays with the
+    owner.
     """
     root = found.root.root
-    wanted = [TIMESTAMP] if TIMESTAMP not in there else []
+    roles = [TIMESTAMP] if TIMESTAMP not in available else []
     owners = bool(keys.held(root.keys) & set(root.roles[SNAPSHOT].keyids))
-    if SNAPSHOT not in there and found.snapshot_is_the_servers is not False and not owners:
-        wanted.append(SNAPSHOT)
+    if SNAPSHOT not in available and found.snapshot_is_the_servers is not False and not owners:
+        roles.append(SNAPSHOT)
     role = root.roles[ROOT]
     here = len(keys.held(root.keys) & set(role.keyids)) >= role.threshold
-    return Need(roles=tuple(wanted), root_key_here=here)
+    return RotationNeed(roles=tuple(roles), root_key_here=here)
 
 
 class Destination:
@@ -65,7 +66,7 @@ class Destination:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def state(self, found: Found) -> State:
+    def state(self, found: SourceCollection) -> State:
         """Return what our server has of the collection. Nothing is verified: our server judges what it takes over.
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
@@ -79,17 +80,17 @@ class Destination:
             return "other"
         if timestamp == found.files[TIMESTAMP]:
             return "same"
-        mine = NOTARY.parse(TIMESTAMP, timestamp)
-        return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
+        ours = NOTARY.parse(TIMESTAMP, timestamp)
+        return "behind" if ours.version < found.verified[TIMESTAMP].version else "ahead"
 
-    def keys(self, found: Found) -> frozenset[str]:
+    def keys(self, found: SourceCollection) -> frozenset[str]:
         """Return the online roles whose keys our server holds already.
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         return self._session.server_keys(found.gun)
 
-    def left_behind(self, found: Found) -> list[RoleName]:
+    def changed_on_source(self, found: SourceCollection) -> list[RoleName]:
         """Return the offline roles whose file on the old server is not on ours, sorted: they were changed there later.
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
@@ -104,7 +105,7 @@ class Destination:
                     changed.append(role)
         return changed
 
-    def take_over(self, found: Found, brought: Mapping[RoleName, PrivateKey]) -> None:
+    def take_over(self, found: SourceCollection, private_keys: Mapping[RoleName, PrivateKey]) -> None:
         """Upload the collection in one request, all or nothing, and check that our server serves it afterwards.
 
         The check matters: the old server may be switched off once this returns. Repeating it changes nothing. Raises:
@@ -112,7 +113,7 @@ class Destination:
         """
         parts = {RoleName(f"{root.version}.root"): root.raw for root in found.roots}
         parts |= found.files
-        parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in brought.items()}
+        parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in private_keys.items()}
         self._session.take_over(found.gun, parts)
         if self.state(found) not in {"same", "ahead"}:
             name = self._session.link(found.gun).name
@@ -120,7 +121,7 @@ class Destination:
                 remote=name, reason="it says that it took the collection over, and does not serve it"
             )
 
-    def rotate(self, found: Found, roles: Sequence[RoleName], keys: StoreKeys) -> None:
+    def rotate(self, found: SourceCollection, roles: Sequence[RoleName], keys: StoreKeys) -> None:
         """Publish one root that names our server's keys for `roles`; clients follow it from the root that they know.
 
         Raises: KeysError, NotTrusted, PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
@@ -130,7 +131,7 @@ class Destination:
         publisher.publish(_KeyRotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at)))
         self._collection(found).refresh()
 
-    def _collection(self, found: Found) -> Collection:
+    def _collection(self, found: SourceCollection) -> Collection:
         pin = SourcedPin(pin=fingerprint(found.roots[0]), source=FIRST_ROOT)
         return self._session.collection(found.gun, wire=NOTARY, policy_pins=[pin], keep=False)
 

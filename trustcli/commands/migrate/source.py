@@ -36,7 +36,7 @@ FIRST_ROOT: Final = "the source's first root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SourceCollection:
     """A collection as the source has it.
 
     `roots`: the verified chain, ascending. `files`: every other current file. `verified`: the roles that a client
@@ -74,18 +74,18 @@ class Source:
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        there: dict[str, bool] = {}
+        exists: dict[str, bool] = {}
         for change in self._remote.changes():
-            there[change.gun] = not change.deleted
-        names, odd = [], []
-        for name in sorted(name for name, lives in there.items() if lives):
+            exists[change.gun] = not change.deleted
+        names, unusable = [], []
+        for name in sorted(name for name, present in exists.items() if present):
             try:
                 names.append(parse_gun(name))
             except InvalidName:
-                odd.append(name)
-        return names, odd
+                unusable.append(name)
+        return names, unusable
 
-    def read(self, gun: GUN, pins: Sequence[SourcedPin]) -> Found:
+    def read(self, gun: GUN, pins: Sequence[SourcedPin]) -> SourceCollection:
         """Return a collection, verified from its first root on.
 
         `pins`: what is known about its root here; without any, the source's first root is trusted.
@@ -121,7 +121,7 @@ class Source:
         files = {role: envelope.raw for role, envelope in verified.items() if role != ROOT}
         for role in updater.listed() - verified.keys():
             files[role] = self._verbatim(gun, role, verified[SNAPSHOT])
-        return Found(
+        return SourceCollection(
             gun=gun,
             roots=updater.roots(),
             files=files,

@@ -55,7 +55,7 @@ def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
     return Recovery(file=file) if file is not None or none else None
 
 
-def decided(session: Session, recovery: Recovery | None) -> Recovery:
+def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
     """Return the decision; ask the user if it is not made yet. Raises: UsageError if nobody can be asked."""
     if recovery is not None:
         return recovery
@@ -151,7 +151,7 @@ class Founding:
         root_keys: Sequence[str],
         threshold: int,
     ) -> None:
-        self.keys = source.at_hand()
+        self.keys = source.held_keys()
         self._session = session
         self._source = source
         self._collection = collection
@@ -179,7 +179,7 @@ class Founding:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
         repository = _repository_signer(self._session, self._source, gun)
         for signer in (*signers, repository):
-            self.keys.bring(signer)
+            self.keys.add(signer)
         wire = self._collection.wire
         return new_collection(
             root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
@@ -202,11 +202,11 @@ def _check_free(session: Session, collection: Collection) -> Envelope | None:
         raise CollectionExists(
             role=ROOT, reason=f"{gun} is known already (by {known}); a second root would not be trusted"
         )
-    there = collection.on_server()
-    if isinstance(there, Tombstone):
+    state = collection.on_server()
+    if isinstance(state, Tombstone):
         reason = f"{gun} was deleted; its operator must release the name first: trust-server collections release {gun}"
         raise CollectionExists(role=ROOT, reason=reason)
-    if there is None:
+    if state is None:
         return None
     made_here = _made_here(session, collection)
     if made_here is None:
@@ -226,10 +226,10 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
     root = collection.wire.parse(ROOT, raw)
     signed = checks.check_signatures(root.root, ROOT, root)
     keys, named = session.keystore.list(), root.root.keys
-    ours = among(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
-    for_it = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
-    repository = among(named, (key_fingerprint(info.public) for info in for_it))
-    if ours.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
+    root_keyids = among(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
+    repository_keys = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
+    repository = among(named, (key_fingerprint(info.public) for info in repository_keys))
+    if root_keyids.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
         return None
     return root
 

@@ -50,14 +50,14 @@ def verify(
         if isinstance(question, Question):
             by_gun.setdefault(question.gun, []).append(question)
     answers: dict[Question, Judgement] = {}
-    for gun, asked in by_gun.items():
+    for gun, gun_questions in by_gun.items():
         try:
             collection = session.collection(gun, policy_pins=pins.get(gun, ()), offline=max_age is not None)
             if watch is not None:
                 watch(collection)
-            judged = collection.judge(asked, max_age=max_age)
+            judged = collection.judge(gun_questions, max_age=max_age)
         except TrustError as error:
-            judged = [refused(question, error) for question in asked]
-        answers |= dict(zip(asked, judged, strict=True))
-    nobody = Question(gun=GUN(""), tag=None, digest=None)
-    return [answers[q] if isinstance(q, Question) else refused(nobody, q) for q in questions]
+            judged = [refused(question, error) for question in gun_questions]
+        answers |= dict(zip(gun_questions, judged, strict=True))
+    no_question = Question(gun=GUN(""), tag=None, digest=None)
+    return [answers[q] if isinstance(q, Question) else refused(no_question, q) for q in questions]

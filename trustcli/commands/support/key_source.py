@@ -25,10 +25,10 @@ from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
 
-class KeysAtHand(HeldKeys, Protocol):
+class ExtensibleKeys(HeldKeys, Protocol):
     """Held keys to which further ones can be added."""
 
-    def bring(self, signer: Signer) -> None:
+    def add(self, signer: Signer) -> None:
         """Add a key for the rest of this run."""
 
 
@@ -39,7 +39,7 @@ class KeySource(Protocol):
     and TooLarge.
     """
 
-    def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
+    def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
         """Return the keys of the store and the extra ones."""
 
     def stored(self, reference: str) -> Signer:
@@ -75,9 +75,9 @@ class SessionKeys:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
+    def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
         """Return the keys of the store and the extra ones."""
-        return self._session.held_keys(brought)
+        return self._session.held_keys(extra)
 
     def stored(self, reference: str) -> Signer:
         """Return a signer with a key of the store, given its id, the first digits of its id, or its name."""

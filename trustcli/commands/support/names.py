@@ -19,7 +19,7 @@ def collection_names(names: list[str]) -> list[GUN]:
     return [reference.gun for reference in references]
 
 
-def wanted_format(name: str) -> WireFormat:
+def parse_format(name: str) -> WireFormat:
     """Return the wire format that a value of `--format` means. Raises: UsageError."""
     formats: dict[str, WireFormat] = {"tuf": TUF, "notary": NOTARY}
     if name not in formats:

@@ -23,7 +23,7 @@ from keys.material import tuf_key
 from keys.passphrase import EnvironmentPassphrases
 from trustcli.client.collection import Collection, every_role
 from trustcli.client.ports import PublishRemote
-from trustcli.commands.support.key_source import KeysAtHand, stored_place
+from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
 from trustcli.console.exit_codes import DONE, row_for, worst
 from trustcli.console.output import Output, failure_document
 from trustcli.publish import plan_view
@@ -49,7 +49,7 @@ class Planning:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._promises = Promises(secrets.token_bytes(32))
-        self.keys = StandIns(session, self._promises)
+        self.keys = PlannedKeySource(session, self._promises)
 
     def collection(self, gun: GUN, *, wire: WireFormat | None = None) -> Collection:
         """Return the collection, read from the server as usual; nothing is stored on this machine.
@@ -136,7 +136,7 @@ def report(output: Output, plans: list[Plan]) -> int:
     return status
 
 
-class StandIns:
+class PlannedKeySource:
     """The `KeySource` of a plan: it makes, opens and requests no key."""
 
     def __init__(self, session: Session, promises: Promises) -> None:
@@ -150,16 +150,16 @@ class StandIns:
         """Return the fingerprints of the keys that the store would hold by now."""
         found: set[str] = set()
         for info in self._session.keystore.list():
-            mark = key_fingerprint(info.public)
-            found.add(mark)
-            self._places.setdefault(mark, stored_place(info))
+            fingerprint = key_fingerprint(info.public)
+            found.add(fingerprint)
+            self._places.setdefault(fingerprint, stored_place(info))
         return found
 
-    def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
+    def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
         """Return the keys of the store and the extra ones; all of them sign with promises."""
         keys = PlannedKeys(self._stored, self._promises)
-        for signer in brought:
-            keys.bring(signer)
+        for signer in extra:
+            keys.add(signer)
         return keys
 
     def place(self, key: Key) -> KeyPlace | None:
@@ -177,7 +177,7 @@ class StandIns:
     def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
         """Return a signer with a temporary key in place of a new one."""
         del gun
-        signer = self._stand_in("store", f"new {purpose} key {name}".rstrip())
+        signer = self._temporary_key("store", f"new {purpose} key {name}".rstrip())
         self._stored.add(key_fingerprint(signer.public_key))
         return signer
 
@@ -190,9 +190,9 @@ class StandIns:
         try:
             public = recovery_file.public(file)
         except PassphraseMissing:
-            told = EnvironmentPassphrases(self._session.environ, None)
+            passphrases = EnvironmentPassphrases(self._session.environ, None)
             private = recovery_file.read_asking(
-                file, lambda: told.passphrase(purpose="recovery", key=f"the recovery key {file}")
+                file, lambda: passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}")
             )
             public = KeyInfo.of(private, purpose="recovery").public
         place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
@@ -201,7 +201,7 @@ class StandIns:
 
     def new_recovery(self, file: Path) -> Signer:
         """Return a signer with a temporary key in place of a new recovery key."""
-        return self._stand_in("recovery-file", str(file))
+        return self._temporary_key("recovery-file", str(file))
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
         """Return a root key's public part as roots of the format write it; a temporary key signs the certificate."""
@@ -215,13 +215,13 @@ class StandIns:
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return a temporary key: the server would store the key that it is asked for."""
         del server, gun
-        return self._stand_in("server", f"new {role} key").public_key
+        return self._temporary_key("server", f"new {role} key").public_key
 
     def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return a temporary key."""
         return self.online(server, gun, role)
 
-    def _stand_in(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
+    def _temporary_key(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
         public = tuf_key(generate(Algorithm.ECDSA_P256))
         self._places[key_fingerprint(public)] = KeyPlace(keyid=public.keyid, place=place, name=name, new=True)
         return self._promises.signer(public)
@@ -237,20 +237,20 @@ class PlannedKeys:
         """Take `stored`, a set of key fingerprints that may grow later."""
         self._stored = stored
         self._promises = promises
-        self._brought: set[str] = set()
+        self._added: set[str] = set()
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Return the ids of those of `keys` that could sign."""
-        return among(keys, {*self._stored, *self._brought})
+        return among(keys, {*self._stored, *self._added})
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Return the ids of the keys that the real command would have opened: added or newly made ones."""
-        return among(keys, self._brought)
+        return among(keys, self._added)
 
     def signer(self, key: Key) -> Signer:
         """Return a signer that signs with promises of the key."""
         return self._promises.signer(key)
 
-    def bring(self, signer: Signer) -> None:
+    def add(self, signer: Signer) -> None:
         """Add a key for the rest of this run."""
-        self._brought.add(key_fingerprint(signer.public_key))
+        self._added.add(key_fingerprint(signer.public_key))

@@ -14,7 +14,7 @@ from trustdata.verification.target_lookup import Target, signers_of_target
 NOTHING: Final = "nothing"
 
 
-def stands_at(target: Target | None) -> str:
+def released_as(target: Target | None) -> str:
     """Return what a tag is released as: `sha256:HEX` or `nothing`."""
     return f"sha256:{target.digest}" if target else NOTHING
 
@@ -28,7 +28,7 @@ def tag_changed(
         gun=gun,
         tag=tag,
         ours=ours,
-        theirs=stands_at(now),
+        theirs=released_as(now),
         their_signers=tuple(map(signer_name, theirs)),
         our_signers=our_signers,
     )

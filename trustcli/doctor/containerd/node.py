@@ -67,15 +67,15 @@ def _check_calls(verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[
 
 def _check_entries(verifiers: Verifiers, found: Sequence[HookFile]) -> Iterator[Finding]:
     for entry in found:
-        if entry.stray:
+        if entry.problem:
             yield Finding(
                 check="bin-dir",
                 severity="wrong",
-                text=f"{entry.name} {entry.stray}, and containerd executes every entry: every pull is refused",
+                text=f"{entry.name} {entry.problem}, and containerd executes every entry: every pull is refused",
                 remedy=f"rm -r {entry.path}",
                 place=str(entry.path),
             )
-    for path in (Path(verifiers.bin_dir), *(entry.path for entry in found if not entry.stray)):
+    for path in (Path(verifiers.bin_dir), *(entry.path for entry in found if not entry.problem)):
         if open_to_others(path):
             yield Finding(
                 check="bin-dir",
