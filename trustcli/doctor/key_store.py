@@ -1,6 +1,6 @@
-"""The key store: modes, damaged files, keys that nothing here needs, and what the keys here may do for one name.
+"""Check the key store: file modes, damaged files, unused keys, and which roles of a collection the keys can sign.
 
-No key is opened: descriptions of keys stand in the clear, and nobody vouches for them.
+No key is opened. The descriptions of keys that it reads are neither encrypted nor signed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OTHERS: Final = 0o077
 
 
 def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
-    """Everything in the store; with `look`, what the keys in it may do for that name."""
+    """Return the findings about the store, and with `look` about what its keys may sign in that collection."""
     folder = session.settings.home / "private"
     try:
         mode = folder.stat().st_mode
@@ -74,7 +74,7 @@ def _mend(file: Path) -> str:
 
 
 def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
-    """Keys that no pinned collection names, as far as their newest cached files tell."""
+    """Return a finding for each key that no pinned collection names, as far as its cached files tell."""
     named: set[str] = set()
     for gun, entry in session.pins.load().items():
         wire = wire_named(entry.format)
@@ -85,7 +85,7 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
             if targets is not None:
                 files[TARGETS] = wire.parse(TARGETS, targets)
         except MalformedMetadata:
-            continue  # a damaged cache is made anew at the next refresh
+            continue  # the next refresh replaces a damaged cache
         named |= {info.keyid for info in found if among(public_keys(files, {}), [key_fingerprint(info.public)])}
     for info in found:
         if info.keyid not in named and not info.retired:
@@ -122,7 +122,7 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
 
 
 def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
-    """For owners: is a root key at hand, or only the recovery key's file?"""
+    """Return for an owner whether a root key is in the store, or only the recovery key's file is left."""
     root = look.roles[ROOT].root
     keys = {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}
     here = [info for info in found if among(keys, [key_fingerprint(info.public)])]

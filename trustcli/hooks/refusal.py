@@ -1,4 +1,4 @@
-"""A refusal in one line, as a person sees it who only wanted to start a container: what, why, and what to type next."""
+"""A refusal in one line, for a user who only wanted to start a container: what, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from trustdata import errors
 from trustdata.errors import shown
 
 MAX_LINE: Final = 1000
-"""Characters; containerd cuts at 32 KiB, events and `kubectl describe` earlier."""
+"""Characters. containerd cuts a line at 32 KiB; Kubernetes events and `kubectl describe` cut earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a message needs to know of the question. `home`, `settings`: None as long as they are not known."""
+    """What a message says about the request. `home`, `settings`: None as long as they are not known."""
 
     name: str
     home: Path | None = None
@@ -27,16 +27,17 @@ class Asked:
 
     @property
     def trust(self) -> str:
-        """How `trust` is called so that it goes by the same files as the hook."""
+        """Return the beginning of a `trust` command line that uses the same files as the hook."""
         return f"trust --home {shlex.quote(str(self.home))}" if self.home else "trust"
 
     @property
     def explain(self) -> str:
+        """Return the command line that explains the verdict."""
         return f"{self.trust} explain {shlex.quote(shown(self.name))}"
 
 
 def explained(error: BaseException, asked: Asked) -> tuple[int, str]:
-    """Exit status (never 0) and the line. Errors that nobody foresaw are told without their text."""
+    """Return the exit status, which is never 0, and the line; an unexpected error is reported without its text."""
     if isinstance(error, Failure):
         sentence = _moved(error) if isinstance(error, errors.TagMismatch) else str(error)
         status = row_for(error).status or OTHER

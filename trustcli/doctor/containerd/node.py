@@ -1,4 +1,4 @@
-"""A node's way to pull images: where could one pass unseen? What can be told from outside, in findings."""
+"""Check a node for ways to pull images unverified, as far as that can be seen from outside containerd."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNSTOPPABLE: Final = (
 
 
 def check_node(config: Path) -> list[Finding]:
-    """Every finding about a node, given the path of containerd's configuration file."""
+    """Return all findings about a node, given the path of containerd's configuration file."""
     files, findings = load_config(config)
     if files:
         verifiers = read_verifiers(files)
