@@ -1,4 +1,4 @@
-"""A plan, for people and as JSON: the same values, two views.
+"""A plan for people and as JSON: the same values in two views.
 
     plan for registry.example.com/team/app (nothing is written or sent)
       changes
@@ -14,8 +14,8 @@
       clients
         a client that knows what is there now (root 3) reaches root 4 and sees 2 tags
 
-Keys with a `*` are those that sign.
-A key that is made only when the plan is carried out has no id yet: `keyid` is null.
+Keys with a `*` are those that sign. A key that is made only when the plan is carried out has no id yet: `keyid` is
+null.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trustdata.editing.difference import KeysChange, RoleChange, TagChange
 from trustdata.errors import shown
 
 MOST_LINES: Final = 20
-"""Tags that are shown of one kind; `--json` has them all."""
+"""How many tags of one kind are shown to people; `--json` has all."""
 
 _SHORT: Final = 12
 _BEHIND: Final = {
@@ -50,7 +50,7 @@ _MARKS: Final = {"added": "+", "moved": "~", "rewritten": "~", "removed": "-"}
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """What is shown of one plan. Why it cannot be carried out is an error, and said as such."""
+    """Return the lines for people about one plan; the caller prints its refusal as an error."""
     yield f"plan for {plan.gun} (nothing is written or sent)"
     if plan.note:
         yield f"  {plan.note}"
@@ -66,7 +66,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 
 def summary(plans: Sequence[Plan]) -> Iterator[str]:
-    """One line over several plans."""
+    """Return one line about several plans; none about a single plan."""
     if len(plans) > 1:
         wrong = sum(plan.refusal is not None for plan in plans)
         done = sum(plan.refusal is None and not plan.difference.roles for plan in plans)
@@ -132,7 +132,7 @@ def _need(need: SignatureNeed, plan: Plan) -> Iterator[str]:
 
 
 def key_words(place: KeyPlace) -> str:
-    """One key for people: its id and where it is."""
+    """Return one key for people: its id and where it is."""
     short = f"{place.keyid[:_SHORT]}, "
     if place.new:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
@@ -147,7 +147,7 @@ def key_words(place: KeyPlace) -> str:
 
 
 def _different(walks: Sequence[ClientWalk]) -> Iterator[ClientWalk]:
-    """In a short chain, to be ten roots behind is to know the first alone."""
+    """Return the clients without "ten roots behind" where that is the same as "knows the first root alone"."""
     for walk in walks:
         if walk.behind != "ten" or walk.root_from != walks[-1].root_from:
             yield walk
@@ -185,7 +185,7 @@ def _cut(found: Sequence[str]) -> Iterator[str]:
 
 
 def row(plan: Plan) -> dict[str, object]:
-    """One plan for JSON. Digests are `sha256:HEX` or null, times are RFC 3339 in UTC or null."""
+    """Return one plan for JSON. Digests are `sha256:HEX` or null, times are RFC 3339 in UTC or null."""
     return {
         "gun": plan.gun,
         "note": plan.note,
@@ -243,7 +243,7 @@ def row(plan: Plan) -> dict[str, object]:
 
 
 def _role_row(role: RoleChange, *, issued_by: str) -> dict[str, object]:
-    """When something expires that the server issues is the server's to say."""
+    """Return one role for JSON; without the new expiry if the server signs the role, since the server chooses it."""
     return {
         "role": role.role,
         "version_before": role.version_before,
@@ -278,7 +278,7 @@ def _need_row(need: SignatureNeed, plan: Plan) -> dict[str, object]:
 
 
 def key_row(place: KeyPlace) -> dict[str, object]:
-    """One key for JSON."""
+    """Return one key for JSON."""
     return {
         "keyid": None if place.new else place.keyid,
         "place": place.place,
@@ -293,5 +293,5 @@ def _digest(digest: str | None) -> str | None:
 
 
 def as_time(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC, whole seconds."""
+    """Return the time in RFC 3339, UTC, whole seconds."""
     return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

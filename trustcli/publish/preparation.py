@@ -1,6 +1,6 @@
-"""From the contents of an edit to signed uploads that are judged: all of a publish but the sending of it.
+"""Turn the contents of an edit into signed and judged uploads: all steps of a publish but sending.
 
-A publish signs with the keys at hand, a plan with promises (`trustdata.editing.promises`): the rules are these.
+A real publish signs with the held keys, a plan with promises (`trustdata.editing.promises`); both obey these rules.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ Roles = Mapping[RoleName, Envelope]
 
 
 class HeldKeys(Protocol):
-    """The private keys at hand. Asked for public keys as documents write them, by the ids that they have there."""
+    """The private keys that can be used. Public keys are passed by the ids that the documents give them."""
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """The ids of those of `keys` that could sign."""
+        """Return the ids of those of `keys` that could sign."""
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """The ids of those that sign without asking anybody for a passphrase."""
+        """Return the ids of those of `keys` that sign without asking for a passphrase."""
 
     def signer(self, key: Key) -> Signer:
-        """Open a key that is held, to sign under the id of `key`. Raises: KeysError."""
+        """Open a held key, and return a signer that signs under the id of `key`. Raises: KeysError."""
 
 
 def prepare(
     gun: GUN, roles: Roles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
 ) -> dict[RoleName, Envelope]:
-    """Sign and judge. Raises: KeyNotFound naming role and keys, NotTrusted, PublishRefused."""
+    """Sign the contents and judge them as an upload.
+
+    Raises: KeyNotFound (names role and keys), KeysError, NotTrusted, PublishRefused.
+    """
     named = public_keys(roles, contents)
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():
@@ -62,7 +65,7 @@ def _own_snapshot(
     wire: WireFormat,
     at: datetime,
 ) -> Envelope | None:
-    """The next snapshot, where the format lets owners hold its key and it is here; else whoever holds it issues it."""
+    """Return the next snapshot if the format lets owners hold its key and the key is here; else None."""
     if not wire.upload_rules.may_bring_snapshot:
         return None
     root = (uploads.get(ROOT) or roles[ROOT]).root
@@ -88,7 +91,10 @@ def _choose(
     named: Mapping[str, Key],
     keys: HeldKeys,
 ) -> list[str]:
-    """The fewest keys that meet every need, those that are open first; a root is signed by all open ones."""
+    """Return the ids of the fewest keys that meet every threshold, keys that are open first.
+
+    A root is signed by all of its keys that are open.
+    """
     held, opened = keys.held(named), keys.opened(named)
     chosen: dict[str, None] = {}
     for keyids, threshold in needs:

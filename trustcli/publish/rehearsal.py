@@ -1,7 +1,7 @@
-"""How clients would fare after a publish: the real updater, over files that no server has yet.
+"""Try how clients would update after a publish: the real updater reads files that no server has yet.
 
-Three clients: one that knows what is there now, one that is ten roots behind, one that knows the first root alone. The
-first has rollback memory and a full cache, as a machine has that verifies daily.
+Three clients: one that knows the present state, one that is ten roots behind, one that knows the first root alone. The
+first has rollback memory and a full cache, as a machine that verifies daily.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _TEN: Final = 10
 
 
 def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at: datetime) -> tuple[ClientWalk, ...]:
-    """From `current` to `after`, from each starting point; of a new collection from its first root only."""
+    """Return the result for each client that updates from `current` to `after`.
+
+    A new collection has one client only, which knows its first root.
+    """
     rehearsal = _Rehearsal(gun, _Simulated(_files(after, wire)), wire, at)
     if not current.chain:
         return (rehearsal.walk("all", after.chain[:1], {}),)
@@ -59,7 +62,7 @@ class _Rehearsal:
         self._at = at
 
     def walk(self, behind: Behind, chain: Sequence[Envelope], seen: Roles) -> ClientWalk:
-        """`chain`: the roots that the client knows. `seen`: what else it has verified before."""
+        """Update one client. `chain`: the roots that it knows. `seen`: the other roles that it has verified before."""
         cache = MemoryCache()
         for root in chain:
             cache.store_root(root.version, root.raw)
@@ -93,11 +96,11 @@ class _Rehearsal:
             )
             return replace(found, tags=len(released(updater.roles())))
         except TrustError:
-            return found  # it follows, but no tag can be had: the releases have expired, or clash
+            return found  # it can update but sees no tag: the releases have expired, or conflict
 
 
 class _Simulated:
-    """`MetadataRemote`: the server as it would be."""
+    """A `MetadataRemote` with the files that the server would have."""
 
     name = "the server as planned"
 
@@ -105,6 +108,6 @@ class _Simulated:
         self._files = files
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """See `MetadataRemote.fetch`."""
+        """Return the planned file, or None."""
         del gun, limit
         return self._files.get(filename)
