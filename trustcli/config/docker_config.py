@@ -125,8 +125,8 @@ class DockerConfig:
         auths = self._object(self._content.get("auths"), "auths")
         entry = auths.get(key)
         if entry is None:
-            wanted = _host_of(key)
-            entry = next((value for name, value in auths.items() if _host_of(name) == wanted), None)
+            host = _host_of(key)
+            entry = next((value for name, value in auths.items() if _host_of(name) == host), None)
         if entry is None:
             return None
         entry = self._object(entry, f"auths of {key}")
@@ -171,12 +171,12 @@ class DockerConfig:
         except OSError as error:
             raise SettingsUnusable(place=program, reason=error.strerror or "could not be started") from error
         if done.returncode != 0:
-            said = done.stdout.decode(errors="replace").strip() or done.stderr.decode(errors="replace").strip()
-            if _NOT_FOUND in said.lower():
+            output = done.stdout.decode(errors="replace").strip() or done.stderr.decode(errors="replace").strip()
+            if _NOT_FOUND in output.lower():
                 return None
             # A helper reports failures on stdout, where a success would print the secret.
-            told = "" if said.startswith("{") else f": {said.splitlines()[0]}" if said else ""
-            raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{told}")
+            detail = "" if output.startswith("{") else f": {output.splitlines()[0]}" if output else ""
+            raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{detail}")
         return _from_helper(done.stdout, program)
 
     def _run(self, program: str, key: str) -> subprocess.CompletedProcess[bytes]:

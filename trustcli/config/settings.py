@@ -131,8 +131,8 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
     from the environment and `<home>/trust.toml`. `state` overrides the file's. Raises: SettingsUnusable.
     """
     if config is None:
-        told = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
-        found = replace(load_settings(GlobalOptions(), told, interactive=False), lock=None)
+        without_tofu = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
+        found = replace(load_settings(GlobalOptions(), without_tofu, interactive=False), lock=None)
     else:
         file = _SettingsFile(config, must_exist=True)
         found = Settings(

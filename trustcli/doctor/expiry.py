@@ -49,17 +49,17 @@ def _online(envelope: Envelope, at: datetime) -> Iterator[Finding]:
 
 
 def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
-    left = envelope.expires - at
-    if left > _WITHIN:
+    remaining = envelope.expires - at
+    if remaining > _WITHIN:
         return
     role = shown(envelope.role)
     keys = ", ".join(keyid[:12] for keyid in _keys(look, envelope))
     when = f"{envelope.expires:%Y-%m-%d}"
     text = f"{role} version {envelope.version} "
-    text += f"expired on {when}" if left <= timedelta(0) else f"expires on {when}, in {left.days} days"
+    text += f"expired on {when}" if remaining <= timedelta(0) else f"expires on {when}, in {remaining.days} days"
     yield Finding(
         check="expiry",
-        severity="wrong" if left <= _URGENT else "note",
+        severity="wrong" if remaining <= _URGENT else "note",
         text=f"{text}; it can be signed by {keys or 'whoever its delegator names'}",
         remedy=f"trust renew {look.gun}, where one of these keys is",
     )

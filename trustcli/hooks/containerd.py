@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from trustcli.config.hook_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
 from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
-from trustcli.hooks.refusal import Asked, explained
+from trustcli.hooks.refusal import HookRequest, refusal_line
 from trustdata.errors import VerdictTooLate
 
 _STDIN: Final = 0
@@ -53,10 +53,10 @@ class _Verdict:
 
 
 class _Deadline:
-    """Refuses when the time is up, whatever the process is doing then. `asked` and `doing` are for the message."""
+    """Refuses when the time is up, whatever the process is doing then. `request` and `doing` are for the message."""
 
     def __init__(self, answer: _Verdict) -> None:
-        self.asked = Asked(name="IMAGE")
+        self.request = HookRequest(name="IMAGE")
         self.doing = "starting"
         self._answer = answer
         self._start = time.monotonic()
@@ -71,22 +71,22 @@ class _Deadline:
         self._timer.start()
 
     def _passed(self, seconds: float) -> None:
-        self._answer.give(*explained(VerdictTooLate(seconds=round(seconds), doing=self.doing), self.asked))
+        self._answer.give(*refusal_line(VerdictTooLate(seconds=round(seconds), doing=self.doing), self.request))
 
 
 def main() -> NoReturn:
     """Run the console script: judge one image and end the process."""
-    _be_sure_of_standard_files()
+    _open_missing_standard_files()
     argv = sys.argv[1:]
     if argv in (["--help"], ["-help"], ["-h"], ["--version"], ["-version"]):
-        _tell(argv[0])
+        _print_help(argv[0])
     answer = _Verdict()
     deadline = _Deadline(answer)
     try:
         deadline.within(DEFAULT_TIMEOUT)
         line = _judge(argv, deadline)
     except BaseException as error:  # noqa: BLE001 - every error, expected or not, is a refusal
-        status, line = _refusal(error, deadline.asked)
+        status, line = _refusal(error, deadline.request)
         answer.give(status, line)
     answer.give(DONE, line)
 
@@ -94,7 +94,7 @@ def main() -> NoReturn:
 def _judge(argv: list[str], deadline: _Deadline) -> str:
     """Return why the pull is allowed. Every exception is a refusal."""
     arguments = parse_arguments(argv)
-    deadline.asked = Asked(name=arguments.name)
+    deadline.request = HookRequest(name=arguments.name)
     deadline.doing = "reading the descriptor from standard input"
     check_descriptor(_standard_input(), arguments.digest)
 
@@ -105,15 +105,15 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     reference = parse_reference(arguments.name)
     deadline.doing = "reading its settings"
     session = open_hook_session(config=arguments.config, state=arguments.state)
-    deadline.asked = replace(deadline.asked, home=session.settings.home, settings=session.settings.file)
+    deadline.request = replace(deadline.request, home=session.settings.home, settings=session.settings.file)
     deadline.within(session.settings.verifier.timeout)
     deadline.doing = f"asking the trust server of {reference.gun}, or writing what was verified"
     return admit(session, reference, arguments.digest)
 
 
-def _refusal(error: BaseException, asked: Asked) -> tuple[int, str]:
+def _refusal(error: BaseException, request: HookRequest) -> tuple[int, str]:
     try:
-        return explained(error, asked)
+        return refusal_line(error, request)
     except BaseException:  # noqa: BLE001 - even the explanation failed: no memory, most likely
         return OTHER, "refused: this image cannot be judged"
 
@@ -121,14 +121,14 @@ def _refusal(error: BaseException, asked: Asked) -> tuple[int, str]:
 def _standard_input() -> bytes:
     """Read standard input, up to one byte more than is allowed."""
     parts: list[bytes] = []
-    left = MAX_DESCRIPTOR + 1
-    while left and (part := os.read(_STDIN, left)):
+    remaining = MAX_DESCRIPTOR + 1
+    while remaining and (part := os.read(_STDIN, remaining)):
         parts.append(part)
-        left -= len(part)
+        remaining -= len(part)
     return b"".join(parts)
 
 
-def _be_sure_of_standard_files() -> None:
+def _open_missing_standard_files() -> None:
     """Open missing standard files.
 
     The next file that is opened would else get the number of a closed one, and the answer could be written into it.
@@ -146,7 +146,7 @@ def _be_sure_of_standard_files() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
 
 
-def _tell(word: str) -> NoReturn:
+def _print_help(word: str) -> NoReturn:
     """Print help or version for a person; containerd always passes more arguments."""
     text = _HELP
     if "version" in word:

@@ -32,11 +32,11 @@ class StoreKeys:
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Return the ids of those of `keys` that could sign."""
-        return among(keys, self._stored.keys() | self._opened.keys())
+        return matching_keyids(keys, self._stored.keys() | self._opened.keys())
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Return the ids of those of `keys` that sign without asking for a passphrase."""
-        return among(keys, self._opened.keys())
+        return matching_keyids(keys, self._opened.keys())
 
     def add(self, signer: Signer) -> None:
         """Add a key for the rest of this run."""
@@ -51,7 +51,7 @@ class StoreKeys:
         return signer.under(key) if isinstance(signer, FileSigner) else signer
 
 
-def among(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> frozenset[str]:
+def matching_keyids(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> frozenset[str]:
     """Return the ids of the keys whose fingerprint is one of `fingerprints`."""
     searched = set(fingerprints)
     return frozenset(keyid for keyid, key in keys.items() if _fingerprint(key) in searched)

@@ -58,7 +58,7 @@ class SignatureNeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientWalk:
+class ClientUpdate:
     """The result for a client that updates after the publish and knows root `root_from` as its newest.
 
     `tags`: how many released tags it sees; None if it does not get that far. `refusal`: why it cannot update.
@@ -100,7 +100,7 @@ class Plan:
     needs: tuple[SignatureNeed, ...] = ()
     places: Mapping[str, KeyPlace]
     released: tuple[ReleasedChange, ...] = ()
-    clients: tuple[ClientWalk, ...] = ()
+    clients: tuple[ClientUpdate, ...] = ()
     refusal: Failure | None = None
     note: str = ""
 

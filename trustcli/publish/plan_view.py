@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import Final
 
 from trustcli.console.output import failure_document
-from trustcli.publish.plan import ClientWalk, KeyPlace, Plan, ReleasedChange, SignatureNeed
+from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
 from trustdata.editing.difference import KeysChange, RoleChange, TagChange
 from trustdata.errors import shown
 
@@ -61,7 +61,7 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from (f"    {line}" for need in plan.needs for line in _need(need, plan))
     if plan.clients:
         yield "  clients"
-        yield from (f"    {_walk(walk)}" for walk in _different(plan.clients))
+        yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
         yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
 
 
@@ -146,19 +146,19 @@ def key_words(place: KeyPlace) -> str:
     return f"{short}not here; it is a key of: {who}"
 
 
-def _different(walks: Sequence[ClientWalk]) -> Iterator[ClientWalk]:
+def _different(clients: Sequence[ClientUpdate]) -> Iterator[ClientUpdate]:
     """Return the clients without "ten roots behind" where that is the same as "knows the first root alone"."""
-    for walk in walks:
-        if walk.behind != "ten" or walk.root_from != walks[-1].root_from:
-            yield walk
+    for client in clients:
+        if client.behind != "ten" or client.root_from != clients[-1].root_from:
+            yield client
 
 
-def _walk(walk: ClientWalk) -> str:
-    who = f"a client {_BEHIND[walk.behind]} (root {walk.root_from})"
-    if walk.refusal is not None:
-        return f"{who} is stuck: {walk.refusal}"
-    tags = "but finds no release that it can use" if walk.tags is None else f"and sees {walk.tags} tags"
-    return f"{who} reaches root {walk.root_to} {tags}"
+def _client_line(client: ClientUpdate) -> str:
+    who = f"a client {_BEHIND[client.behind]} (root {client.root_from})"
+    if client.refusal is not None:
+        return f"{who} is stuck: {client.refusal}"
+    tags = "but finds no release that it can use" if client.tags is None else f"and sees {client.tags} tags"
+    return f"{who} reaches root {client.root_to} {tags}"
 
 
 def _released(change: ReleasedChange) -> str:
@@ -229,15 +229,15 @@ def row(plan: Plan) -> dict[str, object]:
         ],
         "clients": [
             {
-                "behind": walk.behind,
-                "root_from": walk.root_from,
-                "root_to": walk.root_to,
-                "follows": walk.refusal is None,
-                "versions": dict(walk.versions),
-                "tags": walk.tags,
-                "error": failure_document(walk.refusal) if walk.refusal is not None else None,
+                "behind": client.behind,
+                "root_from": client.root_from,
+                "root_to": client.root_to,
+                "follows": client.refusal is None,
+                "versions": dict(client.versions),
+                "tags": client.tags,
+                "error": failure_document(client.refusal) if client.refusal is not None else None,
             }
-            for walk in plan.clients
+            for client in plan.clients
         ],
     }
 

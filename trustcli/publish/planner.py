@@ -106,10 +106,10 @@ class Planner:
             released=_released_changes(current.roles, after.roles),
             clients=clients,
         )
-        found_wrong = plan.refusal or _refused(after.roles, afterwards)
-        if found_wrong is None and seen_as == "client":
-            found_wrong = next((walk.refusal for walk in clients if walk.refusal is not None), None)
-        return Planned(plan=replace(plan, refusal=found_wrong), after=after)
+        problem = plan.refusal or _refused(after.roles, afterwards)
+        if problem is None and seen_as == "client":
+            problem = next((client.refusal for client in clients if client.refusal is not None), None)
+        return Planned(plan=replace(plan, refusal=problem), after=after)
 
     def _prepared(
         self, plan: Plan, current: Current, contents: Contents, keys: HeldKeys
@@ -121,9 +121,9 @@ class Planner:
         try:
             return plan, prepare(self._gun, current.roles, contents, keys=keys, wire=self._wire, at=self._at)
         except KeyNotFound as missing:
-            everybody = _Everybody(self._promises)
+            all_keys = _AllKeys(self._promises)
             try:
-                uploads = prepare(self._gun, current.roles, contents, keys=everybody, wire=self._wire, at=self._at)
+                uploads = prepare(self._gun, current.roles, contents, keys=all_keys, wire=self._wire, at=self._at)
             except (TrustError, KeysError):
                 raise missing from None  # the command itself would end here
             return replace(plan, refusal=missing), uploads
@@ -166,7 +166,7 @@ class Planner:
         return sign(content, signers, role=role, wire=self._wire)
 
 
-class _Everybody:
+class _AllKeys:
     """`HeldKeys` that contain every key, as if all holders were signing."""
 
     def __init__(self, promises: Promises) -> None:
@@ -212,13 +212,13 @@ def _needs(roles: Roles, contents: Contents, uploads: Mapping[RoleName, Envelope
     needs = []
     for role, content in contents.items():
         signed = tuple(uploads[role].signatures) if role in uploads else ()
-        asked = signing_keys(roles, contents, role)
-        for position, (keyids, threshold) in enumerate(asked):
+        role_needs = signing_keys(roles, contents, role)
+        for position, (keyids, threshold) in enumerate(role_needs):
             needs.append(
                 SignatureNeed(
                     role=role,
                     version=content.version,
-                    asked_by=_asked_by(role, content.version, first=position == 0 and len(asked) > 1),
+                    asked_by=_asked_by(role, content.version, first=position == 0 and len(role_needs) > 1),
                     threshold=threshold,
                     keys=keyids,
                     signs=tuple(keyid for keyid in keyids if keyid in signed),
@@ -255,12 +255,12 @@ def _places(roles: Roles, contents: Contents, found: Difference, locate: Locate)
         for role in ONLINE
         for keyid in r.roles[role].keyids
     }
-    named = public_keys(roles, contents)
+    keys_by_id = public_keys(roles, contents)
     places = {}
     for keyid in sorted(keyids):
         server = KeyPlace(keyid=keyid, place="server") if keyid in online else None
-        here = locate(named[keyid]) if keyid in named else None
-        places[keyid] = here or server or absent_key(roles, keyid)
+        local = locate(keys_by_id[keyid]) if keyid in keys_by_id else None
+        places[keyid] = local or server or absent_key(roles, keyid)
     return places
 
 

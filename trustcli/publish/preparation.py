@@ -43,13 +43,13 @@ def prepare(
 
     Raises: KeyNotFound (names role and keys), KeysError, NotTrusted, PublishRefused.
     """
-    named = public_keys(roles, contents)
+    keys_by_id = public_keys(roles, contents)
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():
         needs = signing_keys(roles, contents, role)
-        signers = [keys.signer(named[keyid]) for keyid in _choose(gun, role, needs, named, keys)]
+        signers = [keys.signer(keys_by_id[keyid]) for keyid in _choose(gun, role, needs, keys_by_id, keys)]
         uploads[role] = sign(content, signers, role=role, wire=wire)
-    snapshot = _own_snapshot(roles, uploads, named, keys=keys, wire=wire, at=at)
+    snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at)
     if snapshot is not None:
         uploads[SNAPSHOT] = snapshot
     judge_upload(gun=gun, stored=roles, uploads=uploads, at=at, wire=wire)
@@ -59,7 +59,7 @@ def prepare(
 def _own_snapshot(
     roles: Roles,
     uploads: Mapping[RoleName, Envelope],
-    named: Mapping[str, Key],
+    keys_by_id: Mapping[str, Key],
     *,
     keys: HeldKeys,
     wire: WireFormat,
@@ -70,7 +70,7 @@ def _own_snapshot(
         return None
     root = (uploads.get(ROOT) or roles[ROOT]).root
     role = root.roles[SNAPSHOT]
-    own = [keyid for keyid in role.keyids if keyid in keys.held(named)]
+    own = [keyid for keyid in role.keyids if keyid in keys.held(keys_by_id)]
     if len(own) < role.threshold:
         return None
     every = {name: envelope for name, envelope in {**roles, **uploads}.items() if name not in ONLINE}
@@ -81,27 +81,27 @@ def _own_snapshot(
         lifetime=wire.lifetimes.snapshot,
         wire=wire,
     )
-    return sign(content, [keys.signer(named[keyid]) for keyid in own[: role.threshold]], role=SNAPSHOT, wire=wire)
+    return sign(content, [keys.signer(keys_by_id[keyid]) for keyid in own[: role.threshold]], role=SNAPSHOT, wire=wire)
 
 
 def _choose(
     gun: GUN,
     role: RoleName,
     needs: Iterable[tuple[tuple[str, ...], int]],
-    named: Mapping[str, Key],
+    keys_by_id: Mapping[str, Key],
     keys: HeldKeys,
 ) -> list[str]:
     """Return the ids of the fewest keys that meet every threshold, keys that are open first.
 
     A root is signed by all of its keys that are open.
     """
-    held, opened = keys.held(named), keys.opened(named)
+    held, opened = keys.held(keys_by_id), keys.opened(keys_by_id)
     chosen: dict[str, None] = {}
     for keyids, threshold in needs:
         ready = [keyid for keyid in keyids if keyid in opened]
         usable = [*ready, *(keyid for keyid in keyids if keyid in held and keyid not in opened)]
         if len(usable) < threshold:
-            wanted = ", ".join(keyid[:12] for keyid in keyids)
-            raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {wanted})")
+            candidates = ", ".join(keyid[:12] for keyid in keyids)
+            raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {candidates})")
         chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
     return list(chosen)

@@ -14,7 +14,7 @@ from typing import Final
 from trustcli.client.local_state import Known
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.updater import Updater
-from trustcli.publish.plan import Behind, ClientWalk, Current
+from trustcli.publish.plan import Behind, ClientUpdate, Current
 from trustcli.publish.preparation import Roles
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
@@ -29,19 +29,19 @@ from trustdata.wire import WireFormat
 _TEN: Final = 10
 
 
-def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at: datetime) -> tuple[ClientWalk, ...]:
+def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at: datetime) -> tuple[ClientUpdate, ...]:
     """Return the result for each client that updates from `current` to `after`.
 
     A new collection has one client only, which knows its first root.
     """
-    rehearsal = _Rehearsal(gun, _Simulated(_files(after, wire)), wire, at)
+    rehearsal = _Rehearsal(gun, _PlannedRemote(_files(after, wire)), wire, at)
     if not current.chain:
-        return (rehearsal.walk("all", after.chain[:1], {}),)
+        return (rehearsal.update("all", after.chain[:1], {}),)
     ten_behind = after.chain[: max(1, len(after.chain) - _TEN)]
     return (
-        rehearsal.walk("one", current.chain, current.roles),
-        rehearsal.walk("ten", ten_behind, {}),
-        rehearsal.walk("all", current.chain[:1], {}),
+        rehearsal.update("one", current.chain, current.roles),
+        rehearsal.update("ten", ten_behind, {}),
+        rehearsal.update("all", current.chain[:1], {}),
     )
 
 
@@ -55,13 +55,13 @@ def _files(after: Current, wire: WireFormat) -> dict[str, bytes]:
 
 
 class _Rehearsal:
-    def __init__(self, gun: GUN, remote: _Simulated, wire: WireFormat, at: datetime) -> None:
+    def __init__(self, gun: GUN, remote: _PlannedRemote, wire: WireFormat, at: datetime) -> None:
         self._gun = gun
         self._remote = remote
         self._wire = wire
         self._at = at
 
-    def walk(self, behind: Behind, chain: Sequence[Envelope], seen: Roles) -> ClientWalk:
+    def update(self, behind: Behind, chain: Sequence[Envelope], seen: Roles) -> ClientUpdate:
         """Update one client. `chain`: the roots that it knows. `seen`: the other roles that it has verified before."""
         cache = MemoryCache()
         for root in chain:
@@ -84,7 +84,9 @@ class _Rehearsal:
             known=Known(cache=cache, pins=[pin], memory=memory),
             at=self._at,
         )
-        found = ClientWalk(behind=behind, root_from=newest.version, root_to=None, versions={}, tags=None, refusal=None)
+        found = ClientUpdate(
+            behind=behind, root_from=newest.version, root_to=None, versions={}, tags=None, refusal=None
+        )
         try:
             updater.refresh()
         except TrustError as refusal:
@@ -99,7 +101,7 @@ class _Rehearsal:
             return found  # it can update but sees no tag: the releases have expired, or conflict
 
 
-class _Simulated:
+class _PlannedRemote:
     """A `MetadataRemote` with the files that the server would have."""
 
     name = "the server as planned"

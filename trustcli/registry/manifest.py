@@ -100,9 +100,9 @@ def _media_type(content: dict[str, object], content_type: str, image: str) -> st
         raise ImageNotSupported(image=image, reason=reason)
     if version != 2:
         raise ImageNotSupported(image=image, reason="its manifest has no schemaVersion 2")
-    named = content.get("mediaType")
+    declared = content.get("mediaType")
     known = INDEXES | MANIFESTS
-    media_type = content_type if named is None else named
+    media_type = content_type if declared is None else declared
     if not isinstance(media_type, str) or media_type not in known:
         raise ImageNotSupported(image=image, reason=f"its manifest is of the type {media_type!r}, which is no image")
     if content_type in known and content_type != media_type:

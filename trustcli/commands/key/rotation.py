@@ -22,7 +22,7 @@ from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import UsageError
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
@@ -241,7 +241,7 @@ class _Rotator:
         elif self._recovery is not None:
             candidates = keyids  # the key to replace is lost, so it need not be here
         else:
-            held = among(root.keys, (key_fingerprint(info.public) for info in self._session.keystore.list()))
+            held = matching_keyids(root.keys, (key_fingerprint(info.public) for info in self._session.keystore.list()))
             candidates = [keyid for keyid in keyids if keyid in held]
         if not candidates:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")

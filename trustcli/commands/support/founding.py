@@ -22,7 +22,7 @@ from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import UsageError
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
@@ -226,9 +226,9 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
     root = collection.wire.parse(ROOT, raw)
     signed = checks.check_signatures(root.root, ROOT, root)
     keys, named = session.keystore.list(), root.root.keys
-    root_keyids = among(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
+    root_keyids = matching_keyids(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
     repository_keys = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
-    repository = among(named, (key_fingerprint(info.public) for info in repository_keys))
+    repository = matching_keyids(named, (key_fingerprint(info.public) for info in repository_keys))
     if root_keyids.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
         return None
     return root

@@ -27,7 +27,7 @@ from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
 from trustcli.console.exit_codes import DONE, row_for, worst
 from trustcli.console.output import Output, failure_document
 from trustcli.publish import plan_view
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, KeyPlace, Plan, Planned
 from trustcli.publish.planner import Planner
 from trustcli.publish.preparation import HeldKeys, Roles
@@ -241,11 +241,11 @@ class PlannedKeys:
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Return the ids of those of `keys` that could sign."""
-        return among(keys, {*self._stored, *self._added})
+        return matching_keyids(keys, {*self._stored, *self._added})
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
         """Return the ids of the keys that the real command would have opened: added or newly made ones."""
-        return among(keys, self._added)
+        return matching_keyids(keys, self._added)
 
     def signer(self, key: Key) -> Signer:
         """Return a signer that signs with promises of the key."""

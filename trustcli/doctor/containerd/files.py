@@ -65,9 +65,9 @@ def _check_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "is no file")
 
 
-def _resolved(parent: str, named: Sequence[str]) -> Iterator[str]:
+def _resolved(parent: str, names: Sequence[str]) -> Iterator[str]:
     """Return the paths of imports as containerd does: relative to the importing file's folder, `*` expanded."""
-    for name in named:
+    for name in names:
         path = os.path.normpath(os.path.join(os.path.dirname(parent), name))  # noqa: PTH118, PTH120 - Go's own steps
         if "*" in path:
             yield from sorted(glob(path, include_hidden=True))  # noqa: PTH207 - hidden files, too, as Go has it

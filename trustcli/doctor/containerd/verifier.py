@@ -89,8 +89,8 @@ def _refuses_nonsense(program: Path) -> str:
         return "it did not end"
     if done.returncode == 0:
         return "it allowed it"
-    said = done.stdout.decode(errors="replace").strip()
-    return "" if said.startswith("the request cannot be judged") else f"it ended with {done.returncode}: {said}"
+    output = done.stdout.decode(errors="replace").strip()
+    return "" if output.startswith("the request cannot be judged") else f"it ended with {done.returncode}: {output}"
 
 
 def _check_timeout(session: Session, verifiers: Verifiers) -> Iterator[Finding]:
