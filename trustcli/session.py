@@ -77,13 +77,16 @@ class Session:
 
     @property
     def pins(self) -> PinsFile:
+        """Return the user's pins."""
         return PinsFile(self.settings.home / "pins.toml")
 
     @property
     def memory(self) -> MemoryFile:
+        """Return rollback memory."""
         return MemoryFile(self.settings.memory_folder / "seen.json")
 
     def cache(self, gun: GUN, format_name: str) -> FileCache:
+        """Return the cache of the collection's metadata in this format."""
         return FileCache(self.settings.memory_folder / "cache", format_name=format_name, gun=gun)
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
@@ -245,12 +248,14 @@ class Session:
 
     @cached_property
     def keystore(self) -> FileKeyStore:
+        """Return the store of the user's private keys."""
         from keys.filestore import FileKeyStore
 
         return FileKeyStore(self.settings.home / "private")
 
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
+        """Return where passphrases come from: the environment, then a prompt if the session is interactive."""
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
@@ -259,16 +264,19 @@ class Session:
         return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt))
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
+        """Return the keys of the store and the extra ones, ready to sign."""
         from trustcli.publish.held_keys import StoreKeys
 
         return StoreKeys(self.keystore, self.passphrases, extra)
 
-    # --- the outside
+    # --- registry and container engine
 
     def authorities(self) -> CertificateAuthorities:
+        """Return the certificate authorities that are trusted for TLS."""
         return CertificateAuthorities(self.environ, cacert=self.settings.cacert)
 
     def registry(self) -> Registry:
+        """Return a client for image registries."""
         from trustcli.registry.client import Registry
 
         return Registry(
@@ -279,6 +287,7 @@ class Session:
         )
 
     def engine(self) -> Engine:
+        """Return a client for the container engine on this machine."""
         from trustcli.registry.engine import Engine
 
         return Engine(self.environ)

@@ -64,7 +64,7 @@ class Collection:
     # --- what this machine and the server know
 
     def known_by(self) -> str | None:
-        """Return what knows this name here: the source of a pin, rollback memory or the lock file; or None."""
+        """Return the source that knows this name (a pin's, rollback memory, the lock file), or None."""
         if self._local.pins:
             return self._local.pins[0].source
         if self._local.memory.load(self.gun) is not None:
@@ -111,19 +111,22 @@ class Collection:
     def owner_roles(self) -> dict[RoleName, Envelope]:
         """Refresh, and return every published role, expired or not: the starting point of an edit or an inspection.
 
-        Raises: the errors of `refresh`, and ThresholdNotMet, MetadataMissing, ContentMismatch or MalformedMetadata if a
-        published delegation cannot be verified.
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a published delegation
+        cannot be verified), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+        MemoryDamaged; MemoryUnwritable if memory is required.
         """
         return self._owner_roles(None)
 
     def roles_to_repair(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
-        """Return all roles, and for those of them that are not signed as their delegator demands, the error.
+        """Return all roles, and the error of each role that has too few valid signatures.
 
         Such broken roles are returned only in Notary v1, where old clients leave them behind: `docker trust` removes a
         signer from a delegation and keeps the file that this signer signed last. A broken role is only what the
         verified snapshot lists: show it as broken, or let those sign it again who may.
 
-        Raises: the errors of `owner_roles`.
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a published delegation
+        cannot be verified for another reason), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved, MemoryDamaged; MemoryUnwritable if memory is required.
         """
         broken: dict[RoleName, TrustError] | None = {} if self.wire.upload_rules.may_break_roles else None
         return self._owner_roles(broken), broken or {}
@@ -138,8 +141,9 @@ class Collection:
     def lock_entry(self) -> LockEntry:
         """Refresh, and return the lock file entry: the current root, and the minimum version of each role.
 
-        Raises: the errors of `refresh`, and ThresholdNotMet, MetadataMissing, ContentMismatch or MalformedMetadata if a
-        published delegation cannot be verified.
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a locked delegation
+        cannot be verified), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+        MemoryDamaged; MemoryUnwritable if memory is required.
         """
         updater = self.refresh()
         if not self.wire.pins_versions:
@@ -262,9 +266,9 @@ class Collection:
 def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = None) -> dict[RoleName, Envelope]:
     """Return all published roles of a refreshed collection that are reachable by delegation from `targets`.
 
-    `broken`: receives the error of each role that is not signed as its delegator demands, whose file is then returned
-    unverified; None: such a role raises ThresholdNotMet. Raises: MetadataMissing, NotTrusted, MalformedMetadata,
-    TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    `broken`: receives the error of each role that has too few valid signatures, whose file is then returned unverified;
+    None: such a role raises ThresholdNotMet. Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge,
+    RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
     """
     queue: list[RoleName] = [TARGETS]
     listed = updater.roles()

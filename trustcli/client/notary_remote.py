@@ -203,7 +203,7 @@ class NotaryRemote:
         if code != "INVALID_UPDATE":
             return self._failure(answer)
         name, reason = _invalid_update(detail)
-        # A Go server with a notary-signer returns the signer's "rpc error" where it would else say ErrBadHierarchy.
+        # A Go server with a notary-signer returns the signer's "rpc error", a Go server without one ErrBadHierarchy.
         if not with_snapshot and (name == "ErrBadHierarchy" or reason.startswith("rpc error")):
             return ServerKeyNotUsed(
                 role=SNAPSHOT,

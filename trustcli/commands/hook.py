@@ -79,7 +79,7 @@ def _others(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
-    found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # ours is replaced, whatever it is
+    found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # our own is replaced
     problems = [f"{entry.name} {entry.problem}" for entry in found if entry.problem]
     if problems:
         reason = f"containerd executes every entry, and refuses every pull for {', '.join(problems)}; take it away"

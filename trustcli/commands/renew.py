@@ -198,9 +198,9 @@ class RenewalEdit:
             self._first = {role: roles[role] for role in offline_roles(roles, self._is_due)}
             for file in self._first.values():
                 if file.role in self._broken:
-                    self._warn(self._why(file, "is signed by nobody who may sign it; make sure that it is right"))
+                    self._warn(self._warning(file, "is signed by nobody who may sign it; make sure that it is right"))
                 elif file.expires <= self._terms.at:
-                    self._warn(self._why(file, "has expired; make sure that it is the newest"))
+                    self._warn(self._warning(file, "has expired; make sure that it is the newest"))
         unchanged = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
         signable = [role for role in unchanged if self._signable(roles, role)]
         self.unrenewed = tuple(self._unrenewed(roles, role) for role in unchanged if role not in signable)
@@ -221,10 +221,10 @@ class RenewalEdit:
     def _is_due(self, file: Envelope) -> bool:
         return file.role in self._broken or self._due(file)
 
-    def _why(self, file: Envelope, wrong: str) -> str:
-        """Return a warning that names the tags of the role, for the user to check before signing it again.
+    def _warning(self, file: Envelope, wrong: str) -> str:
+        """Return a warning that names the tags of the role, so that the user can check them before signing again.
 
-        An expiry limits how long an old file can be replayed, and a signature says who wrote it; signing the role again
+        An expiry limits how long an old file can be replayed, and a signature says who wrote it. Signing the role again
         removes both protections.
         """
         what = f"{self._gun}: {shown(file.role)} version {file.version} {wrong}"

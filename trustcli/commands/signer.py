@@ -114,7 +114,7 @@ class _SignerRemoval:
         Raises: PublishRefused (no such signer).
         """
         if self._attempted and signer_role(self._signer) not in repository_editor.signers_of(roles):
-            return {}  # an earlier attempt got through, only its reply was lost
+            return {}  # an earlier attempt was stored, and only its reply was lost
         self._attempted = True
         return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
 

@@ -46,7 +46,7 @@ class TerminalPrompt:
 
         Raises: PassphraseMissing if the terminal cannot be used or ends, or if the answers never agree.
         """
-        del purpose  # the key's description says it
+        del purpose  # the description of the key contains it
         if not new:
             again = "That does not open it. " if wrong_before else ""
             return self._answer(f"{again}Passphrase of {key}: ", key)

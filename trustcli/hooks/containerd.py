@@ -114,7 +114,7 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
 def _refusal(error: BaseException, request: HookRequest) -> tuple[int, str]:
     try:
         return refusal_line(error, request)
-    except BaseException:  # noqa: BLE001 - even the explanation failed: no memory, most likely
+    except BaseException:  # noqa: BLE001 - even building the message failed, most likely for lack of memory
         return OTHER, "refused: this image cannot be judged"
 
 
@@ -131,7 +131,8 @@ def _standard_input() -> bytes:
 def _open_missing_standard_files() -> None:
     """Open missing standard files.
 
-    The next file that is opened would else get the number of a closed one, and the answer could be written into it.
+    The next file that is opened would otherwise get the number of a closed one, and the answer could be written into
+    it.
     """
     try:
         os.fstat(_STDOUT)

@@ -2,8 +2,8 @@
 
 Docker runs `docker-NAME [docker's own options] NAME COMMAND ...` with its own arguments unchanged, and asks for
 `docker-cli-plugin-metadata` to list its plugins (docker/cli, cli-plugins). Docker up to 28 has a built-in `trust`,
-which wins; the same program is then reached as `docker-ctrust`. Commands and options are those of Docker's own `docker
-trust`, and every failure ends with status 1, as there.
+which wins; the same program is then reached as `docker-ctrust`. Commands, options and the exit status 1 for every
+failure are those of Docker's own `docker trust`.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _option(word: str, words: Iterator[str]) -> tuple[str, str]:
 def _as_ours(command: str, rest: Sequence[str]) -> list[str]:
     """Return the words after a command, changed where docker's command asks the user and ours does not."""
     if command == "signer" and rest[:1] == ["remove"]:
-        return [word for word in rest if word not in _FORCE]  # ours asks nothing
+        return [word for word in rest if word not in _FORCE]  # our command never asks, and has no such option
     if command == "revoke" and not _YES & set(rest) and _names_a_tag(rest):
         return [*rest, "--yes"]  # docker asks only before all tags go
     return list(rest)
@@ -164,4 +164,4 @@ def _names_a_tag(rest: Sequence[str]) -> bool:
     try:
         return len(images) == 1 and parse_reference(images[0]).tag is not None
     except InvalidName:
-        return False  # the command says so
+        return False  # the command itself reports a bad name

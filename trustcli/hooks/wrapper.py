@@ -87,7 +87,7 @@ def write_wrapper(bin_dir: Path, wrapper: Wrapper) -> Path:
     beside = bin_dir.parent / f".{NAME}.new"
     try:
         write_durably(beside, content, mode=_MODE)
-        os.replace(beside, target)  # noqa: PTH105 - what it may raise is the point here
+        os.replace(beside, target)  # noqa: PTH105 - plainly the system call, whose errors are handled below
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()

@@ -180,7 +180,7 @@ class _Rotator:
         now = frozenset(roles[ROOT].root.roles[role].keyids)
         if self._before and now != self._before:
             if self._incoming is not None and self._incoming.keyid in now:
-                return {}  # an earlier attempt got through, only its reply was lost
+                return {}  # an earlier attempt was stored, and only its reply was lost
             raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
         self._before = now
         self._keys_before = roles[ROOT].root.keys
@@ -228,8 +228,8 @@ class _Rotator:
     def _outgoing(self, roles: Roles) -> str:
         """Return the id of the root key to take out.
 
-        It is the one that `--replace` names, else the only root key here that is not the recovery key in use. Raises:
-        KeyNotFound, KeyAmbiguous.
+        It is the one that `--replace` names; with a recovery key, the only other root key; else the only root key in
+        this store. Raises: KeyNotFound, KeyAmbiguous.
         """
         root = roles[ROOT].root
         recovery_fingerprint = key_fingerprint(self._recovery.public_key) if self._recovery else ""

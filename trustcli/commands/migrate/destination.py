@@ -151,7 +151,7 @@ class _KeyRotation:
                 self._keys[role] = self._collection.server.new_online_key(self._gun, role)
         root = roles[ROOT].root
         if all(self._keys[role].keyid in root.roles[role].keyids for role in self._roles):
-            return {}  # an earlier attempt got through, only its reply was lost
+            return {}  # an earlier attempt was stored, and only its reply was lost
         return repository_editor.replace_online_keys(roles, self._keys, terms=self._terms)
 
     @property

@@ -55,7 +55,7 @@ def json_view(entries: Sequence[dict[str, Any]]) -> str:
     """Return the JSON array of all images, with four spaces of indentation and Go's escaping of `<`, `>` and `&`."""
     if not entries:
         return "[]\n"
-    # json.dumps with indent is slow, since it runs in Python: the many tags are written apart.
+    # json.dumps with indent is slow, since it runs in Python: `_signed_tags` writes the tags, of which there are many.
     tags = [_signed_tags(entry["SignedTags"]) for entry in entries if "SignedTags" in entry]
     few = [{**entry, "SignedTags": []} if "SignedTags" in entry else entry for entry in entries]
     pieces = json.dumps(few, indent=4, ensure_ascii=False).split(_NO_TAGS)

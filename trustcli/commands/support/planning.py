@@ -184,8 +184,8 @@ class PlannedKeySource:
     def recovery(self, file: Path) -> Signer:
         """Return a signer for the key in an existing recovery file, of which only the public key is read.
 
-        For an encrypted PEM file that takes the passphrase, which must then be in the environment: the user is not
-        asked. Raises: KeysError.
+        An encrypted PEM file must be opened to read its public key: its passphrase must be in the environment, since
+        the user is not asked. Raises: KeysError.
         """
         try:
             public = recovery_file.public(file)
@@ -213,7 +213,7 @@ class PlannedKeySource:
         return root_certificate(generate(Algorithm.ECDSA_P256), gun=gun, at=self._session.at, public=public)
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """Return a temporary key: the server would store the key that it is asked for."""
+        """Return a temporary key. The server is not asked, since it would make a key and store it."""
         del server, gun
         return self._temporary_key("server", f"new {role} key").public_key
 
