@@ -1,10 +1,11 @@
-"""The `trust` program: take the global options out of the command line, open a session, run one command."""
+"""The `trust` program: read the global options, open a session, run one command."""
 
 from __future__ import annotations
 
 import gc
 
-# First of all, since imports make many objects that stay: looking through them for garbage took a quarter of the time.
+# Before all other imports: they create many objects that live to the end, and collecting garbage among them took a
+# quarter of the start-up time.
 gc.set_threshold(100_000, 50, 50)
 
 import sys
@@ -20,21 +21,21 @@ from trustdata.errors import TrustError
 
 
 def main() -> None:
-    """Console script. Exits with the status of `exit_codes`."""
+    """Run the console script `trust` and exit with a status of `console.exit_codes`."""
     sys.exit(run(sys.argv[1:]))
 
 
 def docker_trust() -> None:
-    """Console script `docker-trust`: the plugin of Docker's CLI. Exits with 0 or 1, as Docker's own does."""
+    """Run the console script `docker-trust`, the plugin of Docker's CLI, and exit with 0 or 1 as Docker's own does."""
     from trustcli.hooks import docker_plugin
 
     sys.exit(docker_plugin.main(sys.argv[1:], run))
 
 
 def run(argv: Sequence[str], *, program: str = "trust") -> int:
-    """One command line; every failure becomes a sentence and a status here, and nothing a stack trace.
+    """Run one command line and return its exit status; an error becomes a sentence on standard error.
 
-    `program`: what it is called in help and advice.
+    No error leaves this function as a stack trace. `program`: the name of the program in help texts and advice.
     """
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json="--json" in argv)
     try:
@@ -45,7 +46,7 @@ def run(argv: Sequence[str], *, program: str = "trust") -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return OTHER
-    except Exception as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, too
+    except Exception as error:  # noqa: BLE001 - an unexpected error must end as a failure, too
         status, document = _failure(output, error, argv, program)
         output.document({"error": document, "exit": status})
         return status
@@ -73,14 +74,14 @@ def _execute(argv: Sequence[str], program: str) -> int:
 
 
 def _help_for(argv: Sequence[str], program: str) -> str:
-    """Where the command line is explained: the command's own help, if there is such a command."""
+    """Return the command line that shows help: that of the command in `argv`, if there is one."""
     from trustcli.commands.table import COMMANDS
 
     return next((f"{program} {word} --help" for word in argv if word in COMMANDS), f"{program} --help")
 
 
 def _failure(output: Output, error: Exception, argv: Sequence[str], program: str) -> tuple[int, dict[str, object]]:
-    """Say it, and give the same as a document."""
+    """Print the error and return the exit status and the same as a JSON value."""
     if isinstance(error, TrustError | KeysError):
         return output.failure(error), failure_document(error)
     if isinstance(error, UsageError):

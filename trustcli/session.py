@@ -1,7 +1,7 @@
-"""One invocation of `trust`: settings, the clock, and everything that talks to the outside, put together here.
+"""One run of `trust`: settings, the time, and all objects that talk to files or servers, built in one place.
 
-The reference time is read once, when the session is made. Constructors connect to nothing; what a command does not use
-is not imported.
+The reference time is read once, when the session is made. Constructors open no connection. Modules that not every
+command needs are imported where they are used, since `trust verify` must start fast.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """`at`: the reference time (UTC) of the whole invocation. `helper_seconds`: what a credential helper may take."""
+    """The settings and services of one run of `trust`.
+
+    `at`: the reference time (UTC) of the whole run. `helper_seconds`: how long a credential helper may take.
+    """
 
     def __init__(
         self,
@@ -76,17 +79,23 @@ class Session:
 
     @property
     def pins(self) -> PinsFile:
+        """Return the user's pins."""
         return PinsFile(self.settings.home / "pins.toml")
 
     @property
     def memory(self) -> MemoryFile:
+        """Return rollback memory."""
         return MemoryFile(self.settings.memory_folder / "seen.json")
 
     def cache(self, gun: GUN, format_name: str) -> FileCache:
+        """Return the cache of the collection's metadata in this format."""
         return FileCache(self.settings.memory_folder / "cache", format_name=format_name, gun=gun)
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
-        """Every pin that counts for the name: command line, policy, the user's pins."""
+        """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
+
+        Raises: InvalidName (`--pin` is not a pin), SettingsUnusable (`pins.toml` cannot be read).
+        """
         found = []
         if self.settings.pin:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
@@ -97,12 +106,19 @@ class Session:
         return found
 
     def record_pin(self, gun: GUN, pin: Pin, how: str, wire: WireFormat) -> None:
-        """Keep a pin for good. Raises: MemoryUnwritable; what PinsFile raises if another pin is there."""
+        """Store a pin in `pins.toml`.
+
+        `how`: `init`, `tofu` or `pin`. Raises: PinsDisagree or FormatChanged if another pin or format is recorded,
+        SettingsUnusable, MemoryUnwritable.
+        """
         self.pins.record(gun, PinEntry(pin=pin, format=wire.name, recorded=self.at, how=how))
 
     @cached_property
     def locks(self) -> Mapping[GUN, SourcedLock]:
-        """What the project's lock file has of each name; read once. Raises: SettingsUnusable (no file), LockDamaged."""
+        """Return the entries of the project's lock file by name, read once; empty if there is no lock file.
+
+        Raises: SettingsUnusable (the file that was named does not exist), LockDamaged.
+        """
         path = self.settings.lock
         if path is None:
             return {}
@@ -121,15 +137,18 @@ class Session:
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
-        dress: Callable[[WireFormat], WireFormat] | None = None,
+        wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        """`wire`: the format, for who makes the collection; else the one that is recorded or, at first contact, found.
-        `dress`: what a plan puts around it. `locks`: other ones than the settings' lock file has. Without `keep`
-        nothing is written on this machine: neither pin nor rollback memory nor cache.
+        """Return the collection as this machine knows it; the server is asked only for the format, at first contact.
 
-        Raises: FormatChanged, SettingsUnusable, LockDamaged.
+        `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
+        the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
+        of those of the lock file. `keep=False`: write nothing on this machine, neither pin nor rollback memory nor
+        cache.
+
+        Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
         lock = (self.locks if locks is None else locks).get(gun)
         link = self.link(gun)
@@ -137,7 +156,7 @@ class Session:
         cache = self.cache(gun, found.name)
         return Collection(
             gun=gun,
-            wire=dress(found) if dress else found,
+            wire=wrap_wire(found) if wrap_wire else found,
             server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
                 cache=cache if keep else _overlay(cache),
@@ -153,16 +172,16 @@ class Session:
         )
 
     def _format(
-        self, gun: GUN, lock: SourcedLock | None, wanted: WireFormat | None, *, link: ServerLink | None
+        self, gun: GUN, lock: SourcedLock | None, requested: WireFormat | None, *, link: ServerLink | None
     ) -> tuple[WireFormat, TrustError | None]:
-        """The one format in which the collection is asked for; with why `link` could not be asked for it.
+        """Return the format of the collection, and the error if its server had to be asked for it and failed.
 
-        Raises: FormatChanged.
+        `link`: None if no server may be asked. Raises: FormatChanged, SettingsUnusable.
         """
         entry = self.pins.load().get(gun)
         recorded = [entry.format] if entry else []
         recorded += [lock.entry.format] if lock else []
-        found = recorded_format(gun, wanted=wanted, recorded=recorded)
+        found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
             return found or TUF, None
@@ -172,27 +191,43 @@ class Session:
             return TUF, failure
 
     def format_offered(self, gun: GUN) -> WireFormat | None:
-        """The format in which the server has the collection; TUF 1.0 if it has none, None if it cannot be asked."""
+        """Return the format in which the server has the collection; None if the server cannot be asked.
+
+        TUF 1.0 if the server does not have the collection in any format.
+        """
         try:
             return offered_format(self.link(gun), gun)
         except TrustError:
             return None
 
     def server_keys(self, gun: GUN) -> frozenset[str]:
-        """The online roles whose keys, as root names them, our server says that it holds. Raises: what it raises."""
+        """Return the online roles of the current root whose private keys the server says that it holds.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName.
+        """
         state = TufRemote(self.link(gun)).collection(gun)
         return state.server_keys if isinstance(state, CollectionState) else frozenset()
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
-        """Hand a collection of another Notary server over to ours. Raises: as TufRemote.take_over."""
+        """Upload a collection of another Notary server, whole, to our server.
+
+        Raises: PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer,
+        InvalidName.
+        """
         TufRemote(self.link(gun)).take_over(gun, parts)
 
     def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
-        """The way to the collection's trust server, or to `server` (URL)."""
+        """Return a link to the collection's trust server, or to `server` (a URL); nothing is connected yet.
+
+        Raises: NoTrustServer, InvalidName.
+        """
         return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
     def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
-        """`read`: how the publisher reads the collection, if not simply as its owner."""
+        """Return a publisher of the collection that signs with `keys`.
+
+        `read`: how to read the current roles; by default as an owner does, expired offline roles included.
+        """
         from trustcli.publish.backoff import JitteredBackoff
         from trustcli.publish.publisher import Publisher
 
@@ -210,12 +245,14 @@ class Session:
 
     @cached_property
     def keystore(self) -> FileKeyStore:
+        """Return the store of the user's private keys."""
         from keys.filestore import FileKeyStore
 
         return FileKeyStore(self.settings.home / "private")
 
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
+        """Return where passphrases come from: the environment, then a prompt if the session is interactive."""
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
@@ -223,27 +260,32 @@ class Session:
         prompt = None if self.settings.non_interactive else TerminalPrompt()
         return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt))
 
-    def held_keys(self, brought: Iterable[Signer] = ()) -> StoreKeys:
+    def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
+        """Return the keys of the store and the extra ones, ready to sign."""
         from trustcli.publish.held_keys import StoreKeys
 
-        return StoreKeys(self.keystore, self.passphrases, brought)
+        return StoreKeys(self.keystore, self.passphrases, extra)
 
-    # --- the outside
+    # --- registry and container engine
 
     def network(self, observer: Observer | None = None) -> Network:
+        """Return how this invocation connects: trusted certificate authorities, proxies, clock, time limits."""
         authorities = CertificateAuthorities(self.environ, cacert=self.settings.cacert)
         return Network(authorities=authorities, environ=self.environ, observer=observer)
 
     @property
     def credentials(self) -> DockerConfig:
+        """Docker's configuration, where `docker login` keeps credentials."""
         return DockerConfig(self.environ, helper_seconds=self._helper_seconds)
 
     def registry(self, observer: Observer | None = None) -> Registry:
+        """Return a client for image registries."""
         from trustcli.registry.client import Registry
 
         return Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
 
     def engine(self) -> Engine:
+        """Return a client for the container engine on this machine."""
         from trustcli.registry.engine import Engine
 
         return Engine(self.network())
@@ -270,7 +312,7 @@ def _read_only(memory: MemoryFile) -> RollbackStore:
 
 
 def open_session(options: GlobalOptions) -> Session:
-    """The session of this process. Raises: what `load_settings` raises."""
+    """Return the session of this process, from its environment and the global options. Raises: SettingsUnusable."""
     environ = dict(os.environ)
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
@@ -278,13 +320,14 @@ def open_session(options: GlobalOptions) -> Session:
 
 
 def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
-    """The session of a pull-time hook; whatever it says besides its verdict goes to standard error.
+    """Return the session of a pull-time hook; all its output but the verdict goes to standard error.
 
-    With `config`, variables named TRUST_* do not count, and Docker's configuration is looked for in `docker/` beside
-    it unless DOCKER_CONFIG is set: the container runtime's own environment and home decide nothing. Credential helpers
-    get half of the verdict's time, since a verdict that ends without them would leave them behind.
+    With `config`, variables named TRUST_* are ignored, and Docker's configuration is read from `docker/` beside that
+    file unless DOCKER_CONFIG is set: the container runtime's own environment and home folder must decide nothing.
+    Credential helpers get half of the verdict's time limit, since a process that ends before its helpers would leave
+    them running.
 
-    Raises: what `load_hook_settings` raises.
+    Raises: SettingsUnusable.
     """
     environ = dict(os.environ)
     if config is not None:

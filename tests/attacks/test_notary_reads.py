@@ -148,7 +148,7 @@ def test_an_owner_is_not_shown_what_was_there_before_the_releases() -> None:
     scene = good_collection(NOTARY)
     client = scene.regular()
     scene.forger.list_in_snapshot(RELEASES, None)
-    for read in (client.collection().owner_roles, client.collection().roles_to_mend):
+    for read in (client.collection().owner_roles, client.collection().roles_to_repair):
         with pytest.raises(VersionRollback) as caught:
             read()
         assert caught.value.role == RELEASES

@@ -88,7 +88,7 @@ class Client:
 
     def lock_entry(self) -> LockEntry:
         """What `trust lock` would write here now."""
-        return self.collection().locked()
+        return self.collection().lock_entry()
 
     def _record(self, pin: Pin, how: str) -> None:
         self.recorded.append((pin, how))

@@ -62,11 +62,11 @@ class SimulatedSession(Session):
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
-        dress: Callable[[WireFormat], WireFormat] | None = None,
+        wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, memory_required, locks, wire, dress, offline, keep
+        del policy_pins, memory_required, locks, wire, wrap_wire, offline, keep
         assert gun == self.client.server.gun
         return self.client.collection()
 

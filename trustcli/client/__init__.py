@@ -1,1 +1,1 @@
-"""Reading collections as a TUF client: updater, remotes of both formats, caches, pins and memory combined."""
+"""The client side of a trust server: fetch and verify metadata, keep it, and talk to servers of both formats."""

@@ -1,6 +1,6 @@
-"""One collection as this machine knows it: server, cache, pins and rollback memory together.
+"""One collection as this machine knows it: its server, cache, pins, rollback memory and lock entry together.
 
-Whoever wants verified roles asks here; nobody else combines pins with memory or writes either.
+All verified roles come from here: no other module combines pins with rollback memory, or writes either of them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ from trustdata.wire import WireFormat
 
 
 class TrustServer(MetadataRemote, PublishRemote, Protocol):
-    """Both sides of a trust server."""
+    """A trust server that can be read from and published to."""
 
 
 class Collection:
-    """`tofu`: trust on first use where nothing is known. `warn`: tells the user what is no failure."""
+    """One collection: refresh it, judge its tags, and keep what was verified.
+
+    `tofu`: trust the first root that the server shows, if no pin is known. `warn`: shows the user a warning.
+    """
 
     def __init__(
         self,
@@ -55,13 +58,13 @@ class Collection:
         self._local = local
         self._tofu = tofu
         self._warn = warn
-        self.last: Updater | None = None
-        """The refresh, or offline look, that was made last; for an explanation of what came of it."""
+        self.last_updater: Updater | None = None
+        """The updater of the latest refresh or offline run, from which `trust explain` reports; None before."""
 
-    # --- what is known
+    # --- what this machine and the server know
 
     def known_by(self) -> str | None:
-        """Who here knows the name: a pin's source, rollback memory, the lock file, or nobody."""
+        """Return the source that knows this name (a pin's, rollback memory, the lock file), or None."""
         if self._local.pins:
             return self._local.pins[0].source
         if self._local.memory.load(self.gun) is not None:
@@ -69,17 +72,21 @@ class Collection:
         return self._local.lock.source if self._local.lock is not None else None
 
     def on_server(self) -> CollectionState | Tombstone | None:
-        """What the server says: unsigned, so for messages only."""
+        """Return the server's description of the collection. It is not signed: use it in messages, never for trust.
+
+        None if the collection never existed. Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         return self.server.collection(self.gun)
 
     # --- reading
 
     def refresh(self, *, for_owner: bool = False) -> Updater:
-        """Verified top-level roles, fresh from the server; rollback memory is written before this returns.
+        """Fetch and verify the top-level roles, and store their versions in rollback memory before returning.
 
-        `for_owner`: offline roles may have expired (to inspect and renew; never to run an image).
+        `for_owner`: accept expired offline roles (to show or renew them; never to run an image).
 
-        Raises: as Updater.refresh; CollectionDeleted; MemoryUnwritable where memory is required.
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted, MalformedMetadata, TooLarge,
+        RemoteUnreachable, RemoteRefused, RemoteMisbehaved, MemoryDamaged; MemoryUnwritable if memory is required.
         """
         try:
             updater = self._refresh(self._local.pins, for_owner=for_owner)
@@ -88,28 +95,38 @@ class Collection:
                 raise
             updater = self._trust_on_first_use(unpinned, for_owner=for_owner)
         except TrustDataWithheld as withheld:
-            raise self._explained(withheld) from withheld
+            raise self._explain_withheld(withheld) from withheld
         self._remember(updater)
         return updater
 
     def offline(self, max_age: timedelta) -> Updater:
-        """Verified top-level roles from the cache. Raises: as Updater.offline."""
+        """Verify the top-level roles from the cache alone.
+
+        Raises: OfflineTooOld, NotTrusted, Unpinned, MalformedMetadata, MemoryDamaged.
+        """
         updater = self._updater(self._local.pins)
         updater.offline(max_age=max_age)
         return updater
 
     def owner_roles(self) -> dict[RoleName, Envelope]:
-        """Every role that the collection has and delegates, expired or not: what an edit or an inspection starts from.
+        """Refresh, and return every published role, expired or not: the starting point of an edit or an inspection.
 
-        Raises: as `refresh`, and whatever keeps a published role from being verified.
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a published delegation
+        cannot be verified), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+        MemoryDamaged; MemoryUnwritable if memory is required.
         """
         return self._owner_roles(None)
 
-    def roles_to_mend(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
-        """As `owner_roles`; and why some of them are vouched for by nobody any more, where the format lets that be.
+    def roles_to_repair(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
+        """Return all roles, and the error of each role that has too few valid signatures.
 
-        Old clients of Notary v1 leave such delegations behind (a signer is removed, what he signed last stays). They
-        are what the verified snapshot lists, and nothing more: to be shown as broken, or signed anew by who may.
+        Such broken roles are returned only in Notary v1, where old clients leave them behind: `docker trust` removes a
+        signer from a delegation and keeps the file that this signer signed last. A broken role is only what the
+        verified snapshot lists: show it as broken, or let those sign it again who may.
+
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a published delegation
+        cannot be verified for another reason), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved, MemoryDamaged; MemoryUnwritable if memory is required.
         """
         broken: dict[RoleName, TrustError] | None = {} if self.wire.upload_rules.may_break_roles else None
         return self._owner_roles(broken), broken or {}
@@ -121,38 +138,43 @@ class Collection:
             self._remember(updater)
         return roles
 
-    def locked(self) -> LockEntry:
-        """What the project's lock file may say of the collection, fresh from the server.
+    def lock_entry(self) -> LockEntry:
+        """Refresh, and return the lock file entry: the current root, and the minimum version of each role.
 
-        Raises: as `refresh`, and whatever keeps a published role from being verified.
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a locked delegation
+        cannot be verified), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+        MemoryDamaged; MemoryUnwritable if memory is required.
         """
         updater = self.refresh()
         if not self.wire.pins_versions:
-            # What the snapshot lists without versions is known only when it is loaded.
+            # Notary's snapshot lists no versions: load each delegation to know its version.
             known = self._local.lock.entry.minimum if self._local.lock is not None else {}
             for role in checks.delegations_of(updater.roles()[TARGETS].targets):
                 try:
                     updater.load_published([role])
                 except ThresholdNotMet:
                     if role == RELEASES or role in known:
-                        raise  # else: left behind by an old client; it vouches for nothing
+                        raise  # any other one is left behind by an old client, and releases no tag
             self._remember(updater)
-        return updater.locked()
+        return updater.lock_entry()
 
     def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
-        """One refresh (or offline look, given `max_age`), one answer to each question; never raises a TrustError."""
-        asked = list(questions)
+        """Refresh once (offline if `max_age` is given) and return one judgement for each question.
+
+        An error becomes a refusal: no TrustError is raised.
+        """
+        all_questions = list(questions)
         try:
             updater = self.refresh() if max_age is None else self.offline(max_age)
         except TrustError as refusal:
-            return [refused(question, refusal) for question in asked]
-        answers = [self._answer(updater, question) for question in asked]
+            return [refused(question, refusal) for question in all_questions]
+        answers = [self._answer(updater, question) for question in all_questions]
         if not self.wire.pins_versions and max_age is None:
-            # What the snapshot lists without versions is known only now.
+            # Notary's snapshot lists no versions: those of delegations are known only after they were loaded.
             try:
                 self._remember(updater)
             except TrustError as refusal:
-                return [refused(question, refusal) for question in asked]
+                return [refused(question, refusal) for question in all_questions]
         return answers
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
@@ -162,10 +184,11 @@ class Collection:
             return refused(question, refusal)
         return judge(question, updater.roles())
 
-    def as_newcomer(self, cache: MetadataCache) -> Updater:
-        """A refresh without memory and with another cache, trusting the first root in it: how others see it.
+    def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
+        """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.
 
-        Raises: as Updater.refresh.
+        Raises: TrustDataWithheld, NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved.
         """
         first = self.wire.parse(ROOT, cache.roots()[0])
         pin = SourcedPin(pin=fingerprint(first), source="the first root")
@@ -174,10 +197,10 @@ class Collection:
         updater.refresh()
         return updater
 
-    # --- how
+    # --- steps
 
     def _updater(self, pins: Sequence[SourcedPin], *, for_owner: bool = False) -> Updater:
-        self.last = Updater(
+        self.last_updater = Updater(
             gun=self.gun,
             wire=self.wire,
             remote=self.server,
@@ -185,7 +208,7 @@ class Collection:
             at=self.at,
             unsafe_accept_expired_offline_roles=for_owner,
         )
-        return self.last
+        return self.last_updater
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
         updater = self._updater(pins, for_owner=for_owner)
@@ -202,8 +225,11 @@ class Collection:
             self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
         return updater
 
-    def _explained(self, withheld: TrustDataWithheld) -> TrustError:
-        """A deleted collection says so; what the server says of it is shown beside the pin, and trusted for nothing."""
+    def _explain_withheld(self, withheld: TrustDataWithheld) -> TrustError:
+        """Return the error for a withheld collection; if its server says that it was deleted, one that says so.
+
+        The server's statement is shown beside the pin, and changes nothing about what is trusted.
+        """
         try:
             state = self.server.collection(self.gun)
         except TrustError:
@@ -232,15 +258,17 @@ class Collection:
             self._warn(f"rollback protection is weaker from here on: {error}")
 
     def adopt(self, root: Envelope) -> None:
-        """Record a root that we have just made as the pin."""
+        """Record the fingerprint of a root that this machine has just made as the pin."""
         if self._local.record_pin is not None:
             self._local.record_pin(fingerprint(root), "init")
 
 
 def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = None) -> dict[RoleName, Envelope]:
-    """All roles of a refreshed collection that are delegated from the top down and published.
+    """Return all published roles of a refreshed collection that are reachable by delegation from `targets`.
 
-    `broken`: takes those that nobody vouches for, which are then given as they are listed; None: they are refused.
+    `broken`: receives the error of each role that has too few valid signatures, whose file is then returned unverified;
+    None: such a role raises ThresholdNotMet. Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge,
+    RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
     """
     queue: list[RoleName] = [TARGETS]
     listed = updater.roles()
@@ -254,7 +282,7 @@ def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = Non
                     if broken is None:
                         raise
                     broken[role] = error
-                    listed[role] = updater.unvouched(role)
+                    listed[role] = updater.load_unsigned(role)
                 else:
                     queue.append(role)
     return listed

@@ -1,4 +1,4 @@
-"""A server that could not be asked, and is not asked again: each call raises what the first one did."""
+"""A stand-in for a trust server that has already failed: every call raises the same error without asking again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from trustdata.roles import RoleName
 
 
 class FailedServer:
-    """Stand in for a trust server (`ports.MetadataRemote`, `PublishRemote`) after its failure.
+    """A trust server that raises its first failure again at every call.
 
-    Asking once more would only take the same time again.
+    It implements `ports.MetadataRemote` and `PublishRemote`. Asking the real server again would only take its time
+    limit a second time.
     """
 
     def __init__(self, name: str, failure: TrustError) -> None:

@@ -1,6 +1,6 @@
-"""The last verified files of a collection, in `<home>/cache/<format>/<name>/{roots,roles}/`.
+"""The newest verified files of a collection on disk, in `<home>/cache/<format>/<name>/{roots,roles}/`.
 
-Plain files under the names of their versions and roles, so that a person can look at them with any tool.
+Plain files, named after versions and roles, so that a person can read them with any tool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SUFFIX: Final = ".json"
 
 
 class FileCache:
-    """`MetadataCache` in a folder, made when something is stored; for its owner alone, since tags may be private."""
+    """A `MetadataCache` in a folder, made at the first store and readable for its owner only: tags may be private."""
 
     def __init__(self, folder: Path, *, format_name: str, gun: GUN) -> None:
         home = folder / format_name / _file_name(quote(gun, safe=""))
@@ -29,36 +29,36 @@ class FileCache:
         self._roles = home / "roles"
 
     def roots(self) -> list[bytes]:
-        """See `MetadataCache.roots`."""
+        """Return the stored roots from version 1 on, ascending, up to the first gap."""
         found: list[bytes] = []
         while (raw := _read(self._root(len(found) + 1), size_limit(ROOT))) is not None:
             found.append(raw)
         return found
 
     def store_root(self, version: int, raw: bytes) -> None:
-        """See `MetadataCache.store_root`."""
+        """Store one version of root beside the others."""
         _write(self._root(version), raw)
 
     def drop_roots(self) -> None:
-        """See `MetadataCache.drop_roots`."""
+        """Delete all stored roots."""
         with contextlib.suppress(OSError):
             _empty(self._roots)
 
     def load(self, role: RoleName) -> bytes | None:
-        """See `MetadataCache.load`."""
+        """Return the newest stored file of a role other than root, or None."""
         return _read(self._role(role), size_limit(role))
 
     def store(self, role: RoleName, raw: bytes) -> None:
-        """See `MetadataCache.store`."""
+        """Store a role's file in place of the older one."""
         _write(self._role(role), raw)
 
     def drop(self, role: RoleName) -> None:
-        """See `MetadataCache.drop`."""
+        """Delete a role's stored file."""
         with contextlib.suppress(OSError):
             self._role(role).unlink()
 
     def clear(self) -> None:
-        """Forget everything of this collection (`trust pin --replace`)."""
+        """Delete everything of this collection, for `trust pin --replace`."""
         for folder in (self._roots, self._roles):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 _empty(folder)
@@ -76,7 +76,7 @@ def _empty(folder: Path) -> None:
 
 
 def _file_name(encoded: str) -> str:
-    """A name that any file system takes; what is too long is cut, and told apart by a hash."""
+    """Return a name that every file system accepts; a too long one is cut and made unique by a hash."""
     if len(encoded) <= _LONGEST and encoded not in {".", ".."}:
         return encoded
     digest = hashlib.sha256(encoded.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """Find the wire format of a collection: recorded here, cached here, or offered by its server (docs/adr/0024).
 
-Notary's format is imported only where TUF 1.0 is ruled out: `trust verify` is started often.
+Notary's format is imported only where TUF 1.0 is ruled out, since `trust verify` must start fast.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from trustdata.wire.names import FORMAT_NAMES
 from trustdata.wire.tuf import TUF
 
 
-def recorded_format(gun: GUN, *, wanted: WireFormat | None, recorded: Iterable[str]) -> WireFormat | None:
-    """Return the one format that is asked for and recorded; None if there is neither.
+def recorded_format(gun: GUN, *, requested: WireFormat | None, recorded: Iterable[str]) -> WireFormat | None:
+    """Return the format that is requested and recorded; None if neither is known.
 
     `recorded`: the format names in pin and lock file. Raises: FormatChanged if two of all these differ.
     """
-    names = [wanted.name] if wanted else []
+    names = [requested.name] if requested else []
     names += recorded
     for name in names[1:]:
         if name != names[0]:
             raise FormatChanged(gun=gun, pinned=names[0], offered=name)
     if not names:
         return None
-    return wanted or _named(names[0])
+    return requested or _named(names[0])
 
 
 def cached_format(cache: Callable[[str], MetadataCache]) -> WireFormat | None:
@@ -43,7 +43,10 @@ def cached_format(cache: Callable[[str], MetadataCache]) -> WireFormat | None:
 
 
 def offered_format(link: ServerLink, gun: GUN) -> WireFormat:
-    """Ask the server for TUF 1.0, then for Notary v1; TUF 1.0 if it has neither. Raises: what the remotes raise."""
+    """Ask the server for TUF 1.0, then for Notary v1; return TUF 1.0 if it has neither.
+
+    Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+    """
     if TufRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
         return TUF
     from trustcli.client.notary_remote import NotaryRemote

@@ -14,24 +14,27 @@ from trustdata.verification.trust_pinning import Pin, SourcedPin
 
 
 class RollbackStore(Protocol):
-    """Where rollback memory is kept (`state.memory.MemoryFile`)."""
+    """A store of rollback memory, such as `state.memory.MemoryFile`."""
 
     def load(self, gun: GUN) -> Memory | None:
-        """Return what is remembered, or None. Raises: MemoryDamaged naming the file."""
+        """Return the stored memory of the collection, or None. Raises: MemoryDamaged, which names the file."""
 
     def remember(self, gun: GUN, memory: Memory) -> None:
-        """Merge and store, durably. Raises: MemoryUnwritable; RootNotPinned if another root of trust is known."""
+        """Merge and store, durably.
+
+        Raises: RootNotPinned if another root of trust is stored, MemoryUnwritable, MemoryDamaged.
+        """
 
     def forget(self, gun: GUN) -> None:
-        """Drop what is remembered. Raises: MemoryUnwritable."""
+        """Delete the memory of the collection. Raises: MemoryUnwritable, MemoryDamaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What one refresh starts from.
+    """What this machine knows of a collection at the start of one refresh.
 
-    `pins`: all that is known of where trust begins, in the order in which it counts. `memory`: rollback memory, None on
-    first contact. `lock`: what the project's lock file has of the name; a pin only if there is neither of the two.
+    `pins`: every pin that is known, in order of precedence. `memory`: rollback memory, None at first contact. `lock`:
+    the entry of the project's lock file, which counts as a pin only if there are neither pins nor memory.
     """
 
     cache: MetadataCache
@@ -42,10 +45,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalState:
-    """Where what is known of one collection is read, and where what was verified is kept.
+    """Where this machine reads what it knows of one collection, and where it stores what it has verified.
 
-    `pins`: those of this invocation, the recorded one included. `record_pin`: keeps a fingerprint for good, with a word
-    for how it came about; None: nothing is kept. `memory_required`: a refresh whose memory cannot be written fails.
+    `pins`: those of this run, the recorded one included. `record_pin`: stores a pin with the way it came about (`init`,
+    `tofu`); None stores nothing. `memory_required`: a refresh fails if rollback memory cannot be written.
     """
 
     cache: MetadataCache
@@ -56,5 +59,5 @@ class LocalState:
     memory_required: bool = False
 
     def known(self, gun: GUN, pins: Sequence[SourcedPin]) -> Known:
-        """Return what a refresh with these pins starts from. Raises: MemoryDamaged."""
+        """Return what a refresh with these pins starts with. Raises: MemoryDamaged."""
         return Known(cache=self.cache, pins=pins, memory=self.memory.load(gun), lock=self.lock)

@@ -1,4 +1,4 @@
-"""A cache that lives as long as the process: for looking at a collection as somebody who has never seen it."""
+"""A cache in memory that starts empty: to look at a collection as a client that has never seen it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from trustdata.roles import RoleName
 
 
 class MemoryCache:
-    """`MetadataCache` in memory."""
+    """A `MetadataCache` in memory, lost when the process ends."""
 
     def __init__(self) -> None:
         self._roots: dict[int, bytes] = {}

@@ -1,6 +1,7 @@
-"""A Notary v1 server over HTTP, ours or another: `ports.MetadataRemote` and `PublishRemote` on its API.
+"""A Notary v1 server over HTTP, ours or another: `ports.MetadataRemote` and `PublishRemote` on Notary's API.
 
-Its answers are the server's word: they decide what is said to the user and what is tried next, never what is trusted.
+Only the metadata files are signed. Other answers decide what is shown to the user and what is tried next, never what is
+trusted. The API is described in docs/reference/notary-api.md.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from trustdata.roles import RoleName
 
 MAX_ANSWER: Final = 64 * 1024
-"""Bytes of a key or of an error, at most; Notary's own clients read 1 024 of an error."""
+"""Largest accepted size in bytes of a key or an error; Notary's own clients read 1 024 bytes of an error."""
 MAX_CHANGES: Final = 4 * 1024 * 1024
+"""Largest accepted size in bytes of one page of the change feed."""
 _CHANGES: Final = 1000
 _MOST_PAGES: Final = 1000
 _PULL: Final = "pull"
@@ -45,7 +47,7 @@ _ALL: Final = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedEntry:
-    """A record of a change feed; the name is whatever the server says."""
+    """One record of a change feed. `gun` is any text that the server sends, not a checked name."""
 
     id: str
     gun: str
@@ -53,13 +55,14 @@ class FeedEntry:
 
 
 class NotaryRemote:
-    """One Notary server. One connection, so not for threads."""
+    """One Notary server. It uses one connection, so one thread."""
 
     def __init__(self, link: ServerLink) -> None:
         self._link = link
 
     @property
     def name(self) -> str:
+        """Return scheme, host and port for messages."""
         return self._link.name
 
     def close(self) -> None:
@@ -67,14 +70,18 @@ class NotaryRemote:
         self._link.close()
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """As promised by `MetadataRemote`."""
+        """Return the file's bytes, complete and unchanged; None only if the server says that there is no such file.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         target, scope = _place(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
         return self._link.fetch(target, what=filename, scope=scope, limit=limit, failure=self._failure)
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
-        """As promised by `PublishRemote`, with an owner-held snapshot among the files where there is one.
+        """Store all the files or none; a snapshot is among them if its key is the owner's.
 
-        Notary tells neither revision nor versions.
+        The receipt has revision 0 and no versions, since Notary's API does not report them. Raises: VersionConflict,
+        ServerKeyNotUsed, PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         from trustcli.http.multipart import publish_form
 
@@ -86,21 +93,34 @@ class NotaryRemote:
         raise self._publish_failure(answer, with_snapshot=SNAPSHOT in files)
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
-        """As promised by `PublishRemote`. The Go server makes another one each time, until the first publish."""
+        """Return the public key that the server holds for `snapshot` or `timestamp`.
+
+        The Go server makes another key at each call until the first publish. Raises: RemoteMisbehaved if the answer is
+        no key; RemoteUnreachable, RemoteRefused, TooLarge.
+        """
         return self._key(self._ask("GET", gun, f"/tuf/{role}.key", _PUSH))
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
-        """As promised by `PublishRemote`."""
+        """Return a new key of the server for the role; the server uses it once a root that names it is published.
+
+        Raises: RemoteMisbehaved if the answer is no key; RemoteUnreachable, RemoteRefused, TooLarge.
+        """
         return self._key(self._ask("POST", gun, f"/tuf/{role}.key", _ALL, body=b""))
 
     def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
-        """As promised by `PublishRemote`; a Notary server tells no versions, and shows no tombstones."""
+        """Return the collection's name and format, or None; Notary's API reports neither versions nor tombstones.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         if self.fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is None:
             return None
         return CollectionState(gun=gun, format=NOTARY_V1, revision=0, versions={})
 
     def delete(self, gun: GUN) -> int:
-        """As promised by `PublishRemote`; the revision is unknown, so 0."""
+        """Delete the collection and return 0, since Notary's API reports no revision.
+
+        Raises: NoTrustData, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         if self.collection(gun) is None:
             raise NoTrustData(gun=gun)
         answer = self._ask("DELETE", gun, "/tuf/", _ALL)
@@ -109,7 +129,10 @@ class NotaryRemote:
         return 0
 
     def changes(self) -> Iterator[FeedEntry]:
-        """The change feed of the whole server, oldest first. Raises: as `fetch`; RemoteMisbehaved."""
+        """Return the change feed of the whole server, oldest first, page by page.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved (also for a feed without end), TooLarge.
+        """
         after = "0"
         for _ in range(_MOST_PAGES):
             target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_CHANGES}"
@@ -154,8 +177,8 @@ class NotaryRemote:
         from keys.notary import NotaryKey
 
         try:
-            told = json.loads(answer.body)
-            key = NotaryKey.of(str(told["keytype"]), str(told["keyval"]["public"]))
+            members = json.loads(answer.body)
+            key = NotaryKey.of(str(members["keytype"]), str(members["keyval"]["public"]))
             check_accepted(key)
         except (ValueError, LookupError, TypeError, RecursionError, KeyNotAccepted) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
@@ -164,7 +187,7 @@ class NotaryRemote:
     def _failure(self, answer: Response) -> TrustError:
         from trustcli.client.problem_details import failure
 
-        code, message, _ = _told(answer)
+        code, message, _ = _error_in(answer)
         generic = failure(answer, remote=self.name, tried=self._link.tried)
         if isinstance(generic, RemoteRefused) and code:
             return RemoteRefused(
@@ -173,14 +196,14 @@ class NotaryRemote:
         return generic
 
     def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:
-        """The refusals of an upload as what they mean to the publisher."""
-        code, message, detail = _told(answer)
+        """Return the error for a refused upload, as the publisher must treat it."""
+        code, message, detail = _error_in(answer)
         if code == "VERSION":
             return VersionConflict(role=ROOT, offered=0, stored=0)
         if code != "INVALID_UPDATE":
             return self._failure(answer)
         name, reason = _invalid_update(detail)
-        # With a notary-signer, the Go server hands on that one's error where its own would be ErrBadHierarchy.
+        # A Go server with a notary-signer returns the signer's "rpc error", a Go server without one ErrBadHierarchy.
         if not with_snapshot and (name == "ErrBadHierarchy" or reason.startswith("rpc error")):
             return ServerKeyNotUsed(
                 role=SNAPSHOT,
@@ -201,8 +224,8 @@ def _scope(gun: GUN, actions: str) -> str:
     return f"repository:{gun}:{actions}"
 
 
-def _told(answer: Response) -> tuple[str, str, object]:
-    """Code, message and detail of the one error in the answer; empty if there is none."""
+def _error_in(answer: Response) -> tuple[str, str, object]:
+    """Return code, message and detail of the one error in the answer; all empty if it holds none."""
     try:
         (error,) = json.loads(answer.body)["errors"]
         return str(error["code"]), str(error.get("message", "")), error.get("detail")
@@ -211,7 +234,7 @@ def _told(answer: Response) -> tuple[str, str, object]:
 
 
 def _invalid_update(detail: object) -> tuple[str, str]:
-    """Name and message of an INVALID_UPDATE."""
+    """Return name and message of an INVALID_UPDATE error."""
     if not isinstance(detail, dict) or not isinstance(detail.get("Error"), dict):
         return "", ""
     return str(detail.get("Name", "")), str(detail["Error"].get("Msg", ""))

@@ -1,4 +1,4 @@
-"""A cache that reads what another has, and keeps what is new to itself: for looking without leaving a trace."""
+"""A cache that reads from another one and keeps changes to itself, so that plans and `trust doctor` write nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from trustcli.client.ports import MetadataCache
 from trustdata.roles import RoleName
 
 _GONE: Final = b""
-"""Stands for a file that was dropped here; no metadata file is empty."""
+"""Marks a file as deleted in the overlay; no metadata file is empty."""
 
 
 class OverlayCache:
-    """`MetadataCache` over another one, which is never written."""
+    """A `MetadataCache` on top of another one, which is only read."""
 
     def __init__(self, below: MetadataCache) -> None:
         self._below = below
@@ -20,33 +20,33 @@ class OverlayCache:
         self._files: dict[RoleName, bytes] = {}
 
     def roots(self) -> list[bytes]:
-        """See `MetadataCache.roots`."""
+        """Return the stored roots from version 1 on, ascending, up to the first gap."""
         found: list[bytes] = []
-        mine = self._own_roots()
-        while len(found) + 1 in mine:
-            found.append(mine[len(found) + 1])
+        roots = self._own_roots()
+        while len(found) + 1 in roots:
+            found.append(roots[len(found) + 1])
         return found
 
     def store_root(self, version: int, raw: bytes) -> None:
-        """See `MetadataCache.store_root`."""
+        """Store one version of root beside the others."""
         self._own_roots()[version] = raw
 
     def drop_roots(self) -> None:
-        """See `MetadataCache.drop_roots`."""
+        """Forget all roots."""
         self._roots = {}
 
     def load(self, role: RoleName) -> bytes | None:
-        """See `MetadataCache.load`."""
+        """Return the newest stored file of a role other than root, or None."""
         if role in self._files:
             return self._files[role] or None
         return self._below.load(role)
 
     def store(self, role: RoleName, raw: bytes) -> None:
-        """See `MetadataCache.store`."""
+        """Store a role's file in place of the older one."""
         self._files[role] = raw
 
     def drop(self, role: RoleName) -> None:
-        """See `MetadataCache.drop`."""
+        """Forget a role's file."""
         self._files[role] = _GONE
 
     def _own_roots(self) -> dict[int, bytes]:

@@ -1,4 +1,4 @@
-"""A policy file, and the question that its rules make of an image reference."""
+"""Read a policy file, and build the question about an image that its rules ask."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from trustdata.judgement import Question
 from trustdata.policy import Policy, Rule, read_policy
 
 LATEST = "latest"
-"""What a name without tag and digest stands for."""
+"""The tag that is meant by an image name without tag and digest."""
 
 
 def load_policy(file: Path) -> Policy:
-    """Read a policy file. Raises: PolicyMalformed."""
+    """Read a policy file (TOML). Raises: PolicyMalformed."""
     try:
         return read_policy(tomllib.loads(file.read_bytes().decode()), source=str(file))
     except OSError as error:
@@ -27,9 +27,13 @@ def load_policy(file: Path) -> Policy:
 def question_about(
     reference: ImageReference, *, rule: Rule | None, signers: tuple[str, ...] = (), digest: str | None = None
 ) -> Question:
-    """What is asked of the trust data. `digest`: what the tag was found to be, if the reference does not say."""
+    """Return the question to judge for an image reference.
+
+    `rule`: the policy's rule for its name, if any. `digest`: the content that was found under the tag, used if the
+    reference has no digest of its own.
+    """
     tag = reference.tag or (None if reference.digest else LATEST)
-    asked = rule.requirement if rule else None
+    requirement = rule.requirement if rule else None
     return Question(
-        gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=asked
+        gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=requirement
     )

@@ -1,7 +1,7 @@
-"""What the client needs of the world: a place to fetch from, a place to publish to, a place to remember files.
+"""The interfaces between the client and the outside: fetch metadata, publish metadata, cache metadata.
 
-Each port states what its implementations promise; one contract suite holds every implementation to it.
-`gun` is always a checked name (`trustdata.gun.parse_gun`); role names are never percent-encoded here.
+Each interface states what its implementations guarantee; one set of contract tests runs against every implementation.
+`gun` is always a checked name (`trustdata.gun.parse_gun`). Role names are never percent-encoded here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishReceipt:
-    """What the server stored. `versions` holds every role of the collection, the server-issued ones too."""
+    """What the server has stored.
+
+    `versions` holds every role of the collection, those that the server signs included.
+    """
 
     revision: int
     versions: Mapping[RoleName, int]
@@ -26,9 +29,9 @@ class PublishReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionState:
-    """A collection as its server describes it: unsigned, so good for messages, never for a decision of trust.
+    """A collection as its server describes it. Not signed: use it in messages, never to decide about trust.
 
-    `server_keys`: the roles whose keys, as root names them, the server says that it holds.
+    `server_keys`: the online roles of the current root whose private keys the server says that it holds.
     """
 
     gun: GUN
@@ -40,7 +43,7 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
-    """What a deleted collection left: all of it the server's word, foreign text, unsigned.
+    """What the server reports about a deleted collection. Foreign text that is not signed.
 
     `deleted_root` is `sha256:HEX` of root version 1, `deleted_at` the server's time as text.
     """
@@ -53,82 +56,86 @@ class Tombstone:
 
 
 class MetadataRemote(Protocol):
-    """A plain TUF repository, read only. Nothing that it returns has been verified."""
+    """A TUF repository that is only read. Nothing that it returns has been verified."""
 
     @property
     def name(self) -> str:
-        """Scheme, host and port, for messages: `https://trust.example.com`. Never holds credentials."""
+        """Return scheme, host and port for messages: `https://trust.example.com`. Never holds credentials."""
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """The file's bytes, whole and as they came; None only where the server says that it does not exist (404).
+        """Return the file's bytes, complete and unchanged; None only if the server says that there is no such file.
 
-        `filename` is the name on the wire (`timestamp.json`, `3.targets%2Falice.json`), `limit` the most bytes
-        that are read. Any other failure is an error: an outage is never reported as absence, nor a part as the whole.
+        That is status 404, or 410 for a deleted collection; every other failure is an error. So an outage is never
+        reported as absence, nor a part of a file as the whole. `filename` is the name in the URL (`timestamp.json`,
+        `3.targets%2Falice.json`), `limit` the largest size in bytes that is read.
 
         Raises: RemoteUnreachable (network, DNS, TLS, 5xx, time limit), RemoteRefused (401, 403 and other 4xx),
-        RemoteMisbehaved (redirect loop, truncated body, answer without meaning), TooLarge (more than `limit`).
+        RemoteMisbehaved (redirect loop, truncated body, unexpected answer), TooLarge (more than `limit` bytes).
         """
 
 
 class PublishRemote(Protocol):
-    """A trust server's publishing API. Each call is one request; whether to repeat it is the caller's decision.
+    """The publishing API of a trust server. Each call sends one request; the caller decides whether to repeat it.
 
-    Every method raises RemoteUnreachable, RemoteRefused, RemoteMisbehaved and TooLarge as `MetadataRemote.fetch`.
-    After RemoteUnreachable from a method that changes something it is unknown whether it was done (a lost reply).
+    Every method may raise RemoteUnreachable, RemoteRefused, RemoteMisbehaved and TooLarge. After RemoteUnreachable from
+    a method that changes something, it is unknown whether the change was made: the reply may have been lost.
     """
 
     @property
     def name(self) -> str:
-        """Scheme, host and port, for messages. Never holds credentials."""
+        """Return scheme, host and port for messages. Never holds credentials."""
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
-        """Store all the files or none; root, targets and delegations only, verbatim.
+        """Store all the files or none: root, targets and delegations only, byte for byte.
 
-        When it returns, the collection is durable and readable with these files and a new snapshot and timestamp.
+        When it returns, the files are stored durably and can be read together with a new snapshot and timestamp.
 
-        Raises: VersionConflict, WouldBreakRole, ServerKeyNotUsed, CollectionExists (rebuilt from the server's
-        problem document; nothing was stored), RemoteRefused with `server_code` for any other refusal.
+        Raises: VersionConflict, WouldBreakRole, ServerKeyNotUsed, CollectionExists (rebuilt from the server's problem
+        document; nothing was stored), RemoteRefused with `server_code` for any other refusal.
         """
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
-        """The public key that the server holds for `snapshot` or `timestamp`; before the first publish it makes one.
+        """Return the public key that the server holds for `snapshot` or `timestamp`.
 
-        Asked again it gives the same key. The key id is checked to be the key's own.
-
-        Raises: RemoteMisbehaved if the answer is no key, or not under its own id.
+        The server makes one before the first publish; repeated calls return the same key. Raises: RemoteMisbehaved if
+        the answer is no key, or its key id is wrong.
         """
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
-        """A new key for the role, pending until a root that names it is published. Raises as `online_key`."""
+        """Return a new key of the server for the role; the server uses it once a root that names it is published.
+
+        Raises: RemoteMisbehaved if the answer is no key, or its key id is wrong.
+        """
 
     def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
-        """What the server says about the collection; a tombstone if it was deleted, None if it never existed."""
+        """Return the server's description of the collection; a tombstone if it was deleted, None if it never was."""
 
     def delete(self, gun: GUN) -> int:
-        """Delete the collection, leaving a tombstone; returns the revision after it. Raises: NoTrustData."""
+        """Delete the collection, leaving a tombstone, and return the revision after it. Raises: NoTrustData."""
 
 
 class MetadataCache(Protocol):
-    """The last verified files of one collection. A convenience, never an authority: what it returns is verified again.
+    """The newest verified files of one collection. All that it returns is verified again before it is used.
 
-    Only verified bytes may be stored. No method raises: a file that is lost is absent, what cannot be written is not
-    kept. Every store is atomic (a reader sees the old bytes or the new) and need not survive a power failure.
+    Only verified bytes may be stored. No method raises an error: a lost file counts as absent, and a file that cannot
+    be written is not kept. Each store is atomic (a reader sees the old bytes or the new) and may be lost in a power
+    failure.
     """
 
     def roots(self) -> list[bytes]:
-        """The stored roots from version 1 on, ascending; what comes after a gap is left out."""
+        """Return the stored roots from version 1 on, ascending, up to the first gap."""
 
     def store_root(self, version: int, raw: bytes) -> None:
-        """Keep one version of root beside the others."""
+        """Store one version of root beside the others."""
 
     def drop_roots(self) -> None:
-        """Forget every root: another chain takes their place."""
+        """Delete all stored roots, before those of another chain are stored."""
 
     def load(self, role: RoleName) -> bytes | None:
-        """The newest stored file of a role other than root, or None."""
+        """Return the newest stored file of a role other than root, or None."""
 
     def store(self, role: RoleName, raw: bytes) -> None:
-        """Put a role's file in the place of the one before."""
+        """Store a role's file in place of the older one."""
 
     def drop(self, role: RoleName) -> None:
-        """Forget a role's file (fast-forward recovery)."""
+        """Delete a role's stored file (recovery from a fast-forward attack, TUF specification 5.3.11)."""

@@ -1,6 +1,6 @@
-"""A trust server's refusals (RFC 9457 problem documents) as the errors that they were on the server.
+"""Turn a trust server's refusals (RFC 9457 problem documents) back into the errors that they were on the server.
 
-All of it is the server's word: it decides what is said to the user and what is tried next, never what is trusted.
+They are not signed: they decide what is shown to the user and what is tried next, never what is trusted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STANDARD: Final = frozenset({"type", "title", "status", "detail", "instance", "
 
 
 def problem(answer: Response) -> Mapping[str, object]:
-    """The members of a problem document; empty if the answer holds none."""
+    """Return the members of the answer's problem document; empty if the answer holds none."""
     if "json" not in answer.first("content-type"):
         return {}
     try:
@@ -39,48 +39,57 @@ def problem(answer: Response) -> Mapping[str, object]:
 
 
 def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
-    """The error for an answer that is no success. `tried` says with which credentials it was asked."""
-    told = problem(answer)
-    said = _text(told, "detail") or _text(told, "title")
+    """Return the error for an answer that is not a success.
+
+    `tried`: the credentials that were sent, in words, for messages.
+    """
+    members = problem(answer)
+    detail = _text(members, "detail") or _text(members, "title")
     if answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
-        return RemoteFull(remote=remote, reason=said or "it gave no reason")
+        return RemoteFull(remote=remote, reason=detail or "it gave no reason")
     if answer.server_fails:
-        return RemoteUnreachable(remote=remote, reason=f"it answered {answer.status}" + (f": {said}" if said else ""))
+        return RemoteUnreachable(
+            remote=remote, reason=f"it answered {answer.status}" + (f": {detail}" if detail else "")
+        )
     if not answer.refuses:
         return RemoteMisbehaved(remote=remote, reason=f"status {answer.status} has no meaning here")
-    reason = said or "no reason given"
+    reason = detail or "no reason given"
     if answer.forbids:
         reason = f"{reason} (asked {tried})"
-    details = {key: value for key, value in told.items() if key not in _STANDARD}
-    code = _text(told, "code")
+    details = {key: value for key, value in members.items() if key not in _STANDARD}
+    code = _text(members, "code")
     return RemoteRefused(remote=remote, status=answer.status, reason=reason, server_code=code, server_details=details)
 
 
 def publish_failure(answer: Response, *, remote: str, tried: str) -> TrustError:
-    """As `failure`, with the refusals of an upload rebuilt, so that the publisher can act on them."""
-    told = problem(answer)
-    rebuild = _PUBLISH_ERRORS.get(_text(told, "code"))
+    """Return the error for a refused upload; conflicts that a publisher can resolve keep their own class."""
+    members = problem(answer)
+    rebuild = _PUBLISH_ERRORS.get(_text(members, "code"))
     if rebuild is None or not answer.refuses:
         return failure(answer, remote=remote, tried=tried)
-    return rebuild(told)
+    return rebuild(members)
 
 
-def _text(told: Mapping[str, object], name: str) -> str:
-    value = told.get(name)
+def _text(members: Mapping[str, object], name: str) -> str:
+    value = members.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _number(told: Mapping[str, object], name: str) -> int:
-    value = told.get(name)
+def _number(members: Mapping[str, object], name: str) -> int:
+    value = members.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _conflict(told: Mapping[str, object]) -> PublishRefused:
-    return VersionConflict(role=_text(told, "role"), offered=_number(told, "offered"), stored=_number(told, "stored"))
+def _conflict(members: Mapping[str, object]) -> PublishRefused:
+    return VersionConflict(
+        role=_text(members, "role"), offered=_number(members, "offered"), stored=_number(members, "stored")
+    )
 
 
 def _of(error: type[PublishRefused]) -> Callable[[Mapping[str, object]], PublishRefused]:
-    return lambda told: error(role=_text(told, "role"), reason=_text(told, "reason") or _text(told, "detail"))
+    return lambda members: error(
+        role=_text(members, "role"), reason=_text(members, "reason") or _text(members, "detail")
+    )
 
 
 _PUBLISH_ERRORS: Final[Mapping[str, Callable[[Mapping[str, object]], PublishRefused]]] = {

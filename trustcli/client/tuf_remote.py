@@ -1,6 +1,6 @@
-"""A trust server over HTTP: what the client fetches from and publishes to (`ports.MetadataRemote`, `PublishRemote`).
+"""A trust server over HTTP, in TUF 1.0: `ports.MetadataRemote` and `PublishRemote` on our own API.
 
-What the answers mean stands here; the way to the server is `server_link`'s.
+This module knows paths and answers of the API (docs/reference/http.md); `server_link` sends the requests.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ if TYPE_CHECKING:
     from trustdata.roles import RoleName
 
 COMPRESSED_FROM = 64 * 1024
-"""Bytes that a file may have from which on gzip is asked for: unpacking then takes less time than the bytes saved would
-on any network but a machine's own. The limit holds for the bytes on the wire and for the unpacked ones alike."""
+"""Ask for gzip if a file may have this many bytes: unpacking then takes less time than the saved bytes on any network.
+
+A file's size limit holds for the compressed bytes and for the unpacked ones.
+"""
 MAX_API_ANSWER = 1024 * 1024
-"""Bytes of an answer of the publishing API, at most: versions of some thousand roles."""
+"""Largest accepted size in bytes of an answer of the publishing API: the versions of some thousand roles."""
 
 
 class TufRemote:
-    """One trust server. One connection, so not for threads."""
+    """One trust server. It uses one connection, so one thread."""
 
     def __init__(self, link: ServerLink) -> None:
         self._link = link
 
     @property
     def name(self) -> str:
+        """Return scheme, host and port for messages."""
         return self._link.name
 
     def close(self) -> None:
@@ -45,7 +48,10 @@ class TufRemote:
         self._link.close()
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """As promised by `MetadataRemote`."""
+        """Return the file's bytes, complete and unchanged; None only if the server says that there is no such file.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         target = f"/tuf/{_gun_path(gun)}/metadata/{filename}"
         headers = {"Accept-Encoding": "gzip"} if limit >= COMPRESSED_FROM else {}
         return self._link.fetch(
@@ -53,7 +59,11 @@ class TufRemote:
         )
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
-        """As promised by `PublishRemote`."""
+        """Store all the files or none: root, targets and delegations only, byte for byte.
+
+        Raises: VersionConflict, WouldBreakRole, ServerKeyNotUsed, CollectionExists, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved, TooLarge.
+        """
         from trustcli.client.problem_details import publish_failure
         from trustcli.http.multipart import publish_form
 
@@ -61,12 +71,15 @@ class TufRemote:
         answer = self._api("POST", gun, "/publish", scope=_push(gun), body=body, content_type=content_type)
         if not answer.ok:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
-        told = self._object(answer, gun)
-        return PublishReceipt(revision=self._number(told, "revision"), versions=self._versions(told))
+        members = self._object(answer, gun)
+        return PublishReceipt(revision=self._number(members, "revision"), versions=self._versions(members))
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
-        """Hand over a collection of another Notary server, parts named as `/take-over` wants them. The same again
-        changes nothing. Raises: as `publish`.
+        """Upload a collection of another Notary server; repeating it changes nothing.
+
+        `parts`: the members of the form that `/take-over` expects (docs/reference/http.md). Raises: VersionConflict,
+        WouldBreakRole, ServerKeyNotUsed, CollectionExists, RemoteUnreachable, RemoteRefused (also if private keys would
+        be sent without https), RemoteMisbehaved, TooLarge.
         """
         from trustcli.client.problem_details import publish_failure
         from trustcli.http.multipart import publish_form
@@ -86,40 +99,55 @@ class TufRemote:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
-        """As promised by `PublishRemote`."""
+        """Return the public key that the server holds for `snapshot` or `timestamp`.
+
+        The server makes one before the first publish; repeated calls return the same key. Raises: RemoteMisbehaved if
+        the answer is no key, or its key id is wrong; RemoteUnreachable, RemoteRefused, TooLarge.
+        """
         return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}", scope=_push(gun)))
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
-        """As promised by `PublishRemote`."""
+        """Return a new key of the server for the role; the server uses it once a root that names it is published.
+
+        Raises: RemoteMisbehaved if the answer is no key, or its key id is wrong; RemoteUnreachable, RemoteRefused,
+        TooLarge.
+        """
         return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", scope=_everything(gun), body=b""))
 
     def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
-        """As promised by `PublishRemote`. A 404 without the server's own code is a refusal: no trust server."""
+        """Return the server's description of the collection; a tombstone if it was deleted, None if it never was.
+
+        A 404 without our API's own code is RemoteRefused: the server is not a trust server. Raises: RemoteUnreachable,
+        RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         answer = self._api("GET", gun, "", scope=_pull(gun))
         if answer.ok:
-            told = self._object(answer, gun)
+            members = self._object(answer, gun)
             return CollectionState(
                 gun=gun,
-                format=self._text(told, "format"),
-                revision=self._number(told, "revision"),
-                versions=self._versions(told),
-                server_keys=_texts(told.get("server_keys")),
+                format=self._text(members, "format"),
+                revision=self._number(members, "revision"),
+                versions=self._versions(members),
+                server_keys=_texts(members.get("server_keys")),
             )
         if answer.gone and _code(answer) == "collection-deleted":
-            told = self._object(answer, None)
+            members = self._object(answer, None)
             return Tombstone(
                 gun=gun,
-                deleted_root=self._text(told, "deleted_root"),
-                versions=self._versions(told),
-                deleted_at=self._text(told, "deleted_at"),
-                subject=self._text(told, "subject"),
+                deleted_root=self._text(members, "deleted_root"),
+                versions=self._versions(members),
+                deleted_at=self._text(members, "deleted_at"),
+                subject=self._text(members, "subject"),
             )
         if answer.absent and _code(answer) == NoTrustData.code:
             return None
         raise self._failure(answer)
 
     def delete(self, gun: GUN) -> int:
-        """As promised by `PublishRemote`."""
+        """Delete the collection, leaving a tombstone, and return the revision after it.
+
+        Raises: NoTrustData, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         answer = self._api("DELETE", gun, "", scope=_everything(gun))
         if answer.ok:
             return self._number(self._object(answer, gun), "revision")
@@ -146,8 +174,8 @@ class TufRemote:
 
         from trustdata.model import Key
 
-        told = self._object(answer, None)
-        keyid, content = self._text(told, "keyid"), told.get("key")
+        members = self._object(answer, None)
+        keyid, content = self._text(members, "keyid"), members.get("key")
         try:
             key = Key.from_dict(keyid, dict(content) if isinstance(content, dict) else {})
             own = hashlib.sha256(str(encode_canonical(key.to_dict())).encode()).hexdigest()
@@ -159,29 +187,29 @@ class TufRemote:
 
     def _object(self, answer: Response, gun: GUN | None) -> dict[str, object]:
         try:
-            told = json.loads(answer.body)
+            members = json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its answer is not JSON; is it a trust server?") from error
-        if not isinstance(told, dict):
+        if not isinstance(members, dict):
             raise RemoteMisbehaved(remote=self.name, reason="its answer is no JSON object")
-        if gun is not None and told.get("gun") != gun:
+        if gun is not None and members.get("gun") != gun:
             raise RemoteMisbehaved(remote=self.name, reason=f"it answers about another collection than {gun}")
-        return told
+        return members
 
-    def _text(self, told: Mapping[str, object], name: str) -> str:
-        value = told.get(name)
+    def _text(self, members: Mapping[str, object], name: str) -> str:
+        value = members.get(name)
         if not isinstance(value, str):
             raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is not text")
         return value
 
-    def _number(self, told: Mapping[str, object], name: str) -> int:
-        value = told.get(name)
+    def _number(self, members: Mapping[str, object], name: str) -> int:
+        value = members.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise RemoteMisbehaved(remote=self.name, reason=f"{name} is missing in its answer, or is no number")
         return value
 
-    def _versions(self, told: Mapping[str, object]) -> dict[RoleName, int]:
-        versions = told.get("versions")
+    def _versions(self, members: Mapping[str, object]) -> dict[RoleName, int]:
+        versions = members.get("versions")
         if not isinstance(versions, dict):
             raise RemoteMisbehaved(remote=self.name, reason="versions are missing in its answer")
         try:
@@ -191,12 +219,12 @@ class TufRemote:
 
 
 def _gun_path(gun: GUN) -> str:
-    # Brackets of an IPv6 host may not stand in a path; all else of the grammar may.
+    # Only the brackets of an IPv6 host must be quoted in a path; no other character of a name must.
     return quote(parse_gun(gun), safe="/:")
 
 
 def _texts(value: object) -> frozenset[str]:
-    """Those of a list; servers before 0.1 tell none."""
+    """Return the texts in a JSON list; empty if there is no list, as from servers before 0.1."""
     return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
 
 

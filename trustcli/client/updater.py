@@ -1,13 +1,13 @@
-"""The client workflow of TUF (specification 5): which bytes to feed to the trusted set, and what to keep of them.
+"""The client workflow of TUF (specification 5): fetch metadata in order, verify it, and cache what was verified.
 
-    1. roots        cache first; then N+1 until the server says that it does not exist (5.3)
-    2. pins         one verified chain must hold every pin; nothing is kept before that (PRODUCT decision 9)
-    3. timestamp    the cached one as baseline, then always the server's (5.4)
+    1. roots        from the cache; then N+1, N+2 until the server says that there is none (5.3)
+    2. pins         one verified root chain must hold every pin; nothing is stored before that (docs/adr/0032)
+    3. timestamp    the cached one as the lowest accepted version, then always the server's (5.4)
     4. snapshot     the cached one if the timestamp still names it, else the server's (5.5)
-    5. targets      the same by the snapshot; delegations only when they are asked for (5.6)
+    5. targets      the cached one if the snapshot still lists it, else the server's; delegations on request (5.6)
 
-Whatever was verified is cached at once, so that a failure later on costs the next run nothing. Cached bytes are
-verified like any others: the cache is a convenience, not an authority.
+Each file is cached as soon as it is verified, so that a later failure costs the next run nothing. Cached files are
+verified like all others.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 
 VERIFIED_BEFORE: Final = "what this machine has verified before"
-"""Rollback memory, as the one who knows a name."""
+"""How messages name rollback memory as the source of what is known."""
 
 _FIRST_ROOT = 1
 
 
 class Updater:
-    """Refresh one collection once, and load the delegations that are asked for after it.
+    """One refresh of one collection; afterwards it loads delegations on request.
 
-    `unsafe_accept_expired_offline_roles`: as in TrustedSet; for owners who inspect or renew.
+    `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, for owners who inspect or renew
+    them. Never run an image on the result.
     """
 
     def __init__(
@@ -78,29 +79,31 @@ class Updater:
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._set: TrustedSet | None = None
         self._complete = False
-        self.walked: TrustedSet | None = None
-        """How far it got, also where it was refused: for an explanation, never for a verdict."""
+        self.progress: TrustedSet | None = None
+        """The set that is being verified, kept when a step is refused: for an explanation, never for a verdict."""
 
     def refresh(self) -> TrustedSet:
-        """Steps 1 to 5, for the top-level roles.
+        """Fetch and verify all top-level roles (steps 1 to 5).
 
-        Raises: NoTrustData, TrustDataWithheld (nothing there, but a pin or memory knows the name), Unpinned, NotTrusted
-        (whatever does not verify), MalformedMetadata, TooLarge, and what the remote raises.
+        Raises: NoTrustData; TrustDataWithheld (the server has no data, but a pin, the lock file or rollback memory
+        knows the name); Unpinned, NotTrusted (a file does not verify), MalformedMetadata, TooLarge; RemoteUnreachable,
+        RemoteRefused, RemoteMisbehaved.
         """
         trusted = self._load_roots()
         try:
             return self._load_top_level(trusted)
         except (ThresholdNotMet, ContentMismatch):
             # Keys may have been rotated after we had asked for the next root (in Notary v1 the snapshot then lists
-            # another root). Only a newer root earns a second look.
+            # another root). Try again, but only if there is a newer root.
             if not self._has_successor(trusted.root):
                 raise
         return self._load_top_level(self._load_roots())
 
     def offline(self, *, max_age: timedelta) -> TrustedSet:
-        """The same from the cache alone: unexpired, refreshed at most `max_age` ago, by a clock that has not gone back.
+        """Verify all top-level roles from the cache alone, if the last refresh is at most `max_age` ago.
 
-        Raises: OfflineTooOld, NoTrustData, NotTrusted.
+        Nothing may have expired, and the clock may not have gone back since. Raises: OfflineTooOld, NotTrusted,
+        Unpinned, MalformedMetadata, TooLarge.
         """
         refreshed = self._memory.refreshed if self._memory else None
         if refreshed is None:
@@ -115,7 +118,7 @@ class Updater:
         roots = self._cache.roots()
         if not roots:
             raise OfflineTooOld(gun=self._gun, reason="its metadata is not in the cache")
-        trusted = self.walked = self._chain(roots)
+        trusted = self.progress = self._chain(roots)
         self._check_pins(trusted)
         trusted.update_timestamp(self._cached(TIMESTAMP))
         trusted.update_snapshot(self._cached(SNAPSHOT))
@@ -124,9 +127,10 @@ class Updater:
         return trusted
 
     def load(self, role: RoleName, delegator: RoleName = TARGETS) -> Envelope:
-        """Step 5 for one role, verified for this delegator (which must be loaded).
+        """Load one role and verify it against its delegator, which must be loaded (step 5).
 
-        Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge, and what the remote raises.
+        Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved.
         """
         trusted = self._trusted()
         if trusted.is_verified_for(role, delegator):
@@ -137,7 +141,7 @@ class Updater:
             try:
                 return trusted.update_targets(cached, role, delegator)
             except TrustError:
-                # Yesterday's file: it fails the snapshot's hash or version. Only the server's answer is judged.
+                # An older file, which the snapshot no longer lists: the server's file decides.
                 pass
         raw = self._fetch(trusted, role, meta)
         envelope = trusted.update_targets(raw, role, delegator)
@@ -145,19 +149,26 @@ class Updater:
         return envelope
 
     def load_published(self, roles: Iterable[RoleName]) -> dict[RoleName, Envelope]:
-        """Those of `roles` (delegations of targets) that were ever published; one that is listed must be had, and one
-        that was seen before must be listed. Raises: VersionRollback, and as `load`.
+        """Load those of `roles`, all delegated by targets, that were ever published.
+
+        A role that the snapshot lists must have a file, and a role that was seen before must be listed. Raises:
+        VersionRollback, MetadataMissing, NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved.
         """
         return {role: self.load(role) for role in roles if self.published(role)}
 
     def published(self, role: RoleName) -> bool:
-        """See TrustedSet.published."""
+        """Return whether the role was ever published, as the verified snapshot lists it.
+
+        Raises: VersionRollback if the role was seen before and is no longer listed.
+        """
         return self._trusted().published(role)
 
-    def unvouched(self, role: RoleName) -> Envelope:
-        """The file that the verified snapshot lists, whoever signed it: for owners who mend, never for a verdict.
+    def load_unsigned(self, role: RoleName) -> Envelope:
+        """Return the file that the verified snapshot lists for the role, without checking its signatures.
 
-        Raises: MetadataMissing, ContentMismatch, MalformedMetadata, TooLarge, and what the remote raises.
+        For owners who repair the role, never for a verdict. Raises: MetadataMissing, ContentMismatch,
+        MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
         """
         trusted = self._trusted()
         meta = trusted.role_meta(role)
@@ -166,7 +177,7 @@ class Updater:
         return self._wire.parse(role, raw)
 
     def roles(self) -> dict[RoleName, Envelope]:
-        """Everything loaded and verified so far."""
+        """Return all roles that are loaded and verified so far."""
         trusted = self._trusted()
         found = {ROOT: trusted.root, **trusted.delegated}
         if trusted.timestamp is not None and trusted.snapshot is not None:
@@ -174,19 +185,22 @@ class Updater:
         return found
 
     def listed(self) -> frozenset[RoleName]:
-        """Every role that was ever published, as the verified snapshot lists it."""
+        """Return every role that was ever published, as the verified snapshot lists them."""
         return self._trusted().listed()
 
     def versions(self) -> dict[RoleName, int]:
-        """The versions that were verified: see `TrustedSet.versions`."""
+        """Return the verified version of each role."""
         return self._trusted().versions()
 
     def roots(self) -> tuple[Envelope, ...]:
-        """The verified root chain, ascending."""
+        """Return the verified root chain, ascending."""
         return tuple(self._trusted().roots)
 
     def observed(self) -> Memory:
-        """What this refresh has verified, for rollback memory. An offline look does not count as a refresh."""
+        """Return what this refresh has verified, for rollback memory.
+
+        An offline run does not change the time of the last refresh.
+        """
         trusted = self._trusted()
         return observe(
             root_of_trust=trusted.roots[0].sha256,
@@ -195,17 +209,17 @@ class Updater:
             refreshed=self._at if self._complete else None,
         )
 
-    def locked(self) -> LockEntry:
-        """What this refresh has verified, for the project's lock file."""
+    def lock_entry(self) -> LockEntry:
+        """Return what this refresh has verified, as an entry for the project's lock file."""
         trusted = self._trusted()
         return locked(wire_format=self._wire.name, root=trusted.root, versions=trusted.versions())
 
     # --- the steps
 
     def _load_top_level(self, trusted: TrustedSet) -> TrustedSet:
-        """Steps 3 to 5."""
-        # Read before the server is asked: another process may put a newer snapshot there than our timestamp names,
-        # and then the server's answer to us would look like a rollback.
+        """Run steps 3 to 5."""
+        # Read the cache before asking the server: another process may meanwhile cache a newer snapshot than our
+        # timestamp names, and the snapshot that the server sends us would then look like a rollback.
         cached_snapshot = self._cache.load(SNAPSHOT)
         self._load_timestamp(trusted)
         self._load_snapshot(trusted, cached_snapshot)
@@ -215,7 +229,7 @@ class Updater:
         return trusted
 
     def _load_roots(self) -> TrustedSet:
-        cached = self.walked = self._cached_chain()
+        cached = self.progress = self._cached_chain()
         if cached is not None:
             try:
                 self._follow_roots(cached, keep=True)
@@ -223,26 +237,26 @@ class Updater:
             except NotTrusted:
                 if self._holds_pins(cached):
                     raise
-                # Whatever was cached, it is not what was pinned: begin anew, where pins and memory decide.
+                # The cached chain does not hold the pins: start again from the server, with pins and memory.
             else:
                 return cached
-        self.walked = None
+        self.progress = None
         first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=self._wire.size_limit(ROOT))
         if first is None:
-            self._nothing_there()
-        trusted = self.walked = self._chain([first])
+            self._refuse_absent()
+        trusted = self.progress = self._chain([first])
         if trusted.root.version != _FIRST_ROOT:
-            # A later root would be followed as well, but as another root of trust than everybody else's.
+            # A chain that starts later would verify as well, but other clients would have another root of trust.
             raise VersionMismatch(role=ROOT, offered=trusted.root.version, expected=_FIRST_ROOT)
         self._follow_roots(trusted, keep=False)
         self._check_pins(trusted)
-        self._cache.drop_roots()  # those of another chain must not stand behind ours
+        self._cache.drop_roots()  # roots of another chain must not follow ours
         for root in trusted.roots:
             self._cache.store_root(root.version, root.raw)
         return trusted
 
     def _follow_roots(self, trusted: TrustedSet, *, keep: bool) -> None:
-        """N+1 until the server says that there is none. `keep`: in the cache at once, beside those that are there."""
+        """Update to N+1, N+2 until the server has no further root. `keep`: store each one in the cache at once."""
         known = trusted.root.version
         for _ in range(MAX_ROOT_ROTATIONS):
             raw = self._remote.fetch(
@@ -263,7 +277,7 @@ class Updater:
         try:
             return self._chain(roots) if roots else None
         except (MalformedMetadata, NotTrusted, TooLarge):
-            return None  # a damaged cache: begin anew, where pins and memory decide
+            return None  # a damaged cache: start again from the server, with pins and memory
 
     def _chain(self, roots: Sequence[bytes]) -> TrustedSet:
         trusted = TrustedSet(
@@ -280,30 +294,35 @@ class Updater:
         return trusted
 
     def _keep_root(self, trusted: TrustedSet, root: Envelope, *, since: int) -> None:
-        if trusted.replaced_online_keys(since):  # 5.3.11: the way back after a fast-forward attack
+        if trusted.replaced_online_keys(since):  # 5.3.11: recovery from a fast-forward attack
             self._cache.drop(TIMESTAMP)
             self._cache.drop(SNAPSHOT)
         self._cache.store_root(root.version, root.raw)
 
     @property
     def complete(self) -> bool:
-        """Whether every top-level role was verified."""
+        """Return whether every top-level role is verified."""
         return self._set is not None and TARGETS in self._set.delegated
 
     @property
     def memory(self) -> Memory | None:
-        """What was remembered before this refresh."""
+        """Return rollback memory as it was before this refresh."""
         return self._memory
 
     @property
     def lock(self) -> SourcedLock | None:
+        """Return the entry of the lock file that this refresh uses, if any."""
         return self._lock
 
     def counted_pins(self) -> list[SourcedPin]:
-        """The pins that the root chain must hold, rollback memory's among them where it is one; the lock's apart."""
+        """Return the pins that the root chain must hold, but for the lock file's, which is checked apart.
+
+        Rollback memory counts as a pin where there is another pin or a lock entry.
+        """
         pins = list(self._pins)
         if self._memory is not None and (pins or self._lock is not None):
-            # Alone, memory pins nothing. Beside a lock it does: what is known here is not for a lock to say anew.
+            # Memory alone is no pin. Beside a lock entry it is one: a lock file must not replace the root of trust that
+            # this machine knows.
             remembered = Pin("sha256", self._memory.root_of_trust)
             pins.append(SourcedPin(pin=remembered, source=VERIFIED_BEFORE))
         return pins
@@ -326,13 +345,13 @@ class Updater:
     def _load_timestamp(self, trusted: TrustedSet) -> None:
         cached = self._cache.load(TIMESTAMP)
         if cached is not None:
-            # Expired, or signed by keys replaced since: at best a baseline, which the trusted set has then kept.
+            # If it is expired or its keys were replaced, it is at most a lower bound, which the trusted set keeps.
             with suppress(TrustError):
                 trusted.update_timestamp(cached)
         filename = self._filename(TIMESTAMP)
         raw = self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(TIMESTAMP))
         if raw is None:
-            self._nothing_there(trusted)
+            self._refuse_absent(trusted)
         accepted = trusted.update_timestamp(raw)
         if accepted.raw == raw:
             self._cache.store(TIMESTAMP, raw)
@@ -342,7 +361,7 @@ class Updater:
             try:
                 trusted.update_snapshot(cached, cached=True)
             except TrustError:
-                # Not the one that the timestamp names: a baseline at best.
+                # Not the one that the timestamp names: at most a lower bound for versions.
                 pass
             else:
                 return
@@ -377,7 +396,7 @@ class Updater:
             raise RuntimeError("refresh first")
         return self._set
 
-    def _nothing_there(self, trusted: TrustedSet | None = None) -> NoReturn:
+    def _refuse_absent(self, trusted: TrustedSet | None = None) -> NoReturn:
         if self._pins:
             raise TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
         if self._memory is None and self._lock is not None:
@@ -388,7 +407,7 @@ class Updater:
 
 
 class _NoRemote:
-    """Stands in for the server when nothing may be fetched."""
+    """A remote that has no files, for offline runs."""
 
     name = "offline"
 
@@ -396,6 +415,6 @@ class _NoRemote:
         self._gun = gun
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """Raises: OfflineTooOld."""
+        """Refuse. Raises: OfflineTooOld."""
         del gun, limit
         raise OfflineTooOld(gun=self._gun, reason=f"{filename} is not in the cache")

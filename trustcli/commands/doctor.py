@@ -1,4 +1,4 @@
-"""`trust doctor`: what is wrong here, and what to do about it. Exit status 0 only if nothing is wrong."""
+"""`trust doctor`: report what is wrong here and what to do about it. Exit status 0 only if nothing is wrong."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trustdata.errors import shown
 
 CONTAINERD_CONFIG: Final = Path("/etc/containerd/config.toml")
 _DEFAULT: Final = "NAME"
-"""The subcommand for a first word that is no subcommand: `trust doctor [NAME]` is `@app.command("NAME")`."""
+"""The name of the command that takes every first word that is no subcommand: `trust doctor [NAME]`."""
 
 
 class DoctorGroup(TyperGroup):
-    """Subcommands, and beside them one command whose first argument is any other word."""
+    """A command group with one default command, for a first argument that is not the name of a subcommand."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = args and (args[0] in self.commands or args[0] == "--help")
@@ -65,7 +65,7 @@ def containerd(
 
 
 def report(session: Session, findings: list[Finding]) -> int:
-    """Say them; returns the exit status."""
+    """Print the findings and return the exit status."""
     for line in lines(findings):
         session.output.result(line)
     session.output.document(document(findings))

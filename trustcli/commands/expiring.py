@@ -1,4 +1,4 @@
-"""`trust expiring`: which roles of the collections that this machine knows run out, and who can renew them."""
+"""`trust expiring`: list the roles of known collections that expire soon, and who can renew them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import KeyPlace
 from trustcli.publish.plan_view import as_time, key_row, key_words
-from trustcli.publish.planner import elsewhere
+from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
 from trustdata.due import late_online_roles, offline_roles, within
@@ -33,9 +33,10 @@ WITHIN: Final = "90d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunsOut:
-    """One role that runs out. `keys`: those that can sign it, `threshold` of which must; none for an online role, which
-    the server signs.
+class ExpiringRole:
+    """One role that expires soon.
+
+    `keys`: the keys that can sign it, `threshold` of which must; none for an online role, which the server signs.
     """
 
     gun: GUN
@@ -45,16 +46,16 @@ class RunsOut:
 
     @property
     def renewable(self) -> bool:
-        """Whether this machine has the keys."""
+        """Return whether this machine has enough of the keys."""
         return bool(self.keys) and sum(key.here for key in self.keys) >= self.threshold
 
     @property
     def duty(self) -> str:
-        """Whose it is to renew: `owner` or `server`."""
+        """Return who has to renew it: `owner` or `server`."""
         return "server" if self.file.role in ONLINE else "owner"
 
     def days_left(self, at: datetime) -> int:
-        """Whole days, rounded down: negative once it has expired."""
+        """Return whole days until it expires, rounded down: negative once it has expired."""
         return (self.file.expires - at).days
 
 
@@ -68,7 +69,7 @@ def command(
     session: Session = ctx.obj
     span = parse_duration(within_)
     guns = collection_names(names) if names else sorted(session.pins.load())
-    found: list[RunsOut] = []
+    found: list[ExpiringRole] = []
     failures: list[dict[str, object]] = []
     statuses = [DONE]
     places = {key_fingerprint(info.public): stored_place(info) for info in session.keystore.list()}
@@ -84,15 +85,15 @@ def command(
             *offline_roles(roles, within(span, at=session.at)),
             *late_online_roles(roles, TUF_LIFETIMES, at=session.at),
         )
-        found += [_runs_out(gun, roles, roles[role], places) for role in due]
+        found += [_expiring_role(gun, roles, roles[role], places) for role in due]
     found.sort(key=lambda item: (item.file.expires, item.gun, item.file.role))
     for item in found:
         session.output.result(_line(item, session.at))
     if not found:
         session.output.notice(f"nothing runs out within {within_} in {len(guns) - len(failures)} collections")
-    mine = sorted({item.gun for item in found if item.renewable})
-    if mine:
-        session.output.notice(f"the keys here can renew: trust renew --within {within_} {' '.join(mine)}")
+    renewable = sorted({item.gun for item in found if item.renewable})
+    if renewable:
+        session.output.notice(f"the keys here can renew: trust renew --within {within_} {' '.join(renewable)}")
     status = worst([*statuses, OTHER if found else DONE])
     document: dict[str, object] = {
         "within_days": span.total_seconds() / 86400,
@@ -105,29 +106,33 @@ def command(
     return status
 
 
-def _runs_out(gun: GUN, roles: Roles, file: Envelope, places: dict[str, KeyPlace]) -> RunsOut:
+def _expiring_role(gun: GUN, roles: Roles, file: Envelope, places: dict[str, KeyPlace]) -> ExpiringRole:
     if file.role in ONLINE:
-        return RunsOut(gun=gun, file=file)
+        return ExpiringRole(gun=gun, file=file)
     keyids, threshold = signing_keys(roles, {file.role: file.content}, file.role)[-1]
-    named = public_keys(roles, {})
-    marks = {keyid: key_fingerprint(named[keyid]) for keyid in keyids if keyid in named}
-    here = {keyid: replace(places[mark], keyid=keyid) for keyid, mark in marks.items() if mark in places}
-    keys = tuple(here.get(keyid) or elsewhere(roles, keyid) for keyid in keyids)
-    return RunsOut(gun=gun, file=file, threshold=threshold, keys=keys)
+    public = public_keys(roles, {})
+    fingerprints = {keyid: key_fingerprint(public[keyid]) for keyid in keyids if keyid in public}
+    here = {
+        keyid: replace(places[fingerprint], keyid=keyid)
+        for keyid, fingerprint in fingerprints.items()
+        if fingerprint in places
+    }
+    keys = tuple(here.get(keyid) or absent_key(roles, keyid) for keyid in keyids)
+    return ExpiringRole(gun=gun, file=file, threshold=threshold, keys=keys)
 
 
-def _line(item: RunsOut, at: datetime) -> str:
+def _line(item: ExpiringRole, at: datetime) -> str:
     days = item.days_left(at)
     when = f"in {days} days" if item.file.expires > at else f"expired {-days - 1} days ago"
     what = f"{shown(item.file.role)} {item.file.version}"
     if item.duty == "server":
-        who = "the server is late with it: tell its operator"
+        renewer = "the server is late with it: tell its operator"
     else:
-        who = f"{item.threshold} of: " + "; ".join(map(key_words, item.keys))
-    return f"{item.file.expires:%Y-%m-%d}  {when.ljust(22)}  {item.gun}  {what}  {who}"
+        renewer = f"{item.threshold} of: " + "; ".join(map(key_words, item.keys))
+    return f"{item.file.expires:%Y-%m-%d}  {when.ljust(22)}  {item.gun}  {what}  {renewer}"
 
 
-def _row(item: RunsOut, at: datetime) -> dict[str, object]:
+def _row(item: ExpiringRole, at: datetime) -> dict[str, object]:
     return {
         "gun": item.gun,
         "role": item.file.role,

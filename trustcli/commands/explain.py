@@ -1,4 +1,4 @@
-"""`trust explain`: the verdict of `trust verify`, with every reason that it rests on. The exit status is verify's."""
+"""`trust explain`: the verdict of `trust verify` with all its reasons; the exit status is that of `trust verify`."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def command(
     session: Session = ctx.obj
     if max_age is not None and not offline:
         raise UsageError("--max-age bounds --offline, which is not given")
-    watched: list[Collection] = []
+    collections: list[Collection] = []
     (judgement,) = verify(
         session,
         [image],
         signers=tuple(signer or ()),
         policy=load_policy(policy) if policy else None,
         max_age=parse_duration(max_age or DEFAULT_MAX_AGE) if offline else None,
-        watch=watched.append,
+        watch=collections.append,
     )
     explanation = explained(
         judgement,
-        updater=watched[0].last if watched else None,
+        updater=collections[0].last_updater if collections else None,
         session=session,
         offline=offline,
         ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
@@ -72,7 +72,7 @@ def explained(
     offline: bool = False,
     ask_registry: Callable[[], RegistryAnswer | None] | None = None,
 ) -> Explanation:
-    """The reasons of a verdict that `verify` gave. Nothing that is looked at here can change it."""
+    """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict."""
     return explain(
         judgement,
         state=None if updater is None else walk_of(updater),
@@ -84,9 +84,9 @@ def explained(
 
 
 def walk_of(updater: Updater) -> VerificationState:
-    """How far a refresh got; the signers that the verdict did not need are looked at now, as far as they can be had."""
+    """Return how far a refresh got, and load the signers' roles that the verdict did not need, as far as possible."""
     unreadable: dict[RoleName, TrustError] = {}
-    trusted = updater.walked
+    trusted = updater.progress
     if updater.complete and trusted is not None:
         try:
             published = updater.listed()
@@ -119,7 +119,7 @@ def _server(session: Session, gun: GUN) -> ServerUsed | None:
 
 
 def _ask_registry(session: Session, image: str, question: Question) -> RegistryAnswer | None:
-    """What the registry has under the tag now; None where no tag was asked about."""
+    """Return what the registry has under the tag now; None if no tag was asked about."""
     if not question.gun or question.tag is None:
         return None
     reference = parse_reference(image)

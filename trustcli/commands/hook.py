@@ -1,4 +1,4 @@
-"""`trust hook`: put a pull-time hook in place."""
+"""`trust hook`: install a pull-time hook."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ required_plugins = ["io.containerd.image-verifier.v1.bindir"]
 required_plugins keeps a containerd that is too old to have verifiers from starting. Restart containerd, then:
 trust doctor containerd"""
 _MARGIN = 2
-"""Seconds between our own refusal in words and containerd's killing."""
+"""Seconds from our own refusal, which says why, until containerd kills the process."""
 
 
 @app.callback()
@@ -72,17 +72,17 @@ def containerd(
 
 
 def _others(folder: Path) -> list[str]:
-    """The other verifiers in the folder. Raises: HookNotInstalled, if something there is none."""
+    """Return the names of the other verifiers in the folder. Raises: HookNotInstalled if an entry is no program."""
     try:
         found = entries(folder)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise HookNotInstalled(place=str(folder), reason=error.strerror or type(error).__name__) from error
-    found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # ours is replaced, whatever it is
-    stray = [f"{entry.name} {entry.stray}" for entry in found if entry.stray]
-    if stray:
-        reason = f"containerd executes every entry, and refuses every pull for {', '.join(stray)}; take it away"
+    found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # our own is replaced
+    problems = [f"{entry.name} {entry.problem}" for entry in found if entry.problem]
+    if problems:
+        reason = f"containerd executes every entry, and refuses every pull for {', '.join(problems)}; take it away"
         raise HookNotInstalled(place=str(folder), reason=reason)
     return [entry.name for entry in found]
 

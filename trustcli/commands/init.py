@@ -1,4 +1,4 @@
-"""`trust init`: make a collection."""
+"""`trust init`: create a collection."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from trustcli.commands.support.founding import create, decided, plan, recovery_choice
-from trustcli.commands.support.names import wanted_format
+from trustcli.commands.support.founding import create, decide_recovery, plan, recovery_choice
+from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, UsageError
 from trustcli.registry.reference import parse_reference
@@ -36,11 +36,11 @@ def command(
 ) -> int:
     """Make a collection: root, targets, server-held snapshot and timestamp."""
     session: Session = ctx.obj
-    wire = wanted_format(format_)
+    wire = parse_format(format_)
     reference = parse_reference(name)
     if reference.tag or reference.digest:
         raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
-    decision = decided(session, recovery_choice(recovery_key, none=no_recovery_key))
+    decision = decide_recovery(session, recovery_choice(recovery_key, none=no_recovery_key))
     root_keys = tuple(root_key or ())
     if plan_:
         planning = Planning(session)

@@ -1,6 +1,6 @@
-"""`trust inspect`: signed tags, signers, administrative keys; standard output is `docker trust inspect`'s.
+"""`trust inspect`: show signed tags, signers and administrative keys, in the format of `docker trust inspect`.
 
-Called in loops, as docker's is: its arguments are read without Typer, like those of `trust verify`.
+Scripts call it in loops, so it must start fast: its arguments are read with argparse, as those of `trust verify`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUMMARY: Final = "Show signed tags, signers and administrative keys."
 
 
 def parser() -> FastParser:
-    """The arguments of `trust inspect`."""
+    """Return the argument parser of `trust inspect`."""
     found = FastParser(prog="trust inspect", description=SUMMARY, allow_abbrev=False)
     found.add_argument("images", nargs="+", metavar="IMAGE[:TAG]")
     found.add_argument("--pretty", action="store_true", help="for people")
@@ -32,7 +32,7 @@ def parser() -> FastParser:
 
 
 def main(session: Session, arguments: Sequence[str]) -> int:
-    """Raises: UsageError."""
+    """Run the command and return its exit status. Raises: UsageError."""
     if {"--help", "-h"} & set(arguments):
         session.output.raw(parser().format_help())
         return DONE
@@ -41,7 +41,7 @@ def main(session: Session, arguments: Sequence[str]) -> int:
 
 
 def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:
-    """Show each image; the status is the worst of them. Raises: UsageError."""
+    """Print each image and return the worst exit status. Raises: UsageError."""
     if pretty and session.output.as_json:
         raise UsageError("--pretty and --json contradict each other")
     entries: list[dict[str, object]] = []
@@ -53,7 +53,7 @@ def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:
             session.output.notice(f"no signatures or cannot access {image}")
             session.output.failure(error, subject=image)
             statuses.append(row_for(error).status)
-            if session.output.as_json:  # docker's array leaves it out; whoever asks for our JSON is told
+            if session.output.as_json:  # docker's JSON leaves such an image out, ours has its error
                 entries.append({"Name": image, "error": failure_document(error)})
             if pretty:
                 break  # as docker does
@@ -69,9 +69,9 @@ def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:
 
 
 def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
-    """What there is to see, and the status: what has expired is shown, and said to be not trusted."""
+    """Return what to print, and the exit status: expired roles are printed, and the status says "not trusted"."""
     reference = parse_reference(image)
-    roles, broken = session.collection(reference.gun).roles_to_mend()
+    roles, broken = session.collection(reference.gun).roles_to_repair()
     for role, error in broken.items():
         session.output.warn(f"{image}: {shown(role)} is left out: {error}")
         del roles[role]

@@ -1,8 +1,8 @@
-"""`trust lock`: write the project's lock file, for machines that remember nothing (PRODUCT decision 9).
+"""`trust lock`: write the project's lock file, for machines without rollback memory (docs/adr/0013, 0032).
 
-1. names     those given, or all that the file has
-2. verify    each with a refresh that must succeed: pins, memory and the file as it is count as everywhere else
-3. write     all of it or, if one name could not be verified, nothing
+1. names     those given, else all that the file has
+2. verify    refresh each one; pins, rollback memory and the present lock file count as in every other command
+3. write     the whole file, or nothing if one name could not be verified
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def command(
     session: Session = ctx.obj
     path = session.settings.lock or Path(LOCK_FILE)
     file = LockFile(path)
-    there = file.load()
-    before = there or {}
+    stored = file.load()
+    before = stored or {}
     names = _names(images or [], replace=replace, remove=remove) or sorted(before)
-    if not names and there is None:
+    if not names and stored is None:
         raise UsageError(f"there is no {path} yet; name the images to lock: trust lock IMAGE...")
     unknown = [gun for gun in names if gun not in before]
     if remove and unknown:
@@ -59,14 +59,14 @@ def command(
             continue
         lock = SourcedLock(entry=known, source=str(path)) if known is not None and not replace else None
         try:
-            after[gun] = session.collection(gun, locks={gun: lock} if lock else {}).locked()
+            after[gun] = session.collection(gun, locks={gun: lock} if lock else {}).lock_entry()
         except TrustError as error:
             session.output.failure(error, subject=gun)
             failures.append({"gun": gun, "error": failure_document(error)})
             statuses.append(row_for(error).status)
     status = worst(statuses)
     changes = lock_changes(before, before if failures else after)
-    written = not failures and (before != after or there is None)
+    written = not failures and (before != after or stored is None)
     if written:
         file.replace(after)
     _report(session, path, changes, failed=bool(failures), written=written)
@@ -76,7 +76,7 @@ def command(
 
 
 def _names(images: Sequence[str], *, replace: bool, remove: bool) -> list[GUN]:
-    """The collections of the images. Tags and digests add nothing: a collection is locked as a whole."""
+    """Return the collections of the images; tags and digests are ignored, since a collection is locked as a whole."""
     if replace and remove:
         raise UsageError("--replace and --remove contradict each other")
     if not images and (replace or remove):

@@ -1,4 +1,4 @@
-"""`trust pin`: where trust in a collection begins, out of band."""
+"""`trust pin`: record where trust in a collection begins, from a fingerprint that the user got out of band."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trustcli.commands.support.names import collection_names, wanted_format
+from trustcli.commands.support.names import collection_names, parse_format
 from trustcli.console.exit_codes import DONE
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
@@ -34,15 +34,15 @@ def command(
     session: Session = ctx.obj
     (gun,) = collection_names([name])
     pin = parse_pin(reference)
-    wanted = wanted_format(format_) if format_ else None
+    requested = parse_format(format_) if format_ else None
     known = session.pins.load().get(gun)
     if replace:
         session.memory.forget(gun)
         for wire in FORMATS.values():
             session.cache(gun, wire.name).clear()
-        session.pins.replace(gun, _entry(session, gun, pin, wanted))
+        session.pins.replace(gun, _entry(session, gun, pin, requested))
     elif known is None:
-        session.pins.record(gun, _entry(session, gun, pin, wanted))
+        session.pins.record(gun, _entry(session, gun, pin, requested))
     elif known.pin != pin:
         place = str(session.settings.home / "pins.toml")
         raise PinsDisagree(
@@ -53,8 +53,8 @@ def command(
     return DONE
 
 
-def _entry(session: Session, gun: GUN, pin: Pin, wanted: WireFormat | None) -> PinEntry:
-    wire = wanted or session.format_offered(gun)
+def _entry(session: Session, gun: GUN, pin: Pin, requested: WireFormat | None) -> PinEntry:
+    wire = requested or session.format_offered(gun)
     if wire is None:
         wire = TUF
         session.output.warn(

@@ -1,4 +1,4 @@
-"""`trust pins`: what is pinned here."""
+"""`trust pins`: list what is pinned on this machine."""
 
 from __future__ import annotations
 

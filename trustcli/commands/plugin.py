@@ -1,4 +1,4 @@
-"""`trust plugin`: put `docker trust` back into Docker's CLI."""
+"""`trust plugin`: install `docker trust` as a plugin of Docker's CLI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`trust pull`: verify, pull the signed digest through the engine, tag it. What cannot be judged is refused."""
+"""`trust pull`: verify images, pull the signed digests through the container engine, and tag them.
+
+An image that cannot be judged is refused.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,10 @@ def command(
 
 
 def _pull(session: Session, image: str, answer: Judgement) -> str:
-    """Pull by digest and tag; returns what was pulled, as `docker pull` with content trust says it.
+    """Pull by digest and tag; return the name and digest in the form that `docker pull` with content trust prints.
 
-    Raises: the refusal, if the answer is one; what the engine raises.
+    Raises: the refusal, if the answer is one; EngineUnreachable, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+    ImageNotFound, SettingsUnusable.
     """
     if answer.refusal is not None:
         raise answer.refusal

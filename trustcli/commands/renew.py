@@ -1,8 +1,8 @@
-"""`trust renew`: sign offline roles again before they run out, or after: the same content, a new version, a new expiry.
+"""`trust renew`: sign offline roles again, before or after they expire: same content, new version, new expiry.
 
 1. due       roles in the last third of their life, or those that expire within --within, or all
-2. renew     what the keys here can sign, in one publish; the rest is named, with those who can
-3. check     the new versions are there, and a client can use them
+2. renew     sign what the keys here can sign, in one publish; report the rest with the holders of its keys
+3. check     the new versions can be read back, and a client accepts them
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import Current, Failure, KeyPlace, Plan
 from trustcli.publish.plan_view import as_time, key_row
-from trustcli.publish.planner import elsewhere
+from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.session import Session
 from trustdata.due import Due, in_its_last_third, offline_roles, within
@@ -87,7 +87,7 @@ def _due(session: Session, span: str | None, *, everything: bool) -> Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Unrenewed:
     """A due role that cannot be renewed here, and the keys of which `threshold` must sign it."""
 
     file: Envelope
@@ -97,32 +97,32 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
-    """What became of one collection. `before` and `after`: the renewed roles, in the same order."""
+    """The result for one collection. `before` and `after`: the renewed roles, in the same order."""
 
     gun: GUN
     before: tuple[Envelope, ...] = ()
     after: tuple[Envelope, ...] = ()
-    left: tuple[Left, ...] = ()
+    unrenewed: tuple[Unrenewed, ...] = ()
     failures: tuple[Failure, ...] = ()
 
 
 def renew(session: Session, gun: GUN, due: Due) -> Renewed:
-    """Renew in one collection. Raises nothing that is about this collection alone: see `Renewed.failures`."""
+    """Renew the due roles of one collection. A TrustError or KeysError is part of the result, and is not raised."""
     renewed = Renewed(gun=gun)
     keys = session.held_keys()
     try:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
         edit = RenewalEdit(gun, keys, due, terms, warn=session.output.warn)
-        outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_mend)).publish(edit)
+        outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_repair)).publish(edit)
         uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
         renewed = replace(
             renewed,
             before=tuple(edit.seen[role] for role in uploads),
             after=tuple(uploads.values()),
-            left=edit.left,
-            failures=tuple(map(edit.missing, edit.left)),
+            unrenewed=edit.unrenewed,
+            failures=tuple(map(edit.missing, edit.unrenewed)),
         )
         if uploads:
             session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
@@ -132,34 +132,41 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
 
 
 def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -> None:
-    """Raises: RemoteMisbehaved, NotTrusted, Remote..."""
+    """Check that the server serves the new versions.
+
+    Raises: RemoteMisbehaved, NotTrusted, RemoteUnreachable, RemoteRefused.
+    """
     now = session.collection(gun).owner_roles() if uploads else {}
     for role, envelope in uploads.items():
-        there = role in now and now[role].version >= envelope.version
-        check_visible(there, server=server, what=f"{role} version {envelope.version} of {gun}")
+        visible = role in now and now[role].version >= envelope.version
+        check_visible(visible, server=server, what=f"{role} version {envelope.version} of {gun}")
 
 
 def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
-    """What `renew` would publish."""
-    keys = planning.keys.at_hand()
+    """Return what `renew` would publish."""
+    keys = planning.keys.held_keys()
     try:
         collection = planning.collection(gun)
         edit = RenewalEdit(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
-    read = edit.reading(collection.roles_to_mend)
+    read = edit.reading(collection.roles_to_repair)
 
     def current() -> Current:
         roles = read()
-        return Current(roles=roles, chain=collection.last.roots() if collection.last else ())
+        return Current(roles=roles, chain=collection.last_updater.roots() if collection.last_updater else ())
 
     planned = planning.plan(collection, edit, keys, read=current).plan
-    missing: Failure | None = edit.missing(edit.left[0]) if edit.left else None
+    missing: Failure | None = edit.missing(edit.unrenewed[0]) if edit.unrenewed else None
     return replace(planned, refusal=planned.refusal or missing)
 
 
 class RenewalEdit:
-    """The edit: what was due when it first looked, as far as nobody has renewed it since and the keys are here."""
+    """An edit that signs due roles again.
+
+    The roles are those that were due at the first call. At a later call, a role is left out that somebody else has
+    renewed since, or whose keys are not here.
+    """
 
     def __init__(
         self,
@@ -170,7 +177,7 @@ class RenewalEdit:
         *,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`warn` is told once of each role that has expired."""
+        """Take `warn`, which is called once for each role that has expired or has no valid signature."""
         self._gun = gun
         self._keys = keys
         self._due = due
@@ -178,29 +185,32 @@ class RenewalEdit:
         self._warn = warn
         self._broken: Mapping[RoleName, TrustError] = {}
         self._first: dict[RoleName, Envelope] | None = None
-        self.left: tuple[Left, ...] = ()
+        self.unrenewed: tuple[Unrenewed, ...] = ()
 
     @property
     def seen(self) -> dict[RoleName, Envelope]:
-        """What was due."""
+        """Return the roles that were due at the first call."""
         return self._first or {}
 
     def __call__(self, roles: Roles) -> Contents:
-        """The same contents, one version on."""
+        """Return the same contents with the next version and a new expiry."""
         if self._first is None:
             self._first = {role: roles[role] for role in offline_roles(roles, self._is_due)}
             for file in self._first.values():
                 if file.role in self._broken:
-                    self._warn(self._why(file, "is signed by nobody who may sign it; make sure that it is right"))
+                    self._warn(self._warning(file, "is signed by nobody who may sign it; make sure that it is right"))
                 elif file.expires <= self._terms.at:
-                    self._warn(self._why(file, "has expired; make sure that it is the newest"))
-        still = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
-        mine = [role for role in still if self._signable(roles, role)]
-        self.left = tuple(self._left(roles, role) for role in still if role not in mine)
-        return repository_editor.renew(roles, mine, terms=self._terms)
+                    self._warn(self._warning(file, "has expired; make sure that it is the newest"))
+        unchanged = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
+        signable = [role for role in unchanged if self._signable(roles, role)]
+        self.unrenewed = tuple(self._unrenewed(roles, role) for role in unchanged if role not in signable)
+        return repository_editor.renew(roles, signable, terms=self._terms)
 
     def reading(self, read: Callable[[], tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]]) -> Read:
-        """How the publisher reads: what nobody vouches for any more is due, whenever it runs out."""
+        """Return a function that reads the roles for the publisher, and notes which of them have no valid signature.
+
+        Such a role is due whenever it expires.
+        """
 
         def roles() -> Roles:
             found, self._broken = read()
@@ -211,9 +221,11 @@ class RenewalEdit:
     def _is_due(self, file: Envelope) -> bool:
         return file.role in self._broken or self._due(file)
 
-    def _why(self, file: Envelope, wrong: str) -> str:
-        """Expiry bounds for how long an old file can be shown, and a signature who may write it: whoever signs it anew
-        lifts both.
+    def _warning(self, file: Envelope, wrong: str) -> str:
+        """Return a warning that names the tags of the role, so that the user can check them before signing again.
+
+        An expiry limits how long an old file can be replayed, and a signature says who wrote it. Signing the role again
+        removes both protections.
         """
         what = f"{self._gun}: {shown(file.role)} version {file.version} {wrong}"
         if not isinstance(file.content, Targets):
@@ -222,12 +234,14 @@ class RenewalEdit:
         more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
         return f"{what}, for it lists {', '.join(map(shown, tags[:_TAGS_SHOWN])) or 'no tag'}{more}"
 
-    def missing(self, left: Left) -> KeyNotFound:
-        """The error that a due role stands for, which names who can renew it."""
-        wanted = ", ".join(key.keyid[:12] for key in left.keys)
-        who = ", ".join(dict.fromkeys(shown(holder) for key in left.keys for holder in key.holders))
-        role = shown(left.file.role)
-        return KeyNotFound(key=f"for {role} of {self._gun} ({left.threshold} of: {wanted}; who can renew it: {who})")
+    def missing(self, unrenewed: Unrenewed) -> KeyNotFound:
+        """Return the error for a role that cannot be renewed here; it names the holders of its keys."""
+        keyids_text = ", ".join(key.keyid[:12] for key in unrenewed.keys)
+        holders = ", ".join(dict.fromkeys(shown(holder) for key in unrenewed.keys for holder in key.holders))
+        role = shown(unrenewed.file.role)
+        return KeyNotFound(
+            key=f"for {role} of {self._gun} ({unrenewed.threshold} of: {keyids_text}; who can renew it: {holders})"
+        )
 
     def _signable(self, roles: Roles, role: RoleName) -> bool:
         held = self._held(roles)
@@ -237,11 +251,11 @@ class RenewalEdit:
     def _held(self, roles: Roles) -> frozenset[str]:
         return self._keys.held(public_keys(roles, {}))
 
-    def _left(self, roles: Roles, role: RoleName) -> Left:
+    def _unrenewed(self, roles: Roles, role: RoleName) -> Unrenewed:
         keyids, threshold = signing_keys(roles, {role: roles[role].content}, role)[-1]
         held = self._held(roles)
-        keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else elsewhere(roles, keyid) for keyid in keyids]
-        return Left(file=roles[role], threshold=threshold, keys=tuple(keys))
+        keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else absent_key(roles, keyid) for keyid in keyids]
+        return Unrenewed(file=roles[role], threshold=threshold, keys=tuple(keys))
 
 
 def _report(session: Session, outcome: Renewed) -> None:
@@ -271,13 +285,13 @@ def _row(outcome: Renewed) -> dict[str, object]:
         ],
         "left": [
             {
-                "role": left.file.role,
-                "version": left.file.version,
-                "expires": as_time(left.file.expires),
-                "threshold": left.threshold,
-                "keys": [key_row(key) for key in left.keys],
+                "role": unrenewed.file.role,
+                "version": unrenewed.file.version,
+                "expires": as_time(unrenewed.file.expires),
+                "threshold": unrenewed.threshold,
+                "keys": [key_row(key) for key in unrenewed.keys],
             }
-            for left in outcome.left
+            for unrenewed in outcome.unrenewed
         ],
         "errors": [failure_document(failure) for failure in outcome.failures],
     }

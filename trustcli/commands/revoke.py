@@ -1,4 +1,7 @@
-"""`trust revoke`: remove a tag, or all, from every role that we can sign; fails if it is still released afterwards."""
+"""`trust revoke`: remove a tag, or all tags, from every role that the keys here can sign.
+
+It fails if the tag is still released afterwards.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +55,11 @@ def command(
 
 
 def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
-    """Remove the tag (all, if the reference has none); returns the tags that are released no more.
+    """Remove the tag (all tags, if the reference has none) and return the tags that are no longer released.
 
-    Raises: NotSigned (nothing to revoke), KeyNotFound (names who can), PublishRefused (still released), TagChanged
-    (somebody has signed it as something else since we first looked), Remote...
+    Raises: NotSigned (nothing to revoke), KeyNotFound (names the signers that can), PublishRefused (still released),
+    TagChanged (signed as something else since the first look), NotTrusted, KeysError, RemoteUnreachable, RemoteRefused,
+    RemoteMisbehaved.
     """
     collection = session.collection(reference.gun)
     keys = session.held_keys()
@@ -66,15 +70,15 @@ def revoke(session: Session, reference: ImageReference) -> tuple[str, ...]:
 
 
 def plan(session: Session, planning: Planning, reference: ImageReference) -> Plan:
-    """What `revoke` would publish."""
-    keys = planning.keys.at_hand()
+    """Return what `revoke` would publish."""
+    keys = planning.keys.held_keys()
     collection = planning.collection(reference.gun)
     edit = TagRemoval(reference, keys, EditTerms.of(collection.wire, at=session.at))
     return planning.plan(collection, edit, keys, afterwards=edit.check_gone, seen_as="owner").plan
 
 
 class TagRemoval:
-    """An edit that remembers what it came to revoke (`before`)."""
+    """An edit that removes tags, and remembers what they stood for at the first call (`before`)."""
 
     def __init__(self, reference: ImageReference, keys: HeldKeys, terms: EditTerms) -> None:
         self._reference = reference
@@ -84,40 +88,42 @@ class TagRemoval:
 
     @property
     def before(self) -> Mapping[str, Target]:
-        """What was released when it first looked."""
+        """Return the tags to remove with what was released under them at the first call."""
         return self._before or {}
 
     def __call__(self, roles: Roles) -> Contents:
-        """The contents without the tags. Raises: NotSigned, KeyNotFound, TagChanged."""
+        """Return the contents without the tags. Raises: NotSigned, KeyNotFound, TagChanged."""
         gun, tag = self._reference.gun, self._reference.tag
-        wanted = self._still_released(roles)
+        still_released = self._still_released(roles)
         if self._before is None:
-            self._before = wanted
-        _check_unmoved(gun, self.before, wanted, roles)
+            self._before = still_released
+        _check_unmoved(gun, self.before, still_released, roles)
         listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
         if not self.before and not (tag in listed if tag else listed):
             raise NotSigned(gun=gun, tag=tag or "")
-        mine = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
-        changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=mine, terms=self._terms)
-        if not changed and wanted:
-            who = ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
-            raise KeyNotFound(key=f"that can remove {next(iter(wanted))} from {gun} (who can: {who})")
+        signable = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
+        changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=signable, terms=self._terms)
+        if not changed and still_released:
+            holders = (
+                ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
+            )
+            raise KeyNotFound(key=f"that can remove {next(iter(still_released))} from {gun} (who can: {holders})")
         return changed
 
     def check_gone(self, roles: Roles) -> None:
-        """Afterwards nothing of it is released. Raises: TagChanged, PublishRefused."""
-        left = self._still_released(roles)
-        _check_unmoved(self._reference.gun, self.before, left, roles)
-        for tag, target in left.items():
+        """Check that none of the tags is released any more. Raises: TagChanged, PublishRefused."""
+        remaining = self._still_released(roles)
+        _check_unmoved(self._reference.gun, self.before, remaining, roles)
+        for tag, target in remaining.items():
             raise PublishRefused(role=target.role, reason=f"{tag} is still released; its signers must revoke it")
 
     def _still_released(self, roles: Roles) -> dict[str, Target]:
-        there = released(roles)
-        return {tag: there[tag] for tag in sorted(there) if self._reference.tag in (None, tag)}
+        all_released = released(roles)
+        return {tag: all_released[tag] for tag in sorted(all_released) if self._reference.tag in (None, tag)}
 
 
 def _check_unmoved(gun: GUN, before: Mapping[str, Target], now: Mapping[str, Target], roles: Roles) -> None:
-    """What is released still is what we came to revoke, as far as it is released. Raises: TagChanged."""
+    """Check that a tag that is still released stands for the same digest as at the first call. Raises: TagChanged."""
     for tag, target in now.items():
         if tag not in before or before[tag].digest != target.digest:
             raise tag_changed(gun, tag, target, roles, ours=NOTHING)

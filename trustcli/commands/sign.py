@@ -1,9 +1,9 @@
-"""`trust sign`: sign tags by digest, from the registry, without an engine (PRODUCT decisions 5 and 11).
+"""`trust sign`: sign tags by digest, as the registry serves them, without a container engine (docs/adr/0029, 0033).
 
-1. resolve   each image to the digest of the bytes that the registry gives; show it
-2. edit      what is released now is what was seen; a tag that moves to a third value meanwhile is refused
-3. publish   all tags of a collection in one upload, rebased when others publish
-4. verify    as a client, before success is said
+1. resolve   ask the registry for each image, and show the digest of the bytes that it returns
+2. edit      set the tag; refuse if it has meanwhile moved to a third value
+3. publish   all tags of a collection in one upload; try again if others publish
+4. verify    judge the tags as a client does, before reporting success
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import typer
 
 from trustcli.client.collection import Collection
 from trustcli.commands.support.confirmation import confirm
-from trustcli.commands.support.founding import Recovery, create, decided, recovery_choice
+from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
-from trustcli.commands.support.names import wanted_format
+from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.commands.support.tag_movement import stands_at, tag_changed
+from trustcli.commands.support.tag_movement import released_as, tag_changed
 from trustcli.console.exit_codes import DONE, UsageError
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.plan import Plan, Planned
@@ -45,7 +45,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagRequest:
-    """One image to sign: its reference (with a tag) and the manifest that the tag is to stand for."""
+    """One image to sign: its reference, its tag, and the manifest that the tag shall stand for."""
 
     reference: ImageReference
     tag: Tag
@@ -76,24 +76,26 @@ def command(
     """Sign tags by digest; several images of one collection are published together."""
     session: Session = ctx.obj
     recovery = recovery_choice(recovery_key, none=no_recovery_key)
-    wire = wanted_format(format_)
+    wire = parse_format(format_)
     references = [_with_tag(image) for image in images]
-    wanted = resolve(session, references, local=local)
+    requests = resolve(session, references, local=local)
     by_gun: dict[GUN, list[TagRequest]] = {}
-    for item in wanted:
+    for item in requests:
         by_gun.setdefault(item.reference.gun, []).append(item)
     if plan_:
         planning = Planning(session)
         plans = [
             planned.plan
             for gun, items in by_gun.items()
-            for planned in plan(session, planning, gun, items, signer=signer, recovery=recovery, wire=wire, asked=init_)
+            for planned in plan(
+                session, planning, gun, items, signer=signer, recovery=recovery, wire=wire, create_unknown=init_
+            )
         ]
         return planning.report(plans)
     documents: list[dict[str, object]] = []
     for gun, items in by_gun.items():
         keys = session.held_keys()
-        _initialise_unknown(session, gun, recovery, wire=wire, asked=init_)
+        _initialise_unknown(session, gun, recovery, wire=wire, create_unknown=init_)
         sign_tags(session, gun, items, keys=keys, signer=signer)
         for item in items:
             name = f"{gun}:{item.tag}@{item.manifest.digest}"
@@ -111,21 +113,28 @@ def _with_tag(image: str) -> ImageReference:
 
 
 def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[TagRequest]:
-    """Step 1. Raises: ImageNotFound and what the registry or the engine raise."""
+    """Return the manifest of each image (step 1), and print its digest.
+
+    Raises: UsageError (no tag), ImageNotFound, ImageNotSupported, SettingsUnusable, RemoteUnreachable, RemoteRefused,
+    RemoteMisbehaved, TooLarge.
+    """
     registry = session.registry()
-    wanted = []
+    requests = []
     for reference in references:
         exact = _pushed(session, reference) if local else reference
         manifest = registry.resolve(exact)
         session.output.notice(f"{reference.gun}:{reference.tag} is {manifest.digest} ({manifest.size} bytes)")
         if reference.tag is None:
             raise UsageError(f"{reference} names no tag")
-        wanted.append(TagRequest(reference=reference, tag=reference.tag, manifest=manifest))
-    return wanted
+        requests.append(TagRequest(reference=reference, tag=reference.tag, manifest=manifest))
+    return requests
 
 
 def _pushed(session: Session, reference: ImageReference) -> ImageReference:
-    """The digest under which the engine pushed the image, or an error that says "push first"."""
+    """Return the reference with the digest under which the engine pushed the image.
+
+    Raises: ImageNotFound (push it first), SettingsUnusable, EngineUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     engine = session.engine()
     names = engine.repo_digests(reference.given.partition("@")[0])
     for name in names:
@@ -137,20 +146,24 @@ def _pushed(session: Session, reference: ImageReference) -> ImageReference:
 
 
 def _initialise_unknown(
-    session: Session, gun: GUN, recovery: Recovery | None, *, wire: WireFormat, asked: bool
+    session: Session, gun: GUN, recovery: Recovery | None, *, wire: WireFormat, create_unknown: bool
 ) -> None:
-    """A name that no pin and no memory knows and that the server has no data for may be initialised; no other."""
-    if not _is_unknown(session.collection(gun, wire=_to_begin_in(session, gun, wire))):
+    """Create the collection if no pin, no lock entry, no memory and no server knows its name, and the user agrees.
+
+    Raises: NoTrustData (the user does not agree, or cannot be asked), UsageError, CollectionExists, KeysError,
+    NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
+    if not _is_unknown(session.collection(gun, wire=_unpinned_format(session, gun, wire))):
         return
-    if not asked and session.settings.non_interactive:
+    if not create_unknown and session.settings.non_interactive:
         raise NoTrustData(gun=gun)
-    if not asked and not confirm(session, f"{gun} has no trust data. Make the collection now?"):
+    if not create_unknown and not confirm(session, f"{gun} has no trust data. Make the collection now?"):
         raise NoTrustData(gun=gun)
-    create(session, gun, decided(session, recovery), wire=wire)
+    create(session, gun, decide_recovery(session, recovery), wire=wire)
 
 
-def _to_begin_in(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
-    """The format in which a server is asked for a name that nobody here knows, if it is not the usual one."""
+def _unpinned_format(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
+    """Return the format in which the server is asked for an unpinned name, if it is not TUF 1.0."""
     return None if wire is TUF or gun in session.pins.load() else wire
 
 
@@ -167,21 +180,21 @@ def plan(
     signer: str | None,
     recovery: Recovery | None,
     wire: WireFormat,
-    asked: bool,
+    create_unknown: bool,
 ) -> list[Planned]:
-    """What the command would publish for one collection: the tags, after the collection itself if it is to be made."""
-    collection = planning.collection(gun, wire=_to_begin_in(session, gun, wire) if asked else None)
+    """Return what the command would publish for one collection: first the collection itself, if it must be created."""
+    collection = planning.collection(gun, wire=_unpinned_format(session, gun, wire) if create_unknown else None)
     before: list[Planned] = []
     try:
-        founds = asked and _is_unknown(collection)
+        creates = create_unknown and _is_unknown(collection)
     except TrustError as refusal:
         return [Planned(plan=Plan(gun=gun, places={}, refusal=refusal))]
-    if founds:
+    if creates:
         collection = planning.collection(gun, wire=wire)
-        before = [plan_founding(session, planning, gun, decided(session, recovery), wire=wire)]
+        before = [plan_founding(session, planning, gun, decide_recovery(session, recovery), wire=wire)]
         if before[0].after is None:
             return before
-    keys = planning.keys.at_hand()
+    keys = planning.keys.held_keys()
     edit = TagEdits(gun, items, keys, signer, EditTerms.of(collection.wire, at=session.at))
 
     def afterwards(roles: Roles) -> None:
@@ -190,8 +203,8 @@ def plan(
             if refusal is not None:
                 raise refusal
 
-    founded = before[0].after if before else None
-    read = None if founded is None else lambda: founded
+    created = before[0].after if before else None
+    read = None if created is None else lambda: created
     return [*before, planning.plan(collection, edit, keys, read=read, afterwards=afterwards)]
 
 
@@ -201,7 +214,10 @@ def _question(gun: GUN, item: TagRequest, signer: str | None) -> Question:
 
 
 def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], *, keys: StoreKeys, signer: str | None) -> None:
-    """Steps 2 to 4 for one collection. Raises: TagChanged, PublishRefused, KeysError, NotTrusted, Remote..."""
+    """Run steps 2 to 4 for one collection.
+
+    Raises: TagChanged, PublishRefused, KeysError, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     collection = session.collection(gun)
     terms = EditTerms.of(collection.wire, at=session.at)
     edit = TagEdits(gun, items, keys, signer, terms, warn=session.output.warn)
@@ -217,7 +233,7 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], *, keys: 
 
 
 class TagEdits:
-    """Step 2: an edit that remembers what it saw first."""
+    """Step 2: an edit that sets tags, and remembers what they stood for at the first call."""
 
     def __init__(
         self,
@@ -229,7 +245,7 @@ class TagEdits:
         *,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`warn` is told once of each tag that is signed as something else so far."""
+        """Take `warn`, which is called once for each tag that is signed as something else so far."""
         self._gun = gun
         self._items = items
         self._keys = keys
@@ -239,46 +255,49 @@ class TagEdits:
         self._seen: Mapping[str, str] | None = None
 
     def __call__(self, roles: Roles) -> Contents:
-        """The contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
+        """Return the contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
         held = self._keys.held(repository_editor.public_keys(roles, {}))
-        into = repository_editor.roles_for_signing(self._gun, roles, held, self._signer)
+        roles_to_sign = repository_editor.roles_for_signing(self._gun, roles, held, self._signer)
         current = {item.tag: find_released(item.tag, roles) for item in self._items}
         if self._seen is None:
-            self._seen = {str(tag): stands_at(target) for tag, target in current.items()}
-            self._tell_of_moves(current, roles)
+            self._seen = {str(tag): released_as(target) for tag, target in current.items()}
+            self._warn_of_moves(current, roles)
         missing = []
         for item in self._items:
             self._check_unmoved(item, current[item.tag], roles)
-            if not all(_lists(roles, role, item.edit) for role in into):
+            if not all(_lists(roles, role, item.edit) for role in roles_to_sign):
                 missing.append(item.edit)
-        return repository_editor.set_tags(roles, missing, into=into, terms=self._terms) if missing else {}
+        return repository_editor.set_tags(roles, missing, into=roles_to_sign, terms=self._terms) if missing else {}
 
-    def _tell_of_moves(self, current: Mapping[Tag, Target | None], roles: Roles) -> None:
-        """Whoever signs what the registry gives should know that it gave something else when the tag was signed."""
+    def _warn_of_moves(self, current: Mapping[Tag, Target | None], roles: Roles) -> None:
+        """Warn of each tag that is signed as another digest than the registry serves now, before it is signed again."""
         for item in self._items:
-            now = current[item.tag]
-            if now is None or stands_at(now) == item.manifest.digest:
+            target = current[item.tag]
+            if target is None or released_as(target) == item.manifest.digest:
                 continue
-            theirs = signers_of_target(now, roles, list(repository_editor.signers_of(roles)))
+            theirs = signers_of_target(target, roles, list(repository_editor.signers_of(roles)))
             by = f" by {', '.join(map(signer_name, theirs))}" if theirs else ""
-            was = f"{self._gun}:{item.tag} was signed as {stands_at(now)}{by}"
+            was = f"{self._gun}:{item.tag} was signed as {released_as(target)}{by}"
             self._warn(f"{was}, and moves to {item.manifest.digest}")
 
     def check_still_ours(self, item: TagRequest, roles: Roles, *, server: str) -> None:
-        """Step 4, where the tag stands at another digest: a race lost after our publish, or a publish that was none.
+        """Check step 4 for a tag that stands for another digest than the signed one.
 
-        Raises: TagChanged, RemoteMisbehaved.
+        Either somebody changed it after our publish (TagChanged), or the server did not store our publish
+        (RemoteMisbehaved).
         """
-        now = find_released(item.tag, roles)
+        target = find_released(item.tag, roles)
         what = f"{self._gun}:{item.tag} as {item.manifest.digest}"
-        check_visible(now is None or stands_at(now) != (self._seen or {}).get(item.tag), server=server, what=what)
-        self._check_unmoved(item, now, roles)
+        check_visible(
+            target is None or released_as(target) != (self._seen or {}).get(item.tag), server=server, what=what
+        )
+        self._check_unmoved(item, target, roles)
 
-    def _check_unmoved(self, item: TagRequest, now: Target | None, roles: Roles) -> None:
-        if stands_at(now) in (item.manifest.digest, (self._seen or {})[item.tag]):
+    def _check_unmoved(self, item: TagRequest, target: Target | None, roles: Roles) -> None:
+        if released_as(target) in (item.manifest.digest, (self._seen or {})[item.tag]):
             return
         signers = (signer_name(signer_role(self._signer)),) if self._signer else ()
-        raise tag_changed(self._gun, item.tag, now, roles, ours=item.manifest.digest, our_signers=signers)
+        raise tag_changed(self._gun, item.tag, target, roles, ours=item.manifest.digest, our_signers=signers)
 
 
 def _lists(roles: Roles, role: RoleName, edit: TagEdit) -> bool:

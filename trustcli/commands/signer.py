@@ -1,4 +1,4 @@
-"""`trust signer`: who may sign besides the repository key (PRODUCT decisions 6 and 10)."""
+"""`trust signer`: add, remove and list those who may sign tags besides the repository key (docs/adr/0008, 0006)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove
 
 _MAX_PUBLIC_KEY = 65_536
 EditIn: TypeAlias = Callable[[WireFormat], Edit]
-"""An edit of a collection, once its format is known."""
+"""A function from a collection's format to an edit of it."""
 
 
 @app.command("add")
@@ -52,8 +52,8 @@ def add(
         encoded = [wire.encode_key(k) for k in keys]
 
         def edit(roles: Roles) -> Contents:
-            there = repository_editor.signers_of(roles).get(role, ())
-            new = [k for k in encoded if k.keyid not in there]
+            known_keyids = repository_editor.signers_of(roles).get(role, ())
+            new = [k for k in encoded if k.keyid not in known_keyids]
             return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
 
         return edit
@@ -63,10 +63,10 @@ def add(
     for gun in collection_names(names):
         collection = session.collection(gun)
         outcome = _publisher(session, collection).publish(addition(collection.wire))
-        there, server = _signers_now(session, gun)
-        wanted = {collection.wire.encode_key(k).keyid for k in keys}
-        what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(wanted))} in {gun}"
-        check_visible(wanted <= set(there.get(role, ())), server=server, what=what)
+        signers, server = _signers_now(session, gun)
+        keyids = {collection.wire.encode_key(k).keyid for k in keys}
+        what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(keyids))} in {gun}"
+        check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")
     session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
@@ -92,33 +92,39 @@ def remove(
     for gun, edit_in in edits.items():
         collection = session.collection(gun)
         _publisher(session, collection).publish(edit_in(collection.wire))
-        there, server = _signers_now(session, gun)
-        check_visible(signer_role(signer) not in there, server=server, what=f"{gun} without signer {signer}")
+        signers, server = _signers_now(session, gun)
+        check_visible(signer_role(signer) not in signers, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
     return DONE
 
 
 class _SignerRemoval:
-    """The edit that takes a signer away from one collection."""
+    """An edit that removes a signer from one collection."""
 
     def __init__(self, gun: GUN, signer: str, terms: EditTerms) -> None:
         self._gun = gun
         self._signer = signer
         self._terms = terms
-        self._tried = False
+        self._attempted = False
 
     def __call__(self, roles: Roles) -> Contents:
-        """Raises: PublishRefused (no such signer)."""
-        if self._tried and signer_role(self._signer) not in repository_editor.signers_of(roles):
-            return {}  # an earlier attempt got through, only its reply was lost
-        self._tried = True
+        """Return the contents without the signer; none if an earlier attempt removed it.
+
+        Raises: PublishRefused (no such signer).
+        """
+        if self._attempted and signer_role(self._signer) not in repository_editor.signers_of(roles):
+            return {}  # an earlier attempt was stored, and only its reply was lost
+        self._attempted = True
         return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
 
 
 def _publisher(session: Session, collection: Collection) -> Publisher:
-    """Old clients remove a signer and leave behind what he signed last: whoever mends that must be able to read it."""
-    return session.publisher(collection, session.held_keys(), lambda: collection.roles_to_mend()[0])
+    """Return a publisher that can read collections with broken roles.
+
+    Old clients remove a signer and leave the file that this signer signed last, which then has no valid signature.
+    """
+    return session.publisher(collection, session.held_keys(), lambda: collection.roles_to_repair()[0])
 
 
 def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
@@ -126,7 +132,7 @@ def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
     plans = []
     for gun, edit_in in edits.items():
         collection = planning.collection(gun)
-        plans.append(planning.plan(collection, edit_in(collection.wire), planning.keys.at_hand()).plan)
+        plans.append(planning.plan(collection, edit_in(collection.wire), planning.keys.held_keys()).plan)
     return planning.report(plans)
 
 
@@ -136,15 +142,15 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
     session: Session = ctx.obj
     (gun,) = collection_names([name])
     signers = inspect(session.collection(gun).owner_roles()).signers
-    for holder in signers:
-        session.output.result(f"{shown(holder.name)}\t{', '.join(holder.keyids)}")
-    rows = [{"name": holder.name, "keys": list(holder.keyids)} for holder in signers]
+    for signer_keys in signers:
+        session.output.result(f"{shown(signer_keys.name)}\t{', '.join(signer_keys.keyids)}")
+    rows = [{"name": signer_keys.name, "keys": list(signer_keys.keyids)} for signer_keys in signers]
     session.output.document({"gun": gun, "signers": rows, "exit": DONE})
     return DONE
 
 
 def _signers_now(session: Session, gun: GUN) -> tuple[dict[RoleName, tuple[str, ...]], str]:
-    """The signers and their key ids as a client reads them now, and the name of the server."""
+    """Return the signers and their key ids as a client reads them now, and the name of the server."""
     collection = session.collection(gun)
     return repository_editor.signers_of(collection.refresh().roles()), collection.server.name
 

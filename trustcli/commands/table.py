@@ -1,4 +1,4 @@
-"""The table of commands. A command's module is imported when the command is called, not before."""
+"""The table of commands. A command's module is imported when the command is called, so that others start faster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERYWHERE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """Where a command lives and what `trust --help` says of it. The module has a Typer application named `app`."""
+    """The module of a command, and its line in `trust --help`. The module has a Typer application named `app`."""
 
     module: str
     summary: str
@@ -54,9 +54,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
 
 
 def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trust") -> int:
-    """Run one command; returns the exit status. `program`: what help calls it.
+    """Run one command and return its exit status. `program`: the name of the program in help texts.
 
-    Raises: UsageError, and what the command raises.
+    Raises: UsageError, TrustError, KeysError.
     """
     if not arguments or arguments[0] in {"--help", "-h", "help"}:
         session.output.raw(overview())
@@ -75,7 +75,7 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
             raise KeyboardInterrupt from stopped
         return stopped.exit_code
     except typer.TyperException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: the help is the answer
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its text is the help
             session.output.raw(f"{error}\n")
             return DONE
         raise UsageError(_sentence(error)) from error
@@ -83,13 +83,13 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
 
 
 def _sentence(error: typer.TyperException) -> str:
-    """What is wrong, in the parser's words; a missing argument is named only by `format_message`."""
+    """Return the parser's error as a sentence; only `format_message` names a missing argument."""
     words = error.format_message() if hasattr(error, "format_message") else str(error)
     return words.strip().removesuffix(".")
 
 
 def overview() -> str:
-    """The text of `trust --help`."""
+    """Return the text of `trust --help`."""
     width = max(map(len, COMMANDS))
     rows = "".join(f"  {name.ljust(width)}  {entry.summary}\n" for name, entry in COMMANDS.items())
     return f"{ABOUT}\n\nUsage: trust COMMAND [ARGUMENTS]...\n\n{rows}\n{EVERYWHERE}\nMore: trust COMMAND --help\n"

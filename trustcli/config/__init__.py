@@ -1,1 +1,1 @@
-"""What this machine is set to: trust.toml, environment, global options, Docker's configuration."""
+"""The configuration of one run: global options, `trust.toml`, and Docker's stored credentials."""

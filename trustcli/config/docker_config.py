@@ -1,6 +1,6 @@
-"""Credentials where `docker login` left them: config.json and the credential helpers that it names.
+"""Credentials that `docker login` stored: in Docker's config.json, and in the credential helpers that it names.
 
-Format: docker/cli, configuration file and credential helper protocol. Read only.
+Format: docker/cli, configuration file and credential helper protocol. Nothing is written.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     import subprocess
 
 HUB_KEY = "https://index.docker.io/v1/"
-"""Under which docker.io's credentials are kept, everywhere."""
+"""The key under which every Docker client stores the credentials of docker.io."""
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _TOKEN_USER = "<token>"  # noqa: S105 -- the user name that announces an identity token
 _NOT_FOUND = "credentials not found"
 HELPER_SECONDS = 60.0
+"""How long a credential helper may take, unless a caller sets another limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What is stored for one server; empty strings for what is not there. `source`: file or helper, for messages."""
+    """What is stored for one server; an absent part is empty. `source`: the file or helper, for messages."""
 
     source: str
     username: str = ""
@@ -43,24 +44,24 @@ class Credential:
 
     @property
     def who(self) -> str:
-        """For messages: never a secret."""
+        """Return user and source for messages; never a secret."""
         return f"{self.username} ({self.source})" if self.username else self.source
 
 
 def docker_folder(environ: Mapping[str, str]) -> Path:
-    """`$DOCKER_CONFIG`, else `~/.docker`."""
+    """Return Docker's configuration folder: `$DOCKER_CONFIG`, else `~/.docker`."""
     given = environ.get("DOCKER_CONFIG")
     return Path(given) if given else Path(environ.get("HOME") or "~").expanduser() / ".docker"
 
 
 def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for foreign programs: variables that hold or lead to passphrases of keys are left out."""
+    """Return the environment without all variables that hold or lead to passphrases of keys, for foreign programs."""
     secret = ("TRUST_", "DOCKER_CONTENT_TRUST_")
     return {k: v for k, v in environ.items() if not (k.upper().startswith(secret) and "PASSPHRASE" in k.upper())}
 
 
 class DockerConfig:
-    """Docker's configuration folder. Nothing is read before it is needed."""
+    """Docker's configuration folder. Its file is read, and helpers are run, only when a credential is asked for."""
 
     def __init__(self, environ: Mapping[str, str], *, helper_seconds: float = HELPER_SECONDS) -> None:
         self._environ = environ
@@ -69,13 +70,13 @@ class DockerConfig:
 
     @property
     def place(self) -> str:
-        """The file, for messages."""
+        """Return the path of the file, for messages."""
         return str(self._file)
 
     def credential_for(self, server: str) -> Credential | None:
-        """What is stored for `server` (`registry.example.com:5000`, `docker.io`), or None.
+        """Return the credential for a server (`registry.example.com:5000`, `docker.io`), or None.
 
-        A credential helper is asked first, then `auths`, as far as they are configured. Raises: SettingsUnusable.
+        A configured credential helper is asked first, then `auths` in the file. Raises: SettingsUnusable.
         """
         key = HUB_KEY if server in _HUB_HOSTS else server
         helper = self._helper(key)
@@ -124,8 +125,8 @@ class DockerConfig:
         auths = self._object(self._content.get("auths"), "auths")
         entry = auths.get(key)
         if entry is None:
-            wanted = _host_of(key)
-            entry = next((value for name, value in auths.items() if _host_of(name) == wanted), None)
+            host = _host_of(key)
+            entry = next((value for name, value in auths.items() if _host_of(name) == host), None)
         if entry is None:
             return None
         entry = self._object(entry, f"auths of {key}")
@@ -152,7 +153,7 @@ class DockerConfig:
         except (binascii.Error, ValueError):
             colon = ""
         if not colon:
-            # Without the cause: it would show the secret in a traceback.
+            # from None: the cause would show the secret in a traceback.
             raise SettingsUnusable(place=self.place, reason=f"auth of {key} is not base64 of USER:PASSWORD") from None
         return username, password.rstrip("\0")
 
@@ -166,20 +167,20 @@ class DockerConfig:
             raise SettingsUnusable(place=program, reason=f"not found, but {self.place} names it") from error
         except subprocess.TimeoutExpired:
             reason = f"gave no answer within {self._helper_seconds:g} seconds"
-            raise SettingsUnusable(place=program, reason=reason) from None  # the cause holds what it had printed
+            raise SettingsUnusable(place=program, reason=reason) from None  # the cause holds the helper's output
         except OSError as error:
             raise SettingsUnusable(place=program, reason=error.strerror or "could not be started") from error
         if done.returncode != 0:
-            said = done.stdout.decode(errors="replace").strip() or done.stderr.decode(errors="replace").strip()
-            if _NOT_FOUND in said.lower():
+            output = done.stdout.decode(errors="replace").strip() or done.stderr.decode(errors="replace").strip()
+            if _NOT_FOUND in output.lower():
                 return None
             # A helper reports failures on stdout, where a success would print the secret.
-            told = "" if said.startswith("{") else f": {said.splitlines()[0]}" if said else ""
-            raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{told}")
+            detail = "" if output.startswith("{") else f": {output.splitlines()[0]}" if output else ""
+            raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{detail}")
         return _from_helper(done.stdout, program)
 
     def _run(self, program: str, key: str) -> subprocess.CompletedProcess[bytes]:
-        """Run a helper to its end; one that is not done in time is ended with everything that it has started."""
+        """Run a helper to its end; if it takes too long, kill it and all processes that it started."""
         import signal
         import subprocess
         from contextlib import suppress
@@ -190,7 +191,7 @@ class DockerConfig:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=without_passphrases(self._environ),
-            start_new_session=True,  # so that its children, who hold the pipes, can be found
+            start_new_session=True,  # so that its children, which hold the pipes, can be killed as one group
         ) as process:
             try:
                 stdout, stderr = process.communicate(key.encode(), timeout=self._helper_seconds)
@@ -217,5 +218,5 @@ def _from_helper(output: bytes, program: str) -> Credential | None:
 
 
 def _host_of(key: str) -> str:
-    """As docker does: keys may be whole URLs."""
+    """Return the host of a key in `auths`, which may be a whole URL, as docker does."""
     return key.removeprefix("https://").removeprefix("http://").partition("/")[0]

@@ -1,4 +1,4 @@
-"""The options that every command takes, before or after its name: found here, so that no command declares them."""
+"""The options that every command takes, before or after its name: read here, so that no command declares them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REPEATED: Final = "--insecure-registry"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalOptions:
-    """As typed: None or empty where the option is not there."""
+    """The global options as typed; None, empty or False if not given."""
 
     server: str | None = None
     home: str | None = None
@@ -39,10 +39,10 @@ class GlobalOptions:
 
 
 def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
-    """The global options of a command line (without the program's name), and the rest in its order.
+    """Return the global options of a command line (without the program's name), and the remaining words in order.
 
-    `--opt VALUE` and `--opt=VALUE`; given twice, the last one counts (`--insecure-registry`: all). Everything from
-    `--` on is left as it is. Raises: UsageError.
+    Both `--opt VALUE` and `--opt=VALUE` are read. The last of several counts (of `--insecure-registry`: all). Words
+    from `--` on are left as they are. Raises: UsageError.
     """
     values: dict[str, str] = {}
     flags: dict[str, bool] = {}

@@ -1,4 +1,4 @@
-"""The `[verifier]` table of `trust.toml`: what the pull-time hook of this machine goes by.
+"""The `[verifier]` table of `trust.toml`: the settings of this machine's pull-time hook.
 
 [verifier]
 policy = "policy.toml"                    # relative to the settings file; see trustdata.policy
@@ -23,7 +23,10 @@ from trustdata.gun import GUN
 from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
 
 DEFAULT_TIMEOUT: Final = 8.0
-"""Seconds. containerd's own default per_verifier_timeout is 10, after which it kills without a word."""
+"""Seconds.
+
+containerd's own per_verifier_timeout is 10 by default; it then kills the verifier, which can say nothing.
+"""
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 300.0
 _KEYS: Final = ("allow", "policy", "timeout")
@@ -32,13 +35,13 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedName:
-    """An image that needs no signature. `digest` (`sha256:HEX`) None: whatever the registry serves under the name."""
+    """An image that needs no signature. `digest`: `sha256:HEX`; None allows all content that the registry serves."""
 
     match: str
     digest: str | None
 
     def covers(self, gun: GUN, digest: str) -> bool:
-        """Whether this content under this name needs no signature."""
+        """Return whether this content needs no signature under this name."""
         return pattern_matches(self.match, gun) and self.digest in {None, digest}
 
     def __str__(self) -> str:
@@ -47,7 +50,7 @@ class AllowedName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierSettings:
-    """`timeout`: seconds for one verdict. `policy`: a file, which need not exist yet."""
+    """The settings of the hook. `timeout`: seconds for one verdict. `policy`: a file, which need not exist yet."""
 
     allow: tuple[AllowedName, ...] = ()
     policy: Path | None = None
@@ -55,7 +58,7 @@ class VerifierSettings:
 
 
 def read_verifier(table: object, *, file: Path) -> VerifierSettings:
-    """The table of a settings file. Raises: SettingsUnusable, naming the file and the key."""
+    """Check and return the `[verifier]` table. Raises: SettingsUnusable, which names the file and the key."""
     if not isinstance(table, dict):
         raise _unusable(file, "verifier", "must be a table")
     unknown = sorted(set(table) - set(_KEYS))

@@ -1,6 +1,6 @@
-"""What one invocation goes by: command line, then environment, then `trust.toml`, then defaults; decided once.
+"""The settings of one run, decided once: command line before environment before `trust.toml` before defaults.
 
-`<home>/trust.toml`, every key optional, an unknown one an error:
+`<home>/trust.toml`; every key is optional, an unknown one is an error:
 
     cacert = "ca.crt"                        # relative to the home folder
     insecure-registries = ["registry:5000"]
@@ -8,7 +8,7 @@
     [servers]                                # registry, or the beginning of a name -> trust server; the longest wins
     "docker.io" = "https://trust.example.com"
     "registry.example.com/team" = "https://trust.team.example.com"
-    [verifier]                               # of the pull-time hook: see verifier_settings
+    [verifier]                               # of the pull-time hook: see hook_settings
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trustdata.gun import GUN, parse_gun
 
 _WITHOUT_DEFAULT: Final = "docker.io"
 LOCK_FILE: Final = "trust.lock"
+"""The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
 _KEYS: Final = ("cacert", "insecure-registries", "servers", "state", "verifier")
 _TRUE: Final = {"1", "true", "yes", "on"}
@@ -34,7 +35,7 @@ _FALSE: Final = {"", "0", "false", "no", "off"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerChoice:
-    """The URL of a trust server, as it was given, and where: an option, a variable, a key of the settings file."""
+    """A trust server's URL as it was given, and what gave it: an option, a variable or a key of the settings file."""
 
     url: str
     source: str
@@ -42,12 +43,12 @@ class ServerChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`server`: the one given for every name, or None; `server_source`: where, for messages.
+    """All settings of one run.
 
-    `servers`: beginnings of names to servers, of the settings file.
-
-    `home` may not exist yet. `pin` is as given, not parsed. `lock`: the lock file that was named, or the one where the
-    command runs. Hooks never read one: they make their session with `lock=None`.
+    `home`: need not exist yet. `server`: the URL given for all names, or None; `server_source`: what gave it, for
+    messages. `servers`: the settings file's servers by beginnings of names. `pin`: as given, not parsed. `lock`: the
+    lock file that was named, or the one in the current folder; None in a hook, which never reads one. `config`: a
+    hook's settings file. `state`: the folder for rollback memory and cache, if it is not `home`.
     """
 
     home: Path
@@ -67,20 +68,20 @@ class Settings:
 
     @property
     def file(self) -> Path:
-        """The settings file, which need not exist."""
+        """Return the path of the settings file, which need not exist."""
         return self.config or self.home / _FILE
 
     @property
     def memory_folder(self) -> Path:
-        """Where rollback memory and cache are kept."""
+        """Return the folder of rollback memory and cache."""
         return self.state or self.home
 
     def server_for(self, gun: GUN) -> str:
-        """The URL of a collection's trust server, as it was given. Raises: NoTrustServer."""
+        """Return the URL of a collection's trust server as it was given. Raises: NoTrustServer."""
         return self.server_choice(gun).url
 
     def server_choice(self, gun: GUN) -> ServerChoice:
-        """The same with the reason. Raises: NoTrustServer."""
+        """Return the URL of a collection's trust server, and what gave it. Raises: NoTrustServer."""
         if self.server:
             return ServerChoice(url=self.server, source=self.server_source)
         fitting = [prefix for prefix in self.servers if gun == prefix or gun.startswith(f"{prefix}/")]
@@ -96,9 +97,10 @@ class Settings:
 def load_settings(
     options: GlobalOptions, environ: Mapping[str, str], *, interactive: bool, folder: Path = Path()
 ) -> Settings:
-    """Decide. `interactive`: whether standard input is a terminal; `folder`: where `trust.lock` is looked for.
+    """Return the settings from command line, environment and settings file.
 
-    An empty variable counts as not set. Raises: SettingsUnusable, naming the file and key, or the variable.
+    `interactive`: whether standard input is a terminal. `folder`: where `trust.lock` is looked for. An empty variable
+    counts as not set. Raises: SettingsUnusable, which names the file and key, or the variable.
     """
     home = _home(options, environ)
     file = _SettingsFile(home / _FILE)
@@ -123,14 +125,14 @@ def load_settings(
 
 
 def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state: Path | None) -> Settings:
-    """Decide for a pull-time hook: nobody is asked, no lock file counts, nothing is trusted on first use.
+    """Return the settings of a pull-time hook: it asks nobody, reads no lock file, and never trusts on first use.
 
-    `config`: a settings file, which alone counts then; pins are looked for beside it. Without it: as `load_settings`
-    by the environment alone. `state` goes before the file's. Raises: SettingsUnusable.
+    `config`: a settings file; it alone counts then, and pins are looked for beside it. Without it the settings come
+    from the environment and `<home>/trust.toml`. `state` overrides the file's. Raises: SettingsUnusable.
     """
     if config is None:
-        told = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
-        found = replace(load_settings(GlobalOptions(), told, interactive=False), lock=None)
+        without_tofu = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
+        found = replace(load_settings(GlobalOptions(), without_tofu, interactive=False), lock=None)
     else:
         file = _SettingsFile(config, must_exist=True)
         found = Settings(
@@ -147,7 +149,7 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
 
 
 def _server(options: GlobalOptions, environ: Mapping[str, str]) -> tuple[str | None, str]:
-    """The server given for every name, and where."""
+    """Return the server given for all names, and what gave it."""
     if options.server:
         return options.server, "--server"
     for name in ("TRUST_SERVER", "DOCKER_CONTENT_TRUST_SERVER"):
@@ -169,7 +171,7 @@ def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is anything of that name; what it is, and whether it can be read, its reader says."""
+    """Return whether the path exists in any form; whether it can be read is found out by its reader."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,1 +1,1 @@
-"""What every command needs to talk to a person or a script: output, prompts, exit codes, argument parsing."""
+"""The conversation with the user or a script: output, prompts, exit codes, argument parsing."""

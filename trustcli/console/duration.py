@@ -1,4 +1,4 @@
-"""Spans of time as people type them: `90m`, `24h`, `7d`."""
+"""Durations as users type them: `90m`, `24h`, `7d`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(text: str) -> timedelta:
-    """A whole number and one of s, m, h, d. Raises: UsageError."""
+    """Return the duration of a whole number and one of s, m, h, d. Raises: UsageError."""
     match = _SPAN.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is no span of time; write 90m, 24h or 7d")

@@ -1,4 +1,4 @@
-"""One table: from what went wrong to the exit status and the next command. The sentence is the error's own.
+"""The table of errors: the exit status of each class, and the command to try next. The sentence is the error's own.
 
 0 done · 1 anything else · 2 wrong usage · 3 not signed · 4 not trusted · 5 refused by policy · 6 cannot reach
 7 refused by the server, or the tag was changed · 8 key or passphrase
@@ -25,7 +25,7 @@ UNREACHABLE: Final = 6
 REFUSED: Final = 7
 KEYS: Final = 8
 INTERRUPTED: Final = 130
-"""Ctrl-C, as shells have it."""
+"""The status after Ctrl-C, as in shells."""
 
 _WORST_FIRST: Final = (NOT_TRUSTED, POLICY, NOT_SIGNED, REFUSED, KEYS, UNREACHABLE, OTHER, USAGE, DONE)
 
@@ -33,19 +33,19 @@ Failure = errors.TrustError | KeysError
 
 
 class UsageError(Exception):
-    """The command line cannot mean anything. The text says what to type instead."""
+    """A command line that makes no sense. The text says what to type instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one class of errors means to the outside. `advice` gives the next command, or "" if there is none."""
+    """The exit status of one class of errors. `advice`: returns the command to try next, or "" if there is none."""
 
     status: int
     advice: Callable[[Failure], str] = lambda _: ""
 
 
 def _say(text: str) -> Callable[[Failure], str]:
-    """Advice with the error's own fields filled in."""
+    """Return a function that fills the error's fields into the text."""
 
     def advice(error: Failure) -> str:
         values = {name: str(value) for name, value in error.details().items()}
@@ -55,14 +55,17 @@ def _say(text: str) -> Callable[[Failure], str]:
 
 
 def _login(error: Failure) -> str:
-    """Another account helps against 401 and 403 only."""
+    """Return the advice to log in; none unless the status is 401 or 403, since no other account would help."""
     if isinstance(error, errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
     return ""
 
 
 def _renewal(error: Failure) -> str:
-    """Online roles are the server's duty; and whoever finds them expired may have a wrong clock."""
+    """Return the advice for an expired role: ask the server's operator for an online role, a key holder for another.
+
+    A wrong clock on this machine also makes an online role look expired, so the advice names it.
+    """
     role = error.details().get("role")
     if role in ONLINE:
         return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
@@ -70,7 +73,10 @@ def _renewal(error: Failure) -> str:
 
 
 def _which_root(error: Failure) -> str:
-    """Where only the lock file knew the name, it is the server that needs explaining."""
+    """Return what to do about two different roots: ask the publisher, then replace the lock entry or the pin.
+
+    If only the lock file knew the name, the server's root is the unexplained one.
+    """
     if isinstance(error, errors.LockDisagrees) and not error.known_by:
         text = "only if the publisher confirms a new root: trust pin {gun} {known}, then trust lock --replace {gun}"
     else:
@@ -210,7 +216,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
 
 
 def row_for(error: Failure) -> Row:
-    """The row of the error's class, or of its nearest ancestor."""
+    """Return the table row of the error's class, or of its nearest base class."""
     for kind in type(error).__mro__:
         if kind in _ROWS:
             return _ROWS[kind]
@@ -218,6 +224,6 @@ def row_for(error: Failure) -> Row:
 
 
 def worst(statuses: Iterable[int]) -> int:
-    """Several images: the worst wins."""
+    """Return the worst of several exit statuses."""
     found = set(statuses) or {DONE}
     return next(status for status in _WORST_FIRST if status in found)

@@ -1,4 +1,4 @@
-"""Arguments of commands that must start fast: argparse instead of Typer, with our errors (docs/adr/0005)."""
+"""Argument parsing for commands that must start fast: argparse instead of Typer, with our errors (docs/adr/0005)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a command says: results on standard output, everything else on standard error.
+"""Output of a command: results on standard output, everything else on standard error.
 
-With `--json` one document goes to standard output, also on failure; nothing else does.
+With `--json`, one document and nothing else is written to standard output, also after a failure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trustcli.console.exit_codes import Failure, row_for
 
 
 class Output:
-    """Standard output and standard error of one invocation."""
+    """Standard output and standard error of one run."""
 
     def __init__(self, *, stdout: TextIO, stderr: TextIO, as_json: bool) -> None:
         self._stdout = stdout
@@ -20,21 +20,21 @@ class Output:
         self.as_json = as_json
 
     def result(self, text: str) -> None:
-        """A line of the result, for people. Nothing with `--json`."""
+        """Print a line of the result for people; with `--json` print nothing."""
         if not self.as_json:
             self._stdout.write(text + "\n")
 
     def raw(self, text: str) -> None:
-        """Text whose every byte is fixed (`trust inspect`)."""
+        """Print text whose bytes are fixed (`trust inspect`)."""
         self._stdout.write(text)
 
     def document(self, document: object) -> None:
-        """The result with `--json`."""
+        """Print the result as JSON; without `--json` print nothing."""
         if self.as_json:
             self._stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
 
     def notice(self, text: str) -> None:
-        """Progress, warnings: a line on standard error."""
+        """Print a line of progress or a warning on standard error."""
         self._stderr.write(text + "\n")
         self._stderr.flush()
 
@@ -42,7 +42,10 @@ class Output:
         self.notice(f"warning: {text}")
 
     def failure(self, error: Failure, *, subject: str = "") -> int:
-        """Say what, why and the next command; returns the exit status. With `--json` the caller writes the document."""
+        """Print what failed, why, and what to do next; return the exit status.
+
+        With `--json` the caller prints the document.
+        """
         row = row_for(error)
         place = f"{subject}: " if subject and subject.partition("@")[0] not in str(error) else ""
         self.notice(f"error: {place}{error}")
@@ -53,7 +56,7 @@ class Output:
 
 
 def failure_document(error: Failure) -> dict[str, object]:
-    """The `error` member of JSON output: the same facts as the sentences."""
+    """Return the `error` member of JSON output, which holds the same as the sentences."""
     row = row_for(error)
     return {
         "code": error.code,

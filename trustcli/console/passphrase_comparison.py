@@ -1,4 +1,4 @@
-"""Notice that two purposes were given the same passphrase."""
+"""Notice that two kinds of keys were given the same passphrase."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ if TYPE_CHECKING:
 
 
 class ComparedPassphrases:
-    """A PassphraseProvider that remembers, for this invocation, which passphrase each purpose was given."""
+    """A PassphraseProvider that remembers for this run which passphrases each purpose was given."""
 
     def __init__(self, provider: PassphraseProvider) -> None:
         self._provider = provider
         self._given: dict[str, set[str]] = {}
 
     def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
-        """Ask the provider and remember its answer. Raises: as PassphraseProvider."""
+        """Return the provider's answer and remember it.
+
+        Raises: PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
+        """
         answer = self._provider.passphrase(purpose=purpose, key=key, new=new, wrong_before=wrong_before)
         self._given.setdefault(purpose, set()).add(answer)
         return answer

@@ -1,6 +1,6 @@
-"""Questions to the person at the terminal. Only made where there is one: a non-interactive session has no prompt.
+"""Questions to the user at the terminal. A non-interactive session makes no prompt.
 
-Always on `/dev/tty`: standard input and output belong to pipes.
+They are asked on `/dev/tty`, since standard input and output may be pipes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _ask_hidden(question: str) -> str:
     import getpass
 
     with warnings.catch_warnings():
-        # Where the echo cannot be turned off, getpass would only warn and show the passphrase.
+        # getpass only warns if it cannot turn off the echo, and would then show the passphrase.
         warnings.simplefilter("error", getpass.GetPassWarning)
         return getpass.getpass(question)
 
@@ -30,7 +30,10 @@ def _ask_openly(question: str) -> str:
 
 
 class TerminalPrompt:
-    """`keys.passphrase.PassphrasePrompt`, and yes/no questions. `hidden` and `openly` ask; they are given in tests."""
+    """Asks for passphrases (`keys.passphrase.PassphrasePrompt`), yes or no, and lines of text.
+
+    `hidden` and `openly` ask one question each, without and with echo; tests replace them.
+    """
 
     def __init__(
         self, *, hidden: Callable[[str], str] = _ask_hidden, openly: Callable[[str], str] = _ask_openly
@@ -39,11 +42,11 @@ class TerminalPrompt:
         self._openly = openly
 
     def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
-        """The passphrase of a key. A new one is asked for twice, until both agree, three times at most.
+        """Ask for the passphrase of a key; a new one is asked for twice until both answers agree, three times at most.
 
-        Raises: PassphraseMissing if the terminal cannot be used, ends, or no two answers agree.
+        Raises: PassphraseMissing if the terminal cannot be used or ends, or if the answers never agree.
         """
-        del purpose  # the key's description says it
+        del purpose  # the description of the key contains it
         if not new:
             again = "That does not open it. " if wrong_before else ""
             return self._answer(f"{again}Passphrase of {key}: ", key)
@@ -59,7 +62,7 @@ class TerminalPrompt:
         raise PassphraseMissing(key=key, sources=())
 
     def confirm(self, question: str) -> bool:
-        """Yes or no; anything but a clear yes, and a terminal that cannot be used, is no."""
+        """Ask for yes or no; any answer but a clear yes is no, and so is a terminal that cannot be used."""
         try:
             answer = self._openly(f"{question} [y/N] ")
         except (OSError, EOFError):
@@ -67,7 +70,7 @@ class TerminalPrompt:
         return answer.strip().lower() in {"y", "yes"}
 
     def ask(self, question: str) -> str:
-        """One line of text, without the spaces around it; empty if the terminal cannot be used."""
+        """Ask for a line of text and return it without surrounding spaces; empty if the terminal cannot be used."""
         try:
             return self._openly(question).strip()
         except (OSError, EOFError):

@@ -1,1 +1,1 @@
-"""What `trust doctor` looks at, one concern a file. None writes, prompts or opens a private key."""
+"""`trust doctor`: checks of this machine, of a collection and its servers, and of containerd's configuration."""

@@ -1,4 +1,4 @@
-"""A collection as a whole: does it verify here, for every client, and can its owners still change it?"""
+"""Check a whole collection: does it verify here and for other clients, and can its owners still change it?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHECK = "collection"
 
 
 def check_collection(look: Look) -> Iterator[Finding]:
-    """Raises: ReleaseConflict, and what reading the delegations raises."""
+    """Return the findings about the collection. Raises: ReleaseConflict, MalformedMetadata."""
     if look.refusal is not None:
         yield _refused(look, look.refusal)
         return
@@ -36,7 +36,7 @@ def check_collection(look: Look) -> Iterator[Finding]:
 
 
 def check_briefly(look: Look) -> Finding:
-    """One finding for a name among many."""
+    """Return one finding, for a name in a list of many."""
     if look.refusal is not None:
         return _refused(look, look.refusal)
     if look.unreadable:

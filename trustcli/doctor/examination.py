@@ -1,4 +1,4 @@
-"""The whole examination: every check in its turn, none of which stops the others."""
+"""Run all checks, one after another; a failing check does not stop the others."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from trustdata.gun import GUN
 
 
 def examine(session: Session, reference: ImageReference | None) -> list[Finding]:
-    """Everything about one name; without one, about this machine and, shortly, every name that is pinned here."""
+    """Return all findings about one name; without a name, about this machine and briefly about every pinned name."""
     quiet = _without_tofu(session)
     return list(_of_one(quiet, reference) if reference is not None else _of_all(quiet))
 
 
 def _without_tofu(session: Session) -> Session:
-    """A doctor trusts nobody on first use."""
+    """Return the same session without trust on first use: a check must not pin anything."""
     return Session(
         settings=replace(session.settings, tofu=False), environ=session.environ, output=session.output, at=session.at
     )
@@ -58,7 +58,7 @@ def _of_all(session: Session) -> Iterator[Finding]:
     try:
         pinned = list(session.pins.load())
     except TrustError:
-        pinned = []  # said already
+        pinned = []  # check_pins has reported it
     for choice in _servers(session, pinned):
         yield from guarded("trust-server", lambda choice=choice: check_trust_server(session, choice))  # type: ignore[misc]
     for gun in pinned:
@@ -79,7 +79,7 @@ def _shortly(session: Session, look: Look) -> Iterator[Finding]:
 
 
 def _servers(session: Session, pinned: list[GUN]) -> list[ServerChoice]:
-    """Every trust server that this machine knows of, each once."""
+    """Return every trust server that this machine knows, each once."""
     settings = session.settings
     choices = [ServerChoice(url=settings.server, source=settings.server_source)] if settings.server else []
     choices += [ServerChoice(url=url, source=f'"{name}" in {settings.file}') for name, url in settings.servers.items()]
@@ -87,5 +87,5 @@ def _servers(session: Session, pinned: list[GUN]) -> list[ServerChoice]:
         try:
             choices.append(settings.server_choice(gun))
         except TrustError as error:
-            del error  # the look at the name says it
+            del error  # the check of this collection reports it
     return list({choice.url: choice for choice in reversed(choices)}.values())[::-1]

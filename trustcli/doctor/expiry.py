@@ -1,4 +1,4 @@
-"""What of a collection has expired, or will soon. Offline roles are their owners' duty, online ones the server's."""
+"""Check what has expired or will soon: owners must renew offline roles, the server renews online roles."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from trustdata.verification import checks
 _WITHIN: Final = timedelta(days=90)
 _URGENT: Final = timedelta(days=14)
 _GRACE: Final = timedelta(hours=1)
-"""How much later than at half of their life the server may renew its roles."""
+"""How long after half of a role's life the server may take to renew it."""
 
 
 def check_expiry(look: Look, at: datetime) -> Iterator[Finding]:
-    """One finding for each role that needs somebody, or one that none does."""
+    """Return one finding for each role that must be renewed, or a single one if none must."""
     found = [
         finding
         for role, envelope in look.roles.items()
@@ -49,24 +49,24 @@ def _online(envelope: Envelope, at: datetime) -> Iterator[Finding]:
 
 
 def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
-    left = envelope.expires - at
-    if left > _WITHIN:
+    remaining = envelope.expires - at
+    if remaining > _WITHIN:
         return
     role = shown(envelope.role)
     keys = ", ".join(keyid[:12] for keyid in _keys(look, envelope))
     when = f"{envelope.expires:%Y-%m-%d}"
     text = f"{role} version {envelope.version} "
-    text += f"expired on {when}" if left <= timedelta(0) else f"expires on {when}, in {left.days} days"
+    text += f"expired on {when}" if remaining <= timedelta(0) else f"expires on {when}, in {remaining.days} days"
     yield Finding(
         check="expiry",
-        severity="wrong" if left <= _URGENT else "note",
+        severity="wrong" if remaining <= _URGENT else "note",
         text=f"{text}; it can be signed by {keys or 'whoever its delegator names'}",
         remedy=f"trust renew {look.gun}, where one of these keys is",
     )
 
 
 def _keys(look: Look, envelope: Envelope) -> list[str]:
-    """The keys that can sign its next version."""
+    """Return the ids of the keys that can sign the role's next version."""
     root = look.roles[ROOT].root
     by = root if not is_delegated(envelope.role) else look.roles[TARGETS].targets
     return by.get_delegated_role(envelope.role).keyids if checks.is_delegator_of(by, envelope.role) else []

@@ -1,4 +1,4 @@
-"""What a check raises is a finding like any other, with the error's own sentence and advice."""
+"""Turn an error of a check into a finding, with the error's own sentence and advice."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trustdata.errors import TrustError
 
 
 def failed(check: str, error: Failure, *, place: str | None = None, remedy: str | None = None) -> Finding:
-    """The finding of a failure. `remedy`: a better one than the table has."""
+    """Return the finding for an error. `remedy`: better advice than the table of errors has."""
     advice = remedy or row_for(error).advice(error) or None
     return Finding(check=check, severity="wrong", text=str(error), remedy=advice, place=place)
 
 
 def guarded(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of one check, as far as it gets: one that fails never stops the others."""
+    """Return the findings of one check; an error ends it and becomes a finding, so that the next check still runs."""
     try:
         yield from look()
     except (TrustError, KeysError) as error:
         yield failed(check, error)
-    except Exception as error:  # noqa: BLE001 - a doctor who faints helps nobody
+    except Exception as error:  # noqa: BLE001 - an unexpected error in one check must not stop the others
         yield Finding(check=check, severity="wrong", text=internal_error(error))

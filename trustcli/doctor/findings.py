@@ -1,4 +1,4 @@
-"""What `trust doctor` has found: one value for every check, and the two views of a list of them."""
+"""The result of a check, and two views of a list of results: lines for people, and JSON."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`check`: the stable name of what was looked at. `text`: what is so, and its effect. `place`: file and key, or
-    whatever else it is about. `remedy`: what to do, where there is something to do.
+    """One result.
+
+    `check`: the stable name of what was checked. `text`: what was found, and its effect. `place`: the file and key, or
+    whatever else it is about. `remedy`: what to do, if anything.
     """
 
     check: str
@@ -27,7 +29,7 @@ class Finding:
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """For people: what is wrong last, where a terminal still shows it."""
+    """Return the lines for people; problems come last, where a terminal still shows them."""
     order: tuple[Severity, ...] = ("ok", "note", "wrong")
     for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
         yield f"{finding.severity.ljust(5)}  {finding.check}: {shown(finding.text, _LONGEST)}"
@@ -40,7 +42,7 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def document(findings: Sequence[Finding]) -> dict[str, object]:
-    """The same for `--json`."""
+    """Return the findings for `--json`."""
     rows = []
     for finding in findings:
         row = asdict(finding)
@@ -49,5 +51,5 @@ def document(findings: Sequence[Finding]) -> dict[str, object]:
 
 
 def status(findings: Sequence[Finding]) -> int:
-    """The exit status: 0 only if nothing is wrong."""
+    """Return the exit status: 0 only if nothing is wrong."""
     return OTHER if any(finding.severity == "wrong" for finding in findings) else DONE

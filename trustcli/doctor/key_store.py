@@ -1,6 +1,6 @@
-"""The key store: modes, damaged files, keys that nothing here needs, and what the keys here may do for one name.
+"""Check the key store: file modes, damaged files, unused keys, and which roles of a collection the keys can sign.
 
-No key is opened: descriptions of keys stand in the clear, and nobody vouches for them.
+No key is opened. The descriptions of keys that it reads are neither encrypted nor signed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keys.store import is_keyid
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.session import Session
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown
@@ -30,7 +30,7 @@ _OTHERS: Final = 0o077
 
 
 def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
-    """Everything in the store; with `look`, what the keys in it may do for that name."""
+    """Return the findings about the store, and with `look` about what its keys may sign in that collection."""
     folder = session.settings.home / "private"
     try:
         mode = folder.stat().st_mode
@@ -74,8 +74,8 @@ def _mend(file: Path) -> str:
 
 
 def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
-    """Keys that no pinned collection names, as far as their newest cached files tell."""
-    named: set[str] = set()
+    """Return a finding for each key that no pinned collection names, as far as its cached files tell."""
+    used: set[str] = set()
     for gun, entry in session.pins.load().items():
         wire = wire_named(entry.format)
         cache = session.cache(gun, wire.name)
@@ -85,10 +85,12 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
             if targets is not None:
                 files[TARGETS] = wire.parse(TARGETS, targets)
         except MalformedMetadata:
-            continue  # a damaged cache is made anew at the next refresh
-        named |= {info.keyid for info in found if among(public_keys(files, {}), [key_fingerprint(info.public)])}
+            continue  # the next refresh replaces a damaged cache
+        used |= {
+            info.keyid for info in found if matching_keyids(public_keys(files, {}), [key_fingerprint(info.public)])
+        }
     for info in found:
-        if info.keyid not in named and not info.retired:
+        if info.keyid not in used and not info.retired:
             text = f"the {info.described} is named by no pinned collection, as far as was seen here"
             remedy = f"trust signer add, or trust key remove {info.keyid[:12]} if it is for nothing"
             yield Finding(check=_CHECK, severity="note", text=text, remedy=remedy)
@@ -96,25 +98,29 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
 
 def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     root, targets = look.roles[ROOT].root, look.roles[TARGETS].targets
-    named = public_keys(look.roles, {})
-    held = among(named, (key_fingerprint(info.public) for info in found))
-    mine = {
+    keys_by_id = public_keys(look.roles, {})
+    held = matching_keyids(keys_by_id, (key_fingerprint(info.public) for info in found))
+    held_by_signer = {
         signer_name(role): set(targets.get_delegated_role(role).keyids) & held
         for role in checks.delegations_of(targets)
         if role != RELEASES and is_delegated(role)
     }
-    can = [shown(name) for name, keyids in mine.items() if keyids]
+    signing_as = [shown(name) for name, keyids in held_by_signer.items() if keyids]
     if set(root.roles[TARGETS].keyids) & held:
-        can.insert(0, "the repository key")
-    if can:
-        text = f"keys here can sign {look.gun} as {', '.join(can)}"
+        signing_as.insert(0, "the repository key")
+    if signing_as:
+        text = f"keys here can sign {look.gun} as {', '.join(signing_as)}"
         yield Finding(check="signing", severity="ok", text=text)
     elif any(info.purpose in {"signer", "targets"} and not info.retired for info in found):
         text = f"no key here is a signer's or the repository key of {look.gun}"
         remedy = f"ask its owner: trust signer add --key YOURS.pub YOU {look.gun}"
         yield Finding(check="signing", severity="note", text=text, remedy=remedy)
     for info in found:
-        if info.purpose == "signer" and not info.retired and not among(named, [key_fingerprint(info.public)]):
+        if (
+            info.purpose == "signer"
+            and not info.retired
+            and not matching_keyids(keys_by_id, [key_fingerprint(info.public)])
+        ):
             text = f"the {info.described} is not delegated in {look.gun}"
             yield Finding(check="signing", severity="note", text=text)
     if set(root.roles[TARGETS].keyids) & held or set(root.roles[ROOT].keyids) & held:
@@ -122,12 +128,14 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
 
 
 def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
-    """For owners: is a root key at hand, or only the recovery key's file?"""
+    """Return for an owner whether a root key is in the store, or only the recovery key's file is left."""
     root = look.roles[ROOT].root
     keys = {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}
-    here = [info for info in found if among(keys, [key_fingerprint(info.public)])]
-    if here:
-        yield Finding(check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {here[0].described}")
+    root_keys = [info for info in found if matching_keyids(keys, [key_fingerprint(info.public)])]
+    if root_keys:
+        yield Finding(
+            check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {root_keys[0].described}"
+        )
         return
     yield Finding(
         check="root-key",

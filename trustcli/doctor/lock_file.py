@@ -1,4 +1,4 @@
-"""The project's lock file, if there is one. Whether it agrees with the server, the look at the collection tells."""
+"""Check the project's lock file, if there is one; whether it agrees with the server, `check_collection` finds out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _CHECK = "lock"
 
 
 def check_lock_file(session: Session, gun: GUN | None) -> Iterator[Finding]:
-    """Raises: LockDamaged, SettingsUnusable (named, and not there), SettingsUnusable of the pins."""
+    """Return the findings about the lock file.
+
+    Raises: LockDamaged, SettingsUnusable (the lock file that was named does not exist, or the pins cannot be read).
+    """
     path = session.settings.lock
     if path is None:
         return
@@ -35,7 +38,7 @@ def check_lock_file(session: Session, gun: GUN | None) -> Iterator[Finding]:
 
 
 def _compared(gun: GUN, locked: Pin, pinned: Pin, place: str) -> Iterator[Finding]:
-    """Both are of the first root here, so they can be compared without the server."""
+    """Return whether lock file and pin agree; both are of the first root, so no server is needed to compare them."""
     if locked == pinned:
         text = f"{place} locks {gun} at the root that is pinned here"
         yield Finding(check=_CHECK, severity="ok", text=text, place=place)

@@ -1,4 +1,4 @@
-"""One collection as this machine would judge it now, looked at without leaving a trace."""
+"""Read one collection as this machine would judge it now, without writing anything."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from trustdata.verification import checks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """`roles`: what could be verified, expired offline roles too; `refusal`: why there is not all of root, timestamp,
-    snapshot and targets. `unreadable`: published delegations that do not verify. `unpublished`: not signed yet.
+    """What could be verified of a collection.
+
+    `roles`: the verified roles, expired offline roles included. `refusal`: why root, timestamp, snapshot and targets
+    are not all there. `unreadable`: published delegations that do not verify. `unpublished`: delegations not signed
+    yet.
     """
 
     gun: GUN
@@ -27,7 +30,7 @@ class Look:
 
 
 def look_at(session: Session, gun: GUN) -> Look:
-    """Never raises a TrustError."""
+    """Refresh the collection and load all its delegations. No TrustError is raised: errors are part of the result."""
     try:
         updater = session.collection(gun, keep=False).refresh(for_owner=True)
         roles, published = updater.roles(), updater.listed()

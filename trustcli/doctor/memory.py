@@ -1,4 +1,4 @@
-"""Rollback memory: can it be read and kept? Whether the server is behind it, the look at the collection tells."""
+"""Check rollback memory: can it be read and written? Whether the server is older, `check_collection` finds out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHECK = "memory"
 
 
 def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
-    """Raises: MemoryDamaged."""
+    """Return the findings about rollback memory. Raises: MemoryDamaged."""
     file = session.settings.memory_folder / "seen.json"
     memory = session.memory.load(gun if gun is not None else GUN(""))
     if not _can_be_written(file):
@@ -50,7 +50,7 @@ def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
 
 
 def _can_be_written(file: Path) -> bool:
-    """Whether it could be replaced: what is there of its folders may be written to."""
+    """Return whether the file could be replaced, judging by the nearest folder that exists."""
     folder = file.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""The pins: can they be read, who may change them, and do they and rollback memory mean the same roots?"""
+"""Check the pins: can they be read, who may change them, and do they agree with rollback memory?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _CHECK = "pins"
 
 
 def check_pins(session: Session, gun: GUN | None) -> Iterator[Finding]:
-    """All pins, or that of one name. Raises: SettingsUnusable (a damaged file), MemoryDamaged."""
+    """Return the findings about all pins, or about one name's.
+
+    Raises: SettingsUnusable (a damaged file), MemoryDamaged.
+    """
     place = session.settings.home / "pins.toml"
     pins = session.pins.load()
     if open_to_others(place):
@@ -66,7 +69,7 @@ def _unpinned(session: Session, gun: GUN, place: str) -> Iterator[Finding]:
 
 
 def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
-    """Whether memory can be of the pinned root, as far as the cache tells."""
+    """Return whether rollback memory can belong to the pinned root, as far as the cache tells."""
     memory = session.memory.load(gun)
     if memory is None or memory.root_of_trust == entry.pin.digest:
         return True
@@ -74,7 +77,7 @@ def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
         wire = wire_named(entry.format)
         chain = [wire.parse(ROOT, raw) for raw in session.cache(gun, wire.name).roots()]
     except TrustError:
-        return True  # a damaged cache proves nothing, and is made anew
+        return True  # a damaged cache proves nothing; the next refresh replaces it
     if not chain or chain[0].sha256 != memory.root_of_trust:
         return entry.how == "pin"  # the pin may be of a later root, or a key: only a refresh can tell
     return chain_holds(entry.pin, chain)

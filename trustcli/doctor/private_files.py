@@ -1,4 +1,4 @@
-"""Who may change a file: pins and memory that others can write protect nobody."""
+"""Check who may change a file: pins and rollback memory that others can write protect nobody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether group or others may write the file, or put another in its place; False if there is none."""
+    """Return whether group or others may write or replace the file; False if there is no file."""
     try:
         if path.stat().st_mode & _OTHERS:
             return True

@@ -1,1 +1,1 @@
-"""Pull-time hooks: the admission of one image, and the programs that container runtimes call."""
+"""Programs that others call: containerd's image verifier and Docker's CLI plugin."""

@@ -1,6 +1,6 @@
-"""May this content run under this name? The one question of every pull-time hook, asked of this machine's settings.
+"""Decide whether content may run under a name: the one question of every pull-time hook.
 
-There is one way to say yes: to return. Whatever goes wrong is an exception, and so a refusal.
+Only returning allows it. Every error is an exception, and so a refusal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def admit(session: Session, reference: ImageReference, digest: str) -> str:
-    """Why the content (`sha256:HEX`, as the registry served it) may run under the name, in words.
+    """Return why the content (`sha256:HEX`, as the registry served it) may run under the name, in words.
 
-    The allow list first, alone; then policy, pins and trust data. Rollback memory must be written before this returns.
-    A name without tag and digest means `latest`. Raises: TrustError (whatever it is: refuse).
+    The allow list is checked first and decides alone; then policy, pins and trust data. Rollback memory is written
+    before this returns. A name without tag and digest means `latest`. Raises: TrustError; every one of them is a
+    refusal.
     """
     if reference.digest not in {None, digest}:
         reason = f"is {digest}, but the name says {reference.digest}"
@@ -49,7 +50,7 @@ def _verified(session: Session, reference: ImageReference, digest: str) -> str:
 
 
 def _by(evidence: Evidence) -> str:
-    """Who vouches, as far as it was looked at: the signers' own roles are read only where the policy asks for them."""
+    """Return who signed the tag, for the message; signers' own roles are read only if the policy asks for them."""
     if evidence.signers:
         return f"by {', '.join(evidence.signers)}"
     return "by the repository key" if evidence.released_by == TARGETS else f"and released in {evidence.released_by}"

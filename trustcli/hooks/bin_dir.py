@@ -1,4 +1,4 @@
-"""What lies in containerd's bin_dir: each entry is executed at every pull, so each must be a program."""
+"""Read containerd's bin_dir: it executes each entry at every pull, so each one must be a program."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from trustcli.hooks.wrapper import MAX_WRAPPER, NAME, Wrapper, parse_wrapper
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookFile:
-    """`stray`: why containerd cannot execute it, which blocks every pull; None for a program. `ours`: what is called,
-    if it is our verifier or the script in front of it.
+    """One entry of the folder.
+
+    `problem`: why containerd cannot execute it, which blocks every pull; None for a program. `ours`: what it calls, if
+    it is our verifier or the script that starts it.
     """
 
     path: Path
-    stray: str | None = None
+    problem: str | None = None
     ours: Wrapper | None = None
 
     @property
@@ -26,12 +28,12 @@ class HookFile:
 
 
 def entries(folder: Path) -> list[HookFile]:
-    """All of them, in containerd's order. Raises: OSError (FileNotFoundError if there is no such folder)."""
+    """Return all entries in containerd's order. Raises: OSError (FileNotFoundError if there is no such folder)."""
     return [_entry(folder / name) for name in sorted(os.listdir(folder), key=os.fsencode)]  # noqa: PTH208 - names only
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether somebody else than its owner may change the file, or what lies in the folder. Raises: OSError."""
+    """Return whether others than the owner may change the file, or the folder's entries. Raises: OSError."""
     return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
@@ -40,12 +42,12 @@ def _entry(path: Path) -> HookFile:
         status = path.stat()
     except OSError as error:
         return HookFile(
-            path=path, stray=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror)
+            path=path, problem=f"leads nowhere ({error.strerror})" if path.is_symlink() else str(error.strerror)
         )
     if not stat.S_ISREG(status.st_mode):
-        return HookFile(path=path, stray="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
+        return HookFile(path=path, problem="is a folder" if stat.S_ISDIR(status.st_mode) else "is no file")
     if not status.st_mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH):
-        return HookFile(path=path, stray="is not executable")
+        return HookFile(path=path, problem="is not executable")
     return HookFile(path=path, ours=_ours(path))
 
 

@@ -1,9 +1,10 @@
-"""`trust-image-verifier`: containerd's image verifier. Exit status 0 allows the pull; everything else denies it.
+"""`trust-image-verifier`: containerd's image verifier. Exit status 0 allows the pull; every other one denies it.
 
 One line on standard output says why; containerd shows it to the user. Standard error goes to containerd's debug log.
 The process ends in one place (`_Verdict`), by `os._exit`, so that nothing after a verdict can change it. A second
-thread refuses in words shortly before containerd would kill without any: name servers, locks and disks can hold the
-first one in a system call that no exception interrupts. A signal's default action ends the process, which denies, too.
+thread refuses, and says why, shortly before containerd would kill the process: the first thread may hang in a system
+call (name server, lock, disk) that no exception interrupts. A signal ends the process by its default action, which
+denies the pull, too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final, NoReturn
 from trustcli.config.hook_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
 from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
-from trustcli.hooks.refusal import Asked, explained
+from trustcli.hooks.refusal import HookRequest, refusal_line
 from trustdata.errors import VerdictTooLate
 
 _STDIN: Final = 0
@@ -33,36 +34,36 @@ Put it in place with `trust hook containerd`, and see that nothing goes around i
 
 
 class _Verdict:
-    """The one answer of this process: whoever comes first gives it, and the process ends with it."""
+    """The single answer of this process: the first thread to call `give` ends the process with its answer."""
 
     def __init__(self) -> None:
         self._first = threading.Lock()
 
     def give(self, status: int, line: str) -> NoReturn:
-        """End the process. An answer that cannot be written is a refusal: its receiver has gone."""
-        self._first.acquire()  # never released: who comes second waits for the end
+        """Print the line and end the process. If the line cannot be written, the status becomes a refusal."""
+        self._first.acquire()  # never released: a second caller waits until the process ends
         try:
             rest = memoryview(f"{line}\n".encode(errors="backslashreplace"))
             while rest:
                 rest = rest[os.write(_STDOUT, rest) :]
-        except BaseException:  # noqa: BLE001 - and nothing else may happen here
+        except BaseException:  # noqa: BLE001 - whatever happens, the process ends here
             status = status or OTHER
         finally:
             os._exit(status)
 
 
 class _Deadline:
-    """Refuses when time is up, whatever the process is doing then. `asked` and `doing` are for the message."""
+    """Refuses when the time is up, whatever the process is doing then. `request` and `doing` are for the message."""
 
     def __init__(self, answer: _Verdict) -> None:
-        self.asked = Asked(name="IMAGE")
+        self.request = HookRequest(name="IMAGE")
         self.doing = "starting"
         self._answer = answer
         self._start = time.monotonic()
         self._timer: threading.Timer | None = None
 
     def within(self, seconds: float) -> None:
-        """Allow so much since the beginning; a later call takes the place of an earlier one."""
+        """Set the time limit, in seconds since the process began; a later call replaces an earlier one."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = threading.Timer(self._start + seconds - time.monotonic(), self._passed, (seconds,))
@@ -70,30 +71,30 @@ class _Deadline:
         self._timer.start()
 
     def _passed(self, seconds: float) -> None:
-        self._answer.give(*explained(VerdictTooLate(seconds=round(seconds), doing=self.doing), self.asked))
+        self._answer.give(*refusal_line(VerdictTooLate(seconds=round(seconds), doing=self.doing), self.request))
 
 
 def main() -> NoReturn:
-    """Console script."""
-    _be_sure_of_standard_files()
+    """Run the console script: judge one image and end the process."""
+    _open_missing_standard_files()
     argv = sys.argv[1:]
     if argv in (["--help"], ["-help"], ["-h"], ["--version"], ["-version"]):
-        _tell(argv[0])
+        _print_help(argv[0])
     answer = _Verdict()
     deadline = _Deadline(answer)
     try:
         deadline.within(DEFAULT_TIMEOUT)
         line = _judge(argv, deadline)
-    except BaseException as error:  # noqa: BLE001 - the last line: what nobody foresaw is refused, too
-        status, line = _refusal(error, deadline.asked)
+    except BaseException as error:  # noqa: BLE001 - every error, expected or not, is a refusal
+        status, line = _refusal(error, deadline.request)
         answer.give(status, line)
     answer.give(DONE, line)
 
 
 def _judge(argv: list[str], deadline: _Deadline) -> str:
-    """Why the pull may go on. Raises: anything, which is a refusal."""
+    """Return why the pull is allowed. Every exception is a refusal."""
     arguments = parse_arguments(argv)
-    deadline.asked = Asked(name=arguments.name)
+    deadline.request = HookRequest(name=arguments.name)
     deadline.doing = "reading the descriptor from standard input"
     check_descriptor(_standard_input(), arguments.digest)
 
@@ -104,31 +105,35 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     reference = parse_reference(arguments.name)
     deadline.doing = "reading its settings"
     session = open_hook_session(config=arguments.config, state=arguments.state)
-    deadline.asked = replace(deadline.asked, home=session.settings.home, settings=session.settings.file)
+    deadline.request = replace(deadline.request, home=session.settings.home, settings=session.settings.file)
     deadline.within(session.settings.verifier.timeout)
     deadline.doing = f"asking the trust server of {reference.gun}, or writing what was verified"
     return admit(session, reference, arguments.digest)
 
 
-def _refusal(error: BaseException, asked: Asked) -> tuple[int, str]:
+def _refusal(error: BaseException, request: HookRequest) -> tuple[int, str]:
     try:
-        return explained(error, asked)
-    except BaseException:  # noqa: BLE001 - even the explanation failed: no memory, most likely
+        return refusal_line(error, request)
+    except BaseException:  # noqa: BLE001 - even building the message failed, most likely for lack of memory
         return OTHER, "refused: this image cannot be judged"
 
 
 def _standard_input() -> bytes:
-    """All of it, up to one byte more than may be there."""
+    """Read standard input, up to one byte more than is allowed."""
     parts: list[bytes] = []
-    left = MAX_DESCRIPTOR + 1
-    while left and (part := os.read(_STDIN, left)):
+    remaining = MAX_DESCRIPTOR + 1
+    while remaining and (part := os.read(_STDIN, remaining)):
         parts.append(part)
-        left -= len(part)
+        remaining -= len(part)
     return b"".join(parts)
 
 
-def _be_sure_of_standard_files() -> None:
-    """A closed descriptor would be given to the next file opened, and an answer be written into that."""
+def _open_missing_standard_files() -> None:
+    """Open missing standard files.
+
+    The next file that is opened would otherwise get the number of a closed one, and the answer could be written into
+    it.
+    """
     try:
         os.fstat(_STDOUT)
     except OSError:
@@ -142,8 +147,8 @@ def _be_sure_of_standard_files() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
 
 
-def _tell(word: str) -> NoReturn:
-    """For people, who call it with nothing else: containerd always gives more."""
+def _print_help(word: str) -> NoReturn:
+    """Print help or version for a person; containerd always passes more arguments."""
     text = _HELP
     if "version" in word:
         from importlib.metadata import version

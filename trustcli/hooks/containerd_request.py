@@ -1,7 +1,7 @@
-"""What containerd asks its image verifiers: arguments in Go's style, and a descriptor on standard input.
+"""Read containerd's request to an image verifier: Go-style arguments, and a descriptor on standard input.
 
-Contract: containerd 2.3.4, plugin `io.containerd.image-verifier.v1.bindir`. Everything else is refused: a request that
-is read differently from how it was meant could be allowed for another image.
+Contract: containerd 2.3.4, plugin `io.containerd.image-verifier.v1.bindir`. Anything that is not understood is refused:
+a request read in another way than it was meant could allow another image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trustdata.roles import RoleName
 
 MEDIA_TYPE: Final = "application/vnd.oci.descriptor.v1+json"
 MAX_DESCRIPTOR: Final = 64 * 1024
-"""Bytes; a descriptor has some 150, with annotations some thousand."""
+"""Largest accepted size in bytes; a descriptor has some 150, with annotations some thousand."""
 _STDIN: Final = "standard input"
 _FLAGS: Final = ("name", "digest", "stdin-media-type", "config", "state")
 _NEEDED: Final = _FLAGS[:3]
@@ -25,7 +25,7 @@ _NEEDED: Final = _FLAGS[:3]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """`name` is the reference as containerd has it, unparsed; `digest` is `sha256:HEX`, what the registry served."""
+    """The arguments. `name`: containerd's reference, not parsed. `digest`: `sha256:HEX`, what the registry served."""
 
     name: str
     digest: str
@@ -34,7 +34,10 @@ class Arguments:
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """`-name REF`, `--name REF` and `-name=REF` alike. Raises: HookRequestMalformed for anything that is not known."""
+    """Read the arguments; `-name REF`, `--name REF` and `-name=REF` mean the same.
+
+    Raises: HookRequestMalformed for anything unknown, doubled or missing.
+    """
     given: dict[str, str] = {}
     words = iter(argv)
     for word in words:
@@ -66,10 +69,10 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
 
 def check_descriptor(raw: bytes, digest: str) -> None:
-    """The descriptor must be of exactly the content that the arguments name.
+    """Check that the descriptor describes exactly the content that the arguments name.
 
-    `raw`: at most MAX_DESCRIPTOR + 1 bytes. Members besides the three are annotations, and decide nothing.
-    Raises: HookRequestMalformed.
+    `raw`: at most MAX_DESCRIPTOR + 1 bytes. Other members than media type, digest and size are annotations, and
+    ignored. Raises: HookRequestMalformed.
     """
     from trustdata.wire import strict_json
 

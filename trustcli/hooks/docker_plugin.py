@@ -1,9 +1,9 @@
-"""`docker-trust`: the plugin of Docker's CLI. It reads the command line that docker hands on; `trust` does the rest.
+"""`docker-trust`: the plugin of Docker's CLI. It translates docker's command line and runs `trust` with it.
 
-Docker runs `docker-NAME [docker's own options] NAME COMMAND ...`, with its own arguments unchanged, and asks for
-`docker-cli-plugin-metadata` to see what there is (docker/cli, cli-plugins). Up to 28 `trust` is built in and wins; the
-same program then serves as `docker-ctrust`. Commands and options are those of Docker's own `docker trust`, and every
-failure ends with 1, as it does there.
+Docker runs `docker-NAME [docker's own options] NAME COMMAND ...` with its own arguments unchanged, and asks for
+`docker-cli-plugin-metadata` to list its plugins (docker/cli, cli-plugins). Docker up to 28 has a built-in `trust`,
+which wins; the same program is then reached as `docker-ctrust`. Commands, options and the exit status 1 for every
+failure are those of Docker's own `docker trust`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _YES: Final = frozenset({"-y", "--yes"})
 
 
 class Program(Protocol):
-    """`trust`: one command line to its end. `program` is what the command is called in help and advice."""
+    """The `trust` program. `program`: what the command is called in help and advice."""
 
     def __call__(self, argv: Sequence[str], *, program: str) -> int:
-        """The exit status."""
+        """Run one command line and return its exit status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A command line of `trust`, and the variables that docker's own options come to."""
+    """A command line of `trust`, and the environment variables that docker's own options become."""
 
     argv: Sequence[str]
     program: str
@@ -57,7 +57,7 @@ class Call:
 
 
 def main(argv: Sequence[str], trust: Program) -> int:
-    """What docker calls. Returns 0, 1, or 130 if somebody interrupted it."""
+    """Run one call by docker and return the exit status: 0, 1, or 130 after an interrupt."""
     try:
         call = read(argv)
     except UsageError as error:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str], trust: Program) -> int:
 
 
 def read(argv: Sequence[str]) -> Call | str:
-    """What docker's command line means to `trust`; or a text that is the answer. Raises: UsageError."""
+    """Return the call of `trust` that docker's command line means, or a text to print instead. Raises: UsageError."""
     if list(argv) == [METADATA]:
         return metadata()
     environ, context, words = _docker_options(argv)
@@ -94,7 +94,7 @@ def read(argv: Sequence[str]) -> Call | str:
 
 
 def metadata() -> str:
-    """What docker shows in `docker --help` and `docker info`."""
+    """Return the JSON that docker asks for, to show the plugin in `docker --help` and `docker info`."""
     return json.dumps(
         {
             "SchemaVersion": "0.1.0",
@@ -106,7 +106,7 @@ def metadata() -> str:
 
 
 def overview(program: str) -> str:
-    """The text of `docker trust --help`."""
+    """Return the text of `docker trust --help`."""
     width = max(map(len, _COMMANDS))
     rows = "".join(f"  {name.ljust(width)}  {summary}\n" for name, summary in _COMMANDS.items())
     return (
@@ -116,7 +116,7 @@ def overview(program: str) -> str:
 
 
 def _docker_options(argv: Sequence[str]) -> tuple[dict[str, str], str, list[str]]:
-    """Docker's options before the plugin's name: variables for `trust`, the context, and the words after them."""
+    """Return what docker's own options mean: variables for `trust`, the context, and the words after them."""
     environ: dict[str, str] = {}
     context = ""
     words = iter(argv)
@@ -130,12 +130,12 @@ def _docker_options(argv: Sequence[str]) -> tuple[dict[str, str], str, list[str]
             environ["DOCKER_CONFIG"] = value
         elif option in {"-c", "--context"}:
             context = value
-        # Of the rest (logging, TLS of a remote engine) nothing is needed: only engines of this machine are spoken to.
+        # The other options (logging, TLS of a remote engine) change nothing: only engines on this machine are used.
     return environ, context, []
 
 
 def _option(word: str, words: Iterator[str]) -> tuple[str, str]:
-    """One of docker's own options and its value, which may be the next word. Raises: UsageError."""
+    """Return one of docker's own options and its value, which may be the next word. Raises: UsageError."""
     name, equals, value = word.partition("=")
     if name in _FLAGS:
         return name, value
@@ -150,9 +150,9 @@ def _option(word: str, words: Iterator[str]) -> tuple[str, str]:
 
 
 def _as_ours(command: str, rest: Sequence[str]) -> list[str]:
-    """The words after a command, where Docker's own and ours differ in what they ask."""
+    """Return the words after a command, changed where docker's command asks the user and ours does not."""
     if command == "signer" and rest[:1] == ["remove"]:
-        return [word for word in rest if word not in _FORCE]  # ours asks nothing
+        return [word for word in rest if word not in _FORCE]  # our command never asks, and has no such option
     if command == "revoke" and not _YES & set(rest) and _names_a_tag(rest):
         return [*rest, "--yes"]  # docker asks only before all tags go
     return list(rest)
@@ -164,4 +164,4 @@ def _names_a_tag(rest: Sequence[str]) -> bool:
     try:
         return len(images) == 1 and parse_reference(images[0]).tag is not None
     except InvalidName:
-        return False  # the command says so
+        return False  # the command itself reports a bad name

@@ -1,6 +1,6 @@
-"""The files by which Docker's CLI finds its plugin: two small scripts that start this very installation.
+"""Install the plugin of Docker's CLI: two small scripts that start this very installation.
 
-Docker looks into `cli-plugins` of its configuration folder before any other (docker/cli, cli-plugins/manager).
+Docker looks into `cli-plugins` of its configuration folder before any other folder (docker/cli, cli-plugins/manager).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _START: Final = "from trustcli.__main__ import docker_trust; docker_trust()"
 
 
 def install(folder: Path) -> list[Path]:
-    """Write both scripts, in place of older ones of ours. Raises: HookNotInstalled, before anything is written."""
+    """Write both scripts, replacing older ones of ours. Raises: HookNotInstalled, before anything is written."""
     content = _script().encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def install(folder: Path) -> list[Path]:
 
 
 def uninstall(folder: Path) -> list[Path]:
-    """Remove the scripts that are ours; returns them. Raises: HookNotInstalled, if one cannot be removed."""
+    """Remove the scripts that are ours and return their paths. Raises: HookNotInstalled if one cannot be removed."""
     removed = []
     try:
         for file in _files(folder):
@@ -54,7 +54,10 @@ def uninstall(folder: Path) -> list[Path]:
 
 
 def _script() -> str:
-    """-P: a file in the folder where docker is called must not be taken for a module of ours."""
+    """Return the script. Raises: HookNotInstalled if this Python's path cannot be written in a script.
+
+    -P: a file in the folder where docker is called must not be imported in place of one of our modules.
+    """
     python = Path(sys.executable).absolute() if sys.executable else None
     if python is None or not str(python).isprintable():
         raise HookNotInstalled(place=str(python or ""), reason="this Python has no path that a script can name")
@@ -70,7 +73,7 @@ def _is_there(file: Path) -> bool:
 
 
 def _is_ours(file: Path) -> bool:
-    """Raises: OSError, but for a file that is not there."""
+    """Return whether we wrote the file; False if there is none. Raises: OSError if it cannot be read."""
     if not file.is_file():
         return False
     with file.open("rb") as stream:

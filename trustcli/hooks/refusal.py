@@ -1,4 +1,4 @@
-"""A refusal in one line, as a person sees it who only wanted to start a container: what, why, and what to type next."""
+"""A refusal in one line, for a user who only wanted to start a container: what, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from trustdata import errors
 from trustdata.errors import shown
 
 MAX_LINE: Final = 1000
-"""Characters; containerd cuts at 32 KiB, events and `kubectl describe` earlier."""
+"""Characters. containerd cuts a line at 32 KiB; Kubernetes events and `kubectl describe` cut earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a message needs to know of the question. `home`, `settings`: None as long as they are not known."""
+class HookRequest:
+    """What a message says about the request. `home`, `settings`: None as long as they are not known."""
 
     name: str
     home: Path | None = None
@@ -27,20 +27,21 @@ class Asked:
 
     @property
     def trust(self) -> str:
-        """How `trust` is called so that it goes by the same files as the hook."""
+        """Return the beginning of a `trust` command line that uses the same files as the hook."""
         return f"trust --home {shlex.quote(str(self.home))}" if self.home else "trust"
 
     @property
     def explain(self) -> str:
+        """Return the command line that explains the verdict."""
         return f"{self.trust} explain {shlex.quote(shown(self.name))}"
 
 
-def explained(error: BaseException, asked: Asked) -> tuple[int, str]:
-    """Exit status (never 0) and the line. Errors that nobody foresaw are told without their text."""
+def refusal_line(error: BaseException, request: HookRequest) -> tuple[int, str]:
+    """Return the exit status, which is never 0, and the line; an unexpected error is reported without its text."""
     if isinstance(error, Failure):
         sentence = _moved(error) if isinstance(error, errors.TagMismatch) else str(error)
         status = row_for(error).status or OTHER
-        advice = _advice(error, asked)
+        advice = _advice(error, request)
     elif isinstance(error, KeyboardInterrupt):
         status, sentence, advice = OTHER, "interrupted", ""
     elif isinstance(error, MemoryError):
@@ -54,37 +55,37 @@ def _moved(error: errors.TagMismatch) -> str:
     return f"{error.gun}: tag {error.tag} is signed as {error.signed} but the registry served {error.asked}"
 
 
-def _advice(error: Failure, asked: Asked) -> str:
+def _advice(error: Failure, request: HookRequest) -> str:
     for kind in type(error).__mro__:
-        if kind in _HERE:
-            return _HERE[kind](error, asked)
+        if kind in _HOOK_ADVICE:
+            return _HOOK_ADVICE[kind](error, request)
     general = row_for(error).advice(error)
-    return f"{general} ({asked.explain})" if general else asked.explain
+    return f"{general} ({request.explain})" if general else request.explain
 
 
-def _pin(error: Failure, asked: Asked) -> str:
-    told = error.details()
+def _pin(error: Failure, request: HookRequest) -> str:
+    details = error.details()
     replace = " --replace" if isinstance(error, errors.RootNotPinned) else ""
     when = (
         "only if the publisher confirms a new root" if replace else "compare the fingerprint with the publisher's, then"
     )
-    return f"{when}: {asked.trust} pin {told['gun']} {told['found']}{replace}"
+    return f"{when}: {request.trust} pin {details['gun']} {details['found']}{replace}"
 
 
-def _unsigned(_: Failure, asked: Asked) -> str:
-    where = asked.settings or "the settings file"
-    return f"{asked.explain}; an infrastructure image may be named under [verifier] allow in {where}"
+def _unsigned(_: Failure, request: HookRequest) -> str:
+    where = request.settings or "the settings file"
+    return f"{request.explain}; an infrastructure image may be named under [verifier] allow in {where}"
 
 
-def _writable(error: Failure, _: Asked) -> str:
+def _writable(error: Failure, _: HookRequest) -> str:
     return f"make {error.details()['path']} writable for the container runtime, or give the hook another --state"
 
 
-def _general(error: Failure, _: Asked) -> str:
+def _general(error: Failure, _: HookRequest) -> str:
     return row_for(error).advice(error)
 
 
-_HERE: Final[dict[type, Callable[[Failure, Asked], str]]] = {
+_HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.Unpinned: _pin,
     errors.RootNotPinned: _pin,
     errors.NoTrustData: _unsigned,

@@ -1,6 +1,6 @@
-"""The file that containerd executes: a fixed small script with the verifier's absolute path and its options.
+"""The script that containerd executes: a fixed small text with the verifier's absolute path and its options.
 
-containerd runs every entry of its bin_dir and gives none of them options of its own, so these must stand in a file.
+containerd runs every entry of its bin_dir and passes no options of ours, so a script must hold them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HEAD: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrapper:
-    """Absolute paths. `config`, `state`: None where the verifier is to go by containerd's own environment."""
+    """What the script starts, as absolute paths. `config`, `state`: None to use containerd's own environment."""
 
     program: Path
     config: Path | None = None
     state: Path | None = None
 
     def text(self) -> str:
-        """The script. Raises: SettingsUnusable (a path that no line of a script can hold)."""
+        """Return the script. Raises: SettingsUnusable (a path that cannot be written on one line)."""
         words = ["exec", shlex.quote(str(self.program))]
         for option, path in (("-config", self.config), ("-state", self.state)):
             if path is not None:
@@ -48,7 +48,7 @@ class Wrapper:
 
 
 def parse_wrapper(text: str) -> Wrapper | None:
-    """What a script of ours says; None for any other, also for one of ours that was changed by a byte."""
+    """Read a script of ours; None for any other, also if a single byte of ours was changed."""
     try:
         words = shlex.split(text.removeprefix(_HEAD))
     except ValueError:
@@ -67,7 +67,7 @@ def parse_wrapper(text: str) -> Wrapper | None:
 
 
 def verifier_program() -> Path:
-    """The verifier that belongs to this program. Raises: SettingsUnusable."""
+    """Return the path of the verifier that belongs to this installation. Raises: SettingsUnusable."""
     beside = Path(sys.executable).absolute().parent / NAME
     found = beside if os.access(beside, os.X_OK) else shutil.which(NAME)
     if found is None:
@@ -76,17 +76,18 @@ def verifier_program() -> Path:
 
 
 def write_wrapper(bin_dir: Path, wrapper: Wrapper) -> Path:
-    """Put it in place, or in the place of an older one; containerd finds the old file or the whole new one.
+    """Write the script into the folder, replacing an older one; containerd sees the old file or the whole new one.
 
-    It is written beside the folder, since containerd executes temporary files, too; in it only if the folder is a
-    mount of its own (a pull in that instant is refused). Raises: OSError, SettingsUnusable.
+    The new file is first written beside the folder, since containerd executes temporary files in it, too. If the folder
+    is a mount of its own, it is written inside, and a pull at that moment is refused. Raises: OSError,
+    SettingsUnusable.
     """
     content = wrapper.text().encode()
     target = bin_dir / NAME
     beside = bin_dir.parent / f".{NAME}.new"
     try:
         write_durably(beside, content, mode=_MODE)
-        os.replace(beside, target)  # noqa: PTH105 - what it may raise is the point here
+        os.replace(beside, target)  # noqa: PTH105 - plainly the system call, whose errors are handled below
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()

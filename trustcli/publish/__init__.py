@@ -1,1 +1,1 @@
-"""Changing collections: prepare, plan, rehearse, sign and publish without losing a race."""
+"""Publish changes of a collection: prepare and sign, send, try again after a conflict; or plan without sending."""

@@ -1,4 +1,4 @@
-"""Wait between two attempts to publish, on the real clock, with jitter so that publishers do not march in step."""
+"""Wait between two attempts to publish, for a random time, so that publishers do not retry at the same moments."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from typing import Final
 
 _SILENT_SECONDS: Final = 5.0
-"""How long a publisher waits for others without a word."""
+"""How long a publisher waits for others before it tells the user."""
 
 
 class JitteredBackoff:
-    """`Backoff` of the publisher. `notice`: tells the user, once, that others are publishing."""
+    """The `Backoff` of a real publisher. `notice`: tells the user, once, that others are publishing."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._start = time.monotonic()
         self._notice: Callable[[str], None] | None = notice
 
     def elapsed(self) -> float:
-        """Return the seconds since this was made."""
+        """Return the seconds since this object was made."""
         return time.monotonic() - self._start
 
     def pause(self, longest: float) -> None:

@@ -1,4 +1,4 @@
-"""The private keys at hand: the key store's, and those brought along for one invocation (a recovery key, a new one)."""
+"""The private keys that a command can use: those of the key store, and extra ones for one run (recovery, new keys)."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ from trustdata.model import Key, Signer
 
 
 class StoreKeys:
-    """`HeldKeys` of the publisher. A key is known by what it is, not by its id: documents of Notary v1 write the same
-    key otherwise, under other ids. It is opened once, when it first signs.
+    """The `HeldKeys` of a real publisher: each key is opened once, when it first signs.
+
+    Keys are compared by fingerprint, not by key id: Notary v1 writes the same key differently, under another id.
     """
 
-    def __init__(self, store: KeyStore, passphrases: PassphraseProvider, brought: Iterable[Signer] = ()) -> None:
-        """`brought`: signers that are open already and that the store need not know."""
+    def __init__(self, store: KeyStore, passphrases: PassphraseProvider, extra: Iterable[Signer] = ()) -> None:
+        """Take `extra`, signers that are open already and need not be in the store."""
         self._store = store
         self._passphrases = passphrases
-        self._opened: dict[str, Signer] = {key_fingerprint(signer.public_key): signer for signer in brought}
+        self._opened: dict[str, Signer] = {key_fingerprint(signer.public_key): signer for signer in extra}
 
     @cached_property
     def _stored(self) -> dict[str, str]:
-        """Key ids of the store, by mark."""
+        """Return the key ids of the store by fingerprint."""
         return {key_fingerprint(info.public): info.keyid for info in self._store.list()}
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """See HeldKeys."""
-        return among(keys, self._stored.keys() | self._opened.keys())
+        """Return the ids of those of `keys` that could sign."""
+        return matching_keyids(keys, self._stored.keys() | self._opened.keys())
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """See HeldKeys."""
-        return among(keys, self._opened.keys())
+        """Return the ids of those of `keys` that sign without asking for a passphrase."""
+        return matching_keyids(keys, self._opened.keys())
 
-    def bring(self, signer: Signer) -> None:
-        """One more key for this invocation."""
+    def add(self, signer: Signer) -> None:
+        """Add a key for the rest of this run."""
         self._opened[key_fingerprint(signer.public_key)] = signer
 
     def signer(self, key: Key) -> Signer:
-        """See HeldKeys."""
-        mark = key_fingerprint(key)
-        if mark not in self._opened:
-            self._opened[mark] = signer_for(self._store, self._stored[mark], self._passphrases)
-        signer = self._opened[mark]
+        """Open a held key, and return a signer that signs under the id of `key`. Raises: KeysError."""
+        fingerprint = key_fingerprint(key)
+        if fingerprint not in self._opened:
+            self._opened[fingerprint] = signer_for(self._store, self._stored[fingerprint], self._passphrases)
+        signer = self._opened[fingerprint]
         return signer.under(key) if isinstance(signer, FileSigner) else signer
 
 
-def among(keys: Mapping[str, Key], marks: Iterable[str]) -> frozenset[str]:
-    """The ids of those keys that have one of the marks."""
-    wanted = set(marks)
-    return frozenset(keyid for keyid, key in keys.items() if _mark(key) in wanted)
+def matching_keyids(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> frozenset[str]:
+    """Return the ids of the keys whose fingerprint is one of `fingerprints`."""
+    searched = set(fingerprints)
+    return frozenset(keyid for keyid, key in keys.items() if _fingerprint(key) in searched)
 
 
-def _mark(key: Key) -> str:
+def _fingerprint(key: Key) -> str:
     try:
         return key_fingerprint(key)
     except KeyNotAccepted:
-        return ""  # nobody's: a document may name keys that we do not use
+        return ""  # matches no key: a document may name keys of kinds that we do not use

@@ -1,4 +1,4 @@
-"""A publish that was not made, as values: what it changes, whose signatures it needs, what clients would see."""
+"""The values of a plan: what a publish would change, which signatures it needs, and what clients would see."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ Behind: TypeAlias = Literal["one", "ten", "all"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPlace:
-    """Where a private key is. `name`: what it is called there. `new`: it is made when the plan is carried out, so the
-    id is a stand-in. `holders`: where it is not here, who has it, by role.
+    """Where a private key is.
+
+    `name`: what it is called there. `new`: it will be made when the plan is carried out, so its id is temporary.
+    `holders`: if it is not here, the roles or signers that have it.
     """
 
     keyid: str
@@ -32,13 +34,16 @@ class KeyPlace:
 
     @property
     def here(self) -> bool:
-        """Whether this machine can sign with it."""
+        """Return whether this machine can sign with the key."""
         return self.place in {"store", "recovery-file"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureNeed:
-    """`threshold` of `keys` must sign the role's new file, since `asked_by` says so. `signs`: those that will."""
+    """The signatures that a role's new file needs: `threshold` of `keys`, as the delegator `asked_by` demands.
+
+    `signs`: the keys that will sign.
+    """
 
     role: RoleName
     version: int
@@ -48,14 +53,15 @@ class SignatureNeed:
     signs: tuple[str, ...]
 
     def met(self, places: Mapping[str, KeyPlace]) -> bool:
-        """Whether enough of the keys can be had from here."""
+        """Return whether enough of the keys can sign from here; `places` says where each key is."""
         return sum(places[keyid].place != "elsewhere" for keyid in self.keys) >= self.threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientWalk:
-    """A client that knows root `root_from` as its newest, and updates after the publish. `tags`: how many released tags
-    it then sees; None if it does not get so far. `refusal`: why it does not follow.
+class ClientUpdate:
+    """The result for a client that updates after the publish and knows root `root_from` as its newest.
+
+    `tags`: how many released tags it sees; None if it does not get that far. `refusal`: why it cannot update.
     """
 
     behind: Behind
@@ -68,8 +74,9 @@ class ClientWalk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedChange:
-    """A released tag, as clients see it. Digests in hex, None where it is not released. `signers`: who stands behind it
-    besides the repository key.
+    """A released tag before and after, as clients see it. Digests in hex, None if it is not released.
+
+    `signers_before`, `signers_after`: the signers that list this digest, apart from the repository key.
     """
 
     tag: str
@@ -81,8 +88,10 @@ class ReleasedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One publish that was not made. `places` has every key that stands in it. `issued`: what the server would issue
-    with it, without dates, which are the server's. `note`: why there is nothing to change, if there is not.
+    """One publish that was not made.
+
+    `places`: where every key is that the plan names. `issued`: what the server would sign in addition; the dates are
+    the server's to choose. `note`: why nothing would change, if nothing would.
     """
 
     gun: GUN
@@ -91,14 +100,14 @@ class Plan:
     needs: tuple[SignatureNeed, ...] = ()
     places: Mapping[str, KeyPlace]
     released: tuple[ReleasedChange, ...] = ()
-    clients: tuple[ClientWalk, ...] = ()
+    clients: tuple[ClientUpdate, ...] = ()
     refusal: Failure | None = None
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Current:
-    """A collection as it is: verified roles and the root chain, ascending. Empty: it does not exist yet."""
+    """A collection as it is: verified roles, and the root chain, ascending. Both empty: it does not exist yet."""
 
     roles: Roles
     chain: Sequence[Envelope] = ()
@@ -106,7 +115,7 @@ class Current:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A plan, and the collection as it would be afterwards (None where the edit could not be made)."""
+    """A plan, and the collection as it would be afterwards; None if the edit could not be made."""
 
     plan: Plan
     after: Current | None = None

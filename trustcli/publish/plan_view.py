@@ -1,4 +1,4 @@
-"""A plan, for people and as JSON: the same values, two views.
+"""A plan for people and as JSON: the same values in two views.
 
     plan for registry.example.com/team/app (nothing is written or sent)
       changes
@@ -14,8 +14,8 @@
       clients
         a client that knows what is there now (root 3) reaches root 4 and sees 2 tags
 
-Keys with a `*` are those that sign.
-A key that is made only when the plan is carried out has no id yet: `keyid` is null.
+Keys with a `*` are those that sign. A key that is made only when the plan is carried out has no id yet: `keyid` is
+null.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from datetime import datetime
 from typing import Final
 
 from trustcli.console.output import failure_document
-from trustcli.publish.plan import ClientWalk, KeyPlace, Plan, ReleasedChange, SignatureNeed
+from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
 from trustdata.editing.difference import KeysChange, RoleChange, TagChange
 from trustdata.errors import shown
 
 MOST_LINES: Final = 20
-"""Tags that are shown of one kind; `--json` has them all."""
+"""How many tags of one kind are shown to people; `--json` has all."""
 
 _SHORT: Final = 12
 _BEHIND: Final = {
@@ -50,7 +50,7 @@ _MARKS: Final = {"added": "+", "moved": "~", "rewritten": "~", "removed": "-"}
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """What is shown of one plan. Why it cannot be carried out is an error, and said as such."""
+    """Return the lines for people about one plan; the caller prints its refusal as an error."""
     yield f"plan for {plan.gun} (nothing is written or sent)"
     if plan.note:
         yield f"  {plan.note}"
@@ -61,12 +61,12 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from (f"    {line}" for need in plan.needs for line in _need(need, plan))
     if plan.clients:
         yield "  clients"
-        yield from (f"    {_walk(walk)}" for walk in _different(plan.clients))
+        yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
         yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
 
 
 def summary(plans: Sequence[Plan]) -> Iterator[str]:
-    """One line over several plans."""
+    """Return one line about several plans; none about a single plan."""
     if len(plans) > 1:
         wrong = sum(plan.refusal is not None for plan in plans)
         done = sum(plan.refusal is None and not plan.difference.roles for plan in plans)
@@ -132,7 +132,7 @@ def _need(need: SignatureNeed, plan: Plan) -> Iterator[str]:
 
 
 def key_words(place: KeyPlace) -> str:
-    """One key for people: its id and where it is."""
+    """Return one key for people: its id and where it is."""
     short = f"{place.keyid[:_SHORT]}, "
     if place.new:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
@@ -146,19 +146,19 @@ def key_words(place: KeyPlace) -> str:
     return f"{short}not here; it is a key of: {who}"
 
 
-def _different(walks: Sequence[ClientWalk]) -> Iterator[ClientWalk]:
-    """In a short chain, to be ten roots behind is to know the first alone."""
-    for walk in walks:
-        if walk.behind != "ten" or walk.root_from != walks[-1].root_from:
-            yield walk
+def _different(clients: Sequence[ClientUpdate]) -> Iterator[ClientUpdate]:
+    """Return the clients without "ten roots behind" where that is the same as "knows the first root alone"."""
+    for client in clients:
+        if client.behind != "ten" or client.root_from != clients[-1].root_from:
+            yield client
 
 
-def _walk(walk: ClientWalk) -> str:
-    who = f"a client {_BEHIND[walk.behind]} (root {walk.root_from})"
-    if walk.refusal is not None:
-        return f"{who} is stuck: {walk.refusal}"
-    tags = "but finds no release that it can use" if walk.tags is None else f"and sees {walk.tags} tags"
-    return f"{who} reaches root {walk.root_to} {tags}"
+def _client_line(client: ClientUpdate) -> str:
+    who = f"a client {_BEHIND[client.behind]} (root {client.root_from})"
+    if client.refusal is not None:
+        return f"{who} is stuck: {client.refusal}"
+    tags = "but finds no release that it can use" if client.tags is None else f"and sees {client.tags} tags"
+    return f"{who} reaches root {client.root_to} {tags}"
 
 
 def _released(change: ReleasedChange) -> str:
@@ -185,7 +185,7 @@ def _cut(found: Sequence[str]) -> Iterator[str]:
 
 
 def row(plan: Plan) -> dict[str, object]:
-    """One plan for JSON. Digests are `sha256:HEX` or null, times are RFC 3339 in UTC or null."""
+    """Return one plan for JSON. Digests are `sha256:HEX` or null, times are RFC 3339 in UTC or null."""
     return {
         "gun": plan.gun,
         "note": plan.note,
@@ -229,21 +229,21 @@ def row(plan: Plan) -> dict[str, object]:
         ],
         "clients": [
             {
-                "behind": walk.behind,
-                "root_from": walk.root_from,
-                "root_to": walk.root_to,
-                "follows": walk.refusal is None,
-                "versions": dict(walk.versions),
-                "tags": walk.tags,
-                "error": failure_document(walk.refusal) if walk.refusal is not None else None,
+                "behind": client.behind,
+                "root_from": client.root_from,
+                "root_to": client.root_to,
+                "follows": client.refusal is None,
+                "versions": dict(client.versions),
+                "tags": client.tags,
+                "error": failure_document(client.refusal) if client.refusal is not None else None,
             }
-            for walk in plan.clients
+            for client in plan.clients
         ],
     }
 
 
 def _role_row(role: RoleChange, *, issued_by: str) -> dict[str, object]:
-    """When something expires that the server issues is the server's to say."""
+    """Return one role for JSON; without the new expiry if the server signs the role, since the server chooses it."""
     return {
         "role": role.role,
         "version_before": role.version_before,
@@ -278,7 +278,7 @@ def _need_row(need: SignatureNeed, plan: Plan) -> dict[str, object]:
 
 
 def key_row(place: KeyPlace) -> dict[str, object]:
-    """One key for JSON."""
+    """Return one key for JSON."""
     return {
         "keyid": None if place.new else place.keyid,
         "place": place.place,
@@ -293,5 +293,5 @@ def _digest(digest: str | None) -> str | None:
 
 
 def as_time(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC, whole seconds."""
+    """Return the time in RFC 3339, UTC, whole seconds."""
     return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,12 @@
-"""What a publish would change, whose signatures it needs, and what clients would see: all of it but the doing.
+"""Plan a publish: what it would change, which signatures it needs, and what clients would see.
 
     1. read      the collection, verified as for the real publish
-    2. edit      the very edit that the command would publish
+    2. edit      with the very edit that the command would publish
     3. prepare   signed with promises (`trustdata.editing.promises`) and judged by the rules of the real upload
-    4. issue     the snapshot and timestamp that the server would issue
-    5. walk      the real client's updater over the real root chain and the planned files, from three starting points
+    4. issue     the snapshot and timestamp that the server would sign
+    5. rehearse  the real client's updater reads the planned files, from three starting points
 
-Nothing is sent: the planner has no way to publish. What stands in the way of the command is in `Plan.refusal`, with the
-error that the command itself would end with.
+Nothing is sent: the planner has no way to publish. `Plan.refusal` is the error with which the command would end.
 """
 
 from __future__ import annotations
@@ -45,13 +44,16 @@ from trustdata.verification.target_lookup import Target, released, signers_of_ta
 from trustdata.wire import WireFormat
 
 Locate: TypeAlias = Callable[[Key], KeyPlace | None]
-"""Where this key is, or None if it is not here."""
+"""A function that returns where a key is, or None if it is not here."""
 Recall: TypeAlias = Callable[[RoleName, MetaFile], Envelope]
-"""The file of a role that the snapshot lists and nobody delegates to; raises what the server raises, and NotTrusted."""
+"""A function that returns the file of a role that the snapshot lists and no role delegates to.
+
+It raises NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused or RemoteMisbehaved.
+"""
 
 
 class Planner:
-    """Plans publishes of one collection. `wire` must be that of `promises`."""
+    """Plans publishes of one collection. `wire` must be the format that `promises` wraps."""
 
     def __init__(self, *, gun: GUN, wire: WireFormat, promises: Promises, at: datetime) -> None:
         self._gun = gun
@@ -71,8 +73,11 @@ class Planner:
         afterwards: Callable[[Roles], None] | None = None,
         seen_as: Literal["client", "owner"] = "client",
     ) -> Planned:
-        """`check` as for Publisher.publish; `afterwards` looks at the roles of the new state, and raises what the
-        command would end with. `seen_as`: as whom the command looks at its result. Raises no TrustError, no KeysError.
+        """Return the plan of an edit. No TrustError or KeysError is raised.
+
+        `check`: a last check of the signed uploads. `afterwards`: checks the roles after the publish, and raises the
+        error that the command would end with. `seen_as`: whether the command looks at its result as a client or as an
+        owner.
         """
         nothing = Plan(gun=self._gun, places={})
         try:
@@ -101,27 +106,33 @@ class Planner:
             released=_released_changes(current.roles, after.roles),
             clients=clients,
         )
-        found_wrong = plan.refusal or _refused(after.roles, afterwards)
-        if found_wrong is None and seen_as == "client":
-            found_wrong = next((walk.refusal for walk in clients if walk.refusal is not None), None)
-        return Planned(plan=replace(plan, refusal=found_wrong), after=after)
+        problem = plan.refusal or _refused(after.roles, afterwards)
+        if problem is None and seen_as == "client":
+            problem = next((client.refusal for client in clients if client.refusal is not None), None)
+        return Planned(plan=replace(plan, refusal=problem), after=after)
 
     def _prepared(
         self, plan: Plan, current: Current, contents: Contents, keys: HeldKeys
     ) -> tuple[Plan, dict[RoleName, Envelope]]:
-        """Signed with what is here; where keys are missing, the plan says so and goes on as if their holders signed."""
+        """Sign and judge the contents (step 3).
+
+        If keys are missing, the plan names them and continues as if their holders had signed.
+        """
         try:
             return plan, prepare(self._gun, current.roles, contents, keys=keys, wire=self._wire, at=self._at)
         except KeyNotFound as missing:
-            everybody = _Everybody(self._promises)
+            all_keys = _AllKeys(self._promises)
             try:
-                uploads = prepare(self._gun, current.roles, contents, keys=everybody, wire=self._wire, at=self._at)
+                uploads = prepare(self._gun, current.roles, contents, keys=all_keys, wire=self._wire, at=self._at)
             except (TrustError, KeysError):
-                raise missing from None  # the command would not get further than this
+                raise missing from None  # the command itself would end here
             return replace(plan, refusal=missing), uploads
 
     def _issued(self, current: Current, uploads: Mapping[RoleName, Envelope]) -> Current:
-        """Step 4: the same derivation that the server makes, signed with promises of its keys."""
+        """Return the collection with the snapshot and timestamp that the server would sign (step 4).
+
+        They are derived by the server's own code, and signed with promises of its keys.
+        """
         roles = {**current.roles, **uploads}
         root = roles[ROOT].root
         changed = uploads.values()
@@ -155,8 +166,8 @@ class Planner:
         return sign(content, signers, role=role, wire=self._wire)
 
 
-class _Everybody:
-    """`HeldKeys`: as if everybody who is named had come."""
+class _AllKeys:
+    """`HeldKeys` that contain every key, as if all holders were signing."""
 
     def __init__(self, promises: Promises) -> None:
         self._promises = promises
@@ -173,7 +184,10 @@ class _Everybody:
 
 
 def _recalled(roles: Roles, contents: Contents, recall: Recall) -> dict[RoleName, Envelope]:
-    """What was published under names that the edit delegates to again: the server holds the new keys against it."""
+    """Return the stored files of roles to which the edit delegates again.
+
+    The server requires that such a file verifies with the new keys.
+    """
     targets = contents.get(TARGETS)
     if SNAPSHOT not in roles or not isinstance(targets, Targets):
         return {}
@@ -198,13 +212,13 @@ def _needs(roles: Roles, contents: Contents, uploads: Mapping[RoleName, Envelope
     needs = []
     for role, content in contents.items():
         signed = tuple(uploads[role].signatures) if role in uploads else ()
-        asked = signing_keys(roles, contents, role)
-        for position, (keyids, threshold) in enumerate(asked):
+        role_needs = signing_keys(roles, contents, role)
+        for position, (keyids, threshold) in enumerate(role_needs):
             needs.append(
                 SignatureNeed(
                     role=role,
                     version=content.version,
-                    asked_by=_asked_by(role, content.version, first=position == 0 and len(asked) > 1),
+                    asked_by=_asked_by(role, content.version, first=position == 0 and len(role_needs) > 1),
                     threshold=threshold,
                     keys=keyids,
                     signs=tuple(keyid for keyid in keyids if keyid in signed),
@@ -219,8 +233,8 @@ def _asked_by(role: RoleName, version: int, *, first: bool) -> str:
     return ROOT if role == TARGETS else TARGETS
 
 
-def elsewhere(roles: Roles, keyid: str) -> KeyPlace:
-    """A key that is not here, and who has it as far as the collection says: names of signers, `root`, `repository`."""
+def absent_key(roles: Roles, keyid: str) -> KeyPlace:
+    """Return the place of a key that is not here, with its holders: names of signers, `root`, `repository`."""
     root = roles[ROOT].root if ROOT in roles else None
     found = [
         name for name, role in (("root", ROOT), ("repository", TARGETS)) if root and keyid in root.roles[role].keyids
@@ -241,12 +255,12 @@ def _places(roles: Roles, contents: Contents, found: Difference, locate: Locate)
         for role in ONLINE
         for keyid in r.roles[role].keyids
     }
-    named = public_keys(roles, contents)
+    keys_by_id = public_keys(roles, contents)
     places = {}
     for keyid in sorted(keyids):
         server = KeyPlace(keyid=keyid, place="server") if keyid in online else None
-        here = locate(named[keyid]) if keyid in named else None
-        places[keyid] = here or server or elsewhere(roles, keyid)
+        local = locate(keys_by_id[keyid]) if keyid in keys_by_id else None
+        places[keyid] = local or server or absent_key(roles, keyid)
     return places
 
 
@@ -282,14 +296,14 @@ def _released_changes(before: Roles, after: Roles) -> tuple[ReleasedChange, ...]
 
 
 def _seen_tags(roles: Roles) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Digest and signers of each released tag."""
+    """Return digest and signers of each released tag."""
     if TARGETS not in roles:
         return {}
     signers = list(signers_of(roles))
     try:
         return {tag: (target.digest, _signers(target, roles, signers)) for tag, target in released(roles).items()}
     except TrustError:
-        return {}  # a conflict from before: clients see no tag
+        return {}  # the roles conflict already before the publish: clients see no tag
 
 
 def _signers(target: Target, roles: Roles, signers: Iterable[RoleName]) -> tuple[str, ...]:

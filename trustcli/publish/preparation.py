@@ -1,6 +1,6 @@
-"""From the contents of an edit to signed uploads that are judged: all of a publish but the sending of it.
+"""Turn the contents of an edit into signed and judged uploads: all steps of a publish but sending.
 
-A publish signs with the keys at hand, a plan with promises (`trustdata.editing.promises`): the rules are these.
+A real publish signs with the held keys, a plan with promises (`trustdata.editing.promises`); both obey these rules.
 """
 
 from __future__ import annotations
@@ -24,29 +24,32 @@ Roles = Mapping[RoleName, Envelope]
 
 
 class HeldKeys(Protocol):
-    """The private keys at hand. Asked for public keys as documents write them, by the ids that they have there."""
+    """The private keys that can be used. Public keys are passed by the ids that the documents give them."""
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """The ids of those of `keys` that could sign."""
+        """Return the ids of those of `keys` that could sign."""
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """The ids of those that sign without asking anybody for a passphrase."""
+        """Return the ids of those of `keys` that sign without asking for a passphrase."""
 
     def signer(self, key: Key) -> Signer:
-        """Open a key that is held, to sign under the id of `key`. Raises: KeysError."""
+        """Open a held key, and return a signer that signs under the id of `key`. Raises: KeysError."""
 
 
 def prepare(
     gun: GUN, roles: Roles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
 ) -> dict[RoleName, Envelope]:
-    """Sign and judge. Raises: KeyNotFound naming role and keys, NotTrusted, PublishRefused."""
-    named = public_keys(roles, contents)
+    """Sign the contents and judge them as an upload.
+
+    Raises: KeyNotFound (names role and keys), KeysError, NotTrusted, PublishRefused.
+    """
+    keys_by_id = public_keys(roles, contents)
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():
         needs = signing_keys(roles, contents, role)
-        signers = [keys.signer(named[keyid]) for keyid in _choose(gun, role, needs, named, keys)]
+        signers = [keys.signer(keys_by_id[keyid]) for keyid in _choose(gun, role, needs, keys_by_id, keys)]
         uploads[role] = sign(content, signers, role=role, wire=wire)
-    snapshot = _own_snapshot(roles, uploads, named, keys=keys, wire=wire, at=at)
+    snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at)
     if snapshot is not None:
         uploads[SNAPSHOT] = snapshot
     judge_upload(gun=gun, stored=roles, uploads=uploads, at=at, wire=wire)
@@ -56,18 +59,18 @@ def prepare(
 def _own_snapshot(
     roles: Roles,
     uploads: Mapping[RoleName, Envelope],
-    named: Mapping[str, Key],
+    keys_by_id: Mapping[str, Key],
     *,
     keys: HeldKeys,
     wire: WireFormat,
     at: datetime,
 ) -> Envelope | None:
-    """The next snapshot, where the format lets owners hold its key and it is here; else whoever holds it issues it."""
+    """Return the next snapshot if the format lets owners hold its key and the key is here; else None."""
     if not wire.upload_rules.may_bring_snapshot:
         return None
     root = (uploads.get(ROOT) or roles[ROOT]).root
     role = root.roles[SNAPSHOT]
-    own = [keyid for keyid in role.keyids if keyid in keys.held(named)]
+    own = [keyid for keyid in role.keyids if keyid in keys.held(keys_by_id)]
     if len(own) < role.threshold:
         return None
     every = {name: envelope for name, envelope in {**roles, **uploads}.items() if name not in ONLINE}
@@ -78,24 +81,27 @@ def _own_snapshot(
         lifetime=wire.lifetimes.snapshot,
         wire=wire,
     )
-    return sign(content, [keys.signer(named[keyid]) for keyid in own[: role.threshold]], role=SNAPSHOT, wire=wire)
+    return sign(content, [keys.signer(keys_by_id[keyid]) for keyid in own[: role.threshold]], role=SNAPSHOT, wire=wire)
 
 
 def _choose(
     gun: GUN,
     role: RoleName,
     needs: Iterable[tuple[tuple[str, ...], int]],
-    named: Mapping[str, Key],
+    keys_by_id: Mapping[str, Key],
     keys: HeldKeys,
 ) -> list[str]:
-    """The fewest keys that meet every need, those that are open first; a root is signed by all open ones."""
-    held, opened = keys.held(named), keys.opened(named)
+    """Return the ids of the fewest keys that meet every threshold, keys that are open first.
+
+    A root is signed by all of its keys that are open.
+    """
+    held, opened = keys.held(keys_by_id), keys.opened(keys_by_id)
     chosen: dict[str, None] = {}
     for keyids, threshold in needs:
         ready = [keyid for keyid in keyids if keyid in opened]
         usable = [*ready, *(keyid for keyid in keyids if keyid in held and keyid not in opened)]
         if len(usable) < threshold:
-            wanted = ", ".join(keyid[:12] for keyid in keyids)
-            raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {wanted})")
+            candidates = ", ".join(keyid[:12] for keyid in keyids)
+            raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {candidates})")
         chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
     return list(chosen)

@@ -1,13 +1,13 @@
-"""Publishing that loses no race and overwrites nothing blindly (PRODUCT decision 11).
+"""Publish without losing a race and without overwriting what others have changed (docs/adr/0033).
 
     1. read      the collection, verified as a client would
-    2. edit      on what was read; an edit carries what its author saw, and refuses if that is no longer so
+    2. edit      what was read; an edit remembers what it saw first, and refuses if that has changed
     3. sign      with keys that are here
-    4. judge     with the rules that the server and every client will use, before anything leaves
+    4. judge     with the rules of the server and of every client, before anything is sent
     5. send      one upload, stored wholly or not at all
-    6. on a conflict, or when the reply was lost: again from 1, after a pause with jitter, for about a minute
+    6. retry     after a conflict or a lost reply: again from 1 after a random pause, for about a minute
 
-The edit has the last word: nothing left to do means that it is done, by whichever attempt.
+If the edit finds nothing left to change, the publish is done, by whichever attempt.
 """
 
 from __future__ import annotations
@@ -27,20 +27,25 @@ from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
 RETRY_SECONDS: Final = 60.0
+"""How long a publisher retries after conflicts."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
 Check = Callable[[Mapping[RoleName, Envelope]], None]
-"""A last look at the signed uploads before they are sent; raises to stop."""
+"""A last check of the signed uploads before they are sent; it raises to stop the publish."""
 Edit = Callable[[Roles], Contents]
-"""From the verified current roles to the contents that change; nothing: done. May raise TagChanged and others."""
+"""A function from the verified current roles to the contents that change; empty if nothing has to.
+
+It may raise TagChanged
+and other errors.
+"""
 
 
 class Backoff(Protocol):
-    """How the publisher waits: real time in production, none in tests."""
+    """How the publisher waits between attempts: real time in production, none in tests."""
 
     def elapsed(self) -> float:
-        """Seconds since the first attempt."""
+        """Return the seconds since the first attempt."""
 
     def pause(self, longest: float) -> None:
         """Wait for a random time of at most `longest` seconds."""
@@ -48,7 +53,10 @@ class Backoff(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishResult:
-    """`published` is None when nothing had to be sent. `uploads`: what was sent, by role. `attempts` counts uploads."""
+    """The result.
+
+    `published`: None if nothing had to be sent. `uploads`: what was sent, by role. `attempts`: sent uploads.
+    """
 
     published: PublishReceipt | None
     uploads: Mapping[RoleName, Envelope]
@@ -78,8 +86,11 @@ class Publisher:
         self._backoff = backoff
 
     def publish(self, edit: Edit, check: Check | None = None) -> PublishResult:
-        """Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit is not in), the
-        edit's own errors, PublishRefused, NotTrusted (our own upload does not verify), KeysError, RemoteRefused.
+        """Publish the edit (steps 1 to 6).
+
+        Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit was not stored), the
+        errors of the edit, PublishRefused, NotTrusted (our own upload does not verify), KeysError, RemoteRefused,
+        RemoteMisbehaved.
         """
         longest = _FIRST_PAUSE
         attempts = 0
@@ -88,7 +99,7 @@ class Publisher:
         while True:
             roles = self._read()
             if broken is not None and broken[1] == _state(roles):
-                raise broken[0]  # nobody else has moved anything: it is our edit that breaks the role
+                raise broken[0]  # nothing has changed since the refusal: our own edit breaks the role
             contents = edit(roles)
             if not contents:
                 return PublishResult(published=None, uploads={}, attempts=attempts)
@@ -107,16 +118,20 @@ class Publisher:
                 self._backoff.pause(longest)
                 longest = min(longest * 2, _LONGEST_PAUSE)
             except RemoteUnreachable as error:
-                lost = error  # perhaps it was stored and only the reply was lost: look once
+                lost = error  # the upload may have been stored, and only the reply lost: read once more
             else:
                 return PublishResult(published=published, uploads=uploads, attempts=attempts)
 
     def send(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
-        """Step 5 alone: one upload, sent once. Raises: as PublishRemote.publish."""
+        """Send one upload once (step 5).
+
+        Raises: VersionConflict, WouldBreakRole, ServerKeyNotUsed, CollectionExists, RemoteUnreachable, RemoteRefused,
+        RemoteMisbehaved, TooLarge.
+        """
         return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
 
     def prepare(self, roles: Roles, contents: Contents) -> dict[RoleName, Envelope]:
-        """Steps 3 and 4: sign and judge. Raises: as `preparation.prepare`."""
+        """Sign and judge (steps 3 and 4). Raises: KeysError, NotTrusted, PublishRefused."""
         return prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
 
 

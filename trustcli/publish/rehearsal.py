@@ -1,7 +1,7 @@
-"""How clients would fare after a publish: the real updater, over files that no server has yet.
+"""Try how clients would update after a publish: the real updater reads files that no server has yet.
 
-Three clients: one that knows what is there now, one that is ten roots behind, one that knows the first root alone. The
-first has rollback memory and a full cache, as a machine has that verifies daily.
+Three clients: one that knows the present state, one that is ten roots behind, one that knows the first root alone. The
+first has rollback memory and a full cache, as a machine that verifies daily.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from trustcli.client.local_state import Known
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.updater import Updater
-from trustcli.publish.plan import Behind, ClientWalk, Current
+from trustcli.publish.plan import Behind, ClientUpdate, Current
 from trustcli.publish.preparation import Roles
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
@@ -29,16 +29,19 @@ from trustdata.wire import WireFormat
 _TEN: Final = 10
 
 
-def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at: datetime) -> tuple[ClientWalk, ...]:
-    """From `current` to `after`, from each starting point; of a new collection from its first root only."""
-    rehearsal = _Rehearsal(gun, _Simulated(_files(after, wire)), wire, at)
+def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at: datetime) -> tuple[ClientUpdate, ...]:
+    """Return the result for each client that updates from `current` to `after`.
+
+    A new collection has one client only, which knows its first root.
+    """
+    rehearsal = _Rehearsal(gun, _PlannedRemote(_files(after, wire)), wire, at)
     if not current.chain:
-        return (rehearsal.walk("all", after.chain[:1], {}),)
+        return (rehearsal.update("all", after.chain[:1], {}),)
     ten_behind = after.chain[: max(1, len(after.chain) - _TEN)]
     return (
-        rehearsal.walk("one", current.chain, current.roles),
-        rehearsal.walk("ten", ten_behind, {}),
-        rehearsal.walk("all", current.chain[:1], {}),
+        rehearsal.update("one", current.chain, current.roles),
+        rehearsal.update("ten", ten_behind, {}),
+        rehearsal.update("all", current.chain[:1], {}),
     )
 
 
@@ -52,14 +55,14 @@ def _files(after: Current, wire: WireFormat) -> dict[str, bytes]:
 
 
 class _Rehearsal:
-    def __init__(self, gun: GUN, remote: _Simulated, wire: WireFormat, at: datetime) -> None:
+    def __init__(self, gun: GUN, remote: _PlannedRemote, wire: WireFormat, at: datetime) -> None:
         self._gun = gun
         self._remote = remote
         self._wire = wire
         self._at = at
 
-    def walk(self, behind: Behind, chain: Sequence[Envelope], seen: Roles) -> ClientWalk:
-        """`chain`: the roots that the client knows. `seen`: what else it has verified before."""
+    def update(self, behind: Behind, chain: Sequence[Envelope], seen: Roles) -> ClientUpdate:
+        """Update one client. `chain`: the roots that it knows. `seen`: the other roles that it has verified before."""
         cache = MemoryCache()
         for root in chain:
             cache.store_root(root.version, root.raw)
@@ -81,7 +84,9 @@ class _Rehearsal:
             known=Known(cache=cache, pins=[pin], memory=memory),
             at=self._at,
         )
-        found = ClientWalk(behind=behind, root_from=newest.version, root_to=None, versions={}, tags=None, refusal=None)
+        found = ClientUpdate(
+            behind=behind, root_from=newest.version, root_to=None, versions={}, tags=None, refusal=None
+        )
         try:
             updater.refresh()
         except TrustError as refusal:
@@ -93,11 +98,11 @@ class _Rehearsal:
             )
             return replace(found, tags=len(released(updater.roles())))
         except TrustError:
-            return found  # it follows, but no tag can be had: the releases have expired, or clash
+            return found  # it can update but sees no tag: the releases have expired, or conflict
 
 
-class _Simulated:
-    """`MetadataRemote`: the server as it would be."""
+class _PlannedRemote:
+    """A `MetadataRemote` with the files that the server would have."""
 
     name = "the server as planned"
 
@@ -105,6 +110,6 @@ class _Simulated:
         self._files = files
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """See `MetadataRemote.fetch`."""
+        """Return the planned file, or None."""
         del gun, limit
         return self._files.get(filename)

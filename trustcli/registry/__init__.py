@@ -1,1 +1,1 @@
-"""Images: references, manifests, the registry that holds them and the engine that pulls them."""
+"""Container images: references, manifests, registries, and the container engine."""

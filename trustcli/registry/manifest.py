@@ -1,7 +1,7 @@
-"""What a registry gave for an image: its digest, its size, and for a multi-platform image the manifests inside.
+"""Read an image manifest: its digest, its size and, for a multi-platform image, the manifests inside.
 
 Sources: OCI image specification 1.1 (manifest, index), Docker image manifest version 2 schema 2. Everything is computed
-from the bytes received; no header is believed.
+from the received bytes; no HTTP header is trusted.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
-"""One header: registries look at the first Accept header only."""
+"""The value of one Accept header: registries read only the first such header."""
 
 MAX_MANIFEST = 4 * 1024 * 1024
-"""Bytes; what registries accept, at most (OCI distribution specification, "Pushing Manifests")."""
+"""Largest accepted size in bytes; registries accept no more (OCI distribution specification, "Pushing Manifests")."""
 MAX_CHILDREN = 64
-"""Manifests of one index that are signed beside it, at most (PRODUCT decision 5)."""
+"""Largest number of manifests of one index that are signed beside it (docs/adr/0029)."""
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`digest` is `sha256:HEX` of the bytes, `size` their number; `children` the bare hex of an index's manifests."""
+    """An image manifest.
+
+    `digest`: `sha256:HEX` of the bytes. `size`: their number. `children`: hex digests of an index.
+    """
 
     digest: str
     size: int
@@ -46,9 +49,10 @@ class _Doubled(ValueError):
 
 
 def read_manifest(raw: bytes, *, content_type: str, image: str) -> Manifest:
-    """Judge the bytes of a manifest. `content_type` is used where the document does not name its type.
+    """Check the bytes of a manifest and return it.
 
-    Raises: ImageNotSupported, with the reason in words.
+    `content_type`: used if the document does not name its own type. Raises: ImageNotSupported, with the reason in
+    words.
     """
     content = _parsed(raw, image)
     media_type = _media_type(content, content_type.partition(";")[0].strip().lower(), image)
@@ -96,9 +100,9 @@ def _media_type(content: dict[str, object], content_type: str, image: str) -> st
         raise ImageNotSupported(image=image, reason=reason)
     if version != 2:
         raise ImageNotSupported(image=image, reason="its manifest has no schemaVersion 2")
-    named = content.get("mediaType")
+    declared = content.get("mediaType")
     known = INDEXES | MANIFESTS
-    media_type = content_type if named is None else named
+    media_type = content_type if declared is None else declared
     if not isinstance(media_type, str) or media_type not in known:
         raise ImageNotSupported(image=image, reason=f"its manifest is of the type {media_type!r}, which is no image")
     if content_type in known and content_type != media_type:

@@ -1,7 +1,7 @@
-"""Image references, normalised as Docker does, so that everybody means the same collection by the same words.
+"""Image references, normalised as Docker does, so that everybody means the same collection by the same name.
 
-Source: distribution/reference (Docker's grammar). Beyond Docker: the host is lower-cased and `:443` dropped, since both
-name the same registry and must not make two collections of it.
+Source: distribution/reference (Docker's grammar). Different from Docker, the host is lower-cased and `:443` dropped:
+both name the same registry, and must not become two collections.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trustdata.gun import GUN, Tag, parse_gun, parse_tag
 
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_REGISTRY = "registry-1.docker.io"
-"""Where docker.io's API answers; the name `docker.io` itself is a web site."""
+"""The host of docker.io's registry API; `docker.io` itself is a web site."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -23,9 +23,11 @@ _KIND = "image reference"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReference:
-    """What the user meant. Made by `parse_reference` only; `str()` is the normal form, which parses to an equal value.
+    """An image reference in normal form; made by `parse_reference` only.
 
-    `digest` is `sha256:HEX`. `given` is the text as typed, for messages.
+    `str()` returns text that parses to an equal value.
+
+    `digest`: `sha256:HEX`. `given`: the text as typed, for messages.
     """
 
     gun: GUN
@@ -38,33 +40,31 @@ class ImageReference:
 
     @property
     def host(self) -> str:
-        """Host, and port if any, as it stands in the collection's name: `docker.io`, `registry.example.com:5000`."""
+        """Return the host, with port if any, as in the collection's name: `docker.io`, `registry.example.com:5000`."""
         return self.gun.partition("/")[0]
 
     @property
     def registry_host(self) -> str:
-        """Where the registry's API is asked."""
+        """Return the host of the registry's API."""
         return DOCKER_HUB_REGISTRY if self.host == DOCKER_HUB else self.host
 
     @property
     def repository(self) -> str:
-        """The path inside the registry: `library/alpine`."""
+        """Return the path inside the registry: `library/alpine`."""
         return self.gun.partition("/")[2]
 
 
 def parse_digest(text: str) -> str:
-    """Check a digest: `sha256:` and 64 lower-case hexadecimal digits. Raises: InvalidName."""
+    """Check a digest and return it: `sha256:` and 64 lower-case hexadecimal digits. Raises: InvalidName."""
     if not _DIGEST.fullmatch(text):
         raise InvalidName(kind="digest", name=text, reason="must be sha256: and 64 lower-case hexadecimal digits")
     return text
 
 
 def parse_reference(text: str) -> ImageReference:
-    """`alpine`, `team/app:1.0`, `registry.example.com:5000/app:1.0@sha256:...`.
+    """Return the reference that a text means, such as `team/app:1.0` or `registry.example.com:5000/app@sha256:...`.
 
-    A missing tag stays missing: what it stands for is the command's decision.
-
-    Raises: InvalidName, with `text` or the part of it that is wrong.
+    A missing tag stays missing: the command decides what it means. Raises: InvalidName, with `text` or its wrong part.
     """
     name, at, digest = text.partition("@")
     # A colon before the last slash belongs to the host's port.
@@ -105,7 +105,10 @@ def _collection(name: str, given: str) -> GUN:
 
 
 def _is_host(first: str) -> bool:
-    """Docker's rule, without its last part: an upper-case word as a host would mean a namespace after lower-casing."""
+    """Return whether the first part of a name is a host, by Docker's rule without its last part.
+
+    That part takes an upper-case word for a host; after lower-casing it would mean a namespace.
+    """
     return "." in first or ":" in first or first.lower() == "localhost"
 
 

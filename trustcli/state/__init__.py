@@ -1,1 +1,1 @@
-"""What the client keeps between invocations and must not lose: pins and rollback memory."""
+"""Files that the client must not lose between two runs: pins, rollback memory and the project's lock file."""

@@ -1,4 +1,4 @@
-"""A small state file that several processes change: read, decide, write back, under one lock, durably."""
+"""A small state file that several processes may change: read, decide and write under one file lock, durably."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from keys.durable_file import file_lock, make_private_folder, write_durably
 from trustdata.errors import MemoryUnwritable
 
 MAX_STATE_FILE: Final = 64 * 1024 * 1024
-"""Bytes; some 50 000 collections."""
+"""Largest accepted size in bytes; enough for about 50 000 collections."""
 
 
 class GuardedFile:
-    """One file. Readers take no lock: they find the content before a change or after it, never a part."""
+    """One state file.
+
+    Readers take no lock, since each write replaces the file: they read the old or the new content.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> bytes | None:
-        """The content, or None if there is no file. Raises: OSError for anything else than absence."""
+        """Return the content, or None if there is no file. Raises: OSError if the file exists and cannot be read."""
         try:
             with self.path.open("rb") as file:
                 raw = file.read(MAX_STATE_FILE + 1)
@@ -31,9 +34,9 @@ class GuardedFile:
         return raw
 
     def change(self, decide: Callable[[], bytes | None]) -> None:
-        """Call `decide` under the lock (it reads and gives the new content, None for no change); durable on return.
+        """Call `decide` under the file's lock and store what it returns; None changes nothing. Durable on return.
 
-        What `decide` raises passes through, and nothing is written. Raises: MemoryUnwritable.
+        An error of `decide` is raised unchanged, and nothing is written. Raises: MemoryUnwritable.
         """
         try:
             make_private_folder(self.path.parent)

@@ -1,4 +1,4 @@
-"""Load and replace the project's lock file, `trust.lock`, which is kept in version control."""
+"""Read and replace the project's lock file, `trust.lock`, which is kept in version control."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from trustdata.verification.lock_document import read_lock, write_lock
 from trustdata.verification.lock_entry import LockEntry
 
 MAX_LOCK_FILE: Final = 16 * 1024 * 1024
-"""Bytes; some 20 000 collections."""
+"""Largest accepted size in bytes; enough for about 20 000 collections."""
 
 
 class LockFile:
-    """One lock file. Where two write at once, the second notices that the file has changed since it was read."""
+    """One lock file. `replace` fails if another process has changed the file since `load`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read: bytes | None = None
 
     def load(self) -> dict[GUN, LockEntry] | None:
-        """All entries, in order of name, or None if there is no file. Raises: LockDamaged."""
+        """Return all entries, sorted by name, or None if there is no file. Raises: LockDamaged."""
         self._read = self._content()
         if self._read is None:
             return None
         return read_lock(self._read, path=str(self.path))
 
     def replace(self, entries: Mapping[GUN, LockEntry]) -> None:
-        """Write the file anew, durably, for everybody to read. `load` comes first.
+        """Write the whole file anew, durably, readable for everybody. Call `load` first.
 
-        Raises: NotStored (also if the file is no longer what `load` has read), LockDamaged.
+        Raises: NotStored (cannot be written, or changed since `load`), LockDamaged.
         """
         if self._content() != self._read:
             raise NotStored(reason=f"{self.path} was changed meanwhile; run the same command again")
@@ -49,7 +49,7 @@ class LockFile:
 
     def _content(self) -> bytes | None:
         try:
-            # A pipe or a terminal in its place would be waited for.
+            # O_NONBLOCK: opening a pipe would otherwise wait for a writer.
             with open(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise LockDamaged(path=str(self.path), line=0, reason="is no file")

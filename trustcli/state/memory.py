@@ -1,4 +1,4 @@
-"""Rollback memory on disk: `seen.json`, what this machine has verified of every collection."""
+"""Rollback memory on disk: `seen.json`, the versions that this machine has verified of every collection."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from trustdata.verification.rollback_memory import Memory, merge, to_document
 
 
 class MemoryFile:
-    """Rollback memory by collection. Processes that remember at the same time lose nothing of each other."""
+    """Rollback memory of all collections. Two processes that write at the same time both keep their changes."""
 
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
 
     def load(self, gun: GUN) -> Memory | None:
-        """What is remembered, or None if the name is unknown here.
+        """Return the memory of the collection, or None if this machine has never verified it.
 
-        Raises: MemoryDamaged naming the file, also if it cannot be read: nothing known is not the same as unknown.
+        Raises: MemoryDamaged, which names the file, also if the file cannot be read: treating it as empty would give up
+        rollback protection.
         """
         document = self._collections().get(gun)
         return None if document is None else self._read(document)
 
     def remember(self, gun: GUN, memory: Memory) -> None:
-        """Merge what was just verified into what is remembered; durable when it returns.
+        """Merge newly verified versions into the stored memory. Durable on return.
 
-        Raises: RootNotPinned (another root of trust is remembered: `forget` it first), MemoryUnwritable, MemoryDamaged.
+        Raises: RootNotPinned (another root of trust is stored; call `forget` first), MemoryUnwritable, MemoryDamaged.
         """
 
         def merged() -> bytes | None:
@@ -46,8 +47,8 @@ class MemoryFile:
                         pin_source="rollback memory",
                         found=f"sha256:{memory.root_of_trust}",
                     )
-                # The newest refresh counts, not the latest time: a clock that was ahead once must not stop --offline
-                # for as long as it was ahead.
+                # The time of the last refresh, not the later of the two times: if the clock was once ahead, --offline
+                # would refuse until real time has caught up.
                 new = replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
                 if new == before:
                     return None
@@ -56,7 +57,7 @@ class MemoryFile:
         self._file.change(merged)
 
     def forget(self, gun: GUN) -> None:
-        """Start anew with this collection (`pin --replace`). Raises: MemoryUnwritable, MemoryDamaged."""
+        """Delete the memory of the collection, for `trust pin --replace`. Raises: MemoryUnwritable, MemoryDamaged."""
 
         def without() -> bytes | None:
             collections = self._collections()

@@ -1,4 +1,4 @@
-"""The user's pins: `pins.toml`, where trust in each collection begins.
+"""The user's pins on disk: `pins.toml`, which says where trust in each collection begins.
 
 [pins."registry.example.com/team/app"]
 pin = "sha256:..."
@@ -30,7 +30,10 @@ _MEMBERS: Final = {"pin", "format", "recorded", "how"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinEntry:
-    """`format`: the one in which the collection was found. `recorded`: UTC. `how`: `init`, `tofu` or `pin`."""
+    """One recorded pin.
+
+    `format`: name of the wire format of the collection. `recorded`: UTC. `how`: `init`, `tofu` or `pin`.
+    """
 
     pin: Pin
     format: str
@@ -39,13 +42,13 @@ class PinEntry:
 
 
 class PinsFile:
-    """Pins by collection. Processes that record at the same time lose nothing of each other."""
+    """The pins of all collections. Two processes that write at the same time both keep their changes."""
 
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
 
     def load(self) -> Mapping[GUN, PinEntry]:
-        """All pins, in order of name. Raises: SettingsUnusable, naming the file and what is wrong in it."""
+        """Return all pins, sorted by name. Raises: SettingsUnusable, which names the file and what is wrong in it."""
         try:
             raw = self._file.read()
         except OSError as error:
@@ -62,10 +65,10 @@ class PinsFile:
         return dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0]))
 
     def record(self, gun: GUN, entry: PinEntry) -> None:
-        """Keep a pin of a name that has none; the same pin again changes nothing. Durable when it returns.
+        """Store the pin of a name that has none; the same pin again changes nothing. Durable on return.
 
-        Raises: PinsDisagree, FormatChanged (another is recorded: `replace` is the way), SettingsUnusable,
-        MemoryUnwritable.
+        Raises: PinsDisagree or FormatChanged (another pin or format is recorded; only `replace` may change it),
+        SettingsUnusable, MemoryUnwritable.
         """
 
         def added() -> bytes | None:
@@ -88,7 +91,7 @@ class PinsFile:
         self._file.change(added)
 
     def replace(self, gun: GUN, entry: PinEntry) -> None:
-        """Keep a pin, whatever was recorded before. Durable on return. Raises: SettingsUnusable, MemoryUnwritable."""
+        """Store a pin, whatever was recorded before. Durable on return. Raises: SettingsUnusable, MemoryUnwritable."""
         self._file.change(lambda: _document({**self.load(), gun: entry}))
 
     def _entry(self, name: str, members: object) -> tuple[GUN, PinEntry]:

@@ -1,4 +1,4 @@
-"""Local state that is looked at and left as it is: for plans, which write nothing."""
+"""Local state that can be read and is never written: for plans and for `trust doctor`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class _Known(Protocol):
 
 
 class ReadOnlyMemory:
-    """Rollback memory that counts, and learns nothing."""
+    """Rollback memory that protects as usual and is never changed."""
 
     def __init__(self, below: _Known) -> None:
         self._below = below
 
     def load(self, gun: GUN) -> Memory | None:
-        """Raises: MemoryDamaged."""
+        """Return the memory of the collection, or None. Raises: MemoryDamaged."""
         return self._below.load(gun)
 
     def remember(self, gun: GUN, memory: Memory) -> None:
-        """Nothing is kept."""
+        """Do nothing: this memory is read-only."""
 
     def forget(self, gun: GUN) -> None:
-        """Nothing is changed."""
+        """Do nothing: this memory is read-only."""

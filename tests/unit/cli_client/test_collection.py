@@ -282,7 +282,7 @@ def test_a_newcomer_s_view_and_a_new_pin() -> None:
     client = scene.regular()
     seen = Client(scene.server).cache
     seen.store_root(1, scene.server.files["1.root.json"])
-    assert client.collection().as_newcomer(seen).roles()[TARGETS].version == 4
+    assert client.collection().refresh_from_first_root(seen).roles()[TARGETS].version == 4
     first = scene.server.wire.parse(ROOT, scene.server.files["1.root.json"])
     client.collection().adopt(first)
     assert client.recorded == [(scene.pin, "init")]

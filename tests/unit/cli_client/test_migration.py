@@ -17,8 +17,8 @@ from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
 from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.commands.migrate.destination import Destination, need
-from trustcli.commands.migrate.source import Found, Source
+from trustcli.commands.migrate.destination import Destination, rotation_need
+from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.http.messages import Response
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.session import Session
@@ -67,7 +67,7 @@ def _source(old: _Old) -> Source:
     return Source(cast("NotaryRemote", old), at=old.server.at)
 
 
-def _found(scene: Scene, *pins: Pin) -> Found:
+def _found(scene: Scene, *pins: Pin) -> SourceCollection:
     return _source(_Old(scene.server)).read(APP, [SourcedPin(pin=pin, source="pins.toml") for pin in pins])
 
 
@@ -187,24 +187,24 @@ def _keys(*names: str) -> StoreKeys:
 
 def test_without_the_old_server_s_keys_both_are_rotated() -> None:
     found = _found(good_collection(NOTARY))
-    lacking = need(found, {}, _keys("alice"))
+    lacking = rotation_need(found, {}, _keys("alice"))
     assert (set(lacking.roles), lacking.root_key_here) == ({TIMESTAMP, SNAPSHOT}, False)
-    assert need(found, {}, _keys("recovery")).root_key_here
+    assert rotation_need(found, {}, _keys("recovery")).root_key_here
 
 
 def test_with_them_nothing_is() -> None:
     found = _found(good_collection(NOTARY))
     brought = {role: keyring.private(role) for role in (TIMESTAMP, SNAPSHOT)}
-    assert need(found, brought, _keys()).roles == ()
-    assert need(found, {TIMESTAMP: brought[TIMESTAMP]}, _keys()).roles == (SNAPSHOT,)
+    assert rotation_need(found, brought, _keys()).roles == ()
+    assert rotation_need(found, {TIMESTAMP: brought[TIMESTAMP]}, _keys()).roles == (SNAPSHOT,)
 
 
 def test_an_owner_s_snapshot_stays_his() -> None:
     scene = good_collection(NOTARY)
-    assert need(_found(scene), {}, _keys("snapshot")).roles == (TIMESTAMP,)
+    assert rotation_need(_found(scene), {}, _keys("snapshot")).roles == (TIMESTAMP,)
     old = _Old(scene.server)
     scene.server.online[SNAPSHOT] = scene.keys.signer("another")
-    assert need(_source(old).read(APP, []), {}, _keys()).roles == (TIMESTAMP,)
+    assert rotation_need(_source(old).read(APP, []), {}, _keys()).roles == (TIMESTAMP,)
 
 
 # --- what our server has

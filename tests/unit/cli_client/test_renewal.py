@@ -62,7 +62,7 @@ def test_what_the_keys_cannot_sign() -> None:
     owner = Owner(old(), "alice")
     edit = renewal(owner)
     assert set(edit(owner.read())) == {RELEASES, ALICE}
-    assert {left.file.role for left in edit.left} == {ROOT, TARGETS}
-    said = {left.file.role: str(edit.missing(left)) for left in edit.left}
+    assert {left.file.role for left in edit.unrenewed} == {ROOT, TARGETS}
+    said = {left.file.role: str(edit.missing(left)) for left in edit.unrenewed}
     assert "who can renew it: root)" in said[ROOT]
     assert "who can renew it: repository)" in said[TARGETS]

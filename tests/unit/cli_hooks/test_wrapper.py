@@ -102,7 +102,7 @@ def test_entries_that_containerd_cannot_execute(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     (tmp_path / "link").symlink_to(program)
-    assert {entry.name: entry.stray is not None for entry in entries(tmp_path)} == {
+    assert {entry.name: entry.problem is not None for entry in entries(tmp_path)} == {
         "README": True,
         "dangling": True,
         "folder": True,

@@ -35,7 +35,7 @@ def _explained(
     collection: Collection = client.collection()
     asked = question or Question(gun=client.server.gun, tag="1.0", digest=None)
     judgement: Judgement = collection.judge([asked])[0]
-    walk = walk_of(collection.last) if collection.last is not None else None
+    walk = walk_of(collection.last_updater) if collection.last_updater is not None else None
     return explain(judgement, state=walk, at=client.at, server=SERVER, registry=registry)
 
 

@@ -1,1 +1,1 @@
-"""`trust demo`: the whole main job in a temporary folder."""
+"""`trust demo`: show all main commands in a temporary folder."""

@@ -1,10 +1,10 @@
-"""`trust demo`: the main job with the real programs, in a temporary folder: each command is shown as it is typed.
+"""`trust demo`: run the main commands with the real programs in a temporary folder, and show each one as it is typed.
 
-1. a trust server and a registry on loopback, with an image built from nothing
+1. start a trust server and a registry on loopback, and push an image that is built from nothing
 2. init, sign, verify, inspect
-3. the registry's tag is moved: verify still answers with the signed digest, and refuses the other
-4. a server that has altered the metadata: refused
-5. a signer, a key rotation, a revoked tag
+3. move the registry's tag: verify still returns the signed digest, and refuses the other one
+4. ask a server that has altered the metadata: refused
+5. add a signer, rotate keys, revoke a tag
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REPOSITORY: Final = "demo/app"
 
 
 class DemoFailed(Exception):
-    """A command of the demo did not end as it should."""
+    """A command of the demo ended with another exit status than expected."""
 
 
 @app.command("demo")
@@ -89,7 +89,7 @@ class _Demo:
         }
 
     def play(self) -> None:
-        """Raises: DemoFailed."""
+        """Run the demo from start to end. Raises: DemoFailed."""
         image, good, other = self._image, build_image("hello"), build_image("something else")
         self._say(f"A trust server runs at {self._server}, and {self._registry.what} holds {image}:1.0.")
         self._registry.push(_REPOSITORY, "1.0", good)
@@ -141,7 +141,7 @@ class _Demo:
 
     @contextmanager
     def _tampering(self) -> Iterator[str]:
-        """A server of the same collection whose timestamp pretends to be valid for ten years more."""
+        """Serve the collection with a timestamp that claims to be valid for ten years more, and yield the URL."""
         gun = parse_reference(self._image).gun
         path = f"/tuf/{gun}/metadata/timestamp.json"
         genuine = fetch(self._port, path)

@@ -1,4 +1,4 @@
-"""A container image built from nothing: one layer with one file (OCI image specification 1.1)."""
+"""Build a small container image: one layer with one file (OCI image specification 1.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """`manifest` is the bytes that are signed; `blobs` by digest (`sha256:HEX`)."""
+    """An image in memory. `manifest`: the bytes that are signed. `blobs`: content by digest (`sha256:HEX`)."""
 
     manifest: bytes
     blobs: dict[str, bytes]
@@ -28,7 +28,7 @@ class Image:
 
 
 def build_image(text: str) -> Image:
-    """An image whose only file says `text`; the same text gives the same digest."""
+    """Return an image whose only file contains `text`; the same text gives the same digest."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         member = tarfile.TarInfo("hello.txt")

@@ -1,4 +1,4 @@
-"""Programs that run for the length of a demo: started, waited for, and ended again."""
+"""Programs that run during a demo: start them, wait until they answer, and stop them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAX_ANSWER: Final = 1024 * 1024
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody uses now."""
+    """Return a port of the loopback interface that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @contextmanager
 def running(command: Sequence[str], *, folder: Path, port: int, ready: str) -> Iterator[None]:
-    """Run a server until the block ends; it is ready when `ready` (a path) answers 200 on the port.
+    """Run a server until the block ends; enter the block when a GET of `ready` (a path) returns 200.
 
     Raises: RemoteUnreachable, with the last line that the program wrote.
     """
@@ -52,7 +52,7 @@ def running(command: Sequence[str], *, folder: Path, port: int, ready: str) -> I
 
 
 def trust_server(folder: Path, port: int) -> list[str]:
-    """The command line of a trust server on embedded defaults."""
+    """Return the command line of a trust server on embedded defaults."""
     listen = f"127.0.0.1:{port}"
     return [
         sys.executable,
@@ -67,7 +67,7 @@ def trust_server(folder: Path, port: int) -> list[str]:
 
 
 def docker_registry(folder: Path, port: int) -> list[str] | None:
-    """The command line of Debian's docker-registry, or None where it is not installed."""
+    """Return the command line of Debian's docker-registry, or None where it is not installed."""
     program = shutil.which("docker-registry")
     if program is None:
         return None
@@ -102,7 +102,10 @@ def _answers(port: int, path: str) -> bool:
 
 
 def fetch(port: int, path: str) -> bytes:
-    """A file of a server on loopback. Raises: as `ask`, and RemoteUnreachable for another status than 200."""
+    """Return a file of a server on loopback.
+
+    Raises: RemoteUnreachable (also for another status than 200), RemoteMisbehaved, TooLarge.
+    """
     response = ask("GET", port, path)
     if not response.ok:
         raise RemoteUnreachable(remote=f"http://127.0.0.1:{port}", reason=f"{path} answered {response.status}")
@@ -112,7 +115,7 @@ def fetch(port: int, path: str) -> bytes:
 def ask(
     method: str, port: int, target: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> Response:
-    """One request to a server on loopback. Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge."""
+    """Send one request to a server on loopback. Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge."""
     network = Network(authorities=CertificateAuthorities({}), environ={})
     connection = HttpConnection(Origin(scheme="http", host="127.0.0.1", port=port), network)
     try:

@@ -1,4 +1,4 @@
-"""Where the demo's images live: a real registry if one can be run, else a read-only one in this process."""
+"""The registry of the demo: a real one if docker-registry is installed, else a read-only one in this process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from trustdata.errors import RemoteRefused
 
 
 class DemoRegistry(Protocol):
-    """A registry that images can be put into."""
+    """A registry to which images can be pushed."""
 
     @property
     def what(self) -> str:
-        """What it is, for people."""
+        """Return what kind of registry it is, for the user."""
 
     def push(self, repository: str, tag: str, image: Image) -> None:
-        """Let `repository:tag` be this image."""
+        """Make `repository:tag` this image."""
 
 
 class RealRegistry:
-    """A registry on loopback, by the OCI distribution API ("Pushing blobs", monolithic; "Pushing manifests")."""
+    """A registry on loopback (OCI distribution API: "Pushing blobs", monolithic; "Pushing manifests")."""
 
     what = "docker-registry"
 
@@ -35,7 +35,7 @@ class RealRegistry:
         self._port = port
 
     def push(self, repository: str, tag: str, image: Image) -> None:
-        """Blobs first. Raises: RemoteRefused."""
+        """Push the blobs, then the manifest. Raises: RemoteRefused."""
         for digest, blob in image.blobs.items():
             place = self._ask("POST", f"/v2/{repository}/blobs/uploads/", b"", "", expected=202)
             _, _, path = place.partition(f"127.0.0.1:{self._port}")
@@ -52,7 +52,7 @@ class RealRegistry:
 
 
 class EmbeddedRegistry:
-    """Serves manifests and nothing else: enough to sign by digest, not to pull."""
+    """A registry that serves manifests and nothing else: enough to sign by digest, not to pull."""
 
     what = "a read-only stand-in (docker-registry is not installed)"
 
@@ -65,14 +65,14 @@ class EmbeddedRegistry:
 
     @contextmanager
     def serving(self, port: int) -> Iterator[None]:
-        """Answer on the port until the block ends."""
+        """Serve the manifests on the port until the block ends."""
         with serving(port, self._manifests, MANIFEST_TYPE):
             yield
 
 
 @contextmanager
 def serving(port: int, files: dict[str, bytes], media_type: str) -> Iterator[None]:
-    """A plain web server of these files (by path) on loopback, until the block ends."""
+    """Serve these files (by path) on loopback until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

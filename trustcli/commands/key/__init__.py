@@ -1,1 +1,1 @@
-"""`trust key`: the key store, import of keys, rotation."""
+"""`trust key`: manage the key store, import keys, rotate the keys of roles."""

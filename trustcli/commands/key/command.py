@@ -1,4 +1,4 @@
-"""`trust key`: the key store, and rotation."""
+"""The commands of `trust key`: generate, import, list, export, passwd, remove, rotate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.signers import ask_and_open
-from trustcli.commands.key.key_import import ImportOptions, bring, bring_folder
+from trustcli.commands.key.key_import import ImportOptions, import_folder, import_key
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.names import collection_names
@@ -66,12 +66,12 @@ def load(
 ) -> int:
     """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary."""
     session: Session = ctx.obj
-    wanted = ImportOptions(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
+    options = ImportOptions(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
     if file.is_dir():
-        if wanted != ImportOptions():
+        if options != ImportOptions():
             raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
         return _load_folder(session, file)
-    info = bring(session, file, wanted)
+    info = import_key(session, file, options)
     session.output.result(f"{info.described} loaded from {file}")
     session.output.document({**_row(info), "exit": DONE})
     return DONE
@@ -80,18 +80,18 @@ def load(
 def _load_folder(session: Session, folder: Path) -> int:
     statuses = [DONE]
     rows: list[dict[str, object]] = []
-    for brought in bring_folder(session, folder):
-        row: dict[str, object] = {"file": str(brought.file)}
-        if brought.info is not None:
-            session.output.result(f"{brought.info.described} loaded from {brought.file}")
-            row |= _row(brought.info)
-        elif brought.known:
-            session.output.notice(f"{brought.file}: {brought.error}")
-        elif brought.error is not None:
-            statuses.append(session.output.failure(brought.error, subject=str(brought.file)))
-            row["error"] = failure_document(brought.error)
+    for imported in import_folder(session, folder):
+        row: dict[str, object] = {"file": str(imported.file)}
+        if imported.info is not None:
+            session.output.result(f"{imported.info.described} loaded from {imported.file}")
+            row |= _row(imported.info)
+        elif imported.known:
+            session.output.notice(f"{imported.file}: {imported.error}")
+        elif imported.error is not None:
+            statuses.append(session.output.failure(imported.error, subject=str(imported.file)))
+            row["error"] = failure_document(imported.error)
         else:
-            session.output.notice(f"{brought.file}: left out, such keys are the server's")
+            session.output.notice(f"{imported.file}: left out, such keys are the server's")
         rows.append(row)
     status = worst(statuses)
     session.output.document({"keys": rows, "exit": status})
@@ -204,7 +204,7 @@ def rotate_(
 
 
 def _notary_role(info: KeyInfo) -> tuple[str, str]:
-    """What the old programs call a key's purpose, and the collection that it is for, where they want one."""
+    """Return the role that a Notary key file names for this key, and the collection, if the key serves one."""
     if info.purpose in {"targets", "snapshot"}:
         return info.purpose, info.gun
     return ("root" if info.purpose in {"root", "recovery"} else info.name or info.purpose), ""

@@ -1,4 +1,4 @@
-"""Bringing private keys into the store: PEM of any origin, and the key folders of `docker` and `notary`."""
+"""Import private keys into the store: PEM files, and the key folders of `docker` and `notary`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets", SNAPSH
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What the user says of a key; empty where the file, or the usual, is to say it."""
+    """What the user says about a key; an empty field is taken from the file, or has its default."""
 
     name: str = ""
     purpose: Purpose | None = None
@@ -30,8 +30,12 @@ class ImportOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brought:
-    """What became of one file of a folder: a key that is in the store now, one that was, or an error; else left out."""
+class ImportedFile:
+    """What became of one file of a folder.
+
+    `info`: the key that was imported. `known`: the key was in the store already, and `error` says so. `error`: why it
+    was not imported. None of them: a timestamp key, which is left out.
+    """
 
     file: Path
     info: KeyInfo | None = None
@@ -39,55 +43,60 @@ class Brought:
     error: KeysError | InvalidName | None = None
 
 
-def bring(session: Session, file: Path, wanted: ImportOptions) -> KeyInfo:
-    """One file. Raises: KeysError, InvalidName, UsageError (a key that only a server has a use for)."""
+def import_key(session: Session, file: Path, options: ImportOptions) -> KeyInfo:
+    """Import one file. Raises: KeysError, InvalidName, UsageError (a timestamp key, which only a server uses)."""
     data = _read(file)
     notary = read_notary_key_file(data, place=str(file))
     if notary is not None:
-        return _bring_notary(session, notary, wanted)
-    purpose = wanted.purpose or "signer"
+        return _import_notary_key(session, notary, options)
+    purpose = options.purpose or "signer"
     secret = None
     if is_encrypted_pem(data):
         secret = session.passphrases.passphrase(purpose=purpose, key=str(file)).encode("utf-8", "surrogateescape")
     private = read_private_pem(data, secret, place=str(file))
-    info = KeyInfo.of(private, purpose=purpose, name=wanted.name, gun=wanted.gun, created=session.at)
+    info = KeyInfo.of(private, purpose=purpose, name=options.name, gun=options.gun, created=session.at)
     session.keystore.add(private, info, session.passphrases.passphrase(purpose=purpose, key=info.described, new=True))
     return info
 
 
-def bring_folder(session: Session, folder: Path) -> list[Brought]:
-    """Every key file below `private/` (`~/.docker/trust`, `~/.notary`), or below the folder itself; one may fail alone.
+def import_folder(session: Session, folder: Path) -> list[ImportedFile]:
+    """Import every key file below `private/` (`~/.docker/trust`, `~/.notary`), or below the folder itself.
 
-    Raises: UsageError if there is none.
+    A file that fails does not stop the others. Raises: UsageError if there is no key file.
     """
-    inside = folder / "private"
-    files = sorted(file for file in (inside if inside.is_dir() else folder).rglob("*.key") if file.is_file())
+    private_folder = folder / "private"
+    files = sorted(
+        file for file in (private_folder if private_folder.is_dir() else folder).rglob("*.key") if file.is_file()
+    )
     if not files:
         raise UsageError(f"{folder} holds no key files (NAME.key, as below ~/.docker/trust/private)")
-    return [_brought(session, file) for file in files]
+    return [_import_notary_file(session, file) for file in files]
 
 
-def _brought(session: Session, file: Path) -> Brought:
+def _import_notary_file(session: Session, file: Path) -> ImportedFile:
     try:
         notary = read_notary_key_file(_read(file), place=str(file))
         if notary is None:
             raise KeyFileMalformed(place=str(file), reason="it is no key file of docker or notary")
         if notary.role == TIMESTAMP:
-            return Brought(file=file)
-        return Brought(file=file, info=_bring_notary(session, notary, ImportOptions()))
+            return ImportedFile(file=file)
+        return ImportedFile(file=file, info=_import_notary_key(session, notary, ImportOptions()))
     except KeyExists as error:
-        return Brought(file=file, known=True, error=error)
+        return ImportedFile(file=file, known=True, error=error)
     except (KeysError, InvalidName) as error:
-        return Brought(file=file, error=error)
+        return ImportedFile(file=file, error=error)
 
 
-def _bring_notary(session: Session, file: NotaryKeyFile, wanted: ImportOptions) -> KeyInfo:
-    """Kept under the passphrase that opened it. Raises: as `bring`."""
+def _import_notary_key(session: Session, file: NotaryKeyFile, options: ImportOptions) -> KeyInfo:
+    """Import a Notary key file, and store the key under the passphrase that opened it.
+
+    Raises: KeysError, InvalidName, UsageError (a timestamp key).
+    """
     if file.role == TIMESTAMP:
         raise UsageError(f"{file.place} holds a timestamp key: those are the server's, and no command here uses one")
-    purpose = wanted.purpose or _PURPOSES.get(file.role, "signer")
-    name = wanted.name or ("" if purpose != "signer" else _name(file.role))
-    gun = wanted.gun or (parse_gun(file.gun) if file.gun else "")
+    purpose = options.purpose or _PURPOSES.get(file.role, "signer")
+    name = options.name or ("" if purpose != "signer" else _name(file.role))
+    gun = options.gun or (parse_gun(file.gun) if file.gun else "")
     passphrase = ""
     for attempt in range(1, ATTEMPTS + 1):
         if file.encrypted:
@@ -106,7 +115,7 @@ def _bring_notary(session: Session, file: NotaryKeyFile, wanted: ImportOptions) 
 
 
 def _name(role: str) -> str:
-    """A signer's name from the role in a key file: `alice`, `targets/alice`. Raises: InvalidName."""
+    """Return a signer's name from the role in a key file: `alice`, `targets/alice`. Raises: InvalidName."""
     name = signer_name(role)
     if name != "releases":
         signer_role(name)

@@ -1,10 +1,10 @@
-"""`trust key rotate`: new keys for root, targets, snapshot and timestamp, one publish each collection.
+"""`trust key rotate`: give root, targets, snapshot or timestamp a new key, in one publish for each collection.
 
-1. read      the collection, as an owner (expired offline roles may be what is being mended)
-2. edit      the next root, and whatever must be signed again with it
-3. check     that every client can follow: from the root before, and from version 1 through every root between
-4. publish   all or nothing
-5. verify    as the client that has seen the last version, and as one that starts at version 1
+1. read      the collection as its owner does (offline roles may have expired)
+2. edit      the next root, and all roles that must be signed again with it
+3. check     every client can follow: from the root before, and from version 1 through all roots between
+4. publish   all files or none
+5. verify    as a client that has seen the previous root, and as one that starts with version 1
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import UsageError
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
@@ -40,8 +40,10 @@ ROTATABLE = ("root", "targets", "snapshot", "timestamp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
-    """What to rotate. `key`: the new key, a reference into the store ("": make one). `replace`: the root key that goes
-    ("": the only one that is here). `recovery`: sign the root with this file.
+    """What to rotate.
+
+    `key`: the new key, by its id or name in the store; empty: make one. `replace`: the id of the root key to take out;
+    empty: the only one that is here. `recovery`: the recovery key's file, to sign the root with.
     """
 
     role: RoleName
@@ -51,28 +53,32 @@ class Rotation:
 
 
 def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GUN, tuple[str, ...]]:
-    """Rotate in each collection; returns the ids of the keys that the role has afterwards.
+    """Rotate in each collection, and return the ids of the keys that the role has afterwards.
 
-    Raises: UsageError, KeysError, PublishRefused, NotTrusted, Remote...; collections before the failing one are done.
+    Raises: UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    Collections before the failing one are rotated.
     """
     _check(rotation)
     source = SessionKeys(session)
     recovery = source.recovery(rotation.recovery) if rotation.recovery else None
     new = _NewKeys(source, rotation)
     done: dict[GUN, tuple[str, ...]] = {}
-    gone: set[str] = set()
+    replaced_keys: set[str] = set()
     for gun in guns:
         done[gun], replaced = _Rotator(session, rotation, session.collection(gun), source, recovery, new).run()
-        gone |= replaced
-    gone -= keys_in_use(session, besides=done)
+        replaced_keys |= replaced
+    replaced_keys -= keys_in_use(session, besides=done)
     for info in session.keystore.list():
-        if key_fingerprint(info.public) in gone:
+        if key_fingerprint(info.public) in replaced_keys:
             session.keystore.retire(info.keyid)
     return done
 
 
 def plan_rotation(session: Session, planning: Planning, rotation: Rotation, guns: Sequence[GUN]) -> list[Plan]:
-    """What `rotate` would publish, in each collection, also after one in which it would fail. Raises: UsageError."""
+    """Return what `rotate` would publish in each collection; a failing one does not stop the others.
+
+    Raises: UsageError.
+    """
     _check(rotation)
     try:
         recovery = planning.keys.recovery(rotation.recovery) if rotation.recovery else None
@@ -93,9 +99,9 @@ def _check(rotation: Rotation) -> None:
 
 
 class _NewKeys:
-    """The keys that come: the given one; else one root key for all collections, or a repository key for each.
+    """The new keys: the given one; else one new root key for all collections, or one new repository key for each.
 
-    Made when an edit is about to use one, not before: an attempt that cannot succeed leaves no key behind.
+    A key is made only when an edit needs it: a rotation that cannot succeed leaves no key behind.
     """
 
     def __init__(self, source: KeySource, rotation: Rotation) -> None:
@@ -106,7 +112,7 @@ class _NewKeys:
         self._own: dict[GUN, Signer] = {}
 
     def signer(self, gun: GUN) -> Signer:
-        """Raises: KeysError."""
+        """Return the new key for the collection; make it at the first call. Raises: KeysError."""
         if self._reference or self._role == ROOT:
             if self._shared is None:
                 self._shared = self._given() if self._reference else self._source.new(purpose="root")
@@ -138,7 +144,7 @@ class _Rotator:
         self._source = source
         self._recovery = recovery
         self._new = new
-        self._keys = source.at_hand([recovery] if recovery else [])
+        self._keys = source.held_keys([recovery] if recovery else [])
         self._before: frozenset[str] = frozenset()
         self._keys_before: dict[str, Key] = {}
         self._outgoing_root = ""
@@ -146,14 +152,14 @@ class _Rotator:
         self._chain: tuple[Envelope, ...] = ()
 
     def run(self) -> tuple[tuple[str, ...], set[str]]:
-        """Steps 1 to 5. Returns the role's key ids afterwards, and the marks of the keys that it no longer has."""
+        """Run steps 1 to 5; return the role's key ids afterwards, and the fingerprints of the keys that it has lost."""
         publisher = self._session.publisher(self._collection, self._keys, self._read)
         publisher.publish(self._edit, self._check)
         after = self._verify()
         return after, {key_fingerprint(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
 
     def plan(self, planning: Planning) -> Plan:
-        """Steps 1 to 3."""
+        """Run steps 1 to 3 and return the plan."""
 
         def read() -> Current:
             roles = self._read()
@@ -174,7 +180,7 @@ class _Rotator:
         now = frozenset(roles[ROOT].root.roles[role].keyids)
         if self._before and now != self._before:
             if self._incoming is not None and self._incoming.keyid in now:
-                return {}  # an earlier attempt got through, only its reply was lost
+                return {}  # an earlier attempt was stored, and only its reply was lost
             raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
         self._before = now
         self._keys_before = roles[ROOT].root.keys
@@ -182,7 +188,7 @@ class _Rotator:
         return self._change(roles)
 
     def _change(self, roles: Roles) -> Contents:
-        """The new contents; makes the new key, or asks the server for it."""
+        """Return the new contents; the new key is made, or requested from the server, at the first call."""
         role = self._rotation.role
         terms = EditTerms.of(self._collection.wire, at=self._session.at)
         if role in ONLINE:
@@ -193,7 +199,7 @@ class _Rotator:
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
         new = self._new.signer(self._gun)
-        self._keys.bring(new)
+        self._keys.add(new)
         if role == TARGETS:
             self._incoming = wire.encode_key(new.public_key)
             return repository_editor.replace_targets_key(roles, self._incoming, terms=terms)
@@ -204,7 +210,7 @@ class _Rotator:
         )
 
     def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
-        """Raises: RemoteMisbehaved for a key that is not new, which would be a rotation in name only."""
+        """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
         server = self._collection.server
         key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
         if key.keyid in roles[ROOT].root.keys:
@@ -213,29 +219,35 @@ class _Rotator:
         return key
 
     def _check_root_can_be_signed(self, roles: Roles) -> None:
-        """Before any key is made or asked of the server. Raises: KeyNotFound."""
+        """Refuse a rotation whose new root could not be signed here, before any key is made. Raises: KeyNotFound."""
         role = roles[ROOT].root.roles[ROOT]
         if len(self._keys.held(roles[ROOT].root.keys) & set(role.keyids)) < role.threshold:
-            wanted = ", ".join(keyid[:12] for keyid in role.keyids)
-            raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {wanted})")
+            keyids = ", ".join(keyid[:12] for keyid in role.keyids)
+            raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {keyids})")
 
     def _outgoing(self, roles: Roles) -> str:
-        """The root key that goes: the one named, else the only one here that is not the recovery key at hand."""
+        """Return the id of the root key to take out.
+
+        It is the one that `--replace` names; with a recovery key, the only other root key; else the only root key in
+        this store. Raises: KeyNotFound, KeyAmbiguous.
+        """
         root = roles[ROOT].root
-        mine = key_fingerprint(self._recovery.public_key) if self._recovery else ""
-        keyids = [keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != mine]
+        recovery_fingerprint = key_fingerprint(self._recovery.public_key) if self._recovery else ""
+        keyids = [
+            keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != recovery_fingerprint
+        ]
         if self._rotation.replace:
-            fitting = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
+            candidates = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
         elif self._recovery is not None:
-            fitting = keyids  # the lost one, wherever it was
+            candidates = keyids  # the key to replace is lost, so it need not be here
         else:
-            held = among(root.keys, (key_fingerprint(info.public) for info in self._session.keystore.list()))
-            fitting = [keyid for keyid in keyids if keyid in held]
-        if not fitting:
+            held = matching_keyids(root.keys, (key_fingerprint(info.public) for info in self._session.keystore.list()))
+            candidates = [keyid for keyid in keyids if keyid in held]
+        if not candidates:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")
-        if len(fitting) > 1:
-            raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(fitting))
-        return fitting[0]
+        if len(candidates) > 1:
+            raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
+        return candidates[0]
 
     def _verify(self) -> tuple[str, ...]:
         updater = self._session.collection(self._gun).refresh()
@@ -243,16 +255,16 @@ class _Rotator:
         role = self._rotation.role
         after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
         new = self._incoming.keyid if self._incoming else ""
-        gone = ({self._outgoing_root} if role == ROOT else self._before) - {new}
+        replaced_keys = ({self._outgoing_root} if role == ROOT else self._before) - {new}
         what = f"the new key {new[:12]} for {role} of {self._gun}"
-        check_visible(new in after and gone.isdisjoint(after), server=self._collection.server.name, what=what)
+        check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return after
 
 
 def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:
-    """Step 3: whoever stands at any root of the chain reaches the new one. Raises: NotTrusted.
+    """Check step 3: a client at any root of the chain can update to the new one. Raises: NotTrusted.
 
-    Each step from N to N+1 is verified by itself, so the walk from the first root covers every root between.
+    Each step from N to N+1 is verified alone, so going from the first root to the new one covers all roots between.
     """
     for start in (chain, chain[-1:]):
         client = TrustedSet(gun=collection.gun, root=start[0].raw, wire=collection.wire, at=collection.at)
@@ -261,9 +273,12 @@ def check_followable(collection: Collection, chain: Sequence[Envelope], new: Env
 
 
 def _check_newcomer(collection: Collection, chain: Sequence[Envelope]) -> None:
-    """Step 5, for the client that has slept through everything: version 1 and nothing else."""
+    """Check step 5 for a client that knows nothing but version 1.
+
+    Raises: NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     cache = MemoryCache()
     cache.store_root(chain[0].version, chain[0].raw)
-    reached = collection.as_newcomer(cache).roots()[-1]
+    reached = collection.refresh_from_first_root(cache).roots()[-1]
     if reached.sha256 != chain[-1].sha256:
         raise VersionMismatch(role=ROOT, offered=reached.version, expected=chain[-1].version)

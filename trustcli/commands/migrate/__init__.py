@@ -1,1 +1,1 @@
-"""`trust migrate`: collections that move from another Notary server to ours."""
+"""`trust migrate`: move collections from another Notary server to ours."""

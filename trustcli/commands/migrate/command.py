@@ -1,11 +1,12 @@
-"""`trust migrate from-notary`: collections of another Notary server go on here, unnoticed by their clients.
+"""`trust migrate from-notary`: take over collections of another Notary server; their clients need no change.
 
-1. names      those given, or every one in the source's change feed
-2. read       each verified from its first root, verbatim
-3. hand over  the whole chain and every current file, in one request, with the old server's keys where they are had
-4. rotate     where they are not and a root key is here: one root that names our server's keys
+1. names      those given, else all of the source's change feed
+2. read       each one, verified from its first root, byte for byte
+3. hand over  the whole root chain and every current file in one request, with the old server's keys if they are given
+4. rotate     else, if a root key is here: publish one root that names our server's keys
 
-Each collection is done by itself: run again after a failure, it goes on with what is left, or has moved since.
+Each collection is handled alone. After a failure, run the same command again: it continues with what is missing or has
+changed since.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, KeysError
 from keys.notary_signer_dump import SignerKey, read_signer_dump
 from trustcli.client.notary_remote import NotaryRemote
-from trustcli.commands.migrate.destination import Destination, need
-from trustcli.commands.migrate.source import Found, Source
+from trustcli.commands.migrate.destination import Destination, rotation_need
+from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.names import collection_names
 from trustcli.console.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, worst
 from trustcli.console.output import failure_document
@@ -47,17 +48,19 @@ Done = Literal["taken over", "here", "goes on here", "would be taken over"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationResult:
-    """What became of one collection. `rotated`: roles with our server's keys since; `left`: those that need them.
+    """What became of one collection.
 
-    `changed`: what the old server has otherwise since the collection has gone on here.
+    `imported_keys`: roles whose keys were imported from the old server. `rotated`: roles that have our server's keys
+    now. `unrotated`: roles that still need them. `changed`: roles that changed on the old server after the collection
+    was taken over and published to here.
     """
 
     gun: GUN
-    found: Found | None = None
+    found: SourceCollection | None = None
     done: Done | None = None
-    brought: tuple[RoleName, ...] = ()
+    imported_keys: tuple[RoleName, ...] = ()
     rotated: tuple[RoleName, ...] = ()
-    left: tuple[RoleName, ...] = ()
+    unrotated: tuple[RoleName, ...] = ()
     changed: tuple[RoleName, ...] = ()
     failure: TrustError | KeysError | None = None
 
@@ -86,11 +89,11 @@ def from_notary(
     """Take over collections, with chain and files as they are; without names, all of the source's change feed."""
     session: Session = ctx.obj
     reader = Source(NotaryRemote(session.link(GUN(""), source)), at=session.at)
-    guns, odd = _names(reader, names or [], names_file)
+    guns, unusable = _names(reader, names or [], names_file)
     keys = _ServerKeys(session, server_keys)
     run = _Run(session, reader, keys, rotates=not no_rotation, plan=plan_)
     statuses = [DONE]
-    for name in odd:
+    for name in unusable:
         session.output.warn(f"{shown(name)} is no name of a container repository, and is left out")
     rows = []
     for gun in guns:
@@ -99,14 +102,14 @@ def from_notary(
         rows.append(_row(outcome))
         if outcome.failure is not None:
             statuses.append(row_for(outcome.failure).status)
-        elif outcome.left:
+        elif outcome.unrotated:
             statuses.append(KEYS)
         elif outcome.changed:
             statuses.append(OTHER)
     done = sum(row["error"] is None for row in rows)
     session.output.notice(f"{done} of {len(guns)} collections {'can be taken over' if plan_ else 'are here'}")
     status = worst(statuses)
-    session.output.document({"source": reader.name, "collections": rows, "left_out": odd, "exit": status})
+    session.output.document({"source": reader.name, "collections": rows, "left_out": unusable, "exit": status})
     return status
 
 
@@ -125,7 +128,7 @@ def _names(source: Source, names: Sequence[str], file: Path | None) -> tuple[lis
 
 
 class _ServerKeys:
-    """Keys of the old server, from a dump; each is opened when its collection's turn has come."""
+    """Private keys of the old server, from a database dump; each one is decrypted when its collection is handled."""
 
     def __init__(self, session: Session, file: Path | None) -> None:
         self._session = session
@@ -134,8 +137,8 @@ class _ServerKeys:
             for key in read_signer_dump(_read(file), place=str(file)):
                 self._keys.setdefault((key.gun, key.role), []).append(key)
 
-    def of(self, found: Found) -> dict[RoleName, PrivateKey]:
-        """Those that its root names. Raises: KeysError."""
+    def of(self, found: SourceCollection) -> dict[RoleName, PrivateKey]:
+        """Return the private keys that the collection's root names, by role. Raises: KeysError."""
         root = found.root.root
         opened = {}
         for role in ONLINE:
@@ -155,7 +158,7 @@ class _Run:
     plan: bool = field(kw_only=True)
 
     def one(self, gun: GUN) -> MigrationResult:
-        """Never raises a TrustError or KeysError."""
+        """Move one collection; an error is part of the result. No TrustError or KeysError is raised."""
         outcome = MigrationResult(gun=gun)
         try:
             found = self.source.read(gun, self.session.known_pins(gun))
@@ -164,29 +167,34 @@ class _Run:
         except (TrustError, KeysError) as failure:
             return MigrationResult(gun=gun, found=outcome.found, failure=failure)
 
-    def _move(self, found: Found) -> MigrationResult:
+    def _move(self, found: SourceCollection) -> MigrationResult:
         destination = Destination(self.session)
         state = destination.state(found)
         if state == "other":
             raise CollectionExists(role=ROOT, reason=f"another collection has the name {found.gun} on our server")
         if state == "ahead":
-            changed = destination.left_behind(found)
+            changed = destination.changed_on_source(found)
             return MigrationResult(gun=found.gun, found=found, done="goes on here", changed=tuple(changed))
-        brought = self.keys.of(found)
+        imported_keys = self.keys.of(found)
         held = self.session.held_keys()
-        there = destination.keys(found) if state != "absent" else frozenset[str]()
-        wanted = need(found, {*brought, *there}, held)
-        rotates = wanted.roles if self.rotates and wanted.root_key_here else ()
-        left = () if rotates else wanted.roles
+        available = destination.keys(found) if state != "absent" else frozenset[str]()
+        needed = rotation_need(found, {*imported_keys, *available}, held)
+        rotates = needed.roles if self.rotates and needed.root_key_here else ()
+        unrotated = () if rotates else needed.roles
         done: Done = "here" if state == "same" and not rotates else "taken over"
         if self.plan:
             done = "would be taken over"
-        elif state != "same" or brought:
-            destination.take_over(found, brought)
+        elif state != "same" or imported_keys:
+            destination.take_over(found, imported_keys)
         if rotates and not self.plan:
             destination.rotate(found, rotates, held)
         return MigrationResult(
-            gun=found.gun, found=found, done=done, brought=tuple(brought), rotated=tuple(rotates), left=tuple(left)
+            gun=found.gun,
+            found=found,
+            done=done,
+            imported_keys=tuple(imported_keys),
+            rotated=tuple(rotates),
+            unrotated=tuple(unrotated),
         )
 
 
@@ -209,8 +217,8 @@ def _report(session: Session, outcome: MigrationResult, *, source: str) -> None:
     if found is None or outcome.done is None:
         return
     words = [_WORDS[outcome.done], f"root {found.root.version}", f"{_tags(found)} tags"]
-    if outcome.brought:
-        words.append(f"with the old server's keys of {', '.join(outcome.brought)}")
+    if outcome.imported_keys:
+        words.append(f"with the old server's keys of {', '.join(outcome.imported_keys)}")
     if outcome.rotated:
         got = "would get" if outcome.done == "would be taken over" else "got"
         words.append(f"{', '.join(outcome.rotated)} {got} new keys")
@@ -227,15 +235,15 @@ def _report(session: Session, outcome: MigrationResult, *, source: str) -> None:
             f"{outcome.gun}: {', '.join(map(shown, outcome.changed))} was changed on the old server after the "
             "collection went on here: that is not taken over; sign it here"
         )
-    if outcome.left:
-        roles = ", ".join(outcome.left)
+    if outcome.unrotated:
+        roles = ", ".join(outcome.unrotated)
         session.output.warn(
             f"{outcome.gun}: only the old server has the keys of {roles}: nobody can publish, and the timestamp runs "
             f"out, until this is run where its root key is: trust migrate from-notary {source} {outcome.gun}"
         )
 
 
-def _tags(found: Found) -> int:
+def _tags(found: SourceCollection) -> int:
     listing = [found.verified[role].targets.targets for role in (TARGETS, RELEASES) if role in found.verified]
     return len({tag for listed in listing for tag in listed})
 
@@ -248,9 +256,9 @@ def _row(outcome: MigrationResult) -> dict[str, object]:
         "root_version": found.root.version if found else None,
         "root": f"sha256:{found.roots[0].sha256}" if found else None,
         "tags": _tags(found) if found else None,
-        "keys_brought": list(outcome.brought),
+        "keys_brought": list(outcome.imported_keys),
         "rotated": list(outcome.rotated),
-        "needs_rotation": list(outcome.left),
+        "needs_rotation": list(outcome.unrotated),
         "changed_on_source": list(outcome.changed),
         "broken": sorted(found.broken) if found else [],
         "error": None if outcome.failure is None else failure_document(outcome.failure),

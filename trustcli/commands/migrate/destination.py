@@ -1,4 +1,4 @@
-"""Our server, which takes collections over; and the rotation to its keys where the old server's cannot be brought."""
+"""Our server, which takes collections over, and the rotation to its keys if the old server's keys are not available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keys.algorithms import PrivateKey
 from keys.material import write_private_pem
 from trustcli.client.collection import Collection
 from trustcli.client.notary_remote import NotaryRemote
-from trustcli.commands.migrate.source import FIRST_ROOT, Found
+from trustcli.commands.migrate.source import FIRST_ROOT, SourceCollection
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
@@ -26,60 +26,74 @@ from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
 State: TypeAlias = Literal["absent", "behind", "same", "ahead", "other"]
-"""What our server has of a collection, compared with the source: nothing; an earlier state; the same; one that goes on
-from it; or something else under the name."""
+"""What our server has of a collection, compared with the source.
+
+Nothing (`absent`), an earlier state (`behind`), the same (`same`), a later state (`ahead`), or another collection under
+the same name (`other`).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
-    """The roles whose keys only the old server has, and whether a root key is here to name ours instead."""
+class RotationNeed:
+    """Which roles must be rotated.
+
+    `roles`: those whose keys only the old server has. `root_key_here`: whether this machine can sign the new root.
+    """
 
     roles: tuple[RoleName, ...]
     root_key_here: bool
 
 
-def need(found: Found, there: AnyCollection[str], keys: StoreKeys) -> Need:
-    """What must be rotated so that our server can go on. `there`: the roles whose keys it has, or is brought. An
-    owner-held snapshot stays its owner's.
+def rotation_need(found: SourceCollection, available: AnyCollection[str], keys: StoreKeys) -> RotationNeed:
+    """Return what must be rotated before our server can continue the collection.
+
+    `available`: the roles whose keys our server has, or is given. A snapshot key that an owner holds stays with the
+    owner.
     """
     root = found.root.root
-    wanted = [TIMESTAMP] if TIMESTAMP not in there else []
+    roles = [TIMESTAMP] if TIMESTAMP not in available else []
     owners = bool(keys.held(root.keys) & set(root.roles[SNAPSHOT].keyids))
-    if SNAPSHOT not in there and found.snapshot_is_the_servers is not False and not owners:
-        wanted.append(SNAPSHOT)
+    if SNAPSHOT not in available and found.snapshot_is_the_servers is not False and not owners:
+        roles.append(SNAPSHOT)
     role = root.roles[ROOT]
     here = len(keys.held(root.keys) & set(role.keyids)) >= role.threshold
-    return Need(roles=tuple(wanted), root_key_here=here)
+    return RotationNeed(roles=tuple(roles), root_key_here=here)
 
 
 class Destination:
-    """One server of ours."""
+    """Our trust server."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def state(self, found: Found) -> State:
-        """Unsigned as it is: the server itself judges what it takes over. Raises: what the remote raises."""
+    def state(self, found: SourceCollection) -> State:
+        """Return what our server has of the collection. Nothing is verified: our server judges what it takes over.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         remote = NotaryRemote(self._session.link(found.gun))
         timestamp = remote.fetch(found.gun, NOTARY.filename(TIMESTAMP), limit=MAX_NOTARY_TIMESTAMP)
         if timestamp is None:
             return "absent"
         first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
-        if first != found.roots[0].raw:  # even where all else is the same: two chains may lead to one root
+        if first != found.roots[0].raw:  # compare the first roots: two chains may end in the same root
             return "other"
         if timestamp == found.files[TIMESTAMP]:
             return "same"
-        mine = NOTARY.parse(TIMESTAMP, timestamp)
-        return "behind" if mine.version < found.verified[TIMESTAMP].version else "ahead"
+        ours = NOTARY.parse(TIMESTAMP, timestamp)
+        return "behind" if ours.version < found.verified[TIMESTAMP].version else "ahead"
 
-    def keys(self, found: Found) -> frozenset[str]:
-        """The online roles whose keys our server holds already. Raises: what the remote raises."""
+    def keys(self, found: SourceCollection) -> frozenset[str]:
+        """Return the online roles whose keys our server holds already.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
         return self._session.server_keys(found.gun)
 
-    def left_behind(self, found: Found) -> list[RoleName]:
-        """Roles that the old server has in a state that is not here: changed there after the collection went on here.
+    def changed_on_source(self, found: SourceCollection) -> list[RoleName]:
+        """Return the offline roles whose file on the old server is not on ours, sorted: they were changed there later.
 
-        Raises: what the remote raises.
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         remote = NotaryRemote(self._session.link(found.gun))
         offline = {role: found.verified.get(role) for role in found.files if role not in ONLINE}
@@ -91,13 +105,15 @@ class Destination:
                     changed.append(role)
         return changed
 
-    def take_over(self, found: Found, brought: Mapping[RoleName, PrivateKey]) -> None:
-        """One request, all or nothing; the same again changes nothing. It is asked for afterwards: on its word alone
-        the old server may be switched off. Raises: what the remote raises; RemoteMisbehaved.
+    def take_over(self, found: SourceCollection, private_keys: Mapping[RoleName, PrivateKey]) -> None:
+        """Upload the collection in one request, all or nothing, and check that our server serves it afterwards.
+
+        The check matters: the old server may be switched off once this returns. Repeating it changes nothing. Raises:
+        PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved (not served afterwards), TooLarge.
         """
         parts = {RoleName(f"{root.version}.root"): root.raw for root in found.roots}
         parts |= found.files
-        parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in brought.items()}
+        parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in private_keys.items()}
         self._session.take_over(found.gun, parts)
         if self.state(found) not in {"same", "ahead"}:
             name = self._session.link(found.gun).name
@@ -105,23 +121,23 @@ class Destination:
                 remote=name, reason="it says that it took the collection over, and does not serve it"
             )
 
-    def rotate(self, found: Found, roles: Sequence[RoleName], keys: StoreKeys) -> None:
-        """One root that names this server's keys for `roles`; clients follow it from the root that they know.
+    def rotate(self, found: SourceCollection, roles: Sequence[RoleName], keys: StoreKeys) -> None:
+        """Publish one root that names our server's keys for `roles`; clients follow it from the root that they know.
 
-        Raises: KeysError, NotTrusted, PublishRefused, and what the remote raises.
+        Raises: KeysError, NotTrusted, PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         collection = self._collection(found)
         publisher = self._session.publisher(collection, keys)
         publisher.publish(_KeyRotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at)))
         self._collection(found).refresh()
 
-    def _collection(self, found: Found) -> Collection:
+    def _collection(self, found: SourceCollection) -> Collection:
         pin = SourcedPin(pin=fingerprint(found.roots[0]), source=FIRST_ROOT)
         return self._session.collection(found.gun, wire=NOTARY, policy_pins=[pin], keep=False)
 
 
 class _KeyRotation:
-    """The edit. Keys are asked of the server once."""
+    """An edit that gives online roles keys of our server. Each key is requested once, also if the edit runs again."""
 
     def __init__(self, collection: Collection, roles: Sequence[RoleName], terms: EditTerms) -> None:
         self._collection = collection
@@ -135,7 +151,7 @@ class _KeyRotation:
                 self._keys[role] = self._collection.server.new_online_key(self._gun, role)
         root = roles[ROOT].root
         if all(self._keys[role].keyid in root.roles[role].keyids for role in self._roles):
-            return {}  # an earlier attempt got through, only its reply was lost
+            return {}  # an earlier attempt was stored, and only its reply was lost
         return repository_editor.replace_online_keys(roles, self._keys, terms=self._terms)
 
     @property

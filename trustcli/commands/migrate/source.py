@@ -1,4 +1,4 @@
-"""The server that is left: which collections it has, and each of them verified and verbatim."""
+"""The Notary server that collections leave: list its collections, and read each one verified and byte for byte."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
 FIRST_ROOT: Final = "the source's first root"
+"""How messages name the pin that is taken from the source itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A collection as its server has it. `roots`: the verified chain, ascending. `files`: every other current file.
+class SourceCollection:
+    """A collection as the source has it.
 
-    `verified`: the roles that a client accepts, expiry of offline roles apart; `broken`: why another one is not.
-    `snapshot_is_the_servers`: whether that server holds the snapshot's key; None: it did not say. `doubtful`: where no
-    pin was known, the root that names a key which signs the next one, but has not signed it itself; it may be forged.
+    `roots`: the verified chain, ascending. `files`: every other current file. `verified`: the roles that a client
+    accepts, expired offline roles included; `broken`: why another one is not accepted. `snapshot_is_the_servers`:
+    whether the source holds the snapshot's key; None if it did not say. `doubtful`: a root that may be forged, if no
+    pin was known: it names a key that signs the next root but has not signed this one.
     """
 
     gun: GUN
@@ -57,7 +59,7 @@ class Found:
 
 
 class Source:
-    """Reads one Notary server. Nothing is kept on this machine."""
+    """Reads one Notary server; nothing is stored on this machine."""
 
     def __init__(self, remote: NotaryRemote, *, at: datetime) -> None:
         self._remote = remote
@@ -68,25 +70,28 @@ class Source:
         return self._remote.name
 
     def collections(self) -> tuple[list[GUN], list[str]]:
-        """Every collection of its change feed that was not deleted since; and names that none of ours may have.
+        """Return every collection of the change feed that is not deleted; and the names that cannot be one of ours.
 
-        Raises: what the remote raises.
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        there: dict[str, bool] = {}
+        exists: dict[str, bool] = {}
         for change in self._remote.changes():
-            there[change.gun] = not change.deleted
-        names, odd = [], []
-        for name in sorted(name for name, lives in there.items() if lives):
+            exists[change.gun] = not change.deleted
+        names, unusable = [], []
+        for name in sorted(name for name, present in exists.items() if present):
             try:
                 names.append(parse_gun(name))
             except InvalidName:
-                odd.append(name)
-        return names, odd
+                unusable.append(name)
+        return names, unusable
 
-    def read(self, gun: GUN, pins: Sequence[SourcedPin]) -> Found:
-        """`pins`: what is known of its root here; without any, the first root is taken as it comes.
+    def read(self, gun: GUN, pins: Sequence[SourcedPin]) -> SourceCollection:
+        """Return a collection, verified from its first root on.
 
-        Raises: NoTrustData, NotTrusted, MalformedMetadata, TooLarge, and what the remote raises.
+        `pins`: what is known about its root here; without any, the source's first root is trusted.
+
+        Raises: NoTrustData, TrustDataWithheld, NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable,
+        RemoteRefused, RemoteMisbehaved.
         """
         updater = Updater(
             gun=gun,
@@ -97,7 +102,7 @@ class Source:
             unsafe_accept_expired_offline_roles=True,
         )
         updater.refresh()
-        # Before any of it is read: a snapshot can list more than fits into one hand-over, or into memory.
+        # Check before any of it is read: a snapshot may list more than fits into one upload, or into memory.
         listed = updater.roles()[SNAPSHOT].snapshot.meta.values()
         if sum(meta.length or 0 for meta in listed) > MAX_NOTARY_FILE:
             raise TooLarge(what=f"everything that the snapshot of {gun} lists", limit=MAX_NOTARY_FILE)
@@ -116,7 +121,7 @@ class Source:
         files = {role: envelope.raw for role, envelope in verified.items() if role != ROOT}
         for role in updater.listed() - verified.keys():
             files[role] = self._verbatim(gun, role, verified[SNAPSHOT])
-        return Found(
+        return SourceCollection(
             gun=gun,
             roots=updater.roots(),
             files=files,
@@ -133,7 +138,7 @@ class Source:
         return SourcedPin(pin=fingerprint(NOTARY.parse(ROOT, raw)), source=FIRST_ROOT)
 
     def _verbatim(self, gun: GUN, role: RoleName, snapshot: Envelope) -> bytes:
-        """A file of a delegation that nobody vouches for any more, but that the snapshot lists."""
+        """Return a delegation's file that the snapshot lists, whether or not its signatures are valid."""
         meta = snapshot.snapshot.meta[f"{role}.json"]
         name = NOTARY.listed_filename(role, meta, consistent=True)
         raw = self._remote.fetch(gun, name, limit=min(meta.length or 0, NOTARY.size_limit(role)))
@@ -151,7 +156,11 @@ class Source:
 
 
 def _doubtful(roots: Sequence[Envelope]) -> Envelope | None:
-    """Anybody can name a public key: a stranger's first root that names the owner's key, too, leads to his next one."""
+    """Return the first root that names a key of the next root's signers without having been signed by it.
+
+    Anybody can name a public key: an attacker's first root may name the owner's key as well, so that the owner's next
+    root follows it.
+    """
     for before, after in pairwise(roots):
         vouching = checks.check_signatures(before.root, f"root version {before.version}", after)
         own = checks.check_signatures(before.root, f"root version {before.version}", before)

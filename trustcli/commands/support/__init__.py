@@ -1,1 +1,1 @@
-"""What several commands share: planning, key sources, names, confirmation, views."""
+"""What several commands share: planning, key sources, confirmation, names, and views of results."""

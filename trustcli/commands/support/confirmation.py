@@ -1,4 +1,4 @@
-"""Questions that a command asks before it changes something for good."""
+"""Yes/no questions that a command asks before it changes something for good."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from trustcli.session import Session
 
 
 def confirm(session: Session, question: str) -> bool:
-    """Ask; False where nobody can be asked."""
+    """Ask the user; return False if nobody can be asked."""
     if session.settings.non_interactive:
         return False
     from trustcli.console.prompt import TerminalPrompt

@@ -1,4 +1,4 @@
-"""The reasons of a verdict in two views of the same values: lines for people, and the document of `--json`."""
+"""Two views of an explanation: lines for people, and the document of `--json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHILDREN: Final = 4
 
 
 def lines(explanation: Explanation) -> Iterator[str]:
-    """For people, in the order in which verification goes; the verdict first."""
+    """Return the lines for people: the verdict, then each step in the order of verification."""
     rows = list(_rows(explanation))
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
@@ -22,7 +22,7 @@ def lines(explanation: Explanation) -> Iterator[str]:
 
 
 def document(explanation: Explanation) -> dict[str, object]:
-    """The same for `--json`; the refusal is left to whoever writes errors."""
+    """Return the explanation for `--json`, without the refusal, which the caller adds as the `error` member."""
     names = [field.name for field in fields(explanation) if field.name != "refusal"]
     return {name: _plain(getattr(explanation, name)) for name in names}
 
@@ -47,21 +47,21 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     if explanation.server is not None:
         how = "not asked (--offline)" if explanation.offline else explanation.server.source
         yield "server", f"{explanation.server.url} ({how})"
-    yield from _known(explanation)
+    yield from _known_rows(explanation)
     for root in explanation.roots:
-        unvouched = "; nothing here vouches for this chain" if explanation.broke_at == PINS and root.current else ""
-        yield f"root {root.version}", _root(root, explanation.at) + unvouched
+        not_pinned = "; nothing here vouches for this chain" if explanation.broke_at == PINS and root.current else ""
+        yield f"root {root.version}", _root(root, explanation.at) + not_pinned
     for step in explanation.roles:
         yield from _step(step, explanation)
-    yield from _said(explanation)
+    yield from _release_rows(explanation)
     for change in explanation.changes:
         when = f"{_time(change.at)} ({_distance(change.at, explanation.at)}): " if change.at else ""
         yield "changes if", f"{when}{change.what}"
 
 
-def _known(explanation: Explanation) -> Iterator[tuple[str, str]]:
+def _known_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     for pin in explanation.pins:
-        yield "pin", _pin(pin, walked=bool(explanation.roots))
+        yield "pin", _pin(pin, has_roots=bool(explanation.roots))
     if not explanation.pins and explanation.lock is None:
         yield "pin", "none: nothing here says where trust in this name begins"
     memory = explanation.memory
@@ -79,11 +79,11 @@ def _known(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "asked for", f"{demand} ({demand.source})"
 
 
-def _pin(pin: PinReport, *, walked: bool) -> str:
+def _pin(pin: PinReport, *, has_roots: bool) -> str:
     if pin.held_by is not None:
         held = f"held by root version {pin.held_by}"
     else:
-        held = "held by no root of this chain" if walked else "not compared: no root was had"
+        held = "held by no root of this chain" if has_roots else "not compared: no root was had"
     return f"{pin.pin} ({pin.source}): {held}"
 
 
@@ -108,7 +108,7 @@ def _step(step: RoleStep, explanation: Explanation) -> Iterator[tuple[str, str]]
     yield step.role, text + at_least
 
 
-def _said(explanation: Explanation) -> Iterator[tuple[str, str]]:
+def _release_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     release = explanation.release
     if release is not None:
         text = f"{release.tag} is {release.digest} ({release.size} bytes), by {release.role}"
@@ -131,8 +131,8 @@ def _signer(signer: SignerReport) -> str:
         stand = f"lists {signer.digest} instead"
     elif signer.stand == "unreadable":
         stand = f"cannot be read: {signer.reason}"
-    asked = ", and is asked for" if signer.required else ""
-    return f"{signer.name} {stand} (key {_keys(signer.keys)}){asked}"
+    required = ", and is asked for" if signer.required else ""
+    return f"{signer.name} {stand} (key {_keys(signer.keys)}){required}"
 
 
 def _registry(registry: RegistryReport) -> str:
@@ -168,7 +168,7 @@ def _distance(then: datetime, at: datetime) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """In the two largest units that matter."""
+    """Return the span in its largest units, two at most."""
     minutes = int(span.total_seconds()) // 60
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days >= 10:

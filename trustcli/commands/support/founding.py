@@ -1,10 +1,10 @@
-"""Make a collection: for `trust init`, and for `trust sign` of a name that nobody has.
+"""Create a collection: for `trust init`, and for `trust sign` of an unknown name.
 
-1. the recovery decision    a file, or none by name (PRODUCT decision 7)
-2. keys                     root from the store or new, repository key new; snapshot and timestamp are the server's
-3. root version 1           signed by the root key, and by the recovery key after its file was read back from disk:
-                            that is the proof that the file works
-4. publish, pin, verify     as a client
+1. recovery key     its file, or the decision to have none (docs/adr/0030)
+2. other keys       root key from the store or new, repository key new; the server holds snapshot and timestamp
+3. root version 1   signed by the root key, and by the recovery key after its file was read back from disk, which
+                    proves that the file works
+4. publish, pin, verify as a client
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import UsageError
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
@@ -43,20 +43,20 @@ _ONLY_THE_PIN: Final = "an earlier attempt has made it; only its pin was missing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """The decision about a recovery root key: its file, or none."""
+    """The decision about a recovery root key: its file, or None for no such key."""
 
     file: Path | None
 
 
 def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
-    """The decision on the command line, if there is one. Raises: UsageError."""
+    """Return the decision that the command line makes, if any. Raises: UsageError."""
     if file is not None and none:
         raise UsageError("--recovery-key and --no-recovery-key contradict each other")
     return Recovery(file=file) if file is not None or none else None
 
 
-def decided(session: Session, recovery: Recovery | None) -> Recovery:
-    """The decision, asked for where somebody can be asked. Raises: UsageError."""
+def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
+    """Return the decision; ask the user if it is not made yet. Raises: UsageError if nobody can be asked."""
     if recovery is not None:
         return recovery
     if session.settings.non_interactive:
@@ -78,7 +78,11 @@ def create(
     root_keys: Sequence[str] = (),
     threshold: int = 1,
 ) -> str:
-    """Make the collection; returns its pin. Raises: CollectionExists, KeysError, Remote..., NotTrusted."""
+    """Create the collection and return its pin.
+
+    Raises: CollectionExists, UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused,
+    RemoteMisbehaved.
+    """
     _check_possible(session, gun, wire, threshold)
     collection = session.collection(gun, wire=wire)
     made_here = _check_free(session, collection)
@@ -91,7 +95,7 @@ def create(
     try:
         publisher.send(uploads)
     except RemoteUnreachable:
-        # Perhaps only the reply was lost.
+        # The upload may have been stored, and only the reply lost.
         if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
             raise
     return _adopt(session, collection, uploads[ROOT])
@@ -107,7 +111,7 @@ def plan(
     root_keys: Sequence[str] = (),
     threshold: int = 1,
 ) -> Planned:
-    """What `create` would do."""
+    """Return what `create` would publish."""
     _check_possible(session, gun, wire, threshold)
     collection = planning.collection(gun, wire=wire)
     founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
@@ -135,7 +139,7 @@ def _check_possible(session: Session, gun: GUN, wire: WireFormat, threshold: int
 
 
 class Founding:
-    """The edit that makes a collection. Called once: it makes the keys that are missing, and brings them to `keys`."""
+    """The edit that creates a collection. Call it once: it makes the missing keys and adds them to `keys`."""
 
     def __init__(
         self,
@@ -147,7 +151,7 @@ class Founding:
         root_keys: Sequence[str],
         threshold: int,
     ) -> None:
-        self.keys = source.at_hand()
+        self.keys = source.held_keys()
         self._session = session
         self._source = source
         self._collection = collection
@@ -156,8 +160,11 @@ class Founding:
         self._threshold = threshold
 
     def __call__(self, roles: Roles) -> Contents:
-        """Raises: UsageError, KeysError, and what the server raises."""
-        del roles  # there are none
+        """Return the contents of all offline roles.
+
+        Raises: UsageError, KeysError, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+        """
+        del roles  # a new collection has none
         gun, server = self._collection.gun, self._collection.server
         file, threshold = self._recovery.file, self._threshold
         if file is not None and not file.parent.is_dir():
@@ -172,7 +179,7 @@ class Founding:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
         repository = _repository_signer(self._session, self._source, gun)
         for signer in (*signers, repository):
-            self.keys.bring(signer)
+            self.keys.add(signer)
         wire = self._collection.wire
         return new_collection(
             root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
@@ -185,18 +192,21 @@ class Founding:
 
 
 def _check_free(session: Session, collection: Collection) -> Envelope | None:
-    """Nobody has the name yet; or we have, in an attempt that was killed: then its root. Raises: CollectionExists."""
+    """Check that the name is free; return the root if an earlier attempt of this machine, killed halfway, created it.
+
+    Raises: CollectionExists, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    """
     gun = collection.gun
     known = collection.known_by()
     if known is not None:
         raise CollectionExists(
             role=ROOT, reason=f"{gun} is known already (by {known}); a second root would not be trusted"
         )
-    there = collection.on_server()
-    if isinstance(there, Tombstone):
+    state = collection.on_server()
+    if isinstance(state, Tombstone):
         reason = f"{gun} was deleted; its operator must release the name first: trust-server collections release {gun}"
         raise CollectionExists(role=ROOT, reason=reason)
-    if there is None:
+    if state is None:
         return None
     made_here = _made_here(session, collection)
     if made_here is None:
@@ -205,10 +215,10 @@ def _check_free(session: Session, collection: Collection) -> Envelope | None:
 
 
 def _made_here(session: Session, collection: Collection) -> Envelope | None:
-    """Root version 1 on the server, if an earlier attempt, killed before it could keep the pin, has made it.
+    """Return root version 1 from the server, if an earlier attempt of this machine created it and lost the pin.
 
     The proof: a root key of this store has signed it, and it names the repository key that this store made for this
-    very name. The second half keeps a server from handing out another collection of ours under this name.
+    name. The second condition keeps a server from serving another collection of ours under this name.
     """
     raw = collection.server.fetch(collection.gun, collection.wire.filename(ROOT, version=1), limit=MAX_ROOT)
     if raw is None:
@@ -216,16 +226,16 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
     root = collection.wire.parse(ROOT, raw)
     signed = checks.check_signatures(root.root, ROOT, root)
     keys, named = session.keystore.list(), root.root.keys
-    ours = among(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
-    for_it = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
-    repository = among(named, (key_fingerprint(info.public) for info in for_it))
-    if ours.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
+    root_keyids = matching_keyids(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
+    repository_keys = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
+    repository = matching_keyids(named, (key_fingerprint(info.public) for info in repository_keys))
+    if root_keyids.isdisjoint(signed) or repository.isdisjoint(root.root.roles[TARGETS].keyids):
         return None
     return root
 
 
 def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
-    """Keep the pin and look at the collection as a client."""
+    """Record the pin, refresh the collection as a client, and return the pin."""
     collection.adopt(root)
     session.collection(collection.gun, wire=collection.wire).refresh()
     return str(fingerprint(root))
@@ -240,7 +250,7 @@ def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) ->
     if not infos:
         infos = [info for info in store.list() if info.purpose == "root" and not info.retired]
         if len(infos) > 1:
-            # A rotation that was interrupted has left a root key that nothing names.
+            # An interrupted rotation leaves a root key in the store that no collection uses.
             named = keys_in_use(session)
             used = [info for info in infos if key_fingerprint(info.public) in named]
             if len(used) != 1:
@@ -253,7 +263,10 @@ def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) ->
 
 
 def _repository_signer(session: Session, source: KeySource, gun: GUN) -> Signer:
-    """A key of the collection's own; one that an earlier attempt has left is used again."""
+    """Return a signer with a repository key for this collection alone.
+
+    A key that an earlier attempt left in the store is used again.
+    """
     for info in session.keystore.list():
         if info.purpose == "targets" and info.gun == gun and not info.retired:
             return source.stored(info.keyid)

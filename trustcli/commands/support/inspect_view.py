@@ -1,4 +1,7 @@
-"""`trust inspect` in the two views of `docker trust inspect`, byte for byte (facts of Notary v1, section 16)."""
+"""The two views of `docker trust inspect`, byte for byte, for `trust inspect`.
+
+The JSON view and the view for people (`--pretty`) must be what scripts for Docker's command expect.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ _DIGITS: Final = re.compile(r"(\d+)")
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
-    """Sort key: runs of digits by their value, the rest as text (`v2` before `v10`)."""
+    """Return a sort key: runs of digits by their value, the rest as text (`v2` before `v10`)."""
     parts = _DIGITS.split(text)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def json_entry(name: str, inspection: Inspection) -> dict[str, object]:
-    """One element of the JSON array. Signers descending by name; administrative keys: root first."""
+    """Return one element of the JSON array: signers sorted downwards, the root key before the repository key."""
     return {
         "Name": name,
         "SignedTags": [
@@ -49,10 +52,10 @@ def _holder(holder: KeyHolder) -> dict[str, object]:
 
 
 def json_view(entries: Sequence[dict[str, Any]]) -> str:
-    """The array of all images: four spaces of indentation, Go's escaping of `<`, `>` and `&`."""
+    """Return the JSON array of all images, with four spaces of indentation and Go's escaping of `<`, `>` and `&`."""
     if not entries:
         return "[]\n"
-    # json.dumps indents in Python: the tags, of which there are many, are written apart.
+    # json.dumps with indent is slow, since it runs in Python: `_signed_tags` writes the tags, of which there are many.
     tags = [_signed_tags(entry["SignedTags"]) for entry in entries if "SignedTags" in entry]
     few = [{**entry, "SignedTags": []} if "SignedTags" in entry else entry for entry in entries]
     pieces = json.dumps(few, indent=4, ensure_ascii=False).split(_NO_TAGS)
@@ -63,7 +66,7 @@ def json_view(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def _signed_tags(tags: Sequence[Mapping[str, Any]]) -> str:
-    """The member of an entry, as `json.dumps` would write it with `indent=4`."""
+    """Return the member `SignedTags` as `json.dumps` with `indent=4` would write it."""
     if not tags:
         return _NO_TAGS
     rows = [
@@ -74,7 +77,7 @@ def _signed_tags(tags: Sequence[Mapping[str, Any]]) -> str:
 
 
 def pretty_view(name: str, inspection: Inspection) -> str:
-    """One image for people. Unlike in JSON the repository key stands before the root key."""
+    """Return the text for people about one image; unlike in JSON, the repository key is before the root key."""
     if inspection.tags:
         tags = sorted(inspection.tags, key=lambda tag: natural(tag.tag))
         rows = [(t.tag, t.digest, ", ".join(sorted(t.signers, key=natural)) or "(Repo Admin)") for t in tags]

@@ -1,4 +1,4 @@
-"""The verdicts over images that `verify`, `pull` and `explain` give."""
+"""Judge images, for `trust verify`, `trust pull` and `trust explain`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trustdata.policy import Policy
 from trustdata.verification.trust_pinning import SourcedPin
 
 DEFAULT_MAX_AGE: Final = "24h"
-"""Of `--offline`: since the last refresh."""
+"""How old the last refresh may be with `--offline`, if `--max-age` is not given."""
 
 
 def verify(
@@ -29,9 +29,9 @@ def verify(
     max_age: timedelta | None = None,
     watch: Callable[[Collection], None] | None = None,
 ) -> list[Judgement]:
-    """One answer for each image, in order; images of one collection share one refresh.
+    """Return one judgement for each image, in order; images of one collection share one refresh.
 
-    `watch` is given each collection before it is judged, to see afterwards how far the judgement got.
+    `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
     """
     questions: list[Question | TrustError] = []
     pins: dict[GUN, list[SourcedPin]] = {}
@@ -50,14 +50,14 @@ def verify(
         if isinstance(question, Question):
             by_gun.setdefault(question.gun, []).append(question)
     answers: dict[Question, Judgement] = {}
-    for gun, asked in by_gun.items():
+    for gun, gun_questions in by_gun.items():
         try:
             collection = session.collection(gun, policy_pins=pins.get(gun, ()), offline=max_age is not None)
             if watch is not None:
                 watch(collection)
-            judged = collection.judge(asked, max_age=max_age)
+            judged = collection.judge(gun_questions, max_age=max_age)
         except TrustError as error:
-            judged = [refused(question, error) for question in asked]
-        answers |= dict(zip(asked, judged, strict=True))
-    nobody = Question(gun=GUN(""), tag=None, digest=None)
-    return [answers[q] if isinstance(q, Question) else refused(nobody, q) for q in questions]
+            judged = [refused(question, error) for question in gun_questions]
+        answers |= dict(zip(gun_questions, judged, strict=True))
+    no_question = Question(gun=GUN(""), tag=None, digest=None)
+    return [answers[q] if isinstance(q, Question) else refused(no_question, q) for q in questions]

@@ -1,7 +1,7 @@
-"""Where a command gets its keys: from the key store, from a recovery key's file, newly made, or from the server.
+"""Where a command gets its keys: from the key store, a recovery key's file, newly made, or from the server.
 
-Commands that publish ask a `KeySource` and nobody else, so that a plan can stand in for all of it
-(`trustcli.commands.support.planning`): what makes, opens or asks for a key is here.
+Commands that publish get all keys from a `KeySource`, so that a plan can replace it by one that makes, opens and
+requests no key (`trustcli.commands.support.planning`).
 """
 
 from __future__ import annotations
@@ -25,62 +25,66 @@ from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
 
-class KeysAtHand(HeldKeys, Protocol):
-    """`HeldKeys` that can grow."""
+class ExtensibleKeys(HeldKeys, Protocol):
+    """Held keys to which further ones can be added."""
 
-    def bring(self, signer: Signer) -> None:
-        """One more key for this invocation."""
+    def add(self, signer: Signer) -> None:
+        """Add a key for the rest of this run."""
 
 
 class KeySource(Protocol):
-    """Raises KeysError, and what the server raises."""
+    """All keys that a command uses.
 
-    def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
-        """The keys of the store, and those brought along."""
+    Every method may raise KeysError; those that take a server also RemoteUnreachable, RemoteRefused, RemoteMisbehaved
+    and TooLarge.
+    """
+
+    def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
+        """Return the keys of the store and the extra ones."""
 
     def stored(self, reference: str) -> Signer:
-        """A key of the store: id, the first digits of it, or name."""
+        """Return a signer with a key of the store, given its id, the first digits of its id, or its name."""
 
     def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
-        """A new key, kept in the store."""
+        """Make a new key, store it, and return a signer with it."""
 
     def recovery(self, file: Path) -> Signer:
-        """The key in an existing file, proven to open."""
+        """Return a signer with the key in an existing recovery file; the file was opened, so it works."""
 
     def new_recovery(self, file: Path) -> Signer:
-        """A new recovery key in a new file, proven to open."""
+        """Make a recovery key in a new file, read it back, and return a signer with it."""
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
-        """A root key's public part as the roots of a collection write it: in Notary v1 in a certificate, newly made."""
+        """Return a root key's public part as roots of the format write it: in Notary v1 within a new certificate."""
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """The server's key for a new collection."""
+        """Return the server's key for a role of a new collection."""
 
     def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """The server's next key for a collection that there is."""
+        """Request a new key from the server for a role of an existing collection, and return it."""
 
 
 def stored_place(info: KeyInfo) -> KeyPlace:
-    """A key of the store, for plans and lists."""
+    """Return where a key of the store is, for plans and lists."""
     return KeyPlace(keyid=info.keyid, place="store", name=f"{info.purpose} key {info.name}".rstrip())
 
 
 class SessionKeys:
-    """`KeySource` of a command that is carried out."""
+    """The `KeySource` of a command that is really run."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
-        """See KeySource."""
-        return self._session.held_keys(brought)
+    def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
+        """Return the keys of the store and the extra ones."""
+        return self._session.held_keys(extra)
 
     def stored(self, reference: str) -> Signer:
-        """See KeySource."""
+        """Return a signer with a key of the store, given its id, the first digits of its id, or its name."""
         return signer_for(self._session.keystore, reference, self._session.passphrases)
 
     def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
-        """See KeySource. Durable when it returns."""
+        """Make a new key, store it durably, and return a signer with it."""
         private = generate(Algorithm.ECDSA_P256)
         info = KeyInfo.of(private, purpose=purpose, gun=gun, name=name, created=self._session.at)
         passphrase = self._session.passphrases.passphrase(purpose=purpose, key=f"the new {purpose} key", new=True)
@@ -89,7 +93,7 @@ class SessionKeys:
         return FileSigner(private, info)
 
     def recovery(self, file: Path) -> Signer:
-        """See KeySource."""
+        """Return a signer with the key in an existing recovery file; the file was opened, so it works."""
         private = recovery_file.read_asking(
             file,
             lambda: self._session.passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}"),
@@ -97,13 +101,13 @@ class SessionKeys:
         return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
 
     def new_recovery(self, file: Path) -> Signer:
-        """See KeySource. The file is read back from disk: from then on it is known to work."""
+        """Make a recovery key in a new file, read the file back from disk, and return a signer with it."""
         secret = self._session.passphrases.passphrase(purpose="recovery", key=f"the new recovery key {file}", new=True)
         recovery_file.create(file, secret, created=self._session.at)
         return self.recovery(file)
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
-        """See KeySource."""
+        """Return a root key's public part as roots of the format write it: in Notary v1 within a new certificate."""
         if not wire.certifies_root_keys:
             return wire.encode_key(signer.public_key)
         if not isinstance(signer, FileSigner):
@@ -113,9 +117,9 @@ class SessionKeys:
         return root_certificate(signer.private, gun=gun, at=self._session.at)
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """See KeySource."""
+        """Return the server's key for a role of a new collection."""
         return server.online_key(gun, role)
 
     def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """See KeySource."""
+        """Request a new key from the server for a role of an existing collection, and return it."""
         return server.new_online_key(gun, role)

@@ -1,4 +1,4 @@
-"""Which keys the collections of this machine are known to use: what their newest cached roots name."""
+"""Find the keys that known collections use, from their newest cached roots."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from trustdata.wire.formats import wire_named
 
 
 def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
-    """The marks (`keys.algorithms.key_fingerprint`) of the keys that roles of pinned collections have, as far as this
-    machine has seen their roots.
+    """Return the fingerprints of the keys that the cached roots of pinned collections name.
 
-    `besides`: collections that do not count. Raises: MalformedMetadata for a damaged cache.
+    `besides`: collections that do not count. Raises: SettingsUnusable, MalformedMetadata for a damaged cache.
     """
     used: set[str] = set()
     pins = session.pins.load()

@@ -28,7 +28,7 @@ _MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockChange:
-    """One name, before and after; None where the lock file has no entry for it."""
+    """The entry of one name before and after; None if the lock file has no entry for it."""
 
     gun: GUN
     before: LockEntry | None
@@ -36,7 +36,7 @@ class LockChange:
 
     @property
     def kind(self) -> str:
-        """`added`, `changed`, `removed` or `unchanged`."""
+        """Return `added`, `changed`, `removed` or `unchanged`."""
         if self.before == self.after:
             return "unchanged"
         if self.before is None:
@@ -45,12 +45,12 @@ class LockChange:
 
 
 def lock_changes(before: Mapping[GUN, LockEntry], after: Mapping[GUN, LockEntry]) -> list[LockChange]:
-    """Every name of either side, in order."""
+    """Return one change for every name of either side, sorted by name."""
     return [LockChange(gun=gun, before=before.get(gun), after=after.get(gun)) for gun in sorted({*before, *after})]
 
 
 def lines(change: LockChange) -> Iterator[str]:
-    """For people; nothing where nothing changes."""
+    """Return the lines for people; none if nothing changes."""
     if change.kind == "unchanged":
         return
     yield f"{_MARKS[change.kind]} {change.gun}"
@@ -66,7 +66,7 @@ def lines(change: LockChange) -> Iterator[str]:
 
 
 def row(change: LockChange) -> dict[str, object]:
-    """For JSON."""
+    """Return the change for JSON."""
     return {
         "gun": change.gun,
         "change": change.kind,

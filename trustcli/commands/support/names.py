@@ -1,4 +1,4 @@
-"""Names on the command line: collections and wire formats."""
+"""Read names from the command line: of collections and of wire formats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trustdata.wire.tuf import TUF
 
 
 def collection_names(names: list[str]) -> list[GUN]:
-    """Names of collections: references without tag or digest. Raises: UsageError, InvalidName."""
+    """Return the names of collections; a tag or digest is refused. Raises: UsageError, InvalidName."""
     references = [parse_reference(name) for name in names]
     for reference in references:
         if reference.tag or reference.digest:
@@ -19,8 +19,8 @@ def collection_names(names: list[str]) -> list[GUN]:
     return [reference.gun for reference in references]
 
 
-def wanted_format(name: str) -> WireFormat:
-    """What is meant by `--format`. Raises: UsageError."""
+def parse_format(name: str) -> WireFormat:
+    """Return the wire format that a value of `--format` means. Raises: UsageError."""
     formats: dict[str, WireFormat] = {"tuf": TUF, "notary": NOTARY}
     if name not in formats:
         raise UsageError(f"--format {name} is unknown; write one of {', '.join(formats)}")

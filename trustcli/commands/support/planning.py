@@ -1,8 +1,8 @@
-"""`--plan`: what stands in for keys, local state and publishing, so that a command can be planned with its own code.
+"""`--plan`: replacements for keys, local state and publishing, so that a plan runs the command's own code.
 
-Nothing is written below TRUST_HOME (neither pins nor rollback memory nor cache, although a refresh has verified
-something new), no key is made or opened, nobody is asked for a passphrase, and no key is asked of the server: a key
-that does not exist yet is stood in by one that is thrown away.
+Nothing is written below TRUST_HOME (neither pins nor rollback memory nor cache, although a refresh verifies new files),
+no key is made or opened, the user is asked for no passphrase, and the server is asked for no key: a key that does not
+exist yet is replaced by a temporary one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from keys.material import tuf_key
 from keys.passphrase import EnvironmentPassphrases
 from trustcli.client.collection import Collection, every_role
 from trustcli.client.ports import PublishRemote
-from trustcli.commands.support.key_source import KeysAtHand, stored_place
+from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
 from trustcli.console.exit_codes import DONE, row_for, worst
 from trustcli.console.output import Output, failure_document
 from trustcli.publish import plan_view
-from trustcli.publish.held_keys import among
+from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, KeyPlace, Plan, Planned
 from trustcli.publish.planner import Planner
 from trustcli.publish.preparation import HeldKeys, Roles
@@ -44,16 +44,19 @@ from trustdata.wire import WireFormat
 
 
 class Planning:
-    """One invocation with `--plan`."""
+    """One run of a command with `--plan`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._promises = Promises(secrets.token_bytes(32))
-        self.keys = StandIns(session, self._promises)
+        self.keys = PlannedKeySource(session, self._promises)
 
     def collection(self, gun: GUN, *, wire: WireFormat | None = None) -> Collection:
-        """The collection, read as ever; nothing of it is kept here. Raises: as Session.collection."""
-        return self._session.collection(gun, wire=wire, dress=self._promises.wire, keep=False)
+        """Return the collection, read from the server as usual; nothing is stored on this machine.
+
+        Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName.
+        """
+        return self._session.collection(gun, wire=wire, wrap_wire=self._promises.wire, keep=False)
 
     def plan(
         self,
@@ -66,7 +69,12 @@ class Planning:
         afterwards: Callable[[Roles], None] | None = None,
         seen_as: Literal["client", "owner"] = "client",
     ) -> Planned:
-        """As Planner.plan; without `read` the collection is read as its owner does."""
+        """Return the plan of an edit; without `read`, the collection is read as its owner does.
+
+        `check`: a last check of the signed uploads. `afterwards`: checks the roles after the publish, and raises the
+        error that the command would end with. `seen_as`: whether the command looks at its result as a client or as an
+        owner. No TrustError or KeysError is raised.
+        """
         planner = Planner(gun=collection.gun, wire=collection.wire, promises=self._promises, at=self._session.at)
         return planner.plan(
             read or (lambda: current(collection)),
@@ -80,18 +88,26 @@ class Planning:
         )
 
     def report(self, plans: Iterable[Plan]) -> int:
-        """Print plans; returns the exit status: the worst of those that the commands would end with."""
+        """Print the plans and return the exit status: the worst of those that the commands would end with."""
         return report(self._session.output, list(plans))
 
 
 def current(collection: Collection) -> Current:
-    """A collection as its owner reads it. Raises: as Collection.refresh."""
+    """Return the collection as its owner reads it.
+
+    Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted, MalformedMetadata, TooLarge,
+    RemoteUnreachable, RemoteRefused, RemoteMisbehaved, MemoryDamaged.
+    """
     updater = collection.refresh(for_owner=True)
     return Current(roles=every_role(updater), chain=updater.roots())
 
 
 def _recall(collection: Collection, role: RoleName, meta: MetaFile) -> Envelope:
-    """A file as the verified snapshot lists it. Raises: NotTrusted, and what the server raises."""
+    """Return a role's file that the verified snapshot lists, without checking its signatures.
+
+    Raises: MetadataMissing, ContentMismatch, MalformedMetadata, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+    TooLarge.
+    """
     name = collection.wire.listed_filename(role, meta, consistent=True)
     raw = collection.server.fetch(collection.gun, name, limit=collection.wire.size_limit(role))
     if raw is None:
@@ -101,7 +117,7 @@ def _recall(collection: Collection, role: RoleName, meta: MetaFile) -> Envelope:
 
 
 def report(output: Output, plans: list[Plan]) -> int:
-    """See Planning.report."""
+    """Print the plans and return the exit status: the worst of those that the commands would end with."""
     statuses = [DONE]
     rows = []
     for plan in plans:
@@ -120,34 +136,34 @@ def report(output: Output, plans: list[Plan]) -> int:
     return status
 
 
-class StandIns:
-    """`KeySource` of a plan."""
+class PlannedKeySource:
+    """The `KeySource` of a plan: it makes, opens and requests no key."""
 
     def __init__(self, session: Session, promises: Promises) -> None:
         self._session = session
         self._promises = promises
         self._places: dict[str, KeyPlace] = {}
-        """By mark: documents of Notary v1 write keys otherwise, under other ids."""
+        """By key fingerprint, not by key id: Notary v1 writes the same key differently, under another id."""
 
     @cached_property
     def _stored(self) -> set[str]:
-        """The marks of what the store would hold by now."""
+        """Return the fingerprints of the keys that the store would hold by now."""
         found: set[str] = set()
         for info in self._session.keystore.list():
-            mark = key_fingerprint(info.public)
-            found.add(mark)
-            self._places.setdefault(mark, stored_place(info))
+            fingerprint = key_fingerprint(info.public)
+            found.add(fingerprint)
+            self._places.setdefault(fingerprint, stored_place(info))
         return found
 
-    def at_hand(self, brought: Iterable[Signer] = ()) -> KeysAtHand:
-        """See KeySource."""
+    def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
+        """Return the keys of the store and the extra ones; all of them sign with promises."""
         keys = PlannedKeys(self._stored, self._promises)
-        for signer in brought:
-            keys.bring(signer)
+        for signer in extra:
+            keys.add(signer)
         return keys
 
     def place(self, key: Key) -> KeyPlace | None:
-        """Where a key is, if it is here or stood in."""
+        """Return where a key is, if it is here or temporary; else None."""
         try:
             place = self._places.get(key_fingerprint(key))
         except KeyNotAccepted:
@@ -155,26 +171,28 @@ class StandIns:
         return None if place is None else replace(place, keyid=key.keyid)
 
     def stored(self, reference: str) -> Signer:
-        """See KeySource; not opened."""
+        """Return a signer for a key of the store, which is not opened."""
         return self._promises.signer(self._session.keystore.get(reference).public)
 
     def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
-        """A stand-in."""
+        """Return a signer with a temporary key in place of a new one."""
         del gun
-        signer = self._stand_in("store", f"new {purpose} key {name}".rstrip())
+        signer = self._temporary_key("store", f"new {purpose} key {name}".rstrip())
         self._stored.add(key_fingerprint(signer.public_key))
         return signer
 
     def recovery(self, file: Path) -> Signer:
-        """See KeySource. A sealed or plain file tells its public key; an encrypted PEM file does only with its
-        passphrase, which is then taken from the environment alone. Raises: as `keys.recovery.read`.
+        """Return a signer for the key in an existing recovery file, of which only the public key is read.
+
+        An encrypted PEM file must be opened to read its public key: its passphrase must be in the environment, since
+        the user is not asked. Raises: KeysError.
         """
         try:
             public = recovery_file.public(file)
         except PassphraseMissing:
-            told = EnvironmentPassphrases(self._session.environ, None)
+            passphrases = EnvironmentPassphrases(self._session.environ, None)
             private = recovery_file.read_asking(
-                file, lambda: told.passphrase(purpose="recovery", key=f"the recovery key {file}")
+                file, lambda: passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}")
             )
             public = KeyInfo.of(private, purpose="recovery").public
         place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
@@ -182,11 +200,11 @@ class StandIns:
         return self._promises.signer(public)
 
     def new_recovery(self, file: Path) -> Signer:
-        """A stand-in."""
-        return self._stand_in("recovery-file", str(file))
+        """Return a signer with a temporary key in place of a new recovery key."""
+        return self._temporary_key("recovery-file", str(file))
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
-        """See KeySource; a certificate of the right key, signed by one that is thrown away."""
+        """Return a root key's public part as roots of the format write it; a temporary key signs the certificate."""
         if not wire.certifies_root_keys:
             return wire.encode_key(signer.public_key)
         from keys.certificate import root_certificate
@@ -195,41 +213,44 @@ class StandIns:
         return root_certificate(generate(Algorithm.ECDSA_P256), gun=gun, at=self._session.at, public=public)
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """A stand-in: the server would keep what it is asked for."""
+        """Return a temporary key. The server is not asked, since it would make a key and store it."""
         del server, gun
-        return self._stand_in("server", f"new {role} key").public_key
+        return self._temporary_key("server", f"new {role} key").public_key
 
     def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
-        """A stand-in."""
+        """Return a temporary key."""
         return self.online(server, gun, role)
 
-    def _stand_in(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
+    def _temporary_key(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
         public = tuf_key(generate(Algorithm.ECDSA_P256))
         self._places[key_fingerprint(public)] = KeyPlace(keyid=public.keyid, place=place, name=name, new=True)
         return self._promises.signer(public)
 
 
 class PlannedKeys:
-    """`KeysAtHand` of a plan: what the store lists and what was brought; none is opened, all of them promise."""
+    """The held keys of a plan: those that the store lists and those that were added.
+
+    None is opened; all sign with promises.
+    """
 
     def __init__(self, stored: AbstractSet[str], promises: Promises) -> None:
-        """`stored`: marks of keys, which may become more."""
+        """Take `stored`, a set of key fingerprints that may grow later."""
         self._stored = stored
         self._promises = promises
-        self._brought: set[str] = set()
+        self._added: set[str] = set()
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """See HeldKeys."""
-        return among(keys, {*self._stored, *self._brought})
+        """Return the ids of those of `keys` that could sign."""
+        return matching_keyids(keys, {*self._stored, *self._added})
 
     def opened(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """Those that the real command has open: brought or newly made."""
-        return among(keys, self._brought)
+        """Return the ids of the keys that the real command would have opened: added or newly made ones."""
+        return matching_keyids(keys, self._added)
 
     def signer(self, key: Key) -> Signer:
-        """See HeldKeys."""
+        """Return a signer that signs with promises of the key."""
         return self._promises.signer(key)
 
-    def bring(self, signer: Signer) -> None:
-        """See KeysAtHand."""
-        self._brought.add(key_fingerprint(signer.public_key))
+    def add(self, signer: Signer) -> None:
+        """Add a key for the rest of this run."""
+        self._added.add(key_fingerprint(signer.public_key))

@@ -1,4 +1,4 @@
-"""Success is said only of what can be read back: the server's word for it is not enough."""
+"""Check that what was published can be read back: the server's receipt alone is no proof."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from trustdata.errors import RemoteMisbehaved
 
 
 def check_visible(visible: bool, *, server: str, what: str) -> None:
-    """After a publish and a refresh: the result is there. `what` names it. Raises: RemoteMisbehaved."""
+    """Refuse if the published result was not found by the refresh after it.
+
+    `what` names it. Raises: RemoteMisbehaved.
+    """
     if not visible:
         raise RemoteMisbehaved(remote=server, reason=f"it said that {what} was published, but it is not")

@@ -1,1 +1,1 @@
-"""What only `trust doctor containerd` needs: a node's containerd configuration, its hook folder, our verifier there."""
+"""`trust doctor containerd`: find the ways in which an image can reach this node unverified."""

@@ -1,8 +1,9 @@
-"""What a containerd configuration means for its image verifiers: documents in, findings out.
+"""Judge containerd's configuration: parsed documents in, findings about its image verifiers out.
 
-Facts: containerd 2.0.11, 2.1.9 and 2.3.4 (tried), and their sources. CRI asks verifiers only where it pulls through the
-transfer service; some settings make it fall back to a local pull, with one warning in the log. Files are judged one by
-one, not merged: a bypass in any of them is named, also where a later file might take it back.
+Tried with containerd 2.0.11, 2.1.9 and 2.3.4, and read in their sources (docs/guides/containerd.md, docs/adr/0014).
+containerd calls verifiers only for pulls through its transfer service; some settings make CRI fall back to a local
+pull, with no more than a warning in the log. Each file is judged alone, without merging: a dangerous setting is
+reported even if a later file might override it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DEFAULT_MAX_VERIFIERS: Final = 10
 DEFAULT_TIMEOUT: Final = 10.0
 _VERSIONS: Final = (2, 3, 4)
 _IMAGES: Final = "io.containerd.cri.v1.images"  # configuration version 3
-_CRI: Final = "io.containerd.grpc.v1.cri"  # configuration version 2, and pulled apart on reading
+_CRI: Final = "io.containerd.grpc.v1.cri"  # configuration version 2; containerd splits this table when it reads it
 _TRANSFER: Final = "io.containerd.transfer.v1.local"
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -29,7 +30,7 @@ _BYPASSED: Final = "CRI falls back to a local pull and does not call the verifie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
-    """One file of a configuration, parsed; `path` is for messages. The first of several is the main one."""
+    """One parsed file of a configuration. `path`: for messages. The first of several is the main file."""
 
     path: str
     document: Mapping[str, object]
@@ -37,9 +38,9 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifiers:
-    """How containerd calls verifiers. `timeout`: seconds, None if nobody can read it. `max_verifiers` < 0: no bound.
+    """How containerd calls verifiers.
 
-    `place`: where it stands.
+    `timeout`: seconds, None if the value cannot be read. `max_verifiers` < 0: no limit. `place`: where this is set.
     """
 
     bin_dir: str
@@ -50,7 +51,7 @@ class Verifiers:
 
 @dataclass(frozen=True, slots=True)
 class _LocalPull:
-    """A setting that makes CRI pull locally, where its value is not the harmless one."""
+    """A setting that makes CRI pull locally unless it has its harmless value."""
 
     plugin: str
     path: tuple[str, ...]
@@ -92,7 +93,7 @@ _LOCAL_PULLS: Final = tuple(
 
 
 def judge_config(files: Sequence[ConfigFile]) -> list[Finding]:
-    """Everything that the configuration alone can tell, of at least one file."""
+    """Return all findings that need the configuration alone. `files`: at least one."""
     return [
         *_version(files[0]),
         *_disabled(files),
@@ -102,7 +103,7 @@ def judge_config(files: Sequence[ConfigFile]) -> list[Finding]:
 
 
 def read_verifiers(files: Sequence[ConfigFile]) -> Verifiers:
-    """The verifier plugin's settings, the last file's before the others'."""
+    """Return the settings of the verifier plugin; a later file overrides an earlier one."""
     found: dict[str, object] = {}
     place = f"{files[0].path}: the defaults of {PLUGIN}"
     for file in files:
@@ -122,7 +123,7 @@ def read_verifiers(files: Sequence[ConfigFile]) -> Verifiers:
 
 
 def sandbox_images(files: Sequence[ConfigFile]) -> list[tuple[str, str]]:
-    """The images that every pod needs, with the place where each is named."""
+    """Return the images that every pod needs, each with the place that names it."""
     found = []
     for file in files:
         for plugin, path in ((_IMAGES, ("pinned_images", "sandbox")), (_CRI, ("sandbox_image",))):
@@ -133,13 +134,13 @@ def sandbox_images(files: Sequence[ConfigFile]) -> list[tuple[str, str]]:
 
 
 def imports(file: ConfigFile) -> list[str]:
-    """What the file imports, as it stands there."""
+    """Return the names that the file imports, as written."""
     value = _lowered(file.document).get("imports", [])
     return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 def seconds(value: object) -> float | None:
-    """A span of time as Go writes it (`10s`, `1m30s`, `500ms`); None for what is none."""
+    """Return the seconds of a Go duration (`10s`, `1m30s`, `500ms`); None if it is none."""
     if not isinstance(value, str):
         return None
     if value in {"0", "+0", "-0"}:
@@ -228,7 +229,7 @@ def _contradictions(files: Sequence[ConfigFile]) -> Iterator[Finding]:
 
 
 def _plugin(file: ConfigFile, plugin: str) -> Mapping[str, object]:
-    """The plugin's table. Its name is compared exactly, the keys in it without regard to case, as containerd does."""
+    """Return the plugin's table. As in containerd, the plugin's name is case-sensitive, and the keys are not."""
     plugins = _lowered(file.document).get("plugins")
     table = plugins.get(plugin) if isinstance(plugins, Mapping) else None
     return _lowered(table) if isinstance(table, Mapping) else {}

@@ -1,4 +1,4 @@
-"""A containerd configuration as files: the main one and what it imports, read in containerd's order."""
+"""Read containerd's configuration files: the main file and its imports, in containerd's order."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trustcli.doctor.containerd.config import ConfigFile, imports
 from trustcli.doctor.findings import Finding
 
 MAX_CONFIG_FILE: Final = 4 * 1024 * 1024
-"""Bytes; containerd's own default configuration has 10 000."""
+"""Largest accepted size in bytes; containerd's own default configuration has 10 000."""
 _MAX_FILES: Final = 200
 
 
 def load_config(main: Path) -> tuple[list[ConfigFile], list[Finding]]:
-    """The file and everything that it imports, in containerd's order, and what keeps any of them from being judged."""
+    """Return the parsed files in containerd's order, and a finding for each file that cannot be read."""
     files: list[ConfigFile] = []
     findings: list[Finding] = []
     pending = [str(main.absolute())]
@@ -47,8 +47,11 @@ def load_config(main: Path) -> tuple[list[ConfigFile], list[Finding]]:
 
 
 def _content(path: str) -> bytes:
-    """Raises: OSError, also for what a reader would wait for, or read without end; ValueError (no path at all)."""
-    _check_regular(os.stat(path))  # noqa: PTH116 - before it is opened, which does something to some devices
+    """Return the file's bytes.
+
+    Raises: OSError (also for a pipe or device, which could block), ValueError (not a path).
+    """
+    _check_regular(os.stat(path))  # noqa: PTH116 - before opening it, since opening some devices has effects
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         _check_regular(os.fstat(file.fileno()))
         raw = file.read(MAX_CONFIG_FILE + 1)
@@ -58,13 +61,13 @@ def _content(path: str) -> bytes:
 
 
 def _check_regular(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # what a folder is, reading says
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # reading a folder fails by itself
         raise OSError(errno.EINVAL, "is no file")
 
 
-def _resolved(parent: str, named: Sequence[str]) -> Iterator[str]:
-    """As containerd does: relative to the importing file's folder; with a * in it, whatever is there."""
-    for name in named:
+def _resolved(parent: str, names: Sequence[str]) -> Iterator[str]:
+    """Return the paths of imports as containerd does: relative to the importing file's folder, `*` expanded."""
+    for name in names:
         path = os.path.normpath(os.path.join(os.path.dirname(parent), name))  # noqa: PTH118, PTH120 - Go's own steps
         if "*" in path:
             yield from sorted(glob(path, include_hidden=True))  # noqa: PTH207 - hidden files, too, as Go has it

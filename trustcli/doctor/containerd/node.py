@@ -1,4 +1,4 @@
-"""A node's way to pull images: where could one pass unseen? What can be told from outside, in findings."""
+"""Check a node for ways to pull images unverified, as far as that can be seen from outside containerd."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNSTOPPABLE: Final = (
 
 
 def check_node(config: Path) -> list[Finding]:
-    """Every finding about a node, given the path of containerd's configuration file."""
+    """Return all findings about a node, given the path of containerd's configuration file."""
     files, findings = load_config(config)
     if files:
         verifiers = read_verifiers(files)
@@ -67,15 +67,15 @@ def _check_calls(verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[
 
 def _check_entries(verifiers: Verifiers, found: Sequence[HookFile]) -> Iterator[Finding]:
     for entry in found:
-        if entry.stray:
+        if entry.problem:
             yield Finding(
                 check="bin-dir",
                 severity="wrong",
-                text=f"{entry.name} {entry.stray}, and containerd executes every entry: every pull is refused",
+                text=f"{entry.name} {entry.problem}, and containerd executes every entry: every pull is refused",
                 remedy=f"rm -r {entry.path}",
                 place=str(entry.path),
             )
-    for path in (Path(verifiers.bin_dir), *(entry.path for entry in found if not entry.stray)):
+    for path in (Path(verifiers.bin_dir), *(entry.path for entry in found if not entry.problem)):
         if open_to_others(path):
             yield Finding(
                 check="bin-dir",

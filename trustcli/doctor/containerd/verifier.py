@@ -1,8 +1,8 @@
-"""Our verifier on a node: does it run, and can it judge with the files that it goes by?
+"""Check our verifier on a node: does it run, and can it judge with its settings, pins and memory?
 
-It is asked one question that it must refuse, unless others may have changed it: a look must not run, as whoever looks,
-what anybody has put there. It learns no passphrase. Nothing is written but the state folder and its lock file, which
-the first pull would make, too.
+It is run once with a request that it must refuse; but not if others may have changed it, since a check must not run
+foreign code with the rights of its user. It gets no passphrase. Nothing is written but the state folder and its lock
+file, which the first pull would make as well.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from trustdata.gun import parse_gun
 from trustdata.policy import Policy
 
 _MARGIN: Final = 1.0
-"""Seconds that start and end of our process may take, besides its own time."""
+"""Seconds for starting and ending the process, in addition to the verifier's own time limit."""
 _QUESTION_SECONDS: Final = 60
 
 
 def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[Finding]:
+    """Return the findings about an entry of bin_dir that is our verifier."""
     wrapper = entry.ours
     if wrapper is None:
         return
@@ -66,13 +67,13 @@ def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[Co
 
 
 def _open_to_others(entry: HookFile, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:
-    """The first of what would be executed, and of the folders that it lies in, that not its owner alone may change."""
+    """Return the first program or folder of the verifier that others than its owner may change, or None."""
     paths = (entry.path, Path(verifiers.bin_dir), wrapper.program, wrapper.program.parent)
     return next((path for path in paths if path.exists() and open_to_others(path)), None)
 
 
 def _refuses_nonsense(program: Path) -> str:
-    """What is wrong with its answer to a question that names no image; empty if it refuses as it should."""
+    """Return what is wrong with the answer to a request that names no image; empty if it is refused as it should be."""
     try:
         done = subprocess.run(
             [program],
@@ -88,8 +89,8 @@ def _refuses_nonsense(program: Path) -> str:
         return "it did not end"
     if done.returncode == 0:
         return "it allowed it"
-    said = done.stdout.decode(errors="replace").strip()
-    return "" if said.startswith("the request cannot be judged") else f"it ended with {done.returncode}: {said}"
+    output = done.stdout.decode(errors="replace").strip()
+    return "" if output.startswith("the request cannot be judged") else f"it ended with {done.returncode}: {output}"
 
 
 def _check_timeout(session: Session, verifiers: Verifiers) -> Iterator[Finding]:
