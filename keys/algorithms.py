@@ -18,7 +18,6 @@ import hashlib
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias, TypeGuard, cast
@@ -39,6 +38,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from securesystemslib.signer import Key
 
 from keys.errors import KeyNotAccepted
+from keys.record import record
 
 PrivateKey: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 PublicKey: TypeAlias = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
@@ -74,7 +74,7 @@ class Algorithm(StrEnum):
     RSA = "rsa"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Kind:
     """How to generate, recognise and read keys of one algorithm.
 

@@ -41,6 +41,11 @@ def values_of(value: object) -> dict[str, Any]:
     return {name: getattr(value, name) for name in getattr(value, _FIELDS)}
 
 
+def is_record(value: object) -> bool:
+    """Return whether this is a record."""
+    return hasattr(type(value), _FIELDS)
+
+
 def field_names(cls: type) -> tuple[str, ...]:
     """Return the names of the annotated fields of a class, without ClassVars. The annotations are not evaluated."""
     # `inspect.get_annotations` would do the same for 10 ms of import.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from keys.record import record
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Lifetimes:
     """How long a newly signed file stays valid, for each role. A year has 365 days (docs/adr/0031)."""
 

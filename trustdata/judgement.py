@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
+from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.errors import MetadataMissing, NotSigned, PolicyRefused, TagMismatch, TrustError
 from trustdata.gun import GUN
@@ -25,7 +25,7 @@ from trustdata.verification.target_lookup import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Question:
     """The image to judge: a tag, a digest (`sha256:HEX`), or both.
 
@@ -39,7 +39,7 @@ class Question:
     policy: Requirement | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Evidence:
     """The reasons for an allowed image.
 
@@ -54,7 +54,7 @@ class Evidence:
     fresh_until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Judgement:
     """The verdict on a question: either allowed, with `digest` and `evidence`, or refused, with `refusal`.
 

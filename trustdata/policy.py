@@ -17,10 +17,10 @@ To add an attribute, read it in `_read_rule`, store it in `Requirement` and chec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from keys.algorithms import key_fingerprint
+from keys.record import record, replace
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
@@ -34,7 +34,7 @@ Action = Literal["verify", "deny"]
 _MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Requirement:
     """A requirement on a released tag: at least `threshold` of `signers` must have signed the same digest.
 
@@ -82,7 +82,7 @@ class Requirement:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rule:
     """One rule of a policy. `source`: the file and the pattern, for messages."""
 
@@ -97,7 +97,7 @@ class Rule:
         return pattern_matches(self.match, gun)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Policy:
     """The rules of a policy, in the order of the file. `source`: the file, for messages."""
 

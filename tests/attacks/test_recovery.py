@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from keys.record import replace
 from tests.attacks.moves import set_member
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.record import replace
 from tests.properties.strategies import MEMORIES
 from tests.simulator.scene import good_collection
 from trustdata.errors import MalformedMetadata

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from keys.record import replace
 from tests.simulator.repository import RepositorySimulator
 from trustcli.client.collection import Collection
 from trustcli.client.local_state import LocalState

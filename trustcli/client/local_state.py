@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from keys.record import record
 from trustcli.client.ports import MetadataCache
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
@@ -29,7 +29,7 @@ class RollbackStore(Protocol):
         """Delete the memory of the collection. Raises: MemoryUnwritable, MemoryDamaged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Known:
     """What this machine knows of a collection at the start of one refresh.
 
@@ -43,7 +43,7 @@ class Known:
     lock: SourcedLock | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LocalState:
     """Where this machine reads what it knows of one collection, and where it stores what it has verified.
 

@@ -7,8 +7,9 @@ Each interface states what its implementations guarantee; one set of contract te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from keys.record import record
 
 if TYPE_CHECKING:
     from trustdata.gun import GUN
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from trustdata.roles import RoleName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PublishReceipt:
     """What the server has stored.
 
@@ -27,7 +28,7 @@ class PublishReceipt:
     versions: Mapping[RoleName, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CollectionState:
     """A collection as its server describes it. Not signed: use it in messages, never to decide about trust.
 
@@ -41,7 +42,7 @@ class CollectionState:
     server_keys: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Tombstone:
     """What the server reports about a deleted collection. Foreign text that is not signed.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from keys.record import record
 from trustcli.console.exit_codes import UsageError
 
 _VALUES: Final = {
@@ -23,7 +23,7 @@ _FLAGS: Final = {
 _REPEATED: Final = "--insecure-registry"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GlobalOptions:
     """The global options as typed; None, empty or False if not given."""
 

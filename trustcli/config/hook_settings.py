@@ -12,10 +12,10 @@ allow = [                                 # infrastructure images that need no s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from keys.record import record
 from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import UsageError
 from trustdata.errors import SettingsUnusable, shown
@@ -33,7 +33,7 @@ _KEYS: Final = ("allow", "policy", "timeout")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AllowedName:
     """An image that needs no signature. `digest`: `sha256:HEX`; None allows all content that the registry serves."""
 
@@ -48,7 +48,7 @@ class AllowedName:
         return self.match + (f"@{self.digest}" if self.digest else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VerifierSettings:
     """The settings of the hook. `timeout`: seconds for one verdict. `policy`: a file, which need not exist yet."""
 

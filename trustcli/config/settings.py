@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from keys.record import record
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.hook_settings import VerifierSettings, read_verifier
 from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
@@ -33,7 +34,7 @@ _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServerChoice:
     """A trust server's URL as it was given, and what gave it: an option, a variable or a key of the settings file."""
 

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
+from keys.record import record
 from trustdata import errors
 from trustdata.roles import ONLINE
 
@@ -36,7 +36,7 @@ class UsageError(Exception):
     """A command line that makes no sense. The text says what to type instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Row:
     """The exit status of one class of errors. `advice`: returns the command to try next, or "" if there is none."""
 

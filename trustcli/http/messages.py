@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from keys.record import record
 from trustcli.http.proxies import is_loopback
 from trustdata.errors import InvalidName
 
@@ -21,7 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Origin:
     """Scheme, host (no brackets, lower-case) and port: what credentials belong to. `str()` is a URL without a path."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from keys.record import record
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -23,7 +24,7 @@ Clock = Callable[[], float]
 """Monotonic seconds (`time.monotonic`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Timeouts:
     """Seconds: to connect, for one read or write, for a whole exchange, and for a whole exchange that uploads."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keys.record import record
 from trustcli.config.docker_config import docker_folder
 from trustdata.errors import SettingsUnusable
 
@@ -28,7 +28,7 @@ _NOT_TLS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Place:
     name: str
     files: tuple[Path, ...]

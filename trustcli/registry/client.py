@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
+from keys import record
 from trustcli.http.authenticated import AuthenticatedClient, ServerRules
 from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
@@ -44,7 +45,7 @@ class Registry:
         self._credentials = credentials
         self._insecure = frozenset(host.lower() for host in insecure)
         # Nothing is uploaded here; the form that a token server gets is no upload.
-        brief = replace(network.timeouts, upload=network.timeouts.overall)
+        brief = record.replace(network.timeouts, upload=network.timeouts.overall)
         self._pool = ConnectionPool(replace(network, timeouts=brief))
         self._clients: dict[str, AuthenticatedClient] = {}
 

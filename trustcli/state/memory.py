@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+from keys.record import replace
 from trustcli.state.guarded_file import GuardedFile
 from trustdata.errors import MemoryDamaged, RootNotPinned
 from trustdata.gun import GUN

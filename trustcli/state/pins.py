@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from keys.record import record
 from trustcli.state.guarded_file import GuardedFile
 from trustdata.errors import FormatChanged, InvalidName, PinsDisagree, SettingsUnusable, shown
 from trustdata.gun import GUN, parse_gun
@@ -28,7 +28,7 @@ _HEADER: Final = b"# Where trust begins. Written by `trust`, which keeps no comm
 _MEMBERS: Final = {"pin", "format", "recorded", "how"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PinEntry:
     """One recorded pin.
 

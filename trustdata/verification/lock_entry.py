@@ -11,8 +11,8 @@ An entry names a root of the verified chain and the versions that were verified 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.errors import LockDisagrees, VersionRollback
 from trustdata.gun import GUN
@@ -21,7 +21,7 @@ from trustdata.verification.rollback_memory import OnlineKeys, SeenRole
 from trustdata.verification.trust_pinning import Pin, SourcedPin, chain_holds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LockEntry:
     """The entry of one collection in a lock file.
 
@@ -49,7 +49,7 @@ class LockEntry:
         return minimums
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SourcedLock:
     """A lock entry with the name of its file."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.roles import RoleName
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MinimumVersion:
     """The lowest accepted version of a role. `source`: how the sentence "older than version N, ..." ends."""
 

@@ -8,10 +8,10 @@ specification 1.0, section 5.3.11).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from keys.record import record
 from trustdata.errors import MalformedMetadata
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
@@ -19,7 +19,7 @@ from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OnlineKeys:
     """The key ids and thresholds of timestamp and snapshot in one root."""
 
@@ -47,7 +47,7 @@ class OnlineKeys:
         return len(set(older.snapshot) & set(self.snapshot)) >= self.snapshot_threshold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SeenRole:
     """The newest verified version of a role, with the root version and the online keys at that time."""
 
@@ -64,7 +64,7 @@ class SeenRole:
         return keys.keep_snapshot_of(self.keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Memory:
     """The rollback memory of one machine for one collection.
 

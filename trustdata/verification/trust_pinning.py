@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PinsDisagree, RootNotPinned, Unpinned
 from trustdata.gun import GUN
@@ -31,7 +32,7 @@ class Pin:
         return f"{self.kind}:{self.digest}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SourcedPin:
     """A pin with its source, such as `the command line`, `pins.toml` or `trust.lock`."""
 

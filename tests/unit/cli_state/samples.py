@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
+from keys.record import replace
 from trustcli.state.pins import PinEntry
 from trustdata.gun import parse_gun
 from trustdata.roles import RoleName

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from keys.record import replace
 from tests.unit.cli_state.lock_samples import FIRST, SECOND
 from tests.unit.cli_state.samples import APP, OTHER
 from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row

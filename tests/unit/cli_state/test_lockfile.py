@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.record import replace
 from tests.unit.cli_state.lock_samples import FIRST, SECOND
 from tests.unit.cli_state.samples import APP, OTHER
 from trustcli.state.lockfile import MAX_LOCK_FILE, LockFile

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from unittest import mock
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keys.record import replace
 from tests.unit.cli_state.samples import ANOTHER, APP, ENTRY, OTHER
 from trustcli.state.pins import HOW, PinEntry, PinsFile
 from trustdata.errors import FormatChanged, MemoryUnwritable, PinsDisagree, SettingsUnusable

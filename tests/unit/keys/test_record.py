@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from keys.record import record, replace, values_of
+from keys.record import is_record, record, replace, values_of
 
 
 @record
@@ -80,6 +80,7 @@ def test_records_are_equal_by_class_and_fields() -> None:
 def test_copies() -> None:
     assert Point(x=1).moved(2) == Point(x=3)
     assert values_of(Point(x=1)) == {"x": 1, "y": 2}
+    assert (is_record(Point(x=1)), is_record(Point), is_record("x")) == (True, False, False)
     for copied in (pickle.loads(pickle.dumps(Point(x=1))), copy.copy(Point(x=1)), copy.deepcopy(Point(x=1))):
         assert copied == Point(x=1)
     with pytest.raises(TypeError, match="no field 'z'"):

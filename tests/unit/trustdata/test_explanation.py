@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from keys.record import replace
 from tests.attacks import moves
 from tests.simulator import keyring
 from tests.simulator.client import Client

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.record import replace
 from tests.properties.strategies import MEMORIES
 from tests.simulator.repository import APP
 from tests.simulator.scene import Scene, good_collection
@@ -103,7 +104,7 @@ def test_keys_that_come_back_bring_nothing_back() -> None:
 def _numbered(root: Envelope, version: int) -> Envelope:
     content = deepcopy(root.content)
     content.version = version
-    return replace(root, content=content)
+    return dataclasses.replace(root, content=content)
 
 
 def test_a_chain_that_ends_before_the_locked_root_gets_no_relief() -> None:

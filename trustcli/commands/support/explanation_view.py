@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from keys.record import is_record, values_of
 from trustdata.explanation import PINS, Explanation, PinReport, RegistryReport, RoleStep, RootStep, SignerReport
 
 _KEY: Final = 12
@@ -30,6 +31,8 @@ def document(explanation: Explanation) -> dict[str, object]:
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if is_record(value):
+        return {name: _plain(member) for name, member in values_of(value).items()}
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, tuple):
