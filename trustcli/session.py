@@ -219,7 +219,7 @@ class Session:
     def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
         """Return a link to the collection's trust server, or to `server` (a URL); nothing is connected yet.
 
-        Raises: NoTrustServer, InvalidName.
+        `observer`: notes what happens on the connection, for `trust doctor`. Raises: NoTrustServer, InvalidName.
         """
         return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
@@ -269,17 +269,23 @@ class Session:
     # --- registry and container engine
 
     def network(self, observer: Observer | None = None) -> Network:
-        """Return how this invocation connects: trusted certificate authorities, proxies, clock, time limits."""
+        """Return what all connections of this run share: certificate authorities, proxies and time limits.
+
+        `observer`: notes what happens on a connection, for `trust doctor`.
+        """
         authorities = CertificateAuthorities(self.environ, cacert=self.settings.cacert)
         return Network(authorities=authorities, environ=self.environ, observer=observer)
 
     @property
     def credentials(self) -> DockerConfig:
-        """Docker's configuration, where `docker login` keeps credentials."""
+        """Return the credentials that `docker login` stored."""
         return DockerConfig(self.environ, helper_seconds=self._helper_seconds)
 
     def registry(self, observer: Observer | None = None) -> Registry:
-        """Return a client for image registries."""
+        """Return a client for image registries.
+
+        `observer`: notes what happens on the connection, for `trust doctor`.
+        """
         from trustcli.registry.client import Registry
 
         return Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)

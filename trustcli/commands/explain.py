@@ -75,7 +75,7 @@ def explained(
     """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict."""
     return explain(
         judgement,
-        state=None if updater is None else walk_of(updater),
+        state=None if updater is None else verification_state(updater),
         at=session.at,
         offline=offline,
         server=_server(session, judgement.question.gun),
@@ -83,7 +83,7 @@ def explained(
     )
 
 
-def walk_of(updater: Updater) -> VerificationState:
+def verification_state(updater: Updater) -> VerificationState:
     """Return how far a refresh got, and load the signers' roles that the verdict did not need, as far as possible."""
     unreadable: dict[RoleName, TrustError] = {}
     trusted = updater.progress

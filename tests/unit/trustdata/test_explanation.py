@@ -15,7 +15,7 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
 from trustcli.client.collection import Collection
-from trustcli.commands.explain import walk_of
+from trustcli.commands.explain import verification_state
 from trustcli.commands.support.explanation_view import document, lines
 from trustdata.errors import MetadataExpired
 from trustdata.explaining import explain
@@ -35,8 +35,8 @@ def _explained(
     collection: Collection = client.collection()
     asked = question or Question(gun=client.server.gun, tag="1.0", digest=None)
     judgement: Judgement = collection.judge([asked])[0]
-    walk = walk_of(collection.last_updater) if collection.last_updater is not None else None
-    return explain(judgement, state=walk, at=client.at, server=SERVER, registry=registry)
+    state = verification_state(collection.last_updater) if collection.last_updater is not None else None
+    return explain(judgement, state=state, at=client.at, server=SERVER, registry=registry)
 
 
 def _text(explanation: Explanation) -> str:

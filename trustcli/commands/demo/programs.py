@@ -115,7 +115,10 @@ def fetch(port: int, path: str) -> bytes:
 def ask(
     method: str, port: int, target: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> Response:
-    """Send one request to a server on loopback. Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge."""
+    """Send one request to a server on loopback and return the response.
+
+    Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge.
+    """
     network = Network(authorities=CertificateAuthorities({}), environ={})
     connection = HttpConnection(Origin(scheme="http", host="127.0.0.1", port=port), network)
     try:
