@@ -50,7 +50,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (RequestTooSlow, 408, "Request too slow"),
     (VersionConflict, 409, "Version conflict"),
     (WouldBreakRole, 409, "Would break a stored role"),
-    (CollectionExists, 409, "StoredCollection exists"),
+    (CollectionExists, 409, "Collection exists"),
     (ServerKeyNotUsed, 409, "Server key not used"),
     (GoneCollection, 410, "Collection deleted"),
     (TooLarge, 413, "Too large"),
