@@ -26,7 +26,7 @@ from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
 from trustserver.api.origin_check import OriginCheck
-from trustserver.api.problems import install
+from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.services import Services
@@ -67,7 +67,7 @@ class Application:
     renewal: Renewal
     online: OnlineRoles
     store: MetadataStore
-    witness: PublishedLog | None
+    published_log: PublishedLog | None
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -88,8 +88,8 @@ class Application:
                 _log.info("the database takes writes again")
             done = await asyncio.to_thread(self.renewal.round, at=self.clock())
             dropped = await asyncio.to_thread(self.online.drop_stale_offers, self.clock())
-            if self.witness is not None:
-                await asyncio.to_thread(self.witness.tidy)
+            if self.published_log is not None:
+                await asyncio.to_thread(self.published_log.compact)
         except (NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
             return False
@@ -112,7 +112,7 @@ def compose(
     settings: Settings,
     clock: Callable[[], datetime] = now,
     seconds: Callable[[], float] | None = None,
-    witness: PublishedLog | None = None,
+    published_log: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
 ) -> Application:
     """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path.
@@ -122,10 +122,10 @@ def compose(
     view = View(limit=settings.view_bytes)
     online = OnlineRoles(store, sealer)
     parsed = ParsedCache(store)
-    recorder = Committer(store, parsed, view, witness)
-    publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder)
-    taking_over = CollectionImport(store=store, sealer=sealer, parsed=parsed, recorder=recorder)
-    renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
+    committer = Committer(store, parsed, view, published_log)
+    publishing = Publishing(store=store, online=online, parsed=parsed, committer=committer)
+    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer)
+    renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
     requests = PublishRequests(publishing, metrics, clock=clock, seconds=settings.upload_seconds)
@@ -133,7 +133,7 @@ def compose(
     pages = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
     )
-    install(pages)
+    install_error_handlers(pages)
     reads = TufReads(
         view=view,
         retrieval=TufRetrieval(store, view),
@@ -155,7 +155,7 @@ def compose(
     )
     in_flight = GracefulShutdown(notary)
     fast = FastRead(view, OriginCheck(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
-    pages.include_router(management_router(services, taking_over))
+    pages.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
@@ -171,7 +171,7 @@ def compose(
         renewal=renewal,
         online=online,
         store=store,
-        witness=witness,
+        published_log=published_log,
         metrics=metrics,
         clock=clock,
     )
@@ -221,7 +221,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
 
 
 def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
-    before = use.left_behind()
+    before = use.crashed_holder()
     if before is not None:
         _log.warning(
             "the last server on this data was on another host and did not end in order: make sure that it runs no more",
@@ -233,14 +233,14 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
         sealer=sealer,
         settings=settings,
         seconds=time.time,
-        witness=open_published_log(settings, store, sealer),
+        published_log=open_published_log(settings, store, sealer),
         authorizer=open_authorizer(settings),
     )
     certificate = open_tls(settings)
     with serving.bind(settings.listen) as bound:
         port = bound.getsockname()[1]
         url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
-        use.tell(url)
+        use.write_holder(url)
 
         def ready() -> None:
             sys.stdout.write(f"trust-server at {url}\n")

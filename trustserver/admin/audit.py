@@ -21,8 +21,8 @@ from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import UploadRules, WireFormat
 from trustserver.admin.client_state import ClientState
 from trustserver.errors import NotSound
-from trustserver.repository.formats import served
-from trustserver.repository.online_roles import held_key, shown_key
+from trustserver.repository.formats import find_format
+from trustserver.repository.online_roles import encoded_key, held_key
 from trustserver.repository.parsed_cache import format_of
 from trustserver.storage.ports import (
     NEVER_RENEWED,
@@ -33,7 +33,7 @@ from trustserver.storage.ports import (
     StoredCollection,
     StoredFile,
 )
-from trustserver.storage.published_log import Older
+from trustserver.storage.published_log import OutdatedCollection
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _KEYS: Final = (
@@ -111,28 +111,28 @@ class Audit:
             yield AuditFinding(gun=gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
         if trusted is None:
             return
-        form = format_of(state)
-        yield from self._delegations(state, trusted, form.wire.upload_rules)
+        served_format = format_of(state)
+        yield from self._delegations(state, trusted, served_format.wire.upload_rules)
         if self._store.renew_at(gun) == NEVER_RENEWED:
             yield AuditFinding(gun=gun, code="online-key", message=_TAKEN_OVER, remedy=_ROTATION, wrong=False)
         else:
-            yield from _online_keys(state, trusted.root, form.wire)
+            yield from _online_keys(state, trusted.root, served_format.wire)
         yield from self._expired(gun, trusted)
         yield from _against(gun, trusted, known)
 
     def _top_level(self, state: StoredCollection) -> TrustedSet:
         files = state.files
-        form = served(state.format)
-        if form is None:
+        served_format = find_format(state.format)
+        if served_format is None:
             raise NotSound(reason=f"is in format {state.format}, which this version does not know")
         missing = [role for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP) if role not in files]
         if missing:
             raise NotSound(reason=f"has no {', '.join(missing)}")
-        first = self._first_root(state) if form.wire.upload_rules.any_higher_version else 1
+        first = self._first_root(state) if served_format.wire.upload_rules.any_higher_version else 1
         trusted = TrustedSet(
             gun=state.gun,
             root=self._root(state, first),
-            wire=form.wire,
+            wire=served_format.wire,
             at=self._valid_at(files[TIMESTAMP], files[SNAPSHOT]),
             unsafe_accept_expired_offline_roles=True,
         )
@@ -211,7 +211,7 @@ def _online_keys(state: StoredCollection, root: Envelope, wire: WireFormat) -> I
         if role == SNAPSHOT and wire.upload_rules.may_bring_snapshot and not held_key(state, root.root, role, wire):
             continue  # its owner holds it
         current = {
-            shown_key(key, wire).keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT
+            encoded_key(key, wire).keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT
         }
         if named.threshold != 1 or set(named.keyids) != current:
             message = f"root version {root.version} names another {role} key than the server holds"
@@ -238,9 +238,10 @@ def _against(gun: GUN, trusted: TrustedSet, known: Iterable[ClientState]) -> Ite
                 yield AuditFinding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
 
 
-def older_finding(older: Older) -> AuditFinding:
+def outdated_finding(outdated: OutdatedCollection) -> AuditFinding:
     """A collection of which the witness knows more than the database."""
-    versions = ", ".join(f"{role} {version}" for role, version in sorted(older.seen.versions.items()))
-    seen = "it was deleted" if older.seen.deleted else f"revision {older.seen.revision} was published ({versions})"
-    message = f"is older than what this server has published: revision {older.stored}, but {seen}"
-    return AuditFinding(gun=older.gun, code="older-than-published", message=message, remedy=OLDER_REMEDY)
+    logged = outdated.logged
+    versions = ", ".join(f"{role} {version}" for role, version in sorted(logged.versions.items()))
+    event = "it was deleted" if logged.deleted else f"revision {logged.revision} was published ({versions})"
+    message = f"is older than what this server has published: revision {outdated.stored}, but {event}"
+    return AuditFinding(gun=outdated.gun, code="older-than-published", message=message, remedy=OLDER_REMEDY)

@@ -13,7 +13,7 @@ import orjson
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.admin.audit import Audit, AuditFinding, older_finding
+from trustserver.admin.audit import Audit, AuditFinding, outdated_finding
 from trustserver.admin.client_state import ClientState, read_client_state
 from trustserver.admin.restore import Accepted, highest_versions, open_restore
 from trustserver.errors import StartRefused
@@ -22,7 +22,7 @@ from trustserver.storage import database
 from trustserver.storage.file_audit import audit_files
 from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import MetadataStore
-from trustserver.storage.published_log import PublishedLogFile, Seen, older, with_stored
+from trustserver.storage.published_log import LogEntry, PublishedLogFile, find_outdated, merge_stored
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.md"
@@ -98,24 +98,24 @@ def _accept(
     settings: Settings, store: MetadataStore, remembered: Iterable[ClientState], at: datetime
 ) -> list[Accepted]:
     sealer = open_sealer(settings, store)
-    witness = PublishedLogFile(settings.witness_file, mark=sealer.mark)
-    published = [(gun, seen.versions) for gun, seen in (witness.load() or {}).items()]
+    published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
+    published = [(gun, seen.versions) for gun, seen in (published_log.load() or {}).items()]
     seen = highest_versions([*published, *((each.gun, each.versions) for each in remembered)])
     accepted = list(open_restore(store, sealer, at).accept(seen))
     try:
-        witness.begin(_held(store))
+        published_log.rewrite(_held(store))
     except OSError as error:
         raise StartRefused(what=str(settings.witness_file), reason=f"cannot be written: {error.strerror}") from error
     finally:
-        witness.close()
+        published_log.close()
     return accepted
 
 
-def _held(store: MetadataStore) -> dict[GUN, Seen]:
+def _held(store: MetadataStore) -> dict[GUN, LogEntry]:
     """What the database holds, as the witness would have it."""
     return {
-        gun: Seen(revision=seen.revision, versions=_versions(store, gun), deleted=seen.deleted)
-        for gun, seen in with_stored({}, store.collections()).items()
+        gun: LogEntry(revision=seen.revision, versions=_versions(store, gun), deleted=seen.deleted)
+        for gun, seen in merge_stored({}, store.collections()).items()
     }
 
 
@@ -143,7 +143,7 @@ def _findings(
         known.setdefault(each.gun, []).append(each)
     # The witness first: what is published meanwhile makes the database newer than it, never older.
     published = PublishedLogFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
-    yield from map(older_finding, older(published or {}, store.collections()))
+    yield from map(outdated_finding, find_outdated(published or {}, store.collections()))
     for gun in sorted({*(summary.gun for summary in store.collections()), *known}):
         yield from soundness.collection(gun, known.get(gun, ()))
     yield from soundness.sealed_keys()

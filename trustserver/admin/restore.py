@@ -53,14 +53,14 @@ class Restore:
         store: MetadataStore,
         online: OnlineRoles,
         parsed: ParsedCache,
-        recorder: Committer,
+        committer: Committer,
         at: datetime,
     ) -> None:
         self._store = store
         self._at = at
         self._online = online
         self._parsed = parsed
-        self._recorder = recorder
+        self._committer = committer
 
     def accept(self, seen: Mapping[GUN, Mapping[RoleName, int]]) -> Iterator[Accepted]:
         """Issue snapshot and timestamp of every live collection anew. `seen`: versions that were published or seen.
@@ -89,26 +89,39 @@ class Restore:
                 raise NotSound(reason=reason)
         least = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
         issued = self._issued(stored, least)
-        self._recorder.record(stored, stored.envelopes, (), issued)
+        self._committer.commit(stored, stored.envelopes, (), issued)
         return {SNAPSHOT: issued.snapshot.version, TIMESTAMP: issued.timestamp.version}
 
     def _issued(self, stored: ParsedCollection, least: Mapping[RoleName, int]) -> Issued:
         """A snapshot that its owner signs is not ours to issue: the timestamp goes on over it."""
-        form, root = format_of(stored.state), stored.envelopes[ROOT].root
-        if form.wire.upload_rules.may_bring_snapshot and not held_key(stored.state, root, SNAPSHOT, form.wire):
+        served_format, root = format_of(stored.state), stored.envelopes[ROOT].root
+        if served_format.wire.upload_rules.may_bring_snapshot and not held_key(
+            stored.state, root, SNAPSHOT, served_format.wire
+        ):
             return self._online.issue_timestamp(
-                stored.state, form=form, root=root, stored=stored.envelopes, at=self._at, least=least[TIMESTAMP]
+                stored.state,
+                served_format=served_format,
+                root=root,
+                stored=stored.envelopes,
+                at=self._at,
+                least=least[TIMESTAMP],
             )
         return self._online.issue(
-            stored.state, form=form, root=root, stored=stored.envelopes, changed=(), at=self._at, least=least
+            stored.state,
+            served_format=served_format,
+            root=root,
+            stored=stored.envelopes,
+            changed=(),
+            at=self._at,
+            least=least,
         )
 
 
 def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restore:
     """Make a `Restore` for a store that no server uses meanwhile. `at`: when it signs."""
     online, parsed = OnlineRoles(store, sealer), ParsedCache(store)
-    recorder = Committer(store, parsed, View(limit=0))
-    return Restore(store=store, online=online, parsed=parsed, recorder=recorder, at=at)
+    committer = Committer(store, parsed, View(limit=0))
+    return Restore(store=store, online=online, parsed=parsed, committer=committer, at=at)
 
 
 def highest_versions(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:

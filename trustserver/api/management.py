@@ -19,14 +19,14 @@ from trustdata.wire.formats import wire_named
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.services import Services
-from trustserver.api.take_over import TakeOverParts, belongings
+from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
 from trustserver.auth.authorizer import Action
 from trustserver.errors import BadRequest
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import held_key, refuse_tombstone
-from trustserver.repository.publish import Published
+from trustserver.repository.publish import PublishResult
 from trustserver.storage.ports import KeyRecord, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _gun(request: Request, gun: str) -> GUN:
 Gun = Annotated[GUN, Depends(_gun)]
 
 
-def management_router(services: Services, taking_over: CollectionImport) -> APIRouter:
+def management_router(services: Services, collection_import: CollectionImport) -> APIRouter:
     """Make the routes."""
     authorizer, clock = services.authorizer, services.clock
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
@@ -123,7 +123,7 @@ def management_router(services: Services, taking_over: CollectionImport) -> APIR
         """Publish new versions of root, targets and delegations: all of them or none."""
         subject = authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
         published = await services.requests.publish(
-            request.scope, request.receive, gun=gun, subject=subject, form=SERVED_TUF, parts=parts
+            request.scope, request.receive, gun=gun, subject=subject, served_format=SERVED_TUF, parts=parts
         )
         return _view(published)
 
@@ -132,14 +132,14 @@ def management_router(services: Services, taking_over: CollectionImport) -> APIR
         """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
 
-        def judge(files: Mapping[RoleName, bytes], at: datetime) -> Published:
-            return taking_over.take_over(gun, belongings(files), at=at)
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishResult:
+            return collection_import.take_over(gun, sort_parts(files), at=at)
 
-        taken = await services.requests.accept(
+        imported = await services.requests.accept(
             request.scope, request.receive, gun=gun, subject=subject, parts=TakeOverParts(), judge=judge
         )
         _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
-        return _view(taken)
+        return _view(imported)
 
     @router.get("/{gun}/keys/{role}")
     async def key(request: Request, gun: Gun, role: str) -> KeyView:
@@ -199,7 +199,7 @@ def _online(role: str) -> RoleName:
     raise BadRequest(place="role", reason="the server holds keys for snapshot and timestamp only")
 
 
-def _view(published: Published) -> CollectionView:
+def _view(published: PublishResult) -> CollectionView:
     return CollectionView(
         gun=published.gun, format=published.format, revision=published.revision, versions=dict(published.versions)
     )

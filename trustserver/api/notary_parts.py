@@ -42,12 +42,12 @@ class NotaryParts:
         """As promised by PartRules."""
         return notary_size_limit(role)
 
-    def twice(self, role: RoleName, named: str) -> TrustError:
+    def duplicate_error(self, role: RoleName, filename: str) -> TrustError:
         """As promised by PartRules: the second one is no newer than the first."""
-        del named
+        del filename
         return VersionConflict(role=role, offered=0, stored=0)
 
-    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+    def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
         """As promised by PartRules: the timestamp is the server's own, so what clients send of it is only looked at."""
         if TIMESTAMP in files:
             strict_json.parse(TIMESTAMP, files[TIMESTAMP])

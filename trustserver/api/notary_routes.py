@@ -34,7 +34,7 @@ NO_GUN: Final = GUN("")
 NO_FILE: Final = NotaryFile(role=TIMESTAMP)
 
 
-class Ask(Enum):
+class Operation(Enum):
     """What is asked."""
 
     PING = auto()
@@ -52,16 +52,16 @@ class Ask(Enum):
 class Route:
     """One request. `gun`, `file` and `role` mean something where `ask` needs them."""
 
-    ask: Ask
+    operation: Operation
     gun: GUN = NO_GUN
     file: NotaryFile = NO_FILE
     role: RoleName = TIMESTAMP
 
 
-_FIXED: Final[Mapping[tuple[str, str], Ask]] = {
-    ("GET", "/v2/"): Ask.PING,
-    ("GET", "/_notary_server/health"): Ask.HEALTH,
-    ("GET", "/v2/_trust/changefeed"): Ask.ALL_CHANGES,
+_FIXED: Final[Mapping[tuple[str, str], Operation]] = {
+    ("GET", "/v2/"): Operation.PING,
+    ("GET", "/_notary_server/health"): Operation.HEALTH,
+    ("GET", "/v2/_trust/changefeed"): Operation.ALL_CHANGES,
 }
 
 
@@ -70,23 +70,25 @@ def is_notary_path(path: str) -> bool:
     return path.startswith(PREFIXES) or path == "/v2"
 
 
-def route(method: str, path: str) -> Route:
+def match_route(method: str, path: str) -> Route:
     """The route of a raw path. Raises: NoSuchRoute; InvalidName (an upload to a name that cannot be one)."""
     text = _decoded(path)
     fixed = _FIXED.get((method, text))
     if fixed is not None:
-        return Route(ask=fixed)
+        return Route(operation=fixed)
     if method == "GET" and (found := _FILE.fullmatch(text)):
-        return Route(ask=Ask.FILE, gun=_gun(found["gun"]), file=_file(found["file"]))
+        return Route(operation=Operation.FILE, gun=_gun(found["gun"]), file=_file(found["file"]))
     if method in {"GET", "POST"} and (found := _KEY.fullmatch(text)):
         role = SNAPSHOT if found["role"] == SNAPSHOT else TIMESTAMP
-        return Route(ask=Ask.KEY if method == "GET" else Ask.NEW_KEY, gun=_gun(found["gun"]), role=role)
+        return Route(
+            operation=Operation.KEY if method == "GET" else Operation.NEW_KEY, gun=_gun(found["gun"]), role=role
+        )
     if method == "GET" and (found := _CHANGES.fullmatch(text)):
-        return Route(ask=Ask.CHANGES, gun=_gun(found["gun"]))
+        return Route(operation=Operation.CHANGES, gun=_gun(found["gun"]))
     if method == "POST" and (found := _COLLECTION.fullmatch(text)):
-        return Route(ask=Ask.UPLOAD, gun=parse_notary_gun(found["gun"]))
+        return Route(operation=Operation.UPLOAD, gun=parse_notary_gun(found["gun"]))
     if method == "DELETE" and (found := _COLLECTION.fullmatch(text)):
-        return Route(ask=Ask.DELETE, gun=_gun(found["gun"]))
+        return Route(operation=Operation.DELETE, gun=_gun(found["gun"]))
     raise NoSuchRoute(what="such route")
 
 

@@ -108,7 +108,7 @@ async def send_problem(
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Make FastAPI answer every failure with a problem document."""
 
     async def refused(_: Request, error: Exception) -> Response:

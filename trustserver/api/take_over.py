@@ -16,7 +16,7 @@ from trustdata.limits import MAX_NOTARY_FILE, notary_size_limit
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustserver.api.upload import TufParts
 from trustserver.errors import BadRequest
-from trustserver.repository.collection_import import Belongings
+from trustserver.repository.collection_import import ImportedCollection
 
 _ROOTS: Final = re.compile(r"([1-9][0-9]{0,8})\.root")
 _KEYS: Final = {f"key.{role}": role for role in ONLINE}
@@ -46,7 +46,7 @@ class TakeOverParts(TufParts):
         return notary_size_limit(ROOT if _ROOTS.fullmatch(role) else role)
 
 
-def belongings(parts: Mapping[RoleName, bytes]) -> Belongings:
+def sort_parts(parts: Mapping[RoleName, bytes]) -> ImportedCollection:
     """What came, sorted. Raises: BadRequest (a gap in the chain, a key that cannot be read)."""
     roots = {int(found[1]): raw for name, raw in parts.items() if (found := _ROOTS.fullmatch(name))}
     for version in range(1, len(roots) + 1):
@@ -61,4 +61,4 @@ def belongings(parts: Mapping[RoleName, bytes]) -> Belongings:
             except KeysError as error:
                 raise BadRequest(place=f"part {name}", reason="is no private key in PKCS#8, unencrypted") from error
     files = {name: raw for name, raw in parts.items() if _ROLE.fullmatch(name)}
-    return Belongings(roots=[roots[version] for version in sorted(roots)], files=files, keys=keys)
+    return ImportedCollection(roots=[roots[version] for version in sorted(roots)], files=files, keys=keys)

@@ -44,10 +44,10 @@ class PartRules(Protocol):
     def size_limit(self, role: RoleName) -> int:
         """Bytes of one part."""
 
-    def twice(self, role: RoleName, named: str) -> TrustError:
+    def duplicate_error(self, role: RoleName, filename: str) -> TrustError:
         """The refusal of a second part for one role, which calls itself so."""
 
-    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+    def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
         """What of an upload is to be published. Raises: MalformedMetadata."""
 
 
@@ -74,37 +74,37 @@ class TufParts:
         """As promised by PartRules."""
         return size_limit(role)
 
-    def twice(self, role: RoleName, named: str) -> TrustError:
+    def duplicate_error(self, role: RoleName, filename: str) -> TrustError:
         """As promised by PartRules."""
         del role
-        return BadRequest(place=f"part {named}", reason="comes twice")
+        return BadRequest(place=f"part {filename}", reason="comes twice")
 
-    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+    def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
         """As promised by PartRules: all of it."""
         return files
 
 
-class UploadRoom:
+class UploadMemory:
     """Memory for uploads, shared by all requests of one event loop."""
 
     def __init__(self, limit: int = ALL_UPLOADS) -> None:
         self._free = limit
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Raises: NotStored if there is none left."""
         if size > self._free:
             raise NotStored(reason="too many uploads at one time; try again")
         self._free -= size
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         self._free += size
 
 
 class Upload:
     """One upload; a context manager that gives its memory back."""
 
-    def __init__(self, room: UploadRoom, rules: PartRules) -> None:
-        self._room = room
+    def __init__(self, memory: UploadMemory, rules: PartRules) -> None:
+        self._memory = memory
         self._rules = rules
         self._taken = 0
         self._ended = False
@@ -113,7 +113,7 @@ class Upload:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._room.give_back(self._taken)
+        self._memory.release(self._taken)
         self._taken = 0
 
     async def read(self, scope: Scope, receive: Receive, *, seconds: float) -> Mapping[RoleName, bytes]:
@@ -153,7 +153,7 @@ class Upload:
             chunk: bytes = message.get("body", b"")
             if self._taken + len(chunk) > self._rules.max_upload:
                 raise TooLarge(what="upload", limit=self._rules.max_upload)
-            self._room.take(len(chunk))
+            self._memory.reserve(len(chunk))
             self._taken += len(chunk)
             parts.write(chunk)
 
@@ -242,7 +242,7 @@ class _Parts:
         if encoding not in _PLAIN_ENCODINGS:
             raise EncodingRefused(encoding=encoding.decode("latin-1"))
         if role in self._files:
-            raise self._rules.twice(role, options.get(b"filename", b"").decode("latin-1"))
+            raise self._rules.duplicate_error(role, options.get(b"filename", b"").decode("latin-1"))
         self._files[role] = bytearray()
         self._current = (role, self._files[role], self._rules.size_limit(role))
 

@@ -42,12 +42,12 @@ class Holder:
 class ServerLock:
     """A lock that is held."""
 
-    def __init__(self, descriptor: int, left_behind: Holder | None) -> None:
+    def __init__(self, descriptor: int, crashed_holder: Holder | None) -> None:
         self._descriptor = descriptor
-        self.left_behind = left_behind
+        self.crashed_holder = crashed_holder
         """Who held the lock before and did not end in order."""
 
-    def tell(self, holder: Holder) -> None:
+    def write_holder(self, holder: Holder) -> None:
         """Say who holds it. On a full disk nothing is said: the lock holds all the same."""
         content = json.dumps(asdict(holder)).encode() + b"\n"
         with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ class ServerLock:
             os.pwrite(self._descriptor, content, 0)
             os.ftruncate(self._descriptor, len(content))
 
-    def ended(self) -> None:
+    def clear(self) -> None:
         """Say that nobody holds it any more."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
@@ -82,7 +82,7 @@ def hold(path: Path, *, what: str) -> Iterator[ServerLock]:
         try:
             yield lock
         finally:
-            lock.ended()
+            lock.clear()
     finally:
         os.close(descriptor)
 

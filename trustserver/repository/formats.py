@@ -21,7 +21,7 @@ from trustserver.storage.ports import StoredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class NewFiles:
     """What was published, for readers: the `written` files, the root's version then, and the next renewal."""
 
     gun: GUN
@@ -44,32 +44,32 @@ class ServedFormat:
     wire: WireFormat
     in_feed: bool
     second_opinion: bool
-    answers: Callable[[Shown], Answers]
+    answers: Callable[[NewFiles], Answers]
 
 
-def _tuf_answers(shown: Shown) -> Answers:
+def _tuf_answers(new: NewFiles) -> Answers:
     found: Answers = []
-    for file in shown.written:
+    for file in new.written:
         if file.role == TIMESTAMP:
             name = FileName(role=TIMESTAMP, version=None)
-            answer = answers.newest(file.raw, file.sha256, renew_at=shown.renew_at)
+            answer = answers.newest(file.raw, file.sha256, renew_at=new.renew_at)
         else:
             name = FileName(role=file.role, version=file.version)
             answer = answers.versioned(file.raw, file.sha256)
-        found.append((path_of(shown.gun, name), answer))
-    following = FileName(role=ROOT, version=shown.root_version + 1)
-    return [*found, (path_of(shown.gun, following), answers.missing(shown.gun, following))]
+        found.append((path_of(new.gun, name), answer))
+    following = FileName(role=ROOT, version=new.root_version + 1)
+    return [*found, (path_of(new.gun, following), answers.missing(new.gun, following))]
 
 
-def _notary_answers(shown: Shown) -> Answers:
+def _notary_answers(new: NewFiles) -> Answers:
     """Under the bare name, and under the hash, by which clients ask for all but the timestamp."""
     found: Answers = []
-    for file in shown.written:
-        bare = notary_path(shown.gun, NotaryFile(role=file.role))
+    for file in new.written:
+        bare = notary_path(new.gun, NotaryFile(role=file.role))
         if file.role == TIMESTAMP:
-            found.append((bare, notary_answers.current(file, renew_at=shown.renew_at)))
+            found.append((bare, notary_answers.current(file, renew_at=new.renew_at)))
             continue
-        hashed = notary_path(shown.gun, NotaryFile(role=file.role, sha256=file.sha256))
+        hashed = notary_path(new.gun, NotaryFile(role=file.role, sha256=file.sha256))
         found += [(bare, notary_answers.current(file)), (hashed, notary_answers.consistent(file))]
     return found
 
@@ -79,6 +79,6 @@ SERVED_NOTARY: Final = ServedFormat(wire=NOTARY, in_feed=True, second_opinion=Fa
 _BY_NAME: Final[Mapping[str, ServedFormat]] = {each.wire.name: each for each in (SERVED_TUF, SERVED_NOTARY)}
 
 
-def served(name: str) -> ServedFormat | None:
+def find_format(name: str) -> ServedFormat | None:
     """The format that storage names; None for one that this version does not know."""
     return _BY_NAME.get(name)

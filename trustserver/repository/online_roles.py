@@ -43,11 +43,11 @@ class Issued:
     `used`: keys that are not current yet, but named by the root.
     """
 
-    form: ServedFormat
+    served_format: ServedFormat
     at: datetime
     snapshot: Envelope
     timestamp: Envelope
-    used: tuple[KeyRecord, ...]
+    promoted_keys: tuple[KeyRecord, ...]
     renew_at: datetime
 
 
@@ -58,7 +58,7 @@ class OnlineRoles:
         self._store = store
         self._sealer = sealer
         self._lock = Lock()
-        self._open: OrderedDict[tuple[str, str], Signer] = OrderedDict()
+        self._signers: OrderedDict[tuple[str, str], Signer] = OrderedDict()
 
     # -- keys -----------------------------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class OnlineRoles:
         """
         for _ in range(_ATTEMPTS):
             state = self._store.load(gun)
-            _refuse_other(state, wire)
+            _refuse_other_format(state, wire)
             if state.status is Status.LIVE:
                 root = wire.parse(ROOT, state.files[ROOT].raw).root
                 return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire)
@@ -93,7 +93,7 @@ class OnlineRoles:
         """
         for attempt in range(_ATTEMPTS):
             state = self._store.load(gun)
-            _refuse_other(state, wire)
+            _refuse_other_format(state, wire)
             if state.status is not Status.LIVE:
                 raise NotThere(what=f"collection {gun}")
             for key in state.keys:
@@ -119,7 +119,7 @@ class OnlineRoles:
         self,
         state: StoredCollection,
         *,
-        form: ServedFormat,
+        served_format: ServedFormat,
         root: Root,
         stored: Mapping[RoleName, Envelope],
         changed: Iterable[Envelope],
@@ -131,27 +131,29 @@ class OnlineRoles:
         `least`: the lowest version that either may have, where it is to be above the next one. Signed with exactly the
         keys that `root` names. Raises: ServerKeyNotUsed, KeyFileMalformed, SigningFailed, TooLarge (the snapshot).
         """
-        keys = {role: _named_key(state, root, role, form.wire) for role in ONLINE}
+        keys = {role: _named_key(state, root, role, served_format.wire) for role in ONLINE}
         snapshot = sign(
             next_snapshot(
                 previous=stored.get(SNAPSHOT),
                 changed=changed,
                 at=at,
-                lifetime=form.wire.lifetimes.of(SNAPSHOT),
+                lifetime=served_format.wire.lifetimes.of(SNAPSHOT),
                 least=(least or {}).get(SNAPSHOT, 1),
-                wire=form.wire,
+                wire=served_format.wire,
             ),
-            [self._signer(keys[SNAPSHOT], form.wire)],
+            [self._signer(keys[SNAPSHOT], served_format.wire)],
             role=SNAPSHOT,
-            wire=form.wire,
+            wire=served_format.wire,
         )
-        return self._under(snapshot, stored.get(TIMESTAMP), keys, form, at, least=(least or {}).get(TIMESTAMP, 1))
+        return self._issue_over(
+            snapshot, stored.get(TIMESTAMP), keys, served_format, at, least=(least or {}).get(TIMESTAMP, 1)
+        )
 
     def issue_timestamp(
         self,
         state: StoredCollection,
         *,
-        form: ServedFormat,
+        served_format: ServedFormat,
         root: Root,
         stored: Mapping[RoleName, Envelope],
         at: datetime,
@@ -159,38 +161,42 @@ class OnlineRoles:
         least: int = 1,
     ) -> Issued:
         """The next timestamp, over the stored snapshot, or over one that its owner signed. Raises: as `issue`."""
-        keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, form.wire)}
-        held = held_key(state, root, SNAPSHOT, form.wire)
+        keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, served_format.wire)}
+        held = held_key(state, root, SNAPSHOT, served_format.wire)
         if held is not None:
             keys[SNAPSHOT] = held
-        return self._under(snapshot or stored[SNAPSHOT], stored.get(TIMESTAMP), keys, form, at, least=least)
+        return self._issue_over(
+            snapshot or stored[SNAPSHOT], stored.get(TIMESTAMP), keys, served_format, at, least=least
+        )
 
-    def _under(
+    def _issue_over(
         self,
         snapshot: Envelope,
         previous: Envelope | None,
         keys: Mapping[RoleName, KeyRecord],
-        form: ServedFormat,
+        served_format: ServedFormat,
         at: datetime,
         *,
         least: int,
     ) -> Issued:
         """`keys`: of the roles that are the server's to renew."""
-        lifetime = form.wire.lifetimes.of(TIMESTAMP)
+        lifetime = served_format.wire.lifetimes.of(TIMESTAMP)
         timestamp = sign(
-            next_timestamp(previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least, wire=form.wire),
-            [self._signer(keys[TIMESTAMP], form.wire)],
+            next_timestamp(
+                previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least, wire=served_format.wire
+            ),
+            [self._signer(keys[TIMESTAMP], served_format.wire)],
             role=TIMESTAMP,
-            wire=form.wire,
+            wire=served_format.wire,
         )
-        ours = [envelope for envelope in (snapshot, timestamp) if envelope.role in keys]
+        server_held = [envelope for envelope in (snapshot, timestamp) if envelope.role in keys]
         return Issued(
-            form=form,
+            served_format=served_format,
             at=at,
             snapshot=snapshot,
             timestamp=timestamp,
-            used=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
-            renew_at=min(renewal_of(envelope, form.wire) for envelope in ours),
+            promoted_keys=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
+            renew_at=min(renewal_of(envelope, served_format.wire) for envelope in server_held),
         )
 
     def _make(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
@@ -199,17 +205,17 @@ class OnlineRoles:
     def _signer(self, key: KeyRecord, wire: WireFormat) -> Signer:
         place = (wire.name, key.keyid)
         with self._lock:
-            signer = self._open.get(place)
+            signer = self._signers.get(place)
             if signer is not None:
-                self._open.move_to_end(place)
+                self._signers.move_to_end(place)
                 return signer
         opened = self._sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
         private = read_private_der(opened, place=f"the sealed {key.role} key {key.keyid}")
         signer = wire.signer(private)
         with self._lock:
-            self._open[place] = signer
-            while len(self._open) > LOADED_KEYS:
-                self._open.popitem(last=False)
+            self._signers[place] = signer
+            while len(self._signers) > LOADED_KEYS:
+                self._signers.popitem(last=False)
         return signer
 
 
@@ -237,22 +243,22 @@ def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
 def held_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:
     """The server's key that `root` names for an online role; None if its owner holds that role's."""
     named = root.roles[role].keyids
-    return next((key for key in state.keys if key.role == role and shown_key(key, wire).keyid in named), None)
+    return next((key for key in state.keys if key.role == role and encoded_key(key, wire).keyid in named), None)
 
 
-def shown_key(key: KeyRecord, wire: WireFormat) -> Key:
+def encoded_key(key: KeyRecord, wire: WireFormat) -> Key:
     """The public part of a server-held key as a format writes it."""
-    return _shown_key(key.keyid, key.public, wire.name)
+    return _encoded_key(key.keyid, key.public, wire.name)
 
 
 @lru_cache(maxsize=4096)
-def _shown_key(keyid: str, public: str, wire: str) -> Key:
+def _encoded_key(keyid: str, public: str, wire: str) -> Key:
     return wire_named(wire).encode_key(Key.from_dict(keyid, json.loads(public)))
 
 
 def _named_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord:
     named = root.roles[role]
-    held = {shown_key(key, wire).keyid: key for key in state.keys if key.role == role}
+    held = {encoded_key(key, wire).keyid: key for key in state.keys if key.role == role}
     if len(named.keyids) != 1 or named.threshold != 1 or named.keyids[0] not in held:
         wanted = ", ".join(sorted(held)) or "none yet: ask for one first"
         raise ServerKeyNotUsed(
@@ -261,7 +267,7 @@ def _named_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFo
     return held[named.keyids[0]]
 
 
-def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:
+def gone_collection(gun: GUN, tombstone: Tombstone) -> GoneCollection:
     """A tombstone as the outside sees it."""
     return GoneCollection(
         gun=gun,
@@ -272,7 +278,7 @@ def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:
     )
 
 
-def _refuse_other(state: StoredCollection, wire: WireFormat) -> None:
+def _refuse_other_format(state: StoredCollection, wire: WireFormat) -> None:
     """Raises: GoneCollection, CollectionExists."""
     refuse_tombstone(state)
     if state.status is Status.LIVE and state.format != wire.name:
@@ -283,4 +289,4 @@ def _refuse_other(state: StoredCollection, wire: WireFormat) -> None:
 def refuse_tombstone(state: StoredCollection) -> None:
     """Raises: GoneCollection if the name was deleted and not released."""
     if state.status is Status.DELETED and state.tombstone is not None:
-        raise gone(state.gun, state.tombstone)
+        raise gone_collection(state.gun, state.tombstone)

@@ -12,7 +12,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.repository.formats import ServedFormat, served
+from trustserver.repository.formats import ServedFormat, find_format
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
@@ -60,14 +60,14 @@ class ParsedCache:
         Raises: PublishRefused for a format that this server does not judge, NotStored.
         """
         state = self._store.load(gun)
-        form = format_of(state) if state.files else None
+        served_format = format_of(state) if state.files else None
         known = self.remembered(gun)
         if known is not None and known.state.revision == state.revision:
             return known
         envelopes = {
-            role: _parse(file, known, form)
+            role: _parse(file, known, served_format)
             for role, file in state.files.items()
-            if form is not None and (least is None or role in least)
+            if served_format is not None and (least is None or role in least)
         }
         parsed = ParsedCollection(state=state, envelopes=envelopes)
         self.remember(parsed)
@@ -101,14 +101,14 @@ class ParsedCache:
 
 def format_of(state: StoredCollection) -> ServedFormat:
     """The format of a collection with files. Raises: PublishRefused for one that this version does not know."""
-    form = served(state.format)
-    if form is None:
+    served_format = find_format(state.format)
+    if served_format is None:
         raise PublishRefused(role="collection", reason=f"is in format {state.format}, which this server does not judge")
-    return form
+    return served_format
 
 
-def _parse(file: StoredFile, known: ParsedCollection | None, form: ServedFormat) -> Envelope:
+def _parse(file: StoredFile, known: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
     before = known.envelopes.get(file.role) if known else None
     if before is not None and before.sha256 == file.sha256:
         return before
-    return form.wire.parse(file.role, file.raw)
+    return served_format.wire.parse(file.role, file.raw)

@@ -39,11 +39,11 @@ class Round:
 class Renewal:
     """Signs again. Blocks on the store: to be called from a worker thread."""
 
-    def __init__(self, *, store: MetadataStore, online: OnlineRoles, parsed: ParsedCache, recorder: Committer) -> None:
+    def __init__(self, *, store: MetadataStore, online: OnlineRoles, parsed: ParsedCache, committer: Committer) -> None:
         self._store = store
         self._online = online
         self._parsed = parsed
-        self._recorder = recorder
+        self._committer = committer
 
     def renew(self, gun: GUN, *, at: datetime) -> bool:
         """Renew what is due in one collection; False if nothing is. Raises: NotStored, ServerKeyNotUsed, KeysError."""
@@ -74,13 +74,17 @@ class Renewal:
         return Round(renewed=renewed, failed=failed, full=len(due) == ROUND and renewed > 0)
 
     def _renew(self, stored: ParsedCollection, due: Collection[RoleName], at: datetime) -> None:
-        envelopes, form = stored.envelopes, format_of(stored.state)
+        envelopes, served_format = stored.envelopes, format_of(stored.state)
         root = envelopes[ROOT].root
         if SNAPSHOT in due:
-            issued = self._online.issue(stored.state, form=form, root=root, stored=envelopes, changed=(), at=at)
+            issued = self._online.issue(
+                stored.state, served_format=served_format, root=root, stored=envelopes, changed=(), at=at
+            )
         else:
-            issued = self._online.issue_timestamp(stored.state, form=form, root=root, stored=envelopes, at=at)
-        self._recorder.record(stored, envelopes, (), issued)
+            issued = self._online.issue_timestamp(
+                stored.state, served_format=served_format, root=root, stored=envelopes, at=at
+            )
+        self._committer.commit(stored, envelopes, (), issued)
 
 
 def _due(stored: ParsedCollection, at: datetime) -> list[RoleName]:

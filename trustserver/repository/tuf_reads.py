@@ -6,7 +6,7 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire.tuf import TUF
-from trustserver.repository.online_roles import gone
+from trustserver.repository.online_roles import gone_collection
 from trustserver.responses.cache import Answer, View
 from trustserver.responses.tuf import missing, newest, not_found, versioned
 from trustserver.responses.tuf_paths import FileName, path_of
@@ -55,5 +55,5 @@ class TufRetrieval:
         if state.status is Status.LIVE and state.format == TUF.name:
             return missing(gun, name)
         if state.status is Status.DELETED and state.tombstone is not None:
-            return not_found(gone(gun, state.tombstone))
+            return not_found(gone_collection(gun, state.tombstone))
         return not_found(NoTrustData(gun=gun))

@@ -29,22 +29,22 @@ def resume(transport: asyncio.Transport) -> None:
 class Tunnel(asyncio.Protocol):
     """The way from one client to the server behind, and back. Each side is read only as fast as the other one takes."""
 
-    def __init__(self, client: asyncio.Transport, give: Callable[[bytes], None], begun: bytes) -> None:
+    def __init__(self, client: asyncio.Transport, send: Callable[[bytes], None], first_bytes: bytes) -> None:
         self._client = client
-        self._give = give
-        self._begun = begun
+        self._send = send
+        self._first_bytes = first_bytes
         self._behind: asyncio.Transport | None = None
-        self._digging: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
 
     @classmethod
-    def dig(cls, client: asyncio.Transport, give: Callable[[bytes], None], address: str, begun: bytes) -> Tunnel:
+    def open(cls, client: asyncio.Transport, send: Callable[[bytes], None], address: str, first_bytes: bytes) -> Tunnel:
         """`give` sends to the client; `begun`: what he has sent so far, answers given here apart."""
-        tunnel = cls(client, give, begun)
+        tunnel = cls(client, send, first_bytes)
         client.pause_reading()
-        tunnel._digging = asyncio.create_task(tunnel._dig(address))
+        tunnel._connecting = asyncio.create_task(tunnel._connect(address))
         return tunnel
 
-    async def _dig(self, address: str) -> None:
+    async def _connect(self, address: str) -> None:
         end: socket.socket | None = None
         try:
             end = socket.socket(socket.AF_UNIX)  # fails where no more files may be open
@@ -62,8 +62,8 @@ class Tunnel(asyncio.Protocol):
         if self._client.is_closing():
             self._behind.abort()
             return
-        self._behind.write(self._begun)
-        self._begun = b""
+        self._behind.write(self._first_bytes)
+        self._first_bytes = b""
         self._client.resume_reading()
 
     def forward(self, data: bytes) -> None:
@@ -78,7 +78,7 @@ class Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._client.is_closing():
-            self._give(data)
+            self._send(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._client.close()
@@ -104,7 +104,7 @@ class Tunnel(asyncio.Protocol):
         if self._behind is not None:
             self._behind.abort()
 
-    def fill(self) -> None:
+    def close(self) -> None:
         """The client is gone."""
         if self._behind is not None:
             self._behind.close()

@@ -15,7 +15,7 @@ from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
 from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
-from trustserver.storage.published_log import PublishedLogFile, older, with_stored
+from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
 
@@ -47,20 +47,20 @@ def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
 
 def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
     """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
-    witness = PublishedLogFile(settings.witness_file, mark=sealer.mark)
-    known = witness.load()
+    published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
+    known = published_log.load()
     stored = store.collections()
-    missing = older(known or {}, stored)
+    missing = find_outdated(known or {}, stored)
     if missing:
         raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(missing), example=missing[0].gun)
     if known is None and settings.witness_file.exists():
         _log.warning("the witness is of another database, or damaged: it begins anew")
     try:
-        witness.begin(with_stored(known or {}, stored))
+        published_log.rewrite(merge_stored(known or {}, stored))
     except OSError as error:
         # A full disk: whoever could refuse here for want of a witness could not serve either.
         _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})
-    return witness
+    return published_log
 
 
 def make_data_folder(folder: Path) -> None:
@@ -86,7 +86,7 @@ def exclusive_use(settings: Settings, *, at: datetime, listen: str) -> Iterator[
         hold(file.with_name(f"{file.name}.lock"), what=str(file)) as database,
     ):
         use = ExclusiveUse((folder, database), at)
-        use.tell(listen)
+        use.write_holder(listen)
         yield use
 
 
@@ -97,15 +97,17 @@ class ExclusiveUse:
         self._locks = tuple(locks)
         self._since = since
 
-    def tell(self, listen: str) -> None:
+    def write_holder(self, listen: str) -> None:
         """Write into the lock files who this is."""
         holder = Holder.this_process(at=self._since, listen=listen)
         for lock in self._locks:
-            lock.tell(holder)
+            lock.write_holder(holder)
 
-    def left_behind(self) -> Holder | None:
-        """A server of another host that did not end in order. Where its lock does not reach here, it may still run."""
+    def crashed_holder(self) -> Holder | None:
+        """Return the holder on another host that did not stop properly; None if there was none.
+
+        A lock may not reach across hosts (some network file systems), so that server may still be running.
+        """
         here = socket.gethostname()
-        return next(
-            (lock.left_behind for lock in self._locks if lock.left_behind and lock.left_behind.host != here), None
-        )
+        holders = (lock.crashed_holder for lock in self._locks)
+        return next((holder for holder in holders if holder and holder.host != here), None)

@@ -105,10 +105,10 @@ class Publication:
     format: str
     base: int
     files: tuple[StoredFile, ...]
-    used: tuple[KeyRecord, ...]
+    promoted_keys: tuple[KeyRecord, ...]
     renew_at: datetime
     in_feed: bool = False
-    brought: tuple[KeyRecord, ...] = ()
+    imported_keys: tuple[KeyRecord, ...] = ()
 
 
 class Category(StrEnum):

@@ -28,38 +28,38 @@ from trustdata.roles import RoleName
 from trustserver.storage.ports import Status, Summary
 
 _FORMAT: Final = "content-trust-witness-1"
-_LONG: Final = 4 * 1024 * 1024
+_REWRITE_AFTER: Final = 4 * 1024 * 1024
 """Bytes of appended lines after which the file is written anew: some thirty thousand changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class LogEntry:
     """What was published of one collection. `versions`: the highest of each role, as far as it is known."""
 
     revision: int
     versions: Mapping[RoleName, int] = field(default_factory=dict)
     deleted: bool = False
 
-    def then(self, later: Seen) -> Seen:
+    def merge(self, later: LogEntry) -> LogEntry:
         """Both together; a deletion ends what was before."""
         if later.revision < self.revision:
-            return later.then(self)
+            return later.merge(self)
         if later.deleted:
             return later
         versions = {
             role: max(self.versions.get(role, 0), later.versions.get(role, 0))
             for role in {**self.versions, **later.versions}
         }
-        return Seen(revision=later.revision, versions=versions)
+        return LogEntry(revision=later.revision, versions=versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Older:
+class OutdatedCollection:
     """A collection of which more was published than the database holds."""
 
     gun: GUN
     stored: int
-    seen: Seen
+    logged: LogEntry
 
 
 class PublishedLogFile:
@@ -70,10 +70,10 @@ class PublishedLogFile:
         self._mark = mark
         self._lock = Lock()
         self._descriptor: int | None = None
-        self._cut = False
-        self._grown = 0
+        self._line_is_cut = False
+        self._appended_bytes = 0
 
-    def load(self) -> dict[GUN, Seen] | None:
+    def load(self) -> dict[GUN, LogEntry] | None:
         """What the file tells of this database; None if it is of another one, or not there.
 
         Lines that cannot be read are passed over: a power cut may have cut off the last one.
@@ -82,50 +82,52 @@ class PublishedLogFile:
             lines = self._path.read_bytes().splitlines()
         except OSError:
             return None
-        if not lines or _object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
+        if not lines or _parse_object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
             return None
-        found: dict[GUN, Seen] = {}
+        found: dict[GUN, LogEntry] = {}
         for line in lines[1:]:
-            entry = _entry(line)
-            if entry is not None:
-                gun, seen = entry
-                found[gun] = found[gun].then(seen) if gun in found else seen
+            parsed = _parse_line(line)
+            if parsed is not None:
+                gun, entry = parsed
+                found[gun] = found[gun].merge(entry) if gun in found else entry
         return found
 
-    def begin(self, known: Mapping[GUN, Seen]) -> None:
+    def rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
         """Write anew what is known, in one line for each collection, and append from then on. Raises: OSError."""
         with self._lock:
-            self._begin(known)
+            self._rewrite(known)
 
-    def tidy(self) -> None:
+    def compact(self) -> None:
         """Write the file anew if it has grown long. Raises: OSError; it then goes on as it was."""
         with self._lock:  # what is published meanwhile waits some tenths of a second for its line
-            if self._descriptor is not None and self._grown > _LONG:
-                self._grown = 0  # after a failure, too: not again in the next minute
-                self._begin(self.load() or {})
+            if self._descriptor is not None and self._appended_bytes > _REWRITE_AFTER:
+                self._appended_bytes = 0  # after a failure, too: not again in the next minute
+                self._rewrite(self.load() or {})
 
-    def saw(self, gun: GUN, seen: Seen) -> None:
+    def record(self, gun: GUN, entry: LogEntry) -> None:
         """Append a line. What the disk has no space for is not witnessed."""
-        line = _line(gun, seen)
+        line = _format_line(gun, entry)
         with self._lock:
             if self._descriptor is None:
                 return
-            if self._cut:
+            if self._line_is_cut:
                 line = b"\n" + line
-            self._grown += len(line)
+            self._appended_bytes += len(line)
             with contextlib.suppress(OSError):
-                self._cut = os.write(self._descriptor, line) != len(line)
+                self._line_is_cut = os.write(self._descriptor, line) != len(line)
 
     def close(self) -> None:
         with self._lock:
             self._close()
 
-    def _begin(self, known: Mapping[GUN, Seen]) -> None:
+    def _rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
         head = orjson.dumps({"format": _FORMAT, "database": self._mark}) + b"\n"
-        write_durably(self._path, head + b"".join(_line(gun, seen) for gun, seen in sorted(known.items())), mode=0o600)
+        write_durably(
+            self._path, head + b"".join(_format_line(gun, entry) for gun, entry in sorted(known.items())), mode=0o600
+        )
         self._close()
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._grown, self._cut = 0, False
+        self._appended_bytes, self._line_is_cut = 0, False
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -133,31 +135,31 @@ class PublishedLogFile:
             self._descriptor = None
 
 
-def older(known: Mapping[GUN, Seen], stored: Iterable[Summary]) -> list[Older]:
+def find_outdated(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> list[OutdatedCollection]:
     """The collections of which the database holds less than was published."""
     revisions = {summary.gun: summary.revision for summary in stored}
     return [
-        Older(gun=gun, stored=revisions.get(gun, 0), seen=seen)
-        for gun, seen in sorted(known.items())
-        if revisions.get(gun, 0) < seen.revision
+        OutdatedCollection(gun=gun, stored=revisions.get(gun, 0), logged=logged)
+        for gun, logged in sorted(known.items())
+        if revisions.get(gun, 0) < logged.revision
     ]
 
 
-def with_stored(known: Mapping[GUN, Seen], stored: Iterable[Summary]) -> dict[GUN, Seen]:
+def merge_stored(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> dict[GUN, LogEntry]:
     """What is known and what the database holds, together."""
     found = dict(known)
     for summary in stored:
-        held = Seen(revision=summary.revision, deleted=summary.status is not Status.LIVE)
-        found[summary.gun] = found[summary.gun].then(held) if summary.gun in found else held
+        held = LogEntry(revision=summary.revision, deleted=summary.status is not Status.LIVE)
+        found[summary.gun] = found[summary.gun].merge(held) if summary.gun in found else held
     return found
 
 
-def _line(gun: GUN, seen: Seen) -> bytes:
-    what: dict[str, object] = {"deleted": True} if seen.deleted else {"versions": dict(seen.versions)}
-    return orjson.dumps({"gun": gun, "revision": seen.revision, **what}, option=orjson.OPT_SORT_KEYS) + b"\n"
+def _format_line(gun: GUN, entry: LogEntry) -> bytes:
+    what: dict[str, object] = {"deleted": True} if entry.deleted else {"versions": dict(entry.versions)}
+    return orjson.dumps({"gun": gun, "revision": entry.revision, **what}, option=orjson.OPT_SORT_KEYS) + b"\n"
 
 
-def _object(line: bytes) -> dict[str, object]:
+def _parse_object(line: bytes) -> dict[str, object]:
     try:
         found = orjson.loads(line)
     except ValueError:
@@ -165,16 +167,16 @@ def _object(line: bytes) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _entry(line: bytes) -> tuple[GUN, Seen] | None:
-    told = _object(line)
-    gun, revision, versions = told.get("gun"), told.get("revision"), told.get("versions", {})
+def _parse_line(line: bytes) -> tuple[GUN, LogEntry] | None:
+    parsed = _parse_object(line)
+    gun, revision, versions = parsed.get("gun"), parsed.get("revision"), parsed.get("versions", {})
     if not isinstance(gun, str) or type(revision) is not int or not isinstance(versions, dict):
         return None
     if not all(type(version) is int for version in versions.values()):
         return None
-    seen = Seen(
+    entry = LogEntry(
         revision=revision,
         versions={RoleName(role): version for role, version in versions.items()},
-        deleted=told.get("deleted") is True,
+        deleted=parsed.get("deleted") is True,
     )
-    return GUN(gun), seen
+    return GUN(gun), entry

@@ -134,12 +134,12 @@ class SqlStore:
         try:
             with self._writing() as connection:
                 collection = self._advance_to_live(connection, publication)
-                for used in publication.used:
-                    self._promote(connection, used, base)
-                for brought in publication.brought:
-                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == brought.role))
-                    connection.execute(insert(_KEY).values(**_key_values(brought)))
-                if base == 0 or publication.used:
+                for promoted in publication.promoted_keys:
+                    self._promote(connection, promoted, base)
+                for imported in publication.imported_keys:
+                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
+                    connection.execute(insert(_KEY).values(**_key_values(imported)))
+                if base == 0 or publication.promoted_keys:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
@@ -314,12 +314,14 @@ class SqlStore:
             raise RevisionMoved(gun=gun, base=base)
         return int(moved)
 
-    def _promote(self, connection: Connection, used: KeyRecord, base: int) -> None:
-        role = (_KEY.c.gun == used.gun, _KEY.c.role == used.role)
-        moved = connection.execute(update(_KEY).where(*role, _KEY.c.keyid == used.keyid).values(state=KeyState.CURRENT))
+    def _promote(self, connection: Connection, promoted: KeyRecord, base: int) -> None:
+        role = (_KEY.c.gun == promoted.gun, _KEY.c.role == promoted.role)
+        moved = connection.execute(
+            update(_KEY).where(*role, _KEY.c.keyid == promoted.keyid).values(state=KeyState.CURRENT)
+        )
         if moved.rowcount != 1:
-            raise RevisionMoved(gun=used.gun, base=base)
-        connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != used.keyid))
+            raise RevisionMoved(gun=promoted.gun, base=base)
+        connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != promoted.keyid))
 
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
         place = {"collection_id": collection, "role": str(file.role)}
