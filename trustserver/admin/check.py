@@ -133,7 +133,7 @@ def _findings(
             yield AuditFinding(gun="", code="database", message=f"database: {verdict}", remedy=_BACKUP)
         for fault in audit_files(engine):
             code = "file-changed" if fault.changed else "orphaned-file"
-            yield AuditFinding(gun=fault.gun, code=code, message=fault.what, remedy=_BACKUP)
+            yield AuditFinding(gun=fault.gun, code=code, message=fault.message, remedy=_BACKUP)
     finally:
         engine.dispose()
     sealer = open_sealer(settings, store) if store.seal_mark() else None

@@ -1,4 +1,4 @@
-"""Open what the settings name: data folder, database, seal key, published log; and lock out a second server."""
+"""Open the data folder, database, seal key and published log that the settings name; keep out a second server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 def open_store(settings: Settings) -> MetadataStore:
-    """The store that the settings name, its schema at the newest. Raises: StartRefused."""
+    """Open the store that the settings name, and bring its schema to the newest revision.
+
+    Raises: StartRefused if the folder or database cannot be made or opened.
+    """
     make_data_folder(settings.data)
     engine = open_engine(settings.database_url)
     migrate(engine)
@@ -31,7 +34,10 @@ def open_store(settings: Settings) -> MetadataStore:
 
 
 def existing_store(settings: Settings) -> MetadataStore:
-    """The store of a server that may be running: nothing is made or migrated. Raises: StartRefused."""
+    """Open the store without making or migrating anything. A server may be using it.
+
+    Raises: StartRefused if there is no database, or its schema is not the newest.
+    """
     if not settings.database and not (settings.data / "trust.db").exists():
         raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
     engine = open_engine(settings.database_url)
@@ -41,12 +47,18 @@ def existing_store(settings: Settings) -> MetadataStore:
 
 
 def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
-    """The seal that the store's keys were sealed with. Raises: StartRefused."""
+    """Return the sealer that the store's keys were sealed with.
+
+    Raises: StartRefused if the seal key is missing, cannot be read, or is not the one that was used.
+    """
     return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
 
 
 def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
-    """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
+    """Open the published log and compare the database with it. A log of another database is begun anew.
+
+    Raises: DatabaseOlder if more was published than the database holds; NotStored if the database cannot be read.
+    """
     published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
     known = published_log.load()
     stored = store.collections()
@@ -58,13 +70,13 @@ def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySeal
     try:
         published_log.rewrite(merge_stored(known or {}, stored))
     except OSError as error:
-        # A full disk: whoever could refuse here for want of a witness could not serve either.
+        # The server starts without the log. The disk is probably full, and then reads must go on.
         _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})
     return published_log
 
 
 def make_data_folder(folder: Path) -> None:
-    """Raises: StartRefused."""
+    """Make the data folder if it is not there. Raises: StartRefused if it cannot be made."""
     try:
         make_private_folder(folder.absolute())
     except OSError as error:
@@ -73,16 +85,17 @@ def make_data_folder(folder: Path) -> None:
 
 @contextmanager
 def exclusive_use(settings: Settings, *, at: datetime, listen: str) -> Iterator[ExclusiveUse]:
-    """Hold the data folder and the database: a second server would answer from a view that it does not know is old.
+    """Lock the data folder and the database until the end of the block, so that no second server uses them.
 
-    `at`: since when, for whom it keeps out. `listen`: what to say of this one until its address is known.
-    Raises: ServerRunning, StartRefused.
+    A second server would not learn of the first one's changes and would serve outdated responses from its cache.
+    `at` and `listen` tell the operator of the other server who holds the lock: since when, and the address or, before
+    it is known, what this process does. Raises: ServerRunning, StartRefused.
     """
     make_data_folder(settings.data)
     file = sqlite_file(settings.database_url)
     with (
         hold(settings.data / "server.lock", what=str(settings.data)) as folder,
-        # Another data folder may name the same database.
+        # Two servers may have different data folders and the same database.
         hold(file.with_name(f"{file.name}.lock"), what=str(file)) as database,
     ):
         use = ExclusiveUse((folder, database), at)
@@ -91,14 +104,14 @@ def exclusive_use(settings: Settings, *, at: datetime, listen: str) -> Iterator[
 
 
 class ExclusiveUse:
-    """The locks that a server holds while it is the only one on its data folder and database."""
+    """The locks of this process on its data folder and database."""
 
     def __init__(self, locks: Sequence[ServerLock], since: datetime) -> None:
         self._locks = tuple(locks)
         self._since = since
 
     def write_holder(self, listen: str) -> None:
-        """Write into the lock files who this is."""
+        """Write into the lock files that this process holds them. `listen`: its address."""
         holder = Holder.this_process(at=self._since, listen=listen)
         for lock in self._locks:
             lock.write_holder(holder)

@@ -1,9 +1,9 @@
-"""The witness: the highest revision of every collection that this server has published, kept beside the database.
+"""The published log: a file beside the database with the highest published revision of every collection.
 
-A database that was restored from a backup cannot know that it is old: everything in it is in order. So each change
-leaves a line in a file of its own. Lines are appended without waiting for the disk, which costs a publish some
-microseconds: a power cut may lose the newest of them, and what is lost is only not noticed. The file is never ahead of
-the database.
+With it the server notices that its database was restored from a backup; the database itself shows no sign of that
+(ADR 0016). The option `--witness` names the file. Each change appends a line, after it is in the database, so the log
+is never ahead of it. The line is not flushed to the disk, so it costs a publish only microseconds. A power cut may
+therefore lose the last lines; then an old database may go unnoticed, but a good one is never refused.
 
     {"format":"content-trust-witness-1","database":"<mark of the seal key>"}
     {"gun":"registry.example.com/app","revision":7,"versions":{"snapshot":7,"targets":5,"timestamp":7}}
@@ -29,33 +29,33 @@ from trustserver.storage.ports import Status, Summary
 
 _FORMAT: Final = "content-trust-witness-1"
 _REWRITE_AFTER: Final = 4 * 1024 * 1024
-"""Bytes of appended lines after which the file is written anew: some thirty thousand changes."""
+"""How many bytes are appended before the file is written anew: about thirty thousand changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """What was published of one collection. `versions`: the highest of each role, as far as it is known."""
+    """What the log says of one collection. `versions`: the highest version of each role that it knows of."""
 
     revision: int
     versions: Mapping[RoleName, int] = field(default_factory=dict)
     deleted: bool = False
 
-    def merge(self, later: LogEntry) -> LogEntry:
-        """Both together; a deletion ends what was before."""
-        if later.revision < self.revision:
-            return later.merge(self)
-        if later.deleted:
-            return later
+    def merge(self, other: LogEntry) -> LogEntry:
+        """Return one entry that says what both say. What was published before a deletion no longer counts."""
+        if other.revision < self.revision:
+            return other.merge(self)
+        if other.deleted:
+            return other
         versions = {
-            role: max(self.versions.get(role, 0), later.versions.get(role, 0))
-            for role in {**self.versions, **later.versions}
+            role: max(self.versions.get(role, 0), other.versions.get(role, 0))
+            for role in {**self.versions, **other.versions}
         }
-        return LogEntry(revision=later.revision, versions=versions)
+        return LogEntry(revision=other.revision, versions=versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutdatedCollection:
-    """A collection of which more was published than the database holds."""
+    """A collection whose stored revision is lower than the published one. `stored` is 0 if it is not stored at all."""
 
     gun: GUN
     stored: int
@@ -63,7 +63,7 @@ class OutdatedCollection:
 
 
 class PublishedLogFile:
-    """The file at `path` for the database with this `mark`. Safe to call from several threads."""
+    """The log in the file at `path`, for the database with this seal mark. May be called from several threads."""
 
     def __init__(self, path: Path, *, mark: str) -> None:
         self._path = path
@@ -74,9 +74,9 @@ class PublishedLogFile:
         self._appended_bytes = 0
 
     def load(self) -> dict[GUN, LogEntry] | None:
-        """What the file tells of this database; None if it is of another one, or not there.
+        """Read the log. Return None if the file is missing, or is about another database.
 
-        Lines that cannot be read are passed over: a power cut may have cut off the last one.
+        Lines that cannot be parsed are skipped: a power cut may have left an incomplete one.
         """
         try:
             lines = self._path.read_bytes().splitlines()
@@ -93,19 +93,25 @@ class PublishedLogFile:
         return found
 
     def rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
-        """Write anew what is known, in one line for each collection, and append from then on. Raises: OSError."""
+        """Replace the file by one line for each collection in `known`. `record` appends to the new file.
+
+        Raises: OSError.
+        """
         with self._lock:
             self._rewrite(known)
 
     def compact(self) -> None:
-        """Write the file anew if it has grown long. Raises: OSError; it then goes on as it was."""
-        with self._lock:  # what is published meanwhile waits some tenths of a second for its line
+        """Replace the file by one line for each collection, if it has grown long.
+
+        Raises: OSError. The old file is then kept and appended to.
+        """
+        with self._lock:  # a publish waits some tenths of a second meanwhile
             if self._descriptor is not None and self._appended_bytes > _REWRITE_AFTER:
-                self._appended_bytes = 0  # after a failure, too: not again in the next minute
+                self._appended_bytes = 0  # even if this fails, so that it is not tried again every minute
                 self._rewrite(self.load() or {})
 
     def record(self, gun: GUN, entry: LogEntry) -> None:
-        """Append a line. What the disk has no space for is not witnessed."""
+        """Append an entry. If the disk is full it is lost; the change itself is stored already."""
         line = _format_line(gun, entry)
         with self._lock:
             if self._descriptor is None:
@@ -136,7 +142,7 @@ class PublishedLogFile:
 
 
 def find_outdated(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> list[OutdatedCollection]:
-    """The collections of which the database holds less than was published."""
+    """Return the collections of which more was published than is stored, sorted by name."""
     revisions = {summary.gun: summary.revision for summary in stored}
     return [
         OutdatedCollection(gun=gun, stored=revisions.get(gun, 0), logged=logged)
@@ -146,7 +152,7 @@ def find_outdated(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> l
 
 
 def merge_stored(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> dict[GUN, LogEntry]:
-    """What is known and what the database holds, together."""
+    """Return the entries of the log, brought up to the revisions that the database holds."""
     found = dict(known)
     for summary in stored:
         held = LogEntry(revision=summary.revision, deleted=summary.status is not Status.LIVE)
