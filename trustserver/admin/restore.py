@@ -82,17 +82,17 @@ class Restore:
         return Accepted(gun=gun, versions=versions, lost=lost)
 
     def _issue(self, state: StoredCollection, seen: Mapping[RoleName, int]) -> Mapping[RoleName, int]:
-        stored = self._parsed.load(state.gun, least=_NEEDED)
+        stored = self._parsed.load(state.gun, needed=_NEEDED)
         for role in ONLINE:
             if seen.get(role, 0) > HIGHEST:
                 reason = f"{role} version {seen[role]} was never published: whoever claims to have seen it is wrong"
                 raise NotSound(reason=reason)
-        least = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
-        issued = self._issued(stored, least)
+        minimum_versions = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
+        issued = self._issued(stored, minimum_versions)
         self._committer.commit(stored, stored.envelopes, (), issued)
         return {SNAPSHOT: issued.snapshot.version, TIMESTAMP: issued.timestamp.version}
 
-    def _issued(self, stored: ParsedCollection, least: Mapping[RoleName, int]) -> Issued:
+    def _issued(self, stored: ParsedCollection, minimum_versions: Mapping[RoleName, int]) -> Issued:
         """A snapshot that its owner signs is not ours to issue: the timestamp goes on over it."""
         served_format, root = format_of(stored.state), stored.envelopes[ROOT].root
         if served_format.wire.upload_rules.may_bring_snapshot and not held_key(
@@ -104,7 +104,7 @@ class Restore:
                 root=root,
                 stored=stored.envelopes,
                 at=self._at,
-                least=least[TIMESTAMP],
+                minimum_version=minimum_versions[TIMESTAMP],
             )
         return self._online.issue(
             stored.state,
@@ -113,7 +113,7 @@ class Restore:
             stored=stored.envelopes,
             changed=(),
             at=self._at,
-            least=least,
+            minimum_versions=minimum_versions,
         )
 
 

@@ -1,8 +1,9 @@
-"""Taking over a collection from another Notary server: its whole root chain and every current file, as they are.
+"""Import a collection from another Notary server: its whole root chain and every current file, unchanged.
 
-Clients go on without noticing, since nothing is signed again: what they have pinned, cached and remembered still fits.
-Who holds the old server's keys brings them along; else the collection is served as it is, and cannot be published to,
-until its root names keys of this server. Until then a later state of the same collection can be taken over again.
+Clients notice nothing, since nothing is signed again: what they have pinned, cached and remembered is still valid
+(ADR 0026). If the old server's private keys are imported too, this server goes on in its place. Otherwise it serves the
+collection as it is, and refuses to publish to it until the root names keys of this server; until then a later state of
+the same collection can be imported again.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ _WIRE: Final = SERVED_NOTARY.wire
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedCollection:
-    """What a collection consists of. `roots`: the chain, ascending. `files`: every other current file.
+    """A collection as it was read from another server.
 
-    `keys`: private keys of the old server, by role; may be empty.
+    `roots`: all versions of root, from version 1 upwards. `files`: the current file of every other role. `keys`: the
+    private keys of the old server, by role; may be empty.
     """
 
     roots: Sequence[bytes]
@@ -52,7 +54,7 @@ class ImportedCollection:
 
 
 class CollectionImport:
-    """Blocks on judging and on the store: to be called from a worker thread."""
+    """Imports collections. Call it from a worker thread: it verifies signatures and waits for the database."""
 
     def __init__(self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCache, committer: Committer) -> None:
         self._store = store
@@ -61,11 +63,12 @@ class CollectionImport:
         self._committer = committer
 
     def take_over(self, gun: GUN, imported: ImportedCollection, *, at: datetime) -> PublishResult:
-        """Verify as a client would, expiry apart, and store all of it. The same again changes nothing.
+        """Verify a collection as a client does, except for expiry, and store all of it.
 
-        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused, CollectionExists (something else has the name,
-        or lives here by now), ServerKeyNotUsed (a key that the root does not name), GoneCollection, NotStored,
-        RevisionMoved.
+        If the same state is stored already, nothing changes. Raises: MalformedMetadata, TooLarge, NotTrusted,
+        PublishRefused (a file is missing or superfluous), CollectionExists (another collection has the name, or this
+        one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
+        GoneCollection, NotStored, RevisionMoved.
         """
         roots, current = _verified(gun, imported, at)
         stored = self._parsed.load(gun)
@@ -92,8 +95,9 @@ class CollectionImport:
         return publish_result(after)
 
     def _check_chain(self, gun: GUN, roots: Sequence[Envelope]) -> None:
-        """Every root that is stored is the chain's: two chains may lead to one root, and clients pin the first.
+        """Check that every stored root is the one of the imported chain with the same version.
 
+        Comparing the newest roots is not enough: two chains can end in the same root, and clients pin the first one.
         Raises: CollectionExists.
         """
         for root in roots:
@@ -118,7 +122,10 @@ def _held(state: StoredCollection, root: Root) -> set[RoleName]:
 
 
 def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[list[Envelope], dict[RoleName, Envelope]]:
-    """The chain, and every current file. Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused."""
+    """Verify all files, and return the root chain and every current file, parsed.
+
+    Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused (a file is missing or superfluous).
+    """
     if not imported.roots:
         raise PublishRefused(role=ROOT, reason="is missing: the whole chain is needed, from version 1")
     for role in (TIMESTAMP, SNAPSHOT, TARGETS):
@@ -140,7 +147,8 @@ def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[lis
     for role in sorted(trusted.listed() - current.keys()):
         if role not in imported.files:
             raise MetadataMissing(role=role, reason="the snapshot lists it")
-        # As docker and notary leave them, delegations may verify no more, or be delegated no more.
+        # Only hash and length of delegations are checked: docker and notary leave delegations in a collection that no
+        # longer have enough signatures, or that no role delegates to any more.
         checks.check_content(role, imported.files[role], trusted.role_meta(role))
         current[role] = _WIRE.parse(role, imported.files[role])
     for role in imported.files:
@@ -150,9 +158,9 @@ def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[lis
 
 
 def _check_same(stored: ParsedCollection, roots: Sequence[Envelope], current: Mapping[RoleName, Envelope]) -> None:
-    """What is stored is an earlier state of the same collection, and has not begun a life of its own.
+    """Check that the stored collection is the same one as the imported one, and not newer.
 
-    Raises: CollectionExists.
+    It is newer if somebody has published to it on this server since it was imported. Raises: CollectionExists.
     """
     if stored.state.format != _WIRE.name:
         raise CollectionExists(role="collection", reason=f"is in format {stored.state.format}")

@@ -1,4 +1,7 @@
-"""Recording: a change goes into the store, and what is kept in memory follows in the order of the commits."""
+"""Commit a change: write it to the store, then to the response cache, the published log and the parsed cache.
+
+The response cache gets the changes of a collection in the order of their commits.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +30,17 @@ from trustserver.storage.published_log import LogEntry
 
 
 class PublishedLog(Protocol):
-    """Keeps what was published apart from the store."""
+    """A record of what was published, kept outside of the store."""
 
     def record(self, gun: GUN, seen: LogEntry) -> None:
-        """Called after a change is durable. Never fails."""
+        """Add what was published or deleted. Called after the change is stored; must not fail."""
 
     def compact(self) -> None:
-        """Called now and then. Raises: OSError."""
+        """Shorten the log if it has grown long. Called once a minute. Raises: OSError."""
 
 
 class Committer:
-    """The only writer of metadata files."""
+    """The only part of the server that writes or deletes metadata files."""
 
     def __init__(
         self,
@@ -54,10 +57,11 @@ class Committer:
     def commit(
         self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
     ) -> ParsedCollection:
-        """Store the `changed` ones of `roles` (offline roles in their new state) and what was issued over them.
+        """Store the changed offline roles with their new snapshot and timestamp, and return the new state.
 
-        All or nothing, on top of the revision `before`; the new state is returned and shown. Raises: RevisionMoved,
-        NotStored.
+        `before`: the collection at the revision that the change was made for. `roles`: all offline roles in their new
+        state. `changed`: those of them that are to be stored. `issued`: the new snapshot and timestamp. All of it is
+        stored, or nothing. Raises: RevisionMoved, NotStored.
         """
         gun = before.state.gun
         envelopes = {**roles, SNAPSHOT: issued.snapshot, TIMESTAMP: issued.timestamp}
@@ -89,9 +93,11 @@ class Committer:
         imported_keys: tuple[KeyRecord, ...],
         renew_at: datetime,
     ) -> ParsedCollection:
-        """Store what somebody else has published: the root chain (ascending), every current file, and their keys.
+        """Store what was published on another server, and return the new state.
 
-        What is stored already is left out. Otherwise as `record`.
+        `roots`: all versions of root, ascending. `current`: the current file of every role. `imported_keys`: the other
+        server's keys. Files that are stored already are skipped. All of it is stored, or nothing.
+        Raises: RevisionMoved, NotStored.
         """
         stored_hashes = {envelope.sha256 for envelope in before.envelopes.values()}
         newest = before.envelopes[ROOT].version if ROOT in before.envelopes else 0
@@ -133,7 +139,11 @@ class Committer:
         return after
 
     def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool) -> int:
-        """Drop the collection; the new revision. `released`: as in storage.ports. Raises: RevisionMoved, NotStored."""
+        """Delete the collection, and return the new revision.
+
+        `base`: the revision that it must have. `released`: a new collection may be published under the name at once.
+        Raises: RevisionMoved, NotStored.
+        """
         with self._view.changing(gun):
             revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
             self._parsed.forget(gun)
@@ -157,7 +167,7 @@ def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:
 def _after(
     before: ParsedCollection, publication: Publication, revision: int, envelopes: Mapping[RoleName, Envelope]
 ) -> ParsedCollection:
-    """What the store holds now, without asking it."""
+    """Return the state that the store holds after a publication, without reading it."""
     state = replace(
         before.state,
         status=Status.LIVE,

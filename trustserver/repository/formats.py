@@ -1,4 +1,7 @@
-"""The two formats as this server treats them: what differs beyond the files themselves, which trustdata.wire tells."""
+"""What the server does differently for collections in TUF 1.0 and in Notary v1.
+
+How the files themselves differ is in trustdata/wire.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from trustserver.storage.ports import StoredFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFiles:
-    """What was published, for readers: the `written` files, the root's version then, and the next renewal."""
+    """The files that one change has written, from which the new responses are made.
+
+    `root_version`: the newest version of root. `renew_at`: when an online role must be signed again.
+    """
 
     gun: GUN
     written: Iterable[StoredFile]
@@ -35,10 +41,11 @@ Answers: TypeAlias = list[tuple[bytes, Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedFormat:
-    """`answers`: what readers are told of a publication, by raw path.
+    """What the server does for collections in one format.
 
-    `in_feed`: the change feed has its collections, older timestamps stay readable, and a deletion frees the name: what
-    Notary v1's clients rely on. `second_opinion`: python-tuf's own parser can judge its files, too.
+    `in_feed`: its collections are in the change feed, older timestamps stay readable, and a deleted name may be used
+    again at once, because Notary v1's clients need all three. `second_opinion`: python-tuf's own parser checks uploads
+    too. `answers`: makes the responses, by path, that replace those in the response cache after a change.
     """
 
     wire: WireFormat
@@ -62,7 +69,7 @@ def _tuf_answers(new: NewFiles) -> Answers:
 
 
 def _notary_answers(new: NewFiles) -> Answers:
-    """Under the bare name, and under the hash, by which clients ask for all but the timestamp."""
+    """Make a response for each name of a file: without and with its hash. Clients ask for a timestamp without one."""
     found: Answers = []
     for file in new.written:
         bare = notary_path(new.gun, NotaryFile(role=file.role))
@@ -80,5 +87,5 @@ _BY_NAME: Final[Mapping[str, ServedFormat]] = {each.wire.name: each for each in 
 
 
 def find_format(name: str) -> ServedFormat | None:
-    """The format that storage names; None for one that this version does not know."""
+    """Return the format with this name; None if this version of the server does not know it."""
     return _BY_NAME.get(name)

@@ -1,8 +1,8 @@
-"""Publishing: parse, judge, issue the online roles, store all or nothing; and deleting.
+"""Publish an upload: parse and check it, sign snapshot and timestamp, and store all of it or nothing. Also: delete.
 
-What a publisher sends is judged against one revision of the collection and stored only if it is still at that
-revision. If it moved, the same upload is judged again: only an upload whose own roles moved, or that no longer verifies
-on the new state, is refused.
+An upload is checked against one revision of the collection, and stored only if the collection is still at that revision
+(ADR 0006). If it is not, the same upload is checked again on the new state. It is refused only if somebody else has
+changed one of its own roles, or if it no longer verifies there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trustserver.repository.quotas import check_collection_size, check_snapshot_
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
 ATTEMPTS: Final = 64
-"""How often one upload is judged while others keep changing its collection."""
+"""How often one upload is checked again because others have changed the collection meanwhile."""
 
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishResult:
-    """What a publisher is told. `versions`: of every role of the collection."""
+    """The state of a collection after a publish, as its publisher is told. `versions`: of every role."""
 
     gun: GUN
     format: str
@@ -46,7 +46,7 @@ class PublishResult:
 
 
 class Publishing:
-    """Changes collections. Blocks on judging and on the store: to be called from a worker thread."""
+    """Publishes and deletes. Call it from a worker thread: it verifies signatures and waits for the database."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Publishing:
         self._committer = committer
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
-        """Bytes that judging this upload parses: its own, and those that are stored. Raises: NotStored."""
+        """Return how many bytes must be parsed to check this upload: its own and the stored ones. Raises: NotStored."""
         known = self._parsed.remembered(gun)
         stored = known.size if known else sum(len(file.raw) for file in self._store.load(gun).files.values())
         return stored + sum(map(len, files.values()))
@@ -70,9 +70,10 @@ class Publishing:
     def publish(
         self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: ServedFormat = SERVED_TUF
     ) -> PublishResult:
-        """Judge and store one upload, durably, with the snapshot and timestamp that follow from it.
+        """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
-        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused and its children, NotStored.
+        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused or one of its subclasses, NotStored; KeysError
+        if a server-held key cannot be used.
         """
         check_online_roles(files, served_format.wire.upload_rules)
         with _judging():
@@ -86,7 +87,7 @@ class Publishing:
             except TrustError:
                 if known is None or self._parsed.load(gun).state.revision == stored.state.revision:
                     raise
-                known = None  # refused on what was out of date
+                known = None  # refused because the cached state was outdated: check again on the stored one
                 continue
             try:
                 after = self._committer.commit(stored, candidate.roles, candidate.changed, issued)
@@ -97,9 +98,10 @@ class Publishing:
         raise NotStored(reason="the collection kept changing while the upload was judged; try again")
 
     def delete(self, gun: GUN, *, subject: str, at: datetime, served_format: ServedFormat | None = None) -> int:
-        """Drop the collection and leave a tombstone; its revision. `form`: only if it is in this format.
+        """Delete a collection and leave a tombstone. Return the new revision.
 
-        Raises: NoTrustData, GoneCollection, CollectionExists (in another format), NotStored.
+        `served_format`: the format that it must have; None for any. Raises: NoTrustData, GoneCollection (it is deleted
+        already), CollectionExists (it is in another format), NotStored.
         """
         for _ in range(ATTEMPTS):
             state = self._store.load(gun)
@@ -129,7 +131,8 @@ class Publishing:
                 reason="the collection was deleted; to begin anew the operator runs: "
                 f"trust-server collections release {stored.state.gun}",
             )
-        # In Notary v1 the first root may have any version: 1 is not a beginning, only old.
+        # In Notary v1 the first root may have any version. So a root version 1 does not mean that a collection is
+        # initialised; it is only an old version.
         begins = (
             not served_format.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
         )
@@ -180,7 +183,7 @@ class Publishing:
 
 @contextmanager
 def _judging() -> Iterator[None]:
-    """Whatever a document makes a parser or verifier raise, the document is refused. Raises: PublishRefused."""
+    """Refuse an upload whose content makes the code of this block fail in an unexpected way. Raises: PublishRefused."""
     try:
         yield
     except (TrustError, MemoryError):
@@ -192,7 +195,7 @@ def _judging() -> Iterator[None]:
 
 
 def publish_result(after: ParsedCollection) -> PublishResult:
-    """A state of a collection as a publisher is told it."""
+    """Return the state of a collection as its publisher is told."""
     versions = {str(role): envelope.version for role, envelope in sorted(after.envelopes.items())}
     state = after.state
     return PublishResult(gun=state.gun, format=state.format, revision=state.revision, versions=versions)
