@@ -1,4 +1,4 @@
-"""/api/v1/collections/GUN: publish in TUF 1.0, server-held keys, state, deletion."""
+"""The routes of /api/v1/collections/GUN: publish in TUF 1.0, import, server-held keys, state, deletion."""
 
 from __future__ import annotations
 
@@ -42,27 +42,30 @@ class CollectionView(BaseModel):
 
 
 class StateView(CollectionView):
-    """Also the roles whose keys, as root names them, this server holds: not all of them after a take-over."""
+    """A live collection, and for which online roles this server holds the key that root names.
+
+    These may be fewer than two if the collection was imported without the old server's keys.
+    """
 
     server_keys: list[str]
 
 
 class KeyView(BaseModel):
-    """The public part of a server-held key: its id and TUF key object."""
+    """The public part of a server-held key: its key id and its TUF key object."""
 
     keyid: str
     key: dict[str, Any]
 
 
 class DeletedView(BaseModel):
-    """A deletion: the revision that the tombstone has."""
+    """A deleted collection. `revision`: the revision of its tombstone."""
 
     gun: str
     revision: int
 
 
 class ProblemView(BaseModel):
-    """A problem document (RFC 9457); `code` names the refusal, its data are further members."""
+    """A problem document (RFC 9457). `code` names the error; the error's data are further members."""
 
     title: str
     status: int
@@ -102,7 +105,7 @@ _TAKE_OVER: Final = {
 
 
 def _gun(request: Request, gun: str) -> GUN:
-    del gun  # documents the parameter; the checked name comes with the scope
+    del gun  # FastAPI needs it for its documentation; GunPaths has put the checked name into the scope
     checked = request.scope.get(GUN_KEY)
     if checked is None:
         raise BadRequest(place="path", reason="names no collection")
@@ -113,7 +116,7 @@ Gun = Annotated[GUN, Depends(_gun)]
 
 
 def management_router(services: Services, collection_import: CollectionImport) -> APIRouter:
-    """Make the routes."""
+    """Make the routes below /api/v1/collections."""
     authorizer, clock = services.authorizer, services.clock
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
     parts = TufParts()
@@ -143,14 +146,15 @@ def management_router(services: Services, collection_import: CollectionImport) -
 
     @router.get("/{gun}/keys/{role}")
     async def key(request: Request, gun: Gun, role: str) -> KeyView:
-        """The server's key for snapshot or timestamp. Before the first publish it is made, and kept for a day."""
+        """Return the server's key for snapshot or timestamp. Before the first publish a key is made and kept a day."""
         checked = _online(role)
-        authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)  # who only reads causes no keys
+        # Reading is not enough, since a key may be made and stored.
+        authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
         return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
-        """A new key to rotate to. The next root that names it puts it to use."""
+        """Make a new key to rotate to. It is used as soon as a root that names it is published."""
         checked = _online(role)
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
         made = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
@@ -159,7 +163,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
 
     @router.get("/{gun}")
     async def state(request: Request, gun: Gun) -> StateView:
-        """Format, revision, versions, and which keys are the server's."""
+        """Return the collection's format, revision and versions, and for which roles the server holds the key."""
         authorizer.authorize(request.scope["headers"], Action.READ, gun)
         found = await asyncio.to_thread(services.store.load, gun)
         refuse_tombstone(found)

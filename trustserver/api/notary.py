@@ -1,7 +1,7 @@
-"""The Notary v1 HTTP API: /v2/ and /_notary_server/, for unmodified docker and notary clients. Bare ASGI.
+"""The HTTP API of Notary v1 for unmodified docker and notary clients: /v2/ and /_notary_server/.
 
-What is in the view was answered before (fast_read.py). There are no conditional requests, no compression and no
-redirects here: these clients know none of them.
+Most reads do not come here: fast_read.py answers them from the response cache. Conditional requests, compression and
+redirects are not implemented, because these clients use none of them. The API: docs/reference/notary-api.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import KeyRecord
 
 _JSON: Final = b"application/json; charset=utf-8"
-_ANYBODY: Final = Subject(name="anonymous", authenticated=False)
+_ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
 _ACTIONS: Final[Mapping[Operation, Action]] = {
     Operation.FILE: Action.READ,
     Operation.CHANGES: Action.READ,
@@ -43,7 +43,7 @@ _ACTIONS: Final[Mapping[Operation, Action]] = {
     Operation.NEW_KEY: Action.MANAGE_KEYS,
     Operation.DELETE: Action.DELETE,
 }
-_OF_TOKENS: Final[Mapping[Action, tuple[str, ...]]] = {
+_TOKEN_ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.READ: ("pull",),
     Action.PUBLISH: ("push", "pull"),
     Action.MANAGE_KEYS: ("*",),
@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 
 class NotaryApi:
-    """ASGI."""
+    """The ASGI application for Notary v1. Requests with other paths go to the application `otherwise`."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class NotaryApi:
         self._otherwise = otherwise
         self._parts = NotaryParts()
         self.answered: dict[int, int] = {}
-        """Reads of files by status, beside those that the view has answered."""
+        """The number of reads of files by status, without those that the response cache has answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not is_notary_path(path := raw_path(scope)):
@@ -83,7 +83,7 @@ class NotaryApi:
         try:
             route = match_route(scope["method"], path)
             answer = await self._answer(route, self._authorized(scope, route), scope, receive)
-        except Exception as error:  # noqa: BLE001 - whatever it is, these clients read one form of it
+        except Exception as error:  # noqa: BLE001 - these clients can read errors in one form only, even a bug's
             access = () if route is None else _access(route)
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
             return
@@ -91,11 +91,11 @@ class NotaryApi:
         await send_body(send, answer.body)
 
     def _authorized(self, scope: Scope, route: Route) -> Subject:
-        """Who asks. Raises: Forbidden."""
+        """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
         headers = scope["headers"]
         match route.operation:
             case Operation.HEALTH:
-                return _ANYBODY
+                return _ANONYMOUS
             case Operation.PING:
                 return self._authorizer.authorize_ping(headers)
             case Operation.ALL_CHANGES:
@@ -136,13 +136,13 @@ class NotaryApi:
         return answer
 
     async def _renewed(self, gun: GUN, name: NotaryFile) -> Answer:
-        answer = await self._found(gun, name)
+        answer = await self._lookup(gun, name)
         if self._renewal.is_due(answer):
             await self._renewal.renew(gun, notary_path(gun, name), answer)
-            answer = await self._found(gun, name)
+            answer = await self._lookup(gun, name)
         return answer
 
-    async def _found(self, gun: GUN, name: NotaryFile) -> Answer:
+    async def _lookup(self, gun: GUN, name: NotaryFile) -> Answer:
         kept = self._view.get(notary_path(gun, name))
         return kept if kept is not None else await asyncio.to_thread(self._retrieval.answer, gun, name)
 
@@ -150,7 +150,10 @@ class NotaryApi:
         self.answered[status] = self.answered.get(status, 0) + 1
 
     async def _delete(self, gun: GUN, subject: Subject) -> None:
-        """What is not there is deleted already; what is in another format is not deleted from here."""
+        """Delete a collection in Notary v1. If there is none, this succeeds too, as in Notary.
+
+        Raises: CollectionExists (the collection is in another format), NotStored.
+        """
         try:
             revision = await asyncio.to_thread(
                 self._services.publishing.delete,
@@ -169,7 +172,7 @@ class NotaryApi:
             return await asyncio.to_thread(
                 self._services.online.key, route.gun, route.role, self._services.clock(), wire=NOTARY
             )
-        except CollectionExists as error:  # in another format: for these clients it is not there
+        except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=route.gun) from error
 
     async def _new_key(self, route: Route, subject: Subject) -> KeyRecord:
@@ -178,23 +181,23 @@ class NotaryApi:
             made = await asyncio.to_thread(
                 self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY
             )
-        except (NotThere, CollectionExists):  # nothing to rotate: the key for the first publish, if there can be one
+        except (NotThere, CollectionExists):  # nothing to rotate, so return the key for the first publish
             made = await self._key(route)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
         return made
 
 
 def _key_body(key: KeyRecord) -> bytes:
-    shown = encoded_key(key, NOTARY)
-    public = {"public": shown.keyval["public"], "private": None}
-    return orjson.dumps({"keytype": shown.keytype, "keyval": public})
+    encoded = encoded_key(key, NOTARY)
+    public = {"public": encoded.keyval["public"], "private": None}
+    return orjson.dumps({"keytype": encoded.keytype, "keyval": public})
 
 
 def _access(route: Route) -> list[Access]:
     if route.operation in {Operation.PING, Operation.ALL_CHANGES}:
         return [Access(kind="registry", name="catalog", action="*")]
     action = _ACTIONS.get(route.operation)
-    return [Access(kind="repository", name=route.gun, action=each) for each in _OF_TOKENS[action]] if action else []
+    return [Access(kind="repository", name=route.gun, action=each) for each in _TOKEN_ACTIONS[action]] if action else []
 
 
 def _json(body: bytes) -> Answer:

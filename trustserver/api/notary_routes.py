@@ -1,6 +1,6 @@
-"""Notary v1's routes, read from the raw path: the collection's name stands in it unencoded, with all of its slashes.
+"""Match the paths of Notary v1's API. The collection's name is in the path as it is, with all its slashes.
 
-Clients follow no redirect: whatever is no route is answered in place.
+There are no redirects, because Notary's clients follow none: a path that matches no route gets a 404.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from trustserver.errors import NoSuchRoute
 from trustserver.responses.notary_paths import ROLE_PATTERN, NotaryFile, parse_notary_file
 
 PREFIXES: Final = ("/v2/", "/_notary_server/")
-"""Whatever begins so is answered as Notary answers; so is `/v2` itself."""
+"""Paths that begin with one of these belong to Notary's API; so does `/v2` itself."""
 _LONGEST: Final = 2048
-"""Characters of a path that is looked at: names have at most 255 each."""
+"""The longest path that is matched, in characters. Names in it have at most 255 each."""
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _GUN: Final = r"/v2/(?P<gun>[^*]+)/_trust"
 _FILE: Final = re.compile(rf"{_GUN}/tuf/(?P<file>(?:[0-9]+\.)?(?:{ROLE_PATTERN})(?:\.[0-9a-fA-F]+)?\.json)", re.ASCII)
@@ -35,7 +35,7 @@ NO_FILE: Final = NotaryFile(role=TIMESTAMP)
 
 
 class Operation(Enum):
-    """What is asked."""
+    """What a request asks for."""
 
     PING = auto()
     HEALTH = auto()
@@ -50,7 +50,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One request. `gun`, `file` and `role` mean something where `ask` needs them."""
+    """A matched request. `gun`, `file` and `role` are set if `operation` needs them."""
 
     operation: Operation
     gun: GUN = NO_GUN
@@ -66,12 +66,12 @@ _FIXED: Final[Mapping[tuple[str, str], Operation]] = {
 
 
 def is_notary_path(path: str) -> bool:
-    """Whether a raw path is answered here."""
+    """Return whether a raw path belongs to Notary's API."""
     return path.startswith(PREFIXES) or path == "/v2"
 
 
 def match_route(method: str, path: str) -> Route:
-    """The route of a raw path. Raises: NoSuchRoute; InvalidName (an upload to a name that cannot be one)."""
+    """Return the route of a raw path and method. Raises: NoSuchRoute; InvalidName (an upload with an invalid GUN)."""
     text = _decoded(path)
     fixed = _FIXED.get((method, text))
     if fixed is not None:

@@ -1,4 +1,4 @@
-"""Uploads as they come in, in either format: read within their bounds, judged, counted and logged."""
+"""Handle the uploads of both formats: read them within the limits, have them checked and stored, count and log them."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from trustserver.repository.formats import ServedFormat
 from trustserver.repository.publish import Publishing, PublishResult
 
 LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
-"""Bytes to parse. Beyond, uploads are judged one at a time: parsed, a byte takes about twelve."""
+"""Bytes to parse from which on uploads are checked one at a time, since a parsed byte takes about twelve in memory."""
 
 _log = logging.getLogger(__name__)
 _CONFLICT: Final = 409
 Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], PublishResult]
-"""What is done with the files of an upload, at this instant; in a worker thread."""
+"""A function that checks and stores the files of an upload. It gets the files and the time, in a worker thread."""
 
 
 class PublishRequests:
-    """One for all requests of an event loop: they share memory, and the turn of large uploads."""
+    """Handles all uploads of an event loop. They share a limit of memory; large ones are checked one at a time."""
 
     def __init__(
         self, publishing: Publishing, metrics: Metrics, *, clock: Callable[[], datetime], seconds: float
     ) -> None:
-        """`seconds`: what the body of an upload may take."""
+        """Make a handler of uploads. `seconds`: how long the body of an upload may take to arrive."""
         self._publishing = publishing
         self._metrics = metrics
         self._clock = clock
@@ -56,7 +56,11 @@ class PublishRequests:
         served_format: ServedFormat,
         parts: PartRules,
     ) -> PublishResult:
-        """Read and publish one upload of a caller who may. Raises: as Upload.read and Publishing.publish."""
+        """Read and publish one upload. The caller has checked that `subject` may publish.
+
+        Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge (the request); MalformedMetadata,
+        NotTrusted, PublishRefused or one of its subclasses (the files); NotStored, KeysError (the server).
+        """
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishResult:
             return self._publishing.publish(gun, files, at=at, served_format=served_format)
@@ -66,7 +70,11 @@ class PublishRequests:
     async def accept(
         self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, parts: PartRules, judge: Judge
     ) -> PublishResult:
-        """Read one upload of a caller who may, and let it be judged and stored. Raises: as Upload.read and `judge`."""
+        """Read one upload, and check and store it with `judge`. The caller has checked that `subject` may do so.
+
+        Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge, MalformedMetadata, NotStored, and
+        the errors of `judge`.
+        """
         began = time.perf_counter()
         outcome = "internal"
         try:
