@@ -1,1 +1,1 @@
-"""The server of trust data: judges uploads, issues snapshot and timestamp, answers reads."""
+"""The trust server: checks uploads, signs snapshot and timestamp, and serves the metadata."""

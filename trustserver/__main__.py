@@ -1,4 +1,8 @@
-"""`trust-server`: the command line. Exit status 0 done, 2 wrong usage or refused to start, 1 found something wrong."""
+"""The command line of `trust-server`.
+
+Exit status: 0 done; 1 `check` found something wrong, or `release` found nothing to release; 2 wrong usage, or an error
+that is printed.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,8 @@ app.add_typer(collections_app, name="collections")
 _REFUSED: Final = 2
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback
-    if wanted:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer's callback
+    if requested:
         typer.echo(f"trust-server {version('content-trust')}")
         raise typer.Exit
 
@@ -205,7 +209,7 @@ def release(
 
 
 def main() -> None:
-    """The entry point of the program."""
+    """Run the program. An error of the domain is printed in one line and ends it with status 2."""
     try:
         app()
     except (TrustError, KeysError) as error:

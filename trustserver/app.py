@@ -1,4 +1,4 @@
-"""The composition root: everything is made and connected here, and here alone the clock is read."""
+"""The composition root: makes the parts of the server and connects them. The clock is read only here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
 from trustserver.api.origin_check import OriginCheck
-from trustserver.api.problems import install
+from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.services import Services
@@ -52,14 +52,14 @@ from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_publis
 from trustserver.storage.ports import KeySealer, MetadataStore
 
 UPKEEP_SECONDS: Final = 60
-"""Between two rounds of renewal."""
+"""Seconds between two rounds of renewal and cleaning up."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """The server without its socket. `asgi` is what answers requests."""
+    """The whole server except for its socket. `asgi` answers the requests."""
 
     asgi: FastRead
     in_flight: GracefulShutdown
@@ -67,12 +67,12 @@ class Application:
     renewal: Renewal
     online: OnlineRoles
     store: MetadataStore
-    witness: PublishedLog | None
+    published_log: PublishedLog | None
     metrics: Metrics
     clock: Callable[[], datetime]
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
-        """Renew and clean up, round after round, until `stopping` is set."""
+        """Renew expiring roles and clean up once a minute, until `stopping` is set."""
         while not stopping.is_set():
             if await self._round():
                 continue
@@ -81,15 +81,15 @@ class Application:
                     await stopping.wait()
 
     async def _round(self) -> bool:
-        """One round; whether there is more to do at once."""
+        """Run one round of upkeep. Return whether there is more to renew at once."""
         try:
             if self.store.refusal() is not None:
                 await asyncio.to_thread(self.store.probe)
                 _log.info("the database takes writes again")
             done = await asyncio.to_thread(self.renewal.round, at=self.clock())
             dropped = await asyncio.to_thread(self.online.drop_stale_offers, self.clock())
-            if self.witness is not None:
-                await asyncio.to_thread(self.witness.tidy)
+            if self.published_log is not None:
+                await asyncio.to_thread(self.published_log.compact)
         except (NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
             return False
@@ -101,7 +101,7 @@ class Application:
 
 
 def now() -> datetime:
-    """The clock of this program."""
+    """Return the current time. No other function of the server reads the clock."""
     return datetime.now(UTC)
 
 
@@ -112,34 +112,35 @@ def compose(
     settings: Settings,
     clock: Callable[[], datetime] = now,
     seconds: Callable[[], float] | None = None,
-    witness: PublishedLog | None = None,
+    published_log: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
 ) -> Application:
-    """Connect the parts. `seconds`: the same clock as seconds since 1970, for the hot path.
+    """Make the parts of the server and connect them.
 
-    `authorizer`: who may do what; everybody everything, if there is none.
+    `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `published_log`: None if
+    nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
     """
     view = View(limit=settings.view_bytes)
     online = OnlineRoles(store, sealer)
     parsed = ParsedCache(store)
-    recorder = Committer(store, parsed, view, witness)
-    publishing = Publishing(store=store, online=online, parsed=parsed, recorder=recorder)
-    taking_over = CollectionImport(store=store, sealer=sealer, parsed=parsed, recorder=recorder)
-    renewal = Renewal(store=store, online=online, parsed=parsed, recorder=recorder)
+    committer = Committer(store, parsed, view, published_log)
+    publishing = Publishing(store=store, online=online, parsed=parsed, committer=committer)
+    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer)
+    renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
     requests = PublishRequests(publishing, metrics, clock=clock, seconds=settings.upload_seconds)
-    on_read = RenewalOnRead(renewal, view, clock)
-    pages = FastAPI(
+    renewal_on_read = RenewalOnRead(renewal, view, clock)
+    fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
     )
-    install(pages)
+    install_error_handlers(fastapi)
     reads = TufReads(
         view=view,
         retrieval=TufRetrieval(store, view),
-        renewal=on_read,
+        renewal=renewal_on_read,
         authorizer=authorizer,
-        otherwise=GunPaths(pages),
+        otherwise=GunPaths(fastapi),
     )
     services = Services(
         store=store,
@@ -151,19 +152,19 @@ def compose(
         clock=clock,
     )
     notary = NotaryApi(
-        services=services, view=view, retrieval=NotaryReads(store, view), renewal=on_read, otherwise=reads
+        services=services, view=view, retrieval=NotaryReads(store, view), renewal=renewal_on_read, otherwise=reads
     )
     in_flight = GracefulShutdown(notary)
     fast = FastRead(view, OriginCheck(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
-    pages.include_router(management_router(services, taking_over))
+    fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
         return [f"writes are refused: {refusal.reason}"] if refusal is not None else []
 
-    pages.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
-    counted = [reads.answered, notary.answered]
-    pages.include_router(metrics_router(metrics, fast=fast, reads=counted, view=view, store=store, clock=clock))
+    fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
+    read_counts = [reads.answered, notary.answered]
+    fastapi.include_router(metrics_router(metrics, fast=fast, reads=read_counts, view=view, store=store, clock=clock))
     return Application(
         asgi=fast,
         in_flight=in_flight,
@@ -171,34 +172,43 @@ def compose(
         renewal=renewal,
         online=online,
         store=store,
-        witness=witness,
+        published_log=published_log,
         metrics=metrics,
         clock=clock,
     )
 
 
 def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) -> Authorizer:
-    """Who may do what, as the settings say: holders of tokens, or everybody. Raises: StartRefused."""
+    """Make the authorizer that the settings ask for: one that checks tokens, or one that lets everybody do everything.
+
+    Raises: StartRefused if the token server's keys cannot be read.
+    """
     if settings.tokens is None:
         return OpenAuthorizer()
-    wanted = settings.tokens
-    keys = load_keys(wanted.certificates, wanted.jwks)
+    token_server = settings.tokens
+    keys = load_keys(token_server.certificates, token_server.jwks)
     if keys.last_until <= clock():
         _log.warning("every certificate of the token server has expired: no token will be good")
     if not settings.tls and not settings.listen.is_loopback:
         _log.warning("tokens come in over plain http: TLS must end in front of this server, on this machine or its net")
-    _log.info("tokens are wanted", extra={"realm": wanted.realm, "issuer": wanted.issuer, "service": wanted.service})
+    _log.info(
+        "tokens are wanted",
+        extra={"realm": token_server.realm, "issuer": token_server.issuer, "service": token_server.service},
+    )
     return TokenAuthorizer(
-        TokenVerifier(keys, issuer=wanted.issuer, service=wanted.service),
-        realm=wanted.realm,
-        service=wanted.service,
+        TokenVerifier(keys, issuer=token_server.issuer, service=token_server.service),
+        realm=token_server.realm,
+        service=token_server.service,
         anonymous_pull=settings.auth_anonymous_pull,
         clock=clock,
     )
 
 
 def open_tls(settings: Settings) -> tls.TlsFiles | None:
-    """Certificate and key to serve with, if TLS is wanted. Raises: StartRefused."""
+    """Return the certificate and key to serve with; None for plain HTTP.
+
+    Raises: StartRefused if they cannot be read or made.
+    """
     if settings.self_signed:
         return tls.self_signed((settings.data / "tls").absolute(), host=socket.gethostname().lower(), at=now())
     if settings.tls_cert is None or settings.tls_key is None:
@@ -207,11 +217,15 @@ def open_tls(settings: Settings) -> tls.TlsFiles | None:
 
 
 def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Answer requests until SIGTERM or SIGINT. Raises: StartRefused, DatabaseOlder."""
+    """Run the server until SIGTERM or SIGINT.
+
+    Raises: StartRefused (settings, files or keys are wrong), ServerRunning (another server uses the same data),
+    DatabaseOlder (the database is older than what was published).
+    """
     settings = load(given, environ, config).settings
     check_for_serving(settings)
     start_logging(settings.log_level)
-    os.umask(0o077)  # the database holds sealed keys: nobody else reads it, wherever it is copied from
+    os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
         try:
@@ -221,11 +235,11 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
 
 
 def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
-    before = use.left_behind()
-    if before is not None:
+    crashed = use.crashed_holder()
+    if crashed is not None:
         _log.warning(
             "the last server on this data was on another host and did not end in order: make sure that it runs no more",
-            extra={"host": before.host, "pid": before.pid, "since": before.since},
+            extra={"host": crashed.host, "pid": crashed.pid, "since": crashed.since},
         )
     sealer = open_sealer(settings, store)
     application = compose(
@@ -233,14 +247,14 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
         sealer=sealer,
         settings=settings,
         seconds=time.time,
-        witness=open_published_log(settings, store, sealer),
+        published_log=open_published_log(settings, store, sealer),
         authorizer=open_authorizer(settings),
     )
     certificate = open_tls(settings)
     with serving.bind(settings.listen) as bound:
         port = bound.getsockname()[1]
         url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
-        use.tell(url)
+        use.write_holder(url)
 
         def ready() -> None:
             sys.stdout.write(f"trust-server at {url}\n")

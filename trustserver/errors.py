@@ -1,4 +1,6 @@
-"""What only the server refuses, beside the domain's own tree (trustdata/errors.py).
+"""Errors that only the server raises. Errors that the command line raises too are in trustdata/errors.py.
+
+The first word after each name says who must act.
 
 TrustError
 ├── StartRefused           the operator: settings, data or keys with which the server must not start
@@ -6,20 +8,20 @@ TrustError
 │   └── DatabaseOlder          the database is older than what was published: restored from a backup?
 ├── NotSound               the operator: stored data that no client would accept (`trust-server check`)
 ├── DiskFull               the operator: no space for what was to be stored; nothing was changed (a NotStored)
-├── RevisionMoved          nobody: the collection changed between reading and writing; judge again
+├── RevisionMoved          nobody: the collection changed between reading and writing; the server checks again
 ├── BadRequest             the caller: the form of a request, with the place named
 │   ├── NoFileName             a part of an upload without the name of its role
 │   ├── UnknownRole            a part of an upload for what is no role of Notary v1
 │   └── BadParameters          the query of the change feed
-├── NotThere               the caller: no such file or page
-│   └── NoSuchRoute            nothing is ever there
+├── NotThere               the caller: no such file, key or page
+│   └── NoSuchRoute            no route of the API has this path and method
 ├── EncodingRefused        the caller: a Content-Encoding on an upload
 ├── RequestTooSlow         the caller or the network: the body did not arrive in time
 ├── Forbidden              the caller: not allowed
-├── TokenRefused           the caller, or its token server: a token that is not genuine, not for us, or not of now
-├── OriginRefused          a browser: it changes nothing here
-├── Stopping               nobody: the server is about to stop; ask again
-└── GoneCollection         deleted, with what its tombstone says
+├── TokenRefused           the caller, or its token server: a token that is forged, for another service, or expired
+├── OriginRefused          a browser: web pages may not change anything on this server
+├── Stopping               nobody: the server is about to stop; send the request again
+└── GoneCollection         nobody: the collection was deleted; carries what its tombstone says
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from trustdata.errors import NotStored, TrustError, shown
 
 @dataclass(eq=False, kw_only=True)
 class StartRefused(TrustError):
-    """`what` is the setting or file; the sentence ends with what to do."""
+    """The server must not start. `what` is the setting or file; `reason` says why, and mostly what to do."""
 
     code: ClassVar[str] = "start-refused"
     what: str
@@ -45,9 +47,10 @@ class StartRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class ServerRunning(StartRefused):
-    """Another server holds this folder or database. `pid` 0: its lock file does not say which.
+    """Another server has locked this data folder or database.
 
-    `since`: RFC 3339, UTC. `visible` False: no process of that number is seen from here.
+    `pid`: its process id; 0 if its lock file does not say. `since`: RFC 3339, UTC. `visible`: whether a process with
+    that id can be seen from here; it cannot if it runs in another container.
     """
 
     code: ClassVar[str] = "server-running"
@@ -69,7 +72,10 @@ class ServerRunning(StartRefused):
 
 @dataclass(eq=False, kw_only=True)
 class DatabaseOlder(StartRefused):
-    """`count` collections of which more was published than the database holds; `example` is one of them."""
+    """The database is older than what this server published: probably restored from a backup.
+
+    `count`: how many collections are older than what was published. `example`: the name of one of them.
+    """
 
     code: ClassVar[str] = "database-older"
     reason: str = "is older than what this server has published"
@@ -86,7 +92,7 @@ class DatabaseOlder(StartRefused):
 
 @dataclass(eq=False, kw_only=True)
 class NotSound(TrustError):
-    """What `trust-server check` finds missing in a collection."""
+    """A stored collection is incomplete or unusable, as `trust-server check` found it."""
 
     code: ClassVar[str] = "not-sound"
     reason: str
@@ -96,7 +102,7 @@ class NotSound(TrustError):
 
 
 class DiskFull(NotStored):
-    """No space left. What is stored is whole and served; the same request succeeds once there is space again."""
+    """The disk is full. Nothing stored is damaged; the same request succeeds once there is space again."""
 
     code: ClassVar[str] = "disk-full"
     reason: str = "the disk of the server's database is full"
@@ -104,7 +110,7 @@ class DiskFull(NotStored):
 
 @dataclass(eq=False, kw_only=True)
 class RevisionMoved(TrustError):
-    """A compare-and-swap lost: nothing was changed. `base` is the revision that was expected."""
+    """The collection is no longer at the revision `base` that the change was made for; nothing was changed."""
 
     code: ClassVar[str] = "revision-moved"
     gun: str
@@ -116,7 +122,7 @@ class RevisionMoved(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class BadRequest(TrustError):
-    """`place` names the header, part or path segment."""
+    """The request has the wrong form. `place` names the header, part or path segment that is wrong."""
 
     code: ClassVar[str] = "bad-request"
     place: str
@@ -128,26 +134,26 @@ class BadRequest(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class NoFileName(BadRequest):
-    """A part whose file name, which is to be the role, is absent or empty."""
+    """A part of an upload has no file name, so its role is unknown."""
 
     reason: str = "has no file name: the role"
 
 
 @dataclass(eq=False, kw_only=True)
 class UnknownRole(BadRequest):
-    """`place` is what the part calls itself."""
+    """A part of an upload names no role of Notary v1. `place` is the name that the part has."""
 
     reason: str = "is no role of Notary v1"
 
 
 @dataclass(eq=False, kw_only=True)
 class BadParameters(BadRequest):
-    """`place` is the parameter."""
+    """A query parameter of the change feed is wrong. `place` is its name."""
 
 
 @dataclass(eq=False, kw_only=True)
 class NotThere(TrustError):
-    """Nothing under this name; it may come to be."""
+    """There is nothing under this name now; there may be later."""
 
     code: ClassVar[str] = "not-found"
     what: str
@@ -158,12 +164,12 @@ class NotThere(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class NoSuchRoute(NotThere):
-    """Nothing is ever under this path, or not with this method."""
+    """No route of the API has this path and this method."""
 
 
 @dataclass(eq=False, kw_only=True)
 class EncodingRefused(TrustError):
-    """Uploads are read as they are: limits count the bytes on the wire."""
+    """An upload has a Content-Encoding. None is accepted, because the size limits count the bytes as they are sent."""
 
     code: ClassVar[str] = "unsupported-encoding"
     encoding: str
@@ -174,7 +180,7 @@ class EncodingRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class RequestTooSlow(TrustError):
-    """`seconds` is the time that a body may take."""
+    """The body of a request did not arrive in time. `seconds` is the time that it may take."""
 
     code: ClassVar[str] = "too-slow"
     seconds: float
@@ -185,10 +191,11 @@ class RequestTooSlow(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class Forbidden(TrustError):
-    """`authenticated`: whether the server knows who asks.
+    """The caller may not do this. `authenticated`: whether the server knows who the caller is.
 
-    `challenge`: the value of WWW-Authenticate (RFC 9110, 11.6.1), which says how to get in (401), also for who is known
-    and holds too small a token, as registries do; empty for who is known: there is no way (403).
+    `challenge`: the value of the WWW-Authenticate header (RFC 9110, 11.6.1), which says how to get permission. The
+    status is then 401; as in registries, also for a caller whose token allows too little. If it is empty and the caller
+    is authenticated, no token would help, and the status is 403.
     """
 
     code: ClassVar[str] = "forbidden"
@@ -204,13 +211,16 @@ class Forbidden(TrustError):
 
     def details(self) -> dict[str, object]:
         details = super().details()
-        del details["challenge"]  # a header, not a member of the answer's body
+        del details["challenge"]  # sent as a header, not in the body
         return details
 
 
 @dataclass(eq=False, kw_only=True)
 class TokenRefused(TrustError):
-    """`reason` says what is wrong with the token, and nothing that it holds. The caller is told with `Forbidden`."""
+    """A token is not accepted. `reason` says why, without anything from the token itself.
+
+    The authorizer turns it into `Forbidden`, which is what the caller gets.
+    """
 
     code: ClassVar[str] = "token-refused"
     reason: str
@@ -221,7 +231,7 @@ class TokenRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class OriginRefused(TrustError):
-    """A request that would change something, sent by a web page. `origin` is what its header says."""
+    """A web page sent a request that would change something. `origin` is the value of its Origin header."""
 
     code: ClassVar[str] = "refused-origin"
     origin: str
@@ -232,7 +242,7 @@ class OriginRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class Stopping(TrustError):
-    """What began is finished; nothing new is begun."""
+    """The server is stopping: it finishes the requests that it has begun and accepts no new changes."""
 
     code: ClassVar[str] = "stopping"
 
@@ -242,7 +252,11 @@ class Stopping(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class GoneCollection(TrustError):
-    """A tombstone. `deleted_root` is `sha256:HEX` of its first root file, `deleted_at` RFC 3339 UTC."""
+    """The collection was deleted; the fields are those of its tombstone.
+
+    `deleted_root`: `sha256:HEX` of its first root file. `versions`: of every role when it was deleted. `deleted_at`:
+    RFC 3339, UTC. `subject`: who deleted it.
+    """
 
     code: ClassVar[str] = "collection-deleted"
     gun: str

@@ -1,4 +1,8 @@
-"""Settings: from the command line, then TRUST_SERVER_<OPTION>, then the TOML file, then the default. Checked once."""
+"""The server's settings: read from four sources and checked once, at start.
+
+A setting comes from the first source that has it: the command line, the variable TRUST_SERVER_<OPTION>, the TOML file,
+the default.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +24,14 @@ _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """Where to listen. `host` is an address or `localhost`; port 0: any free one."""
+    """The address to listen on. `host` is an IP address or `localhost`; port 0 stands for any free port."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only programs of this machine can connect."""
+        """Return whether only programs on this machine can connect."""
         if self.host == "localhost":
             return True
         try:
@@ -41,9 +45,11 @@ class Listen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Whose tokens are taken: of the token server at the URL `realm`, which calls us `service`.
+    """The token server whose tokens are accepted.
 
-    `certificates` (PEM) and `jwks`: files with the keys that it signs with, at least one of them.
+    `realm`: its URL. `service`: the name that it has for this server (claim `aud`). `issuer`: its own name (claim
+    `iss`). `certificates` (PEM) and `jwks` (RFC 7517): files with the public keys that it signs with; at least one is
+    given.
     """
 
     realm: str
@@ -55,7 +61,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the server runs with. `database` empty: a file in `data`. Times in seconds, sizes in bytes."""
+    """All settings of the server. Times are in seconds, sizes in bytes. `database` empty: a file in `data`."""
 
     listen: Listen = Listen(host="127.0.0.1", port=4443)
     data: Path = Path("trust-server-data")
@@ -95,7 +101,10 @@ class Settings:
 
     @property
     def tokens(self) -> Tokens | None:
-        """What `check_for_serving` has found to be whole, or nothing."""
+        """Return the token server whose tokens are accepted; None if no tokens are used.
+
+        `check_for_serving` makes sure that either all or none of its settings are given.
+        """
         if not self.auth_token_realm:
             return None
         return Tokens(
@@ -108,7 +117,7 @@ class Settings:
 
 
 class GivenSettings(TypedDict, total=False):
-    """What the command line says, by the names of `Settings`. None: the option was not given."""
+    """The settings given on the command line, under the names of `Settings`. None: the option was not given."""
 
     listen: str | None
     data: Path | None
@@ -133,14 +142,17 @@ class GivenSettings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sourced:
-    """Settings, and for each of them where its value comes from."""
+    """The settings, and for each of them the source of its value, such as `--listen` or `default`."""
 
     settings: Settings
     sources: Mapping[str, str]
 
 
 def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None = None) -> Sourced:
-    """Put the settings together and check each value. Raises: StartRefused."""
+    """Collect the settings from all sources and check each value.
+
+    Raises: StartRefused, which names the option, variable or line of the file that is wrong.
+    """
     named = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     config = config or (Path(named) if named else None)
     file = _read_file(config) if config else {}
@@ -159,13 +171,16 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
                 break
         else:
             sources[name] = "default"
-    # Variables with our prefix that name no setting are left alone: Kubernetes makes TRUST_SERVER_PORT and others
-    # for a service that is called trust-server.
+    # Variables with this prefix that name no setting are ignored: Kubernetes sets TRUST_SERVER_PORT and others for a
+    # service that is called trust-server.
     return Sourced(settings=Settings(**values), sources=sources)
 
 
 def check_for_serving(settings: Settings) -> None:
-    """Refuse what must not be served. Raises: StartRefused, with what to do instead."""
+    """Refuse settings with which the server must not start, as by default an open address without authentication.
+
+    Why: ADR 0037. Raises: StartRefused, which says what to do instead.
+    """
     if settings.workers != 1:
         raise StartRefused(what="--workers", reason="more than one comes with replicas; use 1 for now")
     if (settings.tls_cert is None) != (settings.tls_key is None):
@@ -206,7 +221,7 @@ def _check_tokens(settings: Settings) -> None:
 
 
 def as_text(value: object) -> str:
-    """A setting's value as it would be given; nothing here is secret."""
+    """Return the value of a setting as text, as a user would write it. No setting is secret."""
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -286,11 +301,12 @@ def _flag(value: object, source: str) -> bool:
     return text in _TRUE
 
 
-def _count(least: int, most: int) -> Callable[[object, str], int]:
+def _count(minimum: int, maximum: int) -> Callable[[object, str], int]:
     def parse(value: object, source: str) -> int:
         text = str(value)
-        if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise StartRefused(what=source, reason=f"must be a whole number from {least} to {most}")
+        is_number = not isinstance(value, bool) and text.isascii() and text.isdigit()
+        if not is_number or not minimum <= int(text) <= maximum:
+            raise StartRefused(what=source, reason=f"must be a whole number from {minimum} to {maximum}")
         return int(text)
 
     return parse

@@ -69,7 +69,7 @@ def publication(version: int, **changes: Any) -> Publication:
         "format": "tuf-1.0",
         "base": version - 1,
         "files": tuple(file(role, version) for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)),
-        "used": (),
+        "promoted_keys": (),
         "renew_at": AT,
     }
     return Publication(**{**values, **changes})
@@ -84,7 +84,7 @@ def begin(store: MetadataStore) -> None:
     for role, keyid in ((SNAPSHOT, "s"), (TIMESTAMP, "t")):
         store.offer(key(role, keyid, KeyState.OFFERED), limit=10)
     used = (key(SNAPSHOT, "s", KeyState.OFFERED), key(TIMESTAMP, "t", KeyState.OFFERED))
-    assert store.publish(publication(1, used=used)) == 1
+    assert store.publish(publication(1, promoted_keys=used)) == 1
 
 
 def held(store: MetadataStore, gun: GUN = APP) -> set[tuple[str, str, str]]:
@@ -210,7 +210,7 @@ def test_no_key_is_offered_for_a_name_with_data(store: MetadataStore) -> None:
 
 def test_a_publish_with_a_key_that_was_dropped_changes_nothing(store: MetadataStore) -> None:
     with pytest.raises(RevisionMoved):
-        store.publish(publication(1, used=(key(SNAPSHOT, "gone", KeyState.OFFERED),)))
+        store.publish(publication(1, promoted_keys=(key(SNAPSHOT, "gone", KeyState.OFFERED),)))
     assert store.load(APP).status is Status.ABSENT
     assert store.collections() == ()
 
@@ -227,7 +227,7 @@ def test_the_publish_that_uses_a_pending_key_destroys_the_old_one(store: Metadat
     begin(store)
     pending = key(SNAPSHOT, "p", KeyState.PENDING)
     store.add_pending(pending, base=1)
-    store.publish(publication(3, used=(pending,)))
+    store.publish(publication(3, promoted_keys=(pending,)))
     assert held(store) == {("snapshot", "p", "current"), ("timestamp", "t", "current")}
 
 

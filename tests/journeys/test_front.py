@@ -273,14 +273,14 @@ def test_neither_side_is_read_faster_than_the_other_takes(loop: Loop) -> None:
             _, said = await s.behind.accepted.get()
             [connection] = s.front.connections
             assert connection._tunnel is not None
-            assert connection._tunnel._behind is not None
+            assert connection._tunnel._server is not None
             for _ in range(30):
                 writer.write(megabyte)
                 said.write(megabyte)
                 for _ in range(20):
                     await asyncio.sleep(0)
             assert connection._client.get_write_buffer_size() < 2_000_000
-            assert connection._tunnel._behind.get_write_buffer_size() < 2_000_000
+            assert connection._tunnel._server.get_write_buffer_size() < 2_000_000
 
     run(loop, scene)
 

@@ -83,14 +83,14 @@ class MemoryStore:
             if known.status is Status.DELETED or any((f.role, f.version) in versions for f in publication.files):
                 raise RevisionMoved(gun=gun, base=publication.base)
             held = {(key.role, key.keyid): key for key in known.keys}
-            for used in publication.used:
-                if (used.role, used.keyid) not in held:
+            for promoted in publication.promoted_keys:
+                if (promoted.role, promoted.keyid) not in held:
                     raise RevisionMoved(gun=gun, base=publication.base)
-                held = {place: key for place, key in held.items() if place[0] != used.role}
-                held[(used.role, used.keyid)] = replace(used, state=KeyState.CURRENT)
-            for brought in publication.brought:
-                held = {place: key for place, key in held.items() if place[0] != brought.role}
-                held[(brought.role, brought.keyid)] = brought
+                held = {place: key for place, key in held.items() if place[0] != promoted.role}
+                held[(promoted.role, promoted.keyid)] = replace(promoted, state=KeyState.CURRENT)
+            for imported in publication.imported_keys:
+                held = {place: key for place, key in held.items() if place[0] != imported.role}
+                held[(imported.role, imported.keyid)] = imported
             files = {**known.files, **{f.role: f for f in publication.files}}
             versions.update({(f.role, f.version): f for f in publication.files})
             newest = files.get(TIMESTAMP)

@@ -46,7 +46,7 @@ class Site:
             sealer=self.sealer,
             settings=Settings(**settings),
             clock=lambda: self.at,
-            witness=witness,
+            published_log=witness,
             authorizer=authorizer,
         )
 

@@ -1,1 +1,1 @@
-"""What the operator does: commands, check, audit of what is stored, restore."""
+"""The operator's commands: check the stored data (audit), accept a restored database, list and release collections."""

@@ -1,6 +1,6 @@
-"""Whether what is stored is sound: every collection verified as a client would, and what only the server can see.
+"""Check the stored data: verify every collection as a client does, and check what only the server can see.
 
-Nothing is changed. Expiry is no fault of the database: it is told, and does not count as wrong.
+Nothing is changed. An expired role is reported, but does not count as wrong: it says nothing against the database.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import UploadRules, WireFormat
 from trustserver.admin.client_state import ClientState
 from trustserver.errors import NotSound
-from trustserver.repository.formats import served
-from trustserver.repository.online_roles import held_key, shown_key
+from trustserver.repository.formats import find_format
+from trustserver.repository.online_roles import encoded_key, held_key
 from trustserver.repository.parsed_cache import format_of
 from trustserver.storage.ports import (
     NEVER_RENEWED,
@@ -33,7 +33,7 @@ from trustserver.storage.ports import (
     StoredCollection,
     StoredFile,
 )
-from trustserver.storage.published_log import Older
+from trustserver.storage.published_log import OutdatedCollection
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _KEYS: Final = (
@@ -49,7 +49,10 @@ OLDER_REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFinding:
-    """`gun` is empty for what concerns the whole database. `wrong`: whether the database is not sound."""
+    """One finding of `trust-server check`. `gun` is empty if it is about the whole database.
+
+    `remedy`: what the operator can do. `wrong`: whether something is wrong; False for a note.
+    """
 
     gun: str
     code: str
@@ -59,7 +62,7 @@ class AuditFinding:
 
 
 class Audit:
-    """Looks at one store at one time."""
+    """Checks the collections and keys of a store. `at`: the time for which expiry is judged."""
 
     def __init__(self, store: MetadataStore, sealer: KeySealer | None, at: datetime) -> None:
         self._store = store
@@ -67,16 +70,16 @@ class Audit:
         self._at = at
 
     def collection(self, gun: GUN, remembered: Iterable[ClientState] = ()) -> Iterator[AuditFinding]:
-        """What is to say of one name. `remembered`: what clients know of it. Raises: NotStored."""
+        """Yield the findings for one name. `remembered`: what clients remember of it. Raises: NotStored."""
         state = self._store.load(gun)
-        known = list(remembered)
+        client_states = list(remembered)
         if state.status is Status.LIVE:
-            yield from self._live(state, known)
+            yield from self._live(state, client_states)
             return
         if state.status is Status.DELETED:
             yield from _tombstone(state)
             return
-        for each in known:
+        for each in client_states:
             yield AuditFinding(
                 gun=gun,
                 code="older-than-remembered",
@@ -85,7 +88,10 @@ class Audit:
             )
 
     def sealed_keys(self) -> Iterator[AuditFinding]:
-        """Whether every server-held key opens, and is the one that it is filed under. Raises: NotStored."""
+        """Yield a finding for every server-held key that cannot be decrypted, or is not the key that its id names.
+
+        Raises: NotStored.
+        """
         for key in self._store.sealed_keys() if self._sealer else ():
             try:
                 self._check_key(key.gun, key.role, key.keyid, key.sealed)
@@ -102,7 +108,7 @@ class Audit:
 
     # -- a live collection ----------------------------------------------------------------------------------
 
-    def _live(self, state: StoredCollection, known: list[ClientState]) -> Iterator[AuditFinding]:
+    def _live(self, state: StoredCollection, client_states: list[ClientState]) -> Iterator[AuditFinding]:
         gun = state.gun
         trusted: TrustedSet | None = None
         try:
@@ -111,28 +117,28 @@ class Audit:
             yield AuditFinding(gun=gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
         if trusted is None:
             return
-        form = format_of(state)
-        yield from self._delegations(state, trusted, form.wire.upload_rules)
+        served_format = format_of(state)
+        yield from self._delegations(state, trusted, served_format.wire.upload_rules)
         if self._store.renew_at(gun) == NEVER_RENEWED:
             yield AuditFinding(gun=gun, code="online-key", message=_TAKEN_OVER, remedy=_ROTATION, wrong=False)
         else:
-            yield from _online_keys(state, trusted.root, form.wire)
+            yield from _online_keys(state, trusted.root, served_format.wire)
         yield from self._expired(gun, trusted)
-        yield from _against(gun, trusted, known)
+        yield from _older_than_remembered(gun, trusted, client_states)
 
     def _top_level(self, state: StoredCollection) -> TrustedSet:
         files = state.files
-        form = served(state.format)
-        if form is None:
+        served_format = find_format(state.format)
+        if served_format is None:
             raise NotSound(reason=f"is in format {state.format}, which this version does not know")
         missing = [role for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP) if role not in files]
         if missing:
             raise NotSound(reason=f"has no {', '.join(missing)}")
-        first = self._first_root(state) if form.wire.upload_rules.any_higher_version else 1
+        first = self._first_root(state) if served_format.wire.upload_rules.any_higher_version else 1
         trusted = TrustedSet(
             gun=state.gun,
             root=self._root(state, first),
-            wire=form.wire,
+            wire=served_format.wire,
             at=self._valid_at(files[TIMESTAMP], files[SNAPSHOT]),
             unsafe_accept_expired_offline_roles=True,
         )
@@ -144,7 +150,10 @@ class Audit:
         return trusted
 
     def _first_root(self, state: StoredCollection) -> int:
-        """Of those that follow each other to the newest; a collection may have begun with any."""
+        """Return the lowest stored root version from which no version up to the newest is missing.
+
+        In Notary v1 a collection may begin with any version.
+        """
         version = state.files[ROOT].version
         while self._store.file(state.gun, ROOT, version - 1) is not None:
             version -= 1
@@ -157,7 +166,10 @@ class Audit:
         return file.raw
 
     def _valid_at(self, *online: StoredFile) -> datetime:
-        """Now, or, where the server has not renewed for long, the last instant at which clients would have accepted."""
+        """Return the time to verify at: now or, if an online role has expired, the last second before that.
+
+        Online roles expire while the server is stopped; the other checks must still be made.
+        """
         return min(self._at, *(file.expires - timedelta(seconds=1) for file in online))
 
     def _delegations(self, state: StoredCollection, trusted: TrustedSet, rules: UploadRules) -> Iterator[AuditFinding]:
@@ -174,7 +186,8 @@ class Audit:
                 loaded[role] = trusted.update_targets(state.files[role].raw, role, delegator)
             except TrustError as error:
                 remedy = f"{_BACKUP}, or let the owner publish {role} again"
-                broken = rules.may_break_roles and isinstance(error, ThresholdNotMet)  # by its owner, who may
+                # In Notary v1 the owner may publish a delegation that no longer has enough signatures.
+                broken = rules.may_break_roles and isinstance(error, ThresholdNotMet)
                 message = str(error)
                 yield AuditFinding(
                     gun=state.gun, code="does-not-verify", message=message, remedy=remedy, wrong=not broken
@@ -184,12 +197,13 @@ class Audit:
                 continue
             if role not in listed:
                 message = f"{role} version {file.version} is stored, but no snapshot lists it"
-                dropped = rules.may_bring_snapshot  # by its owner, who may
+                # In Notary v1 the owner may sign a snapshot that no longer lists a role.
+                dropped = rules.may_bring_snapshot
                 yield AuditFinding(
                     gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP, wrong=not dropped
                 )
                 continue
-            try:  # delegated no more, but listed for ever
+            try:  # no role delegates to it any more, but a snapshot never drops a role
                 checks.check_content(role, file.raw, trusted.role_meta(role))
             except TrustError as error:
                 yield AuditFinding(gun=state.gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
@@ -209,9 +223,9 @@ def _online_keys(state: StoredCollection, root: Envelope, wire: WireFormat) -> I
     for role in ONLINE:
         named = root.root.roles[role]
         if role == SNAPSHOT and wire.upload_rules.may_bring_snapshot and not held_key(state, root.root, role, wire):
-            continue  # its owner holds it
+            continue  # the owner holds the snapshot key
         current = {
-            shown_key(key, wire).keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT
+            encoded_key(key, wire).keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT
         }
         if named.threshold != 1 or set(named.keyids) != current:
             message = f"root version {root.version} names another {role} key than the server holds"
@@ -219,28 +233,31 @@ def _online_keys(state: StoredCollection, root: Envelope, wire: WireFormat) -> I
 
 
 def _tombstone(state: StoredCollection) -> Iterator[AuditFinding]:
-    stone = state.tombstone
-    if stone is None or len(stone.root_sha256) != 64 or state.files or state.keys:
+    tombstone = state.tombstone
+    if tombstone is None or len(tombstone.root_sha256) != 64 or state.files or state.keys:
         message = "its tombstone does not say what was deleted, or files and keys remain beside it"
         yield AuditFinding(gun=state.gun, code="tombstone", message=message, remedy=_BACKUP)
 
 
-def _against(gun: GUN, trusted: TrustedSet, known: Iterable[ClientState]) -> Iterator[AuditFinding]:
+def _older_than_remembered(
+    gun: GUN, trusted: TrustedSet, client_states: Iterable[ClientState]
+) -> Iterator[AuditFinding]:
     versions = trusted.versions()
-    for each in known:
+    for each in client_states:
         if each.root_of_trust and each.root_of_trust != trusted.roots[0].sha256:
             message = f"has root of trust {trusted.roots[0].sha256}, but {each.source} knows {each.root_of_trust}"
             yield AuditFinding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
             continue
-        for role, floor in sorted(each.minimum_versions(trusted.roots).items()):
-            if versions.get(role, 0) < floor:
-                message = f"{role} has version {versions.get(role, 0)}, but {each.source} has seen version {floor}"
+        for role, minimum in sorted(each.minimum_versions(trusted.roots).items()):
+            if versions.get(role, 0) < minimum:
+                message = f"{role} has version {versions.get(role, 0)}, but {each.source} has seen version {minimum}"
                 yield AuditFinding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
 
 
-def older_finding(older: Older) -> AuditFinding:
-    """A collection of which the witness knows more than the database."""
-    versions = ", ".join(f"{role} {version}" for role, version in sorted(older.seen.versions.items()))
-    seen = "it was deleted" if older.seen.deleted else f"revision {older.seen.revision} was published ({versions})"
-    message = f"is older than what this server has published: revision {older.stored}, but {seen}"
-    return AuditFinding(gun=older.gun, code="older-than-published", message=message, remedy=OLDER_REMEDY)
+def outdated_finding(outdated: OutdatedCollection) -> AuditFinding:
+    """Return the finding for a collection of which more was published than is stored."""
+    logged = outdated.logged
+    versions = ", ".join(f"{role} {version}" for role, version in sorted(logged.versions.items()))
+    event = "it was deleted" if logged.deleted else f"revision {logged.revision} was published ({versions})"
+    message = f"is older than what this server has published: revision {outdated.stored}, but {event}"
+    return AuditFinding(gun=outdated.gun, code="older-than-published", message=message, remedy=OLDER_REMEDY)

@@ -1,4 +1,4 @@
-"""`trust-server check`: everything that is to be said of a database; and what accepts a restored one."""
+"""`trust-server check`: run all checks on the database and report; with --accept-restore, accept a restored one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.admin.audit import Audit, AuditFinding, older_finding
+from trustserver.admin.audit import Audit, AuditFinding, outdated_finding
 from trustserver.admin.client_state import ClientState, read_client_state
 from trustserver.admin.restore import Accepted, highest_versions, open_restore
 from trustserver.errors import StartRefused
@@ -22,7 +22,7 @@ from trustserver.storage import database
 from trustserver.storage.file_audit import audit_files
 from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import MetadataStore
-from trustserver.storage.published_log import PublishedLogFile, Seen, older, with_stored
+from trustserver.storage.published_log import LogEntry, PublishedLogFile, find_outdated, merge_stored
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.md"
@@ -30,7 +30,10 @@ _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was found. `names` and `sealed_keys`: how many were looked at."""
+    """The result of `trust-server check`.
+
+    `accepted`: the collections whose online roles were issued anew. `names`, `sealed_keys`: how many were checked.
+    """
 
     findings: Sequence[AuditFinding]
     accepted: Sequence[Accepted]
@@ -42,7 +45,7 @@ class Report:
         return sum(finding.wrong for finding in self.findings)
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """Yield the lines of the report for people."""
         for finding in self.findings:
             place = f"{finding.gun}: " if finding.gun else ""
             yield f"{'' if finding.wrong else 'note: '}{place}{shown(finding.message, 600)}"
@@ -54,7 +57,7 @@ class Report:
         yield f"{self.names} names, {self.sealed_keys} sealed keys: {verdict}"
 
     def document(self) -> str:
-        """The same as JSON."""
+        """Return the report as JSON."""
         content = {
             "sound": not self.wrong,
             "names": self.names,
@@ -69,9 +72,10 @@ class Report:
 
 
 def check_database(settings: Settings, *, against: Iterable[Path], accept: bool, at: datetime) -> Report:
-    """Check everything that is stored; with `accept`, first issue the online roles anew.
+    """Check everything that is stored. With `accept`, first accept a restored database: issue the online roles anew.
 
-    Raises: StartRefused, ServerRunning, NotStored.
+    `against`: files in which clients keep what they have seen. Raises: StartRefused (a file or the database cannot be
+    read), ServerRunning (with `accept`), NotStored.
     """
     remembered = [each for path in against for each in read_client_state(path)]
     store = existing_store(settings)
@@ -82,7 +86,7 @@ def check_database(settings: Settings, *, against: Iterable[Path], accept: bool,
                 accepted = _accept(settings, store, remembered, at)
         findings = list(_findings(settings, store, remembered, at))
         findings += [_unissued(each) for each in accepted if each.failed]
-        if not remembered:  # what a client remembers is found missing anyhow
+        if not remembered:  # otherwise the comparison with the clients' files reports the same
             findings += [_lost(each) for each in accepted if each.lost]
         return Report(
             findings=findings,
@@ -98,24 +102,24 @@ def _accept(
     settings: Settings, store: MetadataStore, remembered: Iterable[ClientState], at: datetime
 ) -> list[Accepted]:
     sealer = open_sealer(settings, store)
-    witness = PublishedLogFile(settings.witness_file, mark=sealer.mark)
-    published = [(gun, seen.versions) for gun, seen in (witness.load() or {}).items()]
+    published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
+    published = [(gun, entry.versions) for gun, entry in (published_log.load() or {}).items()]
     seen = highest_versions([*published, *((each.gun, each.versions) for each in remembered)])
     accepted = list(open_restore(store, sealer, at).accept(seen))
     try:
-        witness.begin(_held(store))
+        published_log.rewrite(_stored_entries(store))
     except OSError as error:
         raise StartRefused(what=str(settings.witness_file), reason=f"cannot be written: {error.strerror}") from error
     finally:
-        witness.close()
+        published_log.close()
     return accepted
 
 
-def _held(store: MetadataStore) -> dict[GUN, Seen]:
-    """What the database holds, as the witness would have it."""
+def _stored_entries(store: MetadataStore) -> dict[GUN, LogEntry]:
+    """Return the entries of the published log that the database has, with the version of each role."""
     return {
-        gun: Seen(revision=seen.revision, versions=_versions(store, gun), deleted=seen.deleted)
-        for gun, seen in with_stored({}, store.collections()).items()
+        gun: LogEntry(revision=entry.revision, versions=_versions(store, gun), deleted=entry.deleted)
+        for gun, entry in merge_stored({}, store.collections()).items()
     }
 
 
@@ -133,20 +137,20 @@ def _findings(
             yield AuditFinding(gun="", code="database", message=f"database: {verdict}", remedy=_BACKUP)
         for fault in audit_files(engine):
             code = "file-changed" if fault.changed else "orphaned-file"
-            yield AuditFinding(gun=fault.gun, code=code, message=fault.what, remedy=_BACKUP)
+            yield AuditFinding(gun=fault.gun, code=code, message=fault.message, remedy=_BACKUP)
     finally:
         engine.dispose()
     sealer = open_sealer(settings, store) if store.seal_mark() else None
-    soundness = Audit(store, sealer, at)
+    audit = Audit(store, sealer, at)
     known: dict[GUN, list[ClientState]] = {}
     for each in remembered:
         known.setdefault(each.gun, []).append(each)
-    # The witness first: what is published meanwhile makes the database newer than it, never older.
+    # The log is read before the database: a publish in between can only make the database newer than the log.
     published = PublishedLogFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
-    yield from map(older_finding, older(published or {}, store.collections()))
+    yield from map(outdated_finding, find_outdated(published or {}, store.collections()))
     for gun in sorted({*(summary.gun for summary in store.collections()), *known}):
-        yield from soundness.collection(gun, known.get(gun, ()))
-    yield from soundness.sealed_keys()
+        yield from audit.collection(gun, known.get(gun, ()))
+    yield from audit.sealed_keys()
 
 
 def _unissued(accepted: Accepted) -> AuditFinding:

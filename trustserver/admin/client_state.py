@@ -1,4 +1,4 @@
-"""What clients remember, brought to the server in a file: `seen.json` of a machine, or a project's `trust.lock`."""
+"""Read the state of a client from a file: the rollback memory `seen.json` of a machine, or a project's `trust.lock`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trustserver.errors import StartRefused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientState:
-    """What one file says of one collection: either of the two."""
+    """What one file says of one collection. Either `memory` or `lock` is set. `source`: the file's path."""
 
     source: str
     gun: GUN
@@ -28,25 +28,25 @@ class ClientState:
 
     @property
     def root_of_trust(self) -> str:
-        """SHA-256 (hex) of root version 1; empty where the file does not say."""
+        """Return the SHA-256 (hex) of the collection's first root; empty if the file does not say."""
         return self.memory.root_of_trust if self.memory else ""
 
     @property
     def versions(self) -> Mapping[RoleName, int]:
-        """The highest versions that were seen."""
+        """Return the version of each role that the file knows of."""
         if self.memory is not None:
             return {role: seen.version for role, seen in self.memory.roles.items()}
         return self.lock.minimum if self.lock else {}
 
     def minimum_versions(self, chain: Sequence[Envelope]) -> Mapping[RoleName, int]:
-        """The lowest versions that this client accepts under the last root of the chain."""
+        """Return the lowest version of each role that the client accepts, given this chain of roots."""
         if self.memory is not None:
             return self.memory.minimum_versions(OnlineKeys.of(chain[-1].root))
         return self.lock.minimum_versions(chain) if self.lock else {}
 
 
 def read_client_state(path: Path) -> list[ClientState]:
-    """Read every collection in the file. Raises: StartRefused naming the file and what is wrong in it."""
+    """Read every collection in the file. Raises: StartRefused, which names the file and what is wrong in it."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `trust-server` does, one function for each command. Results go to standard output."""
+"""The commands of `trust-server` except `serve`, one function for each. Results go to standard output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from trustserver.storage.ports import Status
 
 
 def migrate(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime) -> None:
-    """Raises: StartRefused."""
+    """Bring the database's schema to the newest revision, and print it.
+
+    Raises: StartRefused (the database cannot be opened), ServerRunning.
+    """
     settings = load(given, environ, config).settings
     with exclusive_use(settings, at=at, listen="trust-server migrate"):
         engine = database.open_engine(settings.database_url)
@@ -38,7 +41,10 @@ def check(
     as_json: bool,
     at: datetime,
 ) -> bool:
-    """Print what was found; False if anything is wrong. Raises: StartRefused, NotStored."""
+    """Check the database and print the findings. Return False if anything is wrong.
+
+    Raises: StartRefused (a file or the database cannot be read), ServerRunning (with `accept`), NotStored.
+    """
     report = check_database(load(given, environ, config).settings, against=against, accept=accept, at=at)
     for line in [report.document()] if as_json else report.lines():
         typer.echo(line)
@@ -46,7 +52,7 @@ def check(
 
 
 def show_settings(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Raises: StartRefused."""
+    """Print every setting with its value and where that comes from. Raises: StartRefused if a value is wrong."""
     sourced = load(given, environ, config)
     for field in fields(sourced.settings):
         value = as_text(getattr(sourced.settings, field.name))
@@ -54,7 +60,7 @@ def show_settings(given: GivenSettings, environ: Mapping[str, str], config: Path
 
 
 def list_collections(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Raises: StartRefused."""
+    """Print one line for every collection and every deleted name. Raises: StartRefused, NotStored."""
     store = existing_store(load(given, environ, config).settings)
     try:
         for entry in store.collections():
@@ -69,7 +75,10 @@ def list_collections(given: GivenSettings, environ: Mapping[str, str], config: P
 
 
 def release(name: str, given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> bool:
-    """Whether there was a tombstone to release. Raises: StartRefused, InvalidName."""
+    """Allow a new collection under a deleted name. Return whether that is allowed now.
+
+    Raises: StartRefused, InvalidName, NotStored.
+    """
     gun = parse_gun(name)
     store = existing_store(load(given, environ, config).settings)
     try:

@@ -1,8 +1,8 @@
-"""After a restore: the operator says that the database is the right one, and the server goes on from there.
+"""Accept a database that was restored from a backup, so that clients accept the server's metadata again.
 
-Clients refuse versions below those that they have seen. Of snapshot and timestamp the server issues new versions far
-above anything that was ever published: these are its own to sign. What owners had published since the backup only they
-can bring back.
+Clients refuse versions lower than those that they have seen (rollback). So the server signs new snapshots and
+timestamps with versions far above everything that was ever published. It cannot do that for the roles that owners sign:
+only the owners can publish again what they had published after the backup (docs/guides/restored-backup.md).
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from trustserver.responses.cache import View
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, StoredCollection
 
 JUMP: Final = 1000
-"""Versions that snapshot and timestamp jump by: more than a collection can have lost, where nobody knows how many."""
+"""By how much the versions of snapshot and timestamp are raised: more than a collection can have lost."""
 HIGHEST: Final = 1_000_000_000
-"""A version every second for thirty years. What a client's file claims beyond that was never published, and to go above
-it would leave no versions to go on with."""
+"""The highest version that can have been published: one a second for thirty years. If a client's file claims a higher
+one, the file is wrong, and a version above it would leave too few versions for the future."""
 _NEEDED: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """One collection that goes on. `lost`: versions of its owners' roles that were seen and are not here.
+    """The result for one collection.
 
-    `failed`: why its online roles could not be issued; empty if they were.
+    `versions`: the new ones of snapshot and timestamp. `lost`: versions of the owner's roles that were published or
+    seen and are not in the database. `failed`: why the online roles could not be issued; empty if they were.
     """
 
     gun: GUN
@@ -45,7 +46,7 @@ class Accepted:
 
 
 class Restore:
-    """Works on a store that no server uses."""
+    """Accepts the collections of a restored store. No server may use the store meanwhile."""
 
     def __init__(
         self,
@@ -53,19 +54,19 @@ class Restore:
         store: MetadataStore,
         online: OnlineRoles,
         parsed: ParsedCache,
-        recorder: Committer,
+        committer: Committer,
         at: datetime,
     ) -> None:
         self._store = store
         self._at = at
         self._online = online
         self._parsed = parsed
-        self._recorder = recorder
+        self._committer = committer
 
     def accept(self, seen: Mapping[GUN, Mapping[RoleName, int]]) -> Iterator[Accepted]:
-        """Issue snapshot and timestamp of every live collection anew. `seen`: versions that were published or seen.
+        """Issue snapshot and timestamp of every live collection anew.
 
-        Raises: NotStored.
+        `seen`: the highest versions that were published or that a client has seen. Raises: NotStored.
         """
         for summary in self._store.collections():
             if summary.status is Status.LIVE:
@@ -82,37 +83,50 @@ class Restore:
         return Accepted(gun=gun, versions=versions, lost=lost)
 
     def _issue(self, state: StoredCollection, seen: Mapping[RoleName, int]) -> Mapping[RoleName, int]:
-        stored = self._parsed.load(state.gun, least=_NEEDED)
+        stored = self._parsed.load(state.gun, needed=_NEEDED)
         for role in ONLINE:
             if seen.get(role, 0) > HIGHEST:
                 reason = f"{role} version {seen[role]} was never published: whoever claims to have seen it is wrong"
                 raise NotSound(reason=reason)
-        least = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
-        issued = self._issued(stored, least)
-        self._recorder.record(stored, stored.envelopes, (), issued)
+        minimum_versions = {role: max(stored.envelopes[role].version, seen.get(role, 0)) + JUMP for role in ONLINE}
+        issued = self._issued(stored, minimum_versions)
+        self._committer.commit(stored, stored.envelopes, (), issued)
         return {SNAPSHOT: issued.snapshot.version, TIMESTAMP: issued.timestamp.version}
 
-    def _issued(self, stored: ParsedCollection, least: Mapping[RoleName, int]) -> Issued:
-        """A snapshot that its owner signs is not ours to issue: the timestamp goes on over it."""
-        form, root = format_of(stored.state), stored.envelopes[ROOT].root
-        if form.wire.upload_rules.may_bring_snapshot and not held_key(stored.state, root, SNAPSHOT, form.wire):
+    def _issued(self, stored: ParsedCollection, minimum_versions: Mapping[RoleName, int]) -> Issued:
+        """Sign the new snapshot and timestamp; only the timestamp if the owner holds the snapshot key (Notary v1)."""
+        served_format, root = format_of(stored.state), stored.envelopes[ROOT].root
+        if served_format.wire.upload_rules.may_bring_snapshot and not held_key(
+            stored.state, root, SNAPSHOT, served_format.wire
+        ):
             return self._online.issue_timestamp(
-                stored.state, form=form, root=root, stored=stored.envelopes, at=self._at, least=least[TIMESTAMP]
+                stored.state,
+                served_format=served_format,
+                root=root,
+                stored=stored.envelopes,
+                at=self._at,
+                minimum_version=minimum_versions[TIMESTAMP],
             )
         return self._online.issue(
-            stored.state, form=form, root=root, stored=stored.envelopes, changed=(), at=self._at, least=least
+            stored.state,
+            served_format=served_format,
+            root=root,
+            stored=stored.envelopes,
+            changed=(),
+            at=self._at,
+            minimum_versions=minimum_versions,
         )
 
 
 def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restore:
-    """Make a `Restore` for a store that no server uses meanwhile. `at`: when it signs."""
+    """Make a `Restore` for a store that no server uses meanwhile. `at`: the time of its signatures."""
     online, parsed = OnlineRoles(store, sealer), ParsedCache(store)
-    recorder = Committer(store, parsed, View(limit=0))
-    return Restore(store=store, online=online, parsed=parsed, recorder=recorder, at=at)
+    committer = Committer(store, parsed, View(limit=0))
+    return Restore(store=store, online=online, parsed=parsed, committer=committer, at=at)
 
 
 def highest_versions(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:
-    """The highest version of each role that anybody has seen."""
+    """Return the highest version of each role, by collection."""
     found: dict[GUN, dict[RoleName, int]] = {}
     for gun, versions in each:
         held = found.setdefault(gun, {})

@@ -1,1 +1,1 @@
-"""HTTP: the hot reads as bare ASGI, the rest through FastAPI."""
+"""The HTTP API: frequent reads and Notary v1 as plain ASGI applications, everything else with FastAPI."""

@@ -1,4 +1,4 @@
-"""The change feed: which records a query asks for, and how they are written."""
+"""The change feed of Notary v1: parse the query of a request, and write the records as JSON."""
 
 from __future__ import annotations
 
@@ -17,37 +17,41 @@ from trustserver.storage.ports import FeedRecord, MetadataStore
 
 DEFAULT_RECORDS: Final = 100
 MAX_RECORDS: Final = 10_000
-"""Records of one answer; whoever asks for more goes on with the last id."""
+"""The highest number of records in one response. A client that needs more asks again, from the last id on."""
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
 _INT32: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
-    """`count` records after the id `start`, or, `backwards`, before it; None: from the end."""
+    """The records that a request asks for: `count` of them, after the id `start` or, if `backwards`, before it.
+
+    `start` None: the newest records (only if `backwards`).
+    """
 
     start: int | None
     count: int
     backwards: bool
 
     def read(self, store: MetadataStore, gun: GUN | None) -> bytes:
-        """The answer; `gun` None: about every collection. Raises: NotStored."""
+        """Read the records and return them as JSON. `gun` None: the records of every collection. Raises: NotStored."""
         if self.backwards:
-            return _written(store.changes_before(gun, before=self.start, limit=self.count))
-        return _written(store.changes(gun, after=self.start or 0, limit=self.count))
+            return _serialize(store.changes_before(gun, before=self.start, limit=self.count))
+        return _serialize(store.changes(gun, after=self.start or 0, limit=self.count))
 
 
 def parse_feed_query(query: bytes) -> FeedQuery:
-    """`records`: how many, 0 for a hundred, negative for those before; `change_id`: from where, -1 for the end.
+    """Parse the query of a request, which may have two parameters.
 
-    Raises: BadParameters.
+    `records`: how many; 0 stands for DEFAULT_RECORDS, a negative number for the records before `change_id`.
+    `change_id`: the id to begin at; -1 stands for the newest record. Raises: BadParameters.
     """
     values = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     records = _integer("records", values.get("records", [""])[0])
     after = _integer("change_id", values.get("change_id", [""])[0] or "0")
     backwards = records < 0 or after < 0
     count = min(abs(records) or DEFAULT_RECORDS, MAX_RECORDS)
-    # Before the first record there is nothing: as in Notary, nothing named means the end.
+    # There are no records before the first one, so `before 0` means the newest records, as in Notary.
     return FeedQuery(start=None if backwards and after <= 0 else after, count=count, backwards=backwards)
 
 
@@ -57,11 +61,11 @@ def _integer(name: str, text: str) -> int:
     return int(text)
 
 
-def _written(changes: Iterable[FeedRecord]) -> bytes:
+def _serialize(changes: Iterable[FeedRecord]) -> bytes:
     records = [
         {
             "ID": str(change.id),
-            "CreatedAt": _moment(change.created),
+            "CreatedAt": _rfc3339(change.created),
             "GUN": change.gun,
             "Version": change.version,
             "SHA256": change.sha256,
@@ -72,8 +76,8 @@ def _written(changes: Iterable[FeedRecord]) -> bytes:
     return orjson.dumps({"count": len(records), "records": records})
 
 
-def _moment(at: datetime) -> str:
-    """RFC 3339 as Go writes it: a fraction of a second without zeros at its end."""
+def _rfc3339(at: datetime) -> str:
+    """Format a time as in RFC 3339, without zeros at the end of the fraction of a second, as Go does."""
     at = at.astimezone(UTC)
     fraction = f".{at.microsecond:06}".rstrip("0") if at.microsecond else ""
     return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"

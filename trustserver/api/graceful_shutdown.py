@@ -1,4 +1,4 @@
-"""Requests that are under way: counted, so that a stop can wait for them; and the last net for failures."""
+"""Count the requests that are being answered, so that a stop can wait for them; and answer unexpected failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class GracefulShutdown:
-    """ASGI. After `stop`, what began is finished, reads are answered, and nothing is changed any more."""
+    """An ASGI application in front of another. After `stop` it refuses new changes; reads are still answered."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -52,7 +52,7 @@ class GracefulShutdown:
                 self._idle.set()
 
     async def stop(self, *, seconds: float) -> bool:
-        """Begin to stop; True when everything that began is finished, False if that takes longer."""
+        """Refuse new changes and wait for the requests that have begun. Return False if they take longer than that."""
         self.stopping = True
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,9 @@
-"""Collections in URLs, read from the raw path: the decoded one cannot tell `a/b` from `a%2Fb`.
+"""Find the collection's name (GUN) in the path of a URL.
 
-`/tuf/GUN/metadata/FILE`, `/api/v1/collections/GUN[/publish|/keys/ROLE]`; the last of these words splits, where the
-method knows it: `ci/publish` and `ci/keys/alice` are names too.
+The paths are `/tuf/GUN/metadata/FILE` and `/api/v1/collections/GUN`, the latter followed by nothing, `/publish`,
+`/take-over` or `/keys/ROLE`. The raw path is read, because the decoded one does not distinguish `a/b` from `a%2Fb`. A
+GUN may itself end in such a word: `ci/publish` is one. So the end of a path is split off only if it is a resource that
+has the request's method.
 """
 
 from __future__ import annotations
@@ -26,45 +28,45 @@ TUF_PREFIX: Final = "/tuf/"
 COLLECTIONS_PREFIX: Final = "/api/v1/collections/"
 GUN_KEY: Final = "content_trust.gun"
 
-_BELOW_A_COLLECTION: Final[Mapping[str, frozenset[str]]] = {
+_SUBRESOURCES: Final[Mapping[str, frozenset[str]]] = {
     "/publish": frozenset({"POST"}),
     "/take-over": frozenset({"POST"}),
     **{f"/keys/{role}": frozenset({"GET", "HEAD", "POST"}) for role in ONLINE},
 }
-"""What is asked of a collection, and with which methods; with others the path can only be a name."""
+"""The resources below a collection, with their methods. With another method the whole path is the collection's name."""
 _ESCAPE: Final = re.compile(r"%(.{0,2})", re.DOTALL)
-_NEEDED: Final = {"3A": ":", "5B": "[", "5D": "]"}  # a port, an IPv6 host
+_ALLOWED_ESCAPES: Final = {"3A": ":", "5B": "[", "5D": "]"}  # a port, an IPv6 host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionPath:
-    """What a path under /api/v1/collections/ names. `rest`: empty, `/publish` or `/keys/ROLE`."""
+    """The parts of a path below /api/v1/collections/. `rest`: empty, or the resource, such as `/publish`."""
 
     gun: GUN
     rest: str
 
 
 def raw_path(scope: Scope) -> str:
-    """The path as it was sent, without the query."""
+    """Return the path of a request as it was sent, not decoded and without the query."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     return raw.partition(b"?")[0].decode("latin-1")
 
 
 def gun_from_path(text: str) -> GUN:
-    """The collection's name from its place in a raw path. Raises: InvalidName."""
+    """Decode and check a collection's name from a raw path. Raises: InvalidName."""
 
-    def plain(escape: re.Match[str]) -> str:
+    def decode(escape: re.Match[str]) -> str:
         code = escape[1].upper()
-        if code not in _NEEDED:
+        if code not in _ALLOWED_ESCAPES:
             reason = "in a URL the components are separated by plain /, and nothing but : may be percent-encoded"
             raise InvalidName(kind="collection name", name=text, reason=reason)
-        return _NEEDED[code]
+        return _ALLOWED_ESCAPES[code]
 
-    return parse_gun(_ESCAPE.sub(plain, text))
+    return parse_gun(_ESCAPE.sub(decode, text))
 
 
 def split_metadata_path(path: str) -> tuple[GUN, str]:
-    """Collection and raw file name of a path under /tuf/. Raises: InvalidName."""
+    """Split a path below /tuf/ into the collection and the file name, which is not decoded. Raises: InvalidName."""
     gun, found, filename = path.removeprefix(TUF_PREFIX).rpartition("/metadata/")
     if not found:
         raise InvalidName(kind="path", name=path, reason="is not /tuf/GUN/metadata/FILE")
@@ -72,16 +74,19 @@ def split_metadata_path(path: str) -> tuple[GUN, str]:
 
 
 def split_collection_path(method: str, path: str) -> CollectionPath:
-    """What a path under /api/v1/collections/ names to this method. Raises: InvalidName."""
+    """Split a path below /api/v1/collections/ into the collection and the resource. Raises: InvalidName."""
     name = path.removeprefix(COLLECTIONS_PREFIX)
-    for rest, methods in _BELOW_A_COLLECTION.items():
+    for rest, methods in _SUBRESOURCES.items():
         if method in methods and name.endswith(rest):
             return CollectionPath(gun=gun_from_path(name.removesuffix(rest)), rest=rest)
     return CollectionPath(gun=gun_from_path(name), rest="")
 
 
 class GunPaths:
-    """ASGI: gives the application behind it paths in which the collection is one segment, and the checked name."""
+    """An ASGI application that rewrites paths so that FastAPI can match them: the collection becomes one segment.
+
+    It puts the checked name into the scope, under GUN_KEY.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -91,10 +96,14 @@ class GunPaths:
             path = raw_path(scope)
             if path.startswith(COLLECTIONS_PREFIX):
                 try:
-                    named = split_collection_path(scope["method"], path)
+                    collection_path = split_collection_path(scope["method"], path)
                 except InvalidName as error:
                     await send_problem(send, error, head=scope["method"] == "HEAD")
                     return
-                segment = quote(named.gun, safe="")
-                scope = {**scope, GUN_KEY: named.gun, "path": f"{COLLECTIONS_PREFIX}{segment}{named.rest}"}
+                segment = quote(collection_path.gun, safe="")
+                scope = {
+                    **scope,
+                    GUN_KEY: collection_path.gun,
+                    "path": f"{COLLECTIONS_PREFIX}{segment}{collection_path.rest}",
+                }
         await self._app(scope, receive, send)

@@ -1,7 +1,7 @@
-"""/healthz: the process answers. /readyz: it can do its work, that is, its database answers and it is not stopping.
+"""Health checks: /healthz says that the process answers, /readyz that its database does and that it is not stopping.
 
-A server that cannot write any more is still ready: clients are answered, and taken out of service it would answer
-nobody. `warnings` says what its operator must mend.
+A server that cannot write is still ready, because it answers reads, and a load balancer that removed it would stop
+those too. The member `warnings` tells the operator what to repair.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trustserver.storage.ports import MetadataStore
 def health_router(
     store: MetadataStore, *, is_stopping: Callable[[], bool], warnings: Callable[[], list[str]]
 ) -> APIRouter:
-    """The two pages."""
+    """Make the routes /healthz and /readyz. `warnings`: returns what is wrong although the server is ready."""
     router = APIRouter()
 
     @router.get("/healthz", include_in_schema=False)

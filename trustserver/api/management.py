@@ -1,4 +1,4 @@
-"""/api/v1/collections/GUN: publish in TUF 1.0, server-held keys, state, deletion."""
+"""The routes of /api/v1/collections/GUN: publish in TUF 1.0, import, server-held keys, state, deletion."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from trustdata.wire.formats import wire_named
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.services import Services
-from trustserver.api.take_over import TakeOverParts, belongings
+from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
 from trustserver.auth.authorizer import Action
 from trustserver.errors import BadRequest
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import held_key, refuse_tombstone
-from trustserver.repository.publish import Published
+from trustserver.repository.publish import PublishResult
 from trustserver.storage.ports import KeyRecord, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
@@ -42,27 +42,30 @@ class CollectionView(BaseModel):
 
 
 class StateView(CollectionView):
-    """Also the roles whose keys, as root names them, this server holds: not all of them after a take-over."""
+    """A live collection, and for which online roles this server holds the key that root names.
+
+    These may be fewer than two if the collection was imported without the old server's keys.
+    """
 
     server_keys: list[str]
 
 
 class KeyView(BaseModel):
-    """The public part of a server-held key: its id and TUF key object."""
+    """The public part of a server-held key: its key id and its TUF key object."""
 
     keyid: str
     key: dict[str, Any]
 
 
 class DeletedView(BaseModel):
-    """A deletion: the revision that the tombstone has."""
+    """A deleted collection. `revision`: the revision of its tombstone."""
 
     gun: str
     revision: int
 
 
 class ProblemView(BaseModel):
-    """A problem document (RFC 9457); `code` names the refusal, its data are further members."""
+    """A problem document (RFC 9457). `code` names the error; the error's data are further members."""
 
     title: str
     status: int
@@ -102,7 +105,7 @@ _TAKE_OVER: Final = {
 
 
 def _gun(request: Request, gun: str) -> GUN:
-    del gun  # documents the parameter; the checked name comes with the scope
+    del gun  # FastAPI needs it for its documentation; GunPaths has put the checked name into the scope
     checked = request.scope.get(GUN_KEY)
     if checked is None:
         raise BadRequest(place="path", reason="names no collection")
@@ -112,8 +115,8 @@ def _gun(request: Request, gun: str) -> GUN:
 Gun = Annotated[GUN, Depends(_gun)]
 
 
-def management_router(services: Services, taking_over: CollectionImport) -> APIRouter:
-    """Make the routes."""
+def management_router(services: Services, collection_import: CollectionImport) -> APIRouter:
+    """Make the routes below /api/v1/collections."""
     authorizer, clock = services.authorizer, services.clock
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
     parts = TufParts()
@@ -123,7 +126,7 @@ def management_router(services: Services, taking_over: CollectionImport) -> APIR
         """Publish new versions of root, targets and delegations: all of them or none."""
         subject = authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
         published = await services.requests.publish(
-            request.scope, request.receive, gun=gun, subject=subject, form=SERVED_TUF, parts=parts
+            request.scope, request.receive, gun=gun, subject=subject, served_format=SERVED_TUF, parts=parts
         )
         return _view(published)
 
@@ -132,25 +135,26 @@ def management_router(services: Services, taking_over: CollectionImport) -> APIR
         """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
 
-        def judge(files: Mapping[RoleName, bytes], at: datetime) -> Published:
-            return taking_over.take_over(gun, belongings(files), at=at)
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishResult:
+            return collection_import.take_over(gun, sort_parts(files), at=at)
 
-        taken = await services.requests.accept(
+        imported = await services.requests.accept(
             request.scope, request.receive, gun=gun, subject=subject, parts=TakeOverParts(), judge=judge
         )
         _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
-        return _view(taken)
+        return _view(imported)
 
     @router.get("/{gun}/keys/{role}")
     async def key(request: Request, gun: Gun, role: str) -> KeyView:
-        """The server's key for snapshot or timestamp. Before the first publish it is made, and kept for a day."""
+        """Return the server's key for snapshot or timestamp. Before the first publish a key is made and kept a day."""
         checked = _online(role)
-        authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)  # who only reads causes no keys
+        # Reading is not enough, since a key may be made and stored.
+        authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
         return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
-        """A new key to rotate to. The next root that names it puts it to use."""
+        """Make a new key to rotate to. It is used as soon as a root that names it is published."""
         checked = _online(role)
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
         made = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
@@ -159,7 +163,7 @@ def management_router(services: Services, taking_over: CollectionImport) -> APIR
 
     @router.get("/{gun}")
     async def state(request: Request, gun: Gun) -> StateView:
-        """Format, revision, versions, and which keys are the server's."""
+        """Return the collection's format, revision and versions, and for which roles the server holds the key."""
         authorizer.authorize(request.scope["headers"], Action.READ, gun)
         found = await asyncio.to_thread(services.store.load, gun)
         refuse_tombstone(found)
@@ -199,7 +203,7 @@ def _online(role: str) -> RoleName:
     raise BadRequest(place="role", reason="the server holds keys for snapshot and timestamp only")
 
 
-def _view(published: Published) -> CollectionView:
+def _view(published: PublishResult) -> CollectionView:
     return CollectionView(
         gun=published.gun, format=published.format, revision=published.revision, versions=dict(published.versions)
     )

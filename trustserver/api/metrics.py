@@ -1,4 +1,4 @@
-"""/metrics: what the server did, and how long its roles still live, in Prometheus' text format."""
+"""The route /metrics: what the server has done, and when roles expire, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trustserver.storage.ports import MetadataStore
 
 
 class Metrics:
-    """The server's counters, in a registry of its own."""
+    """The server's counters. They are in a registry of their own, so that a process can have more than one server."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,7 +41,7 @@ class Metrics:
 
 
 class _Reads(Collector):
-    """Reads are counted in plain integers, where they are answered; they become metrics when asked for."""
+    """Makes metrics of the integers in which reads are counted. A counter of Prometheus would slow down every read."""
 
     def __init__(self, fast: FastRead, reads: Sequence[Mapping[int, int]], view: View) -> None:
         self._fast = fast
@@ -65,7 +65,7 @@ class _Storage(Collector):
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
-        left = GaugeMetricFamily(
+        expiry = GaugeMetricFamily(
             "trust_server_seconds_to_expiry",
             "Seconds until the first current file of a role expires, over all collections; negative: expired.",
             labels=["role"],
@@ -78,11 +78,11 @@ class _Storage(Collector):
         try:
             expiries = self._store.earliest_expiries()
         except NotStored:
-            return  # readyz reports the database; the other metrics are still wanted
+            return  # /readyz reports that the database fails; the other metrics are still useful
         now = self._clock()
         for role, expires in sorted(expiries.items()):
-            left.add_metric([role], (expires - now).total_seconds())
-        yield left
+            expiry.add_metric([role], (expires - now).total_seconds())
+        yield expiry
 
 
 def metrics_router(
@@ -94,7 +94,10 @@ def metrics_router(
     store: MetadataStore,
     clock: Callable[[], datetime],
 ) -> APIRouter:
-    """The page; collected in a worker thread, since it asks the store. `reads`: answers by status, of each API."""
+    """Make the route /metrics. `reads`: for each API the number of responses by status.
+
+    The metrics are collected in a worker thread, because that waits for the database.
+    """
     metrics.registry.register(_Reads(fast, reads, view))
     metrics.registry.register(_Storage(store, clock))
     router = APIRouter()

@@ -1,7 +1,7 @@
-"""The Notary v1 HTTP API: /v2/ and /_notary_server/, for unmodified docker and notary clients. Bare ASGI.
+"""The HTTP API of Notary v1 for unmodified docker and notary clients: /v2/ and /_notary_server/.
 
-What is in the view was answered before (fast_read.py). There are no conditional requests, no compression and no
-redirects here: these clients know none of them.
+Most reads do not come here: fast_read.py answers them from the response cache. Conditional requests, compression and
+redirects are not implemented, because these clients use none of them. The API: docs/reference/notary-api.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trustserver.api.changefeed import parse_feed_query
 from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
 from trustserver.api.notary_errors import Access, send_notary_error
 from trustserver.api.notary_parts import NotaryParts
-from trustserver.api.notary_routes import Ask, Route, is_notary_path, route
+from trustserver.api.notary_routes import Operation, Route, is_notary_path, match_route
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.api.services import Services
@@ -28,22 +28,22 @@ from trustserver.auth.authorizer import Action, Subject
 from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryReads
-from trustserver.repository.online_roles import shown_key
+from trustserver.repository.online_roles import encoded_key
 from trustserver.responses.cache import Answer, View, plain_answer
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import KeyRecord
 
 _JSON: Final = b"application/json; charset=utf-8"
-_ANYBODY: Final = Subject(name="anonymous", authenticated=False)
-_ACTIONS: Final[Mapping[Ask, Action]] = {
-    Ask.FILE: Action.READ,
-    Ask.CHANGES: Action.READ,
-    Ask.KEY: Action.PUBLISH,
-    Ask.UPLOAD: Action.PUBLISH,
-    Ask.NEW_KEY: Action.MANAGE_KEYS,
-    Ask.DELETE: Action.DELETE,
+_ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
+_ACTIONS: Final[Mapping[Operation, Action]] = {
+    Operation.FILE: Action.READ,
+    Operation.CHANGES: Action.READ,
+    Operation.KEY: Action.PUBLISH,
+    Operation.UPLOAD: Action.PUBLISH,
+    Operation.NEW_KEY: Action.MANAGE_KEYS,
+    Operation.DELETE: Action.DELETE,
 }
-_OF_TOKENS: Final[Mapping[Action, tuple[str, ...]]] = {
+_TOKEN_ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.READ: ("pull",),
     Action.PUBLISH: ("push", "pull"),
     Action.MANAGE_KEYS: ("*",),
@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 
 class NotaryApi:
-    """ASGI."""
+    """The ASGI application for Notary v1. Requests with other paths go to the application `otherwise`."""
 
     def __init__(
         self,
@@ -73,56 +73,56 @@ class NotaryApi:
         self._otherwise = otherwise
         self._parts = NotaryParts()
         self.answered: dict[int, int] = {}
-        """Reads of files by status, beside those that the view has answered."""
+        """The number of reads of files by status, without those that the response cache has answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not is_notary_path(path := raw_path(scope)):
             await self._otherwise(scope, receive, send)
             return
-        asked: Route | None = None
+        route: Route | None = None
         try:
-            asked = route(scope["method"], path)
-            answer = await self._answer(asked, self._authorized(scope, asked), scope, receive)
-        except Exception as error:  # noqa: BLE001 - whatever it is, these clients read one form of it
-            access = () if asked is None else _access(asked)
+            route = match_route(scope["method"], path)
+            answer = await self._answer(route, self._authorized(scope, route), scope, receive)
+        except Exception as error:  # noqa: BLE001 - these clients can read errors in one form only, even a bug's
+            access = () if route is None else _access(route)
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
             return
         await send(answer.start)
         await send_body(send, answer.body)
 
-    def _authorized(self, scope: Scope, asked: Route) -> Subject:
-        """Who asks. Raises: Forbidden."""
+    def _authorized(self, scope: Scope, route: Route) -> Subject:
+        """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
         headers = scope["headers"]
-        match asked.ask:
-            case Ask.HEALTH:
-                return _ANYBODY
-            case Ask.PING:
+        match route.operation:
+            case Operation.HEALTH:
+                return _ANONYMOUS
+            case Operation.PING:
                 return self._authorizer.authorize_ping(headers)
-            case Ask.ALL_CHANGES:
+            case Operation.ALL_CHANGES:
                 return self._authorizer.authorize_catalog(headers)
             case _:
-                return self._authorizer.authorize(headers, _ACTIONS[asked.ask], asked.gun)
+                return self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
 
-    async def _answer(self, asked: Route, subject: Subject, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> Answer:
         answer = _DONE
-        match asked.ask:
-            case Ask.FILE:
-                answer = await self._read(asked.gun, asked.file)
-            case Ask.UPLOAD:
+        match route.operation:
+            case Operation.FILE:
+                answer = await self._read(route.gun, route.file)
+            case Operation.UPLOAD:
                 await self._services.requests.publish(
-                    scope, receive, gun=asked.gun, subject=subject, form=SERVED_NOTARY, parts=self._parts
+                    scope, receive, gun=route.gun, subject=subject, served_format=SERVED_NOTARY, parts=self._parts
                 )
-            case Ask.DELETE:
-                await self._delete(asked.gun, subject)
-            case Ask.KEY:
-                answer = _json(_key_body(await self._key(asked)))
-            case Ask.NEW_KEY:
-                answer = _json(_key_body(await self._new_key(asked, subject)))
-            case Ask.CHANGES | Ask.ALL_CHANGES:
+            case Operation.DELETE:
+                await self._delete(route.gun, subject)
+            case Operation.KEY:
+                answer = _json(_key_body(await self._key(route)))
+            case Operation.NEW_KEY:
+                answer = _json(_key_body(await self._new_key(route, subject)))
+            case Operation.CHANGES | Operation.ALL_CHANGES:
                 query = parse_feed_query(scope["query_string"])
-                gun = asked.gun if asked.ask is Ask.CHANGES else None
+                gun = route.gun if route.operation is Operation.CHANGES else None
                 answer = _json(await asyncio.to_thread(query.read, self._services.store, gun))
-            case Ask.PING | Ask.HEALTH:
+            case Operation.PING | Operation.HEALTH:
                 answer = _json(b"{}")
         return answer
 
@@ -136,13 +136,13 @@ class NotaryApi:
         return answer
 
     async def _renewed(self, gun: GUN, name: NotaryFile) -> Answer:
-        answer = await self._found(gun, name)
+        answer = await self._lookup(gun, name)
         if self._renewal.is_due(answer):
             await self._renewal.renew(gun, notary_path(gun, name), answer)
-            answer = await self._found(gun, name)
+            answer = await self._lookup(gun, name)
         return answer
 
-    async def _found(self, gun: GUN, name: NotaryFile) -> Answer:
+    async def _lookup(self, gun: GUN, name: NotaryFile) -> Answer:
         kept = self._view.get(notary_path(gun, name))
         return kept if kept is not None else await asyncio.to_thread(self._retrieval.answer, gun, name)
 
@@ -150,51 +150,54 @@ class NotaryApi:
         self.answered[status] = self.answered.get(status, 0) + 1
 
     async def _delete(self, gun: GUN, subject: Subject) -> None:
-        """What is not there is deleted already; what is in another format is not deleted from here."""
+        """Delete a collection in Notary v1. If there is none, this succeeds too, as in Notary.
+
+        Raises: CollectionExists (the collection is in another format), NotStored.
+        """
         try:
             revision = await asyncio.to_thread(
                 self._services.publishing.delete,
                 gun,
                 subject=subject.name,
                 at=self._services.clock(),
-                form=SERVED_NOTARY,
+                served_format=SERVED_NOTARY,
             )
         except (NoTrustData, GoneCollection):
             return
         self._services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
 
-    async def _key(self, asked: Route) -> KeyRecord:
+    async def _key(self, route: Route) -> KeyRecord:
         try:
             return await asyncio.to_thread(
-                self._services.online.key, asked.gun, asked.role, self._services.clock(), wire=NOTARY
+                self._services.online.key, route.gun, route.role, self._services.clock(), wire=NOTARY
             )
-        except CollectionExists as error:  # in another format: for these clients it is not there
-            raise NoTrustData(gun=asked.gun) from error
+        except CollectionExists as error:  # a collection in another format does not exist for these clients
+            raise NoTrustData(gun=route.gun) from error
 
-    async def _new_key(self, asked: Route, subject: Subject) -> KeyRecord:
-        gun, role = asked.gun, asked.role
+    async def _new_key(self, route: Route, subject: Subject) -> KeyRecord:
+        gun, role = route.gun, route.role
         try:
             made = await asyncio.to_thread(
                 self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY
             )
-        except (NotThere, CollectionExists):  # nothing to rotate: the key for the first publish, if there can be one
-            made = await self._key(asked)
+        except (NotThere, CollectionExists):  # nothing to rotate, so return the key for the first publish
+            made = await self._key(route)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
         return made
 
 
 def _key_body(key: KeyRecord) -> bytes:
-    shown = shown_key(key, NOTARY)
-    public = {"public": shown.keyval["public"], "private": None}
-    return orjson.dumps({"keytype": shown.keytype, "keyval": public})
+    encoded = encoded_key(key, NOTARY)
+    public = {"public": encoded.keyval["public"], "private": None}
+    return orjson.dumps({"keytype": encoded.keytype, "keyval": public})
 
 
-def _access(asked: Route) -> list[Access]:
-    if asked.ask in {Ask.PING, Ask.ALL_CHANGES}:
+def _access(route: Route) -> list[Access]:
+    if route.operation in {Operation.PING, Operation.ALL_CHANGES}:
         return [Access(kind="registry", name="catalog", action="*")]
-    action = _ACTIONS.get(asked.ask)
-    return [Access(kind="repository", name=asked.gun, action=each) for each in _OF_TOKENS[action]] if action else []
+    action = _ACTIONS.get(route.operation)
+    return [Access(kind="repository", name=route.gun, action=each) for each in _TOKEN_ACTIONS[action]] if action else []
 
 
 def _json(body: bytes) -> Answer:

@@ -1,7 +1,7 @@
-"""One table: what the domain refuses -> what Notary v1's clients are told, in the one form that they can read.
+"""Translate errors of the domain into the errors of Notary v1, with one table.
 
-They read at most 1024 bytes of an error, and of a list that has exactly one element; else they say no more than that
-their operation was rejected. What they print of an update that is refused is chosen by `detail.Name`.
+Notary's clients show the text of an error only if the body has at most 1024 bytes and its list has exactly one error;
+otherwise they say only that the operation was rejected. For a refused update, `detail.Name` decides what they print.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ from trustserver.errors import (
 )
 
 LONGEST: Final = 1023
-"""Bytes of a body."""
-_TRAILING: Final = "Extra data"  # json's word for what follows a document
+"""The highest number of bytes in a body."""
+_TRAILING: Final = "Extra data"  # how Python's json module reports bytes after the document
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What a token would have to allow, one action of it, as the challenge's answer lists it."""
+    """One action that a token must allow. The body of a 401 lists them."""
 
     kind: str
     name: str
@@ -64,13 +64,17 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Refusal:
-    """`detail` None: absent. `about`: what INVALID_UPDATE names; `text` is then its message."""
+    """A response with an error of Notary v1.
+
+    `detail` None: the body has no such member. `error_name`: only for INVALID_UPDATE, the value of `detail.Name`;
+    `text` is then the message beside it.
+    """
 
     status: int
     code: str
     message: str
     detail: object = None
-    about: str = ""
+    error_name: str = ""
     text: str = ""
 
 
@@ -88,25 +92,29 @@ def _not_found(error: TrustError) -> _Refusal:
     )
 
 
-def _update(about: str, text: str) -> _Refusal:
+def _invalid_update(error_name: str, text: str) -> _Refusal:
     return _Refusal(
-        status=400, code="INVALID_UPDATE", message="Update sent by the client is invalid.", about=about, text=text
+        status=400,
+        code="INVALID_UPDATE",
+        message="Update sent by the client is invalid.",
+        error_name=error_name,
+        text=text,
     )
 
 
-def _about(role: str) -> str:
-    """What a client is told that is wrong: the role's kind, or the upload as a whole."""
+def _error_name(role: str) -> str:
+    """Return Notary's error name for something wrong with a role, or with the whole upload."""
     if role == TARGETS or role.startswith(f"{TARGETS}/"):
         return "ErrBadTargets"
     return {str(ROOT): "ErrBadRoot", str(SNAPSHOT): "ErrBadSnapshot"}.get(role, "ErrValidation")
 
 
 def _by_role(error: TrustError) -> _Refusal:
-    """Whatever is wrong with the file of a role."""
-    return _update(_about(str(getattr(error, "role", ""))), str(error))
+    """Return the refusal of an update because of the role that the error names."""
+    return _invalid_update(_error_name(str(getattr(error, "role", ""))), str(error))
 
 
-def _version(error: TrustError) -> _Refusal:
+def _version_conflict(error: TrustError) -> _Refusal:
     del error
     return _Refusal(status=400, code="VERSION", message="A newer version of metadata is already available.", detail={})
 
@@ -114,29 +122,29 @@ def _version(error: TrustError) -> _Refusal:
 def _root_step(error: TrustError) -> _Refusal:
     if isinstance(error, VersionMismatch) and error.role == ROOT:
         text = "Root modifications must increment the version."
-        return _update("ErrBadRoot", f"{text} Current {error.expected - 1}, new {error.offered}")
+        return _invalid_update("ErrBadRoot", f"{text} Current {error.expected - 1}, new {error.offered}")
     return _by_role(error)
 
 
 def _bad_root(error: TrustError) -> _Refusal:
-    return _update("ErrBadRoot", str(error))
+    return _invalid_update("ErrBadRoot", str(error))
 
 
 def _no_key(error: TrustError) -> _Refusal:
     if getattr(error, "role", "") == SNAPSHOT:
         text = "no snapshot was included in update and server does not hold current snapshot key for repository"
-        return _update("ErrBadHierarchy", text)
-    return _update("ErrBadRoot", "no timestamp keys exist on the server")
+        return _invalid_update("ErrBadHierarchy", text)
+    return _invalid_update("ErrBadRoot", "no timestamp keys exist on the server")
 
 
 def _incomplete(error: TrustError) -> _Refusal:
-    """An upload that lacks a file, or that is for a collection of another kind."""
+    """Return the refusal of an upload that lacks a file, or is for a collection in another format."""
     if isinstance(error, CollectionExists):
-        return _update("ErrValidation", str(error))
+        return _invalid_update("ErrValidation", str(error))
     if type(error) is PublishRefused and error.role == ROOT:
-        return _update("ErrValidation", "no pre-existing root and no root provided in update.")
+        return _invalid_update("ErrValidation", "no pre-existing root and no root provided in update.")
     if type(error) is PublishRefused and error.role == TARGETS:
-        return _update("ErrValidation", str(error))
+        return _invalid_update("ErrValidation", str(error))
     return _by_role(error)
 
 
@@ -150,7 +158,7 @@ def _malformed(error: TrustError) -> _Refusal:
     return _by_role(error)
 
 
-def _form(error: TrustError) -> _Refusal:
+def _malformed_upload(error: TrustError) -> _Refusal:
     return _Refusal(
         status=408 if isinstance(error, RequestTooSlow) else 400,
         code="MALFORMED_UPLOAD",
@@ -158,12 +166,12 @@ def _form(error: TrustError) -> _Refusal:
     )
 
 
-def _unnamed(error: TrustError) -> _Refusal:
+def _no_filename(error: TrustError) -> _Refusal:
     del error
     return _Refusal(status=400, code="NO_FILENAME", message="No file/role name provided.")
 
 
-def _no_role(error: TrustError) -> _Refusal:
+def _invalid_role(error: TrustError) -> _Refusal:
     return _Refusal(
         status=400,
         code="INVALID_ROLE",
@@ -172,20 +180,20 @@ def _no_role(error: TrustError) -> _Refusal:
     )
 
 
-def _parameters(error: TrustError) -> _Refusal:
+def _invalid_parameters(error: TrustError) -> _Refusal:
     message = "The parameters provided are not valid."
     return _Refusal(status=400, code="INVALID_PARAMETERS", message=message, detail=str(error))
 
 
-def _gun(error: TrustError) -> _Refusal:
+def _invalid_gun(error: TrustError) -> _Refusal:
     if getattr(error, "kind", "") != "collection name":
         return _by_role(error)
     message = "The server does not support actions on images of this name."
     return _Refusal(status=400, code="INVALID_GUN", message=message, detail=str(error))
 
 
-def _size(error: TrustError) -> _Refusal:
-    return _update(_about(str(getattr(error, "what", "")).removesuffix(" metadata")), str(error))
+def _too_large(error: TrustError) -> _Refusal:
+    return _invalid_update(_error_name(str(getattr(error, "what", "")).removesuffix(" metadata")), str(error))
 
 
 def _unavailable(error: TrustError) -> _Refusal:
@@ -199,15 +207,15 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (NotThere, _not_found),
     (NoTrustData, _not_found),
     (GoneCollection, _not_found),
-    (InvalidName, _gun),
-    (NoFileName, _unnamed),
-    (UnknownRole, _no_role),
-    (BadParameters, _parameters),
-    (BadRequest, _form),
-    (EncodingRefused, _form),
-    (RequestTooSlow, _form),
-    (TooLarge, _size),
-    (VersionConflict, _version),
+    (InvalidName, _invalid_gun),
+    (NoFileName, _no_filename),
+    (UnknownRole, _invalid_role),
+    (BadParameters, _invalid_parameters),
+    (BadRequest, _malformed_upload),
+    (EncodingRefused, _malformed_upload),
+    (RequestTooSlow, _malformed_upload),
+    (TooLarge, _too_large),
+    (VersionConflict, _version_conflict),
     (ServerKeyNotUsed, _no_key),
     (PublishRefused, _incomplete),
     (MalformedMetadata, _malformed),
@@ -221,15 +229,16 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
 
 
 def notary_error(error: Exception, *, access: Sequence[Access] = ()) -> tuple[int, bytes]:
-    """Status and body. `access`: what the request needs, for a Forbidden."""
+    """Return status and body of the response for an error. `access`: what the request needs, if it is Forbidden."""
     refusal = _refusal(error, access)
     body = _body(refusal, refusal.detail, refusal.text)
     if len(body) <= LONGEST:
         return refusal.status, body
-    if not refusal.about:
+    if not refusal.error_name:
         return refusal.status, _body(refusal, None if access else {}, "")
     low, high = 0, len(refusal.text)
-    while low < high:  # the longest text that fits: what it takes depends on how it is escaped
+    # Find the longest beginning of the text that fits. Its size in the body depends on how it is escaped.
+    while low < high:
         middle = (low + high + 1) // 2
         fits = len(_body(refusal, None, refusal.text[:middle] + "...")) <= LONGEST
         low, high = (middle, high) if fits else (low, middle - 1)
@@ -237,7 +246,7 @@ def notary_error(error: Exception, *, access: Sequence[Access] = ()) -> tuple[in
 
 
 async def send_notary_error(send: Send, error: Exception, *, head: bool = False, access: Sequence[Access] = ()) -> None:
-    """Answer a request with a refusal. What is no refusal is logged, and gives nothing away."""
+    """Answer a request with an error. An unexpected error is logged, and the client is told nothing of it."""
     status, body = notary_error(error, access=access)
     if status == _INTERNAL.status:
         _log.error("request failed", exc_info=error)
@@ -265,9 +274,9 @@ def _refusal(error: Exception, access: Sequence[Access]) -> _Refusal:
 
 def _body(refusal: _Refusal, detail: object, text: str) -> bytes:
     entry: dict[str, object] = {"code": refusal.code, "message": refusal.message}
-    if refusal.about:
-        missing = {"Missing": SNAPSHOT} if refusal.about == "ErrBadHierarchy" else {}
-        detail = {"Name": refusal.about, "Error": {**missing, "Msg": text}}
+    if refusal.error_name:
+        missing = {"Missing": SNAPSHOT} if refusal.error_name == "ErrBadHierarchy" else {}
+        detail = {"Name": refusal.error_name, "Error": {**missing, "Msg": text}}
     if detail is not None:
         entry["detail"] = detail
     return json.dumps({"errors": [entry]}, separators=(",", ":")).encode() + b"\n"

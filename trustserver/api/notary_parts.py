@@ -1,6 +1,7 @@
-"""The parts of a Notary v1 upload: any field name, the file name is the role, with or without one `.json`.
+"""The rules for the parts of a Notary v1 upload: the file name is the role, with or without `.json`.
 
-There may be no parts at all: whoever has nothing to sign sends an empty upload, for a new snapshot and timestamp.
+The field name does not matter. An upload may have no parts at all: a client that has nothing to sign sends an empty one
+to get a new snapshot and timestamp.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from trustdata.wire import strict_json
 from trustserver.errors import NoFileName, UnknownRole
 
 _ROLE: Final = re.compile(r"root|snapshot|timestamp|(?!.*/_trust/tuf/)targets(?:/[-a-z0-9_]+)*")
-"""A delegation below `/_trust/tuf/` would have the path of another collection's file, whose readers would get it."""
-_ROOM: Final = 1024 * 1024
-"""Bytes for the other parts and the form around the largest one."""
+"""No delegation may have `/_trust/tuf/` in its name: its path would be that of a file of another collection, whose
+readers would then get this one."""
+_FORM_OVERHEAD: Final = 1024 * 1024
+"""Bytes that an upload may have in addition to its largest file: the other parts, and the multipart format itself."""
 
 
 class NotaryParts:
-    """As promised by PartRules."""
+    """The PartRules for Notary v1."""
 
-    max_upload: Final = MAX_NOTARY_FILE + _ROOM
+    max_upload: Final = MAX_NOTARY_FILE + _FORM_OVERHEAD
     may_be_empty: Final = True
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
-        """As promised by PartRules."""
+        """Return the role that a part is for. Raises: NoFileName, UnknownRole."""
         del kind
         filename = options.get(b"filename", b"").decode("utf-8", "replace")
         role = filename.removesuffix(".json")
@@ -39,16 +41,19 @@ class NotaryParts:
         return RoleName(role)
 
     def size_limit(self, role: RoleName) -> int:
-        """As promised by PartRules."""
+        """Return the highest number of bytes that the part for this role may have."""
         return notary_size_limit(role)
 
-    def twice(self, role: RoleName, named: str) -> TrustError:
-        """As promised by PartRules: the second one is no newer than the first."""
-        del named
+    def duplicate_error(self, role: RoleName, filename: str) -> TrustError:
+        """Return the error for a second part for the same role: a version conflict, since it is not a newer version."""
+        del filename
         return VersionConflict(role=role, offered=0, stored=0)
 
-    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
-        """As promised by PartRules: the timestamp is the server's own, so what clients send of it is only looked at."""
+    def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+        """Return the files that are to be published: all but the timestamp, which the server signs itself.
+
+        A timestamp in the upload must still be well-formed. Raises: MalformedMetadata.
+        """
         if TIMESTAMP in files:
             strict_json.parse(TIMESTAMP, files[TIMESTAMP])
         return {role: raw for role, raw in files.items() if role != TIMESTAMP}

@@ -1,6 +1,6 @@
-"""Notary v1's routes, read from the raw path: the collection's name stands in it unencoded, with all of its slashes.
+"""Match the paths of Notary v1's API. The collection's name is in the path as it is, with all its slashes.
 
-Clients follow no redirect: whatever is no route is answered in place.
+There are no redirects, because Notary's clients follow none: a path that matches no route gets a 404.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from trustserver.errors import NoSuchRoute
 from trustserver.responses.notary_paths import ROLE_PATTERN, NotaryFile, parse_notary_file
 
 PREFIXES: Final = ("/v2/", "/_notary_server/")
-"""Whatever begins so is answered as Notary answers; so is `/v2` itself."""
+"""Paths that begin with one of these belong to Notary's API; so does `/v2` itself."""
 _LONGEST: Final = 2048
-"""Characters of a path that is looked at: names have at most 255 each."""
+"""The longest path that is matched, in characters. Names in it have at most 255 each."""
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _GUN: Final = r"/v2/(?P<gun>[^*]+)/_trust"
 _FILE: Final = re.compile(rf"{_GUN}/tuf/(?P<file>(?:[0-9]+\.)?(?:{ROLE_PATTERN})(?:\.[0-9a-fA-F]+)?\.json)", re.ASCII)
@@ -34,8 +34,8 @@ NO_GUN: Final = GUN("")
 NO_FILE: Final = NotaryFile(role=TIMESTAMP)
 
 
-class Ask(Enum):
-    """What is asked."""
+class Operation(Enum):
+    """What a request asks for."""
 
     PING = auto()
     HEALTH = auto()
@@ -50,43 +50,45 @@ class Ask(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One request. `gun`, `file` and `role` mean something where `ask` needs them."""
+    """A matched request. `gun`, `file` and `role` are set if `operation` needs them."""
 
-    ask: Ask
+    operation: Operation
     gun: GUN = NO_GUN
     file: NotaryFile = NO_FILE
     role: RoleName = TIMESTAMP
 
 
-_FIXED: Final[Mapping[tuple[str, str], Ask]] = {
-    ("GET", "/v2/"): Ask.PING,
-    ("GET", "/_notary_server/health"): Ask.HEALTH,
-    ("GET", "/v2/_trust/changefeed"): Ask.ALL_CHANGES,
+_FIXED: Final[Mapping[tuple[str, str], Operation]] = {
+    ("GET", "/v2/"): Operation.PING,
+    ("GET", "/_notary_server/health"): Operation.HEALTH,
+    ("GET", "/v2/_trust/changefeed"): Operation.ALL_CHANGES,
 }
 
 
 def is_notary_path(path: str) -> bool:
-    """Whether a raw path is answered here."""
+    """Return whether a raw path belongs to Notary's API."""
     return path.startswith(PREFIXES) or path == "/v2"
 
 
-def route(method: str, path: str) -> Route:
-    """The route of a raw path. Raises: NoSuchRoute; InvalidName (an upload to a name that cannot be one)."""
+def match_route(method: str, path: str) -> Route:
+    """Return the route of a raw path and method. Raises: NoSuchRoute; InvalidName (an upload with an invalid GUN)."""
     text = _decoded(path)
     fixed = _FIXED.get((method, text))
     if fixed is not None:
-        return Route(ask=fixed)
+        return Route(operation=fixed)
     if method == "GET" and (found := _FILE.fullmatch(text)):
-        return Route(ask=Ask.FILE, gun=_gun(found["gun"]), file=_file(found["file"]))
+        return Route(operation=Operation.FILE, gun=_gun(found["gun"]), file=_file(found["file"]))
     if method in {"GET", "POST"} and (found := _KEY.fullmatch(text)):
         role = SNAPSHOT if found["role"] == SNAPSHOT else TIMESTAMP
-        return Route(ask=Ask.KEY if method == "GET" else Ask.NEW_KEY, gun=_gun(found["gun"]), role=role)
+        return Route(
+            operation=Operation.KEY if method == "GET" else Operation.NEW_KEY, gun=_gun(found["gun"]), role=role
+        )
     if method == "GET" and (found := _CHANGES.fullmatch(text)):
-        return Route(ask=Ask.CHANGES, gun=_gun(found["gun"]))
+        return Route(operation=Operation.CHANGES, gun=_gun(found["gun"]))
     if method == "POST" and (found := _COLLECTION.fullmatch(text)):
-        return Route(ask=Ask.UPLOAD, gun=parse_notary_gun(found["gun"]))
+        return Route(operation=Operation.UPLOAD, gun=parse_notary_gun(found["gun"]))
     if method == "DELETE" and (found := _COLLECTION.fullmatch(text)):
-        return Route(ask=Ask.DELETE, gun=_gun(found["gun"]))
+        return Route(operation=Operation.DELETE, gun=_gun(found["gun"]))
     raise NoSuchRoute(what="such route")
 
 

@@ -1,6 +1,8 @@
-"""Browsers change nothing here: pages of other sites, or names that point to this address, could act for the reader.
+"""Refuse changes that a web page in a browser asks for.
 
-Nothing in a browser uses this API, and whatever in a browser changes something sends `Origin` (Fetch, 3.2).
+The page may be from any site, or use a name that points to this server's address, and the browser may be on the
+server's own network. No web page needs this API. A browser sends `Origin` with every request that could change
+something (Fetch standard, section 3.2).
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from trustserver.api.problems import send_problem
 from trustserver.errors import OriginRefused
 
 READING: Final = frozenset({"GET", "HEAD"})
-"""Methods that change nothing (RFC 9110, 9.2.1)."""
+"""The methods that change nothing (RFC 9110, 9.2.1)."""
 
 
 class OriginCheck:
-    """ASGI: refuses every request with an `Origin` header, unless it only reads."""
+    """An ASGI application in front of another. It refuses requests with an `Origin` header, unless they only read."""
 
     def __init__(self, app: App) -> None:
         self._app = app

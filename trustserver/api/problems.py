@@ -1,4 +1,4 @@
-"""One table: what the domain refuses -> what HTTP says. Every refusal is a problem document (RFC 9457)."""
+"""Translate errors into HTTP responses, with one table. Every body is a problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (RequestTooSlow, 408, "Request too slow"),
     (VersionConflict, 409, "Version conflict"),
     (WouldBreakRole, 409, "Would break a stored role"),
-    (CollectionExists, 409, "StoredCollection exists"),
+    (CollectionExists, 409, "Collection exists"),
     (ServerKeyNotUsed, 409, "Server key not used"),
     (GoneCollection, 410, "Collection deleted"),
     (TooLarge, 413, "Too large"),
@@ -67,7 +67,7 @@ _INTERNAL: Final = (500, "Internal error")
 
 
 class _Internal(TrustError):
-    """What is our fault is not explained to the outside: the log has it."""
+    """Stands for any unexpected error. The client is told nothing of it; the log has the details."""
 
     code = "internal"
 
@@ -76,12 +76,12 @@ class _Internal(TrustError):
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of a refusal; 500 for whatever is not one."""
+    """Return the HTTP status for an error; 500 for one that is not in the table."""
     return _row(error)[0]
 
 
 def problem_body(error: Exception) -> bytes:
-    """The problem document of a refusal. Errors that are no refusals give nothing away."""
+    """Return the problem document for an error. For one that is not in the table it says nothing about the error."""
     status, title = _row(error)
     shown_error = error if isinstance(error, TrustError) and status != _INTERNAL[0] else _Internal()
     return problem(shown_error, status=status, title=title)
@@ -100,7 +100,7 @@ def _row(error: Exception) -> tuple[int, str]:
 async def send_problem(
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]], error: Exception, *, head: bool = False
 ) -> None:
-    """Answer a request with a refusal, in bare ASGI."""
+    """Answer a request with an error, as a plain ASGI application."""
     body = problem_body(error)
     headers = [(name.encode(), value.encode()) for name, value in _headers_of(error).items()]
     headers.append((b"content-length", str(len(body)).encode()))
@@ -108,8 +108,8 @@ async def send_problem(
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-def install(app: FastAPI) -> None:
-    """Make FastAPI answer every failure with a problem document."""
+def install_error_handlers(app: FastAPI) -> None:
+    """Make FastAPI answer every error with a problem document."""
 
     async def refused(_: Request, error: Exception) -> Response:
         return _response(status_of(error), problem_body(error), _headers_of(error))
@@ -121,7 +121,7 @@ def install(app: FastAPI) -> None:
         return _framework_problem(400, "bad-request", "the request does not have the form that the API describes")
 
     app.add_exception_handler(TrustError, refused)
-    app.add_exception_handler(Exception, refused)  # ours to mend: in_flight.py logs it
+    app.add_exception_handler(Exception, refused)  # a bug: graceful_shutdown.py logs it
     app.add_exception_handler(KeysError, refused)
     app.add_exception_handler(HTTPException, by_framework)
     app.add_exception_handler(RequestValidationError, by_framework)

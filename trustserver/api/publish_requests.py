@@ -1,4 +1,4 @@
-"""Uploads as they come in, in either format: read within their bounds, judged, counted and logged."""
+"""Handle the uploads of both formats: read them within the limits, have them checked and stored, count and log them."""
 
 from __future__ import annotations
 
@@ -17,54 +17,69 @@ from trustdata.roles import RoleName
 from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import status_of
-from trustserver.api.upload import PartRules, Upload, UploadRoom
+from trustserver.api.upload import PartRules, Upload, UploadMemory
 from trustserver.auth.authorizer import Subject
 from trustserver.errors import DiskFull
 from trustserver.repository.formats import ServedFormat
-from trustserver.repository.publish import Published, Publishing
+from trustserver.repository.publish import Publishing, PublishResult
 
 LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
-"""Bytes to parse. Beyond, uploads are judged one at a time: parsed, a byte takes about twelve."""
+"""Bytes to parse from which on uploads are checked one at a time, since a parsed byte takes about twelve in memory."""
 
 _log = logging.getLogger(__name__)
 _CONFLICT: Final = 409
-Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], Published]
-"""What is done with the files of an upload, at this instant; in a worker thread."""
+Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], PublishResult]
+"""A function that checks and stores the files of an upload. It gets the files and the time, in a worker thread."""
 
 
 class PublishRequests:
-    """One for all requests of an event loop: they share memory, and the turn of large uploads."""
+    """Handles all uploads of an event loop. They share a limit of memory; large ones are checked one at a time."""
 
     def __init__(
         self, publishing: Publishing, metrics: Metrics, *, clock: Callable[[], datetime], seconds: float
     ) -> None:
-        """`seconds`: what the body of an upload may take."""
+        """Make a handler of uploads. `seconds`: how long the body of an upload may take to arrive."""
         self._publishing = publishing
         self._metrics = metrics
         self._clock = clock
         self._seconds = seconds
-        self._room = UploadRoom()
+        self._memory = UploadMemory()
         self._large = asyncio.Lock()
 
     async def publish(
-        self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, form: ServedFormat, parts: PartRules
-    ) -> Published:
-        """Read and publish one upload of a caller who may. Raises: as Upload.read and Publishing.publish."""
+        self,
+        scope: Scope,
+        receive: Receive,
+        *,
+        gun: GUN,
+        subject: Subject,
+        served_format: ServedFormat,
+        parts: PartRules,
+    ) -> PublishResult:
+        """Read and publish one upload. The caller has checked that `subject` may publish.
 
-        def judge(files: Mapping[RoleName, bytes], at: datetime) -> Published:
-            return self._publishing.publish(gun, files, at=at, form=form)
+        Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge (the request); MalformedMetadata,
+        NotTrusted, PublishRefused or one of its subclasses (the files); NotStored, KeysError (the server).
+        """
+
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishResult:
+            return self._publishing.publish(gun, files, at=at, served_format=served_format)
 
         return await self.accept(scope, receive, gun=gun, subject=subject, parts=parts, judge=judge)
 
     async def accept(
         self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, parts: PartRules, judge: Judge
-    ) -> Published:
-        """Read one upload of a caller who may, and let it be judged and stored. Raises: as Upload.read and `judge`."""
+    ) -> PublishResult:
+        """Read one upload, and check and store it with `judge`. The caller has checked that `subject` may do so.
+
+        Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge, MalformedMetadata, NotStored, and
+        the errors of `judge`.
+        """
         began = time.perf_counter()
         outcome = "internal"
         try:
-            with Upload(self._room, parts) as upload:
-                files = parts.published(await upload.read(scope, receive, seconds=self._seconds))
+            with Upload(self._memory, parts) as upload:
+                files = parts.files_to_publish(await upload.read(scope, receive, seconds=self._seconds))
                 size = await asyncio.to_thread(self._publishing.size, gun, files)
                 async with self._large if size > LARGE_JUDGEMENT else contextlib.nullcontext():
                     published = await asyncio.to_thread(judge, files, self._clock())

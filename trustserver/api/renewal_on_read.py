@@ -1,4 +1,4 @@
-"""Renewal because somebody reads: one at a time for each collection; everybody who reads meanwhile waits for it."""
+"""Renew a role that is due when a client reads it. All who read the same collection wait for one renewal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from trustserver.repository.renewal import Renewal
 from trustserver.responses.cache import Answer, View
 
 RENEWAL_PAUSE: Final = timedelta(seconds=30)
-"""After a renewal that failed, readers get what there is, and the next attempt waits this long."""
+"""How long to wait after a failed renewal before trying again. Clients get the old response meanwhile."""
 
 _log = logging.getLogger(__name__)
 
 
 class RenewalOnRead:
-    """On one event loop, for both formats."""
+    """Renews the collections that clients read, for both formats, on one event loop."""
 
     def __init__(self, renewal: Renewal, view: View, clock: Callable[[], datetime]) -> None:
         self._renewal = renewal
@@ -31,11 +31,14 @@ class RenewalOnRead:
         self._renewing: dict[GUN, asyncio.Task[None]] = {}
 
     def is_due(self, answer: Answer) -> bool:
-        """Whether an answer must not be given without a renewal."""
+        """Return whether a response must be renewed before it is sent."""
         return answer.renew_at <= self._clock().timestamp()
 
     async def renew(self, gun: GUN, place: bytes, old: Answer) -> None:
-        """Renew what is due. Where that fails, `old` is kept under its place for a while."""
+        """Renew the roles of a collection that are due.
+
+        If that fails, the response cache keeps `old` under the path `place` for RENEWAL_PAUSE.
+        """
         task = self._renewing.get(gun)
         if task is None:
             task = asyncio.create_task(self._renew(gun, place, old))

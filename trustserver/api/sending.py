@@ -1,5 +1,6 @@
-"""How answers are sent: large bodies in pieces, so that for a slow reader one piece is held, and not all of the file;
-what not everybody may read, past caches that are shared.
+"""Send responses: large bodies in pieces; responses that not everybody may read as private, for shared caches.
+
+With pieces, a client that receives slowly makes the server hold one piece in memory and not the whole file.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any, Final
 from trustserver.api.gun_path import Send
 
 PIECE: Final = 65_536
-"""Bytes; the HTTP server copies what it is given, and keeps it until the client has read it."""
+"""Bytes of one piece. The HTTP server copies it and keeps it until the client has received it."""
 PIECE_SECONDS: Final = 30.0
+"""How long a client may take to receive one piece."""
 
 _PUBLIC: Final = b"public"
 
@@ -21,9 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 async def send_body(send: Send, event: MutableMapping[str, Any]) -> None:
-    """Send the body of an `http.response.body` event; in pieces, each of which must be taken in time, if it is large.
+    """Send an `http.response.body` event, in pieces if it is large.
 
-    A body that is not taken stays incomplete, which the client sees: its length was announced.
+    If the client does not receive a piece in time, the rest is not sent. The client notices that, since Content-Length
+    was sent before.
     """
     body = memoryview(event["body"])
     if len(body) <= PIECE:
@@ -39,9 +42,9 @@ async def send_body(send: Send, event: MutableMapping[str, Any]) -> None:
 
 
 def for_one_reader(send: Send) -> Send:
-    """`send`, with every `Cache-Control: public` made `private`.
+    """Return a `send` that replaces `Cache-Control: public` by `private`.
 
-    Shared caches would answer others without asking whether they may read (RFC 9111, 3.5).
+    A shared cache would give a public response to users who may not read it (RFC 9111, 3.5).
     """
 
     async def sent(event: MutableMapping[str, Any]) -> None:

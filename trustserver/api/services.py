@@ -1,4 +1,4 @@
-"""What both publishing APIs work with."""
+"""The parts of the server that both publishing APIs use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trustserver.storage.ports import MetadataStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The collections, who may change them, and what counts and times it. `clock`: UTC."""
+    """The parts of the server that both publishing APIs use, as one value. `clock`: the current time in UTC."""
 
     store: MetadataStore
     publishing: Publishing

@@ -1,7 +1,7 @@
-"""Reading an upload: multipart/form-data with one part for each role; `PartRules` says how a part names its role.
+"""Read an upload: multipart/form-data with one part for each role. `PartRules` says how a part names its role.
 
-Nothing is buffered beyond its limit: each part has the limit of its role, the whole has one, so has the time that it
-may take, and so have all uploads together.
+There are limits for the size of each part, the size of the upload, the time that it takes, and the memory of all
+uploads together. Nothing above a limit is kept in memory.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from trustserver.api.gun_path import Receive, Scope
 from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
 MAX_UPLOAD: Final = 32 * 1024 * 1024
-"""Bytes of one upload: six roles of the largest size."""
+"""The highest number of bytes in one upload: six roles of the largest size."""
 MAX_PARTS: Final = 1024
 ALL_UPLOADS: Final = 256 * 1024 * 1024
-"""Bytes of all uploads that are being read or judged at one time."""
+"""The highest number of bytes in all uploads that are being read or checked at one time."""
 _FIELD: Final = b"files"
 _PLAIN_ENCODINGS: Final = frozenset({b"identity", b""})
 
 
 class PartRules(Protocol):
-    """What the parts of an upload are. `max_upload`: bytes of the whole. `may_be_empty`: there may be none at all."""
+    """The rules for the parts of an upload.
+
+    `max_upload`: the highest number of bytes in the whole upload. `may_be_empty`: whether it may have no parts.
+    """
 
     @property
     def max_upload(self) -> int: ...
@@ -39,30 +42,34 @@ class PartRules(Protocol):
     def may_be_empty(self) -> bool: ...
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
-        """The role that a part is for, given its Content-Disposition. Raises: BadRequest, InvalidName."""
+        """Return the role that a part is for.
+
+        `place`: names the part in errors. `kind`, `options`: the value of its Content-Disposition and the parameters.
+        Raises: BadRequest, InvalidName.
+        """
 
     def size_limit(self, role: RoleName) -> int:
-        """Bytes of one part."""
+        """Return the highest number of bytes that the part for this role may have."""
 
-    def twice(self, role: RoleName, named: str) -> TrustError:
-        """The refusal of a second part for one role, which calls itself so."""
+    def duplicate_error(self, role: RoleName, filename: str) -> TrustError:
+        """Return the error for a second part for the same role. `filename`: the name that the part has."""
 
-    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
-        """What of an upload is to be published. Raises: MalformedMetadata."""
+    def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+        """Return the files that are to be published. Raises: MalformedMetadata."""
 
 
 class TufParts:
-    """Parts `files`, whose file names are roles, percent-encoded."""
+    """The PartRules for TUF 1.0: each part has the field name `files`; its file name is the role, percent-encoded."""
 
     may_be_empty: Final = False
 
     @property
     def max_upload(self) -> int:
-        """As promised by PartRules."""
+        """Return the highest number of bytes that the upload may have."""
         return MAX_UPLOAD
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
-        """As promised by PartRules."""
+        """Return the role that a part is for. Raises: BadRequest, InvalidName."""
         if kind != b"form-data" or options.get(b"name") != _FIELD:
             raise BadRequest(place=place, reason='must be form-data with the name "files"')
         filename = options.get(b"filename", b"").decode("latin-1")
@@ -71,55 +78,55 @@ class TufParts:
         return role_from_path(filename)
 
     def size_limit(self, role: RoleName) -> int:
-        """As promised by PartRules."""
+        """Return the highest number of bytes that the part for this role may have."""
         return size_limit(role)
 
-    def twice(self, role: RoleName, named: str) -> TrustError:
-        """As promised by PartRules."""
+    def duplicate_error(self, role: RoleName, filename: str) -> TrustError:
+        """Return the error for a second part for the same role."""
         del role
-        return BadRequest(place=f"part {named}", reason="comes twice")
+        return BadRequest(place=f"part {filename}", reason="comes twice")
 
-    def published(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
-        """As promised by PartRules: all of it."""
+    def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
+        """Return the files that are to be published: all of them."""
         return files
 
 
-class UploadRoom:
-    """Memory for uploads, shared by all requests of one event loop."""
+class UploadMemory:
+    """Counts the memory that uploads take, for all requests of one event loop. `limit`: bytes."""
 
     def __init__(self, limit: int = ALL_UPLOADS) -> None:
         self._free = limit
 
-    def take(self, size: int) -> None:
-        """Raises: NotStored if there is none left."""
+    def reserve(self, size: int) -> None:
+        """Reserve memory for an upload. Raises: NotStored if there is not enough left."""
         if size > self._free:
             raise NotStored(reason="too many uploads at one time; try again")
         self._free -= size
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         self._free += size
 
 
 class Upload:
-    """One upload; a context manager that gives its memory back."""
+    """One upload, as a context manager: at the end of the block its memory is released."""
 
-    def __init__(self, room: UploadRoom, rules: PartRules) -> None:
-        self._room = room
+    def __init__(self, memory: UploadMemory, rules: PartRules) -> None:
+        self._memory = memory
         self._rules = rules
-        self._taken = 0
+        self._reserved = 0
         self._ended = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._room.give_back(self._taken)
-        self._taken = 0
+        self._memory.release(self._reserved)
+        self._reserved = 0
 
     async def read(self, scope: Scope, receive: Receive, *, seconds: float) -> Mapping[RoleName, bytes]:
-        """The files by role, as they came.
+        """Read the body of a request, and return the files by role, byte for byte. `seconds`: how long it may take.
 
-        Raises: EncodingRefused, BadRequest (the place named), InvalidName, TooLarge, RequestTooSlow, NotStored.
+        Raises: EncodingRefused, BadRequest (names the place), InvalidName, TooLarge, RequestTooSlow, NotStored.
         """
         headers = {name.lower(): value for name, value in scope["headers"]}
         length = headers.get(b"content-length", b"")
@@ -130,7 +137,7 @@ class Upload:
         except TimeoutError as error:
             raise RequestTooSlow(seconds=seconds) from error
         except TrustError:
-            # Whoever still sends would find the connection reset in place of the answer.
+            # A client that is still sending would get a connection reset instead of the response.
             if not self._ended and (declared is None or declared <= 2 * self._rules.max_upload):
                 await _discard_rest(receive, seconds, self._rules.max_upload)
             raise
@@ -151,24 +158,24 @@ class Upload:
             if message["type"] == "http.disconnect":
                 raise BadRequest(place="body", reason="the connection ended before the body did")
             chunk: bytes = message.get("body", b"")
-            if self._taken + len(chunk) > self._rules.max_upload:
+            if self._reserved + len(chunk) > self._rules.max_upload:
                 raise TooLarge(what="upload", limit=self._rules.max_upload)
-            self._room.take(len(chunk))
-            self._taken += len(chunk)
+            self._memory.reserve(len(chunk))
+            self._reserved += len(chunk)
             parts.write(chunk)
 
 
 class _Parts:
-    """Collects parts while they come in.
+    """Parses the parts of an upload while they arrive.
 
-    The first bytes are kept until they are more than an upload without parts: that is none for the parser.
+    The parser refuses an upload without parts. So the first bytes are kept back until it is clear that there is a part.
     """
 
     def __init__(self, boundary: bytes, rules: PartRules) -> None:
         self._rules = rules
         self._files: dict[RoleName, bytearray] = {}
-        self._nothing = b"--" + boundary + b"--"
-        self._head: bytearray | None = bytearray() if rules.may_be_empty else None
+        self._empty_body = b"--" + boundary + b"--"
+        self._first_bytes: bytearray | None = bytearray() if rules.may_be_empty else None
         self._count = 0
         self._ended = False
         self._headers: dict[bytes, bytes] = {}
@@ -192,11 +199,11 @@ class _Parts:
             raise BadRequest(place="Content-Type", reason="the boundary is too long") from error
 
     def write(self, chunk: bytes) -> None:
-        if self._head is not None:
-            self._head += chunk
-            if len(self._head) <= len(self._nothing) + 4:
+        if self._first_bytes is not None:
+            self._first_bytes += chunk
+            if len(self._first_bytes) <= len(self._empty_body) + 4:
                 return
-            chunk, self._head = bytes(self._head), None
+            chunk, self._first_bytes = bytes(self._first_bytes), None
         self._parse(chunk)
 
     def _parse(self, chunk: bytes) -> None:
@@ -207,10 +214,10 @@ class _Parts:
             raise BadRequest(place=place, reason="is not well-formed multipart/form-data") from error
 
     def files(self) -> Mapping[RoleName, bytes]:
-        if self._head is not None:
-            if bytes(self._head).removeprefix(b"\r\n").removesuffix(b"\r\n") == self._nothing:
+        if self._first_bytes is not None:
+            if bytes(self._first_bytes).removeprefix(b"\r\n").removesuffix(b"\r\n") == self._empty_body:
                 return {}
-            self._parse(bytes(self._head))
+            self._parse(bytes(self._first_bytes))
         if not self._ended:
             raise BadRequest(place=f"part {self._count}" if self._count else "body", reason="ends before its boundary")
         if not self._files:
@@ -242,7 +249,7 @@ class _Parts:
         if encoding not in _PLAIN_ENCODINGS:
             raise EncodingRefused(encoding=encoding.decode("latin-1"))
         if role in self._files:
-            raise self._rules.twice(role, options.get(b"filename", b"").decode("latin-1"))
+            raise self._rules.duplicate_error(role, options.get(b"filename", b"").decode("latin-1"))
         self._files[role] = bytearray()
         self._current = (role, self._files[role], self._rules.size_limit(role))
 
@@ -258,14 +265,14 @@ class _Parts:
         self._ended = True
 
 
-async def _discard_rest(receive: Receive, seconds: float, most: int) -> None:
-    """Read what is left of a refused body, bounded in bytes and time, and keep none of it."""
-    left = most
+async def _discard_rest(receive: Receive, seconds: float, limit: int) -> None:
+    """Read the rest of a refused body and drop it, within limits of bytes and time."""
+    remaining = limit
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while left > 0:
+            while remaining > 0:
                 message = await receive()
-                left -= len(message.get("body", b""))
+                remaining -= len(message.get("body", b""))
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return
 

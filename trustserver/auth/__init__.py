@@ -1,1 +1,1 @@
-"""Who asks and whether they may: authorizers, registry tokens, the keys that sign tokens."""
+"""Authorization: who sends a request and whether they may; registry tokens and the keys that sign them."""

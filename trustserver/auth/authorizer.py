@@ -1,4 +1,7 @@
-"""Who asks, and whether they may. The authorizer here lets everybody in; the one that wants tokens is token_auth.py."""
+"""Decide who sent a request and whether they may do what it asks.
+
+The authorizer in this file lets everybody do everything; the one that checks tokens is in token_authorizer.py.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from trustdata.gun import GUN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Who asks, as logs and tombstones name them."""
+    """Who sent a request. `name` is what logs and tombstones show."""
 
     name: str
     authenticated: bool
 
 
 class Action(StrEnum):
-    """What one can do to a collection."""
+    """What a request does to a collection."""
 
     READ = "read"
     PUBLISH = "publish to"
@@ -28,25 +31,31 @@ class Action(StrEnum):
 
 
 class Authorizer(Protocol):
-    """Decides from the request's headers. Must not block.
+    """Decides from the headers of a request whether it is allowed. Its methods must not block.
 
-    `reads_are_open`: whether everybody may read every collection, so that reads need not ask.
+    `reads_are_open`: whether everybody may read every collection, so that reads need not ask the authorizer.
     """
 
     reads_are_open: bool
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        """Who asks. Raises: Forbidden."""
+        """Return who sent the request, if they may do this to the collection. Raises: Forbidden."""
 
     def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        """Who asks for what names every collection (`GET /v2/_trust/changefeed`). Raises: Forbidden."""
+        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden.
+
+        For `GET /v2/_trust/changefeed`.
+        """
 
     def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        """Who asks whether to authenticate at all (`GET /v2/`). Raises: Forbidden: yes, and how."""
+        """Return who sent a `GET /v2/`, with which clients find out whether they need a token.
+
+        Raises: Forbidden if they need one; its challenge says where to get it.
+        """
 
 
 class OpenAuthorizer:
-    """Everybody may do everything: for loopback addresses, or for those who said --insecure-open."""
+    """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
 
     reads_are_open = True
 

@@ -1,6 +1,6 @@
-"""Registry tokens at the door: who asks is whom his token names, and he may do what it lists.
+"""Authorize requests by registry tokens: the token names the user and lists what they may do.
 
-Source: distribution's token authentication, as clients of Notary v1 and registries speak it.
+Source: the token authentication of the `distribution` registry, which clients of Notary v1 and of registries use.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from trustserver.auth.authorizer import Action, Subject
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, TokenRefused
 
-KEPT_TOKENS: Final = 1024
-"""Verified tokens that are remembered; the least recently used go first."""
+MAX_KEPT_TOKENS: Final = 1024
+"""How many verified tokens are kept; the least recently used is dropped first."""
 ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
 
 _ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RequiredAccess:
-    """What a request needs, as tokens name it; `action` and `what` say it to people."""
+    """The access that a request needs, in the words of tokens. `action` and `what` are for the error's sentence."""
 
     kind: str
     name: str
@@ -55,7 +55,7 @@ _PING: Final = replace(_CATALOG, action="ask", what="this server")
 
 
 class TokenAuthorizer:
-    """Lets in who brings a token. A verified token is kept, by its hash, so that a read costs no signature check."""
+    """Allows a request if its token does. Verified tokens are kept, so that a read need not check a signature again."""
 
     def __init__(
         self,
@@ -66,73 +66,79 @@ class TokenAuthorizer:
         anonymous_pull: bool,
         clock: Callable[[], datetime],
     ) -> None:
-        """`realm`: URL of the token server. `anonymous_pull`: whether everybody may read without a token."""
+        """Make an authorizer for the tokens that `verifier` accepts.
+
+        `realm`: URL of the token server. `service`: the name that it has for this server. `anonymous_pull`: whether
+        everybody may read without a token.
+        """
         self.reads_are_open = anonymous_pull
         self._verifier = verifier
         self._challenge = f"Bearer realm={_quoted(realm)},service={_quoted(service)}"
         self._clock = clock
-        self._kept: OrderedDict[bytes, Grant] = OrderedDict()
+        self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
 
     def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        """As promised by `Authorizer`. Where no token is needed none is looked at: the view asks nobody either."""
+        """Return who sent the request, if they may do this to the collection. Raises: Forbidden."""
         if self.reads_are_open and action is Action.READ:
+            # A bad token is not refused here, since the response cache answers most reads without looking at tokens.
             return ANONYMOUS
-        wanted = _RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
-        return self._allowed(self._grant(headers, wanted), wanted)
+        required = _RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
+        return self._allowed(self._grant(headers, required), required)
 
     def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        """As promised by `Authorizer`."""
+        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden."""
         return self._allowed(self._grant(headers, _CATALOG), _CATALOG)
 
     def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        """Whoever holds a token, whatever it allows. The others are challenged, with anonymous pull, too.
+        """Return who sent the request, if it has a valid token. What the token allows does not matter here.
 
-        A client that is let in here without a token never asks for one, and so could never publish.
+        A request without a token is refused even if everybody may read: a client that gets no challenge here would
+        never ask for a token, and so could never publish. Raises: Forbidden.
         """
         grant = self._grant(headers, _PING)
         if grant is None:
             raise self._forbidden(_PING, reason="it wants a token")
         return _subject(grant)
 
-    def _allowed(self, grant: Grant | None, wanted: _RequiredAccess) -> Subject:
+    def _allowed(self, grant: Grant | None, required: _RequiredAccess) -> Subject:
         if grant is None:
-            raise self._forbidden(wanted, reason="it wants a token")
+            raise self._forbidden(required, reason="it wants a token")
         subject = _subject(grant)
-        if not grant.allows(wanted.kind, wanted.name, wanted.actions):
-            reason = f"the token of {subject.name} does not allow {','.join(wanted.actions)}"
-            raise self._forbidden(wanted, reason=reason, error="insufficient_scope", subject=subject)
+        if not grant.allows(required.kind, required.name, required.actions):
+            reason = f"the token of {subject.name} does not allow {','.join(required.actions)}"
+            raise self._forbidden(required, reason=reason, error="insufficient_scope", subject=subject)
         return subject
 
-    def _grant(self, headers: Iterable[tuple[bytes, bytes]], wanted: _RequiredAccess) -> Grant | None:
-        """What the request's token allows; None if it brings none."""
+    def _grant(self, headers: Iterable[tuple[bytes, bytes]], required: _RequiredAccess) -> Grant | None:
+        """Return what the request's token allows; None if it has no token. Raises: Forbidden if it is a bad token."""
         try:
             token = _bearer(headers)
             return None if token is None else self._verified(token)
         except TokenRefused as error:
             _log.info("token refused", extra={"reason": error.reason})
-            raise self._forbidden(wanted, reason=str(error), error="invalid_token") from error
+            raise self._forbidden(required, reason=str(error), error="invalid_token") from error
 
     def _verified(self, token: bytes) -> Grant:
         at = self._clock()
-        name = hashlib.sha256(token).digest()
-        kept = self._kept.get(name)
-        if kept is not None and at.timestamp() < kept.until:
-            self._kept.move_to_end(name)
-            return kept
-        self._kept.pop(name, None)
+        digest = hashlib.sha256(token).digest()
+        known = self._verified_tokens.get(digest)
+        if known is not None and at.timestamp() < known.until:
+            self._verified_tokens.move_to_end(digest)
+            return known
+        self._verified_tokens.pop(digest, None)
         grant = self._verifier.verify(token, at)
-        self._kept[name] = grant
-        if len(self._kept) > KEPT_TOKENS:
-            self._kept.popitem(last=False)
+        self._verified_tokens[digest] = grant
+        if len(self._verified_tokens) > MAX_KEPT_TOKENS:
+            self._verified_tokens.popitem(last=False)
         return grant
 
     def _forbidden(
-        self, wanted: _RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS
+        self, required: _RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS
     ) -> Forbidden:
-        challenge = f"{self._challenge},scope={_quoted(wanted.scope)}"
+        challenge = f"{self._challenge},scope={_quoted(required.scope)}"
         return Forbidden(
-            action=wanted.action,
-            gun=wanted.what,
+            action=required.action,
+            gun=required.what,
             authenticated=subject.authenticated,
             challenge=f'{challenge},error="{error}"' if error else challenge,
             reason=reason,
@@ -140,12 +146,15 @@ class TokenAuthorizer:
 
 
 def _subject(grant: Grant) -> Subject:
-    """Token servers leave `sub` empty for whoever asked them without credentials."""
+    """Return the user that a token names. An empty `sub` is anonymous: token servers write it without a login."""
     return Subject(name=shown(grant.subject), authenticated=True) if grant.subject else ANONYMOUS
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The request's token; None if it has none, whatever else it is authorised with. Raises: TokenRefused."""
+    """Return the request's bearer token; None if it has none, or uses another scheme such as Basic.
+
+    Raises: TokenRefused if there is more than one Authorization header.
+    """
     found: bytes | None = None
     for name, value in headers:
         if name.lower() == b"authorization":
@@ -157,6 +166,6 @@ def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
 
 
 def _quoted(text: str) -> str:
-    """A quoted-string (RFC 9110, 5.6.4) of printable ASCII; what cannot stand in one is percent-encoded."""
+    """Write text as a quoted-string (RFC 9110, 5.6.4). All but printable ASCII is percent-encoded."""
     plain = "".join(c if " " <= c <= "~" else "".join(f"%{byte:02X}" for byte in c.encode()) for c in text)
     return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,8 +1,8 @@
-"""The keys that a token server signs with, as the operator names them: certificates (PEM) and a JWK set.
+"""The public keys of the token server, from the operator's files: certificates (PEM) and a JWK set (RFC 7517).
 
-A token says which key it is signed with by `x5c`, a certificate chain (RFC 7515, 4.1.6), or by `kid`. A `kid` is the
-JWK thumbprint of a certificate's key (RFC 7638), its older fingerprint by libtrust, which is what most token servers of
-registries write, or the `kid` that the JWK set gives it.
+A token names its key in its header, by `x5c` or by `kid`. `x5c` is a certificate chain (RFC 7515, 4.1.6). `kid` is one
+of three: the JWK thumbprint of a certificate's key (RFC 7638); the key's fingerprint in the older form of libtrust,
+which most token servers of registries write; or the `kid` that the JWK set gives to a key.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from trustserver.errors import StartRefused, TokenRefused
 
 MAX_FILE: Final = 1024 * 1024
 MAX_CHAIN: Final = 8
-"""Certificates in `x5c`, at most."""
+"""The highest number of certificates in `x5c`."""
 LEAST_RSA: Final = 2048
-"""Bits (RFC 7518, 3.3)."""
+"""The smallest RSA key that is accepted, in bits (RFC 7518, 3.3)."""
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
-"""How long a key of a JWK set holds: it says nothing of it."""
+"""When a key of a JWK set expires: never, since a JWK set has no dates."""
 
 _CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -42,57 +42,65 @@ _PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.E
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """A key that may sign tokens, and until when."""
+    """A key that may sign tokens. `until`: when its certificate expires."""
 
     key: Key
     until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
+class _KnownKey:
     key: Key
     since: datetime
     until: datetime
 
 
 class TokenKeys:
-    """The keys that are trusted. Certificates are looked at again for each token: they may have expired since."""
+    """The keys that are trusted to sign tokens. Each search checks again whether a certificate has expired."""
 
     def __init__(self, certificates: Sequence[x509.Certificate], jwks: Sequence[Key] = ()) -> None:
-        """Raises: ValueError, if a key is of a kind, curve or size that signs no tokens here."""
+        """Store the keys under all ids that a token may use for them.
+
+        Raises: ValueError if a key is of a type, curve or size that is not accepted, or is a private or shared key.
+        """
         self._certificates = list(certificates)
-        self._by_kid: dict[str, list[_Named]] = {}
+        self._by_kid: dict[str, list[_KnownKey]] = {}
         for certificate in certificates:
             public = _usable(certificate.public_key())
             key = _joserfc_key(public)
-            named = _Named(key=key, since=certificate.not_valid_before_utc, until=certificate.not_valid_after_utc)
+            known_key = _KnownKey(
+                key=key, since=certificate.not_valid_before_utc, until=certificate.not_valid_after_utc
+            )
             for kid in (key.thumbprint(), libtrust_id(public)):
-                self._by_kid.setdefault(kid, []).append(named)
+                self._by_kid.setdefault(kid, []).append(known_key)
         for key in jwks:
             if isinstance(key, OctKey) or key.is_private:
                 raise ValueError("a token server's secret is none of this server's business: only public keys are")
             _usable(key.public_key)
-            named = _Named(key=key, since=datetime.min.replace(tzinfo=UTC), until=FOREVER)
-            self._by_kid.setdefault(key.kid or key.thumbprint(), []).append(named)
+            known_key = _KnownKey(key=key, since=datetime.min.replace(tzinfo=UTC), until=FOREVER)
+            self._by_kid.setdefault(key.kid or key.thumbprint(), []).append(known_key)
 
     @property
     def last_until(self) -> datetime:
-        """When the last of the keys ends."""
-        return max(named.until for keys in self._by_kid.values() for named in keys)
+        """Return when the last of the keys expires."""
+        return max(known_key.until for keys in self._by_kid.values() for known_key in keys)
 
     def find(self, header: Mapping[str, object], at: datetime) -> SigningKey:
-        """The key that a token with this header must be signed with. Raises: TokenRefused."""
+        """Return the key that a token with this header must be signed with.
+
+        Raises: TokenRefused if the header names no key, or an unknown one, or one that is not valid at this time.
+        """
         if "x5c" in header:
             return self._by_chain(header["x5c"], at)
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise TokenRefused(reason="it names no key by x5c or kid")
-        known = self._by_kid.get(kid)
-        if known is None:
+        candidates = self._by_kid.get(kid)
+        if candidates is None:
             raise TokenRefused(reason="it is signed with a key that is not known here")
-        for named in known:
-            if named.since <= at <= named.until:
-                return SigningKey(key=named.key, until=named.until)
+        for known_key in candidates:
+            if known_key.since <= at <= known_key.until:
+                return SigningKey(key=known_key.key, until=known_key.until)
         raise TokenRefused(reason="the certificate of its key has expired, or is not valid yet")
 
     def _by_chain(self, x5c: object, at: datetime) -> SigningKey:
@@ -119,7 +127,10 @@ class TokenKeys:
 
 
 def load_keys(certificates: Path | None, jwks: Path | None) -> TokenKeys:
-    """The keys of these files, at least one of which is named. Raises: StartRefused."""
+    """Read the keys from these files; at least one of the two must be given.
+
+    Raises: StartRefused if a file cannot be read or holds a key that is not accepted.
+    """
     try:
         found = TokenKeys(_read_certificates(certificates) if certificates else (), _read_jwks(jwks) if jwks else ())
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -129,14 +140,17 @@ def load_keys(certificates: Path | None, jwks: Path | None) -> TokenKeys:
 
 
 def libtrust_id(public: _PublicKey) -> str:
-    """The fingerprint that libtrust gives to a public key: 240 bits of its SHA-256, in twelve groups of base32."""
+    """Return libtrust's fingerprint of a public key: 240 bits of its SHA-256 in base32, in twelve groups of four.
+
+    The hash is over the key in DER (SubjectPublicKeyInfo).
+    """
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
     return ":".join(text[place : place + 4] for place in range(0, len(text), 4))
 
 
 def _usable(public: object) -> _PublicKey:
-    """Raises: ValueError, if it is of a kind, curve or size that signs no tokens here."""
+    """Return the key if it may sign tokens. Raises: ValueError if its type, curve or size is not accepted."""
     if not isinstance(public, _PublicKey):
         raise ValueError("it is neither RSA nor ECDSA nor Ed25519")  # noqa: TRY004 - bad input, not a bad call
     if isinstance(public, rsa.RSAPublicKey) and public.key_size < LEAST_RSA:
@@ -173,9 +187,10 @@ def _may_issue(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsa
         raise ValueError("this certificate's key may not sign others")
 
 
-# Signing certificates of token servers are made for this purpose alone, mostly by hand: what web servers' certificates
-# must have is not asked of them. Who may issue another certificate is (RFC 5280, 6.1.4): that cA is set where the
-# extension is there, and how long the path may be, is checked in any case.
+# The certificates of token servers are mostly made by hand and for this purpose only. So the extensions that the
+# certificates of web servers need are not required. What is required of a certificate that issues another one is
+# BasicConstraints and, if it has KeyUsage, the right to sign certificates (RFC 5280, 6.1.4). The library itself checks
+# that cA is set and that the path is not too long.
 _AUTHORITY: Final = (
     ExtensionPolicy.permit_all()
     .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
@@ -192,7 +207,7 @@ def _read_certificates(path: Path) -> list[x509.Certificate]:
 
 def _read_jwks(path: Path) -> list[Key]:
     try:
-        with warnings.catch_warnings():  # of weak keys, which are refused
+        with warnings.catch_warnings():  # joserfc warns of weak keys; those are refused anyway
             warnings.simplefilter("ignore")
             return list(KeySet.import_key_set(json.loads(_read(path))))
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

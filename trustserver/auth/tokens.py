@@ -1,6 +1,6 @@
-"""Registry tokens: what a JWT lets its holder do, if it is genuine, for us, and of now.
+"""Verify registry tokens (JWT) and read what they allow.
 
-Sources: RFC 7515, 7519, 8725; distribution's token authentication (the claim `access`).
+Sources: RFC 7515, RFC 7519, RFC 8725; for the claim `access` the token authentication of the `distribution` registry.
 """
 
 from __future__ import annotations
@@ -20,38 +20,41 @@ from trustserver.auth.token_keys import TokenKeys
 from trustserver.errors import TokenRefused
 
 LEEWAY: Final = 60
-"""Seconds that the clocks of token server and trust server may differ."""
+"""How many seconds the clocks of the token server and of this server may differ."""
 MAX_TOKEN: Final = 32 * 1024
-"""Bytes. A chain of certificates takes some thousand."""
+"""The largest token, in bytes. A certificate chain in it takes some thousand."""
 ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-"""Signatures with a key pair: never `none`, nor HMAC, whose key would be the public one (RFC 8725, 2.1)."""
+"""The signature algorithms that are accepted. All use a key pair: `none` signs nothing, and with HMAC an attacker could
+use the public key as the secret (RFC 8725, 2.1)."""
 EVERYTHING: Final = "*"
-"""The action that includes all others."""
+"""The action in a token that includes all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a verified token allows. `subject` may be empty.
+    """What a verified token allows.
 
-    `until`: seconds since 1970 from which it counts no more.
+    `subject`: the user's name; empty if they did not log in at the token server. `until`: when the token or the
+    certificate of its key expires, in seconds since 1970. `actions`: by type and name of the resource.
     """
 
     subject: str
     until: float
     actions: Mapping[tuple[str, str], frozenset[str]]
 
-    def allows(self, kind: str, name: str, wanted: Collection[str]) -> bool:
-        """Whether every one of these actions is allowed on the resource of this type and name."""
+    def allows(self, kind: str, name: str, required: Collection[str]) -> bool:
+        """Return whether all of these actions are allowed on the resource of this type and name."""
         granted = self.actions.get((kind, name), frozenset())
-        return EVERYTHING in granted or (bool(wanted) and granted.issuperset(wanted))
+        return EVERYTHING in granted or (bool(required) and granted.issuperset(required))
 
 
 class _JwsAlgorithms(JWSRegistry):
-    """joserfc's, with our list of algorithms alone and room for a chain of certificates.
+    """joserfc's registry, restricted to ALGORITHMS, and with headers long enough for a certificate chain.
 
-    Its own would warn of `EdDSA`, as that name is to give way to `Ed25519` (RFC 9864): token servers write it still.
+    It gives no warning for `EdDSA`, as joserfc's own does: RFC 9864 replaces that name by `Ed25519`, but token servers
+    still write it.
     """
 
     max_header_length = MAX_TOKEN
@@ -63,17 +66,17 @@ class _JwsAlgorithms(JWSRegistry):
 
 
 class TokenVerifier:
-    """Judges tokens of one issuer for one service."""
+    """Verifies the tokens of one issuer for one service."""
 
     def __init__(self, keys: TokenKeys, *, issuer: str, service: str) -> None:
         self._keys = keys
         self._issuer = issuer
         self._service = service
-        # What a token says besides is not ours to judge: headers that are not understood are left alone (`crit` apart).
+        # Unknown headers are ignored, as RFC 7515, 4 asks; `crit` is checked in `verify`.
         self._registry = _JwsAlgorithms(algorithms=ALGORITHMS, strict_check_header=False)
 
     def verify(self, token: bytes, at: datetime) -> Grant:
-        """What this token allows at this time. Raises: TokenRefused."""
+        """Verify a token and return what it allows at this time. Raises: TokenRefused."""
         if len(token) > MAX_TOKEN:
             raise TokenRefused(reason=f"it has more than {MAX_TOKEN} bytes")
         try:
@@ -96,7 +99,7 @@ class TokenVerifier:
     def _is_genuine(self, signed: CompactSignature, key: Any) -> bool:
         try:
             return jws.validate_compact(signed, key, registry=self._registry)
-        except (JoseError, ValueError, TypeError) as error:  # such as a key of another kind than the algorithm's
+        except (JoseError, ValueError, TypeError) as error:  # for example an RSA key and an algorithm for ECDSA
             raise TokenRefused(reason="its key and its algorithm do not belong together") from error
 
     def _claims(self, signed: CompactSignature, at: datetime) -> Mapping[str, Any]:
@@ -106,7 +109,7 @@ class TokenVerifier:
             raise TokenRefused(reason="its claims are not JSON") from error
         if not isinstance(claims, dict):
             raise TokenRefused(reason="its claims are no JSON object")
-        wanted = JWTClaimsRegistry(
+        rules = JWTClaimsRegistry(
             now=int(at.timestamp()),
             leeway=LEEWAY,
             iss={"essential": True, "value": self._issuer},
@@ -114,7 +117,7 @@ class TokenVerifier:
             exp={"essential": True},
         )
         try:
-            wanted.validate(claims)
+            rules.validate(claims)
         except ExpiredTokenError as error:
             raise TokenRefused(reason="it has expired") from error
         except ClaimError as error:
@@ -130,7 +133,7 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _actions(claims: Mapping[str, Any]) -> dict[tuple[str, str], frozenset[str]]:
-    """The claim `access`. null, which Go writes for an empty list, allows nothing."""
+    """Return what the claim `access` allows, by type and name. `null` allows nothing: it is Go's empty list."""
     granted: dict[tuple[str, str], frozenset[str]] = {}
     for entry in _list(claims, "access"):
         if not isinstance(entry, dict):

@@ -1,1 +1,1 @@
-"""The process: its lock, its TLS files, its logs."""
+"""The operating system process: the lock against a second server, TLS files, logs."""

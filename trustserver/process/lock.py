@@ -1,7 +1,7 @@
-"""One server at a time on a folder or database: a locked file that says who holds it.
+"""A lock file, so that only one server at a time uses a data folder or a database.
 
-The lock is the kernel's (flock) and ends with the process, however that ends. What stands in the file is for people: a
-file that is damaged, or names somebody who is gone, changes nothing about who may start.
+The lock is the kernel's (flock(2)) and ends with the process, even if that is killed. The content of the file only
+tells people who holds the lock: damaged or outdated content keeps no server from starting.
 
     {"pid": 4711, "host": "web-1", "since": "2026-11-22T00:10:12Z", "listen": "https://127.0.0.1:4443"}
 """
@@ -27,7 +27,7 @@ _MAX_FILE: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a lock. `since`: RFC 3339, UTC; `listen`: the address, or the command that runs."""
+    """The process that holds a lock. `since`: RFC 3339, UTC; `listen`: its address, or the command that it runs."""
 
     pid: int
     host: str
@@ -40,32 +40,34 @@ class Holder:
 
 
 class ServerLock:
-    """A lock that is held."""
+    """A lock that this process holds."""
 
-    def __init__(self, descriptor: int, left_behind: Holder | None) -> None:
+    def __init__(self, descriptor: int, crashed_holder: Holder | None) -> None:
         self._descriptor = descriptor
-        self.left_behind = left_behind
-        """Who held the lock before and did not end in order."""
+        self.crashed_holder = crashed_holder
+        """The holder before this one, if it did not stop properly; None if it did, or if there was none."""
 
-    def tell(self, holder: Holder) -> None:
-        """Say who holds it. On a full disk nothing is said: the lock holds all the same."""
+    def write_holder(self, holder: Holder) -> None:
+        """Write the holder into the file. If the disk is full nothing is written; the lock is held all the same."""
         content = json.dumps(asdict(holder)).encode() + b"\n"
         with contextlib.suppress(OSError):
-            # Written over, then cut: whoever reads meanwhile finds the old or the new, or at worst neither.
+            # Overwritten first, then truncated: another process that reads it in between finds the old content, the
+            # new content, or at worst something that cannot be parsed.
             os.pwrite(self._descriptor, content, 0)
             os.ftruncate(self._descriptor, len(content))
 
-    def ended(self) -> None:
-        """Say that nobody holds it any more."""
+    def clear(self) -> None:
+        """Empty the file: the holder stops properly."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
 
 
 @contextmanager
 def hold(path: Path, *, what: str) -> Iterator[ServerLock]:
-    """Hold the lock file at `path`, made if need be, until the end of the block.
+    """Lock the file at `path` until the end of the block. The file is made if it is not there.
 
-    `what` is guarded by it: a word for the refusal. Raises: ServerRunning, StartRefused.
+    `what`: the folder or database that the lock protects, for the error's sentence. Raises: ServerRunning (another
+    process holds the lock), StartRefused (the file cannot be opened or locked).
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -82,7 +84,7 @@ def hold(path: Path, *, what: str) -> Iterator[ServerLock]:
         try:
             yield lock
         finally:
-            lock.ended()
+            lock.clear()
     finally:
         os.close(descriptor)
 
@@ -101,7 +103,7 @@ def _running(what: str, holder: Holder | None) -> ServerRunning:
 
 
 def _read(descriptor: int) -> Holder | None:
-    """What the file says, or None where it says nothing that can be understood."""
+    """Return the holder that the file names; None if the file is empty or damaged."""
     try:
         content = json.loads(os.pread(descriptor, _MAX_FILE, 0))
         holder = Holder(**content)

@@ -1,4 +1,4 @@
-"""Logs: one JSON object per line on standard error. What is logged is chosen field by field; no request is dumped."""
+"""Logs: one JSON object per line on standard error. Only chosen fields are logged, never a whole request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _LONGEST: Final = 2000
 
 
 class JsonLines(logging.Formatter):
-    """time (RFC 3339, UTC), level, logger, event, then the record's extra fields; foreign text is escaped and cut."""
+    """Format a record as one line of JSON: time (RFC 3339, UTC), level, logger, event, then the record's extra fields.
+
+    All text is escaped and shortened, since it may come from outside.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -30,38 +33,41 @@ class JsonLines(logging.Formatter):
         extra = {key: value for key, value in vars(record).items() if key not in _OWN}
         line |= {key: _plain(value) for key, value in extra.items()}
         if record.exc_info and record.exc_info[1] is not None:
-            # The traceback shows code, not values: a message of a foreign exception might hold what was sent.
+            # The traceback shows code and no values. The message is left out: it could contain what a client sent.
             line["exception"] = "".join(traceback.format_tb(record.exc_info[2]))
             line["exception_type"] = type(record.exc_info[1]).__name__
         return orjson.dumps(line).decode()
 
 
 class LineWriter(logging.Handler):
-    """Whole lines to a file descriptor. What finds no space is lost; the next line begins a new one all the same."""
+    """Write each record as one whole line to a file descriptor.
+
+    If the disk is full the rest of a line is lost. The next record then still begins on a line of its own.
+    """
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._cut = False
+        self._line_is_cut = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            left = f"{self.format(record)}\n".encode()
-        except Exception:  # noqa: BLE001 - as logging's own handlers: a record must not break what it reports
+            unwritten = f"{self.format(record)}\n".encode()
+        except Exception:  # noqa: BLE001 - as in logging's own handlers: a failing log must not break the work
             self.handleError(record)
             return
-        if self._cut:
-            left = b"\n" + left
+        if self._line_is_cut:
+            unwritten = b"\n" + unwritten
         try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
-                self._cut = bool(left)
+            while unwritten:
+                unwritten = unwritten[os.write(self._descriptor, unwritten) :]
+                self._line_is_cut = bool(unwritten)
         except OSError:
-            return  # a full disk, or nobody who reads: the server's work goes on
+            return  # the disk is full, or the reader of the pipe has ended: the server goes on without logs
 
 
 def start_logging(level: str) -> None:
-    """Send every logger's records to standard error as JSON lines."""
+    """Send the records of all loggers to standard error, as lines of JSON. Replaces the handlers of the root logger."""
     handler = LineWriter(sys.stderr.fileno())
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

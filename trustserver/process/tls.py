@@ -1,6 +1,7 @@
-"""TLS: certificate and key from files, or made here for this machine under DATA/tls/.
+"""TLS files: the operator's certificate and key, or ones made for this machine under DATA/tls/.
 
-`ca.crt` is what clients are given; `ca.key` signs the server's certificate when it nears its end.
+DATA/tls/ holds a certification authority (CA) and a certificate that it signed. Clients are given `ca.crt`; `ca.key`
+signs a new certificate before the old one expires.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from trustserver.errors import StartRefused
 CA_LIFETIME: Final = timedelta(days=3650)
 LEAF_LIFETIME: Final = timedelta(days=397)  # the longest that browsers and Apple's libraries accept
 RENEW_BEFORE: Final = timedelta(days=30)
-_BACKDATED: Final = timedelta(hours=1)  # clients' clocks are not ours
+_BACKDATED: Final = timedelta(hours=1)  # the clocks of clients may be behind this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """PEM files to serve with; the key's is a plain PKCS#8 file. `ca` is set for certificates made here."""
+    """The PEM files to serve with. The key is unencrypted. `ca` is set if the certificate was made here."""
 
     certificate: Path
     key: Path
@@ -43,10 +44,13 @@ class TlsFiles:
 
 
 def from_files(certificate: Path, key: Path) -> TlsFiles:
-    """The operator's files. Raises: StartRefused if they cannot be read or do not belong together."""
+    """Check the operator's certificate and key, and return them.
+
+    Raises: StartRefused if they cannot be read, or if the key is not the certificate's or is encrypted.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # A passphrase would be asked for on the terminal: none is given instead.
+        # OpenSSL would ask for the passphrase of an encrypted key on the terminal. An empty one makes it fail instead.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         reason = f"is no certificate chain, or does not belong to {key}: {error.reason}"
@@ -57,10 +61,11 @@ def from_files(certificate: Path, key: Path) -> TlsFiles:
 
 
 def self_signed(folder: Path, *, host: str, at: datetime) -> TlsFiles:
-    """A certificate for localhost, 127.0.0.1, ::1 and `host`, signed by a CA of this folder.
+    """Return a certificate for localhost, 127.0.0.1, ::1 and `host`, signed by the CA in this folder.
 
-    Both are made at first use. Later the CA is kept, and the certificate too unless it is about to expire, names
-    another host or was not signed by this CA. Raises: StartRefused.
+    CA and certificate are made at first use and kept. The certificate is made anew if it is about to expire, names
+    another host, or was not signed by this CA; the CA only if it is about to expire, or a file of it is missing.
+    Raises: StartRefused if the folder cannot be used or the CA is damaged.
     """
     try:
         make_private_folder(folder)
@@ -90,7 +95,7 @@ def _authority(folder: Path, at: datetime) -> tuple[ec.EllipticCurvePrivateKey, 
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    # The key first: a certificate without its key would be a CA that can never sign again.
+    # The key is written first: a CA certificate without its key could never sign another certificate.
     write_durably(key_file, _pem(key))
     write_durably(ca_file, ca.public_bytes(Encoding.PEM), mode=0o644)
     return key, ca
@@ -119,7 +124,7 @@ def _is_good_leaf(folder: Path, ca: x509.Certificate, host: str, at: datetime) -
         leaf.verify_directly_issued_by(ca)
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-        return False  # it is ours to make: whatever is wrong with it, a new one is right
+        return False  # whatever is wrong with it, a new one can be made
     return (
         leaf.not_valid_after_utc - at > RENEW_BEFORE
         and key.public_key() == leaf.public_key()

@@ -1,1 +1,1 @@
-"""The collections: publish, commit, online roles, renewal, quotas, import, reads in both formats."""
+"""Collections: publish, commit, sign online roles, renew, limit sizes (quotas), import, and read in both formats."""

@@ -1,8 +1,9 @@
-"""Taking over a collection from another Notary server: its whole root chain and every current file, as they are.
+"""Import a collection from another Notary server: its whole root chain and every current file, unchanged.
 
-Clients go on without noticing, since nothing is signed again: what they have pinned, cached and remembered still fits.
-Who holds the old server's keys brings them along; else the collection is served as it is, and cannot be published to,
-until its root names keys of this server. Until then a later state of the same collection can be taken over again.
+Clients notice nothing, since nothing is signed again: what they have pinned, cached and remembered is still valid
+(ADR 0026). If the old server's private keys are imported too, this server goes on in its place. Otherwise it serves the
+collection as it is, and refuses to publish to it until the root names keys of this server; until then a later state of
+the same collection can be imported again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.publish import Published, published
+from trustserver.repository.publish import PublishResult, publish_result
 from trustserver.storage.ports import (
     NEVER_RENEWED,
     KeyRecord,
@@ -40,10 +41,11 @@ _WIRE: Final = SERVED_NOTARY.wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Belongings:
-    """What a collection consists of. `roots`: the chain, ascending. `files`: every other current file.
+class ImportedCollection:
+    """A collection as it was read from another server.
 
-    `keys`: private keys of the old server, by role; may be empty.
+    `roots`: all versions of root, from version 1 upwards. `files`: the current file of every other role. `keys`: the
+    private keys of the old server, by role; may be empty.
     """
 
     roots: Sequence[bytes]
@@ -52,48 +54,50 @@ class Belongings:
 
 
 class CollectionImport:
-    """Blocks on judging and on the store: to be called from a worker thread."""
+    """Imports collections. Call it from a worker thread: it verifies signatures and waits for the database."""
 
-    def __init__(self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCache, recorder: Committer) -> None:
+    def __init__(self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCache, committer: Committer) -> None:
         self._store = store
         self._sealer = sealer
         self._parsed = parsed
-        self._recorder = recorder
+        self._committer = committer
 
-    def take_over(self, gun: GUN, what: Belongings, *, at: datetime) -> Published:
-        """Verify as a client would, expiry apart, and store all of it. The same again changes nothing.
+    def take_over(self, gun: GUN, imported: ImportedCollection, *, at: datetime) -> PublishResult:
+        """Verify a collection as a client does, except for expiry, and store all of it.
 
-        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused, CollectionExists (something else has the name,
-        or lives here by now), ServerKeyNotUsed (a key that the root does not name), GoneCollection, NotStored,
-        RevisionMoved.
+        If the same state is stored already, nothing changes. Raises: MalformedMetadata, TooLarge, NotTrusted,
+        PublishRefused (a file is missing or superfluous), CollectionExists (another collection has the name, or this
+        one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
+        GoneCollection, NotStored, RevisionMoved.
         """
-        roots, current = _verified(gun, what, at)
+        roots, current = _verified(gun, imported, at)
         stored = self._parsed.load(gun)
         refuse_tombstone(stored.state)
-        keys = self._records(gun, current[ROOT].root, what.keys, at)
+        keys = self._records(gun, current[ROOT].root, imported.keys, at)
         if stored.state.status is Status.LIVE:
             _check_same(stored, roots, current)
             self._check_chain(gun, roots)
             if all(stored.envelopes[role].sha256 == envelope.sha256 for role, envelope in current.items()) and not (
                 set(keys) - _held(stored.state, current[ROOT].root)
             ):
-                return published(stored)
+                return publish_result(stored)
         held = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
         due = [renewal_of(current[role], _WIRE) for role in held if TIMESTAMP in held]
-        after = self._recorder.adopt(
+        after = self._committer.commit_import(
             stored,
             roots=roots,
             current=current,
-            form=SERVED_NOTARY,
+            served_format=SERVED_NOTARY,
             at=at,
-            brought=tuple(keys.values()),
+            imported_keys=tuple(keys.values()),
             renew_at=min(due, default=NEVER_RENEWED),
         )
-        return published(after)
+        return publish_result(after)
 
     def _check_chain(self, gun: GUN, roots: Sequence[Envelope]) -> None:
-        """Every root that is stored is the chain's: two chains may lead to one root, and clients pin the first.
+        """Check that every stored root is the one of the imported chain with the same version.
 
+        Comparing the newest roots is not enough: two chains can end in the same root, and clients pin the first one.
         Raises: CollectionExists.
         """
         for root in roots:
@@ -102,10 +106,10 @@ class CollectionImport:
                 raise CollectionExists(role=ROOT, reason=f"version {root.version} here is another one")
 
     def _records(
-        self, gun: GUN, root: Root, brought: Mapping[RoleName, PrivateKey], at: datetime
+        self, gun: GUN, root: Root, private_keys: Mapping[RoleName, PrivateKey], at: datetime
     ) -> dict[RoleName, KeyRecord]:
         records = {}
-        for role, private in brought.items():
+        for role, private in private_keys.items():
             named = root.roles[role].keyids
             if _WIRE.encode_key(tuf_key(private)).keyid not in named:
                 raise ServerKeyNotUsed(role=role, reason="the key that was brought is not the one that root names")
@@ -117,40 +121,46 @@ def _held(state: StoredCollection, root: Root) -> set[RoleName]:
     return {role for role in ONLINE if held_key(state, root, role, _WIRE) is not None}
 
 
-def _verified(gun: GUN, what: Belongings, at: datetime) -> tuple[list[Envelope], dict[RoleName, Envelope]]:
-    """The chain, and every current file. Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused."""
-    if not what.roots:
+def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[list[Envelope], dict[RoleName, Envelope]]:
+    """Verify all files, and return the root chain and every current file, parsed.
+
+    Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused (a file is missing or superfluous).
+    """
+    if not imported.roots:
         raise PublishRefused(role=ROOT, reason="is missing: the whole chain is needed, from version 1")
     for role in (TIMESTAMP, SNAPSHOT, TARGETS):
-        if role not in what.files:
+        if role not in imported.files:
             raise PublishRefused(role=role, reason="is missing")
-    online = [_WIRE.parse(role, what.files[role]) for role in (TIMESTAMP, SNAPSHOT)]
+    online = [_WIRE.parse(role, imported.files[role]) for role in (TIMESTAMP, SNAPSHOT)]
     valid_at = min(at, *(envelope.expires - timedelta(seconds=1) for envelope in online))
-    trusted = TrustedSet(gun=gun, root=what.roots[0], wire=_WIRE, at=valid_at, unsafe_accept_expired_offline_roles=True)
+    trusted = TrustedSet(
+        gun=gun, root=imported.roots[0], wire=_WIRE, at=valid_at, unsafe_accept_expired_offline_roles=True
+    )
     if trusted.root.version != 1:
         raise PublishRefused(role=ROOT, reason=f"the chain begins with version {trusted.root.version}, not with 1")
-    for raw in what.roots[1:]:
+    for raw in imported.roots[1:]:
         trusted.update_root(raw)
-    trusted.update_timestamp(what.files[TIMESTAMP])
-    trusted.update_snapshot(what.files[SNAPSHOT])
-    trusted.update_targets(what.files[TARGETS])
+    trusted.update_timestamp(imported.files[TIMESTAMP])
+    trusted.update_snapshot(imported.files[SNAPSHOT])
+    trusted.update_targets(imported.files[TARGETS])
     current = {ROOT: trusted.root, TIMESTAMP: online[0], SNAPSHOT: online[1], TARGETS: trusted.targets}
     for role in sorted(trusted.listed() - current.keys()):
-        if role not in what.files:
+        if role not in imported.files:
             raise MetadataMissing(role=role, reason="the snapshot lists it")
-        # As docker and notary leave them, delegations may verify no more, or be delegated no more.
-        checks.check_content(role, what.files[role], trusted.role_meta(role))
-        current[role] = _WIRE.parse(role, what.files[role])
-    for role in what.files:
+        # Only hash and length of delegations are checked: docker and notary leave delegations in a collection that no
+        # longer have enough signatures, or that no role delegates to any more.
+        checks.check_content(role, imported.files[role], trusted.role_meta(role))
+        current[role] = _WIRE.parse(role, imported.files[role])
+    for role in imported.files:
         if role not in current:
             raise PublishRefused(role=role, reason="the snapshot does not list it")
     return list(trusted.roots), current
 
 
 def _check_same(stored: ParsedCollection, roots: Sequence[Envelope], current: Mapping[RoleName, Envelope]) -> None:
-    """What is stored is an earlier state of the same collection, and has not begun a life of its own.
+    """Check that the stored collection is the same one as the imported one, and not newer.
 
-    Raises: CollectionExists.
+    It is newer if somebody has published to it on this server since it was imported. Raises: CollectionExists.
     """
     if stored.state.format != _WIRE.name:
         raise CollectionExists(role="collection", reason=f"is in format {stored.state.format}")

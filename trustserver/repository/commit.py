@@ -1,4 +1,7 @@
-"""Recording: a change goes into the store, and what is kept in memory follows in the order of the commits."""
+"""Commit a change: write it to the store, then to the response cache, the published log and the parsed cache.
+
+The response cache gets the changes of a collection in the order of their commits.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Protocol
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
-from trustserver.repository.formats import ServedFormat, Shown
+from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.responses.cache import View
@@ -23,121 +26,130 @@ from trustserver.storage.ports import (
     StoredFile,
     Tombstone,
 )
-from trustserver.storage.published_log import Seen
+from trustserver.storage.published_log import LogEntry
 
 
 class PublishedLog(Protocol):
-    """Keeps what was published apart from the store."""
+    """A record of what was published, kept outside of the store."""
 
-    def saw(self, gun: GUN, seen: Seen) -> None:
-        """Called after a change is durable. Never fails."""
+    def record(self, gun: GUN, seen: LogEntry) -> None:
+        """Add what was published or deleted. Called after the change is stored; must not fail."""
 
-    def tidy(self) -> None:
-        """Called now and then. Raises: OSError."""
+    def compact(self) -> None:
+        """Shorten the log if it has grown long. Called once a minute. Raises: OSError."""
 
 
 class Committer:
-    """The only writer of metadata files."""
+    """The only part of the server that writes or deletes metadata files."""
 
     def __init__(
         self,
         store: MetadataStore,
         parsed: ParsedCache,
         view: View,
-        witness: PublishedLog | None = None,
+        published_log: PublishedLog | None = None,
     ) -> None:
         self._store = store
-        self._witness = witness
+        self._published_log = published_log
         self._parsed = parsed
         self._view = view
 
-    def record(
+    def commit(
         self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
     ) -> ParsedCollection:
-        """Store the `changed` ones of `roles` (offline roles in their new state) and what was issued over them.
+        """Store the changed offline roles with their new snapshot and timestamp, and return the new state.
 
-        All or nothing, on top of the revision `before`; the new state is returned and shown. Raises: RevisionMoved,
-        NotStored.
+        `before`: the collection at the revision that the change was made for. `roles`: all offline roles in their new
+        state. `changed`: those of them that are to be stored. `issued`: the new snapshot and timestamp. All of it is
+        stored, or nothing. Raises: RevisionMoved, NotStored.
         """
         gun = before.state.gun
         envelopes = {**roles, SNAPSHOT: issued.snapshot, TIMESTAMP: issued.timestamp}
-        stored_before = {role: before.envelopes[role].sha256 for role in before.envelopes}
+        stored_hashes = {role: before.envelopes[role].sha256 for role in before.envelopes}
         written = [
             envelopes[role]
             for role in (*changed, SNAPSHOT, TIMESTAMP)
-            if envelopes[role].sha256 != stored_before.get(role)
+            if envelopes[role].sha256 != stored_hashes.get(role)
         ]
         publication = Publication(
             gun=gun,
-            format=issued.form.wire.name,
+            format=issued.served_format.wire.name,
             base=before.state.revision,
             files=tuple(_as_stored(envelope, issued.at) for envelope in written),
-            used=issued.used,
+            promoted_keys=issued.promoted_keys,
             renew_at=issued.renew_at,
-            in_feed=issued.form.in_feed,
+            in_feed=issued.served_format.in_feed,
         )
-        return self._commit(before, publication, envelopes, issued.form)
+        return self._write(before, publication, envelopes, issued.served_format)
 
-    def adopt(
+    def commit_import(
         self,
         before: ParsedCollection,
         *,
         roots: Iterable[Envelope],
         current: Mapping[RoleName, Envelope],
-        form: ServedFormat,
+        served_format: ServedFormat,
         at: datetime,
-        brought: tuple[KeyRecord, ...],
+        imported_keys: tuple[KeyRecord, ...],
         renew_at: datetime,
     ) -> ParsedCollection:
-        """Store what somebody else has published: the root chain (ascending), every current file, and their keys.
+        """Store what was published on another server, and return the new state.
 
-        What is stored already is left out. Otherwise as `record`.
+        `roots`: all versions of root, ascending. `current`: the current file of every role. `imported_keys`: the other
+        server's keys. Files that are stored already are skipped. All of it is stored, or nothing.
+        Raises: RevisionMoved, NotStored.
         """
-        there = {envelope.sha256 for envelope in before.envelopes.values()}
+        stored_hashes = {envelope.sha256 for envelope in before.envelopes.values()}
         newest = before.envelopes[ROOT].version if ROOT in before.envelopes else 0
         written = [root for root in roots if root.version > newest]
-        written += [envelope for role, envelope in current.items() if role != ROOT and envelope.sha256 not in there]
+        written += [
+            envelope for role, envelope in current.items() if role != ROOT and envelope.sha256 not in stored_hashes
+        ]
         publication = Publication(
             gun=before.state.gun,
-            format=form.wire.name,
+            format=served_format.wire.name,
             base=before.state.revision,
             files=tuple(_as_stored(envelope, at) for envelope in written),
-            used=(),
-            brought=brought,
+            promoted_keys=(),
+            imported_keys=imported_keys,
             renew_at=renew_at,
-            in_feed=form.in_feed,
+            in_feed=served_format.in_feed,
         )
-        return self._commit(before, publication, current, form)
+        return self._write(before, publication, current, served_format)
 
-    def _commit(
+    def _write(
         self,
         before: ParsedCollection,
         publication: Publication,
         envelopes: Mapping[RoleName, Envelope],
-        form: ServedFormat,
+        served_format: ServedFormat,
     ) -> ParsedCollection:
         gun = publication.gun
-        shown = Shown(
+        new_files = NewFiles(
             gun=gun, written=publication.files, root_version=envelopes[ROOT].version, renew_at=publication.renew_at
         )
         with self._view.changing(gun):
             revision = self._store.publish(publication)
-            self._view.published(gun, form.answers(shown))
-        if self._witness is not None:
+            self._view.published(gun, served_format.answers(new_files))
+        if self._published_log is not None:
             versions = {file.role: file.version for file in publication.files}
-            self._witness.saw(gun, Seen(revision=revision, versions=versions))
+            self._published_log.record(gun, LogEntry(revision=revision, versions=versions))
         after = _after(before, publication, revision, envelopes)
         self._parsed.remember(after)
         return after
 
     def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool) -> int:
-        """Drop the collection; the new revision. `released`: as in storage.ports. Raises: RevisionMoved, NotStored."""
+        """Delete the collection, and return the new revision.
+
+        `base`: the revision that it must have. `released`: a new collection may be published under the name at once.
+        Raises: RevisionMoved, NotStored.
+        """
         with self._view.changing(gun):
             revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
             self._parsed.forget(gun)
             self._view.drop(gun)
-        if self._witness is not None:
-            self._witness.saw(gun, Seen(revision=revision, deleted=True))
+        if self._published_log is not None:
+            self._published_log.record(gun, LogEntry(revision=revision, deleted=True))
         return revision
 
 
@@ -155,20 +167,20 @@ def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:
 def _after(
     before: ParsedCollection, publication: Publication, revision: int, envelopes: Mapping[RoleName, Envelope]
 ) -> ParsedCollection:
-    """What the store holds now, without asking it."""
+    """Return the state that the store holds after a publication, without reading it."""
     state = replace(
         before.state,
         status=Status.LIVE,
         format=publication.format,
         revision=revision,
         files={**before.state.files, **{file.role: file for file in publication.files}},
-        keys=_keys_after(before.state.keys, (*publication.used, *publication.brought)),
+        keys=_keys_after(before.state.keys, (*publication.promoted_keys, *publication.imported_keys)),
         tombstone=None,
     )
     return ParsedCollection(state=state, envelopes=envelopes)
 
 
-def _keys_after(keys: tuple[KeyRecord, ...], used: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
-    promoted = {key.role: replace(key, state=KeyState.CURRENT) for key in used}
+def _keys_after(keys: tuple[KeyRecord, ...], new_current: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
+    promoted = {key.role: replace(key, state=KeyState.CURRENT) for key in new_current}
     kept = (key for key in keys if key.role not in promoted and key.state is not KeyState.OFFERED)
     return (*kept, *promoted.values())

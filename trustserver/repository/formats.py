@@ -1,4 +1,7 @@
-"""The two formats as this server treats them: what differs beyond the files themselves, which trustdata.wire tells."""
+"""What the server does differently for collections in TUF 1.0 and in Notary v1.
+
+How the files themselves differ is in trustdata/wire.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,11 @@ from trustserver.storage.ports import StoredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What was published, for readers: the `written` files, the root's version then, and the next renewal."""
+class NewFiles:
+    """The files that one change has written, from which the new responses are made.
+
+    `root_version`: the newest version of root. `renew_at`: when an online role must be signed again.
+    """
 
     gun: GUN
     written: Iterable[StoredFile]
@@ -35,41 +41,42 @@ Answers: TypeAlias = list[tuple[bytes, Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedFormat:
-    """`answers`: what readers are told of a publication, by raw path.
+    """What the server does for collections in one format.
 
-    `in_feed`: the change feed has its collections, older timestamps stay readable, and a deletion frees the name: what
-    Notary v1's clients rely on. `second_opinion`: python-tuf's own parser can judge its files, too.
+    `in_feed`: its collections are in the change feed, older timestamps stay readable, and a deleted name may be used
+    again at once, because Notary v1's clients need all three. `second_opinion`: python-tuf's own parser checks uploads
+    too. `answers`: makes the responses, by path, that replace those in the response cache after a change.
     """
 
     wire: WireFormat
     in_feed: bool
     second_opinion: bool
-    answers: Callable[[Shown], Answers]
+    answers: Callable[[NewFiles], Answers]
 
 
-def _tuf_answers(shown: Shown) -> Answers:
+def _tuf_answers(new: NewFiles) -> Answers:
     found: Answers = []
-    for file in shown.written:
+    for file in new.written:
         if file.role == TIMESTAMP:
             name = FileName(role=TIMESTAMP, version=None)
-            answer = answers.newest(file.raw, file.sha256, renew_at=shown.renew_at)
+            answer = answers.newest(file.raw, file.sha256, renew_at=new.renew_at)
         else:
             name = FileName(role=file.role, version=file.version)
             answer = answers.versioned(file.raw, file.sha256)
-        found.append((path_of(shown.gun, name), answer))
-    following = FileName(role=ROOT, version=shown.root_version + 1)
-    return [*found, (path_of(shown.gun, following), answers.missing(shown.gun, following))]
+        found.append((path_of(new.gun, name), answer))
+    following = FileName(role=ROOT, version=new.root_version + 1)
+    return [*found, (path_of(new.gun, following), answers.missing(new.gun, following))]
 
 
-def _notary_answers(shown: Shown) -> Answers:
-    """Under the bare name, and under the hash, by which clients ask for all but the timestamp."""
+def _notary_answers(new: NewFiles) -> Answers:
+    """Make a response for each name of a file: without and with its hash. Clients ask for a timestamp without one."""
     found: Answers = []
-    for file in shown.written:
-        bare = notary_path(shown.gun, NotaryFile(role=file.role))
+    for file in new.written:
+        bare = notary_path(new.gun, NotaryFile(role=file.role))
         if file.role == TIMESTAMP:
-            found.append((bare, notary_answers.current(file, renew_at=shown.renew_at)))
+            found.append((bare, notary_answers.current(file, renew_at=new.renew_at)))
             continue
-        hashed = notary_path(shown.gun, NotaryFile(role=file.role, sha256=file.sha256))
+        hashed = notary_path(new.gun, NotaryFile(role=file.role, sha256=file.sha256))
         found += [(bare, notary_answers.current(file)), (hashed, notary_answers.consistent(file))]
     return found
 
@@ -79,6 +86,6 @@ SERVED_NOTARY: Final = ServedFormat(wire=NOTARY, in_feed=True, second_opinion=Fa
 _BY_NAME: Final[Mapping[str, ServedFormat]] = {each.wire.name: each for each in (SERVED_TUF, SERVED_NOTARY)}
 
 
-def served(name: str) -> ServedFormat | None:
-    """The format that storage names; None for one that this version does not know."""
+def find_format(name: str) -> ServedFormat | None:
+    """Return the format with this name; None if this version of the server does not know it."""
     return _BY_NAME.get(name)

@@ -1,4 +1,4 @@
-"""Reading trust data in Notary v1: the answer for a file, from the store, kept in the view."""
+"""Read files of Notary v1 collections from the store, and put the responses into the response cache."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from trustserver.storage.ports import MetadataStore, StoredFile
 
 
 class NotaryReads:
-    """Answers for files. Blocks on the store: to be called from a worker thread."""
+    """Makes the response for a file. Call it from a worker thread: it waits for the database."""
 
     def __init__(self, store: MetadataStore, view: View) -> None:
         self._store = store
         self._view = view
 
     def answer(self, gun: GUN, name: NotaryFile) -> Answer:
-        """The answer for one file; one that is due for renewal is given as it is. Raises: NoTrustData, NotStored."""
+        """Return the response for one file. It is not renewed here, even if it is due.
+
+        Raises: NoTrustData if the file is not stored; NotStored.
+        """
         ticket = self._view.ticket(gun)
         file = self._file(gun, name)
         if file is None:

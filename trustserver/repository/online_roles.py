@@ -1,4 +1,4 @@
-"""Server-held keys and what is signed with them: snapshot and timestamp, a key for each of them per collection."""
+"""The server-held keys, and signing snapshot and timestamp with them. Each collection has its own two keys."""
 
 from __future__ import annotations
 
@@ -28,50 +28,53 @@ from trustserver.repository.formats import ServedFormat
 from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, Status, StoredCollection, Tombstone
 
 MAX_OFFERED_KEYS: Final = 10_000
-"""Keys handed out for names without data, over all names: whoever may ask must not fill the disk."""
+"""How many keys may be stored for names without data, in all, so that requests for keys cannot fill the disk."""
 OFFER_LIFETIME: Final = timedelta(hours=24)
-"""An offered key is dropped after this; a pending one may be replaced after it."""
+"""After this time an offered key is deleted, and a pending one may be replaced."""
 LOADED_KEYS: Final = 1024
-"""Private keys kept open in memory."""
+"""How many decrypted private keys are kept in memory; the least recently used is dropped first."""
 _ATTEMPTS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """Snapshot and timestamp; what the server holds the key of was signed `at` that instant, in the format's way.
+    """A new timestamp and the snapshot that it lists; the snapshot may be an older one, or one that its owner signed.
 
-    `used`: keys that are not current yet, but named by the root.
+    `at`: when the new ones were signed. `promoted_keys`: server-held keys that the root names and that are not CURRENT
+    yet. `renew_at`: when one of them must be signed again.
     """
 
-    form: ServedFormat
+    served_format: ServedFormat
     at: datetime
     snapshot: Envelope
     timestamp: Envelope
-    used: tuple[KeyRecord, ...]
+    promoted_keys: tuple[KeyRecord, ...]
     renew_at: datetime
 
 
 class OnlineRoles:
-    """Makes, keeps, rotates and uses the server's keys."""
+    """Makes, stores and rotates the server-held keys, and signs with them."""
 
     def __init__(self, store: MetadataStore, sealer: KeySealer) -> None:
         self._store = store
         self._sealer = sealer
         self._lock = Lock()
-        self._open: OrderedDict[tuple[str, str], Signer] = OrderedDict()
+        self._signers: OrderedDict[tuple[str, str], Signer] = OrderedDict()
 
     # -- keys -----------------------------------------------------------------------------------------------
 
     def key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
-        """The key that root names, or, for a name without data, one that is kept for its first publish.
+        """Return the server's key for an online role of a collection; it is made if there is none.
 
-        Where root names another's key (Notary v1's owners may hold the snapshot's), one to rotate to. `wire`: who asks
-        speaks this format. Raises: GoneCollection, CollectionExists (in another format), NotStored (too many names wait
-        for their first publish).
+        For a collection: the key that root names or, if root names a key that the server does not hold (in Notary v1
+        owners may hold the snapshot key), a new key to rotate to. For a name without data: a key for its first publish,
+        stored for OFFER_LIFETIME. `wire`: the format that the caller uses.
+        Raises: GoneCollection, CollectionExists (the collection is in another format), NotThere and RevisionMoved (it
+        kept changing), NotStored (also if too many names wait for their first publish).
         """
         for _ in range(_ATTEMPTS):
             state = self._store.load(gun)
-            _refuse_other(state, wire)
+            _refuse_other_format(state, wire)
             if state.status is Status.LIVE:
                 root = wire.parse(ROOT, state.files[ROOT].raw).root
                 return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire)
@@ -86,14 +89,15 @@ class OnlineRoles:
         raise NotThere(what=f"{role} key of {gun}")
 
     def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
-        """A key to rotate to: the next root that names it makes it current. Asked again within a day: the same one.
+        """Return a new key to rotate to. It becomes CURRENT when a root that names it is published.
 
-        Raises: NotThere (no such collection), GoneCollection, CollectionExists (in another format), NotStored,
-        RevisionMoved (too much traffic).
+        The same key is returned again until OFFER_LIFETIME is over. Raises: NotThere (no such collection),
+        GoneCollection, CollectionExists (the collection is in another format), NotStored, RevisionMoved (the collection
+        kept changing).
         """
         for attempt in range(_ATTEMPTS):
             state = self._store.load(gun)
-            _refuse_other(state, wire)
+            _refuse_other_format(state, wire)
             if state.status is not Status.LIVE:
                 raise NotThere(what=f"collection {gun}")
             for key in state.keys:
@@ -110,7 +114,7 @@ class OnlineRoles:
         raise NotThere(what=f"collection {gun}")
 
     def drop_stale_offers(self, at: datetime) -> int:
-        """Forget the keys that nobody published with within a day; how many."""
+        """Delete the offered keys that nobody has published with within OFFER_LIFETIME. Return how many."""
         return self._store.drop_offers(before=at - OFFER_LIFETIME)
 
     # -- signing --------------------------------------------------------------------------------------------
@@ -119,78 +123,99 @@ class OnlineRoles:
         self,
         state: StoredCollection,
         *,
-        form: ServedFormat,
+        served_format: ServedFormat,
         root: Root,
         stored: Mapping[RoleName, Envelope],
         changed: Iterable[Envelope],
         at: datetime,
-        least: Mapping[RoleName, int] | None = None,
+        minimum_versions: Mapping[RoleName, int] | None = None,
     ) -> Issued:
-        """The next snapshot, in which the `changed` roles are new, and the next timestamp.
+        """Make and sign the next snapshot, which lists the `changed` roles, and the next timestamp.
 
-        `least`: the lowest version that either may have, where it is to be above the next one. Signed with exactly the
-        keys that `root` names. Raises: ServerKeyNotUsed, KeyFileMalformed, SigningFailed, TooLarge (the snapshot).
+        They are signed with exactly the keys that `root` names. `stored`: the current files. `minimum_versions`: the
+        lowest version that either may get, by role; without it they get the next one. Raises: ServerKeyNotUsed (root
+        names other keys), KeyFileMalformed (a key cannot be decrypted), SigningFailed, TooLarge (the snapshot).
         """
-        keys = {role: _named_key(state, root, role, form.wire) for role in ONLINE}
+        keys = {role: _named_key(state, root, role, served_format.wire) for role in ONLINE}
         snapshot = sign(
             next_snapshot(
                 previous=stored.get(SNAPSHOT),
                 changed=changed,
                 at=at,
-                lifetime=form.wire.lifetimes.of(SNAPSHOT),
-                least=(least or {}).get(SNAPSHOT, 1),
-                wire=form.wire,
+                lifetime=served_format.wire.lifetimes.of(SNAPSHOT),
+                least=(minimum_versions or {}).get(SNAPSHOT, 1),
+                wire=served_format.wire,
             ),
-            [self._signer(keys[SNAPSHOT], form.wire)],
+            [self._signer(keys[SNAPSHOT], served_format.wire)],
             role=SNAPSHOT,
-            wire=form.wire,
+            wire=served_format.wire,
         )
-        return self._under(snapshot, stored.get(TIMESTAMP), keys, form, at, least=(least or {}).get(TIMESTAMP, 1))
+        minimum_version = (minimum_versions or {}).get(TIMESTAMP, 1)
+        return self._issue_over(
+            snapshot, stored.get(TIMESTAMP), keys, served_format, at, minimum_version=minimum_version
+        )
 
     def issue_timestamp(
         self,
         state: StoredCollection,
         *,
-        form: ServedFormat,
+        served_format: ServedFormat,
         root: Root,
         stored: Mapping[RoleName, Envelope],
         at: datetime,
         snapshot: Envelope | None = None,
-        least: int = 1,
+        minimum_version: int = 1,
     ) -> Issued:
-        """The next timestamp, over the stored snapshot, or over one that its owner signed. Raises: as `issue`."""
-        keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, form.wire)}
-        held = held_key(state, root, SNAPSHOT, form.wire)
+        """Make and sign the next timestamp. It lists `snapshot`, which its owner signed, or else the stored snapshot.
+
+        Raises: ServerKeyNotUsed (root names another key), KeyFileMalformed (a key cannot be decrypted), SigningFailed.
+        """
+        keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, served_format.wire)}
+        held = held_key(state, root, SNAPSHOT, served_format.wire)
         if held is not None:
             keys[SNAPSHOT] = held
-        return self._under(snapshot or stored[SNAPSHOT], stored.get(TIMESTAMP), keys, form, at, least=least)
+        return self._issue_over(
+            snapshot or stored[SNAPSHOT],
+            stored.get(TIMESTAMP),
+            keys,
+            served_format,
+            at,
+            minimum_version=minimum_version,
+        )
 
-    def _under(
+    def _issue_over(
         self,
         snapshot: Envelope,
         previous: Envelope | None,
         keys: Mapping[RoleName, KeyRecord],
-        form: ServedFormat,
+        served_format: ServedFormat,
         at: datetime,
         *,
-        least: int,
+        minimum_version: int,
     ) -> Issued:
-        """`keys`: of the roles that are the server's to renew."""
-        lifetime = form.wire.lifetimes.of(TIMESTAMP)
+        """Make and sign the timestamp that lists `snapshot`. `keys`: of the online roles that the server signs."""
+        lifetime = served_format.wire.lifetimes.of(TIMESTAMP)
         timestamp = sign(
-            next_timestamp(previous=previous, snapshot=snapshot, at=at, lifetime=lifetime, least=least, wire=form.wire),
-            [self._signer(keys[TIMESTAMP], form.wire)],
+            next_timestamp(
+                previous=previous,
+                snapshot=snapshot,
+                at=at,
+                lifetime=lifetime,
+                least=minimum_version,
+                wire=served_format.wire,
+            ),
+            [self._signer(keys[TIMESTAMP], served_format.wire)],
             role=TIMESTAMP,
-            wire=form.wire,
+            wire=served_format.wire,
         )
-        ours = [envelope for envelope in (snapshot, timestamp) if envelope.role in keys]
+        server_held = [envelope for envelope in (snapshot, timestamp) if envelope.role in keys]
         return Issued(
-            form=form,
+            served_format=served_format,
             at=at,
             snapshot=snapshot,
             timestamp=timestamp,
-            used=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
-            renew_at=min(renewal_of(envelope, form.wire) for envelope in ours),
+            promoted_keys=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
+            renew_at=min(renewal_of(envelope, served_format.wire) for envelope in server_held),
         )
 
     def _make(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
@@ -199,24 +224,24 @@ class OnlineRoles:
     def _signer(self, key: KeyRecord, wire: WireFormat) -> Signer:
         place = (wire.name, key.keyid)
         with self._lock:
-            signer = self._open.get(place)
+            signer = self._signers.get(place)
             if signer is not None:
-                self._open.move_to_end(place)
+                self._signers.move_to_end(place)
                 return signer
         opened = self._sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
         private = read_private_der(opened, place=f"the sealed {key.role} key {key.keyid}")
         signer = wire.signer(private)
         with self._lock:
-            self._open[place] = signer
-            while len(self._open) > LOADED_KEYS:
-                self._open.popitem(last=False)
+            self._signers[place] = signer
+            while len(self._signers) > LOADED_KEYS:
+                self._signers.popitem(last=False)
         return signer
 
 
 def sealed_record(
     private: PrivateKey, sealer: KeySealer, *, gun: GUN, role: RoleName, state: KeyState, at: datetime
 ) -> KeyRecord:
-    """A server's key as it is kept: the public part as a TUF key object, the private part sealed for its place."""
+    """Make the record of a key for storage: public key as a TUF key object, private key sealed for this collection."""
     public = tuf_key(private)
     return KeyRecord(
         gun=gun,
@@ -230,39 +255,39 @@ def sealed_record(
 
 
 def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
-    """The instant at which an online role is to be signed again: half of its life."""
+    """Return when an online role must be signed again: when half of its lifetime is over."""
     return half_life(envelope.expires, wire.lifetimes.of(envelope.role))
 
 
 def held_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:
-    """The server's key that `root` names for an online role; None if its owner holds that role's."""
+    """Return the server-held key that `root` names for an online role; None if root names only keys of others."""
     named = root.roles[role].keyids
-    return next((key for key in state.keys if key.role == role and shown_key(key, wire).keyid in named), None)
+    return next((key for key in state.keys if key.role == role and encoded_key(key, wire).keyid in named), None)
 
 
-def shown_key(key: KeyRecord, wire: WireFormat) -> Key:
-    """The public part of a server-held key as a format writes it."""
-    return _shown_key(key.keyid, key.public, wire.name)
+def encoded_key(key: KeyRecord, wire: WireFormat) -> Key:
+    """Return the public part of a server-held key in the encoding of a format; the key id differs by format."""
+    return _encoded_key(key.keyid, key.public, wire.name)
 
 
 @lru_cache(maxsize=4096)
-def _shown_key(keyid: str, public: str, wire: str) -> Key:
+def _encoded_key(keyid: str, public: str, wire: str) -> Key:
     return wire_named(wire).encode_key(Key.from_dict(keyid, json.loads(public)))
 
 
 def _named_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord:
     named = root.roles[role]
-    held = {shown_key(key, wire).keyid: key for key in state.keys if key.role == role}
+    held = {encoded_key(key, wire).keyid: key for key in state.keys if key.role == role}
     if len(named.keyids) != 1 or named.threshold != 1 or named.keyids[0] not in held:
-        wanted = ", ".join(sorted(held)) or "none yet: ask for one first"
+        keyids = ", ".join(sorted(held)) or "none yet: ask for one first"
         raise ServerKeyNotUsed(
-            role=role, reason=f"root must name exactly the server's {role} key with threshold 1 (held: {wanted})"
+            role=role, reason=f"root must name exactly the server's {role} key with threshold 1 (held: {keyids})"
         )
     return held[named.keyids[0]]
 
 
-def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:
-    """A tombstone as the outside sees it."""
+def gone_collection(gun: GUN, tombstone: Tombstone) -> GoneCollection:
+    """Return the error that tells a client of a deleted collection and its tombstone."""
     return GoneCollection(
         gun=gun,
         deleted_root=f"sha256:{tombstone.root_sha256}",
@@ -272,8 +297,8 @@ def gone(gun: GUN, tombstone: Tombstone) -> GoneCollection:
     )
 
 
-def _refuse_other(state: StoredCollection, wire: WireFormat) -> None:
-    """Raises: GoneCollection, CollectionExists."""
+def _refuse_other_format(state: StoredCollection, wire: WireFormat) -> None:
+    """Refuse a collection that was deleted, or that is in another format. Raises: GoneCollection, CollectionExists."""
     refuse_tombstone(state)
     if state.status is Status.LIVE and state.format != wire.name:
         reason = f"is in format {state.format}: its keys are not to be had in {wire.name}'s way"
@@ -281,6 +306,6 @@ def _refuse_other(state: StoredCollection, wire: WireFormat) -> None:
 
 
 def refuse_tombstone(state: StoredCollection) -> None:
-    """Raises: GoneCollection if the name was deleted and not released."""
+    """Refuse a collection that was deleted and whose name was not released. Raises: GoneCollection."""
     if state.status is Status.DELETED and state.tombstone is not None:
-        raise gone(state.gun, state.tombstone)
+        raise gone_collection(state.gun, state.tombstone)

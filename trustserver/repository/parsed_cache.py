@@ -1,4 +1,4 @@
-"""Collections as parsed: what is stored, and what it says. The newest few are kept, bounded by bytes."""
+"""A cache of parsed collections, limited in bytes. Parsing a large collection takes long."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.repository.formats import ServedFormat, served
+from trustserver.repository.formats import ServedFormat, find_format
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
-"""File bytes of the collections kept parsed, in all. Parsed they take about twelve times as much memory."""
+"""The size of the cache, in bytes of files. Parsed they take about twelve times as much memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedCollection:
-    """One revision of a collection with its current files parsed, or some of them."""
+    """One revision of a collection, with all or some of its current files parsed."""
 
     state: StoredCollection
     envelopes: Mapping[RoleName, Envelope]
@@ -32,12 +32,15 @@ class ParsedCollection:
 
     @property
     def complete(self) -> bool:
-        """Whether every current file is parsed."""
+        """Return whether every current file is parsed."""
         return self.envelopes.keys() == self.state.files.keys()
 
 
 class ParsedCache:
-    """Reads through to the store. What it remembers may be out of date: whoever writes compares and swaps."""
+    """Reads collections from the store and keeps them parsed.
+
+    A kept collection may be outdated. That is safe, since a change is committed only if the revision still fits.
+    """
 
     def __init__(self, store: MetadataStore, *, limit: int = PARSED_BYTES) -> None:
         self._store = store
@@ -47,34 +50,34 @@ class ParsedCache:
         self._bytes = 0
 
     def remembered(self, gun: GUN) -> ParsedCollection | None:
-        """What is kept of this name, perhaps out of date."""
+        """Return the kept collection of this name, which may be outdated; None if there is none."""
         with self._lock:
             found = self._kept.get(gun)
             if found is not None:
                 self._kept.move_to_end(gun)
             return found
 
-    def load(self, gun: GUN, *, least: Collection[RoleName] | None = None) -> ParsedCollection:
-        """What is stored now; with `least`, perhaps no more than these roles of it.
+    def load(self, gun: GUN, *, needed: Collection[RoleName] | None = None) -> ParsedCollection:
+        """Return the collection as it is stored now. `needed`: the roles that must be parsed; None for all.
 
-        Raises: PublishRefused for a format that this server does not judge, NotStored.
+        Raises: PublishRefused if this version of the server does not know its format; NotStored.
         """
         state = self._store.load(gun)
-        form = format_of(state) if state.files else None
+        served_format = format_of(state) if state.files else None
         known = self.remembered(gun)
         if known is not None and known.state.revision == state.revision:
             return known
         envelopes = {
-            role: _parse(file, known, form)
+            role: _parse(file, known, served_format)
             for role, file in state.files.items()
-            if form is not None and (least is None or role in least)
+            if served_format is not None and (needed is None or role in needed)
         }
         parsed = ParsedCollection(state=state, envelopes=envelopes)
         self.remember(parsed)
         return parsed
 
     def remember(self, parsed: ParsedCollection) -> None:
-        """Keep this revision unless a newer one is kept; what is incomplete or without files is never kept."""
+        """Keep a collection, unless a newer revision is kept, it is deleted, too large, or not all of it is parsed."""
         gun, size = parsed.state.gun, parsed.size
         if parsed.state.status is not Status.LIVE or not parsed.complete or size > self._limit:
             return
@@ -89,7 +92,7 @@ class ParsedCache:
                 self._drop(next(iter(self._kept)))
 
     def forget(self, gun: GUN) -> None:
-        """Keep nothing of this name."""
+        """Drop what is kept under this name."""
         with self._lock:
             self._drop(gun)
 
@@ -100,15 +103,15 @@ class ParsedCache:
 
 
 def format_of(state: StoredCollection) -> ServedFormat:
-    """The format of a collection with files. Raises: PublishRefused for one that this version does not know."""
-    form = served(state.format)
-    if form is None:
+    """Return the format of a collection. Raises: PublishRefused if this version of the server does not know it."""
+    served_format = find_format(state.format)
+    if served_format is None:
         raise PublishRefused(role="collection", reason=f"is in format {state.format}, which this server does not judge")
-    return form
+    return served_format
 
 
-def _parse(file: StoredFile, known: ParsedCollection | None, form: ServedFormat) -> Envelope:
+def _parse(file: StoredFile, known: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
     before = known.envelopes.get(file.role) if known else None
     if before is not None and before.sha256 == file.sha256:
         return before
-    return form.wire.parse(file.role, file.raw)
+    return served_format.wire.parse(file.role, file.raw)

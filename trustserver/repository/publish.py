@@ -1,8 +1,8 @@
-"""Publishing: parse, judge, issue the online roles, store all or nothing; and deleting.
+"""Publish an upload: parse and check it, sign snapshot and timestamp, and store all of it or nothing. Also: delete.
 
-What a publisher sends is judged against one revision of the collection and stored only if it is still at that
-revision. If it moved, the same upload is judged again: only an upload whose own roles moved, or that no longer verifies
-on the new state, is refused.
+An upload is checked against one revision of the collection, and stored only if the collection is still at that revision
+(ADR 0006). If it is not, the same upload is checked again on the new state. It is refused only if somebody else has
+changed one of its own roles, or if it no longer verifies there.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from trustdata.verification.candidate_set import Candidate, check_online_roles, 
 from trustdata.verification.second_opinion import check_second_opinion
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
-from trustserver.repository.formats import SERVED_TUF, ServedFormat, served
+from trustserver.repository.formats import SERVED_TUF, ServedFormat, find_format
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.quotas import check_collection_size, check_snapshot_size
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
 ATTEMPTS: Final = 64
-"""How often one upload is judged while others keep changing its collection."""
+"""How often one upload is checked again because others have changed the collection meanwhile."""
 
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What a publisher is told. `versions`: of every role of the collection."""
+class PublishResult:
+    """The state of a collection after a publish, as its publisher is told. `versions`: of every role."""
 
     gun: GUN
     format: str
@@ -46,7 +46,7 @@ class Published:
 
 
 class Publishing:
-    """Changes collections. Blocks on judging and on the store: to be called from a worker thread."""
+    """Publishes and deletes. Call it from a worker thread: it verifies signatures and waits for the database."""
 
     def __init__(
         self,
@@ -54,74 +54,76 @@ class Publishing:
         store: MetadataStore,
         online: OnlineRoles,
         parsed: ParsedCache,
-        recorder: Committer,
+        committer: Committer,
     ) -> None:
         self._store = store
         self._online = online
         self._parsed = parsed
-        self._recorder = recorder
+        self._committer = committer
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
-        """Bytes that judging this upload parses: its own, and those that are stored. Raises: NotStored."""
+        """Return how many bytes must be parsed to check this upload: its own and the stored ones. Raises: NotStored."""
         known = self._parsed.remembered(gun)
         stored = known.size if known else sum(len(file.raw) for file in self._store.load(gun).files.values())
         return stored + sum(map(len, files.values()))
 
     def publish(
-        self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, form: ServedFormat = SERVED_TUF
-    ) -> Published:
-        """Judge and store one upload, durably, with the snapshot and timestamp that follow from it.
+        self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: ServedFormat = SERVED_TUF
+    ) -> PublishResult:
+        """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
-        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused and its children, NotStored.
+        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused or one of its subclasses, NotStored; KeysError
+        if a server-held key cannot be used.
         """
-        check_online_roles(files, form.wire.upload_rules)
+        check_online_roles(files, served_format.wire.upload_rules)
         with _judging():
-            uploads = {role: form.wire.parse(role, raw) for role, raw in files.items()}
+            uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
         known = self._parsed.remembered(gun)
         for _ in range(ATTEMPTS):
             stored = known or self._parsed.load(gun)
             try:
-                candidate = self._judge(stored, uploads, at, form)
-                issued = self._issue(stored, candidate, at, form)
+                candidate = self._judge(stored, uploads, at, served_format)
+                issued = self._issue(stored, candidate, at, served_format)
             except TrustError:
                 if known is None or self._parsed.load(gun).state.revision == stored.state.revision:
                     raise
-                known = None  # refused on what was out of date
+                known = None  # refused because the cached state was outdated: check again on the stored one
                 continue
             try:
-                after = self._recorder.record(stored, candidate.roles, candidate.changed, issued)
+                after = self._committer.commit(stored, candidate.roles, candidate.changed, issued)
             except RevisionMoved:
                 known = None
                 continue
-            return published(after)
+            return publish_result(after)
         raise NotStored(reason="the collection kept changing while the upload was judged; try again")
 
-    def delete(self, gun: GUN, *, subject: str, at: datetime, form: ServedFormat | None = None) -> int:
-        """Drop the collection and leave a tombstone; its revision. `form`: only if it is in this format.
+    def delete(self, gun: GUN, *, subject: str, at: datetime, served_format: ServedFormat | None = None) -> int:
+        """Delete a collection and leave a tombstone. Return the new revision.
 
-        Raises: NoTrustData, GoneCollection, CollectionExists (in another format), NotStored.
+        `served_format`: the format that it must have; None for any. Raises: NoTrustData, GoneCollection (it is deleted
+        already), CollectionExists (it is in another format), NotStored.
         """
         for _ in range(ATTEMPTS):
             state = self._store.load(gun)
             refuse_tombstone(state)
             if state.status is not Status.LIVE:
                 raise NoTrustData(gun=gun)
-            if form is not None and state.format != form.wire.name:
+            if served_format is not None and state.format != served_format.wire.name:
                 reason = f"is in format {state.format}: it is deleted through /api/v1/"
                 raise CollectionExists(role="collection", reason=reason)
             tombstone = self._tombstone(state, subject, at)
             try:
-                released = (its_own := served(state.format)) is not None and its_own.in_feed
-                return self._recorder.delete(gun, base=state.revision, tombstone=tombstone, released=released)
+                released = (its_own := find_format(state.format)) is not None and its_own.in_feed
+                return self._committer.delete(gun, base=state.revision, tombstone=tombstone, released=released)
             except RevisionMoved:
                 continue
         raise NotStored(reason="the collection kept changing; try again")
 
     def _judge(
-        self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, form: ServedFormat
+        self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, served_format: ServedFormat
     ) -> Candidate:
-        if stored.envelopes and stored.state.format != form.wire.name:
-            reason = f"is in format {stored.state.format}, not {form.wire.name}"
+        if stored.envelopes and stored.state.format != served_format.wire.name:
+            reason = f"is in format {stored.state.format}, not {served_format.wire.name}"
             raise CollectionExists(role="collection", reason=reason)
         if stored.state.status is Status.DELETED:
             raise CollectionExists(
@@ -129,34 +131,44 @@ class Publishing:
                 reason="the collection was deleted; to begin anew the operator runs: "
                 f"trust-server collections release {stored.state.gun}",
             )
-        # In Notary v1 the first root may have any version: 1 is not a beginning, only old.
-        begins = not form.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
+        # In Notary v1 the first root may have any version. So a root version 1 does not mean that a collection is
+        # initialised; it is only an old version.
+        begins = (
+            not served_format.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
+        )
         if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
             raise CollectionExists(role=ROOT, reason="the collection is initialised already")
         with _judging():
             candidate = judge_upload(
-                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=form.wire
+                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=served_format.wire
             )
-            if form.second_opinion:
+            if served_format.second_opinion:
                 check_second_opinion(candidate.roles, candidate.changed)
-        check_collection_size(stored.envelopes, candidate, form.wire)
+        check_collection_size(stored.envelopes, candidate, served_format.wire)
         return candidate
 
-    def _issue(self, stored: ParsedCollection, candidate: Candidate, at: datetime, form: ServedFormat) -> Issued:
+    def _issue(
+        self, stored: ParsedCollection, candidate: Candidate, at: datetime, served_format: ServedFormat
+    ) -> Issued:
         root = candidate.root.root
         if candidate.snapshot is not None:
             return self._online.issue_timestamp(
-                stored.state, form=form, root=root, stored=stored.envelopes, at=at, snapshot=candidate.snapshot
+                stored.state,
+                served_format=served_format,
+                root=root,
+                stored=stored.envelopes,
+                at=at,
+                snapshot=candidate.snapshot,
             )
         issued = self._online.issue(
             stored.state,
-            form=form,
+            served_format=served_format,
             root=root,
             stored=stored.envelopes,
             changed=[candidate.roles[role] for role in candidate.changed],
             at=at,
         )
-        check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot, form.wire)
+        check_snapshot_size(stored.envelopes, candidate.changed, issued.snapshot, served_format.wire)
         return issued
 
     def _tombstone(self, state: StoredCollection, subject: str, at: datetime) -> Tombstone:
@@ -171,7 +183,7 @@ class Publishing:
 
 @contextmanager
 def _judging() -> Iterator[None]:
-    """Whatever a document makes a parser or verifier raise, the document is refused. Raises: PublishRefused."""
+    """Refuse an upload whose content makes the code of this block fail in an unexpected way. Raises: PublishRefused."""
     try:
         yield
     except (TrustError, MemoryError):
@@ -182,8 +194,8 @@ def _judging() -> Iterator[None]:
         raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
 
 
-def published(after: ParsedCollection) -> Published:
-    """A state of a collection as a publisher is told it."""
+def publish_result(after: ParsedCollection) -> PublishResult:
+    """Return the state of a collection as its publisher is told."""
     versions = {str(role): envelope.version for role, envelope in sorted(after.envelopes.items())}
     state = after.state
-    return Published(gun=state.gun, format=state.format, revision=state.revision, versions=versions)
+    return PublishResult(gun=state.gun, format=state.format, revision=state.revision, versions=versions)

@@ -1,4 +1,7 @@
-"""How far a collection may grow. Signers find a bound; what its owner does to mend, shrink or renew it never does."""
+"""Limit the size of a collection (quotas).
+
+The limits are for signers. They never keep the owner from repairing, shrinking or renewing the collection.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,18 @@ from trustdata.verification.candidate_set import Candidate
 from trustdata.wire import WireFormat
 
 MAX_COLLECTION: Final = 32 * 1024 * 1024
-"""Bytes of the newest root, targets and delegations together; parsed they take about twelve times as much memory."""
+"""Bytes of the current root, targets and delegations together. Parsed they take about twelve times as much memory."""
 SNAPSHOT_RESERVE: Final = 128 * 1024
-"""Bytes of a snapshot that new roles leave free: versions and lengths of the old ones still take more digits."""
+"""Bytes of the snapshot that new roles must leave free, since versions and lengths of the old roles can get longer."""
 _OWNERS: Final = frozenset({ROOT, TARGETS, RELEASES})
-"""Bounded each by its own limit alone: whoever fills up a collection must not keep its owner from removing him."""
+"""The roles that have only a limit of their own. A signer who fills the collection must not be able to keep the owner
+from removing that signer."""
 
 
 def check_collection_size(stored: Mapping[RoleName, Envelope], candidate: Candidate, wire: WireFormat) -> None:
-    """Refuse signers' roles that grow beyond the bound of the whole. Raises: TooLarge.
+    """Refuse a signer's role that grows while the whole collection is above its limit. Raises: TooLarge.
 
-    Where a file may be larger than TUF's, the whole may be larger by as much.
+    The limit is MAX_COLLECTION. It is higher in a format that allows larger files, by the difference of one file.
     """
     grow = (
         role
@@ -39,7 +43,7 @@ def check_collection_size(stored: Mapping[RoleName, Envelope], candidate: Candid
 def check_snapshot_size(
     stored: Mapping[RoleName, Envelope], changed: Iterable[RoleName], snapshot: Envelope, wire: WireFormat
 ) -> None:
-    """Refuse new roles that leave no room in the snapshot for the next versions of the old ones. Raises: TooLarge."""
+    """Refuse new roles that leave less than SNAPSHOT_RESERVE bytes free in the snapshot. Raises: TooLarge."""
     limit = wire.size_limit(SNAPSHOT) - SNAPSHOT_RESERVE
     listed = stored[SNAPSHOT].snapshot.meta if SNAPSHOT in stored else {}
     if len(snapshot.raw) > limit and any(role != ROOT and f"{role}.json" not in listed for role in changed):

@@ -1,4 +1,4 @@
-"""Renewal: snapshot and timestamp are signed again at half of their life, by a round or when somebody reads."""
+"""Sign snapshot and timestamp again when half of their lifetime is over: once a minute, or when a client reads them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, f
 from trustserver.storage.ports import MetadataStore, Status
 
 ROUND: Final = 100
-"""Collections renewed in one round, at most."""
+"""How many collections one round renews at most."""
 _NEEDED: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
-"""A renewal reads nothing of targets and delegations, which may be large."""
+"""The roles that a renewal reads. Targets and delegations are not needed, and may be large."""
 _ATTEMPTS: Final = 16
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one round did. `full`: there may be more to do at once."""
+    """The result of one round. `renewed`, `failed`: how many collections. `full`: more may be due at once."""
 
     renewed: int
     failed: int
@@ -37,30 +37,37 @@ class Round:
 
 
 class Renewal:
-    """Signs again. Blocks on the store: to be called from a worker thread."""
+    """Signs online roles again. Call it from a worker thread: it waits for the database."""
 
-    def __init__(self, *, store: MetadataStore, online: OnlineRoles, parsed: ParsedCache, recorder: Committer) -> None:
+    def __init__(self, *, store: MetadataStore, online: OnlineRoles, parsed: ParsedCache, committer: Committer) -> None:
         self._store = store
         self._online = online
         self._parsed = parsed
-        self._recorder = recorder
+        self._committer = committer
 
     def renew(self, gun: GUN, *, at: datetime) -> bool:
-        """Renew what is due in one collection; False if nothing is. Raises: NotStored, ServerKeyNotUsed, KeysError."""
+        """Renew the roles of one collection that are due. Return False if none is.
+
+        Raises: NotStored, ServerKeyNotUsed (root names other keys), KeysError (a key cannot be used), PublishRefused
+        (this version of the server does not know the format).
+        """
         for _ in range(_ATTEMPTS):
-            stored = self._parsed.load(gun, least=_NEEDED)
+            stored = self._parsed.load(gun, needed=_NEEDED)
             due = _due(stored, at)
             if not due:
                 return False
             try:
                 self._renew(stored, due, at)
             except RevisionMoved:
-                continue  # somebody published, which renews too
+                continue  # somebody has published, which renews too
             return True
         return False
 
     def round(self, *, at: datetime) -> Round:
-        """Renew what is longest due. One collection that fails holds up no other; it is logged. Raises: NotStored."""
+        """Renew the collections that are due, the earliest first. One that fails is logged and skipped.
+
+        Raises: NotStored if the list of due collections cannot be read.
+        """
         due = self._store.due(at=at, limit=ROUND)
         renewed = failed = 0
         for gun in due:
@@ -70,21 +77,25 @@ class Renewal:
                 failed += 1
                 _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
                 if isinstance(error, DiskFull):
-                    break  # the others would find no space either
+                    break  # the others would fail too
         return Round(renewed=renewed, failed=failed, full=len(due) == ROUND and renewed > 0)
 
     def _renew(self, stored: ParsedCollection, due: Collection[RoleName], at: datetime) -> None:
-        envelopes, form = stored.envelopes, format_of(stored.state)
+        envelopes, served_format = stored.envelopes, format_of(stored.state)
         root = envelopes[ROOT].root
         if SNAPSHOT in due:
-            issued = self._online.issue(stored.state, form=form, root=root, stored=envelopes, changed=(), at=at)
+            issued = self._online.issue(
+                stored.state, served_format=served_format, root=root, stored=envelopes, changed=(), at=at
+            )
         else:
-            issued = self._online.issue_timestamp(stored.state, form=form, root=root, stored=envelopes, at=at)
-        self._recorder.record(stored, envelopes, (), issued)
+            issued = self._online.issue_timestamp(
+                stored.state, served_format=served_format, root=root, stored=envelopes, at=at
+            )
+        self._committer.commit(stored, envelopes, (), issued)
 
 
 def _due(stored: ParsedCollection, at: datetime) -> list[RoleName]:
-    """The roles that are the server's to renew, now. A snapshot that its owner signs is not: it is served as it is."""
+    """Return the online roles that the server must sign again now. Never a snapshot that its owner signs."""
     if stored.state.status is not Status.LIVE:
         return []
     wire, envelopes = format_of(stored.state).wire, stored.envelopes

@@ -1,4 +1,4 @@
-"""Reading trust data in TUF 1.0: the answer for a file name, from the store, kept in the view where that helps."""
+"""Read files of TUF 1.0 collections from the store, and put useful responses into the response cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire.tuf import TUF
-from trustserver.repository.online_roles import gone
+from trustserver.repository.online_roles import gone_collection
 from trustserver.responses.cache import Answer, View
 from trustserver.responses.tuf import missing, newest, not_found, versioned
 from trustserver.responses.tuf_paths import FileName, path_of
@@ -14,21 +14,23 @@ from trustserver.storage.ports import MetadataStore, Status
 
 
 class TufRetrieval:
-    """Answers for files. Blocks on the store: to be called from a worker thread."""
+    """Makes the response for a file. Call it from a worker thread: it waits for the database."""
 
     def __init__(self, store: MetadataStore, view: View) -> None:
         self._store = store
         self._view = view
 
     def answer(self, gun: GUN, name: FileName) -> Answer:
-        """The answer for one file.
+        """Return the response for one file. It is not renewed here, even if it is due.
 
-        An answer that is due for renewal is given as it is. Nothing there: an answer with status 404, also for a
-        deleted collection, since TUF clients end their search on that status alone. Raises: NotStored.
+        If the file is not there the response is a 404, also for a deleted collection: a TUF client ends its search for
+        newer roots on 404 only. Raises: NotStored.
         """
         ticket = self._view.ticket(gun)
-        answer, keep = self._newest(gun, name) if name.version is None else self._versioned(gun, name, name.version)
-        if keep:
+        answer, may_cache = (
+            self._newest(gun, name) if name.version is None else self._versioned(gun, name, name.version)
+        )
+        if may_cache:
             self._view.offer(gun, path_of(gun, name), answer, ticket=ticket)
         return answer
 
@@ -36,7 +38,7 @@ class TufRetrieval:
         file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
             return versioned(file.raw, file.sha256), True
-        # Every client asks for the root after the newest; any other absent name is not worth a place in the view.
+        # Every client asks for the root after the newest one, so only that 404 is worth keeping.
         root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
         if root is not None:
             return missing(gun, name), version == root.version + 1
@@ -55,5 +57,5 @@ class TufRetrieval:
         if state.status is Status.LIVE and state.format == TUF.name:
             return missing(gun, name)
         if state.status is Status.DELETED and state.tombstone is not None:
-            return not_found(gone(gun, state.tombstone))
+            return not_found(gone_collection(gun, state.tombstone))
         return not_found(NoTrustData(gun=gun))

@@ -1,1 +1,1 @@
-"""Answers that are ready to send: their cache, both formats' files, gzip, the paths they are kept under."""
+"""Responses that are ready to send: how they are made for both formats, gzip, URL paths, and the response cache."""

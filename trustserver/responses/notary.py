@@ -1,4 +1,8 @@
-"""What the server says about Notary v1's metadata files, ready to send. There are no conditions and no compression."""
+"""Make the responses for Notary v1's metadata files.
+
+They have no entity tag and are not compressed, because Notary's clients use neither. Headers and their form:
+docs/reference/notary-api.md.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,20 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def current(file: StoredFile, *, renew_at: datetime | None = None) -> Answer:
-    """A file under its bare name. `renew_at`: when it must be signed again; None: another file says so."""
+    """Return the response for the newest version of a file.
+
+    `renew_at`: when the server must sign again; None for all files but the timestamp, which is due first.
+    """
     return _answer(file, CURRENT, NEVER if renew_at is None else int(renew_at.timestamp()))
 
 
 def consistent(file: StoredFile) -> Answer:
-    """A file under its hash or version: for a month the same."""
+    """Return the response for a file with its hash or version in the name. Caches may keep it for a month."""
     return _answer(file, CONSISTENT, NEVER)
 
 
 def last_modified(at: datetime) -> bytes:
-    """RFC 1123 as Notary writes it: with the name of the zone, which is UTC and not GMT."""
+    """Format a time as in RFC 1123, but with the zone UTC instead of GMT, because Notary writes it so."""
     at = at.astimezone(UTC)
     return f"{_DAYS[at.weekday()]}, {at:%d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} UTC".encode()
 

@@ -1,4 +1,4 @@
-"""Names of Notary v1's metadata files in URLs, and the one path under which each answer is kept."""
+"""Names of Notary v1's metadata files in URLs, and the path under which the response cache keeps each file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BY_HASH: Final = re.compile(
 _BY_VERSION: Final = re.compile(rf"(?P<version>[0-9]{{1,18}})\.(?P<role>{ROLE_PATTERN})\.json", re.ASCII)
 _CURRENT: Final = re.compile(rf"(?P<role>{ROLE_PATTERN})\.json", re.ASCII)
 _PLAIN: Final = "/:@&=+$,;-_.~"
-"""What Go's clients leave as it is in a path."""
+"""The characters that clients written in Go do not percent-encode in a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotaryFile:
-    """What a client asks for: one version, the file with a hash, or, with neither, the newest."""
+    """The file that a client asks for: one version, the one with this hash, or, with neither, the newest version."""
 
     role: RoleName
     version: int | None = None
@@ -40,25 +40,26 @@ class NotaryFile:
 
 
 def parse_notary_file(text: str) -> NotaryFile | None:
-    """Read `root.json`, `2.root.json` or `targets/alice.HEX.json`; None for what is no such name.
+    """Parse a file name such as `root.json`, `2.root.json` or `targets/alice.HEX.json`; None if it has another form.
 
-    A hash may have any of Notary's lengths and cases: only SHA-256 in lower case names something.
+    A hash may have the length of any hash that Notary accepts, in upper or lower case. But files are stored only under
+    SHA-256 in lower case, so others are never found.
     """
     if found := _BY_HASH.fullmatch(text):
-        return _named(found["role"], sha256=found["hash"])
+        return _file_name(found["role"], sha256=found["hash"])
     if found := _BY_VERSION.fullmatch(text):
-        return _named(found["role"], version=int(found["version"]))
+        return _file_name(found["role"], version=int(found["version"]))
     if found := _CURRENT.fullmatch(text):
-        return _named(found["role"])
+        return _file_name(found["role"])
     return None
 
 
 def notary_path(gun: GUN, name: NotaryFile) -> bytes:
-    """The one raw path under which the view keeps a file."""
+    """Return the path under which the response cache keeps a file. Other spellings of it are not in the cache."""
     return f"/v2/{quote(gun, safe=_PLAIN)}/_trust/tuf/{quote(str(name), safe=_PLAIN)}".encode()
 
 
-def _named(role: str, *, version: int | None = None, sha256: str = "") -> NotaryFile | None:
+def _file_name(role: str, *, version: int | None = None, sha256: str = "") -> NotaryFile | None:
     try:
         return NotaryFile(role=parse_role(role), version=version, sha256=sha256)
     except InvalidName:

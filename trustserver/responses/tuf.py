@@ -1,4 +1,4 @@
-"""What the server says about metadata files, ready to send: found, renewed until, or not there."""
+"""Make the responses for TUF 1.0: metadata files, and problem documents for files that are not there."""
 
 from __future__ import annotations
 
@@ -14,28 +14,34 @@ from trustserver.responses.tuf_paths import FileName
 
 
 def problem(error: TrustError, *, status: int, title: str) -> bytes:
-    """A problem document (RFC 9457) with the error's data as members."""
+    """Return a problem document (RFC 9457) as JSON, with the error's data as further members."""
     head = {"title": title, "status": status, "detail": str(error), "code": error.code}
     return orjson.dumps({**error.details(), **head})
 
 
 def versioned(raw: bytes, sha256: str) -> Answer:
-    """A file under its version: for ever the same."""
+    """Return the response for a file with its version in the name. Caches may keep it, since it never changes."""
     return file_answer(raw, sha256, cache=CACHE_IMMUTABLE)
 
 
 def newest(raw: bytes, sha256: str, *, renew_at: datetime | None = None) -> Answer:
-    """A file under its bare name: to be asked for again each time."""
+    """Return the response for a file without a version in its name. Caches must ask for it again each time.
+
+    `renew_at`: when the server must sign the file again; None if it need not.
+    """
     if renew_at is None:
         return file_answer(raw, sha256, cache=CACHE_REVALIDATE)
     return file_answer(raw, sha256, cache=CACHE_REVALIDATE, renew_at=int(renew_at.astimezone(UTC).timestamp()))
 
 
 def missing(gun: GUN, name: FileName) -> Answer:
-    """404 for a file of a collection that is there."""
+    """Return the 404 response for a missing file of a collection that exists."""
     return not_found(NotThere(what=f"{name} of {gun}"))
 
 
 def not_found(error: TrustError) -> Answer:
-    """404, the one status on which TUF clients end their search; no cache may keep it."""
+    """Return a 404 response with this error. Caches must not keep it.
+
+    The status is 404 whatever the error says, because a TUF client ends its search for newer roots on 404 only.
+    """
     return problem_answer(404, problem(error, status=404, title="Not found"))

@@ -1,4 +1,4 @@
-"""Names of metadata files in URLs, and the one path under which each answer is kept."""
+"""Names of TUF 1.0 metadata files in URLs, and the path under which the response cache keeps each file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUFFIX: Final = ".json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileName:
-    """What a client asks for. `version` None: the newest."""
+    """The file that a client asks for. `version` None: the newest version."""
 
     role: RoleName
     version: int | None
@@ -27,7 +27,10 @@ class FileName:
 
 
 def parse_filename(text: str) -> FileName:
-    """Read `3.targets%2Falice.json` or `timestamp.json`, as it stands in the URL. Raises: InvalidName."""
+    """Parse a file name as it is in the URL, such as `timestamp.json` or `3.targets%2Falice.json`.
+
+    Raises: InvalidName.
+    """
     if not text.endswith(_SUFFIX) or "/" in text:
         raise InvalidName(kind="metadata file name", name=text, reason="is not [VERSION.]ROLE.json")
     stem = text.removesuffix(_SUFFIX)
@@ -41,5 +44,5 @@ def parse_filename(text: str) -> FileName:
 
 
 def path_of(gun: GUN, name: FileName) -> bytes:
-    """The one raw path under which the view keeps a file."""
+    """Return the path under which the response cache keeps a file. Other spellings of it are not in the cache."""
     return f"/tuf/{gun}/metadata/{name}".encode()

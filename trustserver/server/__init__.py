@@ -1,1 +1,1 @@
-"""The socket: granian, the fast path for hot reads, the tunnel between them."""
+"""The sockets: the HTTP server (granian), the fast path for frequent reads, and the tunnel between the two."""

@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._heard = self._front.sweeps
         answer = self._front.answer(data)
         if answer is None:
-            self._tunnel = Tunnel.dig(self._client, self.give, self._front.behind, data)
+            self._tunnel = Tunnel.open(self._client, self.give, self._front.behind, data)
         elif len(answer[1]) <= _JOINED:
             self.give(b"".join(answer))
         else:
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._front.lost(self)
         if self._tunnel is not None:
-            self._tunnel.fill()
+            self._tunnel.close()
 
     def end(self) -> None:
         """Close, after what is on its way. A tunnel ends with the server behind."""

@@ -1,4 +1,4 @@
-"""Serving: the application on a socket, under granian, in this process, until SIGTERM or SIGINT."""
+"""Run the application on a socket, with granian as HTTP server, in this process, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -28,64 +28,65 @@ from trustserver.server.tunnel import BACKLOG, inner_socket
 from trustserver.settings import Listen
 
 WORKER_THREADS: Final = 8
-"""Uploads judged and reads from the database at one time."""
+"""How many uploads are checked, or reads done in the database, at one time."""
 STOP_SECONDS: Final = 30
-"""How long a stop waits for what began, answers read to their end among it; an upload that takes longer is cut off, and
-stored wholly or not at all."""
+"""How long the server waits, when it stops, for requests to finish and for clients to receive the responses. An upload
+that takes longer is cut off; it is stored as a whole or not at all."""
 LEAST_STOP_SECONDS: Final = 1
-"""For what is still to be sent then, whatever the rest took."""
+"""The least time for responses that are still being sent, even if STOP_SECONDS are over."""
 HEADER_MILLISECONDS: Final = 30_000
-"""For the head of a request, and so for an idle connection too: people type passphrases between two requests."""
+"""How long a client may take to send the headers of a request. It limits idle connections too, and must be long enough
+for a user to type a passphrase between two requests."""
 UNREAD_MILLISECONDS: Final = 30_000
-"""How long the kernel keeps what a client does not take, before it ends the connection (tcp(7), TCP_USER_TIMEOUT).
-Under TLS nothing else does: the HTTP server waits without any limit, with some megabytes for each connection."""
+"""How long a client may fail to receive data before the kernel ends the connection (tcp(7), TCP_USER_TIMEOUT).
+With TLS nothing else ends it: granian waits without limit, and holds some megabytes for each such connection."""
 CONNECTIONS: Final = 1_000_000
-"""More than open files allow. granian's own bound is the backlog: a thousand connections that say nothing would keep
-everybody else waiting, publishers too, until the time for the head of a request is over, and then again."""
+"""More connections than a process can have open files, so that granian sets no limit of its own. By default it accepts
+as many as the backlog: a thousand silent connections would make all others wait until HEADER_MILLISECONDS are over."""
 GARBAGE_THRESHOLD: Final = 100_000
-"""Objects made, less those gone, between two rounds of the cycle collector."""
+"""How many objects may be made, minus those freed, before Python's garbage collector runs."""
 
 _log = logging.getLogger(__name__)
 
 
 class AsgiApplication(HotReads, Protocol):
-    """What answers requests: ASGI, and the hot reads by themselves."""
+    """An ASGI application that also gives the fast path the responses to frequent reads."""
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody may read everything."""
+        """Return whether every client may read everything without a token."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """ASGI 3."""
+        """Answer a request, as ASGI 3 describes."""
 
 
 class OpenRequests(Protocol):
-    """The requests that are under way."""
+    """The requests that have begun and are not finished."""
 
     async def stop(self, *, seconds: float) -> bool:
-        """Take no more changes; True when everything that began is finished, False if that takes longer."""
+        """Refuse new changes and wait for the requests that have begun. Return False if they take longer than that."""
 
 
 class ServedApplication(Protocol):
-    """What is put on a socket (`trustserver.app.Application`)."""
+    """What the server needs of the application: trustserver.app.Application has it."""
 
     @property
     def asgi(self) -> AsgiApplication:
-        """What answers requests."""
+        """Return the application that answers requests."""
 
     @property
     def in_flight(self) -> OpenRequests:
-        """What is under way."""
+        """Return the requests that have begun and are not finished."""
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
-        """Renew and clean up until `stopping` is set."""
+        """Renew expiring roles and clean up, until `stopping` is set."""
 
 
 class _BoundServer(Server):
-    """granian on a socket of ours.
+    """granian on a socket that is bound already.
 
-    granian's own would be made with SO_REUSEPORT: a second server on the same address would start without a word and
-    take half of the connections; and port 0 could not be told.
+    granian would make its own socket with SO_REUSEPORT: a second server on the same address would start without an
+    error and get half of the connections. And with port 0 nobody could find out which port it got.
     """
 
     def __init__(self, bound: socket.socket, target: Any, **options: Any) -> None:
@@ -94,42 +95,42 @@ class _BoundServer(Server):
 
     def _init_shared_socket(self) -> None:
         self._ssp = None
-        holder: Any = SocketHolder  # its stub lacks the arguments
-        # granian closes what it is given, hence the copy.
+        holder: Any = SocketHolder  # its type stub does not have these arguments
+        # A copy, because granian closes the descriptor that it gets.
         self._shd = holder(os.dup(self._bound.fileno()), self._bound.family == socket.AF_UNIX, BACKLOG)
 
 
 def bind(listen: Listen) -> socket.socket:
-    """A listening socket. Raises: StartRefused."""
+    """Make a socket that listens on this address. Raises: StartRefused if the address cannot be used."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         bound = socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartRefused(what=f"--listen {listen}", reason=f"cannot be used: {error.strerror}") from error
     bound.setblocking(False)
-    if sys.platform == "linux":  # who is accepted inherits it
+    if sys.platform == "linux":  # accepted connections inherit the option
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
     return bound
 
 
 def allow_open_files() -> None:
-    """As many open files as the system lets this process have: every idle connection takes one."""
+    """Raise the limit of open files to the system's maximum, because every connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError) as error:  # systems whose hard limit is more than they allow
+    except (OSError, ValueError) as error:  # some systems report a hard limit that they do not accept
         _log.warning("the limit of open files stays", extra={"reason": str(error)})
 
 
 def serve(
     application: ServedApplication, bound: socket.socket, tls: TlsFiles | None, *, ready: Callable[[], None]
 ) -> None:
-    """Answer requests until SIGTERM or SIGINT; then finish what began. `ready` is called once connections are taken.
+    """Answer requests until SIGTERM or SIGINT, then finish those that have begun.
 
-    Raises: StartRefused if the server ends by itself.
+    `ready`: called once connections are accepted. Raises: StartRefused if the HTTP server ends by itself.
     """
     allow_open_files()
-    # A read costs less than the event loop around it: uvloop's is a third cheaper than asyncio's own.
+    # For a read, the event loop costs more than the answer. uvloop's costs a third less than asyncio's.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(application, bound, tls, ready))
 
@@ -142,14 +143,14 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    # The front looks at no Authorization: it is for what everybody may read.
-    may_front = tls is None and sys.platform == "linux" and application.asgi.is_open
-    front, inner = _front(application) if may_front else (None, bound)
+    # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
+    has_fast_path = tls is None and sys.platform == "linux" and application.asgi.is_open
+    front, inner = _front(application) if has_fast_path else (None, bound)
     server: Any = _BoundServer(  # granian's embedded server has no types
         inner,
         application.asgi,
         interface=Interfaces.ASGINL,
-        # Where granian may speak HTTP/2 too, it waits for the first bytes without any limit.
+        # If HTTP/2 is allowed too, granian waits for the first bytes of a connection without any limit.
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
@@ -160,8 +161,8 @@ async def _serve(
         ssl_key=tls.key if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
-    # A large upload makes some hundred thousand objects, none of them garbage yet: with the default thresholds the
-    # collector would walk the whole heap again and again meanwhile.
+    # A large upload makes some hundred thousand objects, and all of them are in use. With the default thresholds the
+    # garbage collector would search them again and again.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
     upkeep = [asyncio.create_task(application.upkeep(stopping))]
@@ -182,13 +183,13 @@ async def _serve(
         front.stop()
     server.stop()
     until = max(until, loop.time() + LEAST_STOP_SECONDS)
-    # granian waits for readers of its answers without any limit, and one of them may never read.
-    _, waits = await asyncio.wait({serving}, timeout=until - loop.time())
-    if waits:
+    # granian waits without limit until its clients have received the responses, and a client may never do so.
+    _, unfinished = await asyncio.wait({serving}, timeout=until - loop.time())
+    if unfinished:
         _log.warning("stopped before every answer was read")
     if front is not None:
         await front.ended(seconds=until - loop.time())
-    if waits:  # without its clients it mostly ends by itself
+    if unfinished:  # without clients it mostly ends by itself
         await asyncio.wait({serving}, timeout=LEAST_STOP_SECONDS)
         serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -199,13 +200,13 @@ async def _serve(
 
 
 def _front(application: ServedApplication) -> tuple[Front, socket.socket]:
-    """Who takes the connections of plain HTTP, and the socket of the server behind."""
+    """Make the fast path, which accepts the connections, and the socket of the HTTP server behind it."""
     inner, address = inner_socket()
     return Front(reads=application.asgi, behind=address), inner
 
 
 async def _sweep(front: Front, stopping: asyncio.Event) -> None:
-    """End idle connections until `stopping` is set."""
+    """Close idle connections of the fast path, until `stopping` is set."""
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEADER_MILLISECONDS / 1000 / IDLE_SWEEPS):

@@ -1,4 +1,7 @@
-"""The way from a client of the front to the server behind, over a socket within this process, byte for byte."""
+"""Forward a connection of the fast path to the HTTP server behind it, over a socket within this process.
+
+All bytes are forwarded unchanged, in both directions. Why there are two servers: ADR 0017.
+"""
 
 from __future__ import annotations
 
@@ -15,70 +18,74 @@ _log = logging.getLogger(__name__)
 
 
 def pause(transport: asyncio.Transport) -> None:
-    """Read no more, for now."""
+    """Stop reading from a connection, unless it is closing."""
     if not transport.is_closing():
         transport.pause_reading()
 
 
 def resume(transport: asyncio.Transport) -> None:
-    """Read again."""
+    """Read from a connection again, unless it is closing."""
     if not transport.is_closing():
         transport.resume_reading()
 
 
 class Tunnel(asyncio.Protocol):
-    """The way from one client to the server behind, and back. Each side is read only as fast as the other one takes."""
+    """The connection of one client to the HTTP server. Each side is read only as fast as the other side receives."""
 
-    def __init__(self, client: asyncio.Transport, give: Callable[[bytes], None], begun: bytes) -> None:
+    def __init__(self, client: asyncio.Transport, send: Callable[[bytes], None], first_bytes: bytes) -> None:
         self._client = client
-        self._give = give
-        self._begun = begun
-        self._behind: asyncio.Transport | None = None
-        self._digging: asyncio.Task[None] | None = None
+        self._send = send
+        self._first_bytes = first_bytes
+        self._server: asyncio.Transport | None = None
+        self._connecting: asyncio.Task[None] | None = None
 
     @classmethod
-    def dig(cls, client: asyncio.Transport, give: Callable[[bytes], None], address: str, begun: bytes) -> Tunnel:
-        """`give` sends to the client; `begun`: what he has sent so far, answers given here apart."""
-        tunnel = cls(client, give, begun)
+    def open(cls, client: asyncio.Transport, send: Callable[[bytes], None], address: str, first_bytes: bytes) -> Tunnel:
+        """Begin to connect a client to the HTTP server, and return the tunnel. Nothing is read until it is connected.
+
+        `send`: sends to the client. `address`: of the HTTP server's socket. `first_bytes`: what the client has sent and
+        the fast path has not answered.
+        """
+        tunnel = cls(client, send, first_bytes)
         client.pause_reading()
-        tunnel._digging = asyncio.create_task(tunnel._dig(address))
+        tunnel._connecting = asyncio.create_task(tunnel._connect(address))
         return tunnel
 
-    async def _dig(self, address: str) -> None:
-        end: socket.socket | None = None
+    async def _connect(self, address: str) -> None:
+        unix_socket: socket.socket | None = None
         try:
-            end = socket.socket(socket.AF_UNIX)  # fails where no more files may be open
-            end.setblocking(False)
-            end.connect(address)  # within this process: at once or, with its queue full, not at all
-            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=end)
+            unix_socket = socket.socket(socket.AF_UNIX)  # fails if the process may open no more files
+            unix_socket.setblocking(False)
+            unix_socket.connect(address)  # a Unix socket connects at once, or fails because the queue is full
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=unix_socket)
         except OSError as error:
             _log.error("the server behind takes no connection", extra={"reason": str(error)})
-            if end is not None:
-                end.close()
-            self._client.abort()  # left alone it would stay for ever: nobody reads from it or sweeps it
+            if unix_socket is not None:
+                unix_socket.close()
+            self._client.abort()  # nothing else would ever close it: it is not read, and no sweep ends it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._behind = cast("asyncio.Transport", transport)
+        self._server = cast("asyncio.Transport", transport)
         if self._client.is_closing():
-            self._behind.abort()
+            self._server.abort()
             return
-        self._behind.write(self._begun)
-        self._begun = b""
+        self._server.write(self._first_bytes)
+        self._first_bytes = b""
         self._client.resume_reading()
 
     def forward(self, data: bytes) -> None:
-        """The client says more."""
-        if self._behind is not None and not self._behind.is_closing():
-            self._behind.write(data)
+        """Send to the HTTP server what the client has sent."""
+        if self._server is not None and not self._server.is_closing():
+            self._server.write(data)
 
     def forward_eof(self) -> None:
-        """The client has said all."""
-        if self._behind is not None and not self._behind.is_closing():
-            self._behind.write_eof()
+        """Tell the HTTP server that the client sends nothing more."""
+        if self._server is not None and not self._server.is_closing():
+            self._server.write_eof()
 
     def data_received(self, data: bytes) -> None:
         if not self._client.is_closing():
-            self._give(data)
+            self._send(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._client.close()
@@ -90,28 +97,31 @@ class Tunnel(asyncio.Protocol):
         resume(self._client)
 
     def pause(self) -> None:
-        """The client does not take what comes."""
-        if self._behind is not None:
-            pause(self._behind)
+        """Stop reading from the HTTP server: the client receives too slowly."""
+        if self._server is not None:
+            pause(self._server)
 
     def resume(self) -> None:
-        """The client takes what comes."""
-        if self._behind is not None:
-            resume(self._behind)
+        """Read from the HTTP server again: the client receives again."""
+        if self._server is not None:
+            resume(self._server)
 
     def abort(self) -> None:
-        """Both sides are to end at once."""
-        if self._behind is not None:
-            self._behind.abort()
+        """Close the connection to the HTTP server at once, without sending the rest."""
+        if self._server is not None:
+            self._server.abort()
 
-    def fill(self) -> None:
-        """The client is gone."""
-        if self._behind is not None:
-            self._behind.close()
+    def close(self) -> None:
+        """Close the connection to the HTTP server: the client has closed its own."""
+        if self._server is not None:
+            self._server.close()
 
 
 def inner_socket() -> tuple[socket.socket, str]:
-    """A listening socket for the server behind, and its address: in Linux's abstract namespace, so without a file."""
+    """Make a listening socket for the HTTP server. Return it and its address.
+
+    The address is in Linux's abstract namespace (unix(7)), so no file has to be made and removed.
+    """
     address = f"\0trust-server-{secrets.token_hex(16)}"
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)

@@ -1,1 +1,1 @@
-"""What is kept: ports, the SQL store, sealed keys, migrations, the log of what was published."""
+"""Storage: its interfaces (ports), the SQL database and its migrations, sealed private keys, the published log."""

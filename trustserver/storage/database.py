@@ -1,4 +1,4 @@
-"""Opening the database: which URLs, which promises of durability, and bringing its schema to the newest."""
+"""Open the database, make its commits durable, and bring its schema to the newest revision."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from trustserver.errors import StartRefused
 
 POOL_SIZE: Final = 8
 BUSY_SECONDS: Final = 10
-"""How long a writer waits for another process (an operator's command) before it gives up."""
+"""How long a writer waits for another process, such as an operator's command, before it fails."""
 
 _DURABLE: Final = (
     "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",  # in WAL mode NORMAL would lose the newest commits at a power cut
+    "PRAGMA synchronous=FULL",  # with NORMAL, WAL mode loses the newest commits at a power cut
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}",
 )
@@ -31,18 +31,21 @@ _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def open_engine(url: str) -> Engine:
-    """An engine with a pool of fixed size. Raises: StartRefused for what is not SQLite."""
+    """Make a database engine with POOL_SIZE connections. Raises: StartRefused if the URL names no SQLite file."""
     sqlite_file(url)
     engine = create_engine(
         url, pool_size=POOL_SIZE, max_overflow=0, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}
     )
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", _configure_connection)
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def sqlite_file(url: str) -> Path:
-    """The file that a database URL names, links resolved; its folder is made. Raises: StartRefused."""
+    """Return the file that a database URL names, with symbolic links resolved. Its folder is made if need be.
+
+    Raises: StartRefused if the URL names no SQLite file, or the folder cannot be made.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -64,7 +67,10 @@ def sqlite_file(url: str) -> Path:
 
 
 def migrate(engine: Engine, *, to: str = "head") -> str:
-    """Bring the schema to the newest revision (or up to one), which is returned. Raises: StartRefused."""
+    """Bring the schema to the newest revision, or to the revision `to`, and return the revision that it then has.
+
+    Raises: StartRefused if the database cannot be opened, or was written by a newer version of this program.
+    """
     configuration = _configuration()
     try:
         with engine.connect() as connection, connection.begin():
@@ -75,33 +81,36 @@ def migrate(engine: Engine, *, to: str = "head") -> str:
         reason = "was written by a newer version of this program; use that one"
         raise StartRefused(what="database", reason=reason) from error
     except SQLAlchemyError as error:
-        raise StartRefused(what="database", reason=f"cannot be opened: {_said(error)}") from error
+        raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
 
 
 def schema(engine: Engine) -> str:
-    """The schema's revision; empty for a database without one. Raises: StartRefused."""
+    """Return the revision of the schema; empty if the database has no schema yet.
+
+    Raises: StartRefused if it cannot be opened.
+    """
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision() or ""
     except SQLAlchemyError as error:
-        raise StartRefused(what="database", reason=f"cannot be opened: {_said(error)}") from error
+        raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
 
 
 def newest_schema() -> str:
-    """The revision that this program wants."""
+    """Return the schema revision that this version of the program needs."""
     return ScriptDirectory.from_config(_configuration()).get_current_head() or ""
 
 
 def quick_check(engine: Engine) -> str:
-    """SQLite's own verdict on its file: `ok`, or what is broken. Raises: StartRefused."""
+    """Let SQLite check its file. Return `ok`, or what is broken. Raises: StartRefused if it cannot be opened."""
     try:
         with engine.connect() as connection:
             return str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
     except SQLAlchemyError as error:
-        raise StartRefused(what="database", reason=f"cannot be opened: {_said(error)}") from error
+        raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
 
 
-def _said(error: SQLAlchemyError) -> str:
+def _driver_message(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__)
 
 
@@ -112,14 +121,15 @@ def _configuration() -> Config:
     return configuration
 
 
-def _prepare(dbapi: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
-    # Without this the driver opens transactions by itself, and too late: a reader could not see one state.
+def _configure_connection(dbapi: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
+    # Otherwise the driver begins transactions itself, and only before a write: two reads could see different states.
     dbapi.isolation_level = None
     for statement in _DURABLE:
         dbapi.execute(statement)
 
 
 def _begin(connection: Connection) -> None:
-    # A writer takes its lock at once: a transaction that reads first and writes later can fail in the middle.
+    # A writing transaction takes the lock at its beginning. One that takes it after its first read can fail, because
+    # somebody else has written in between.
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

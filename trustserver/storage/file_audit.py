@@ -1,4 +1,4 @@
-"""Every stored file, also those that no read touches: whether it is what was stored, and whether anything names it."""
+"""Check every stored file: that its bytes are unchanged, and that it belongs to a live collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILES: Final = text("""
              WHERE k.collection_id = f.collection_id AND k.role = f.role) AS newest
       FROM file f LEFT JOIN collection c ON c.id = f.collection_id
      ORDER BY c.gun, f.role, f.version""")
-_LOOSE: Final = text("""
+_BROKEN_CURRENT: Final = text("""
     SELECT c.gun, k.role
       FROM current_file k LEFT JOIN collection c ON c.id = k.collection_id
       LEFT JOIN file f ON f.id = k.file_id AND f.collection_id = k.collection_id AND f.role = k.role
@@ -28,27 +28,35 @@ _BATCH: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFault:
-    """`gun` is empty where no collection owns the file. `changed`: the bytes are not those that were stored."""
+    """Something wrong with a stored file. `gun` is empty if the file belongs to no collection.
+
+    `changed`: the bytes are not those that were stored. If False, the file should not be there, or is missing.
+    """
 
     gun: str
     changed: bool
-    what: str
+    message: str
 
 
 def audit_files(engine: Engine) -> Iterator[FileFault]:
-    """Read every byte. Raises: StartRefused if the database cannot be read."""
+    """Read every stored file, also old versions, and yield what is wrong.
+
+    Raises: StartRefused if the database cannot be read.
+    """
     try:
         with engine.connect() as connection:
             for row in connection.execution_options(yield_per=_BATCH).execute(_FILES):
                 file = f"{row.role} version {row.version}"
                 if hashlib.sha256(row.raw).hexdigest() != row.sha256:
-                    yield FileFault(gun=row.gun or "", changed=True, what=f"{file} is not what was stored")
+                    yield FileFault(gun=row.gun or "", changed=True, message=f"{file} is not what was stored")
                 if row.gun is None or row.status != "live":
-                    yield FileFault(gun=row.gun or "", changed=False, what=f"{file} belongs to no live collection")
+                    yield FileFault(gun=row.gun or "", changed=False, message=f"{file} belongs to no live collection")
                 elif row.newest is None or row.version > row.newest:
-                    yield FileFault(gun=row.gun, changed=False, what=f"{file} is newer than the newest that is served")
-            for row in connection.execute(_LOOSE):
-                yield FileFault(gun=row.gun or "", changed=False, what=f"the newest {row.role} is not there")
+                    yield FileFault(
+                        gun=row.gun, changed=False, message=f"{file} is newer than the newest that is served"
+                    )
+            for row in connection.execute(_BROKEN_CURRENT):
+                yield FileFault(gun=row.gun or "", changed=False, message=f"the newest {row.role} is not there")
     except SQLAlchemyError as error:
         raise StartRefused(
             what="database", reason=f"cannot be read: {getattr(error, 'orig', None) or error}"

@@ -1,4 +1,4 @@
-"""Open what the settings name: data folder, database, seal key, published log; and lock out a second server."""
+"""Open the data folder, database, seal key and published log that the settings name; keep out a second server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
 from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
-from trustserver.storage.published_log import PublishedLogFile, older, with_stored
+from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
 
@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 def open_store(settings: Settings) -> MetadataStore:
-    """The store that the settings name, its schema at the newest. Raises: StartRefused."""
+    """Open the store that the settings name, and bring its schema to the newest revision.
+
+    Raises: StartRefused if the folder or database cannot be made or opened.
+    """
     make_data_folder(settings.data)
     engine = open_engine(settings.database_url)
     migrate(engine)
@@ -31,7 +34,10 @@ def open_store(settings: Settings) -> MetadataStore:
 
 
 def existing_store(settings: Settings) -> MetadataStore:
-    """The store of a server that may be running: nothing is made or migrated. Raises: StartRefused."""
+    """Open the store without making or migrating anything. A server may be using it.
+
+    Raises: StartRefused if there is no database, or its schema is not the newest.
+    """
     if not settings.database and not (settings.data / "trust.db").exists():
         raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
     engine = open_engine(settings.database_url)
@@ -41,30 +47,36 @@ def existing_store(settings: Settings) -> MetadataStore:
 
 
 def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
-    """The seal that the store's keys were sealed with. Raises: StartRefused."""
+    """Return the sealer that the store's keys were sealed with.
+
+    Raises: StartRefused if the seal key is missing, cannot be read, or is not the one that was used.
+    """
     return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
 
 
 def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
-    """The witness of what was published, ready to be written to. Raises: DatabaseOlder, StartRefused."""
-    witness = PublishedLogFile(settings.witness_file, mark=sealer.mark)
-    known = witness.load()
+    """Open the published log and compare the database with it. A log of another database is begun anew.
+
+    Raises: DatabaseOlder if more was published than the database holds; NotStored if the database cannot be read.
+    """
+    published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
+    known = published_log.load()
     stored = store.collections()
-    missing = older(known or {}, stored)
+    missing = find_outdated(known or {}, stored)
     if missing:
         raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(missing), example=missing[0].gun)
     if known is None and settings.witness_file.exists():
         _log.warning("the witness is of another database, or damaged: it begins anew")
     try:
-        witness.begin(with_stored(known or {}, stored))
+        published_log.rewrite(merge_stored(known or {}, stored))
     except OSError as error:
-        # A full disk: whoever could refuse here for want of a witness could not serve either.
+        # The server starts without the log. The disk is probably full, and then reads must go on.
         _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})
-    return witness
+    return published_log
 
 
 def make_data_folder(folder: Path) -> None:
-    """Raises: StartRefused."""
+    """Make the data folder if it is not there. Raises: StartRefused if it cannot be made."""
     try:
         make_private_folder(folder.absolute())
     except OSError as error:
@@ -73,39 +85,42 @@ def make_data_folder(folder: Path) -> None:
 
 @contextmanager
 def exclusive_use(settings: Settings, *, at: datetime, listen: str) -> Iterator[ExclusiveUse]:
-    """Hold the data folder and the database: a second server would answer from a view that it does not know is old.
+    """Lock the data folder and the database until the end of the block, so that no second server uses them.
 
-    `at`: since when, for whom it keeps out. `listen`: what to say of this one until its address is known.
-    Raises: ServerRunning, StartRefused.
+    A second server would not learn of the first one's changes and would serve outdated responses from its cache.
+    `at` and `listen` tell the operator of the other server who holds the lock: since when, and the address or, before
+    it is known, what this process does. Raises: ServerRunning, StartRefused.
     """
     make_data_folder(settings.data)
     file = sqlite_file(settings.database_url)
     with (
         hold(settings.data / "server.lock", what=str(settings.data)) as folder,
-        # Another data folder may name the same database.
+        # Two servers may have different data folders and the same database.
         hold(file.with_name(f"{file.name}.lock"), what=str(file)) as database,
     ):
         use = ExclusiveUse((folder, database), at)
-        use.tell(listen)
+        use.write_holder(listen)
         yield use
 
 
 class ExclusiveUse:
-    """The locks that a server holds while it is the only one on its data folder and database."""
+    """The locks of this process on its data folder and database."""
 
     def __init__(self, locks: Sequence[ServerLock], since: datetime) -> None:
         self._locks = tuple(locks)
         self._since = since
 
-    def tell(self, listen: str) -> None:
-        """Write into the lock files who this is."""
+    def write_holder(self, listen: str) -> None:
+        """Write into the lock files that this process holds them. `listen`: its address."""
         holder = Holder.this_process(at=self._since, listen=listen)
         for lock in self._locks:
-            lock.tell(holder)
+            lock.write_holder(holder)
 
-    def left_behind(self) -> Holder | None:
-        """A server of another host that did not end in order. Where its lock does not reach here, it may still run."""
+    def crashed_holder(self) -> Holder | None:
+        """Return the holder on another host that did not stop properly; None if there was none.
+
+        A lock may not reach across hosts (some network file systems), so that server may still be running.
+        """
         here = socket.gethostname()
-        return next(
-            (lock.left_behind for lock in self._locks if lock.left_behind and lock.left_behind.host != here), None
-        )
+        holders = (lock.crashed_holder for lock in self._locks)
+        return next((holder for holder in holders if holder and holder.host != here), None)

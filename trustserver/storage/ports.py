@@ -1,6 +1,7 @@
-"""What the server asks of its storage, as promises. Implementations: sql.py, memory.py, sealed_keys.py.
+"""The interfaces of the storage (ports), and the values that go through them.
 
-Every implementation of `MetadataStore` passes tests/contracts/test_metadata_store.py.
+Implementations: sql.py (MetadataStore), sealed_keys.py (KeySealer). Every implementation of MetadataStore must pass
+tests/contracts/test_metadata_store.py.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from trustdata.gun import GUN
 from trustdata.roles import RoleName
 
 NEVER_RENEWED: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""When a collection is due whose timestamp key is not ours: taken over without it."""
+"""The `renew_at` of a collection that was imported without its timestamp key: this server cannot renew it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """One version of one role, as it was uploaded or issued. `sha256` is lower-case hex over `raw`.
+    """One version of one role, byte for byte as it was uploaded or signed here. `sha256`: lower-case hex over `raw`.
 
-    `stored_at`: precise to the second; None for what a server before the change feed stored.
+    `stored_at`: in whole seconds; None for a file stored by an early version of the server, which did not record it.
     """
 
     role: RoleName
@@ -35,18 +36,19 @@ class StoredFile:
 
 
 class KeyState(StrEnum):
-    """The life of a server-held key."""
+    """The states of a server-held key."""
 
     OFFERED = "offered"
-    """Handed out before the first publish."""
+    """Made for a name without data; waits for the first publish."""
     PENDING = "pending"
-    """Waits for the root that names it (rotation)."""
+    """Made for a rotation; waits for a root that names it."""
     CURRENT = "current"
+    """Named by the current root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """A server-held key. `public` is the TUF key object as JSON, `sealed` opens with the seal key only."""
+    """A server-held key. `public`: the TUF key object as JSON. `sealed`: the private key, encrypted by a KeySealer."""
 
     gun: GUN
     role: RoleName
@@ -58,19 +60,24 @@ class KeyRecord:
 
 
 class Status(StrEnum):
-    """What a name is to the server."""
+    """The states of a collection's name."""
 
     ABSENT = "absent"
+    """Never used."""
     LIVE = "live"
+    """Has a collection."""
     DELETED = "deleted"
-    """Has a tombstone that forbids a new beginning."""
+    """Has a tombstone; no new collection may be published."""
     RELEASED = "released"
-    """Had one; the operator allows a new beginning."""
+    """Has a tombstone; a new collection may be published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
-    """What remains of a deleted collection. `root_sha256`: hex over its first root file, which pins name."""
+    """What is kept of a deleted collection. `root_sha256`: hex over its first root file; users pin this hash.
+
+    `versions`: of every role when it was deleted. `subject`: who deleted it.
+    """
 
     root_sha256: str
     versions: Mapping[str, int]
@@ -80,7 +87,10 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCollection:
-    """Everything about one name at one revision. A name never seen: ABSENT, revision 0, perhaps offered keys."""
+    """All that is stored under one name, at one revision: the current files and the server-held keys.
+
+    A name that was never used has status ABSENT and revision 0; it may have offered keys.
+    """
 
     gun: GUN
     status: Status
@@ -93,26 +103,27 @@ class StoredCollection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """New files of one collection, and what goes with them, to be stored all or not at all.
+    """New files of one collection and what changes with them; all of it is stored in one transaction, or nothing.
 
-    `base`: the revision that was read (0: none). `used`: the server keys that the new root names; each becomes
-    CURRENT and every other key of its role is destroyed. `renew_at`: when an online role must be issued again.
-    `brought`: server keys from elsewhere; each is kept, CURRENT, in place of every other one of its role.
-    `in_feed`: the change feed gets a record of the timestamp among the files, and older timestamps stay readable.
+    `base`: the revision that the change was made for; 0 for a name without data. `promoted_keys`: keys of this server
+    that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys of
+    another server; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an online
+    role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older timestamps stay
+    readable.
     """
 
     gun: GUN
     format: str
     base: int
     files: tuple[StoredFile, ...]
-    used: tuple[KeyRecord, ...]
+    promoted_keys: tuple[KeyRecord, ...]
     renew_at: datetime
     in_feed: bool = False
-    brought: tuple[KeyRecord, ...] = ()
+    imported_keys: tuple[KeyRecord, ...] = ()
 
 
 class Category(StrEnum):
-    """What happened to a collection of the change feed."""
+    """What a record of the change feed says of a collection: that it has a new timestamp, or was deleted."""
 
     UPDATE = "update"
     DELETION = "deletion"
@@ -120,7 +131,7 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedRecord:
-    """One record of the change feed; ids go up. A deletion has version 0 and an empty `sha256`."""
+    """One record of the change feed. Newer records have higher ids. A deletion has version 0 and an empty `sha256`."""
 
     id: int
     created: datetime
@@ -132,7 +143,7 @@ class FeedRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One line of a listing."""
+    """One line of a list of collections."""
 
     gun: GUN
     format: str
@@ -142,101 +153,123 @@ class Summary:
 
 
 class MetadataStore(Protocol):
-    """Collections with their files and server-held keys. Safe to call from several threads.
+    """The stored collections, with their files and server-held keys. May be called from several threads.
 
-    Every writing method is all or nothing, durable when it returns, and raises NotStored if the medium refuses.
-    Methods with a `base` compare and swap: they raise RevisionMoved, and change nothing, unless the collection is
-    at that revision; they return the new one. Reads see committed states only.
+    A method that writes does all of it or nothing, and what it wrote is on the disk when it returns. A method with
+    `base` changes something only if the collection is at that revision (compare-and-swap, ADR 0006), and returns the
+    new revision; otherwise it raises RevisionMoved. Methods that read see committed changes only. Every method raises
+    NotStored if the database cannot be read or written.
     """
 
     def load(self, gun: GUN) -> StoredCollection:
-        """The current files and keys, all of one revision."""
+        """Return the current files and keys of a name, all of the same revision."""
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
-        """One version of a live collection; the timestamp's older versions are kept only if they are in the feed.
+        """Return one version of a role of a live collection; None if it is not stored.
 
-        `wire`: of a collection in this format alone; empty: in any. So it is with the next two.
+        Older versions of the timestamp are stored only if the collection is in the change feed. `wire`: the name of the
+        format that the collection must have; empty for any.
         """
 
     def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
-        """The file of this role with this hash, in a live collection."""
+        """Return the version of a role with this hash (lower-case hex); None if it is not stored.
+
+        `wire`: the name of the format that the collection must have; empty for any.
+        """
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
-        """The newest version of a live collection."""
+        """Return the newest version of a role of a live collection; None if there is none.
+
+        `wire`: the name of the format that the collection must have; empty for any.
+        """
 
     def renew_at(self, gun: GUN) -> datetime | None:
-        """When an online role of a live collection is to be issued again."""
+        """Return when an online role of a live collection must be signed again; None if there is no such collection."""
 
     def publish(self, publication: Publication) -> int:
-        """Store the files and make them current. A version that is stored already loses: RevisionMoved."""
+        """Store new files and make them the current ones. Return the new revision.
+
+        Raises: RevisionMoved, also if one of the versions is stored already; NotStored.
+        """
 
     def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
-        """Drop files and keys, leave the tombstone.
+        """Delete the files and keys of a collection and leave the tombstone. Return the new revision.
 
-        `released`: a new beginning is allowed at once, and the change feed gets a record of the deletion.
+        `released`: a new collection may be published at once, and the change feed gets a record of the deletion.
+        Raises: RevisionMoved, NotStored.
         """
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
-        """The first records of the change feed after an id, oldest first; None: of every collection."""
+        """Return the first `limit` records after the id `after`, oldest first. `gun` None: of every collection."""
 
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
-        """The last records before an id (None: at all), oldest first."""
+        """Return the last `limit` records before the id `before`, oldest first. `before` None: the newest records."""
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
-        """Keep a key for rotation in place of the role's pending one."""
+        """Store a key for a rotation; it replaces the pending key of its role. Return the new revision.
+
+        Raises: RevisionMoved, NotStored.
+        """
 
     def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        """Keep a key for a name without data, once: an offered key of that name and role is returned instead.
+        """Store a key for a name without data, and return it. If one is offered already, return that one instead.
 
-        Raises: NotStored if `limit` keys are offered already.
+        Raises: RevisionMoved if the name has data, or was deleted and not released; NotStored, also if `limit` keys are
+        offered already.
         """
 
     def drop_offers(self, *, before: datetime) -> int:
-        """Forget offered keys made before this instant; how many."""
+        """Delete the offered keys that were made before this time. Return how many there were."""
 
     def release(self, gun: GUN) -> bool:
-        """Allow a new beginning over a tombstone. False: there is none."""
+        """Allow a new collection under a deleted name. Return False if no tombstone forbids one."""
 
     def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
-        """Live collections with `renew_at` not after `at`, the longest due first."""
+        """Return the live collections whose `renew_at` has passed, at most `limit`, the earliest first."""
 
     def collections(self) -> tuple[Summary, ...]:
-        """Every name with data or a tombstone, sorted."""
+        """Return every name that has data or a tombstone, sorted by name."""
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
-        """Over all live collections: the first expiry among current files, by top-level role or `delegation`."""
+        """Return the earliest expiry among the current files of all live collections, by kind of role.
+
+        The kinds are the top-level roles and `delegation`.
+        """
 
     def sealed_keys(self) -> tuple[KeyRecord, ...]:
-        """Every key, for the check at the operator's command."""
+        """Return every server-held key, for `trust-server check`."""
 
     def seal_mark(self) -> str:
-        """The mark of the seal key that the stored keys were sealed with; empty: none yet."""
+        """Return the mark (KeySealer.mark) of the seal key that was used; empty if nothing was sealed yet."""
 
     def set_seal_mark(self, mark: str) -> None:
-        """Record it."""
+        """Store the mark of the seal key. Raises: NotStored."""
 
     def ping(self) -> None:
-        """Return if the medium answers. Raises: NotStored."""
+        """Return if the database answers. Raises: NotStored if it does not."""
 
     def refusal(self) -> NotStored | None:
-        """Why the medium refused the last write; None: it took it."""
+        """Return why the last write failed; None if it succeeded."""
 
     def probe(self) -> None:
-        """Write something that changes nothing: whether a medium that refused takes writes again. Raises: NotStored."""
+        """Write something without meaning, to find out whether writes succeed again. Raises: NotStored if they fail."""
 
     def close(self) -> None:
-        """Let go of the medium."""
+        """Close the connections to the database."""
 
 
 class KeySealer(Protocol):
-    """Seals private keys, bound to whom they belong to."""
+    """Encrypts private keys for storage, each for one collection and role; for another one it cannot be decrypted."""
 
     @property
     def mark(self) -> str:
-        """Names the seal key without telling anything of it."""
+        """Return an identifier of the seal key, from which the key cannot be found."""
 
     def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
-        """Encrypt and authenticate, together with gun, role and key id."""
+        """Encrypt a private key, authenticated together with the collection's name, the role and the key id."""
 
     def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
-        """The reverse. Raises: KeyFileMalformed if altered, moved to another name, or sealed with another key."""
+        """Decrypt a sealed key.
+
+        Raises: KeyFileMalformed if it was changed, moved to another name, role or key id, or sealed with another key.
+        """

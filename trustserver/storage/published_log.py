@@ -1,9 +1,9 @@
-"""The witness: the highest revision of every collection that this server has published, kept beside the database.
+"""The published log: a file beside the database with the highest published revision of every collection.
 
-A database that was restored from a backup cannot know that it is old: everything in it is in order. So each change
-leaves a line in a file of its own. Lines are appended without waiting for the disk, which costs a publish some
-microseconds: a power cut may lose the newest of them, and what is lost is only not noticed. The file is never ahead of
-the database.
+With it the server notices that its database was restored from a backup; the database itself shows no sign of that
+(ADR 0016). The option `--witness` names the file. Each change appends a line, after it is in the database, so the log
+is never ahead of it. The line is not flushed to the disk, so it costs a publish only microseconds. A power cut may
+therefore lose the last lines; then an old database may go unnoticed, but a good one is never refused.
 
     {"format":"content-trust-witness-1","database":"<mark of the seal key>"}
     {"gun":"registry.example.com/app","revision":7,"versions":{"snapshot":7,"targets":5,"timestamp":7}}
@@ -28,104 +28,112 @@ from trustdata.roles import RoleName
 from trustserver.storage.ports import Status, Summary
 
 _FORMAT: Final = "content-trust-witness-1"
-_LONG: Final = 4 * 1024 * 1024
-"""Bytes of appended lines after which the file is written anew: some thirty thousand changes."""
+_REWRITE_AFTER: Final = 4 * 1024 * 1024
+"""How many bytes are appended before the file is written anew: about thirty thousand changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What was published of one collection. `versions`: the highest of each role, as far as it is known."""
+class LogEntry:
+    """What the log says of one collection. `versions`: the highest version of each role that it knows of."""
 
     revision: int
     versions: Mapping[RoleName, int] = field(default_factory=dict)
     deleted: bool = False
 
-    def then(self, later: Seen) -> Seen:
-        """Both together; a deletion ends what was before."""
-        if later.revision < self.revision:
-            return later.then(self)
-        if later.deleted:
-            return later
+    def merge(self, other: LogEntry) -> LogEntry:
+        """Return one entry that says what both say. What was published before a deletion no longer counts."""
+        if other.revision < self.revision:
+            return other.merge(self)
+        if other.deleted:
+            return other
         versions = {
-            role: max(self.versions.get(role, 0), later.versions.get(role, 0))
-            for role in {**self.versions, **later.versions}
+            role: max(self.versions.get(role, 0), other.versions.get(role, 0))
+            for role in {**self.versions, **other.versions}
         }
-        return Seen(revision=later.revision, versions=versions)
+        return LogEntry(revision=other.revision, versions=versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Older:
-    """A collection of which more was published than the database holds."""
+class OutdatedCollection:
+    """A collection whose stored revision is lower than the published one. `stored` is 0 if it is not stored at all."""
 
     gun: GUN
     stored: int
-    seen: Seen
+    logged: LogEntry
 
 
 class PublishedLogFile:
-    """The file at `path` for the database with this `mark`. Safe to call from several threads."""
+    """The log in the file at `path`, for the database with this seal mark. May be called from several threads."""
 
     def __init__(self, path: Path, *, mark: str) -> None:
         self._path = path
         self._mark = mark
         self._lock = Lock()
         self._descriptor: int | None = None
-        self._cut = False
-        self._grown = 0
+        self._line_is_cut = False
+        self._appended_bytes = 0
 
-    def load(self) -> dict[GUN, Seen] | None:
-        """What the file tells of this database; None if it is of another one, or not there.
+    def load(self) -> dict[GUN, LogEntry] | None:
+        """Read the log. Return None if the file is missing, or is about another database.
 
-        Lines that cannot be read are passed over: a power cut may have cut off the last one.
+        Lines that cannot be parsed are skipped: a power cut may have left an incomplete one.
         """
         try:
             lines = self._path.read_bytes().splitlines()
         except OSError:
             return None
-        if not lines or _object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
+        if not lines or _parse_object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
             return None
-        found: dict[GUN, Seen] = {}
+        found: dict[GUN, LogEntry] = {}
         for line in lines[1:]:
-            entry = _entry(line)
-            if entry is not None:
-                gun, seen = entry
-                found[gun] = found[gun].then(seen) if gun in found else seen
+            parsed = _parse_line(line)
+            if parsed is not None:
+                gun, entry = parsed
+                found[gun] = found[gun].merge(entry) if gun in found else entry
         return found
 
-    def begin(self, known: Mapping[GUN, Seen]) -> None:
-        """Write anew what is known, in one line for each collection, and append from then on. Raises: OSError."""
+    def rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
+        """Replace the file by one line for each collection in `known`. `record` appends to the new file.
+
+        Raises: OSError.
+        """
         with self._lock:
-            self._begin(known)
+            self._rewrite(known)
 
-    def tidy(self) -> None:
-        """Write the file anew if it has grown long. Raises: OSError; it then goes on as it was."""
-        with self._lock:  # what is published meanwhile waits some tenths of a second for its line
-            if self._descriptor is not None and self._grown > _LONG:
-                self._grown = 0  # after a failure, too: not again in the next minute
-                self._begin(self.load() or {})
+    def compact(self) -> None:
+        """Replace the file by one line for each collection, if it has grown long.
 
-    def saw(self, gun: GUN, seen: Seen) -> None:
-        """Append a line. What the disk has no space for is not witnessed."""
-        line = _line(gun, seen)
+        Raises: OSError. The old file is then kept and appended to.
+        """
+        with self._lock:  # a publish waits some tenths of a second meanwhile
+            if self._descriptor is not None and self._appended_bytes > _REWRITE_AFTER:
+                self._appended_bytes = 0  # even if this fails, so that it is not tried again every minute
+                self._rewrite(self.load() or {})
+
+    def record(self, gun: GUN, entry: LogEntry) -> None:
+        """Append an entry. If the disk is full it is lost; the change itself is stored already."""
+        line = _format_line(gun, entry)
         with self._lock:
             if self._descriptor is None:
                 return
-            if self._cut:
+            if self._line_is_cut:
                 line = b"\n" + line
-            self._grown += len(line)
+            self._appended_bytes += len(line)
             with contextlib.suppress(OSError):
-                self._cut = os.write(self._descriptor, line) != len(line)
+                self._line_is_cut = os.write(self._descriptor, line) != len(line)
 
     def close(self) -> None:
         with self._lock:
             self._close()
 
-    def _begin(self, known: Mapping[GUN, Seen]) -> None:
+    def _rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
         head = orjson.dumps({"format": _FORMAT, "database": self._mark}) + b"\n"
-        write_durably(self._path, head + b"".join(_line(gun, seen) for gun, seen in sorted(known.items())), mode=0o600)
+        write_durably(
+            self._path, head + b"".join(_format_line(gun, entry) for gun, entry in sorted(known.items())), mode=0o600
+        )
         self._close()
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._grown, self._cut = 0, False
+        self._appended_bytes, self._line_is_cut = 0, False
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -133,31 +141,31 @@ class PublishedLogFile:
             self._descriptor = None
 
 
-def older(known: Mapping[GUN, Seen], stored: Iterable[Summary]) -> list[Older]:
-    """The collections of which the database holds less than was published."""
+def find_outdated(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> list[OutdatedCollection]:
+    """Return the collections of which more was published than is stored, sorted by name."""
     revisions = {summary.gun: summary.revision for summary in stored}
     return [
-        Older(gun=gun, stored=revisions.get(gun, 0), seen=seen)
-        for gun, seen in sorted(known.items())
-        if revisions.get(gun, 0) < seen.revision
+        OutdatedCollection(gun=gun, stored=revisions.get(gun, 0), logged=logged)
+        for gun, logged in sorted(known.items())
+        if revisions.get(gun, 0) < logged.revision
     ]
 
 
-def with_stored(known: Mapping[GUN, Seen], stored: Iterable[Summary]) -> dict[GUN, Seen]:
-    """What is known and what the database holds, together."""
+def merge_stored(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> dict[GUN, LogEntry]:
+    """Return the entries of the log, brought up to the revisions that the database holds."""
     found = dict(known)
     for summary in stored:
-        held = Seen(revision=summary.revision, deleted=summary.status is not Status.LIVE)
-        found[summary.gun] = found[summary.gun].then(held) if summary.gun in found else held
+        held = LogEntry(revision=summary.revision, deleted=summary.status is not Status.LIVE)
+        found[summary.gun] = found[summary.gun].merge(held) if summary.gun in found else held
     return found
 
 
-def _line(gun: GUN, seen: Seen) -> bytes:
-    what: dict[str, object] = {"deleted": True} if seen.deleted else {"versions": dict(seen.versions)}
-    return orjson.dumps({"gun": gun, "revision": seen.revision, **what}, option=orjson.OPT_SORT_KEYS) + b"\n"
+def _format_line(gun: GUN, entry: LogEntry) -> bytes:
+    what: dict[str, object] = {"deleted": True} if entry.deleted else {"versions": dict(entry.versions)}
+    return orjson.dumps({"gun": gun, "revision": entry.revision, **what}, option=orjson.OPT_SORT_KEYS) + b"\n"
 
 
-def _object(line: bytes) -> dict[str, object]:
+def _parse_object(line: bytes) -> dict[str, object]:
     try:
         found = orjson.loads(line)
     except ValueError:
@@ -165,16 +173,16 @@ def _object(line: bytes) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _entry(line: bytes) -> tuple[GUN, Seen] | None:
-    told = _object(line)
-    gun, revision, versions = told.get("gun"), told.get("revision"), told.get("versions", {})
+def _parse_line(line: bytes) -> tuple[GUN, LogEntry] | None:
+    parsed = _parse_object(line)
+    gun, revision, versions = parsed.get("gun"), parsed.get("revision"), parsed.get("versions", {})
     if not isinstance(gun, str) or type(revision) is not int or not isinstance(versions, dict):
         return None
     if not all(type(version) is int for version in versions.values()):
         return None
-    seen = Seen(
+    entry = LogEntry(
         revision=revision,
         versions={RoleName(role): version for role, version in versions.items()},
-        deleted=told.get("deleted") is True,
+        deleted=parsed.get("deleted") is True,
     )
-    return GUN(gun), seen
+    return GUN(gun), entry

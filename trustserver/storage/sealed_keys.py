@@ -1,7 +1,7 @@
-"""Server-held private keys at rest: AES-256-GCM under a key-encryption key from a file.
+"""Encrypt the server's private keys for storage: AES-256-GCM with the seal key, which is read from a file.
 
-The file is one line: the 32 bytes of the key in base64. In the data folder it protects only dumps of the database; on
-another volume, or brought in by a secret store (`--seal-key`), it protects the folder too.
+The file has one line: the 32 bytes of the key in base64. While it lies in the data folder it protects only copies of
+the database. On another volume, or provided by a secret store (`--seal-key`), it protects copies of the folder too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from trustserver.storage.ports import MetadataStore
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
-_FORM: Final = b"\x01"  # the first byte of every sealed key: how the rest is to be read
+_FORMAT: Final = b"\x01"  # the first byte of every sealed key: the version of this format
 _MAX_FILE: Final = 1024
 
 
 class SealedKeys:
-    """A KeySealer. Holds the key-encryption key; its repr shows nothing."""
+    """The KeySealer with this seal key. Its repr does not show the key."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
@@ -44,24 +44,24 @@ class SealedKeys:
 
     def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return _FORM + nonce + self._cipher.encrypt(nonce, private, _belonging(gun, role, keyid))
+        return _FORMAT + nonce + self._cipher.encrypt(nonce, private, _associated_data(gun, role, keyid))
 
     def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         place = f"the sealed {role} key {keyid} of {gun}"
-        if sealed[:1] != _FORM or len(nonce) != _NONCE_BYTES:
+        if sealed[:1] != _FORMAT or len(nonce) != _NONCE_BYTES:
             raise KeyFileMalformed(place=place, reason="not in a form that this version knows")
         try:
-            return self._cipher.decrypt(nonce, body, _belonging(gun, role, keyid))
+            return self._cipher.decrypt(nonce, body, _associated_data(gun, role, keyid))
         except InvalidTag as error:
             raise KeyFileMalformed(place=place, reason="altered, moved, or sealed with another seal key") from error
 
 
 def open_seal(store: MetadataStore, path: Path, *, may_create: bool) -> SealedKeys:
-    """The sealer of this store, from the file at `path`; made there if nothing was ever sealed and `may_create`.
+    """Return the sealer with the seal key in the file at `path`.
 
-    A store that has been sealed before and a file that is missing, or holds another key: never a new one, since every
-    collection would lose its online keys. Raises: StartRefused.
+    If the file is missing, a key is made if `may_create` and nothing was sealed before. Once keys are sealed, a missing
+    or different seal key is an error: with a new one every collection would lose its online keys. Raises: StartRefused.
     """
     mark = store.seal_mark()
     if path.exists():
@@ -85,8 +85,8 @@ def open_seal(store: MetadataStore, path: Path, *, may_create: bool) -> SealedKe
     return sealer
 
 
-def _belonging(gun: GUN, role: RoleName, keyid: str) -> bytes:
-    # None of the three can hold a line feed, so no two triples give the same bytes.
+def _associated_data(gun: GUN, role: RoleName, keyid: str) -> bytes:
+    # Neither names nor roles nor key ids contain a line feed, so two different triples never give the same bytes.
     return f"content-trust online key\n{gun}\n{role}\n{keyid}".encode()
 
 
@@ -106,7 +106,7 @@ def _read(path: Path) -> bytes:
             text = file.read(_MAX_FILE)
     except OSError as error:
         raise StartRefused(what=str(path), reason=f"the seal key cannot be read: {error.strerror}") from error
-    # Group access is left to the operator: container platforms mount secrets as root:group 0440.
+    # The group may read it: container platforms mount secrets as root:group with mode 0440.
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise StartRefused(what=str(path), reason=f"has mode {stat.S_IMODE(mode):04o}; run chmod 600 {path}")
     try:

@@ -1,4 +1,4 @@
-"""The store on a SQL database: SQLite, one file, write-ahead log, every commit on the disk before it returns."""
+"""The MetadataStore on a SQL database: SQLite with a write-ahead log. A commit is on the disk when it returns."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ _CURRENT_FILES = (
 _ANY_FILE = select(*_FILE_COLUMNS).join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
 
 
-# The statements of every publish, made once: building one costs more than running it.
-_BEGIN = insert(_COLLECTION).returning(_COLLECTION.c.id)
-_CONTINUE = (
+# The statements that every publish needs are made once, because making one costs more than running it.
+_INSERT_COLLECTION = insert(_COLLECTION).returning(_COLLECTION.c.id)
+_ADVANCE_COLLECTION = (
     update(_COLLECTION)
     .where(
         _COLLECTION.c.gun == bindparam("at_gun"),
@@ -91,7 +91,7 @@ _FileRow: TypeAlias = Row[Any, Any, Any, Any, Any, Any]
 
 
 class SqlStore:
-    """A MetadataStore over an engine made by storage/database.py, whose schema is at its newest."""
+    """The MetadataStore on an engine from storage/database.py, whose schema must be at the newest revision."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -101,7 +101,7 @@ class SqlStore:
         with self._reading() as connection:
             row = connection.execute(select(_COLLECTION).where(_COLLECTION.c.gun == gun)).one_or_none()
             keys = connection.execute(select(_KEY).where(_KEY.c.gun == gun).order_by(_KEY.c.role, _KEY.c.id)).all()
-            held = tuple(map(_key, keys))
+            held = tuple(map(_key_record, keys))
             if row is None:
                 return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
             files = connection.execute(_CURRENT_FILES.where(_CURRENT.c.collection_id == row.id)).all()
@@ -116,13 +116,15 @@ class SqlStore:
             )
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
-        return self._one(_ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.version == version))
+        return self._fetch_file(
+            _ANY_FILE.where(*_matching(gun, wire), _FILE.c.role == role, _FILE.c.version == version)
+        )
 
     def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
-        return self._one(_ANY_FILE.where(*_of(gun, wire), _FILE.c.role == role, _FILE.c.sha256 == sha256))
+        return self._fetch_file(_ANY_FILE.where(*_matching(gun, wire), _FILE.c.role == role, _FILE.c.sha256 == sha256))
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
-        return self._one(_CURRENT_FILES.where(*_of(gun, wire), _CURRENT.c.role == role))
+        return self._fetch_file(_CURRENT_FILES.where(*_matching(gun, wire), _CURRENT.c.role == role))
 
     def renew_at(self, gun: GUN) -> datetime | None:
         with self._reading() as connection:
@@ -133,25 +135,25 @@ class SqlStore:
         gun, base = publication.gun, publication.base
         try:
             with self._writing() as connection:
-                collection = self._advance_to_live(connection, publication)
-                for used in publication.used:
-                    self._promote(connection, used, base)
-                for brought in publication.brought:
-                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == brought.role))
-                    connection.execute(insert(_KEY).values(**_key_values(brought)))
-                if base == 0 or publication.used:
+                collection = self._insert_or_advance(connection, publication)
+                for promoted in publication.promoted_keys:
+                    self._promote(connection, promoted, base)
+                for imported in publication.imported_keys:
+                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
+                    connection.execute(insert(_KEY).values(**_key_values(imported)))
+                if base == 0 or publication.promoted_keys:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                     if file.role == TIMESTAMP and publication.in_feed:
-                        self._note(connection, gun, file.stored_at, version=file.version, sha256=file.sha256)
+                        self._add_change(connection, gun, file.stored_at, version=file.version, sha256=file.sha256)
                     elif file.role == TIMESTAMP:
-                        # Nobody can ask for an older one: in TUF it has no versioned name.
+                        # In TUF nobody can ask for an older timestamp: the file has no version in its name.
                         older = {"of": collection, "as_role": str(TIMESTAMP), "but": file.version}
                         connection.execute(_DROP_OLDER, older)
                 return base + 1
         except IntegrityError as error:
-            # The row or a version is there already: somebody else was faster than the revision that we read.
+            # The collection or a version exists already: somebody else has published since `base` was read.
             raise RevisionMoved(gun=gun, base=base) from error
 
     def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
@@ -171,19 +173,19 @@ class SqlStore:
             connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
             connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
             if released:
-                self._note(connection, gun, tombstone.deleted_at)
+                self._add_change(connection, gun, tombstone.deleted_at)
             return base + 1
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            following = _changes_of(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
-            return tuple(map(_change, connection.execute(following)))
+            following = _select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
+            return tuple(map(_feed_record, connection.execute(following)))
 
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            last = _changes_of(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
+            last = _select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
             found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
-            return tuple(map(_change, reversed(found)))
+            return tuple(map(_feed_record, reversed(found)))
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._writing() as connection:
@@ -203,7 +205,7 @@ class SqlStore:
                 select(_KEY).where(_KEY.c.gun == key.gun, _KEY.c.role == key.role, offered)
             ).one_or_none()
             if held is not None:
-                return _key(held)
+                return _key_record(held)
             if (connection.execute(select(func.count()).select_from(_KEY).where(offered)).scalar() or 0) >= limit:
                 raise NotStored(reason="too many names wait for their first publish; try again later")
             connection.execute(insert(_KEY).values(**_key_values(key)))
@@ -254,7 +256,7 @@ class SqlStore:
 
     def sealed_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:
-            return tuple(map(_key, connection.execute(select(_KEY).order_by(_KEY.c.id)).all()))
+            return tuple(map(_key_record, connection.execute(select(_KEY).order_by(_KEY.c.id)).all()))
 
     def seal_mark(self) -> str:
         with self._reading() as connection:
@@ -274,8 +276,8 @@ class SqlStore:
 
     def probe(self) -> None:
         with self._writing() as connection:
-            # SQLite leaves this number to its user; we put no meaning into it. Unlike an update of a row to what it
-            # is, a new number is always written.
+            # SQLite leaves this number to its users, and here it has no meaning. A new number is always written to the
+            # disk; an update that sets a row to the values that it has may not be.
             number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             connection.exec_driver_sql(f"PRAGMA user_version={(number + 1) % 2**30}")
         self._refusal = None
@@ -286,7 +288,7 @@ class SqlStore:
     # -- writing, inside one transaction --------------------------------------------------------------------
 
     def _advance(self, connection: Connection, gun: GUN, base: int, **values: int | str | None) -> int:
-        """Compare and swap of a live collection; its id."""
+        """Advance a live collection from revision `base` to the next, and return its id. Raises: RevisionMoved."""
         moved = connection.execute(
             update(_COLLECTION)
             .where(_COLLECTION.c.gun == gun, _COLLECTION.c.revision == base, _COLLECTION.c.status == Status.LIVE)
@@ -297,7 +299,7 @@ class SqlStore:
             raise RevisionMoved(gun=gun, base=base)
         return int(moved)
 
-    def _advance_to_live(self, connection: Connection, publication: Publication) -> int:
+    def _insert_or_advance(self, connection: Connection, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
         row = {
             "gun": gun,
@@ -308,18 +310,20 @@ class SqlStore:
             **_NO_TOMBSTONE,
         }
         if base == 0:
-            return int(connection.execute(_BEGIN, row).scalar_one())
-        moved = connection.execute(_CONTINUE, {**row, "at_gun": gun, "at_revision": base}).scalar()
+            return int(connection.execute(_INSERT_COLLECTION, row).scalar_one())
+        moved = connection.execute(_ADVANCE_COLLECTION, {**row, "at_gun": gun, "at_revision": base}).scalar()
         if moved is None:
             raise RevisionMoved(gun=gun, base=base)
         return int(moved)
 
-    def _promote(self, connection: Connection, used: KeyRecord, base: int) -> None:
-        role = (_KEY.c.gun == used.gun, _KEY.c.role == used.role)
-        moved = connection.execute(update(_KEY).where(*role, _KEY.c.keyid == used.keyid).values(state=KeyState.CURRENT))
+    def _promote(self, connection: Connection, promoted: KeyRecord, base: int) -> None:
+        role = (_KEY.c.gun == promoted.gun, _KEY.c.role == promoted.role)
+        moved = connection.execute(
+            update(_KEY).where(*role, _KEY.c.keyid == promoted.keyid).values(state=KeyState.CURRENT)
+        )
         if moved.rowcount != 1:
-            raise RevisionMoved(gun=used.gun, base=base)
-        connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != used.keyid))
+            raise RevisionMoved(gun=promoted.gun, base=base)
+        connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != promoted.keyid))
 
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
         place = {"collection_id": collection, "role": str(file.role)}
@@ -331,10 +335,10 @@ class SqlStore:
         kind = "delegation" if is_delegated(file.role) else str(file.role)
         connection.execute(_MAKE_CURRENT, {**place, "file_id": file_id, "kind": kind, "expires": expires})
 
-    def _note(
+    def _add_change(
         self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
     ) -> None:
-        """A record of the change feed: of a timestamp, or, without one, of a deletion."""
+        """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
         row = {
             "created": ((created or _EPOCH) - _EPOCH) // _MICROSECOND,
             "gun": gun,
@@ -344,9 +348,9 @@ class SqlStore:
         category = Category.UPDATE if sha256 else Category.DELETION
         connection.execute(_ADD_CHANGE, {**row, "category": category})
 
-    def _one(self, wanted: Select[Any]) -> StoredFile | None:
+    def _fetch_file(self, query: Select[Any]) -> StoredFile | None:
         with self._reading() as connection:
-            row = connection.execute(wanted).one_or_none()
+            row = connection.execute(query).one_or_none()
             return None if row is None else _file(row)
 
     @contextmanager
@@ -361,11 +365,11 @@ class SqlStore:
     def _writing(self) -> Iterator[Connection]:
         try:
             with self._engine.connect().execution_options(writes=True) as connection:
-                before = _changes(connection)
+                before = _total_changes(connection)
                 with connection.begin():
                     yield connection
-                # A transaction that changes nothing is not written, and proves nothing.
-                if _changes(connection) != before:
+                # A transaction that changed nothing was not written, so it does not show that writes succeed.
+                if _total_changes(connection) != before:
                     self._refusal = None
         except IntegrityError:
             raise
@@ -380,20 +384,20 @@ _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": Non
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    """What the database said, without the statement and its values."""
+    """Return the database's own message, without the SQL statement and its values."""
     return str(error.orig) if isinstance(error, DatabaseError) else type(error).__name__
 
 
 def _not_stored(error: SQLAlchemyError) -> NotStored:
-    # SQLite's shared memory file may be what finds no space: a new connection needs it.
+    # A new connection needs SQLite's shared memory file; if there is no space for that, the error is another one.
     full = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
     if isinstance(error, DatabaseError) and getattr(error.orig, "sqlite_errorcode", None) in full:
         return DiskFull()
     return NotStored(reason=_cause(error))
 
 
-def _changes(connection: Connection) -> int:
-    """Rows that this connection ever changed."""
+def _total_changes(connection: Connection) -> int:
+    """Return how many rows this connection has changed since it was opened."""
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     return driver.total_changes
 
@@ -406,7 +410,7 @@ def _instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _of(gun: GUN, wire: str) -> list[ColumnElement[bool]]:
+def _matching(gun: GUN, wire: str) -> list[ColumnElement[bool]]:
     return [_COLLECTION.c.gun == gun, *([_COLLECTION.c.format == wire] if wire else [])]
 
 
@@ -421,12 +425,12 @@ def _file(row: _FileRow) -> StoredFile:
     )
 
 
-def _changes_of(gun: GUN | None) -> Select[Any]:
+def _select_changes(gun: GUN | None) -> Select[Any]:
     every = select(_CHANGE)
     return every if gun is None else every.where(_CHANGE.c.gun == gun)
 
 
-def _change(row: Row[Any]) -> FeedRecord:
+def _feed_record(row: Row[Any]) -> FeedRecord:
     return FeedRecord(
         id=row.id,
         created=_EPOCH + row.created * _MICROSECOND,
@@ -437,7 +441,7 @@ def _change(row: Row[Any]) -> FeedRecord:
     )
 
 
-def _key(row: Row[Any]) -> KeyRecord:
+def _key_record(row: Row[Any]) -> KeyRecord:
     return KeyRecord(
         gun=GUN(row.gun),
         role=RoleName(row.role),

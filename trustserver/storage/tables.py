@@ -1,4 +1,4 @@
-"""The tables. A change here needs a migration beside it; a test compares the two."""
+"""The tables of the database. A change here needs a migration in migrations/versions; a test compares the two."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-# Instants are whole seconds since 1970 (UTC): they sort and compare the same in every database.
+# Times are whole seconds since 1970 (UTC), because every database sorts and compares integers in the same way.
 
 
 class CollectionRow(SQLModel, table=True):
-    """One name. A deleted collection keeps its row: the revision never goes back."""
+    """One name of a collection. A deleted collection keeps its row, so that its revision never goes back."""
 
     __tablename__ = "collection"
 
@@ -28,7 +28,7 @@ class CollectionRow(SQLModel, table=True):
 
 
 class FileRow(SQLModel, table=True):
-    """One version of one role: the bytes as they came."""
+    """One version of one role. `raw`: the file, byte for byte as it was uploaded or signed here."""
 
     __tablename__ = "file"
     __table_args__ = (
@@ -47,7 +47,7 @@ class FileRow(SQLModel, table=True):
 
 
 class CurrentRow(SQLModel, table=True):
-    """Which version of a role is the newest. `kind` and `expires` stand here for the metrics."""
+    """The newest version of each role of a collection. `kind` and `expires` are here for the metrics."""
 
     __tablename__ = "current_file"
     __table_args__ = (Index("ix_current_file_kind_expires", "kind", "expires"),)
@@ -60,7 +60,7 @@ class CurrentRow(SQLModel, table=True):
 
 
 class OnlineKeyRow(SQLModel, table=True):
-    """A server-held key. By name, since a key may be handed out before there is a collection."""
+    """A server-held key. It has the name and not a collection's id, since it may be made before the collection."""
 
     __tablename__ = "online_key"
     __table_args__ = (UniqueConstraint("gun", "role", "keyid"), Index("ix_online_key_state", "state", "created"))
@@ -76,7 +76,7 @@ class OnlineKeyRow(SQLModel, table=True):
 
 
 class ChangeRow(SQLModel, table=True):
-    """One record of the change feed. `created` is in microseconds. Outlives its collection."""
+    """One record of the change feed, kept when its collection is deleted. `created`: microseconds since 1970."""
 
     __tablename__ = "change"
     __table_args__ = (Index("ix_change_gun_id", "gun", "id"), {"sqlite_autoincrement": True})
@@ -90,7 +90,7 @@ class ChangeRow(SQLModel, table=True):
 
 
 class SealRow(SQLModel, table=True):
-    """The mark of the seal key: one row."""
+    """The mark of the seal key (KeySealer.mark). The table has one row."""
 
     __tablename__ = "seal"
 
@@ -99,4 +99,4 @@ class SealRow(SQLModel, table=True):
 
 
 METADATA: Final = SQLModel.metadata
-"""All of the tables, for migrations and their test."""
+"""All tables, for the migrations and their test."""

@@ -19,7 +19,7 @@ from tests.support.server_site import GUN_A
 from trustdata.errors import InvalidName
 from trustdata.gun import parse_notary_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from trustserver.api.notary_routes import Ask, route
+from trustserver.api.notary_routes import Operation, match_route
 from trustserver.errors import NoSuchRoute
 from trustserver.responses.notary import last_modified
 
@@ -189,7 +189,7 @@ def test_ping_and_health_answer_an_empty_object() -> None:
 )
 def test_anything_else_is_nowhere_and_never_redirected(method: str, path: str) -> None:
     with pytest.raises(NoSuchRoute):
-        route(method, path)
+        match_route(method, path)
     assert NotarySite().raw(method, path.encode()) == 404
 
 
@@ -233,30 +233,30 @@ def test_whatever_is_asked_has_a_route_or_none(method: str, inner: str) -> None:
         f"/v2/a/_trust/tuf/{inner}.json",
     ):
         with contextlib.suppress(NoSuchRoute, InvalidName):
-            assert route(method, path).ask in Ask
+            assert match_route(method, path).operation in Operation
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "ask"),
+    ("method", "path", "operation"),
     [
-        ("GET", "/v2/g/_trust/tuf/root.json", Ask.FILE),
-        ("GET", "/v2/g/_trust/changefeed", Ask.CHANGES),
-        ("GET", "/v2/_trust/changefeed", Ask.ALL_CHANGES),
-        ("GET", "/v2/g/_trust/tuf/snapshot.key", Ask.KEY),
-        ("POST", "/v2/g/_trust/tuf/timestamp.key", Ask.NEW_KEY),
-        ("POST", "/v2/g/_trust/tuf/", Ask.UPLOAD),
-        ("DELETE", "/v2/g/_trust/tuf/", Ask.DELETE),
+        ("GET", "/v2/g/_trust/tuf/root.json", Operation.FILE),
+        ("GET", "/v2/g/_trust/changefeed", Operation.CHANGES),
+        ("GET", "/v2/_trust/changefeed", Operation.ALL_CHANGES),
+        ("GET", "/v2/g/_trust/tuf/snapshot.key", Operation.KEY),
+        ("POST", "/v2/g/_trust/tuf/timestamp.key", Operation.NEW_KEY),
+        ("POST", "/v2/g/_trust/tuf/", Operation.UPLOAD),
+        ("DELETE", "/v2/g/_trust/tuf/", Operation.DELETE),
     ],
 )
-def test_every_route_is_what_it_asks(method: str, path: str, ask: Ask) -> None:
-    assert route(method, path).ask is ask
+def test_every_route_is_what_it_asks(method: str, path: str, operation: Operation) -> None:
+    assert match_route(method, path).operation is operation
 
 
 def test_the_name_is_as_long_as_it_can_be() -> None:
-    found = route("GET", "/v2/a/_trust/tuf/targets/_trust/tuf/root.json")
+    found = match_route("GET", "/v2/a/_trust/tuf/targets/_trust/tuf/root.json")
     assert found.gun == "a/_trust/tuf/targets"
     longest = "x" * 255
-    assert route("GET", f"/v2/{longest}/_trust/tuf/root.json").gun == longest
+    assert match_route("GET", f"/v2/{longest}/_trust/tuf/root.json").gun == longest
 
 
 def test_an_upload_to_a_name_that_cannot_be_one_is_an_invalid_gun() -> None:

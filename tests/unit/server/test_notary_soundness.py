@@ -99,8 +99,8 @@ def test_a_changed_file_and_a_lost_key_are_wrong() -> None:
 
 def accept(site: NotarySite) -> None:
     online, parsed = OnlineRoles(site.store, site.sealer), ParsedCache(site.store)
-    recorder = Committer(site.store, parsed, View(limit=0))
-    restoring = Restore(store=site.store, online=online, parsed=parsed, recorder=recorder, at=site.at)
+    committer = Committer(site.store, parsed, View(limit=0))
+    restoring = Restore(store=site.store, online=online, parsed=parsed, committer=committer, at=site.at)
     (accepted,) = restoring.accept({GUN_OF: {TIMESTAMP: 7}})
     assert not accepted.failed
 

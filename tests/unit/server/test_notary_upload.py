@@ -368,7 +368,7 @@ def test_an_upload_is_judged_again_when_the_collection_was_renewed_meanwhile() -
     site = NotarySite(store)
     owner = site.begin_notary()
     beside = NotarySite(store, sealer=site.sealer).app.publishing
-    store.meanwhile = lambda: beside.publish(GUN(GUN_N), {}, at=site.at, form=SERVED_NOTARY)
+    store.meanwhile = lambda: beside.publish(GUN(GUN_N), {}, at=site.at, served_format=SERVED_NOTARY)
     assert site.upload({TARGETS: owner.targets()}).status_code == 200
     assert site.versions() == {"root": 1, "targets": 3, "snapshot": 3, "timestamp": 3}
 
@@ -379,7 +379,7 @@ def test_an_upload_whose_role_moved_meanwhile_is_version() -> None:
     owner = site.begin_notary()
     first, second = owner.targets(version=3, targets={}), owner.targets(version=3)
     beside = NotarySite(store, sealer=site.sealer).app.publishing
-    store.meanwhile = lambda: beside.publish(GUN(GUN_N), {TARGETS: first}, at=site.at, form=SERVED_NOTARY)
+    store.meanwhile = lambda: beside.publish(GUN(GUN_N), {TARGETS: first}, at=site.at, served_format=SERVED_NOTARY)
     answer = site.upload({TARGETS: second})
     assert (answer.status_code, refusal(answer)["code"]) == (400, "VERSION")
     assert store.load(GUN(GUN_N)).files[TARGETS].raw == first

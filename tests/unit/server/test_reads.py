@@ -294,7 +294,8 @@ def test_deletion_leaves_410_with_the_tombstone_and_404_for_tuf_clients() -> Non
         assert (gone.status_code, gone.json()["code"]) == (404, "collection-deleted")
     assert site.request("DELETE", f"/api/v1/collections/{GUN_A}").status_code == 410
     assert site.get(f"/api/v1/collections/{GUN_A}/keys/snapshot").status_code == 410
-    assert site.publish(owner.first_upload()).json()["code"] == "collection-exists"
+    again = site.publish(owner.first_upload()).json()
+    assert (again["code"], again["title"]) == ("collection-exists", "Collection exists")
 
 
 def test_a_released_name_may_begin_anew() -> None:

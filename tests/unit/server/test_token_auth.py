@@ -19,7 +19,7 @@ from tests.unit.server.guarded_site import ISSUED, Guarded, _Counting, bearer, c
 from trustdata.gun import GUN
 from trustserver.app import open_authorizer
 from trustserver.auth.authorizer import Action, OpenAuthorizer, Subject
-from trustserver.auth.token_authorizer import KEPT_TOKENS, TokenAuthorizer
+from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import Forbidden
@@ -262,13 +262,13 @@ def test_remembered_tokens_are_bounded_and_the_used_ones_stay() -> None:
     tokens = Guarded().tokens
     mine = raw(bearer("pull"))
     tokens.authorize(mine, Action.READ, GUN_A)
-    for number in range(KEPT_TOKENS + 10):
+    for number in range(MAX_KEPT_TOKENS + 10):
         tokens.authorize(raw(bearer("pull", jti=str(number))), Action.READ, GUN_A)
         tokens.authorize(mine, Action.READ, GUN_A)
-    assert len(tokens._kept) == KEPT_TOKENS
+    assert len(tokens._verified_tokens) == MAX_KEPT_TOKENS
     verifier = tokens._verifier
     assert isinstance(verifier, _Counting)
-    assert verifier.verified == KEPT_TOKENS + 11
+    assert verifier.verified == MAX_KEPT_TOKENS + 11
 
 
 def test_refused_tokens_are_not_remembered() -> None:
@@ -276,7 +276,7 @@ def test_refused_tokens_are_not_remembered() -> None:
     for number in range(5):
         with pytest.raises(Forbidden):
             tokens.authorize(raw({"Authorization": f"Bearer x{number}"}), Action.READ, GUN_A)
-    assert not tokens._kept
+    assert not tokens._verified_tokens
 
 
 # --- challenges and settings

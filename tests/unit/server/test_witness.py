@@ -16,7 +16,13 @@ from trustserver.errors import DatabaseOlder
 from trustserver.settings import Settings
 from trustserver.storage.opening import open_published_log, open_sealer, open_store
 from trustserver.storage.ports import MetadataStore, Status, Summary
-from trustserver.storage.published_log import Older, PublishedLogFile, Seen, older, with_stored
+from trustserver.storage.published_log import (
+    LogEntry,
+    OutdatedCollection,
+    PublishedLogFile,
+    find_outdated,
+    merge_stored,
+)
 from trustserver.storage.sealed_keys import SealedKeys
 
 A, B = GUN("example.com/a"), GUN("example.com/b")
@@ -32,68 +38,68 @@ def summary(gun: GUN, revision: int, status: Status = Status.LIVE) -> Summary:
 
 def test_the_highest_of_everything_is_remembered_in_any_order(tmp_path: Path) -> None:
     file = witness(tmp_path / "w")
-    file.begin({})
-    file.saw(A, Seen(revision=3, versions={TARGETS: 2, SNAPSHOT: 3}))
-    file.saw(A, Seen(revision=2, versions={TARGETS: 1, ROOT: 5}))
-    file.saw(B, Seen(revision=1, versions={ROOT: 1}))
+    file.rewrite({})
+    file.record(A, LogEntry(revision=3, versions={TARGETS: 2, SNAPSHOT: 3}))
+    file.record(A, LogEntry(revision=2, versions={TARGETS: 1, ROOT: 5}))
+    file.record(B, LogEntry(revision=1, versions={ROOT: 1}))
     expected = {
-        A: Seen(revision=3, versions={TARGETS: 2, SNAPSHOT: 3, ROOT: 5}),
-        B: Seen(revision=1, versions={ROOT: 1}),
+        A: LogEntry(revision=3, versions={TARGETS: 2, SNAPSHOT: 3, ROOT: 5}),
+        B: LogEntry(revision=1, versions={ROOT: 1}),
     }
     assert file.load() == expected
-    file.begin(expected)
+    file.rewrite(expected)
     assert len((tmp_path / "w").read_bytes().splitlines()) == 3
     assert file.load() == expected
     file.close()
-    file.saw(A, Seen(revision=9))
+    file.record(A, LogEntry(revision=9))
     assert witness(tmp_path / "w").load() == expected, "closed: nothing more is written"
 
 
 def test_a_file_that_has_grown_long_is_written_anew_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trustserver.storage.published_log._LONG", 1000)
+    monkeypatch.setattr("trustserver.storage.published_log._REWRITE_AFTER", 1000)
     file = witness(tmp_path / "w")
-    file.begin({})
+    file.rewrite({})
     for revision in range(1, 11):
-        file.saw(A, Seen(revision=revision, versions={TARGETS: revision}))
-    file.tidy()
+        file.record(A, LogEntry(revision=revision, versions={TARGETS: revision}))
+    file.compact()
     assert len((tmp_path / "w").read_bytes().splitlines()) == 11, "not long yet"
     for revision in range(11, 31):
-        file.saw(A, Seen(revision=revision, versions={TARGETS: revision}))
-    file.tidy()
+        file.record(A, LogEntry(revision=revision, versions={TARGETS: revision}))
+    file.compact()
     assert len((tmp_path / "w").read_bytes().splitlines()) == 2
-    file.saw(B, Seen(revision=1))
-    assert file.load() == {A: Seen(revision=30, versions={TARGETS: 30}), B: Seen(revision=1)}
+    file.record(B, LogEntry(revision=1))
+    assert file.load() == {A: LogEntry(revision=30, versions={TARGETS: 30}), B: LogEntry(revision=1)}
     file.close()
 
 
 def test_what_was_cut_off_does_not_spoil_the_next_line(tmp_path: Path) -> None:
     file = witness(tmp_path / "w")
-    file.begin({})
+    file.rewrite({})
     size = (tmp_path / "w").stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))
-        file.saw(A, Seen(revision=1))
-        file.saw(A, Seen(revision=2))
+        file.record(A, LogEntry(revision=1))
+        file.record(A, LogEntry(revision=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert (tmp_path / "w").stat().st_size == size + 20
-    file.saw(A, Seen(revision=3))
-    assert file.load() == {A: Seen(revision=3)}
+    file.record(A, LogEntry(revision=3))
+    assert file.load() == {A: LogEntry(revision=3)}
     file.close()
 
 
 def test_a_deletion_ends_what_was_and_a_new_beginning_starts_from_nothing(tmp_path: Path) -> None:
     file = witness(tmp_path / "w")
-    file.begin({A: Seen(revision=8, versions={TARGETS: 7})})
-    file.saw(A, Seen(revision=9, deleted=True))
-    assert file.load() == {A: Seen(revision=9, deleted=True)}
-    file.saw(A, Seen(revision=11, versions={TARGETS: 1}))
-    assert file.load() == {A: Seen(revision=11, versions={TARGETS: 1})}
+    file.rewrite({A: LogEntry(revision=8, versions={TARGETS: 7})})
+    file.record(A, LogEntry(revision=9, deleted=True))
+    assert file.load() == {A: LogEntry(revision=9, deleted=True)}
+    file.record(A, LogEntry(revision=11, versions={TARGETS: 1}))
+    assert file.load() == {A: LogEntry(revision=11, versions={TARGETS: 1})}
     file.close()
 
 
@@ -113,18 +119,18 @@ def test_a_deletion_ends_what_was_and_a_new_beginning_starts_from_nothing(tmp_pa
 )
 def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path, line: bytes) -> None:
     file = witness(tmp_path / "w")
-    file.begin({A: Seen(revision=1)})
+    file.rewrite({A: LogEntry(revision=1)})
     with (tmp_path / "w").open("ab") as raw:
         raw.write(line + b"\n")
-    file.saw(B, Seen(revision=2))
-    assert file.load() == {A: Seen(revision=1), B: Seen(revision=2)}
+    file.record(B, LogEntry(revision=2))
+    assert file.load() == {A: LogEntry(revision=1), B: LogEntry(revision=2)}
     file.close()
 
 
 def test_of_another_database_or_without_a_head_it_says_nothing(tmp_path: Path) -> None:
     assert witness(tmp_path / "w").load() is None
     file = witness(tmp_path / "w", "other")
-    file.begin({A: Seen(revision=1)})
+    file.rewrite({A: LogEntry(revision=1)})
     file.close()
     assert witness(tmp_path / "w").load() is None
     (tmp_path / "w").write_bytes(b"\x00\n")
@@ -133,19 +139,19 @@ def test_of_another_database_or_without_a_head_it_says_nothing(tmp_path: Path) -
 
 
 def test_what_is_older() -> None:
-    known = {A: Seen(revision=3), B: Seen(revision=2, deleted=True)}
-    assert older(known, [summary(A, 3), summary(B, 2, Status.DELETED)]) == []
-    assert older(known, [summary(A, 4), summary(B, 3)]) == []
-    assert older(known, [summary(A, 2)]) == [
-        Older(gun=A, stored=2, seen=known[A]),
-        Older(gun=B, stored=0, seen=known[B]),
+    known = {A: LogEntry(revision=3), B: LogEntry(revision=2, deleted=True)}
+    assert find_outdated(known, [summary(A, 3), summary(B, 2, Status.DELETED)]) == []
+    assert find_outdated(known, [summary(A, 4), summary(B, 3)]) == []
+    assert find_outdated(known, [summary(A, 2)]) == [
+        OutdatedCollection(gun=A, stored=2, logged=known[A]),
+        OutdatedCollection(gun=B, stored=0, logged=known[B]),
     ]
 
 
 def test_with_what_is_stored() -> None:
-    known = {A: Seen(revision=3, versions={TARGETS: 2})}
-    found = with_stored(known, [summary(A, 4), summary(B, 2, Status.DELETED)])
-    assert found == {A: Seen(revision=4, versions={TARGETS: 2}), B: Seen(revision=2, deleted=True)}
+    known = {A: LogEntry(revision=3, versions={TARGETS: 2})}
+    found = merge_stored(known, [summary(A, 4), summary(B, 2, Status.DELETED)])
+    assert found == {A: LogEntry(revision=4, versions={TARGETS: 2}), B: LogEntry(revision=2, deleted=True)}
 
 
 def opened(folder: Path) -> tuple[Settings, MetadataStore, SealedKeys]:
@@ -160,12 +166,12 @@ def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> Non
     site = Site(store, sealer=sealer, witness=file)
     owner = site.begin()
     site.publish({TARGETS: owner.targets()}).raise_for_status()
-    assert (file.load() or {})[GUN_A] == Seen(revision=2, versions={ROOT: 1, TARGETS: 2, SNAPSHOT: 2, TIMESTAMP: 2})
+    assert (file.load() or {})[GUN_A] == LogEntry(revision=2, versions={ROOT: 1, TARGETS: 2, SNAPSHOT: 2, TIMESTAMP: 2})
     site.later(hours=40)
     site.file("timestamp.json")
-    assert (file.load() or {})[GUN_A] == Seen(revision=3, versions={ROOT: 1, TARGETS: 2, SNAPSHOT: 2, TIMESTAMP: 3})
+    assert (file.load() or {})[GUN_A] == LogEntry(revision=3, versions={ROOT: 1, TARGETS: 2, SNAPSHOT: 2, TIMESTAMP: 3})
     site.request("DELETE", f"/api/v1/collections/{GUN_A}")
-    assert (file.load() or {})[GUN_A] == Seen(revision=4, deleted=True)
+    assert (file.load() or {})[GUN_A] == LogEntry(revision=4, deleted=True)
     file.close()
     open_published_log(settings, store, sealer).close()  # the same database: nothing to say
     store.close()
@@ -173,7 +179,7 @@ def test_every_publish_renewal_and_deletion_leaves_a_line(tmp_path: Path) -> Non
 
 def test_a_start_on_an_older_database_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     settings, store, sealer = opened(tmp_path / "data")
-    witness(settings.witness_file, sealer.mark).begin({A: Seen(revision=1)})
+    witness(settings.witness_file, sealer.mark).rewrite({A: LogEntry(revision=1)})
     before = settings.witness_file.read_bytes()
     with pytest.raises(DatabaseOlder, match=r"\(1 collections, such as example\.com/a\): restored from a backup\?"):
         open_published_log(settings, store, sealer)
@@ -185,7 +191,7 @@ def test_a_witness_of_another_database_begins_anew_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings, store, sealer = opened(tmp_path / "data")
-    witness(settings.witness_file, "another").begin({A: Seen(revision=1)})
+    witness(settings.witness_file, "another").rewrite({A: LogEntry(revision=1)})
     file = open_published_log(settings, store, sealer)
     assert "another database" in caplog.text
     assert file.load() == {}

@@ -1,1 +1,1 @@
-"""Schema changes, in order. Names: NNNN_what_it_does."""
+"""The changes of the database schema, in order. Files are named NNNN_what_it_does.py."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that storage/database.py gives it, inside its transaction."""
+"""Run the migrations for Alembic, on the connection and in the transaction that storage/database.py has opened."""
 
 from __future__ import annotations
 

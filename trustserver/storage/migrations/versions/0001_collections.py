@@ -1,4 +1,4 @@
-"""Collections with their files, server-held keys, the seal's mark."""
+"""Add the tables for collections, their files, server-held keys and the mark of the seal key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "collection",
         sa.Column("id", sa.Integer(), nullable=False),

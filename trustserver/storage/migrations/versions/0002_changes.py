@@ -1,4 +1,4 @@
-"""The change feed, when a file was stored, files by their hash."""
+"""Add the change feed, the time when a file was stored, and an index for files by hash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the table, the column and the indexes."""
+    """Create the table, the column and the indexes."""
     op.create_table(
         "change",
         sa.Column("id", sa.Integer(), nullable=False),
