@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from keys.errors import KeysError
-from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, USAGE, UsageError
+from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, UsageError
 from trustcli.config.global_options import extract
 from trustcli.console.output import Output, failure_document
 from trustcli.session import open_session
@@ -82,13 +82,10 @@ def _help_for(argv: Sequence[str], program: str) -> str:
 
 def _failure(output: Output, error: Exception, argv: Sequence[str], program: str) -> tuple[int, dict[str, object]]:
     """Print the error and return the exit status and the same as a JSON value."""
-    if isinstance(error, TrustError | KeysError):
-        return output.failure(error), failure_document(error)
     if isinstance(error, UsageError):
-        advice = _help_for(argv, program)
-        output.notice(f"error: {error}")
-        output.notice(f"  next: {advice}")
-        return USAGE, {"code": "usage", "message": str(error), "details": {}, "next": advice, "exit": USAGE}
+        error = UsageError(error.reason, help_command=_help_for(argv, program))
+    if isinstance(error, TrustError | KeysError | UsageError):
+        return output.failure(error), failure_document(error)
     message = internal_error(error)
     output.notice(f"error: {message}")
     return OTHER, {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 import typer
 
 from keys.algorithms import key_fingerprint
+from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.names import collection_names
-from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import KeyPlace
@@ -67,7 +67,7 @@ def command(
 ) -> int:
     """List the roles that run out; without NAME those of every pinned collection."""
     session: Session = ctx.obj
-    span = parse_duration(within_)
+    span = duration_option(within_)
     guns = collection_names(names) if names else sorted(session.pins.load())
     found: list[ExpiringRole] = []
     failures: list[dict[str, object]] = []

@@ -12,9 +12,9 @@ import typer
 from trustcli.client.collection import Collection
 from trustcli.client.policy_file import load_policy
 from trustcli.client.updater import Updater
+from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.explanation_view import document, lines
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
-from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, UsageError, row_for
 from trustcli.console.output import failure_document
 from trustcli.registry.reference import parse_reference
@@ -51,7 +51,7 @@ def command(
         [image],
         signers=tuple(signer or ()),
         policy=load_policy(policy) if policy else None,
-        max_age=parse_duration(max_age or DEFAULT_MAX_AGE) if offline else None,
+        max_age=duration_option(max_age or DEFAULT_MAX_AGE) if offline else None,
         watch=collections.append,
     )
     explanation = explained(

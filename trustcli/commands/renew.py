@@ -15,10 +15,10 @@ import typer
 
 from keys.errors import KeyNotFound, KeysError
 from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import Current, Failure, KeyPlace, Plan
@@ -82,7 +82,7 @@ def _due(session: Session, span: str | None, *, everything: bool) -> Due:
             raise UsageError("--all and --within contradict each other")
         return lambda _: True
     if span is not None:
-        return within(parse_duration(span), at=session.at)
+        return within(duration_option(span), at=session.at)
     return in_its_last_third(TUF_LIFETIMES, at=session.at)
 
 

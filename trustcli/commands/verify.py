@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from trustcli.client.policy_file import load_policy
+from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
-from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
@@ -43,7 +43,7 @@ def main(session: Session, arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     if options.max_age is not None and not options.offline:
         raise UsageError("--max-age bounds --offline, which is not given")
-    max_age: timedelta | None = parse_duration(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
+    max_age: timedelta | None = duration_option(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
     policy = load_policy(options.policy) if options.policy else None
     answers = verify(session, options.images, signers=tuple(options.signer), policy=policy, max_age=max_age)
     return _report(session, options.images, answers)

@@ -17,7 +17,6 @@ from typing import Final
 
 from keys.record import record
 from trustcli.console.duration import parse_duration
-from trustcli.console.exit_codes import UsageError
 from trustdata.errors import SettingsUnusable, shown
 from trustdata.gun import GUN
 from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
@@ -93,7 +92,7 @@ def _allowed(entry: object, key: str, file: Path) -> AllowedName:
 def _timeout(value: object, file: Path) -> float:
     try:
         seconds = parse_duration(value).total_seconds() if isinstance(value, str) else 0.0
-    except UsageError:
+    except ValueError:
         seconds = 0.0
     if not _SHORTEST <= seconds <= _LONGEST:
         raise _unusable(

@@ -6,15 +6,13 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from trustcli.console.exit_codes import UsageError
-
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration of a whole number and one of s, m, h, d. Raises: UsageError."""
+    """Return the duration of a whole number and one of s, m, h, d. Raises: ValueError."""
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text!r} is no span of time; write 90m, 24h or 7d")
+        raise ValueError(f"{text!r} is no span of time; write 90m, 24h or 7d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
+from keys.error_record import ErrorRecord
 from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
 from keys.record import record
 from trustdata import errors
@@ -29,11 +30,26 @@ INTERRUPTED: Final = 130
 
 _WORST_FIRST: Final = (NOT_TRUSTED, POLICY, NOT_SIGNED, REFUSED, KEYS, UNREACHABLE, OTHER, USAGE, DONE)
 
-Failure = errors.TrustError | KeysError
+
+class UsageError(ErrorRecord):
+    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained."""
+
+    code: ClassVar[str] = "usage"
+    reason: str
+    help_command: str = ""
+
+    def __init__(self, reason: str, *, help_command: str = "") -> None:
+        super().__init__(reason=reason, help_command=help_command)
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def details(self) -> dict[str, object]:
+        """Return nothing: the sentence says all of it."""
+        return {}
 
 
-class UsageError(Exception):
-    """A command line that makes no sense. The text says what to type instead."""
+Failure = errors.TrustError | KeysError | UsageError
 
 
 @record
@@ -52,6 +68,10 @@ def _say(text: str) -> Callable[[Failure], str]:
         return text.format(**values)
 
     return advice
+
+
+def _help_command(error: Failure) -> str:
+    return error.help_command if isinstance(error, UsageError) else ""
 
 
 def _login(error: Failure) -> str:
@@ -212,6 +232,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("ask an owner to let a key of yours in: trust signer add --key YOURS.pub YOU NAME"),
     ),
     KeysError: Row(status=KEYS, advice=_say("trust key list")),
+    UsageError: Row(status=USAGE, advice=_help_command),
 }
 
 
