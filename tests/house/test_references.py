@@ -30,7 +30,7 @@ def _places(path: Path) -> list[str]:
     return [f"{where}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if _OUTWARD.search(line)]
 
 
-@pytest.mark.parametrize("texts", ["documents", "trustserver", "tests"])
+@pytest.mark.parametrize("texts", _TEXTS)
 def test_nothing_refers_to_what_is_not_here(texts: str) -> None:
     assert _TEXTS[texts] != []
     assert [place for path in _TEXTS[texts] for place in _places(path)] == []
