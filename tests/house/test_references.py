@@ -15,9 +15,7 @@ _TEXTS: Final = {
     **{folder: sorted((_TOP / folder).rglob("*.py")) for folder in ("keys", "trustdata", "trustcli", "trustserver")},
     "tests": sorted(path for path in (_TOP / "tests").rglob("*.py") if path != Path(__file__)),
 }
-_OUTWARD: Final = re.compile(
-    r"\bPRODUCT\b|\bHOUSE\.md\b|\bfacts(?:/| of the| \d)|\bpull-hooks\b|(?<!ADR )\bdecisions? \d"
-)
+_OUTWARD: Final = re.compile(r"\bPRODUCT\b|\bfacts(?:/| of the| \d)|\bpull-hooks\b|(?<!ADR )\bdecisions? \d")
 """Words that have led to papers outside of the repository. A decision has an ADR here, and is named by its number."""
 _PATH: Final = re.compile(r"(?:keys|trustdata|trustcli|trustserver|tests|docs)/[\w./-]*")
 _CODE_BLOCK: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
