@@ -1,8 +1,8 @@
 """From a 401 to an Authorization header: anonymous, Basic, Bearer token.
 
 Sources: RFC 9110 section 11 (challenges), distribution's token authentication specification (realm, service, scope;
-`token` or `access_token`; refresh_token grant for identity tokens). Secrets go only where PRODUCT decision 15 lets
-them, and never into a message.
+`token` or `access_token`; refresh_token grant for identity tokens). Secrets go only where ADR 0037 lets them,
+and never into a message.
 """
 
 from __future__ import annotations

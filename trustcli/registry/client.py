@@ -1,4 +1,4 @@
-"""From an image reference to the digest of the bytes that the registry gives (PRODUCT decision 5). No container engine.
+"""From an image reference to the digest of the bytes that the registry gives (ADR 0029). No container engine.
 
 Source: OCI distribution specification 1.1, "Pulling manifests". The registry is not trusted: what counts is the
 hash of what it sent; what it says in headers may only contradict, never prove.
