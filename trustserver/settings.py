@@ -153,8 +153,8 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
 
     Raises: StartRefused, which names the option, variable or line of the file that is wrong.
     """
-    named = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
-    config = config or (Path(named) if named else None)
+    config_variable = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    config = config or (Path(config_variable) if config_variable else None)
     file = _read_file(config) if config else {}
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}

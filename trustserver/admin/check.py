@@ -47,8 +47,8 @@ class Report:
     def lines(self) -> Iterator[str]:
         """Yield the lines of the report for people."""
         for finding in self.findings:
-            place = f"{finding.gun}: " if finding.gun else ""
-            yield f"{'' if finding.wrong else 'note: '}{place}{shown(finding.message, 600)}"
+            prefix = f"{finding.gun}: " if finding.gun else ""
+            yield f"{'' if finding.wrong else 'note: '}{prefix}{shown(finding.message, 600)}"
             yield f"  next: {finding.remedy}"
         if self.accepted:
             issued = sum(not each.failed for each in self.accepted)

@@ -74,8 +74,12 @@ class Restore:
 
     def _accept(self, gun: GUN, seen: Mapping[RoleName, int]) -> Accepted:
         state = self._store.load(gun)
-        held = {role: file.version for role, file in state.files.items()}
-        lost = {role: version for role, version in seen.items() if role not in ONLINE and version > held.get(role, 0)}
+        stored_versions = {role: file.version for role, file in state.files.items()}
+        lost = {
+            role: version
+            for role, version in seen.items()
+            if role not in ONLINE and version > stored_versions.get(role, 0)
+        }
         try:
             versions = self._issue(state, seen)
         except (KeysError, RevisionMoved, TrustError) as error:
@@ -125,11 +129,11 @@ def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Resto
     return Restore(store=store, online=online, parsed=parsed, committer=committer, at=at)
 
 
-def highest_versions(each: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:
+def highest_versions(seen: Iterable[tuple[GUN, Mapping[RoleName, int]]]) -> dict[GUN, dict[RoleName, int]]:
     """Return the highest version of each role, by collection."""
-    found: dict[GUN, dict[RoleName, int]] = {}
-    for gun, versions in each:
-        held = found.setdefault(gun, {})
+    result: dict[GUN, dict[RoleName, int]] = {}
+    for gun, versions in seen:
+        highest = result.setdefault(gun, {})
         for role, version in versions.items():
-            held[role] = max(held.get(role, 0), version)
-    return found
+            highest[role] = max(highest.get(role, 0), version)
+    return result

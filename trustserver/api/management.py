@@ -157,9 +157,9 @@ def management_router(services: Services, collection_import: CollectionImport) -
         """Make a new key to rotate to. It is used as soon as a root that names it is published."""
         checked = _online(role)
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
-        made = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
-        return _key_view(made)
+        record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
+        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
+        return _key_view(record)
 
     @router.get("/{gun}")
     async def state(request: Request, gun: Gun) -> StateView:

@@ -178,13 +178,13 @@ class NotaryApi:
     async def _new_key(self, route: Route, subject: Subject) -> KeyRecord:
         gun, role = route.gun, route.role
         try:
-            made = await asyncio.to_thread(
+            record = await asyncio.to_thread(
                 self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY
             )
         except (NotThere, CollectionExists):  # nothing to rotate, so return the key for the first publish
-            made = await self._key(route)
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": made.keyid})
-        return made
+            record = await self._key(route)
+        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
+        return record
 
 
 def _key_body(key: KeyRecord) -> bytes:

@@ -34,23 +34,23 @@ class RenewalOnRead:
         """Return whether a response must be renewed before it is sent."""
         return answer.renew_at <= self._clock().timestamp()
 
-    async def renew(self, gun: GUN, place: bytes, old: Answer) -> None:
+    async def renew(self, gun: GUN, path: bytes, old: Answer) -> None:
         """Renew the roles of a collection that are due.
 
-        If that fails, the response cache keeps `old` under the path `place` for RENEWAL_PAUSE.
+        If that fails, the response cache keeps `old` under `path` for RENEWAL_PAUSE.
         """
         task = self._renewing.get(gun)
         if task is None:
-            task = asyncio.create_task(self._renew(gun, place, old))
+            task = asyncio.create_task(self._renew(gun, path, old))
             self._renewing[gun] = task
             task.add_done_callback(lambda _: self._renewing.pop(gun, None))
         await asyncio.shield(task)
 
-    async def _renew(self, gun: GUN, place: bytes, old: Answer) -> None:
+    async def _renew(self, gun: GUN, path: bytes, old: Answer) -> None:
         ticket = self._view.ticket(gun)
         try:
             await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
         except (TrustError, KeysError) as error:
             _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
             later = int((self._clock() + RENEWAL_PAUSE).timestamp())
-            self._view.offer(gun, place, replace(old, renew_at=later), ticket=ticket)
+            self._view.offer(gun, path, replace(old, renew_at=later), ticket=ticket)

@@ -146,7 +146,7 @@ def libtrust_id(public: _PublicKey) -> str:
     """
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
-    return ":".join(text[place : place + 4] for place in range(0, len(text), 4))
+    return ":".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def _usable(public: object) -> _PublicKey:

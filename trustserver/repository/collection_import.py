@@ -81,8 +81,8 @@ class CollectionImport:
                 set(keys) - _held(stored.state, current[ROOT].root)
             ):
                 return publish_result(stored)
-        held = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
-        due = [renewal_of(current[role], _WIRE) for role in held if TIMESTAMP in held]
+        held_roles = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
+        due = [renewal_of(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
         after = self._committer.commit_import(
             stored,
             roots=roots,
@@ -110,8 +110,8 @@ class CollectionImport:
     ) -> dict[RoleName, KeyRecord]:
         records = {}
         for role, private in private_keys.items():
-            named = root.roles[role].keyids
-            if _WIRE.encode_key(tuf_key(private)).keyid not in named:
+            keyids = root.roles[role].keyids
+            if _WIRE.encode_key(tuf_key(private)).keyid not in keyids:
                 raise ServerKeyNotUsed(role=role, reason="the key that was brought is not the one that root names")
             records[role] = sealed_record(private, self._sealer, gun=gun, role=role, state=KeyState.CURRENT, at=at)
         return records
@@ -132,6 +132,7 @@ def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[lis
         if role not in imported.files:
             raise PublishRefused(role=role, reason="is missing")
     online = [_WIRE.parse(role, imported.files[role]) for role in (TIMESTAMP, SNAPSHOT)]
+    # The online roles may have expired, since the old server may have stopped long ago. All other checks are made.
     valid_at = min(at, *(envelope.expires - timedelta(seconds=1) for envelope in online))
     trusted = TrustedSet(
         gun=gun, root=imported.roots[0], wire=_WIRE, at=valid_at, unsafe_accept_expired_offline_roles=True
@@ -164,9 +165,9 @@ def _check_same(stored: ParsedCollection, roots: Sequence[Envelope], current: Ma
     """
     if stored.state.format != _WIRE.name:
         raise CollectionExists(role="collection", reason=f"is in format {stored.state.format}")
-    known = stored.envelopes[ROOT]
-    if all(root.sha256 != known.sha256 for root in roots):
-        raise CollectionExists(role=ROOT, reason=f"version {known.version} here is none of the chain's")
+    stored_root = stored.envelopes[ROOT]
+    if all(root.sha256 != stored_root.sha256 for root in roots):
+        raise CollectionExists(role=ROOT, reason=f"version {stored_root.version} here is none of the chain's")
     for role, envelope in stored.envelopes.items():
         if role not in current or envelope.version > current[role].version:
             raise CollectionExists(role=role, reason=f"version {envelope.version} here is newer: it goes on here")

@@ -32,7 +32,7 @@ from trustserver.storage.published_log import LogEntry
 class PublishedLog(Protocol):
     """A record of what was published, kept outside of the store."""
 
-    def record(self, gun: GUN, seen: LogEntry) -> None:
+    def record(self, gun: GUN, entry: LogEntry) -> None:
         """Add what was published or deleted. Called after the change is stored; must not fail."""
 
     def compact(self) -> None:

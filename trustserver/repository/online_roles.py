@@ -83,7 +83,7 @@ class OnlineRoles:
                     return key
             try:
                 self._store.drop_offers(before=at - OFFER_LIFETIME)
-                return self._store.offer(self._make(gun, role, KeyState.OFFERED, at), limit=MAX_OFFERED_KEYS)
+                return self._store.offer(self._make_key(gun, role, KeyState.OFFERED, at), limit=MAX_OFFERED_KEYS)
             except RevisionMoved:
                 continue
         raise NotThere(what=f"{role} key of {gun}")
@@ -103,14 +103,14 @@ class OnlineRoles:
             for key in state.keys:
                 if key.role == role and key.state is KeyState.PENDING and at - key.created < OFFER_LIFETIME:
                     return key
-            made = self._make(gun, role, KeyState.PENDING, at)
+            record = self._make_key(gun, role, KeyState.PENDING, at)
             try:
-                self._store.add_pending(made, base=state.revision)
+                self._store.add_pending(record, base=state.revision)
             except RevisionMoved:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 continue
-            return made
+            return record
         raise NotThere(what=f"collection {gun}")
 
     def drop_stale_offers(self, at: datetime) -> int:
@@ -171,9 +171,9 @@ class OnlineRoles:
         Raises: ServerKeyNotUsed (root names another key), KeyFileMalformed (a key cannot be decrypted), SigningFailed.
         """
         keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, served_format.wire)}
-        held = held_key(state, root, SNAPSHOT, served_format.wire)
-        if held is not None:
-            keys[SNAPSHOT] = held
+        snapshot_key = held_key(state, root, SNAPSHOT, served_format.wire)
+        if snapshot_key is not None:
+            keys[SNAPSHOT] = snapshot_key
         return self._issue_over(
             snapshot or stored[SNAPSHOT],
             stored.get(TIMESTAMP),
@@ -218,21 +218,21 @@ class OnlineRoles:
             renew_at=min(renewal_of(envelope, served_format.wire) for envelope in server_held),
         )
 
-    def _make(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
+    def _make_key(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
         return sealed_record(generate(Algorithm.ECDSA_P256), self._sealer, gun=gun, role=role, state=state, at=at)
 
     def _signer(self, key: KeyRecord, wire: WireFormat) -> Signer:
-        place = (wire.name, key.keyid)
+        cache_key = (wire.name, key.keyid)
         with self._lock:
-            signer = self._signers.get(place)
+            signer = self._signers.get(cache_key)
             if signer is not None:
-                self._signers.move_to_end(place)
+                self._signers.move_to_end(cache_key)
                 return signer
         opened = self._sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
         private = read_private_der(opened, place=f"the sealed {key.role} key {key.keyid}")
         signer = wire.signer(private)
         with self._lock:
-            self._signers[place] = signer
+            self._signers[cache_key] = signer
             while len(self._signers) > LOADED_KEYS:
                 self._signers.popitem(last=False)
         return signer
@@ -261,8 +261,8 @@ def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
 
 def held_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:
     """Return the server-held key that `root` names for an online role; None if root names only keys of others."""
-    named = root.roles[role].keyids
-    return next((key for key in state.keys if key.role == role and encoded_key(key, wire).keyid in named), None)
+    keyids = root.roles[role].keyids
+    return next((key for key in state.keys if key.role == role and encoded_key(key, wire).keyid in keyids), None)
 
 
 def encoded_key(key: KeyRecord, wire: WireFormat) -> Key:
@@ -276,14 +276,15 @@ def _encoded_key(keyid: str, public: str, wire: str) -> Key:
 
 
 def _named_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord:
-    named = root.roles[role]
+    """Return the server-held key of a role. Raises: ServerKeyNotUsed unless root names it alone, with threshold 1."""
+    role_keys = root.roles[role]
     held = {encoded_key(key, wire).keyid: key for key in state.keys if key.role == role}
-    if len(named.keyids) != 1 or named.threshold != 1 or named.keyids[0] not in held:
+    if len(role_keys.keyids) != 1 or role_keys.threshold != 1 or role_keys.keyids[0] not in held:
         keyids = ", ".join(sorted(held)) or "none yet: ask for one first"
         raise ServerKeyNotUsed(
             role=role, reason=f"root must name exactly the server's {role} key with threshold 1 (held: {keyids})"
         )
-    return held[named.keyids[0]]
+    return held[role_keys.keyids[0]]
 
 
 def gone_collection(gun: GUN, tombstone: Tombstone) -> GoneCollection:

@@ -64,11 +64,11 @@ class ParsedCache:
         """
         state = self._store.load(gun)
         served_format = format_of(state) if state.files else None
-        known = self.remembered(gun)
-        if known is not None and known.state.revision == state.revision:
-            return known
+        cached = self.remembered(gun)
+        if cached is not None and cached.state.revision == state.revision:
+            return cached
         envelopes = {
-            role: _parse(file, known, served_format)
+            role: _parse(file, cached, served_format)
             for role, file in state.files.items()
             if served_format is not None and (needed is None or role in needed)
         }
@@ -82,8 +82,8 @@ class ParsedCache:
         if parsed.state.status is not Status.LIVE or not parsed.complete or size > self._limit:
             return
         with self._lock:
-            known = self._kept.get(gun)
-            if known is not None and known.state.revision > parsed.state.revision:
+            cached = self._kept.get(gun)
+            if cached is not None and cached.state.revision > parsed.state.revision:
                 return
             self._drop(gun)
             self._kept[gun] = parsed
@@ -110,8 +110,8 @@ def format_of(state: StoredCollection) -> ServedFormat:
     return served_format
 
 
-def _parse(file: StoredFile, known: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
-    before = known.envelopes.get(file.role) if known else None
+def _parse(file: StoredFile, cached: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
+    before = cached.envelopes.get(file.role) if cached else None
     if before is not None and before.sha256 == file.sha256:
         return before
     return served_format.wire.parse(file.role, file.raw)

@@ -63,8 +63,8 @@ class Publishing:
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
         """Return how many bytes must be parsed to check this upload: its own and the stored ones. Raises: NotStored."""
-        known = self._parsed.remembered(gun)
-        stored = known.size if known else sum(len(file.raw) for file in self._store.load(gun).files.values())
+        cached = self._parsed.remembered(gun)
+        stored = cached.size if cached else sum(len(file.raw) for file in self._store.load(gun).files.values())
         return stored + sum(map(len, files.values()))
 
     def publish(
@@ -78,21 +78,21 @@ class Publishing:
         check_online_roles(files, served_format.wire.upload_rules)
         with _judging():
             uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
-        known = self._parsed.remembered(gun)
+        cached = self._parsed.remembered(gun)
         for _ in range(ATTEMPTS):
-            stored = known or self._parsed.load(gun)
+            stored = cached or self._parsed.load(gun)
             try:
                 candidate = self._judge(stored, uploads, at, served_format)
                 issued = self._issue(stored, candidate, at, served_format)
             except TrustError:
-                if known is None or self._parsed.load(gun).state.revision == stored.state.revision:
+                if cached is None or self._parsed.load(gun).state.revision == stored.state.revision:
                     raise
-                known = None  # refused because the cached state was outdated: check again on the stored one
+                cached = None  # refused because the cached state was outdated: check again on the stored one
                 continue
             try:
                 after = self._committer.commit(stored, candidate.roles, candidate.changed, issued)
             except RevisionMoved:
-                known = None
+                cached = None
                 continue
             return publish_result(after)
         raise NotStored(reason="the collection kept changing while the upload was judged; try again")
@@ -112,8 +112,9 @@ class Publishing:
                 reason = f"is in format {state.format}: it is deleted through /api/v1/"
                 raise CollectionExists(role="collection", reason=reason)
             tombstone = self._tombstone(state, subject, at)
+            stored_format = find_format(state.format)
+            released = stored_format is not None and stored_format.in_feed
             try:
-                released = (its_own := find_format(state.format)) is not None and its_own.in_feed
                 return self._committer.delete(gun, base=state.revision, tombstone=tombstone, released=released)
             except RevisionMoved:
                 continue
@@ -133,10 +134,10 @@ class Publishing:
             )
         # In Notary v1 the first root may have any version. So a root version 1 does not mean that a collection is
         # initialised; it is only an old version.
-        begins = (
+        initialises = (
             not served_format.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
         )
-        if begins and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
+        if initialises and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
             raise CollectionExists(role=ROOT, reason="the collection is initialised already")
         with _judging():
             candidate = judge_upload(

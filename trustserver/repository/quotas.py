@@ -34,9 +34,9 @@ def check_collection_size(stored: Mapping[RoleName, Envelope], candidate: Candid
         for role in candidate.changed
         if role not in _OWNERS and len(candidate.roles[role].raw) > (len(stored[role].raw) if role in stored else 0)
     )
-    whole = sum(len(envelope.raw) for envelope in candidate.roles.values())
+    total = sum(len(envelope.raw) for envelope in candidate.roles.values())
     limit = MAX_COLLECTION + wire.size_limit(TARGETS) - MAX_TARGETS
-    if whole > limit and any(grow):
+    if total > limit and any(grow):
         raise TooLarge(what="the whole collection", limit=limit)
 
 

@@ -68,7 +68,7 @@ class OpenRequests(Protocol):
 
 
 class ServedApplication(Protocol):
-    """What the server needs of the application: trustserver.app.Application has it."""
+    """What this module needs of the application. trustserver.app.Application provides it."""
 
     @property
     def asgi(self) -> AsgiApplication:

@@ -60,15 +60,15 @@ def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySeal
     Raises: DatabaseOlder if more was published than the database holds; NotStored if the database cannot be read.
     """
     published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
-    known = published_log.load()
+    logged = published_log.load()
     stored = store.collections()
-    missing = find_outdated(known or {}, stored)
-    if missing:
-        raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(missing), example=missing[0].gun)
-    if known is None and settings.witness_file.exists():
+    outdated = find_outdated(logged or {}, stored)
+    if outdated:
+        raise DatabaseOlder(what=str(sqlite_file(settings.database_url)), count=len(outdated), example=outdated[0].gun)
+    if logged is None and settings.witness_file.exists():
         _log.warning("the witness is of another database, or damaged: it begins anew")
     try:
-        published_log.rewrite(merge_stored(known or {}, stored))
+        published_log.rewrite(merge_stored(logged or {}, stored))
     except OSError as error:
         # The server starts without the log. The disk is probably full, and then reads must go on.
         _log.error("no witness of what is published is kept", extra={"reason": str(error.strerror)})

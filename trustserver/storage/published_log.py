@@ -84,13 +84,13 @@ class PublishedLogFile:
             return None
         if not lines or _parse_object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
             return None
-        found: dict[GUN, LogEntry] = {}
+        entries: dict[GUN, LogEntry] = {}
         for line in lines[1:]:
             parsed = _parse_line(line)
             if parsed is not None:
                 gun, entry = parsed
-                found[gun] = found[gun].merge(entry) if gun in found else entry
-        return found
+                entries[gun] = entries[gun].merge(entry) if gun in entries else entry
+        return entries
 
     def rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
         """Replace the file by one line for each collection in `known`. `record` appends to the new file.
@@ -153,24 +153,24 @@ def find_outdated(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> l
 
 def merge_stored(known: Mapping[GUN, LogEntry], stored: Iterable[Summary]) -> dict[GUN, LogEntry]:
     """Return the entries of the log, brought up to the revisions that the database holds."""
-    found = dict(known)
+    entries = dict(known)
     for summary in stored:
-        held = LogEntry(revision=summary.revision, deleted=summary.status is not Status.LIVE)
-        found[summary.gun] = found[summary.gun].merge(held) if summary.gun in found else held
-    return found
+        stored_entry = LogEntry(revision=summary.revision, deleted=summary.status is not Status.LIVE)
+        entries[summary.gun] = entries[summary.gun].merge(stored_entry) if summary.gun in entries else stored_entry
+    return entries
 
 
 def _format_line(gun: GUN, entry: LogEntry) -> bytes:
-    what: dict[str, object] = {"deleted": True} if entry.deleted else {"versions": dict(entry.versions)}
-    return orjson.dumps({"gun": gun, "revision": entry.revision, **what}, option=orjson.OPT_SORT_KEYS) + b"\n"
+    content: dict[str, object] = {"deleted": True} if entry.deleted else {"versions": dict(entry.versions)}
+    return orjson.dumps({"gun": gun, "revision": entry.revision, **content}, option=orjson.OPT_SORT_KEYS) + b"\n"
 
 
 def _parse_object(line: bytes) -> dict[str, object]:
     try:
-        found = orjson.loads(line)
+        content = orjson.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _parse_line(line: bytes) -> tuple[GUN, LogEntry] | None:

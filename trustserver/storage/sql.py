@@ -326,14 +326,14 @@ class SqlStore:
         connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != promoted.keyid))
 
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
-        place = {"collection_id": collection, "role": str(file.role)}
+        row_key = {"collection_id": collection, "role": str(file.role)}
         expires = _seconds(file.expires)
         stored_at = None if file.stored_at is None else _seconds(file.stored_at)
         content = {"version": file.version, "sha256": file.sha256, "expires": expires, "raw": file.raw}
         content["stored_at"] = stored_at
-        file_id = connection.execute(_ADD_FILE, {**place, **content}).scalar_one()
+        file_id = connection.execute(_ADD_FILE, {**row_key, **content}).scalar_one()
         kind = "delegation" if is_delegated(file.role) else str(file.role)
-        connection.execute(_MAKE_CURRENT, {**place, "file_id": file_id, "kind": kind, "expires": expires})
+        connection.execute(_MAKE_CURRENT, {**row_key, "file_id": file_id, "kind": kind, "expires": expires})
 
     def _add_change(
         self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
