@@ -29,14 +29,17 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """One challenge and how it was met: with `credential` (None: as anybody) for `scope`. `authorization`: the value of
-    the header with which the request was repeated; empty if there is a `failure`.
+    """One challenge and how it was met: with `credential` (None: as anybody) for `scope`.
+
+    `authorization`: the value of the header with which the request was repeated; empty if there is a `failure`.
+    `unreadable`: the failure is that what is stored here could not be read.
     """
 
     server: Origin
     challenges: tuple[Challenge, ...]
     scope: str
     credential: Credential | None = None
+    unreadable: bool = False
     authorization: str = field(default="", repr=False)
     failure: TrustError | None = None
 

@@ -97,6 +97,7 @@ class Authorizer:
         self.tried = "without credentials"
         """What the last challenge was met with, for messages."""
         self._used: Credential | None = None
+        self._unreadable = False
 
     def authorization(self, response: Response, *, scope: str) -> str:
         """The value of Authorization to repeat the request with; `scope` where the server names none.
@@ -106,7 +107,7 @@ class Authorizer:
         """
         challenges = parse_challenges(response.every("www-authenticate"))
         scope = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None) or scope
-        self._used = None
+        self._used, self._unreadable = None, False
         try:
             value = self._met(response, challenges, scope)
         except TrustError as failure:
@@ -144,6 +145,7 @@ class Authorizer:
                 challenges=challenges,
                 scope=scope,
                 credential=self._used,
+                unreadable=self._unreadable,
                 authorization=authorization,
                 failure=failure,
             )
@@ -153,7 +155,9 @@ class Authorizer:
         if not self._server.may_carry_credentials:
             self.tried = _NOT_IN_THE_CLEAR
             return None
+        self._unreadable = True  # until it was read
         found = self._credentials.credential_for(self._stored_under)
+        self._unreadable = False
         none = f"without credentials (none stored for {self._stored_under})"
         self.tried = f"as {shown(found.who)}" if found else none
         return found
