@@ -1,4 +1,4 @@
-"""Certificates of servers: who vouches for them here, and for how long."""
+"""Check the certificates of servers: which CA signed them, and until when they are valid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WRONG_HOST: Final = frozenset({62, 64})
 
 
 def check_certificate(session: Session, exchange: Exchange) -> Iterator[Finding]:
-    """Of an https server that was asked, whether it answered or not."""
+    """Return the findings about the certificate of an https server that was asked, whether it answered or not."""
     if exchange.origin.scheme != "https":
         return
     places = ", ".join(session.network().authorities.places(exchange.origin))

@@ -1,4 +1,4 @@
-"""The clock here against those of the servers that were asked: expiry is judged with ours."""
+"""Compare the clock here with those of servers: expiry is judged with ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WRONG: Final = timedelta(minutes=5)
 
 
 def check_clock(exchange: Exchange, at: datetime) -> Iterator[Finding]:
-    """`at`: the time here, which may be older than the answer by what the program took."""
+    """Return a finding about the time in an answer. `at`: the time here when the program started."""
     if exchange.response is None:
         return
     told = _date(exchange.response.first("date"))

@@ -82,7 +82,7 @@ def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
 
 
 def _shortly(session: Session, gun: GUN, serving: set[str]) -> Iterator[Finding]:
-    """One collection among many; the server that it was verified with is added to `serving`."""
+    """Return the findings about one of many collections; add the server that it was verified with to `serving`."""
     look = look_at(session, gun)
     if look.refusal is None:
         serving.add(session.settings.server_for(gun))

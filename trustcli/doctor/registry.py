@@ -1,7 +1,7 @@
-"""The registry: how it is reached, what it wants to know, and what the credentials here may do there.
+"""Check a registry: how it is reached, which credentials it wants, and what those stored here may do there.
 
-What is said of the way there (scheme, proxy, certificate, challenge, credential, token) is what the client of `sign`
-told of it. Only whether a manifest can be had decides what is wrong: nothing here may deny what `sign` can do.
+Scheme, proxy, certificate, challenge, credential and token are reported from the record of the client that `sign` uses.
+Only whether a manifest can be read decides what is wrong, so that nothing here contradicts `sign`.
 
 Nothing is uploaded, so a right to push is read from the token, if the token says it. The 401s that all look the same
 are told apart: no credentials, wrong ones, right ones without the right, a repository that is not there.
@@ -48,7 +48,10 @@ _DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def check_registry(session: Session, reference: ImageReference, tag: Tag = USUAL_TAG) -> Iterator[Finding]:
-    """Ask the registry of a name. `tag`: one that it probably has. Raises: SettingsUnusable (a proxy, a CA file)."""
+    """Return the findings about the registry of a name. `tag`: one that it probably has.
+
+    Raises: SettingsUnusable (a proxy variable, a CA file).
+    """
     seen = visit(session, reference, tag)
     answered = seen.answered
     if answered is None:
@@ -99,7 +102,7 @@ def _unreached(session: Session, seen: Visit) -> Iterator[Finding]:
 
 
 def _odd_ping(seen: Visit, origin: Origin) -> Finding | None:
-    """What is strange about /v2/, by which registries are recognised; no fault where images can be had."""
+    """Return what is strange about /v2/, if anything. It is only a note if images can be read."""
     ping, readable = seen.ping, seen.failure is None
     if isinstance(ping, Response) and ping.status not in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}:
         text = f"{origin} answers {ping.status} to /v2/: it is no registry, or does not say so"
@@ -117,7 +120,7 @@ def _odd_ping(seen: Visit, origin: Origin) -> Finding | None:
 
 
 class _Rights:
-    """What the credentials stored here may do to one repository."""
+    """Report what the stored credentials may do to one repository."""
 
     def __init__(self, session: Session, seen: Visit, origin: Origin) -> None:
         self._session = session
@@ -126,7 +129,7 @@ class _Rights:
         self._gun, self._host = seen.reference.gun, seen.reference.host
         self._repository = seen.reference.repository
         self._first = next(iter(seen.authentications), None)
-        """How the first challenge was met; None if there was none."""
+        """How the first challenge was met; None if there was no challenge."""
         self._place = session.credentials.place
 
     def findings(self) -> Iterator[Finding]:
@@ -143,7 +146,7 @@ class _Rights:
 
     @property
     def _only_a_note(self) -> bool:
-        """Whether an image could be had all the same."""
+        """Return whether an image could be read, so that `sign` works whatever else is odd."""
         return self._seen.failure is None
 
     def _token_server(self, challenges: tuple[Challenge, ...]) -> Iterator[Finding]:
@@ -232,7 +235,7 @@ class _Rights:
         )
 
     def _token(self) -> Authentication | None:
-        """The last token for this repository that was asked for, after a first challenge that could be met."""
+        """Return the last token that was asked for this repository; None if the first challenge could not be met."""
         if self._first is None or self._first.failure is not None:
             return None
         about = f"repository:{self._repository}:"
@@ -325,14 +328,14 @@ class _Rights:
         return self._say("access", "wrong", text, remedy)
 
     def _elsewhere(self, failure: TrustError) -> Iterator[Finding]:
-        """The certificate of another server on the way, where that is what failed."""
+        """Return the findings about the certificate of another server (tokens, redirects), if that is what failed."""
         for exchange in self._seen.record.exchanges:
             if exchange.failure is failure and exchange.origin not in self._seen.origins:
                 yield from check_certificate(self._session, exchange)
 
 
 def _realm(challenges: tuple[Challenge, ...]) -> Origin | None:
-    """The token server to which the registry sends us."""
+    """Return the token server that the registry names."""
     for challenge in challenges:
         if challenge.scheme == "bearer":
             try:
@@ -350,7 +353,7 @@ def _told(challenge: Challenge) -> str:
 
 
 def granted(token: str) -> Mapping[str, frozenset[str]] | None:
-    """Actions by repository, as a JWT of the distribution token specification says itself; None if it says nothing.
+    """Return the actions by repository that a token says it grants; None if it does not say.
 
     Its signature is for the registry to check.
     """

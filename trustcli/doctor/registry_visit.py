@@ -1,4 +1,4 @@
-"""Ask a registry what `sign` asks, with the client that `sign` has, and keep what that client told of it."""
+"""Ask a registry what `sign` asks, with the client that `sign` uses, and keep the record of it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from trustdata.errors import ImageNotFound, InvalidName, TrustError
 from trustdata.gun import Tag, parse_tag
 
 ACTIONS: Final = (PULL, "push")
-"""What the credentials are asked about, besides reading."""
+"""The actions for which a token is asked at /v2/."""
 _LIMIT: Final = 256 * 1024
 
 Outcome = Response | TrustError
-"""What a question came to."""
+"""The result of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What was asked, and what came of it.
+    """The requests to one registry and their results.
 
-    `failure`: why no manifest could be had; None if one could. `tags`: what a list of tags came to, asked for only
-    where the tag that was tried is not there. `ping`: what /v2/ came to, with a token for ACTIONS; not asked where the
-    registry did not answer or let nobody in. `may_be_plain`: whether plain http is allowed here.
+    `failure`: why no manifest could be read; None if one could. `tags`: the list of tags, only asked for if the tag
+    that was tried does not exist. `ping`: /v2/ with a token for ACTIONS, not asked for if the registry did not answer or a
+    challenge could not be met. `may_be_plain`: whether plain http is allowed with this registry.
     """
 
     reference: ImageReference
@@ -42,22 +42,22 @@ class Visit:
 
     @property
     def answered(self) -> Exchange | None:
-        """The first answer of the registry itself."""
+        """Return the first exchange that the registry itself answered."""
         return next((e for e in self._exchanges if e.response is not None), None)
 
     @property
     def last(self) -> Exchange | None:
-        """The last attempt at the registry itself."""
+        """Return the last exchange with the registry itself."""
         return self._exchanges[-1] if self._exchanges else None
 
     @property
     def authentications(self) -> list[Authentication]:
-        """How its challenges were met, in order."""
+        """Return how its challenges were met, in order."""
         return [a for a in self.record.authentications if a.server in self.origins]
 
     @property
     def shut_out(self) -> Authentication | None:
-        """The first challenge that could not be met."""
+        """Return the first challenge that could not be met."""
         return next((a for a in self.authentications if a.failure is not None), None)
 
     @property
@@ -66,7 +66,7 @@ class Visit:
 
 
 def visit(session: Session, reference: ImageReference, tag: Tag) -> Visit:
-    """Ask for a manifest, and then at /v2/ for what the credentials may do. `tag`: one that the name probably has."""
+    """Ask for a manifest, then at /v2/ for what the credentials may do. `tag`: one that the repository probably has."""
     host = reference.registry_host
     secure, plain = (parse_url(f"{scheme}://{host}", kind="registry")[0] for scheme in ("https", "http"))
     record = Record()
@@ -83,7 +83,7 @@ def visit(session: Session, reference: ImageReference, tag: Tag) -> Visit:
             listed = _first_tag(tags)
             failure = seen.failure if listed is None else _resolve(registry, reference, listed)
             seen = replace(seen, tags=tags, failure=failure)
-        # Whoever knocks again after he was not let in may find the account locked.
+        # Asking again after a login failed may lock the account.
         if seen.answered is not None and seen.shut_out is None:
             seen = replace(seen, ping=_get(registry, reference, "/v2/", ",".join(ACTIONS)))
     return seen

@@ -1,4 +1,4 @@
-"""A trust server: can it be reached, is it one, is it ready? Asked with the client that `verify` has."""
+"""Check a trust server with the client that `verify` uses: can it be reached, is it one, is it ready?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIMIT: Final = 256 * 1024
 
 
 def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool = False) -> Iterator[Finding]:
-    """Ask whether it is ready. `verified`: a collection of it was verified just now, so that it serves what it is for.
+    """Return the findings about a trust server. `verified`: a collection was just verified with it, so reading works.
 
     Raises: InvalidName.
     """
@@ -56,7 +56,7 @@ def _ask(link: ServerLink, target: str) -> Response | TrustError:
 
 
 def _most_telling(record: Record, name: str) -> Exchange | None:
-    """An answer of the server itself, else the last attempt at it; None if none was made."""
+    """Return an exchange that the server itself answered, else the last one with it; None if there was none."""
     own = [exchange for exchange in record.exchanges if str(exchange.origin) == name]
     return next((exchange for exchange in own if exchange.response is not None), own[-1] if own else None)
 
@@ -104,7 +104,7 @@ def _judged(ready: Response, name: str, asked: Exchange | None, place: str, *, v
 
 
 def _all_the_same(finding: Finding) -> Finding:
-    """No fault where `verify` has all that it needs: a mirror of the files alone is enough for it."""
+    """Make it a note: a mirror of the files alone is enough for `verify`."""
     return replace(finding, severity="note", text=f"{finding.text}; trust data can be read from it", remedy=None)
 
 
