@@ -104,6 +104,27 @@ def test_what_is_called_in_loops_starts_without_frameworks(command: str) -> None
     assert heavy & set(loaded) == set()
 
 
+def test_http_is_spoken_in_one_room() -> None:
+    """Requests are made by trustcli/http alone (ADR 0028)."""
+    libraries = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
+    speakers = {
+        str(path.relative_to(ROOT).parent)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if _imported(node) & libraries
+    }
+    assert speakers == {"trustcli/http"}
+
+
+def _imported(node: ast.AST) -> set[str]:
+    """Return the modules that an import statement may load."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return set()
+
+
 def test_names_say_what_is_inside() -> None:
     grab_bags = {"utils", "util", "helpers", "helper", "common", "base", "misc", "tools"}
     assert [path for path in (*SOURCES, *TESTS) if path.stem.strip("_") in grab_bags] == []

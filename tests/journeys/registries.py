@@ -27,6 +27,12 @@ def docker_config(*, host: str, who: tuple[str, str]) -> str:
     return json.dumps({"auths": {host: {"auth": base64.b64encode(":".join(who).encode()).decode()}}})
 
 
+def manifest_reply() -> bytes:
+    """An image, as far as signing looks at it."""
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    return json_reply(200, {"schemaVersion": 2, "mediaType": kind, "config": {}, "layers": []}, {"Content-Type": kind})
+
+
 @dataclass(kw_only=True)
 class TokenRegistry:
     """Gives a token with `grants` to ALICE (to anybody, if `anonymous`), and lets those read who may `pull`.
@@ -49,7 +55,8 @@ class TokenRegistry:
         if bearer and url.path == "/v2/":
             wire.send(reply(200))
         elif bearer and self.exists and "pull" in self.grants.get(REPOSITORY, ()):
-            wire.send(json_reply(200, {"name": REPOSITORY, "tags": ["1.0"]}))
+            tags = {"name": REPOSITORY, "tags": ["1.0"]}
+            wire.send(manifest_reply() if "/manifests/" in url.path else json_reply(200, tags))
         else:
             realm = self.realm or f"http://{host}/token"
             challenge = f'Bearer realm="{realm}",service="registry"'

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.hostile import between
 from tests.journeys.late_client import LateUser
 from tests.journeys.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.images import BuiltImage
@@ -20,7 +21,7 @@ from tests.support.server_process import ServerProcess
 from tests.support.stage import People
 from tests.support.trust_program import SECRETS, TrustUser
 from tests.unit.cli_net.certificates import make_authority
-from tests.unit.cli_net.hostile_server import HostileServer, Script, json_reply, reply
+from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, json_reply, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -109,6 +110,26 @@ def test_a_server_that_is_none_and_one_that_is_not_there(
     assert "cannot be reached: Connection refused" in str(the(nobody, "trust-server")["text"])
     assert of(nobody, "registry", "ok"), "one that fails never stops the others"
     assert of(nobody, "keys", "ok")
+
+
+def test_a_mirror_of_the_files_is_all_that_verify_needs(
+    owner: TrustUser, gun: str, begun: BuiltImage, serve: Serve
+) -> None:
+    """It says nothing at /readyz; that is no fault of who verifies with it."""
+    true = owner.environ["TRUST_SERVER"]
+
+    def alter(request: Request, answer: bytes) -> bytes:
+        return answer if request.target.startswith("/tuf/") else reply(404)
+
+    mirror = serve(between(true, alter)).url
+    owner.run("--server", mirror, "verify", f"{gun}:1.0")
+    for arguments in ((gun,), ()):
+        found = rows(owner, "--server", mirror, *arguments)
+        assert wrong(found) == set()
+        note = the(found, "trust-server", "note")
+        assert "answers 404 to /readyz, but not as a trust server does; trust data can be read" in str(note["text"])
+    owner.run("--server", mirror, "verify", f"{gun}-unknown:1.0", expect=3)
+    assert "trust-server" in wrong(rows(owner, "--server", mirror, f"{gun}-unknown")), "nothing was verified with it"
 
 
 def test_a_certificate_that_is_refused_never_leads_to_plain_http(tmp_path: Path, people: People) -> None:

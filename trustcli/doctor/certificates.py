@@ -1,4 +1,4 @@
-"""Certificates of servers: who vouches for them here, and for how long."""
+"""Check the certificates of servers: which CA signed them, and until when they are valid."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trustcli.doctor.findings import Finding
-from trustcli.doctor.probe import Probe
 from trustcli.http.errors import causes
 from trustcli.http.messages import Origin
+from trustcli.http.record import Exchange
 from trustcli.http.tls import DOCKER_CERTS
 from trustcli.session import Session
 
@@ -21,41 +21,41 @@ _WRONG_HOST: Final = frozenset({62, 64})
 """OpenSSL's numbers (x509_vfy.h)."""
 
 
-def check_certificate(session: Session, probe: Probe) -> Iterator[Finding]:
-    """Of an https server that was asked, whether it answered or not."""
-    if probe.origin.scheme != "https":
+def check_certificate(session: Session, exchange: Exchange) -> Iterator[Finding]:
+    """Return the findings about the certificate of an https server that was asked, whether it answered or not."""
+    if exchange.origin.scheme != "https":
         return
-    places = ", ".join(session.network().authorities.places(probe.origin))
-    refused = next((c for c in _causes(probe) if isinstance(c, ssl.SSLCertVerificationError)), None)
+    places = ", ".join(session.network().authorities.places(exchange.origin))
+    refused = next((c for c in _causes(exchange) if isinstance(c, ssl.SSLCertVerificationError)), None)
     if refused is not None:
         yield Finding(
             check="certificate",
             severity="wrong",
-            text=f"the certificate of {probe.origin} is refused: {refused.verify_message}",
-            remedy=_remedy(refused.verify_code, probe.origin),
+            text=f"the certificate of {exchange.origin} is refused: {refused.verify_message}",
+            remedy=_remedy(refused.verify_code, exchange.origin),
             place=places,
         )
         return
-    if probe.answer is None:
+    if exchange.response is None:
         return
-    text = f"the certificate of {probe.origin} is vouched for by a CA from {places}"
-    until = _until(probe.certificate)
+    text = f"the certificate of {exchange.origin} is vouched for by a CA from {places}"
+    until = _until(exchange.certificate)
     if until is None:
-        yield Finding(check="certificate", severity="ok", text=text, place=str(probe.origin))
+        yield Finding(check="certificate", severity="ok", text=text, place=str(exchange.origin))
         return
     soon = until - session.at <= _SOON
     yield Finding(
         check="certificate",
         severity="note" if soon else "ok",
         text=f"{text}; it is valid until {until:%Y-%m-%d}",
-        remedy=f"tell the operator of {probe.origin} to renew it" if soon else None,
-        place=str(probe.origin),
+        remedy=f"tell the operator of {exchange.origin} to renew it" if soon else None,
+        place=str(exchange.origin),
     )
 
 
-def _causes(probe: Probe) -> Iterator[BaseException]:
-    if probe.failure is not None:
-        yield from causes(probe.failure)
+def _causes(exchange: Exchange) -> Iterator[BaseException]:
+    if exchange.failure is not None:
+        yield from causes(exchange.failure)
 
 
 def _remedy(code: int, origin: Origin) -> str:

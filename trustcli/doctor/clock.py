@@ -1,4 +1,4 @@
-"""The clock here against those of the servers that were asked: expiry is judged with ours."""
+"""Compare the clock here with those of servers: expiry is judged with ours."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from trustcli.doctor.findings import Finding
-from trustcli.doctor.probe import Probe
+from trustcli.http.record import Exchange
 
 _WRONG: Final = timedelta(minutes=5)
 
 
-def check_clock(probe: Probe, at: datetime) -> Iterator[Finding]:
-    """`at`: the time here, which may be older than the answer by what the program took."""
-    if probe.answer is None:
+def check_clock(exchange: Exchange, at: datetime) -> Iterator[Finding]:
+    """Return a finding about the time in an answer. `at`: the time here when the program started."""
+    if exchange.response is None:
         return
-    told = _date(probe.answer.first("date"))
+    told = _date(exchange.response.first("date"))
     if told is None:
-        yield Finding(check="clock", severity="note", text=f"{probe.origin} does not say what time it is")
+        yield Finding(check="clock", severity="note", text=f"{exchange.origin} does not say what time it is")
         return
     apart = abs(told - at)
     if apart <= _WRONG:
-        yield Finding(check="clock", severity="ok", text=f"the clock here agrees with that of {probe.origin}")
+        yield Finding(check="clock", severity="ok", text=f"the clock here agrees with that of {exchange.origin}")
         return
     which = "behind" if told > at else "ahead of"
     yield Finding(
         check="clock",
         severity="wrong",
-        text=f"the clock here ({at:%Y-%m-%d %H:%M} UTC) is {_span(apart)} {which} that of {probe.origin} "
+        text=f"the clock here ({at:%Y-%m-%d %H:%M} UTC) is {_span(apart)} {which} that of {exchange.origin} "
         f"({told:%Y-%m-%d %H:%M} UTC): what has expired may seem fresh, or the other way round",
         remedy="set the clock here (timedatectl set-ntp true), or tell the server's operator",
-        place=str(probe.origin),
+        place=str(exchange.origin),
     )
 
 

@@ -12,10 +12,10 @@ from trustcli.doctor.failing import failed, guarded
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.key_store import check_key_store
 from trustcli.doctor.lock_file import check_lock_file
-from trustcli.doctor.look import Look, look_at
+from trustcli.doctor.look import look_at
 from trustcli.doctor.memory import check_memory
 from trustcli.doctor.pins import check_pins
-from trustcli.doctor.registry import check_registry
+from trustcli.doctor.registry import USUAL_TAG, check_registry
 from trustcli.doctor.trust_server import check_trust_server
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
@@ -39,14 +39,15 @@ def _without_tofu(session: Session) -> Session:
 def _of_one(session: Session, reference: ImageReference) -> Iterator[Finding]:
     gun = reference.gun
     yield from _local(session, gun)
+    look = look_at(session, gun)
     try:
         choice = session.settings.server_choice(gun)
     except TrustError as error:
         yield failed("trust-server", error)
     else:
-        yield from guarded("trust-server", lambda: check_trust_server(session, choice))
-    yield from guarded("registry", lambda: check_registry(session, reference))
-    look = look_at(session, gun)
+        verified = look.refusal is None
+        yield from guarded("trust-server", lambda: check_trust_server(session, choice, verified=verified))
+    yield from guarded("registry", lambda: check_registry(session, reference, look.signed_tag or USUAL_TAG))
     yield from guarded("collection", lambda: check_collection(look))
     yield from guarded("expiry", lambda: check_expiry(look, session.at))
     yield from guarded("keys", lambda: check_key_store(session, look))
@@ -59,10 +60,19 @@ def _of_all(session: Session) -> Iterator[Finding]:
         pinned = list(session.pins.load())
     except TrustError:
         pinned = []  # check_pins has reported it
+    serving: set[str] = set()
+    collections = [
+        finding
+        for gun in pinned
+        for finding in guarded("collection", lambda gun=gun: _shortly(session, gun, serving))  # type: ignore[misc]
+    ]
     for choice in _servers(session, pinned):
-        yield from guarded("trust-server", lambda choice=choice: check_trust_server(session, choice))  # type: ignore[misc]
-    for gun in pinned:
-        yield from guarded("collection", lambda gun=gun: _shortly(session, look_at(session, gun)))  # type: ignore[misc]
+        verified = choice.url in serving
+        yield from guarded(
+            "trust-server",
+            lambda choice=choice, verified=verified: check_trust_server(session, choice, verified=verified),  # type: ignore[misc]
+        )
+    yield from collections
 
 
 def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
@@ -71,7 +81,11 @@ def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
     yield from guarded("lock", lambda: check_lock_file(session, gun))
 
 
-def _shortly(session: Session, look: Look) -> Iterator[Finding]:
+def _shortly(session: Session, gun: GUN, serving: set[str]) -> Iterator[Finding]:
+    """Return the findings about one of many collections; add the server that it was verified with to `serving`."""
+    look = look_at(session, gun)
+    if look.refusal is None:
+        serving.add(session.settings.server_for(gun))
     yield check_briefly(look)
     for finding in check_expiry(look, session.at):
         if finding.severity != "ok":

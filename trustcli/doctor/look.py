@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 
 from trustcli.session import Session
 from trustdata.envelope import Envelope
-from trustdata.errors import TrustError
-from trustdata.gun import GUN
-from trustdata.roles import TARGETS, RoleName
+from trustdata.errors import InvalidName, TrustError
+from trustdata.gun import GUN, Tag, parse_tag
+from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification import checks
 
 
@@ -27,6 +28,15 @@ class Look:
     refusal: TrustError | None = None
     unreadable: dict[RoleName, TrustError] = field(default_factory=dict)
     unpublished: tuple[RoleName, ...] = ()
+
+    @property
+    def signed_tag(self) -> Tag | None:
+        """Return one of its tags, which the registry therefore probably has; None if it lists none."""
+        for role in (RELEASES, TARGETS):
+            for name in self.roles[role].targets.targets if role in self.roles else ():
+                with contextlib.suppress(InvalidName):  # other clients may list what no registry takes for a tag
+                    return parse_tag(name)
+        return None
 
 
 def look_at(session: Session, gun: GUN) -> Look:

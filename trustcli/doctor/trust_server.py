@@ -1,66 +1,92 @@
-"""A trust server: can it be reached, is it one, is it ready?"""
+"""Check a trust server with the client that `verify` uses: can it be reached, is it one, is it ready?"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Final
 
+from trustcli.client.server_link import ServerLink
 from trustcli.config.settings import ServerChoice
 from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
-from trustcli.doctor.probe import Probe, probe
-from trustcli.http.messages import Response, parse_url
+from trustcli.http.messages import Response
+from trustcli.http.record import Exchange, Record
 from trustcli.session import Session
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
 
-_CHECK = "trust-server"
+_CHECK: Final = "trust-server"
+_LIMIT: Final = 256 * 1024
 
 
-def check_trust_server(session: Session, choice: ServerChoice) -> Iterator[Finding]:
-    """Raises: InvalidName, SettingsUnusable."""
-    origin, path = parse_url(choice.url, kind="trust server")
+def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool = False) -> Iterator[Finding]:
+    """Return the findings about a trust server. `verified`: a collection was just verified with it, so reading works.
+
+    Raises: InvalidName.
+    """
     place = f"{choice.url} ({choice.source})"
-    asked = probe(session, origin, f"{path.rstrip('/')}/readyz")
-    if asked.answer is not None and asked.answer.absent:
-        notary = probe(session, origin, f"{path.rstrip('/')}/_notary_server/health")
-        if notary.answer is not None and notary.answer.ok and _object(notary.answer) == {}:
-            yield Finding(check=_CHECK, severity="ok", text=f"{origin} is a Notary server, and healthy", place=place)
-            asked = replace(notary, answer=None)
-    if asked.failure is not None:
-        yield failed(_CHECK, asked.failure, place=place, remedy=_remedy(asked))
-    elif asked.answer is not None:
-        yield _judged(asked.answer, asked, place)
-    yield from check_certificate(session, asked)
-    yield from check_clock(asked, session.at)
+    record = Record()
+    with contextlib.closing(session.link(GUN(""), choice.url, record)) as link:
+        ready = _ask(link, "/readyz")
+        notary = _ask(link, "/_notary_server/health") if isinstance(ready, Response) and ready.absent else None
+    asked = _most_telling(record, link.name)
+    if isinstance(notary, Response) and notary.ok and _object(notary) == {}:
+        yield Finding(check=_CHECK, severity="ok", text=f"{link.name} is a Notary server, and healthy", place=place)
+    elif isinstance(ready, Response):
+        yield _judged(ready, link.name, asked, place, verified=verified)
+    else:
+        finding = failed(_CHECK, ready, place=place, remedy=_remedy(asked))
+        yield _all_the_same(finding) if verified else finding
+    if asked is not None:
+        yield from check_certificate(session, asked)
+        yield from check_clock(asked, session.at)
 
 
-def _remedy(asked: Probe) -> str | None:
-    if asked.proxy:
-        return f"see whether the proxy {asked.proxy} lets it through, or name {asked.origin.host} in NO_PROXY"
-    return None
+def _ask(link: ServerLink, target: str) -> Response | TrustError:
+    try:
+        return link.ask("GET", target, scope="", limit=_LIMIT)
+    except TrustError as failure:
+        return failure
 
 
-def _judged(answer: Response, asked: Probe, place: str) -> Finding:
-    told = _object(answer)
+def _most_telling(record: Record, name: str) -> Exchange | None:
+    """Return an exchange that the server itself answered, else the last one with it; None if there was none."""
+    own = [exchange for exchange in record.exchanges if str(exchange.origin) == name]
+    return next((exchange for exchange in own if exchange.response is not None), own[-1] if own else None)
+
+
+def _remedy(asked: Exchange | None) -> str | None:
+    if asked is None or asked.proxy is None:
+        return None
+    proxy = f"{asked.proxy.host}:{asked.proxy.port}"
+    return f"see whether the proxy {proxy} lets it through, or name {asked.origin.host} in NO_PROXY"
+
+
+def _judged(ready: Response, name: str, asked: Exchange | None, place: str, *, verified: bool) -> Finding:
+    told = _object(ready)
     status = told.get("status")
-    via = f", through the proxy {asked.proxy}" if asked.proxy else ""
+    via = f", through the proxy {asked.proxy.host}:{asked.proxy.port}" if asked and asked.proxy else ""
     if not isinstance(status, str):
-        return Finding(
+        finding = Finding(
             check=_CHECK,
             severity="wrong",
-            text=f"{asked.origin} answers {answer.status} to /readyz{via}, but not as a trust server does",
+            text=f"{name} answers {ready.status} to /readyz{via}, but not as a trust server does",
             remedy=_remedy(asked)
             or "correct the address: --server, TRUST_SERVER, [servers] in trust.toml; else it is the registry's host",
             place=place,
         )
-    if answer.status != HTTPStatus.OK:
+        return _all_the_same(finding) if verified else finding
+    if ready.status != HTTPStatus.OK:
         return Finding(
             check=_CHECK,
             severity="wrong",
-            text=f"{asked.origin} is a trust server, but not ready: {status}",
+            text=f"{name} is a trust server, but not ready: {status}",
             remedy="tell its operator; trust-server check says what is wrong there",
             place=place,
         )
@@ -70,16 +96,21 @@ def _judged(answer: Response, asked: Probe, place: str) -> Finding:
         return Finding(
             check=_CHECK,
             severity="wrong",
-            text=f"{asked.origin} answers{via}, and warns: {said}",
+            text=f"{name} answers{via}, and warns: {said}",
             remedy="tell its operator",
             place=place,
         )
-    return Finding(check=_CHECK, severity="ok", text=f"{asked.origin} is ready{via}", place=place)
+    return Finding(check=_CHECK, severity="ok", text=f"{name} is ready{via}", place=place)
 
 
-def _object(answer: Response) -> dict[str, object]:
+def _all_the_same(finding: Finding) -> Finding:
+    """Make it a note: a mirror of the files alone is enough for `verify`."""
+    return replace(finding, severity="note", text=f"{finding.text}; trust data can be read from it", remedy=None)
+
+
+def _object(response: Response) -> dict[str, object]:
     try:
-        told = json.loads(answer.body)
+        told = json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -1,7 +1,7 @@
-"""Ask one server: with credentials when it challenges, and after redirects, as far as these may lead.
+"""Send requests to one server: meet its challenges with credentials, and follow its redirects.
 
-Both are bounded in number. A credential never leaves the origin that challenged (or its token server, see
-`token_auth`): where a redirect leads elsewhere, nothing goes along, and a challenge there is not met.
+Both are bounded in number. A credential is sent to the origin that challenged and to its token server (`token_auth`),
+and nowhere else: a redirect to another origin is followed without it, and a challenge there is not met.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRules:
-    """In what servers of one kind differ.
+    """The rules that differ between kinds of servers.
 
     `redirects_elsewhere`: whether redirects may lead to other origins; never from https to http, nor to this machine
     from another. `stored_under`: the server's name in Docker's configuration, if it is not its host and port.
@@ -32,7 +32,7 @@ class ServerRules:
 
 
 class AuthenticatedClient:
-    """One server, and what it let us in with. Not for threads."""
+    """A client of one server that remembers what its challenges were met with. Not for threads."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class AuthenticatedClient:
     ) -> None:
         self.origin = origin
         self.answered = False
-        """Whether this origin has answered anything, even with a refusal."""
+        """Whether this origin has sent any answer, even a refusal."""
         self._transport = transport
         self._credentials = credentials
         self._rules = rules
@@ -55,7 +55,7 @@ class AuthenticatedClient:
 
     @property
     def tried(self) -> str:
-        """With which credentials the last challenge was met, for messages."""
+        """Say with which credentials the last challenge was met, for messages."""
         return self._authorizer.tried if self._authorizer else "without credentials"
 
     def ask(
@@ -68,7 +68,7 @@ class AuthenticatedClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The answer, after at most one repetition with credentials and three redirects of a GET.
+        """Send a request and return the answer, after at most one repetition with credentials and three redirects.
 
         Raises: as `Transport.exchange`, and RemoteRefused if a challenge cannot be met.
         """

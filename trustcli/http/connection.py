@@ -1,4 +1,4 @@
-"""One keep-alive connection to one origin, on http.client alone.
+"""Send requests to one origin over one connection that is kept open, with http.client alone.
 
 Bounds: bytes of body (decoded), bytes and time of the whole exchange, number and length of headers (http.client's own:
 100, each 64 KiB). They hold for a proxy's answer to CONNECT too.
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 _LENGTH_DIGITS = 18
 
 Dial = Callable[[float], socket.socket]
-"""Opens a connected socket within this many seconds. Raises: OSError."""
+"""A function that opens a connected socket within this many seconds. Raises: OSError."""
 EachLine = Callable[[bytes], None]
 
 
 class HttpConnection:
-    """Opened at the first exchange, kept open, opened again when the server closed it while it was idle.
+    """A connection that the first exchange opens, and a later one opens again if the server closed it meanwhile.
 
     A request that may have been received is never sent twice, unless it is a GET. Not for threads.
     """
 
     def __init__(self, origin: Origin, network: Network, *, dial: Dial | None = None) -> None:
-        """`dial`: how the socket is opened, if not over TCP to the origin or its proxy. Raises: SettingsUnusable."""
+        """Connect to nothing yet. `dial`: what opens the socket, if not TCP. Raises: SettingsUnusable (for a proxy)."""
         self.origin = origin
         self._network = network
         self._timeouts = network.timeouts
@@ -51,7 +51,7 @@ class HttpConnection:
         self._connection: HTTPConnection | None = None
 
     def close(self) -> None:
-        """Close; the next exchange opens again."""
+        """Close the connection; the next exchange opens it again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -278,7 +278,7 @@ def _proxy_authorization(proxy: Proxy) -> dict[str, str]:
 
 
 def _closed_while_idle(connection: HTTPConnection) -> bool:
-    """Whether there is something to read on an idle connection: its end, or bytes that nobody asked for."""
+    """Return whether an idle connection has something to read: its end, or bytes that were not asked for."""
     poll = select.poll()
     try:
         poll.register(connection.sock.fileno(), select.POLLIN)

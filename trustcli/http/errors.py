@@ -1,4 +1,4 @@
-"""What the network, TLS and HTTP libraries raise, as the two errors that a user can act on."""
+"""Translate what sockets, TLS and http.client raise into errors that a user can act on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def proxy_refused(origin: Origin, proxy: Proxy, status: int) -> ProxyRefused:
-    """A proxy that answers itself, with a refusal."""
+    """Return the error for a proxy that answers with a refusal of its own."""
     wants = " and wants to know who asks" if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
     return ProxyRefused(remote=str(origin), reason=f"the proxy {proxy.host}:{proxy.port} refuses ({status}){wants}")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from, outermost first."""
+    """Yield the error and what it was raised from, outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -37,7 +37,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def transport_failure(
     error: Exception, origin: Origin, network: Network, proxy: Proxy | None
 ) -> RemoteUnreachable | RemoteMisbehaved:
-    """The error in the domain's words. Takes a second look at a certificate that was refused, to say what it holds."""
+    """Return the error to raise. A refused certificate is fetched once more, to say what it holds."""
     remote = str(origin)
     via = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
     chain = tuple(causes(error))

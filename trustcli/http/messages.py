@@ -1,4 +1,4 @@
-"""The vocabulary of one HTTP exchange: where it goes, and what came back. No network here."""
+"""Define requests' destinations and answers, without any network."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trustdata.errors import InvalidName
 
 USER_AGENT = "content-trust"
 MAX_REDIRECTS = 3
-"""Redirects that one request follows, at most."""
+"""The most redirects that one request follows."""
 MAX_ERROR_BODY = 64 * 1024
-"""Bytes that are read of an answer that is no success."""
+"""The most bytes that are read of an answer that is no success."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -35,12 +35,12 @@ class Origin:
 
     @property
     def netloc(self) -> str:
-        """As in a URL: brackets around IPv6, the scheme's own port left out."""
+        """Return host and port as in a URL: brackets around IPv6, the scheme's default port left out."""
         return self.bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.host_port
 
     @property
     def host_port(self) -> str:
-        """Host and port, always both: the name of Docker's certificate folders."""
+        """Return host and port, always both: the name of Docker's certificate folders."""
         return f"{self.bracketed}:{self.port}"
 
     @property
@@ -53,7 +53,7 @@ class Origin:
 
     @property
     def may_carry_credentials(self) -> bool:
-        """Secrets go over TLS, or do not leave this machine."""
+        """Return whether secrets may be sent there: over TLS, or without leaving this machine."""
         return self.scheme == "https" or self.is_loopback
 
 
@@ -67,7 +67,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """200; other successes mean nothing in the protocols spoken here."""
+        """Return whether the status is 200; other successes mean nothing in the protocols spoken here."""
         return self.status == HTTPStatus.OK
 
     @property
@@ -80,7 +80,7 @@ class Response:
 
     @property
     def challenges(self) -> bool:
-        """401: with other credentials it may go."""
+        """Return whether the status is 401: with other credentials it may work."""
         return self.status == HTTPStatus.UNAUTHORIZED
 
     @property
@@ -93,25 +93,25 @@ class Response:
 
     @property
     def server_fails(self) -> bool:
-        """5xx, or 429: the same request may succeed later."""
+        """Return whether the status is 5xx or 429: the same request may succeed later."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     @property
     def refuses(self) -> bool:
-        """4xx: the request itself is at fault."""
+        """Return whether the status is another 4xx: the request itself is at fault."""
         return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.server_fails
 
     def every(self, name: str) -> list[str]:
-        """All values of a header, in order."""
+        """Return all values of a header (`name` in lower case), in order."""
         return [value for key, value in self.headers if key.lower() == name]
 
     def first(self, name: str) -> str:
-        """The first value of a header (`name` in lower case), or an empty string."""
+        """Return the first value of a header (`name` in lower case), or an empty string."""
         return next(iter(self.every(name)), "")
 
 
 class Transport(Protocol):
-    """What carries requests and their answers; `pool.ConnectionPool` in earnest."""
+    """Sends requests and returns answers: `pool.ConnectionPool`, or what a test puts in its place."""
 
     def exchange(
         self,
@@ -123,7 +123,7 @@ class Transport(Protocol):
         limit: int,
         body: bytes | None = None,
     ) -> Response:
-        """One request and its whole answer, redirects and challenges as they are.
+        """Send one request and return its whole answer; redirects and challenges are returned like other answers.
 
         `limit`: bytes of a success's body; of other answers the first MAX_ERROR_BODY are kept. A GET is repeated at
         most once, where a connection that was kept open was closed under it; nothing else is.
@@ -133,12 +133,12 @@ class Transport(Protocol):
 
 
 def is_success(status: int) -> bool:
-    """2xx."""
+    """Return whether the status is 2xx."""
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def parse_url(url: str, *, kind: str) -> tuple[Origin, str]:
-    """Origin, and path with query, of an http(s) URL. Raises: InvalidName; user names in URLs are refused."""
+    """Split an http(s) URL into origin and path with query. Raises: InvalidName, also for user names in URLs."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""The form in which metadata files are uploaded (RFC 7578): one part per role, the file's bytes verbatim."""
+"""Build the form in which metadata files are uploaded (RFC 7578): one part per role, the file's bytes verbatim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trustdata.roles import RoleName, role_to_path
 def publish_form(
     files: Mapping[RoleName, bytes], *, encode: Callable[[RoleName], str] = role_to_path
 ) -> tuple[str, bytes]:
-    """Content-Type and body. `encode`: how a role stands as a part's file name, in which nothing may need quoting."""
+    """Return Content-Type and body. `encode`: turns a role into a file name in which nothing needs quoting."""
     # 128 random bits: no file that was signed before can hold the boundary.
     boundary = f"content-trust-{secrets.token_hex(16)}"
     parts: list[bytes] = []

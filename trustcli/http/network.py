@@ -1,4 +1,4 @@
-"""How the outside is reached in one invocation: the values that every connection is made with."""
+"""Hold the values with which every connection of one run is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """`environ`: for the proxy variables. `clock`: monotonic seconds. `observer`: told of every exchange, or None."""
+    """How servers are reached from here.
+
+    `environ`: holds the proxy variables. `clock`: monotonic seconds. `observer`: is told of every exchange.
+    """
 
     authorities: CertificateAuthorities
     environ: Mapping[str, str]

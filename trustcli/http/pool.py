@@ -1,4 +1,4 @@
-"""Connections to any number of origins, one for each, kept open between exchanges."""
+"""Keep one connection open for each origin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trustcli.http.network import Network
 
 
 class ConnectionPool:
-    """The `Transport` of this program. Not for threads."""
+    """The `Transport` of this program: one connection for each origin that was asked. Not for threads."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -26,13 +26,13 @@ class ConnectionPool:
         limit: int,
         body: bytes | None = None,
     ) -> Response:
-        """As promised by `Transport`."""
+        """Send one request and return its whole answer, as `Transport` promises."""
         connection = self._connections.get(origin)
         if connection is None:
             connection = self._connections[origin] = HttpConnection(origin, self._network)
         return connection.exchange(method, target, headers=headers, limit=limit, body=body)
 
     def close(self) -> None:
-        """Close every connection; a later exchange opens its own again."""
+        """Close every connection; a later exchange opens its connection again."""
         for connection in self._connections.values():
             connection.close()

@@ -1,4 +1,4 @@
-"""Which proxy a connection takes: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as curl, Docker and Go read them.
+"""Choose the proxy of a connection from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as curl, Docker and Go do.
 
 Loopback is never proxied. `HTTP_PROXY` in capitals is not read inside a CGI program, where a request header sets it.
 """
@@ -22,7 +22,7 @@ class Proxy:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host (no port, no brackets) is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
+    """Return whether the host (no port, no brackets) is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
 
     Not `*.localhost`, which some name servers answer.
     """
@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy for `scheme://host:port`, or None for a direct connection. Raises: SettingsUnusable."""
+    """Return the proxy for `scheme://host:port`, or None for a direct connection. Raises: SettingsUnusable."""
     if is_loopback(host):
         return None
     for name in _variables(scheme, environ):

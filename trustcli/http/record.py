@@ -1,4 +1,4 @@
-"""What was asked and what came of it, told by the code that did it: `trust doctor` finds nothing out a second time."""
+"""Record what was asked and what came of it, so that `trust doctor` can report it without asking a second time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request: `response` or `failure`. `proxy`: what is between, if anything. `certificate`: the server's (DER),
-    which was verified; None over plain http and where no connection came about.
+    """One request and its result, `response` or `failure`.
+
+    `proxy`: through which it went, if any. `certificate`: the server's, verified (DER); None over plain http and if no
+    connection was made.
     """
 
     origin: Origin
@@ -29,39 +31,42 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """One challenge and how it was met: with `credential` (None: as anybody) for `scope`. `authorization`: the value of
-    the header with which the request was repeated; empty if there is a `failure`.
+    """One challenge and what it was met with: `credential` (None: anonymously) for `scope`.
+
+    `authorization`: the value of the header with which the request was repeated; empty if there is a `failure`.
+    `unreadable`: the failure is that the stored credential could not be read.
     """
 
     server: Origin
     challenges: tuple[Challenge, ...]
     scope: str
     credential: Credential | None = None
+    unreadable: bool = False
     authorization: str = field(default="", repr=False)
     failure: TrustError | None = None
 
 
 class Observer(Protocol):
-    """Told of everything in the order in which it happened. It changes nothing and raises nothing."""
+    """Somebody who is told of every exchange and challenge, in order. Its methods change nothing and raise nothing."""
 
     def exchanged(self, exchange: Exchange) -> None:
-        """A request was answered, or failed."""
+        """Take note that a request was answered or failed."""
 
     def authenticated(self, authentication: Authentication) -> None:
-        """A challenge was met, or could not be."""
+        """Take note that a challenge was met or could not be met."""
 
 
 class Record:
-    """Keeps what it is told."""
+    """An observer that keeps everything in lists."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.authentications: list[Authentication] = []
 
     def exchanged(self, exchange: Exchange) -> None:
-        """As promised by `Observer`."""
+        """Keep the exchange."""
         self.exchanges.append(exchange)
 
     def authenticated(self, authentication: Authentication) -> None:
-        """As promised by `Observer`."""
+        """Keep the authentication."""
         self.authentications.append(authentication)

@@ -1,4 +1,4 @@
-"""Bounds on the time and the bytes of a whole exchange, against servers that send for ever, slowly or fast.
+"""Limit time and bytes of a whole exchange, against servers that send without end, slowly or fast.
 
 Socket timeouts bound one read only, and a limit on the body holds only as far as the HTTP library counts aright: a
 chunk of size -1 makes http.client read everything. Here every read and write of a connection asks the same budget
@@ -35,16 +35,16 @@ class Timeouts:
 
 
 class TooManyBytes(Exception):
-    """More bytes have come than any honest answer within its limit needs."""
+    """More bytes were received than any honest answer within its limit needs."""
 
 
 class ExchangeBudget:
-    """The time and the bytes left for the current exchange. Not for threads: one connection, one exchange at a time."""
+    """The time and the bytes that are left for the current exchange. Not for threads: one exchange at a time."""
 
     __slots__ = ("_bytes", "_clock", "_end", "_seconds", "_step")
 
     def __init__(self, clock: Clock, *, step: float) -> None:
-        """`step`: the most seconds that one read or write may take."""
+        """Begin with the time of one step. `step`: the most seconds that one read or write may take."""
         self._clock = clock
         self._step = step
         self._seconds = step
@@ -52,7 +52,7 @@ class ExchangeBudget:
         self._bytes = _FRAMING
 
     def start(self, seconds: float, *, limit: int) -> None:
-        """A new exchange begins, which may take this long, with at most `limit` bytes of body in its answer."""
+        """Begin a new exchange, which may take this long, with at most `limit` bytes of body in its answer."""
         self._seconds = seconds
         self._end = self._clock() + seconds
         self._bytes = 2 * limit + _FRAMING
@@ -64,7 +64,7 @@ class ExchangeBudget:
             raise TooManyBytes
 
     def next_step(self) -> float:
-        """The seconds that the next read or write may take. Raises: TimeoutError when nothing is left."""
+        """Return the seconds that the next read or write may take. Raises: TimeoutError when nothing is left."""
         left = self._end - self._clock()
         if left <= 0:
             raise TimeoutError(f"no complete answer within {self._seconds:g} seconds")
@@ -72,7 +72,7 @@ class ExchangeBudget:
 
 
 class BudgetedSocket:
-    """A connected socket (plain or TLS) of which every read and write is charged to a budget."""
+    """A connected socket (plain or TLS) whose every read and write is charged to a budget."""
 
     def __init__(self, sock: socket.socket, budget: ExchangeBudget) -> None:
         self._sock = sock
@@ -86,13 +86,13 @@ class BudgetedSocket:
             view = view[self._sock.send(view[:65536], flags) :]
 
     def makefile(self, mode: str = "r", _buffering: int | None = None) -> io.BufferedReader:
-        """What http.client reads the answer from."""
+        """Return the file from which http.client reads the answer."""
         if mode not in {"r", "rb"}:
             raise ValueError(mode)
         return io.BufferedReader(_BudgetedRaw(self._sock, self._budget))
 
     def settimeout(self, _seconds: float | None) -> None:
-        """Ignored: the budget sets the timeout before each read and write."""
+        """Do nothing: the budget sets the timeout before each read and write."""
 
     def __getattr__(self, name: str) -> Any:
         # The rest of a socket is unchanged.

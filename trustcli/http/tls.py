@@ -1,4 +1,4 @@
-"""Whom we believe about certificates, and a failure that says what to do.
+"""Choose the CA certificates that count, and explain why a certificate is refused.
 
 `--cacert` or TRUST_CACERT, if given, alone counts. Else: SSL_CERT_FILE or the system's store, and for one host
 `$DOCKER_CONFIG/tls/<host:port>/ca.crt` and Docker's `certs.d/<host:port>/*.crt` (with client certificates, `*.cert` and
@@ -40,13 +40,13 @@ class CertificateAuthorities:
     def __init__(
         self, environ: Mapping[str, str], *, cacert: Path | None = None, docker_certs: Path = DOCKER_CERTS
     ) -> None:
-        """`cacert`: the value of `--cacert`."""
+        """Take the settings; no file is read yet. `cacert`: the value of `--cacert`."""
         self._environ = environ
         self._cacert = cacert
         self._docker_certs = docker_certs
 
     def context_for(self, origin: Origin) -> ssl.SSLContext:
-        """A context that verifies certificate and host name. Raises: SettingsUnusable (a file without certificate)."""
+        """Return a context that verifies certificate and host name. Raises: SettingsUnusable (a file without one)."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A certificate that the user names is an anchor, even if it is a server's own and not a CA's.
@@ -62,7 +62,7 @@ class CertificateAuthorities:
         return context
 
     def places(self, origin: Origin) -> tuple[str, ...]:
-        """Where CA certificates are looked for, whether there are any or not."""
+        """Return the places where CA certificates are looked for, whether there are any or not."""
         return tuple(place.name for place in self._places(origin))
 
     def _places(self, origin: Origin) -> list[_Place]:
@@ -87,7 +87,7 @@ class CertificateAuthorities:
         return folders
 
     def explain(self, error: ssl.SSLError, origin: Origin, *, certificate: bytes | None) -> str:
-        """A failed handshake in words: what is wrong, what the certificate (DER, if to be had) says, where CAs are."""
+        """Say why a handshake failed. `certificate`: the server's (DER), if known, of which the content is told."""
         if isinstance(error, ssl.SSLCertVerificationError):
             says = f" ({_describe(certificate)})" if certificate else ""
             places = ", ".join(self.places(origin))
@@ -99,7 +99,7 @@ class CertificateAuthorities:
 
 
 def speaks_no_tls(error: ssl.SSLError) -> bool:
-    """Whether the handshake failed because the other side does not speak TLS at all."""
+    """Return whether the handshake failed because the other side does not speak TLS at all."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return False
     # Errors raised outside OpenSSL have no reason.
@@ -107,7 +107,7 @@ def speaks_no_tls(error: ssl.SSLError) -> bool:
 
 
 def offered_certificate(origin: Origin, *, seconds: float) -> bytes | None:
-    """The certificate (DER) that a server offers, unverified, to tell why it was refused; nothing is sent to it."""
+    """Return the certificate (DER) that a server offers, unverified, to explain a refusal. Nothing is sent to it."""
     import socket
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,8 +1,8 @@
-"""From a 401 to an Authorization header: anonymous, Basic, Bearer token.
+"""Meet a 401 with an Authorization header: Basic, or a Bearer token that a token server gives.
 
 Sources: RFC 9110 section 11 (challenges), distribution's token authentication specification (realm, service, scope;
-`token` or `access_token`; refresh_token grant for identity tokens). Secrets go only where ADR 0037 lets them,
-and never into a message.
+`token` or `access_token`; refresh_token grant for identity tokens). Secrets go only where ADR 0037 lets them, and
+never into a message.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ _NOT_IN_THE_CLEAR = "without credentials, which do not go over plain http"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """One way in that a server offers. `scheme` and parameter names are lower-case."""
+    """One way of authentication that a server offers. `scheme` and the names of parameters are lower-case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 class CredentialSource(Protocol):
-    """Where credentials are kept (`docker_config.DockerConfig`)."""
+    """A place where credentials are stored (`docker_config.DockerConfig`)."""
 
     def credential_for(self, server: str) -> Credential | None:
-        """What is stored for `host[:port]`, or None."""
+        """Return what is stored for `host[:port]`, or None. Raises: SettingsUnusable."""
 
 
 def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
-    """All challenges of WWW-Authenticate headers, in order. What cannot be read ends its header, it is no error."""
+    """Return all challenges of WWW-Authenticate headers, in order. A header is read up to what cannot be understood."""
     found: list[Challenge] = []
     for value in values:
         place = 0
@@ -77,7 +77,7 @@ def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
 
 
 class Authorizer:
-    """Meets the challenges of one server. Follows no redirect of a token server: a credential is for one place."""
+    """Meet the challenges of one server. Redirects of a token server are not followed, so no credential goes astray."""
 
     def __init__(
         self,
@@ -97,16 +97,17 @@ class Authorizer:
         self.tried = "without credentials"
         """What the last challenge was met with, for messages."""
         self._used: Credential | None = None
+        self._unreadable = False
 
     def authorization(self, response: Response, *, scope: str) -> str:
-        """The value of Authorization to repeat the request with; `scope` where the server names none.
+        """Return the value of Authorization to repeat the request with. `scope` counts where the server names none.
 
         Raises: RemoteRefused (no way in, or the token server refused), RemoteUnreachable, RemoteMisbehaved,
         SettingsUnusable.
         """
         challenges = parse_challenges(response.every("www-authenticate"))
         scope = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None) or scope
-        self._used = None
+        self._used, self._unreadable = None, False
         try:
             value = self._met(response, challenges, scope)
         except TrustError as failure:
@@ -144,6 +145,7 @@ class Authorizer:
                 challenges=challenges,
                 scope=scope,
                 credential=self._used,
+                unreadable=self._unreadable,
                 authorization=authorization,
                 failure=failure,
             )
@@ -153,7 +155,9 @@ class Authorizer:
         if not self._server.may_carry_credentials:
             self.tried = _NOT_IN_THE_CLEAR
             return None
+        self._unreadable = True  # until it was read
         found = self._credentials.credential_for(self._stored_under)
+        self._unreadable = False
         none = f"without credentials (none stored for {self._stored_under})"
         self.tried = f"as {shown(found.who)}" if found else none
         return found

@@ -1,4 +1,4 @@
-"""From an image reference to the digest of the bytes that the registry gives (ADR 0029). No container engine.
+"""Find the digest of an image by hashing the manifest that its registry sends (ADR 0029), without a container engine.
 
 Source: OCI distribution specification 1.1, "Pulling manifests". The registry is not trusted: what counts is the
 hash of what it sent; what it says in headers may only contradict, never prove.
@@ -37,7 +37,7 @@ PULL: Final = "pull"
 
 
 class Registry:
-    """Any number of registries, one connection each. Not for threads."""
+    """A client of any number of registries, with one connection each. Not for threads."""
 
     def __init__(self, network: Network, credentials: CredentialSource, *, insecure: Collection[str] = ()) -> None:
         """`insecure`: hosts (`host` or `host:port`) that may be spoken to over plain HTTP, besides loopback."""
@@ -50,11 +50,11 @@ class Registry:
         self._clients: dict[str, AuthenticatedClient] = {}
 
     def close(self) -> None:
-        """Close the connections; a later request opens its own again."""
+        """Close the connections; a later request opens its connection again."""
         self._pool.close()
 
     def resolve(self, reference: ImageReference) -> Manifest:
-        """What the reference names now: by its digest if it has one, else by its tag.
+        """Return what the reference means now: by its digest if it has one, else by its tag.
 
         Raises: InvalidName (neither tag nor digest), ImageNotFound, ImageNotSupported, ContentMismatch (other bytes
         than the digest asked for, or than the registry itself says), RemoteRefused, RemoteUnreachable,
@@ -98,7 +98,7 @@ class Registry:
                 self._clients[host] = client
 
     def may_be_plain(self, origin: Origin, host: str) -> bool:
-        """Whether plain http is allowed where https is not spoken. `host`: as it stands in the reference."""
+        """Return whether plain http is allowed where https is not spoken. `host`: as it stands in the reference."""
         return origin.is_loopback or not self._insecure.isdisjoint({host, origin.bracketed, origin.host_port})
 
     def _client(self, url: str, reference: ImageReference) -> AuthenticatedClient:
@@ -136,7 +136,7 @@ def _get(client: AuthenticatedClient, reference: ImageReference, target: str, li
 
 
 def _checked_digest(response: Response, reference: ImageReference) -> str:
-    """The digest of the bytes. A header that says otherwise shows that somebody between changed something."""
+    """Return the digest of the bytes. Raises: ContentMismatch (a header says otherwise: somebody changed something)."""
     for told in response.every("docker-content-digest"):
         algorithm = told.partition(":")[0]
         if algorithm in {"sha256", "sha512"}:
@@ -147,7 +147,7 @@ def _checked_digest(response: Response, reference: ImageReference) -> str:
 
 
 def no_https(error: BaseException) -> bool:
-    """Whether nobody speaks TLS there, which is another thing than a certificate that is refused."""
+    """Return whether the error means that TLS is not spoken there; a refused certificate does not mean that."""
     return any(
         (isinstance(cause, ssl.SSLError) and speaks_no_tls(cause))
         or isinstance(cause, ConnectionRefusedError | ConnectionResetError)
@@ -156,7 +156,7 @@ def no_https(error: BaseException) -> bool:
 
 
 def _registry_error(response: Response) -> tuple[str, str]:
-    """Code and message of the first error in an answer of the distribution specification; empty if there is none."""
+    """Return code and message of the first error in an answer (distribution specification); empty if there is none."""
     try:
         first = json.loads(response.body)["errors"][0]
         code, message = first.get("code"), first.get("message")

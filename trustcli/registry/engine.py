@@ -1,4 +1,4 @@
-"""A container engine over Docker's Engine API (v1.24 and later): pull by digest, tag, ask for repository digests.
+"""Pull and tag images with a container engine, over Docker's Engine API (v1.24 and later).
 
 Reached by its Unix socket, or by DOCKER_HOST (`unix://`, or `tcp://` on loopback). Docker contexts, ssh and remote
 engines are not.
@@ -49,7 +49,7 @@ Progress = Callable[[str], None]
 
 
 class Engine:
-    """One engine. Every call opens a connection of its own."""
+    """A client of one engine. Every call opens a connection of its own."""
 
     def __init__(self, network: Network, *, seconds: float = 60.0, silence: float = PULL_SILENCE) -> None:
         """`seconds` for one read, `silence` for one read of a pull; at most twice that for an answer, or a message.
@@ -64,7 +64,7 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """Where the engine is, for messages."""
+        """Say where the engine is, for messages."""
         place = f"unix://{self._socket}" if self._socket else f"tcp://{self._origin.host_port}"
         return f"the container engine at {place}"
 
@@ -99,12 +99,12 @@ class Engine:
         self._whole("GET", f"/images/{quote(image, safe='/:@')}/json", image, success=HTTPStatus.OK)
 
     def tag(self, image: str, name: str, tag: str) -> None:
-        """Let `name:tag` mean `image` (`name@sha256:...`). Raises: ImageNotFound, RemoteRefused, RemoteUnreachable."""
+        """Make `name:tag` mean `image` (`name@sha256:...`). Raises: ImageNotFound, RemoteRefused, RemoteUnreachable."""
         query = urlencode({"repo": name, "tag": tag})
         self._whole("POST", f"/images/{quote(image, safe='/:@')}/tag?{query}", image, success=HTTPStatus.CREATED)
 
     def repo_digests(self, image: str) -> tuple[str, ...]:
-        """The `name@sha256:...` under which a local image was pushed or pulled; empty if never.
+        """Return the `name@sha256:...` under which a local image was pushed or pulled; empty if never.
 
         Raises: ImageNotFound, RemoteRefused, RemoteUnreachable, RemoteMisbehaved.
         """
@@ -131,7 +131,7 @@ class Engine:
         headers: Mapping[str, str] | None = None,
         each_line: EachLine | None = None,
     ) -> Response:
-        """One request on a connection of its own."""
+        """Send one request on a connection of its own."""
         times = Timeouts(connect=seconds, read=seconds, overall=2 * seconds, upload=2 * seconds)
         network = replace(self._network, timeouts=times)
         connection = HttpConnection(self._origin, network, dial=self._dial if self._socket else None)
@@ -163,7 +163,7 @@ class Engine:
         return sock
 
     def _message(self, line: bytes, image: str, progress: Progress | None) -> None:
-        """One JSON message of a pull: the status came before the pull began, errors come in here."""
+        """Read one JSON message of a pull. Errors come in here: the HTTP status was sent before the pull began."""
         if not line.strip():
             return
         try:
@@ -198,7 +198,7 @@ class Engine:
 
 
 def _place(docker_host: str) -> tuple[str, tuple[str, int]]:
-    """Socket path with a name for the Host header, or an empty path and an address."""
+    """Return the socket's path with a name for the Host header, or an empty path and an address."""
     if not docker_host:
         return DEFAULT_SOCKET, _NAMELESS
     if docker_host.startswith("unix://"):

@@ -15,7 +15,7 @@ _ANY = b"*"
 
 
 def asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
-    """The values of If-None-Match and of Accept-Encoding among a request's headers; empty where there is none.
+    """Return the values of If-None-Match and Accept-Encoding among the headers; empty if there is no such header.
 
     Two headers of one name are one list.
     """
@@ -31,8 +31,8 @@ def asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
 def select(answer: Answer, condition: bytes, codings: bytes) -> Answer | None:
     """Choose the form of an answer: status, headers and body in one value.
 
-    A reader who takes gzip may have either form, so that the tag of either is a match. None: the compressed form is
-    wanted, and must be made first.
+    A reader who accepts gzip may have either form, so the tag of either is a match. None: the compressed form is wanted
+    and does not exist yet.
     """
     packs = answer.packable and accepts_gzip(codings)
     if condition and answer.unchanged is not None:

@@ -21,9 +21,9 @@ from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import guarded
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look, look_at
-from trustcli.doctor.probe import Probe
 from trustcli.doctor.registry import granted
 from trustcli.http.messages import Origin, Response
+from trustcli.http.record import Exchange
 from trustdata.errors import ImageNotFound, ThresholdNotMet
 from trustdata.roles import RELEASES, TARGETS, RoleName
 
@@ -45,6 +45,23 @@ def test_a_good_collection() -> None:
     assert set(look.roles) == {"root", "timestamp", "snapshot", "targets", "targets/releases", "targets/alice"}
     assert {finding.severity for finding in check_collection(look)} == {"ok", "note"}
     assert check_briefly(look).severity == "ok"
+    assert look.signed_tag == next(iter(look.roles[RELEASES].targets.targets)), "one that the registry should have"
+
+
+def test_what_no_registry_takes_for_a_tag_is_not_asked_for() -> None:
+    scene = good_collection()
+
+    def odd(document: dict[str, object]) -> None:
+        targets = document["targets"]
+        assert isinstance(targets, dict)
+        document["targets"] = {"no tag/at all": next(iter(targets.values()))}
+        document["version"] = int(str(document["version"])) + 1
+
+    scene.forger.alter(RELEASES, odd)
+    look = _look(scene)
+    assert list(look.roles[RELEASES].targets.targets) == ["no tag/at all"]
+    assert look.signed_tag is None
+    assert Look(gun=scene.server.gun).signed_tag is None
 
 
 @pytest.mark.parametrize(
@@ -160,10 +177,10 @@ def test_a_check_that_fails_is_a_finding_and_ends_itself_only() -> None:
 )
 def test_the_clock(date: str, severity: str) -> None:
     origin = Origin(scheme="http", host="a.example", port=80)
-    answer = Response(status=200, headers=[("Date", date)] if date else [], body=b"")
+    response = Response(status=200, headers=[("Date", date)] if date else [], body=b"")
     at = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-    assert [f.severity for f in check_clock(Probe(origin=origin, answer=answer), at)] == [severity]
-    assert list(check_clock(Probe(origin=origin), at)) == []
+    assert [f.severity for f in check_clock(Exchange(origin=origin, target="/", response=response), at)] == [severity]
+    assert list(check_clock(Exchange(origin=origin, target="/"), at)) == []
 
 
 def _jwt(claims: object) -> str:

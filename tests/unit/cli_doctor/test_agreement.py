@@ -1,0 +1,438 @@
+"""`doctor` never contradicts what `sign` and `verify` just did: a table of situations, each asked both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.registries import REPOSITORY
+from tests.unit.cli_doctor.situations import (
+    BASIC,
+    GUN,
+    READY,
+    TOKEN,
+    Situation,
+    World,
+    at,
+    basic,
+    behind_a_proxy,
+    cut_off,
+    dead_token_server,
+    far_insecure,
+    far_insecure_guarded,
+    guarded_by,
+    helper,
+    identity_tokens,
+    logged_in,
+    redirecting,
+    registry,
+    stranger_ca,
+    through_proxy,
+    token_server_with_a_stranger_ca,
+    tokens,
+    trust_server,
+    tunnel,
+)
+from tests.unit.cli_net.certificates import Authority, make_authority
+from tests.unit.cli_net.hostile_server import reply
+from tests.unit.cli_net.users import FILE
+from trustcli.client.tuf_remote import TufRemote
+from trustcli.config.settings import ServerChoice
+from trustcli.doctor.failing import guarded
+from trustcli.doctor.findings import Finding
+from trustcli.doctor.registry import check_registry
+from trustcli.doctor.trust_server import check_trust_server
+from trustcli.registry.reference import parse_reference
+from trustcli.session import Session
+from trustdata.errors import TrustError
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+
+@pytest.fixture
+def world(tmp_path: Path, authority: Authority) -> Iterator[World]:
+    made = World(tmp_path, authority)
+    yield made
+    for server in made.started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("ca"))
+
+
+SITUATIONS = (
+    # the scheme
+    Situation(name="plain http on this machine", make=lambda w: w.registry(registry())),
+    Situation(name="https with a private CA", make=lambda w: w.registry(registry(), tls=True)),
+    Situation(name="https with a stranger's CA", make=stranger_ca, signs=False, wrong="certificate"),
+    Situation(
+        name="plain http far away",
+        make=lambda w: through_proxy(w, then=registry()),
+        signs=False,
+        wrong="registry",
+    ),
+    Situation(name="an insecure registry", make=lambda w: far_insecure(w, registry())),
+    Situation(
+        name="an insecure registry, credentials stay here, and anybody may read",
+        make=lambda w: far_insecure_guarded(w, anonymous=True),
+        notes=("credentials",),
+    ),
+    Situation(
+        name="an insecure registry, credentials stay here, and nobody may read",
+        make=lambda w: far_insecure_guarded(w, anonymous=False),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="nobody there", make=lambda w: setattr(w, "host", w.dead()), signs=False, wrong="registry", same_words=True
+    ),
+    # proxies
+    Situation(name="a tunnel", make=tunnel),
+    Situation(
+        name="a proxy that wants to know who asks",
+        make=lambda w: through_proxy(w, then=registry(), connect=reply(407)),
+        signs=False,
+        wrong="registry",
+    ),
+    Situation(
+        name="a proxy that is none",
+        make=lambda w: through_proxy(w, then=registry(), https="socks5://x"),
+        signs=False,
+        wrong="registry",
+        same_words=True,
+    ),
+    # token servers
+    Situation(name="a token for anybody", make=lambda w: guarded_by(w, tokens()), notes=("credentials",)),
+    Situation(
+        name="a token server on another host",
+        make=lambda w: logged_in(w, lambda w: guarded_by(w, tokens(wants=BASIC), host="localhost")),
+        notes=("challenge",),
+    ),
+    Situation(
+        name="a token server that refuses the password",
+        make=lambda w: logged_in(w, lambda w: guarded_by(w, tokens(wants="Basic x"))),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="a token server that gives a right to pull, and is angry about one to push",
+        make=lambda w: guarded_by(w, tokens(refuses="push", status=403)),
+        notes=("credentials", "scopes"),
+    ),
+    Situation(name="a token server that is down", make=dead_token_server, signs=False, wrong="access", same_words=True),
+    Situation(
+        name="a token server that fails",
+        make=lambda w: guarded_by(w, tokens(wants="never", status=503)),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="a token server that says nothing",
+        make=lambda w: guarded_by(w, w.slow),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="a token server with a stranger's CA",
+        make=token_server_with_a_stranger_ca,
+        signs=False,
+        wrong="certificate",
+    ),
+    Situation(
+        name="a token server in the clear, from https",
+        make=lambda w: guarded_by(w, tokens(), tls=True, host="auth.example.com"),
+        signs=False,
+        wrong="challenge",
+        same_words=True,
+    ),
+    Situation(
+        name="a realm that is none",
+        make=lambda w: w.registry(registry(challenge='Bearer realm="ftp://x"', wanted="never")),
+        signs=False,
+        wrong="challenge",
+        same_words=True,
+    ),
+    Situation(
+        name="a challenge that nobody knows",
+        make=lambda w: w.registry(registry(challenge="Negotiate", wanted="never")),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    # credentials
+    Situation(
+        name="an identity token",
+        make=lambda w: logged_in(w, lambda w: guarded_by(w, identity_tokens), identitytoken="idt"),
+    ),
+    Situation(
+        name="an identity token that has run out",
+        make=lambda w: logged_in(w, lambda w: guarded_by(w, identity_tokens), identitytoken="old"),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(name="a password", make=lambda w: basic(w, "hunter2")),
+    Situation(name="a wrong password", make=lambda w: basic(w, "wrong"), signs=False, wrong="access"),
+    Situation(
+        name="no password where one is wanted",
+        make=lambda w: w.registry(registry(challenge="Basic", wanted=BASIC)),
+        signs=False,
+        wrong="access",
+    ),
+    Situation(
+        name="a credential helper that fails",
+        make=lambda w: helper(w, lambda w: guarded_by(w, tokens()), "echo broken; exit 1"),
+        signs=False,
+        wrong="credentials",
+        same_words=True,
+    ),
+    Situation(
+        name="a credential helper that fails, and is not needed",
+        make=lambda w: helper(w, lambda w: w.registry(registry()), "echo broken; exit 1"),
+        notes=("credentials",),
+    ),
+    # redirects
+    Situation(name="manifests elsewhere", make=redirecting(lambda w: f"{w.serve(registry()).url}/manifests/x")),
+    Situation(
+        name="manifests where nobody is",
+        make=redirecting(lambda w: f"http://{w.dead()}/x"),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="manifests where something is asked for",
+        make=redirecting(lambda w: w.serve(registry(challenge="Basic", wanted=BASIC)).url),
+        signs=False,
+        wrong="access",
+    ),
+    Situation(
+        name="manifests in the clear",
+        make=redirecting(lambda w: w.serve(registry()).url, tls=True),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="manifests that go round in circles",
+        make=lambda w: w.registry(registry(image=reply(302, headers={"Location": "/v2/manifests/x"}))),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="/v2/ that leads to a page",
+        make=lambda w: w.registry(registry(ping=reply(302, headers={"Location": "/manifests/x"}))),
+    ),
+    Situation(
+        name="/v2/ that goes round in circles",
+        make=lambda w: w.registry(registry(ping=reply(302, headers={"Location": "/v2/"}))),
+        notes=("registry",),
+    ),
+    # what is at /v2/
+    Situation(name="no /v2/", make=lambda w: w.registry(registry(ping=reply(404))), notes=("registry",)),
+    Situation(name="a slow /v2/", make=lambda w: w.registry(registry(ping=w.slow)), notes=("registry",)),
+    Situation(
+        name="a huge /v2/", make=lambda w: w.registry(registry(ping=reply(200, b"x" * 300_000))), notes=("registry",)
+    ),
+    # what is not there
+    Situation(name="no such tag but another", make=lambda w: w.registry(registry(only="1.0"))),
+    Situation(
+        name="no list of tags", make=lambda w: w.registry(registry(tags=reply(405), only="1.0")), notes=("access",)
+    ),
+    Situation(
+        name="nothing at all",
+        make=lambda w: w.registry(lambda _, wire: wire.send(reply(404))),
+        signs=False,
+        wrong="registry",
+    ),
+    Situation(
+        name="may not be read",
+        make=lambda w: w.registry(lambda _, wire: wire.send(reply(403))),
+        signs=False,
+        wrong="access",
+    ),
+    # what comes is of no use
+    Situation(
+        name="a registry that fails",
+        make=lambda w: w.registry(lambda _, wire: wire.send(reply(503))),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="a registry that says nothing",
+        make=lambda w: w.registry(w.slow),
+        signs=False,
+        wrong="registry",
+        same_words=True,
+    ),
+    Situation(
+        name="a digest that is not that of the bytes",
+        make=lambda w: w.registry(registry(image=reply(200, FILE, {"Docker-Content-Digest": f"sha256:{'0' * 64}"}))),
+        signs=False,
+        wrong="access",
+    ),
+    Situation(
+        name="a manifest without end",
+        make=lambda w: w.registry(registry(image=reply(200, b"x" * 5_000_000))),
+        signs=False,
+        wrong="registry",
+        same_words=True,
+    ),
+    Situation(
+        name="a manifest without end, behind a password",
+        make=lambda w: basic(w, "hunter2", image=reply(200, b"x" * 5_000_000)),
+        signs=False,
+        wrong="access",
+        same_words=True,
+    ),
+    Situation(
+        name="a manifest that is cut off",
+        make=lambda w: w.registry(cut_off),
+        signs=False,
+        wrong="registry",
+        same_words=True,
+    ),
+)
+
+
+def sign(session: Session, tag: str) -> TrustError | None:
+    """The first step of `trust sign`."""
+    reference = parse_reference(f"{session.environ['REGISTRY']}/{REPOSITORY}:{tag}")
+    client = session.registry()
+    try:
+        client.resolve(reference)
+    except TrustError as failure:
+        return failure
+    finally:
+        client.close()
+    return None
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
+def test_doctor_and_sign_agree_about_registries(world: World, situation: Situation) -> None:
+    situation.make(world)
+    session = world.session()
+    failure = sign(session, "1.0")
+    assert (failure is None) is situation.signs, str(failure)
+    reference = parse_reference(f"{world.host}/{REPOSITORY}")
+    findings = list(guarded("registry", lambda: check_registry(session, reference)))
+    _agree(situation, findings, failure)
+
+
+def _agree(situation: Situation, findings: list[Finding], failure: TrustError | None) -> None:
+    wrong = [finding for finding in findings if finding.severity == "wrong"]
+    told = "\n".join(f"{f.severity} {f.check}: {f.text}" for f in findings)
+    for secret in ("hunter2", "idt", TOKEN):
+        assert secret not in told
+    if failure is None:
+        assert not wrong, told
+        noted = {finding.check for finding in findings if finding.severity == "note"} - {"clock"}
+        assert noted == set(situation.notes), told
+        return
+    assert situation.wrong in {finding.check for finding in wrong}, told
+    if situation.same_words:
+        said = str(failure).replace(":1.0", ":latest")
+        assert any(said in finding.text for finding in wrong), f"{failure}\n{told}"
+
+
+# --- trust servers
+
+
+TRUST_SERVERS = (
+    Situation(name="ready", make=at(trust_server())),
+    Situation(name="over https", make=at(trust_server(), tls=True)),
+    Situation(name="a stranger's CA", make=at(trust_server(), tls=True, known=False), signs=False, wrong="certificate"),
+    Situation(name="a mirror of the files alone", make=at(trust_server(ready=reply(404))), notes=("trust-server",)),
+    Situation(name="a slow /readyz", make=lambda w: at(trust_server(ready=w.slow))(w), notes=("trust-server",)),
+    Situation(
+        name="/readyz for some only",
+        make=at(trust_server(ready=reply(401, headers={"WWW-Authenticate": "Basic"}))),
+        notes=("trust-server",),
+    ),
+    Situation(
+        name="/readyz behind a redirect",
+        make=at(trust_server(ready=reply(307, headers={"Location": "/healthz"}), files=READY)),
+    ),
+    Situation(
+        name="/readyz on another server",
+        make=at(trust_server(ready=reply(307, headers={"Location": "https://elsewhere.example.com"}))),
+        notes=("trust-server",),
+    ),
+    Situation(
+        name="a password for everything",
+        make=lambda w: logged_in(w, at(trust_server(challenge="Basic"))),
+    ),
+    Situation(
+        name="a password that nobody stored",
+        make=at(trust_server(challenge="Basic")),
+        signs=False,
+        wrong="trust-server",
+        same_words=True,
+    ),
+    Situation(
+        name="a proxy that refuses",
+        make=behind_a_proxy(reply(403)),
+        signs=False,
+        wrong="trust-server",
+        same_words=True,
+    ),
+    Situation(
+        name="nobody there",
+        make=lambda w: setattr(w, "server", f"http://{w.dead()}"),
+        signs=False,
+        wrong="trust-server",
+        same_words=True,
+    ),
+    Situation(
+        name="a credential helper that fails",
+        make=lambda w: helper(w, at(trust_server(challenge="Basic")), "exit 1"),
+        signs=False,
+        wrong="trust-server",
+        same_words=True,
+    ),
+    Situation(
+        name="a credential helper that fails, and is not needed",
+        make=lambda w: helper(w, at(trust_server()), "exit 1"),
+    ),
+)
+
+
+@pytest.mark.parametrize("situation", TRUST_SERVERS, ids=lambda situation: situation.name)
+def test_doctor_and_verify_agree_about_trust_servers(world: World, situation: Situation) -> None:
+    situation.make(world)
+    session = world.session()
+    failure = verify(session)
+    assert (failure is None) is situation.signs, str(failure)
+    choice = ServerChoice(url=world.server, source="TRUST_SERVER")
+    findings = list(guarded("trust-server", lambda: check_trust_server(session, choice, verified=failure is None)))
+    _agree(situation, findings, failure)
+
+
+def verify(session: Session) -> TrustError | None:
+    """The first step of `trust verify`."""
+    remote = TufRemote(session.link(GUN))
+    try:
+        remote.fetch(GUN, "timestamp.json", limit=16_384)
+    except TrustError as failure:
+        return failure
+    finally:
+        remote.close()
+    return None
+
+
+def test_the_table_holds_both_verdicts_of_every_kind() -> None:
+    kinds: Mapping[bool, int] = {
+        verdict: sum(situation.signs is verdict for situation in (*SITUATIONS, *TRUST_SERVERS))
+        for verdict in (True, False)
+    }
+    assert min(kinds.values()) >= 20
