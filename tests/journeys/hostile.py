@@ -47,8 +47,8 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 def begin(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
     image = put("1.0")
-    owner.arrange("init", gun, "--no-recovery-key")
-    owner.arrange("sign", f"{gun}:1.0")
+    owner.run("init", gun, "--no-recovery-key")
+    owner.run("sign", f"{gun}:1.0")
     return image
 
 

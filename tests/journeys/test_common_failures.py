@@ -169,7 +169,7 @@ def old_collection(tmp_path: Path, own_server: ServerProcess, gun: str, put: Put
     owner.run("init", gun, "--no-recovery-key")
     owner.run("sign", f"{gun}:1.0")
     own_server.stop()
-    own_server.program = ("-m", "tests.journeys.late_server", "serve")
+    own_server.program = ("tests.journeys.late_server", "serve")
     own_server.start(environ={"DAYS": "400"})
     late = LateUser(owner, 400)
     late.environ["TRUST_SERVER"] = own_server.url
