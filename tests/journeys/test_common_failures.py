@@ -14,13 +14,13 @@ import pytest
 
 from tests.journeys.late_client import LateUser
 from tests.journeys.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
+from tests.support.hostile_server import HostileServer, Script, reply
 from tests.support.images import BuiltImage
 from tests.support.programs import RunningProgram
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, People, Put
 from tests.support.troubleshooting import replay, sections
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import HostileServer, Script, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.packaging.conftest import SOURCE, copy_of_the_source, run
+from tests.packaging.locks import RUNS, WHOLE, Locked
 from tests.packaging.pythons import bundled_pips, stand_in
-from tests.packaging.test_locks import RUNS, WHOLE, Locked
 from tests.packaging.tiny_wheels import write_wheel
 
 pytestmark = pytest.mark.long
