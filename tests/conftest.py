@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.leftovers import adopt_orphans, running_children
+from tests.support.loaded_program import stop_loaders
 
 TALKING = ("tests/journeys/", "tests/differential/", "tests/conformance/", "tests/peers/")
 """Folders whose tests run servers and clients: loopback only. All others have no network at all."""
@@ -71,20 +71,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _rank(item.nodeid))
 
 
-def pytest_collection_finish() -> None:
-    """What is there before the first test stays: later collections of garbage need not look through it."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def no_process_left_behind() -> Iterator[None]:
     """Fails the run, naming what still runs when everything else has been taken down."""
     if not sys.platform.startswith("linux"):
         yield
+        stop_loaders()
         return
     adopt_orphans()
     before = running_children()
     yield
+    stop_loaders()
     left = {pid: command for pid, command in running_children().items() if pid not in before}
     assert not left, f"left running: {left}"

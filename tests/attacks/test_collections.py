@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks.catalogue import ATTACKS, Attack
+from tests.simulator.attacks.catalogue import ATTACKS, Attack
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import EVIL, NEWER, good_collection

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.attacks.documents import CASES, Corruption, case_id
+from tests.simulator.attacks.documents import CASES, Corruption, case_id
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, good_collection
 from trustdata.errors import MalformedMetadata

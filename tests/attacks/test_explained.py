@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.catalogue import ATTACKS, Attack
-from tests.attacks.documents import CASES, Corruption, case_id
+from tests.simulator.attacks.catalogue import ATTACKS, Attack
+from tests.simulator.attacks.documents import CASES, Corruption, case_id
 from tests.simulator.client import Client
 from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from keys.certificate import LIFETIME, root_certificate
-from tests.attacks.moves import root_is, set_member
 from tests.simulator import keyring
+from tests.simulator.attacks.moves import root_is, set_member
 from tests.simulator.client import Client
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.repository import APP, NOW, RepositorySimulator

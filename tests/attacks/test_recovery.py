@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keys.record import replace
-from tests.attacks.moves import set_member
+from tests.simulator.attacks.moves import set_member
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, Scene, good_collection

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.conformance.command_line import main
-from tests.differential.oracle import LoopbackServer, loopback_server
 from tests.simulator import keyring
 from tests.simulator.forgery import Document, Forger, file_of, text_of
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
+from tests.support.oracle import LoopbackServer, loopback_server
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 

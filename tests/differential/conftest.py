@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.differential.oracle import LoopbackServer, loopback_server
+from tests.support.oracle import LoopbackServer, loopback_server
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import Final
 
 import pytest
 
-from tests.attacks.catalogue import ATTACKS, Attack
-from tests.attacks.documents import CORRUPTIONS, EVERY_ROLE, Corruption
-from tests.differential.oracle import LoopbackServer, Oracle
+from tests.simulator.attacks.catalogue import ATTACKS, Attack
+from tests.simulator.attacks.documents import CORRUPTIONS, EVERY_ROLE, Corruption
 from tests.simulator.client import Client
 from tests.simulator.scene import GOOD, NEWER, OTHER, good_collection
+from tests.support.oracle import LoopbackServer, Oracle
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.hostile_server import HostileServer, Request, Script, Wire, reply
 from tests.support.images import BuiltImage
 from tests.support.server_process import ServerProcess
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire, reply
 
 Serve = Callable[[Script], HostileServer]
 Alter = Callable[[Request, bytes], bytes | None]
@@ -47,8 +47,8 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 def begin(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
     image = put("1.0")
-    owner.arrange("init", gun, "--no-recovery-key")
-    owner.arrange("sign", f"{gun}:1.0")
+    owner.run("init", gun, "--no-recovery-key")
+    owner.run("sign", f"{gun}:1.0")
     return image
 
 

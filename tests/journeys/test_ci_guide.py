@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from tests.journeys.guide_commands import GUIDES, commands, file_in, plain
-from tests.packaging.building import copy_of_the_source, fetched_wheels, make_dist
-from tests.packaging.pythons import bundled_pips, stand_in
+from tests.support.building import copy_of_the_source, fetched_wheels, make_dist
 from tests.support.programs import PASSWORD, USER, RunningProgram, program
+from tests.support.pythons import bundled_pips, stand_in
 from tests.support.server_process import ServerProcess
 from tests.support.trust_program import SECRETS, no_secret_in
 

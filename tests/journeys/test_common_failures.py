@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.late_client import LateUser
-from tests.journeys.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
+from tests.support.hostile_server import HostileServer, Script, reply
 from tests.support.images import BuiltImage
 from tests.support.programs import RunningProgram
+from tests.support.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, People, Put
 from tests.support.troubleshooting import replay, sections
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import HostileServer, Script, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -169,7 +169,7 @@ def old_collection(tmp_path: Path, own_server: ServerProcess, gun: str, put: Put
     owner.run("init", gun, "--no-recovery-key")
     owner.run("sign", f"{gun}:1.0")
     own_server.stop()
-    own_server.program = ("-m", "tests.journeys.late_server", "serve")
+    own_server.program = ("tests.journeys.late_server", "serve")
     own_server.start(environ={"DAYS": "400"})
     late = LateUser(owner, 400)
     late.environ["TRUST_SERVER"] = own_server.url

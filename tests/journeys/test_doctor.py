@@ -14,14 +14,14 @@ import pytest
 
 from tests.journeys.hostile import between
 from tests.journeys.late_client import LateUser
-from tests.journeys.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
+from tests.support.certificates import make_authority
+from tests.support.hostile_server import HostileServer, Request, Script, json_reply, reply
 from tests.support.images import BuiltImage
 from tests.support.programs import RunningProgram
+from tests.support.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.server_process import ServerProcess
 from tests.support.stage import People
 from tests.support.trust_program import SECRETS, TrustUser
-from tests.unit.cli_net.certificates import make_authority
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, json_reply, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

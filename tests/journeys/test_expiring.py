@@ -53,7 +53,7 @@ class Town:
     def grow_older(self, days: int) -> None:
         """The server, too, which then does its own duty."""
         self.server.stop()
-        self.server.program = ("-m", "tests.journeys.late_server", "serve")
+        self.server.program = ("tests.journeys.late_server", "serve")
         self.server.start(environ={"DAYS": str(days)})
         self.days = days
         for user in (self._owner, self._alice):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.journeys.hostile import Serve, always, between, fetched
+from tests.support.hostile_server import Request, Wire, json_reply, reply
 from tests.support.images import BuiltImage
 from tests.support.programs import free_port
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.journeys.hostile import OTHER_PIN, Serve, begin, between, fetched
+from tests.support.hostile_server import Request, Wire
 from tests.support.images import BuiltImage
 from tests.support.programs import free_port
 from tests.support.server_process import ServerProcess
 from tests.support.stage import People, Put
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import Request, Wire
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -17,10 +17,10 @@ import pytest
 from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor
 from tests.journeys.hostile import Serve, always, between
 from tests.journeys.pulling_node import Node, release, verifier
+from tests.support.hostile_server import Request, Wire, reply
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, Put
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import Request, Wire, reply
 
 HOLDER = """
 import fcntl, sys

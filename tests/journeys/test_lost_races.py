@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.journeys.hostile import Serve, begin, fetched
+from tests.support.hostile_server import Request, Wire
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import Request, Wire
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import make_authority
 from tests.support.images import build_image, build_index
 from tests.support.programs import PASSWORD, USER, RunningProgram, push, start_registry
-from tests.unit.cli_net.certificates import make_authority
 from trustcli.config.docker_config import DockerConfig
 from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities

@@ -46,7 +46,7 @@ class Town:
             self.client.knows(gun, self.owner.pin_of(gun))
 
     def start(self, *, days: int = 0) -> None:
-        self.server.program = ("-m", "tests.journeys.late_server" if days else "trustserver", "serve")
+        self.server.program = ("tests.journeys.late_server" if days else "trustserver", "serve")
         self.server.start(environ={"DAYS": str(days)})
         for user in (getattr(self, "owner", None), getattr(self, "client", None)):
             if user is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.journeys.hostile import Serve, begin, fetched
+from tests.support.hostile_server import Request, Wire, json_reply
 from tests.support.images import BuiltImage
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
-from tests.unit.cli_net.hostile_server import Request, Wire, json_reply
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data")
+    process = ServerProcess(tmp_path / "data", fresh=True)
     yield process
     process.kill()
 
@@ -113,7 +113,7 @@ def test_sigterm_finishes_the_publish_that_it_finds(server: ServerProcess) -> No
 def test_killed_in_a_publish_the_collection_is_wholly_old_or_wholly_new(
     server: ServerProcess, tmp_path: Path, moment: str
 ) -> None:
-    server.program = ("-m", "tests.journeys.dying_server", "serve")
+    server.program = ("tests.journeys.dying_server", "serve")
     server.start(environ={"DIE_AT": moment, "DIE_AFTER": "2"})
     owner = begin(server)
     root = server.get(f"/tuf/{GUN}/metadata/1.root.json")[1]
@@ -121,7 +121,7 @@ def test_killed_in_a_publish_the_collection_is_wholly_old_or_wholly_new(
     with pytest.raises(OSError, match=r".*"):
         server.publish(GUN, {ROOT: owner.root(), TARGETS: owner.targets()})
     assert server.wait() == -signal.SIGKILL
-    server.program = ("-m", "trustserver", "serve")
+    server.program = ("trustserver", "serve")
     server.start()
     new = moment == "after-commit"
     expected = {"root": 2, "targets": 3, "snapshot": 3, "timestamp": 3} if new else {
@@ -222,7 +222,7 @@ def test_a_slow_body_is_refused_with_408(server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"])
 def test_a_connection_that_says_nothing_more_is_closed(server: ServerProcess, sent: bytes) -> None:
-    server.program = ("-m", "tests.journeys.impatient_server", "serve")
+    server.program = ("tests.journeys.impatient_server", "serve")
     server.start()
     with connected(server) as connection:
         connection.sendall(sent)
@@ -231,7 +231,7 @@ def test_a_connection_that_says_nothing_more_is_closed(server: ServerProcess, se
 
 
 def test_over_tls_too_an_idle_connection_is_closed(server: ServerProcess) -> None:
-    server.program = ("-m", "tests.journeys.impatient_server", "serve")
+    server.program = ("tests.journeys.impatient_server", "serve")
     server.start("--self-signed")
     context = ssl.create_default_context(cafile=server.ca)
     with connected(server) as connection, context.wrap_socket(connection, server_hostname="127.0.0.1") as secured:

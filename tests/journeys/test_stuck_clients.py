@@ -22,7 +22,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 GUN = "registry.example.com/team/app"
 LARGE = f"/tuf/{GUN}/metadata/1.targets.json"
-IMPATIENT = ("-m", "tests.journeys.impatient_server", "serve")
+IMPATIENT = ("tests.journeys.impatient_server", "serve")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.building import copy_of_the_source, fetched_wheels, make_dist
+from tests.support.building import copy_of_the_source, fetched_wheels, make_dist
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-from tests.packaging.building import PACKAGES, SOURCE, copy_of_the_source, make_dist, run, tool
+from tests.support.building import PACKAGES, SOURCE, copy_of_the_source, make_dist, run, tool
 
 
 def _files_that_run() -> set[str]:

@@ -20,9 +20,9 @@ import pytest
 from packaging.version import Version
 
 from tests.packaging import tiny_wheels
-from tests.packaging.building import SOURCE, run
-from tests.packaging.pythons import bundled_pips, fake_python, stand_in
-from tests.packaging.tiny_wheels import write_wheel
+from tests.support.building import SOURCE, run
+from tests.support.pythons import bundled_pips, fake_python, stand_in
+from tests.support.tiny_wheels import write_wheel
 
 _BACKEND = Path(tiny_wheels.__file__).read_text(encoding="utf-8")
 _NOWHERE = "/nonexistent"

@@ -11,10 +11,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.building import SOURCE, copy_of_the_source, run
-from tests.packaging.pythons import bundled_pips, stand_in
-from tests.packaging.test_locks import RUNS, WHOLE, Locked
-from tests.packaging.tiny_wheels import write_wheel
+from tests.packaging.locks import RUNS, WHOLE, Locked
+from tests.support.building import SOURCE, copy_of_the_source, run
+from tests.support.pythons import bundled_pips, stand_in
+from tests.support.tiny_wheels import write_wheel
 
 pytestmark = pytest.mark.long
 

@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import Final
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.building import SOURCE
+from tests.packaging.locks import BUILDS, RUNS, WHOLE, Locked
+from tests.support.building import SOURCE
 
 _PROJECT: Final = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
 _RUNS: Final = _PROJECT["project"]["dependencies"]
 _BUILDS: Final = _PROJECT["build-system"]["requires"]
 _DEVELOPS: Final = _PROJECT["project"]["optional-dependencies"]["dev"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Locked:
-    """One entry: its version, the condition under which it counts, and its hashes."""
-
-    version: str
-    marker: str
-    hashes: frozenset[str]
-
-
-def _entries(text: str) -> dict[str, Locked]:
-    found: dict[str, Locked] = {}
-    for entry in re.sub(r"\\\n", " ", text).splitlines():
-        if entry.startswith("#"):
-            continue
-        said, *hashes = entry.split("--hash=")
-        requirement = Requirement(said)
-        (pin,) = requirement.specifier
-        assert pin.operator == "==", entry
-        name = canonicalize_name(requirement.name)
-        assert name not in found, f"{name} stands there twice"
-        found[name] = Locked(
-            version=pin.version, marker=str(requirement.marker or ""), hashes=frozenset(word.strip() for word in hashes)
-        )
-    return found
-
-
-_LOCK: Final = (SOURCE / "requirements.lock").read_text(encoding="utf-8")
-_LOCKED_RUNS, _, _LOCKED_BUILDS = _LOCK.partition("# What builds")
-RUNS: Final = _entries(_LOCKED_RUNS)
-BUILDS: Final = _entries("# " + _LOCKED_BUILDS)
-WHOLE: Final = _entries((SOURCE / "requirements-dev.lock").read_text(encoding="utf-8"))
 
 
 def test_what_runs_and_what_builds_are_parts_of_the_whole() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.building import run, tool
+from tests.support.building import run, tool
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import make_authority
+from tests.support.hostile_server import HostileServer, Request, Wire, reply
 from tests.support.trust_servers import Answer, PeerServer
-from tests.unit.cli_net.certificates import make_authority
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
 
 Forward = Callable[[Request], Answer]
 Trick = Callable[[Request, Forward], Answer | None]

@@ -56,17 +56,18 @@ def begin(owner: TrustUser, gun: str) -> None:
 
 
 def test_push_sign_locally_and_pull(owner: TrustUser, docker: Docker, gun: str, put: Put) -> None:
-    """What docker itself pushed is signed under the digest that the push printed, and comes back under it."""
-    put("base")
-    docker("pull", "--quiet", f"{gun}:base")
-    docker("tag", f"{gun}:base", f"{gun}:mine")
+    """What docker itself pushed is signed under the digest of the push, and comes back under it."""
+    base = f"{gun}-base:1.0"  # in this collection, the engine would list the digest of the pull beside the push's
+    put("1.0", repository=f"{gun}-base")
+    docker("pull", "--quiet", base)
+    docker("tag", base, f"{gun}:mine")
     begin(owner, gun)
     docker("push", "--quiet", f"{gun}:mine")
     pushed = json.loads(docker("image", "inspect", "--format", "{{json .RepoDigests}}", f"{gun}:mine"))
-    digest = pushed[0].partition("@")[2]
+    (digest,) = [name.partition("@")[2] for name in pushed if name.startswith(f"{gun}@")]
     signed = owner.run("sign", "--local", f"{gun}:mine")
     assert signed.stdout == f"{gun}:mine@{digest}\n"
-    docker("rmi", "--force", f"{gun}:mine", f"{gun}:base")
+    docker("rmi", "--force", f"{gun}:mine", base)
     assert docker.names(gun) == set()
     pulled = owner.run("pull", f"{gun}:mine")
     assert pulled.stdout == f"Pull (1 of 1): {gun}:mine@{digest}\n"

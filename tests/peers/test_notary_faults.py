@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.peers.faulty_front import FaultyFront, Forward, altered, front, honest
+from tests.support.hostile_server import Request
 from tests.support.notary_client import NotaryUser
 from tests.support.trust_servers import Answer
-from tests.unit.cli_net.hostile_server import Request
 
 __all__ = ["front"]
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from securesystemslib.formats import encode_canonical
 
-from tests.properties.strategies import DOCUMENTS, OBJECTS
+from tests.support.strategies import DOCUMENTS, OBJECTS
 from trustdata.errors import MalformedMetadata
 from trustdata.roles import ROOT
 from trustdata.wire import canonical_json, strict_json

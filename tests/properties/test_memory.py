@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.record import replace
-from tests.properties.strategies import MEMORIES
 from tests.simulator.scene import good_collection
+from tests.support.strategies import MEMORIES
 from trustdata.errors import MalformedMetadata
 from trustdata.roles import ROOT
 from trustdata.verification.rollback_memory import Memory, from_document, merge, to_document
@@ -55,7 +55,8 @@ def test_different_roots_of_trust_are_never_merged(memory: Memory) -> None:
 def test_damage_is_named(memory: Memory, member: str, value: object) -> None:
     document = {**to_document(memory), member: value}
     with suppress(MalformedMetadata):  # never anything else
-        from_document(document, place="seen.json")
+        read = from_document(document, place="seen.json")
+        assert from_document(to_document(read), place="seen.json") == read
 
 
 @pytest.mark.parametrize(

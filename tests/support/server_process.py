@@ -12,8 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
+from tests.support.loaded_program import LoadedProcess, start_loaded
 from tests.support.server_owner import Owner
 from trustdata.roles import ONLINE, RoleName
 
@@ -21,32 +23,40 @@ START_SECONDS = 60
 
 
 class ServerProcess:
-    """A server over one data folder; started anew as often as wanted."""
+    """A server over one data folder; started anew as often as wanted. `program`: module and command.
 
-    def __init__(self, data: Path, *, program: Sequence[str] = ("-m", "trustserver", "serve")) -> None:
+    `fresh`: whether it is the start of a program, rather than of one that is already loaded.
+    """
+
+    def __init__(self, data: Path, *, program: Sequence[str] = ("trustserver", "serve"), fresh: bool = False) -> None:
         self.data = data
         self.program = program
+        self.fresh = fresh
         self.url = ""
         self.ca: str | None = None
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | LoadedProcess | None = None
+        self._printed: IO[str] | None = None
 
     def start(self, *options: str, environ: dict[str, str] | None = None) -> None:
         """Returns when /readyz gives 200."""
-        command = [sys.executable, *self.program, "--listen", "127.0.0.1:0", "--data", str(self.data), *options]
-        with (self.data.parent / "server.log").open("a") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
-            )
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline()  # written when connections are taken
+        module, *command = self.program
+        command += ["--listen", "127.0.0.1:0", "--data", str(self.data), *options]
+        whole = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
+        reads, writes = os.pipe()
+        self._printed = os.fdopen(reads)
+        with (self.data.parent / "server.log").open("a") as log, os.fdopen(writes) as stdout:
+            if self.fresh:
+                whole_command = [sys.executable, "-m", module, *command]
+                self._process = subprocess.Popen(whole_command, stdout=stdout, stderr=log, env=whole)
+            else:
+                self._process = start_loaded(
+                    module, command, package="trustserver", cwd=Path.cwd(), environ=whole, stdout=stdout, stderr=log
+                )
+        first = self._printed.readline()  # written when connections are taken
         assert first.startswith("trust-server at "), self.log()
         self.url = first.split()[-1]
         if "--self-signed" in options:
-            self.ca = self._process.stdout.readline().split(": ", 1)[1].strip()
+            self.ca = self._printed.readline().split(": ", 1)[1].strip()
         assert self.get("/readyz")[0] == 200
 
     def get(self, path: str, *, method: str = "GET", data: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
@@ -82,8 +92,8 @@ class ServerProcess:
     def wait(self) -> int:
         assert self._process is not None
         status = self._process.wait(timeout=START_SECONDS)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        if self._printed is not None:
+            self._printed.close()
         self._process = None
         return status
 

@@ -1,4 +1,4 @@
-"""Fixtures: one trust server and one registry for all tests of a module; each test has a collection of its own."""
+"""Fixtures: one trust server and one registry for all tests of a worker; each test has a collection of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_DIGEST = f"sha256:{'0' * 64}"
 """A digest that nothing has."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trust_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The real `trust-server`, ready."""
     server = ServerProcess(tmp_path_factory.mktemp("trust-server") / "data")
@@ -29,7 +29,7 @@ def trust_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPro
     server.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProgram]:
     """Debian's docker-registry, open."""
     with start_registry(tmp_path_factory.mktemp("registry")) as running_registry:
@@ -38,19 +38,19 @@ def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 @pytest.fixture
 def gun(request: pytest.FixtureRequest, shared_registry: RunningProgram) -> str:
-    """A collection of the test's own."""
-    name: str = request.node.name
-    slug = re.sub("[^a-z0-9]+", "-", name.partition("[")[0])
-    mark = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if "[" in name else ""
-    return f"{shared_registry.netloc}/{slug}{mark}"
+    """A collection of the test's own; tests of other modules may have the same name."""
+    slug = re.sub("[^a-z0-9]+", "-", str(request.node.originalname))
+    mark = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]
+    return f"{shared_registry.netloc}/{slug}-{mark}"
 
 
 @pytest.fixture
-def people(tmp_path: Path, trust_server: ServerProcess) -> People:
-    """Persons by name, each with a home of her own."""
+def people(request: pytest.FixtureRequest, tmp_path: Path, trust_server: ServerProcess) -> People:
+    """Persons by name, each with a home of her own. A module with FRESH = True has every command started for real."""
+    fresh = getattr(request.module, "FRESH", False)
 
     def person(name: str) -> TrustUser:
-        return TrustUser(tmp_path / name, trust_server.url)
+        return TrustUser(tmp_path / name, trust_server.url, fresh=fresh)
 
     return person
 
@@ -81,6 +81,6 @@ def put(tmp_path: Path, shared_registry: RunningProgram, gun: str) -> Callable[.
 def begun(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
     """A collection with a recovery key and tag 1.0 signed."""
     image = put("1.0")
-    owner.arrange("init", gun, "--recovery-key", "recovery.key")
-    owner.arrange("sign", f"{gun}:1.0")
+    owner.run("init", gun, "--recovery-key", "recovery.key")
+    owner.run("sign", f"{gun}:1.0")
     return image

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import io
 import json
 import os
 import subprocess
 import sys
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.cheap_keys import cheap_sealing
-from trustcli.__main__ import run
+from tests.support.loaded_program import start_loaded
 
 COMMAND_SECONDS = 180
-_ONE_AT_A_TIME = threading.Lock()
-"""Environment and working directory are the process's; commands that must overlap are started as programs."""
 SECRETS = {
     "TRUST_ROOT_PASSPHRASE": "Wurzel-Geheimnis-17",
     "TRUST_REPOSITORY_PASSPHRASE": "Ablage-Geheimnis-23",
@@ -56,13 +47,19 @@ class Ran:
 
 
 class TrustUser:
-    """One person at one machine: `folder` is where commands run; the home lies below it."""
+    """One person at one machine: `folder` is where commands run; the home lies below it.
+
+    `fresh`: whether each command is the start of a program, rather than of one that is already loaded.
+    """
 
     module = "trustcli"
 
-    def __init__(self, folder: Path, server: str, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, server: str, *, environ: Mapping[str, str] | None = None, fresh: bool = False
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.fresh = fresh
         self.home = folder / "home"
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -76,15 +73,27 @@ class TrustUser:
 
     def run(self, *arguments: str, expect: int | None = 0, **environ: str) -> Ran:
         """Run one command to its end. `expect` None: the caller looks at the status."""
-        return finished(self.start(*arguments, **environ), arguments, expect=expect)
-
-    def arrange(self, *arguments: str, expect: int = 0, **environ: str) -> Ran:
-        """Run one command inside this process: a tenth of the time of `run`, for what a test needs beforehand.
-
-        Sockets, files and requests are real, as is everything that the command writes; but the keys that it seals are
-        cheap to open, by this process and by every program that is started later.
-        """
-        return run_here(arguments, folder=self.folder, environ={**self.environ, **environ}, expect=expect)
+        if self.fresh:
+            return finished(self.start(*arguments, **environ), arguments, expect=expect)
+        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+            process = start_loaded(
+                self.module,
+                arguments,
+                package="trustcli",
+                cwd=self.folder,
+                environ={**self.environ, **environ},
+                stdout=stdout,
+                stderr=stderr,
+            )
+            try:
+                status = process.wait(COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            stdout.seek(0)
+            stderr.seek(0)
+            told, said = stdout.read().decode(), stderr.read().decode()
+        return _judged(Ran(command=arguments, status=status, stdout=told, stderr=said), expect)
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start a command and leave it running; `finished` waits for it."""
@@ -123,52 +132,11 @@ def finished(process: subprocess.Popen[str], arguments: Sequence[str], *, expect
     return _judged(Ran(command=arguments, status=process.returncode, stdout=stdout, stderr=stderr), expect)
 
 
-def run_here(arguments: Sequence[str], *, folder: Path, environ: Mapping[str, str], expect: int | None = 0) -> Ran:
-    """Run `trust` in this process as if it were its own: environment, working directory and standard streams."""
-    stdout, stderr = io.StringIO(), io.StringIO()
-    with (
-        _ONE_AT_A_TIME,
-        Path(os.devnull).open(encoding="utf-8") as stdin,
-        contextlib.chdir(folder),
-        _environment(environ),
-        cheap_sealing(),
-        _ends_with_the_process(),
-        contextlib.redirect_stdout(stdout),
-        contextlib.redirect_stderr(stderr),
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr(sys, "stdin", stdin)
-        status = run(arguments)
-    return _judged(Ran(command=arguments, status=status, stdout=stdout.getvalue(), stderr=stderr.getvalue()), expect)
-
-
 def _judged(ran: Ran, expect: int | None) -> Ran:
     no_secret_in(ran.stdout + ran.stderr)
     assert "Traceback" not in ran.stderr, str(ran)
     assert expect is None or ran.status == expect, str(ran)
     return ran
-
-
-@contextlib.contextmanager
-def _ends_with_the_process() -> Iterator[None]:
-    """Let a command leave connections open, as it may: the end of its process closes them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
-
-
-@contextlib.contextmanager
-def _environment(environ: Mapping[str, str]) -> Iterator[None]:
-    """Nothing but `environ` is in the environment of this process, and of what it starts."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def no_secret_in(text: str) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.attacks.moves import expire
+from tests.simulator.attacks.moves import expire
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.registries import REPOSITORY, token
-from tests.unit.cli_net.certificates import Authority
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire, json_reply, reply
-from tests.unit.cli_net.users import FILE
+from tests.support.certificates import Authority
+from tests.support.hostile_server import HostileServer, Request, Script, Wire, json_reply, reply
+from tests.support.network_users import FILE
+from tests.support.registries import REPOSITORY, token
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
 from trustcli.http.network import Network

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.registries import REPOSITORY
+from tests.support.certificates import Authority, make_authority
+from tests.support.hostile_server import reply
+from tests.support.network_users import FILE
+from tests.support.registries import REPOSITORY
 from tests.unit.cli_doctor.situations import (
     BASIC,
     GUN,
@@ -35,9 +38,6 @@ from tests.unit.cli_doctor.situations import (
     trust_server,
     tunnel,
 )
-from tests.unit.cli_net.certificates import Authority, make_authority
-from tests.unit.cli_net.hostile_server import reply
-from tests.unit.cli_net.users import FILE
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.settings import ServerChoice
 from trustcli.doctor.failing import guarded

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.attacks import moves
+from tests.simulator.attacks import moves
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli_net.certificates import Authority, make_authority
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire
-from tests.unit.cli_net.users import GUN, USERS, Stored, User, network_of
+from tests.support.certificates import Authority, make_authority
+from tests.support.hostile_server import HostileServer, Request, Script, Wire
+from tests.support.network_users import GUN, USERS, Stored, User, network_of
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.http.token_auth import CredentialSource

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, reply
+from tests.support.network_users import DIGEST, FILE, Stored, TrustServerUser, stored_for
 from tests.unit.cli_net.conftest import Serve, Users, answering
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, json_reply, reply
-from tests.unit.cli_net.users import DIGEST, FILE, Stored, TrustServerUser, stored_for
 from trustcli.config.docker_config import Credential
 from trustcli.http.record import Record
 from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable

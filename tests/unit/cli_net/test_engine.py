@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.unit.cli_net.hostile_server import Request, Script, Wire, json_reply, read_request, reply
+from tests.support.hostile_server import Request, Script, Wire, json_reply, read_request, reply
 from trustcli.config.docker_config import Credential
 from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities

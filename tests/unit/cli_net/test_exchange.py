@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli_net.certificates import EXPIRED, Authority, make_authority
+from tests.support.certificates import EXPIRED, Authority, make_authority
+from tests.support.hostile_server import DripClock, Request, Wire, megabytes_after, reply
+from tests.support.network_users import DIGEST, FILE, connections_of, padded
 from tests.unit.cli_net.conftest import Serve, Users, answering, memory_of
-from tests.unit.cli_net.hostile_server import DripClock, Request, Wire, megabytes_after, reply
-from tests.unit.cli_net.users import DIGEST, FILE, connections_of, padded
 from trustcli.http.record import Record
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.simulator.scene import good_collection
+from tests.support.hostile_server import HostileServer, Request, Wire, reply
+from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Serve
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Wire, reply
-from tests.unit.cli_net.users import GUN
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -88,7 +89,5 @@ def test_what_is_no_image_to_sign(content: object, content_type: str, words: str
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([OCI_INDEX, OCI_MANIFEST, "", "x"]))
 def test_any_bytes_are_read_or_refused(raw: bytes, content_type: str) -> None:
-    try:
-        read(raw, content_type)
-    except ImageNotSupported:
-        return
+    with suppress(ImageNotSupported):
+        assert read(raw, content_type).size == len(raw)

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli_net.certificates import Authority
-from tests.unit.cli_net.conftest import Serve, answering
-from tests.unit.cli_net.hostile_server import (
+from tests.support.certificates import Authority
+from tests.support.hostile_server import (
     HostileServer,
     Request,
     Wire,
     json_reply,
     reply,
 )
-from tests.unit.cli_net.users import Stored, network_of
+from tests.support.network_users import Stored, network_of
+from tests.unit.cli_net.conftest import Serve, answering
 from trustcli.config.docker_config import Credential
 from trustcli.http.record import Record
 from trustcli.http.tls import CertificateAuthorities

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.cli_net.users import Stored
+from tests.support.network_users import Stored
 from trustcli.config.docker_config import Credential
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.token_auth import MAX_TOKEN_ANSWER, Authorizer, parse_challenges
@@ -91,11 +91,15 @@ def test_challenges(value: str, expected: list[tuple[str, dict[str, str]]]) -> N
 @settings(deadline=None)
 @given(st.lists(st.text()))
 def test_any_challenge_is_read_or_passed_over(values: list[str]) -> None:
-    parse_challenges(values)
+    assert all(challenge.scheme for challenge in parse_challenges(values))
 
 
-def test_long_nonsense_takes_no_long_time() -> None:
-    parse_challenges(['Bearer realm="' + "\\" * 60_000, "a=" * 30_000, "Basic " * 10_000, "A" * 60_000, " ," * 30_000])
+@pytest.mark.parametrize(
+    "nonsense", ['Bearer realm="' + "\\" * 60_000, "a=" * 30_000, "Basic " * 10_000, "A" * 60_000, " ," * 30_000]
+)
+def test_long_nonsense_is_read_to_its_end(nonsense: str) -> None:
+    """And at once: what looked at each character again for each of the others would take minutes."""
+    assert all(challenge.scheme for challenge in parse_challenges([nonsense]))
 
 
 # --- ways in
@@ -244,19 +248,10 @@ def test_realms_that_are_none(realm: str) -> None:
         ("http://127.0.0.1:5000", "http://auth.example/t", False),
         ("http://r.example", "https://auth.example/t", False),
         ("http://r.example", "http://auth.example/t", False),
-        ("https://r.example", "http://auth.example/t", None),
-        ("https://r.example", "http://127.0.0.1/t", None),
-        ("http://r.example", "http://localhost/t", None),
-        ("https://127.0.0.1:5000", "http://auth.example/t", None),
     ],
 )
-def test_the_realm_decides_what_it_gets(server: str, realm: str, with_credential: bool | None) -> None:  # noqa: FBT001
+def test_the_realm_decides_what_it_gets(server: str, realm: str, with_credential: bool) -> None:  # noqa: FBT001
     tokens = TokenServer()
-    if with_credential is None:
-        with pytest.raises(RemoteMisbehaved, match="plain http"):
-            authorize(f'Bearer realm="{realm}"', tokens, ALICE, server)
-        assert tokens.asked == []
-        return
     assert authorize(f'Bearer realm="{realm}"', tokens, ALICE, server) == "Bearer t0k"
     assert ("Authorization" in tokens.asked[0][2]) is with_credential
 
@@ -270,6 +265,22 @@ def test_what_was_not_sent_is_not_blamed() -> None:
     assert caught.value.reason == (
         "the token server of http://127.0.0.1:5000 gives no token without credentials, which do not go over plain http"
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "realm"),
+    [
+        ("https://r.example", "http://auth.example/t"),
+        ("https://r.example", "http://127.0.0.1/t"),
+        ("http://r.example", "http://localhost/t"),
+        ("https://127.0.0.1:5000", "http://auth.example/t"),
+    ],
+)
+def test_a_realm_over_plain_http_is_not_asked(server: str, realm: str) -> None:
+    tokens = TokenServer()
+    with pytest.raises(RemoteMisbehaved, match="plain http"):
+        authorize(f'Bearer realm="{realm}"', tokens, ALICE, server)
+    assert tokens.asked == []
 
 
 def test_a_password_does_not_go_over_plain_http() -> None:

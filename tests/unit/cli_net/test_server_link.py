@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
+from tests.support.hostile_server import Request, Wire, json_reply, reply
+from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering, fetch
-from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, reply
-from tests.unit.cli_net.users import GUN
 from trustdata.errors import InvalidName, RemoteUnreachable
 from trustdata.roles import ROOT, TARGETS
 

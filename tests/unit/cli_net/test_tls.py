@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli_net.certificates import Authority, make_authority
+from tests.support.certificates import Authority, make_authority
 from trustcli.http.messages import Origin
 from trustcli.http.tls import CertificateAuthorities, speaks_no_tls
 from trustdata.errors import SettingsUnusable

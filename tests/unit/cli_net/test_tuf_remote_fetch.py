@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 
+from tests.support.hostile_server import json_reply, reply
+from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering, fetch, memory_of
-from tests.unit.cli_net.hostile_server import json_reply, reply
-from tests.unit.cli_net.users import GUN
 from trustcli.client.tuf_remote import COMPRESSED_FROM
 from trustdata.errors import (
     RemoteMisbehaved,

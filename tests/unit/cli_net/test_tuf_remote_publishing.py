@@ -7,9 +7,9 @@ import hashlib
 import pytest
 from securesystemslib.formats import encode_canonical
 
+from tests.support.hostile_server import Request, Wire, json_reply, reply
+from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering
-from tests.unit.cli_net.hostile_server import Request, Wire, json_reply, reply
-from tests.unit.cli_net.users import GUN
 from trustcli.client.ports import CollectionState, Tombstone
 from trustdata.errors import (
     CollectionExists,

@@ -90,7 +90,8 @@ def test_option_beats_variable_beats_file_and_the_source_is_told(tmp_path: Path)
 
 
 def test_variables_that_kubernetes_makes_are_left_alone() -> None:
-    load({}, {"TRUST_SERVER_PORT": "tcp://10.0.0.1:4443", "TRUST_SERVER_SERVICE_HOST": "10.0.0.1"})
+    made = {"TRUST_SERVER_PORT": "tcp://10.0.0.1:4443", "TRUST_SERVER_SERVICE_HOST": "10.0.0.1"}
+    assert load({}, made).settings == load({}, {}).settings
 
 
 @pytest.mark.parametrize(
@@ -191,4 +192,6 @@ def test_what_must_not_be_served_is_refused(options: dict[str, str]) -> None:
     ],
 )
 def test_loopback_or_an_accepted_risk_is_served(options: dict[str, str]) -> None:
-    check_for_serving(load(cast("GivenSettings", options), {}).settings)
+    settings = load(cast("GivenSettings", options), {}).settings
+    check_for_serving(settings)
+    assert settings != load({"listen": "0.0.0.0:1"}, {}).settings

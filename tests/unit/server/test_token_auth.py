@@ -82,10 +82,8 @@ def test_what_each_route_needs(store: MemoryStore, method: str, path: str, neede
         if method != "HEAD":
             assert answer.json()["code"] == "forbidden"
             assert "challenge" not in answer.json()
-    for headers in (bearer(*needed.split(",")), bearer("*")):
+    for headers in [bearer(*needed.split(",")), bearer("*")][: 1 if method == "DELETE" else 2]:
         assert site.request(method, path, headers=headers).status_code not in {401, 403}
-        if method == "DELETE":
-            return
 
 
 def test_no_route_forgets_to_ask(store: MemoryStore) -> None:

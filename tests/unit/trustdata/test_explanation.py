@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from keys.record import replace
-from tests.attacks import moves
 from tests.simulator import keyring
+from tests.simulator.attacks import moves
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection

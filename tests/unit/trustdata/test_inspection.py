@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from tests.attacks.moves import set_member
 from tests.simulator import keyring
+from tests.simulator.attacks.moves import set_member
 from tests.simulator.forgery import Document
 from tests.simulator.scene import GOOD, OTHER, Scene, good_collection
 from trustdata.inspection import Inspection, inspect

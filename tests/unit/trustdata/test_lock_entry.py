@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.record import replace
-from tests.properties.strategies import MEMORIES
 from tests.simulator.repository import APP
 from tests.simulator.scene import Scene, good_collection
+from tests.support.strategies import MEMORIES
 from trustdata.envelope import Envelope
 from trustdata.errors import LockDisagrees, VersionRollback
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName

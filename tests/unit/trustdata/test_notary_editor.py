@@ -9,8 +9,8 @@ import pytest
 
 from keys.certificate import root_certificate
 from keys.notary import NotaryKey
-from tests.attacks.moves import set_member
 from tests.simulator import keyring
+from tests.simulator.attacks.moves import set_member
 from tests.simulator.keyring import Ring
 from tests.simulator.owner import EVERY_KEY, Owner, digest_of
 from tests.simulator.repository import APP, NOW, RepositorySimulator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks.moves import expire
+from tests.simulator.attacks.moves import expire
 from tests.simulator.client import Client
 from tests.simulator.scene import good_collection
 from trustcli.client.local_state import Known

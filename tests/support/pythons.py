@@ -10,8 +10,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tests.packaging.building import run
-from tests.packaging.tiny_wheels import write_wheel
+from tests.support.building import run
+from tests.support.tiny_wheels import write_wheel
 
 _BUNDLES = """
 import ensurepip, pathlib, sysconfig

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from tests.unit.cli_net.hostile_server import HostileServer, Request
+from tests.support.hostile_server import HostileServer, Request
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import Credential

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.attacks import moves
-from tests.attacks.moves import set_member
 from tests.simulator import keyring
+from tests.simulator.attacks import moves
+from tests.simulator.attacks.moves import set_member
 from tests.simulator.scene import EVIL, Scene
 from trustdata.errors import (
     CertificateOfAnotherName,

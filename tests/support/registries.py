@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tests.unit.cli_net.hostile_server import HostileServer, Request, Script, Wire, json_reply, reply
+from tests.support.hostile_server import HostileServer, Request, Script, Wire, json_reply, reply
 
 Serve = Callable[[Script], HostileServer]
 REPOSITORY = "team/app"

@@ -1,0 +1,214 @@
+"""Programs that are already loaded: a process that has imported one forks for each start of it.
+
+A start by this way is a process of its own, with its own memory, environment, working directory, streams, signals and
+exit status; only what the interpreter does before the first line of the program is not done again, which is most of
+what a start costs. Keys are sealed cheaply. What depends on the interpreter's own start is started for real.
+
+Run as a program, this module is the process that has loaded PACKAGE: orders come over the socket that is its standard
+input, and its end is the end of that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+_TOP = Path(__file__).resolve().parents[2]
+_LONGEST_ORDER = 1 << 17
+_loaders: dict[str, _Loader] = {}
+"""By package, in this process."""
+
+
+class LoadedProcess:
+    """What `subprocess.Popen` is for a process that was not forked by this one."""
+
+    def __init__(self, args: Sequence[str], told: socket.socket) -> None:
+        self.args = args
+        self.returncode: int | None = None
+        self._told = told
+        self.pid = int(told.recv(16))
+
+    def wait(self, timeout: float) -> int:
+        """Exit status, negative for a signal. Raises: subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            ready, _, _ = select.select([self._told], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            with self._told:
+                self.returncode = int(self._told.recv(16))
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process if nobody has waited for it yet."""
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+class _Loader:
+    """The process that has loaded a package."""
+
+    def __init__(self, package: str) -> None:
+        self._orders, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.loaded_program", package],
+                stdin=there.fileno(),
+                stdout=subprocess.DEVNULL,
+                cwd=_TOP,
+                env={"PATH": os.environ["PATH"]},
+            )
+
+    def start(self, order: dict[str, Any], stdout: IO[Any] | int, stderr: IO[Any] | int) -> LoadedProcess:
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        files = [file if isinstance(file, int) else file.fileno() for file in (stdout, stderr)]
+        with there:
+            socket.send_fds(self._orders, [json.dumps(order).encode()], [*files, there.fileno()])
+        return LoadedProcess([order["module"], *order["arguments"]], here)
+
+    def stop(self) -> None:
+        self._orders.close()
+        self._process.wait()
+
+
+def start_loaded(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    package: str,
+    cwd: Path,
+    environ: Mapping[str, str],
+    stdout: IO[Any] | int,
+    stderr: IO[Any] | int,
+) -> LoadedProcess:
+    """Start `python -m module arguments`, with nothing on standard input, from a process that has loaded `package`."""
+    if package not in _loaders:
+        _loaders[package] = _Loader(package)
+    order = {"module": module, "arguments": list(arguments), "cwd": str(cwd), "environ": dict(environ)}
+    return _loaders[package].start(order, stdout, stderr)
+
+
+def stop_loaders() -> None:
+    """End the processes that have loaded programs; what they started and still runs is left to be found."""
+    while _loaders:
+        _loaders.popitem()[1].stop()
+
+
+# --- the process that has loaded a package
+
+
+def _load(package: str) -> None:
+    """Import every module of it, and what those import."""
+    from tests.support.cheap_keys import seal_cheaply
+
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+        if not module.name.endswith((".__main__", ".env")) and ".versions." not in module.name:
+            importlib.import_module(module.name)
+    seal_cheaply()
+
+
+def _obey() -> None:
+    """Fork for each order; tell who gave it the process id, and at last the exit status."""
+    orders = socket.socket(fileno=os.dup(0))
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    woken.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    waiting: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([orders, woken], [], [])
+        if woken in ready:
+            woken.recv(4096)
+            _reap(waiting)
+        if orders in ready:
+            order, files, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, 3)
+            if not order:
+                return
+            stdout, stderr, told = files
+            pid = os.fork()
+            if pid == 0:
+                _become(json.loads(order), stdout, stderr)
+            os.close(stdout)
+            os.close(stderr)
+            waiting[pid] = socket.socket(fileno=told)
+            waiting[pid].send(str(pid).encode())
+
+
+def _reap(waiting: dict[int, socket.socket]) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, ended = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            with waiting.pop(pid) as told, contextlib.suppress(OSError):  # whoever asked may be gone
+                told.send(str(os.waitstatus_to_exitcode(ended)).encode())
+
+
+def _become(order: dict[str, Any], stdout: int, stderr: int) -> NoReturn:
+    """Be the program, to its end."""
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.chdir(order["cwd"])
+        os.environ.clear()
+        os.environ.update(order["environ"])
+        status = _run(order["module"], order["arguments"])
+    finally:
+        os._exit(status)
+
+
+def _run(module: str, arguments: Sequence[str]) -> int:
+    """What the interpreter does with `-m module arguments`: run it, report what it raises, end its threads, flush."""
+    sys.argv = [module, *arguments]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)  # type: ignore[union-attr]
+    status = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+    except BaseException:  # noqa: BLE001 - the last line, as in the interpreter
+        traceback.print_exc()
+        status = 1
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+if __name__ == "__main__":
+    _load(sys.argv[1])
+    gc.collect()
+    gc.freeze()
+    _obey()
