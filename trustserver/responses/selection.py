@@ -1,7 +1,7 @@
-"""Choose what a reader gets of a stored answer: 304, the compressed form, or the answer as it is (RFC 9110, 12 and 13).
+"""Choose what a client gets of a stored response: 304, its compressed form, or the response as it is.
 
-Decided here for every way in: from the bytes of a request (`server.fast_path`), in front of the application
-(`api.fast_read`), and behind, where the compressed form is made (`api.tuf`).
+The rules are those of RFC 9110, sections 12 and 13. Three places use them: server/fast_path.py, which reads the bytes
+of a request; api/fast_read.py, in front of FastAPI; and api/tuf.py, which makes the compressed form.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _ANY = b"*"
 
 
 def asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
-    """Return the values of If-None-Match and Accept-Encoding among the headers; empty if there is no such header.
+    """Return the values of If-None-Match and Accept-Encoding in a request's headers; empty for a missing header.
 
-    Two headers of one name are one list.
+    If a header comes twice, the two values are joined to one list.
     """
     condition = codings = b""
     for name, value in headers:
@@ -29,16 +29,16 @@ def asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
 
 
 def select(answer: Answer, condition: bytes, codings: bytes) -> Answer | None:
-    """Choose the form of an answer: status, headers and body in one value.
+    """Choose the form of a stored response that a client gets; None if the compressed form must be made first.
 
-    A reader who accepts gzip may have either form, so the tag of either is a match. None: the compressed form is wanted
-    and does not exist yet.
+    `condition`: the value of If-None-Match. `codings`: the value of Accept-Encoding. A client that accepts gzip may
+    have stored either form, so the entity tag of either matches.
     """
     packs = answer.packable and accepts_gzip(codings)
     if condition and answer.unchanged is not None:
-        if condition == answer.etag:  # nearly always, and so needs no list
+        if condition == answer.etag:  # the usual case, without splitting the list
             return answer.unchanged
-        # The weak comparison, which RFC 9110 asks for here.
+        # The weak comparison, as RFC 9110, 13.1.2 asks.
         tags = {tag.strip().removeprefix(b"W/") for tag in condition.split(b",")}
         if answer.etag in tags or _ANY in tags:
             return answer.unchanged
