@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from tests.packaging import tiny_wheels
+from tests.support import tiny_wheels
 from tests.support.building import SOURCE, run
 from tests.support.pythons import bundled_pips, fake_python, stand_in
 from tests.support.tiny_wheels import write_wheel
