@@ -45,7 +45,7 @@ from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.repository.publish import Publishing
 from trustserver.repository.renewal import Renewal
 from trustserver.repository.tuf_reads import TufRetrieval
-from trustserver.responses.cache import View
+from trustserver.responses.cache import ResponseCache
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
@@ -120,24 +120,24 @@ def compose(
     `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `published_log`: None if
     nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
     """
-    view = View(limit=settings.view_bytes)
+    cache = ResponseCache(limit=settings.view_bytes)
     online = OnlineRoles(store, sealer)
     parsed = ParsedCache(store)
-    committer = Committer(store, parsed, view, published_log)
+    committer = Committer(store, parsed, cache, published_log)
     publishing = Publishing(store=store, online=online, parsed=parsed, committer=committer)
     collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer)
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
     requests = PublishRequests(publishing, metrics, clock=clock, seconds=settings.upload_seconds)
-    renewal_on_read = RenewalOnRead(renewal, view, clock)
+    renewal_on_read = RenewalOnRead(renewal, cache, clock)
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
     )
     install_error_handlers(fastapi)
     reads = TufReads(
-        view=view,
-        retrieval=TufRetrieval(store, view),
+        cache=cache,
+        retrieval=TufRetrieval(store, cache),
         renewal=renewal_on_read,
         authorizer=authorizer,
         otherwise=GunPaths(fastapi),
@@ -152,10 +152,10 @@ def compose(
         clock=clock,
     )
     notary = NotaryApi(
-        services=services, view=view, retrieval=NotaryReads(store, view), renewal=renewal_on_read, otherwise=reads
+        services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
     )
     in_flight = GracefulShutdown(notary)
-    fast = FastRead(view, OriginCheck(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
+    fast = FastRead(cache, OriginCheck(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
     fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:
@@ -164,7 +164,7 @@ def compose(
 
     fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
     read_counts = [reads.answered, notary.answered]
-    fastapi.include_router(metrics_router(metrics, fast=fast, reads=read_counts, view=view, store=store, clock=clock))
+    fastapi.include_router(metrics_router(metrics, fast=fast, reads=read_counts, cache=cache, store=store, clock=clock))
     return Application(
         asgi=fast,
         in_flight=in_flight,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pytest
 import uvloop
 
-from trustserver.responses.cache import CACHE_REVALIDATE, Answer, file_answer
+from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
 from trustserver.server.fast_path import IDLE_SWEEPS, Front
 from trustserver.server.tunnel import inner_socket
 
@@ -22,8 +22,8 @@ PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
 BIG = b"/tuf/registry.example.com/app/metadata/1.targets.json"
 HOT = b"GET " + PATH + b" HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
 COLD = b"GET /healthz HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
-ANSWER = file_answer(b'{"a":1}', "ab" * 32, cache=CACHE_REVALIDATE)
-LARGE = file_answer(b"x" * 3_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
+ANSWER = file_response(b'{"a":1}', "ab" * 32, cache=CACHE_REVALIDATE)
+LARGE = file_response(b"x" * 3_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
 
 LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -40,7 +40,7 @@ class Reads:
     def seconds(self) -> float:
         return self.at
 
-    def ready(self, path: bytes) -> Answer | None:
+    def ready(self, path: bytes) -> ReadyResponse | None:
         return self.answers.get(path)
 
 
@@ -193,7 +193,7 @@ def test_what_is_not_ready_goes_to_the_server_behind(loop: Loop, change: Callabl
 
 @LOOPS
 def test_a_compressed_form_is_given_to_those_who_want_it(loop: Loop) -> None:
-    packed = file_answer(b"packed", "ab" * 32, cache=CACHE_REVALIDATE)
+    packed = file_response(b"packed", "ab" * 32, cache=CACHE_REVALIDATE)
     plain = replace(ANSWER, packable=True, packed=packed)
 
     async def scene(s: Stage) -> None:

@@ -77,9 +77,9 @@ class ServerLink:
         failure: Callable[[Response], TrustError],
         headers: Mapping[str, str] | None = None,
     ) -> bytes | None:
-        """A file, as promised by `MetadataRemote.fetch`: absent is 404, or 410 for a deleted collection, nothing else.
+        """Fetch a file; return None if the server says that it is absent: 404, or 410 for a deleted collection.
 
-        `what`: how errors call it. `failure`: what any other answer means.
+        `what`: how errors call the file. `failure`: makes the error for any other response.
         """
         try:
             response = self.ask("GET", target, scope=scope, limit=limit, headers=headers)

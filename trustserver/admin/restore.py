@@ -20,7 +20,7 @@ from trustserver.errors import NotSound, RevisionMoved
 from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
-from trustserver.responses.cache import View
+from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, StoredCollection
 
 JUMP: Final = 1000
@@ -125,7 +125,7 @@ class Restore:
 def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restore:
     """Make a `Restore` for a store that no server uses meanwhile. `at`: the time of its signatures."""
     online, parsed = OnlineRoles(store, sealer), ParsedCache(store)
-    committer = Committer(store, parsed, View(limit=0))
+    committer = Committer(store, parsed, ResponseCache(limit=0))
     return Restore(store=store, online=online, parsed=parsed, committer=committer, at=at)
 
 

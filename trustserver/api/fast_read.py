@@ -1,8 +1,8 @@
-"""The hot reads: a dictionary lookup and two sends, in front of everything else.
+"""Answer reads from the response cache, in front of everything else: one dictionary lookup and two sends.
 
-An answer is found under the raw path, byte for byte. Other spellings of it, answers that are due for renewal, those
-that are to be compressed first and whatever is not in the view go on to the application behind. So does, where not
-everybody may read, whoever may not: the application behind says why.
+A response is found under the raw path, byte for byte. Other spellings of the path, responses that are due for renewal,
+those that must be compressed first and all that is not cached go on to the application behind. So does a request that
+may not read: the application behind says why.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import Forbidden
-from trustserver.responses.cache import Answer, View
+from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.selection import asked, select
 
 
 class FastRead:
-    """ASGI. `seconds`: the clock, since 1970."""
+    """Answers hot reads (ASGI). `seconds`: the clock, in seconds since 1970."""
 
-    def __init__(self, view: View, otherwise: App, seconds: Callable[[], float], *, authorizer: Authorizer) -> None:
+    def __init__(
+        self, cache: ResponseCache, otherwise: App, seconds: Callable[[], float], *, authorizer: Authorizer
+    ) -> None:
         self.is_open = authorizer.reads_are_open
-        """Whether everybody may read everything. Where not, no cache may keep an answer for others either."""
+        """Whether everybody may read everything. If not, no cache between may keep a response for others either."""
         self._authorizer = authorizer
-        self._view = view
-        self._get = view.get
+        self._cache = cache
+        self._get = cache.get
         self._otherwise = otherwise
         self.seconds = seconds
         self.answered = 0
-        """Reads answered here; one event loop writes it."""
+        """The number of reads answered here; only one event loop writes it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.is_open:
@@ -49,13 +51,13 @@ class FastRead:
                     return
         await self._otherwise(scope, receive, send)
 
-    def ready(self, path: bytes) -> Answer | None:
-        """The answer that may be given now, to everybody, under this raw path."""
+    def ready(self, path: bytes) -> ReadyResponse | None:
+        """Return the response that everybody may get now under this raw path; None if there is none."""
         answer = self._get(path) if self.is_open else None
         return answer if answer is not None and answer.renew_at > self.seconds() else None
 
     def _may_read(self, scope: Scope) -> bool:
-        gun = self._view.gun(scope["raw_path"])
+        gun = self._cache.gun(scope["raw_path"])
         if gun is None:  # dropped by another thread since
             return False
         try:

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
-from trustserver.responses.cache import View
+from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import MetadataStore
 
 
@@ -43,10 +43,10 @@ class Metrics:
 class _Reads(Collector):
     """Makes metrics of the integers in which reads are counted. A counter of Prometheus would slow down every read."""
 
-    def __init__(self, fast: FastRead, reads: Sequence[Mapping[int, int]], view: View) -> None:
+    def __init__(self, fast: FastRead, reads: Sequence[Mapping[int, int]], cache: ResponseCache) -> None:
         self._fast = fast
         self._reads = reads
-        self._view = view
+        self._cache = cache
 
     def collect(self) -> Iterator[Metric]:
         reads = CounterMetricFamily(
@@ -56,7 +56,7 @@ class _Reads(Collector):
         for status in sorted({status for counted in self._reads for status in counted}):
             reads.add_metric([str(status)], sum(counted.get(status, 0) for counted in self._reads))
         yield reads
-        yield GaugeMetricFamily("trust_server_view_bytes", "Bytes of the answers kept in memory.", self._view.weight)
+        yield GaugeMetricFamily("trust_server_view_bytes", "Bytes of the answers kept in memory.", self._cache.weight)
 
 
 class _Storage(Collector):
@@ -90,7 +90,7 @@ def metrics_router(
     *,
     fast: FastRead,
     reads: Sequence[Mapping[int, int]],
-    view: View,
+    cache: ResponseCache,
     store: MetadataStore,
     clock: Callable[[], datetime],
 ) -> APIRouter:
@@ -98,7 +98,7 @@ def metrics_router(
 
     The metrics are collected in a worker thread, because that waits for the database.
     """
-    metrics.registry.register(_Reads(fast, reads, view))
+    metrics.registry.register(_Reads(fast, reads, cache))
     metrics.registry.register(_Storage(store, clock))
     router = APIRouter()
 

@@ -29,7 +29,7 @@ from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import encoded_key
-from trustserver.responses.cache import Answer, View, plain_answer
+from trustserver.responses.cache import ReadyResponse, ResponseCache, plain_response
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import KeyRecord
 
@@ -60,14 +60,14 @@ class NotaryApi:
         self,
         *,
         services: Services,
-        view: View,
+        cache: ResponseCache,
         retrieval: NotaryReads,
         renewal: RenewalOnRead,
         otherwise: App,
     ) -> None:
         self._services = services
         self._authorizer = services.authorizer
-        self._view = view
+        self._cache = cache
         self._retrieval = retrieval
         self._renewal = renewal
         self._otherwise = otherwise
@@ -103,7 +103,7 @@ class NotaryApi:
             case _:
                 return self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
 
-    async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> ReadyResponse:
         answer = _DONE
         match route.operation:
             case Operation.FILE:
@@ -126,7 +126,7 @@ class NotaryApi:
                 answer = _json(b"{}")
         return answer
 
-    async def _read(self, gun: GUN, name: NotaryFile) -> Answer:
+    async def _read(self, gun: GUN, name: NotaryFile) -> ReadyResponse:
         try:
             answer = await self._renewed(gun, name)
         except NoTrustData:
@@ -135,15 +135,15 @@ class NotaryApi:
         self._count(answer.status)
         return answer
 
-    async def _renewed(self, gun: GUN, name: NotaryFile) -> Answer:
+    async def _renewed(self, gun: GUN, name: NotaryFile) -> ReadyResponse:
         answer = await self._lookup(gun, name)
         if self._renewal.is_due(answer):
             await self._renewal.renew(gun, notary_path(gun, name), answer)
             answer = await self._lookup(gun, name)
         return answer
 
-    async def _lookup(self, gun: GUN, name: NotaryFile) -> Answer:
-        kept = self._view.get(notary_path(gun, name))
+    async def _lookup(self, gun: GUN, name: NotaryFile) -> ReadyResponse:
+        kept = self._cache.get(notary_path(gun, name))
         return kept if kept is not None else await asyncio.to_thread(self._retrieval.answer, gun, name)
 
     def _count(self, status: int) -> None:
@@ -200,12 +200,12 @@ def _access(route: Route) -> list[Access]:
     return [Access(kind="repository", name=route.gun, action=each) for each in _TOKEN_ACTIONS[action]] if action else []
 
 
-def _json(body: bytes) -> Answer:
-    return plain_answer(200, [(b"content-type", _JSON), *_plain_headers(body)], body)
+def _json(body: bytes) -> ReadyResponse:
+    return plain_response(200, [(b"content-type", _JSON), *_plain_headers(body)], body)
 
 
 def _plain_headers(body: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
 
 
-_DONE: Final = plain_answer(200, _plain_headers(b""), b"")
+_DONE: Final = plain_response(200, _plain_headers(b""), b"")

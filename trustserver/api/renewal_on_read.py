@@ -13,7 +13,7 @@ from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustserver.repository.renewal import Renewal
-from trustserver.responses.cache import Answer, View
+from trustserver.responses.cache import ReadyResponse, ResponseCache
 
 RENEWAL_PAUSE: Final = timedelta(seconds=30)
 """How long to wait after a failed renewal before trying again. Clients get the old response meanwhile."""
@@ -24,17 +24,17 @@ _log = logging.getLogger(__name__)
 class RenewalOnRead:
     """Renews the collections that clients read, for both formats, on one event loop."""
 
-    def __init__(self, renewal: Renewal, view: View, clock: Callable[[], datetime]) -> None:
+    def __init__(self, renewal: Renewal, cache: ResponseCache, clock: Callable[[], datetime]) -> None:
         self._renewal = renewal
-        self._view = view
+        self._cache = cache
         self._clock = clock
         self._renewing: dict[GUN, asyncio.Task[None]] = {}
 
-    def is_due(self, answer: Answer) -> bool:
+    def is_due(self, answer: ReadyResponse) -> bool:
         """Return whether a response must be renewed before it is sent."""
         return answer.renew_at <= self._clock().timestamp()
 
-    async def renew(self, gun: GUN, path: bytes, old: Answer) -> None:
+    async def renew(self, gun: GUN, path: bytes, old: ReadyResponse) -> None:
         """Renew the roles of a collection that are due.
 
         If that fails, the response cache keeps `old` under `path` for RENEWAL_PAUSE.
@@ -46,11 +46,11 @@ class RenewalOnRead:
             task.add_done_callback(lambda _: self._renewing.pop(gun, None))
         await asyncio.shield(task)
 
-    async def _renew(self, gun: GUN, path: bytes, old: Answer) -> None:
-        ticket = self._view.ticket(gun)
+    async def _renew(self, gun: GUN, path: bytes, old: ReadyResponse) -> None:
+        ticket = self._cache.ticket(gun)
         try:
             await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
         except (TrustError, KeysError) as error:
             _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
             later = int((self._clock() + RENEWAL_PAUSE).timestamp())
-            self._view.offer(gun, path, replace(old, renew_at=later), ticket=ticket)
+            self._cache.offer(gun, path, replace(old, renew_at=later), ticket=ticket)

@@ -1,4 +1,4 @@
-"""/tuf/GUN/metadata/FILE: reads that the view could not answer at once. Bare ASGI, the store in a worker thread."""
+"""Answer /tuf/GUN/metadata/FILE where the response cache could not. ASGI; the store is read in a worker thread."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from trustserver.api.sending import send_body
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
 from trustserver.repository.tuf_reads import TufRetrieval
-from trustserver.responses.cache import Answer, View
+from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.gzip import pack
 from trustserver.responses.selection import asked, select
 from trustserver.responses.tuf_paths import FileName, parse_filename, path_of
 
 
 class TufReads:
-    """ASGI. Counts in `answered` by status."""
+    """Answers reads of TUF metadata (ASGI). `answered` counts them by status."""
 
     def __init__(
         self,
         *,
-        view: View,
+        cache: ResponseCache,
         retrieval: TufRetrieval,
         renewal: RenewalOnRead,
         authorizer: Authorizer,
         otherwise: App,
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._retrieval = retrieval
         self._renewal = renewal
         self._authorizer = authorizer
         self._otherwise = otherwise
-        self._packing: tuple[bytes, asyncio.Task[Answer]] | None = None
+        self._packing: tuple[bytes, asyncio.Task[ReadyResponse]] | None = None
         self.answered: dict[int, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,8 +57,8 @@ class TufReads:
         await send(chosen.start)
         await send_body(send, _no_body() if head else chosen.body)
 
-    async def _answer(self, scope: Scope, path: str) -> tuple[bytes, Answer]:
-        """An answer and its place in the view."""
+    async def _answer(self, scope: Scope, path: str) -> tuple[bytes, ReadyResponse]:
+        """Return the response and its path in the cache."""
         if scope["method"] not in {"GET", "HEAD"}:
             raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
         gun, filename = split_metadata_path(path)
@@ -71,17 +71,17 @@ class TufReads:
             answer = await self._found(gun, name)
         return place, answer
 
-    async def _found(self, gun: GUN, name: FileName) -> Answer:
-        kept = self._view.get(path_of(gun, name))
+    async def _found(self, gun: GUN, name: FileName) -> ReadyResponse:
+        kept = self._cache.get(path_of(gun, name))
         if kept is not None:
             return kept
         return await asyncio.to_thread(self._retrieval.answer, gun, name)
 
-    async def _packed(self, place: bytes, answer: Answer) -> Answer:
-        """The compressed form, made once, or the answer as it is where that costs more than it brings.
+    async def _packed(self, place: bytes, answer: ReadyResponse) -> ReadyResponse:
+        """Return the gzip form, made once, or the plain response where compressing does not pay.
 
-        One file at a time is compressed, so that nobody keeps the worker threads busy with it; whoever wants another
-        one meanwhile gets it as it is. So does everybody where the view has no room to keep it.
+        One file at a time is compressed, so that compressing cannot fill the worker threads; a client that asks for
+        another file meanwhile gets the plain form. So do all clients if the cache has no room for the gzip form.
         """
         if self._packing is None:
             task = asyncio.create_task(self._pack(place, answer))
@@ -90,13 +90,13 @@ class TufReads:
             return answer
         return await asyncio.shield(self._packing[1])
 
-    async def _pack(self, place: bytes, answer: Answer) -> Answer:
+    async def _pack(self, place: bytes, answer: ReadyResponse) -> ReadyResponse:
         try:
-            if not self._view.exchange(place, answer, answer):
+            if not self._cache.exchange(place, answer, answer):
                 return answer  # not kept: to pack it for one reader alone does not pay
             made = await asyncio.to_thread(pack, answer)
-            if not self._view.exchange(place, answer, made):
-                self._view.exchange(place, answer, replace(answer, packable=False))
+            if not self._cache.exchange(place, answer, made):
+                self._cache.exchange(place, answer, replace(answer, packable=False))
             return made.packed or answer
         finally:
             self._packing = None

@@ -16,7 +16,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.responses.cache import View
+from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import (
     KeyRecord,
     KeyState,
@@ -46,13 +46,13 @@ class Committer:
         self,
         store: MetadataStore,
         parsed: ParsedCache,
-        view: View,
+        cache: ResponseCache,
         published_log: PublishedLog | None = None,
     ) -> None:
         self._store = store
         self._published_log = published_log
         self._parsed = parsed
-        self._view = view
+        self._cache = cache
 
     def commit(
         self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
@@ -128,9 +128,9 @@ class Committer:
         new_files = NewFiles(
             gun=gun, written=publication.files, root_version=envelopes[ROOT].version, renew_at=publication.renew_at
         )
-        with self._view.changing(gun):
+        with self._cache.changing(gun):
             revision = self._store.publish(publication)
-            self._view.published(gun, served_format.answers(new_files))
+            self._cache.published(gun, served_format.answers(new_files))
         if self._published_log is not None:
             versions = {file.role: file.version for file in publication.files}
             self._published_log.record(gun, LogEntry(revision=revision, versions=versions))
@@ -144,10 +144,10 @@ class Committer:
         `base`: the revision that it must have. `released`: a new collection may be published under the name at once.
         Raises: RevisionMoved, NotStored.
         """
-        with self._view.changing(gun):
+        with self._cache.changing(gun):
             revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
             self._parsed.forget(gun)
-            self._view.drop(gun)
+            self._cache.drop(gun)
         if self._published_log is not None:
             self._published_log.record(gun, LogEntry(revision=revision, deleted=True))
         return revision

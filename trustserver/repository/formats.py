@@ -17,7 +17,7 @@ from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 from trustserver.responses import notary as notary_answers
 from trustserver.responses import tuf as answers
-from trustserver.responses.cache import Answer
+from trustserver.responses.cache import ReadyResponse
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import StoredFile
@@ -36,7 +36,7 @@ class NewFiles:
     renew_at: datetime
 
 
-Answers: TypeAlias = list[tuple[bytes, Answer]]
+Answers: TypeAlias = list[tuple[bytes, ReadyResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

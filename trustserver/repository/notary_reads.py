@@ -6,7 +6,7 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP
 from trustdata.wire.notary import NOTARY
-from trustserver.responses.cache import Answer, View
+from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.notary import consistent, current
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import MetadataStore, StoredFile
@@ -15,16 +15,16 @@ from trustserver.storage.ports import MetadataStore, StoredFile
 class NotaryReads:
     """Makes the response for a file. Call it from a worker thread: it waits for the database."""
 
-    def __init__(self, store: MetadataStore, view: View) -> None:
+    def __init__(self, store: MetadataStore, cache: ResponseCache) -> None:
         self._store = store
-        self._view = view
+        self._cache = cache
 
-    def answer(self, gun: GUN, name: NotaryFile) -> Answer:
+    def answer(self, gun: GUN, name: NotaryFile) -> ReadyResponse:
         """Return the response for one file. It is not renewed here, even if it is due.
 
         Raises: NoTrustData if the file is not stored; NotStored.
         """
-        ticket = self._view.ticket(gun)
+        ticket = self._cache.ticket(gun)
         file = self._file(gun, name)
         if file is None:
             raise NoTrustData(gun=gun)
@@ -34,7 +34,7 @@ class NotaryReads:
             answer = current(file, renew_at=self._store.renew_at(gun))
         else:
             answer = current(file)
-        self._view.offer(gun, notary_path(gun, name), answer, ticket=ticket)
+        self._cache.offer(gun, notary_path(gun, name), answer, ticket=ticket)
         return answer
 
     def _file(self, gun: GUN, name: NotaryFile) -> StoredFile | None:

@@ -7,7 +7,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire.tuf import TUF
 from trustserver.repository.online_roles import gone_collection
-from trustserver.responses.cache import Answer, View
+from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.tuf import missing, newest, not_found, versioned
 from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import MetadataStore, Status
@@ -16,25 +16,25 @@ from trustserver.storage.ports import MetadataStore, Status
 class TufRetrieval:
     """Makes the response for a file. Call it from a worker thread: it waits for the database."""
 
-    def __init__(self, store: MetadataStore, view: View) -> None:
+    def __init__(self, store: MetadataStore, cache: ResponseCache) -> None:
         self._store = store
-        self._view = view
+        self._cache = cache
 
-    def answer(self, gun: GUN, name: FileName) -> Answer:
+    def answer(self, gun: GUN, name: FileName) -> ReadyResponse:
         """Return the response for one file. It is not renewed here, even if it is due.
 
         If the file is not there the response is a 404, also for a deleted collection: a TUF client ends its search for
         newer roots on 404 only. Raises: NotStored.
         """
-        ticket = self._view.ticket(gun)
+        ticket = self._cache.ticket(gun)
         answer, may_cache = (
             self._newest(gun, name) if name.version is None else self._versioned(gun, name, name.version)
         )
         if may_cache:
-            self._view.offer(gun, path_of(gun, name), answer, ticket=ticket)
+            self._cache.offer(gun, path_of(gun, name), answer, ticket=ticket)
         return answer
 
-    def _versioned(self, gun: GUN, name: FileName, version: int) -> tuple[Answer, bool]:
+    def _versioned(self, gun: GUN, name: FileName, version: int) -> tuple[ReadyResponse, bool]:
         file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
             return versioned(file.raw, file.sha256), True
@@ -44,7 +44,7 @@ class TufRetrieval:
             return missing(gun, name), version == root.version + 1
         return self._absent(gun, name), False
 
-    def _newest(self, gun: GUN, name: FileName) -> tuple[Answer, bool]:
+    def _newest(self, gun: GUN, name: FileName) -> tuple[ReadyResponse, bool]:
         file = self._store.current(gun, name.role, wire=TUF.name)
         if file is None:
             return self._absent(gun, name), False
@@ -52,7 +52,7 @@ class TufRetrieval:
             return newest(file.raw, file.sha256), False
         return newest(file.raw, file.sha256, renew_at=self._store.renew_at(gun)), True
 
-    def _absent(self, gun: GUN, name: FileName) -> Answer:
+    def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:
         state = self._store.load(gun)
         if state.status is Status.LIVE and state.format == TUF.name:
             return missing(gun, name)

@@ -1,6 +1,6 @@
-"""The in-process view: complete answers by URL path, bounded by bytes, the least recently read go first.
+"""Keep ready responses by URL path in memory; when their bytes exceed the limit, drop the least recently read.
 
-Built when something is published or first read, so that a read is one dictionary lookup.
+A response is made when something is published or first read, so that a read is one dictionary lookup.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _NO_BODY: Final[MutableMapping[str, Any]] = {"type": "http.response.body", "body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A response, ready to send as ASGI events. Whoever sends one must not change it.
+class ReadyResponse:
+    """A response, ready to send as ASGI events; it is shared, so no reader may change it.
 
-    `head`: status line and headers as bytes, for who writes them himself; the date and the empty line are missing.
-    `renew_at`: seconds since 1970 from which the answer must not be given without a renewal; NEVER for most.
-    `unchanged`: the 304 for who has it already, if it has an entity tag.
+    `head`: status line and headers as bytes, for a server that writes bytes; the date and the empty line are missing.
+    `renew_at`: seconds since 1970 after which the response must not be sent without a renewal; NEVER for most.
+    `unchanged`: the 304 for a client that has the file already; None without entity tag.
     `packable`: there is a compressed form in `packed`, or one can be made (gzip.py).
     """
 
@@ -47,13 +47,13 @@ class Answer:
     renew_at: int
     size: int
     etag: bytes = b""
-    unchanged: Answer | None = None
+    unchanged: ReadyResponse | None = None
     packable: bool = False
-    packed: Answer | None = None
+    packed: ReadyResponse | None = None
 
 
-def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> Answer:
-    """A metadata file, with its hash as entity tag."""
+def file_response(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> ReadyResponse:
+    """Make the response for a metadata file, with its hash as entity tag."""
     etag = b'"' + sha256.encode() + b'"'
     packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
     kept = [(b"etag", etag), (b"cache-control", cache)]
@@ -65,29 +65,31 @@ def file_answer(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER)
         (b"x-content-type-options", b"nosniff"),
         *kept,
     ]
-    answer = plain_answer(200, headers, raw, renew_at=renew_at)
-    return replace(answer, etag=etag, unchanged=unchanged_answer(etag, kept), packable=packable)
+    answer = plain_response(200, headers, raw, renew_at=renew_at)
+    return replace(answer, etag=etag, unchanged=unchanged_response(etag, kept), packable=packable)
 
 
-def unchanged_answer(etag: bytes, headers: list[tuple[bytes, bytes]]) -> Answer:
-    """304: who asks has the file with this tag already."""
-    return replace(plain_answer(304, headers, b""), etag=etag, body=_NO_BODY)
+def unchanged_response(etag: bytes, headers: list[tuple[bytes, bytes]]) -> ReadyResponse:
+    """Make a 304: the client has the file with this tag already."""
+    return replace(plain_response(304, headers, b""), etag=etag, body=_NO_BODY)
 
 
-def problem_answer(status: int, raw: bytes) -> Answer:
-    """A problem document that no cache may keep."""
+def problem_response(status: int, raw: bytes) -> ReadyResponse:
+    """Make the response for a problem document; no cache may keep it."""
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(raw)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", CACHE_NOTHING),
     ]
-    return plain_answer(status, headers, raw)
+    return plain_response(status, headers, raw)
 
 
-def plain_answer(status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *, renew_at: int = NEVER) -> Answer:
-    """An answer without entity tag and without a compressed form."""
-    return Answer(
+def plain_response(
+    status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *, renew_at: int = NEVER
+) -> ReadyResponse:
+    """Make a response without entity tag and without a compressed form."""
+    return ReadyResponse(
         status=status,
         start={"type": "http.response.start", "status": status, "headers": headers},
         body={"type": "http.response.body", "body": raw},
@@ -98,13 +100,13 @@ def plain_answer(status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *,
 
 
 def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Status line and headers; the date and the empty line are still missing."""
+    """Return status line and headers as bytes; the date and the empty line are still missing."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(b"%b: %b" % header for header in headers)]
     return b"".join(line + b"\r\n" for line in lines)
 
 
-class View:
-    """Answers by raw path. Reading needs no lock; changes take one and may come from any thread.
+class ResponseCache:
+    """Responses by raw path. Reading needs no lock; changes take one and may come from any thread.
 
     A reader that fetches an answer from the store takes a ticket before and hands it in with the answer: if the
     collection was published in between, the answer is not kept, for it may be old.
@@ -113,7 +115,7 @@ class View:
     def __init__(self, *, limit: int = VIEW_BYTES) -> None:
         self._limit = limit
         self._lock = Lock()
-        self._answers: OrderedDict[bytes, tuple[GUN, Answer]] = OrderedDict()
+        self._answers: OrderedDict[bytes, tuple[GUN, ReadyResponse]] = OrderedDict()
         self._paths: dict[GUN, set[bytes]] = {}
         self._generations = [0] * _STRIPES
         self._stripes = [Lock() for _ in range(_STRIPES)]
@@ -121,11 +123,11 @@ class View:
 
     @property
     def weight(self) -> int:
-        """Bytes that the kept answers take."""
+        """The bytes that the kept responses take."""
         return self._bytes
 
-    def get(self, path: bytes) -> Answer | None:
-        """The answer under this path, due for renewal or not."""
+    def get(self, path: bytes) -> ReadyResponse | None:
+        """Return the response under this path, due for renewal or not; None if there is none."""
         found = self._answers.get(path)
         if found is None:
             return None
@@ -136,22 +138,22 @@ class View:
         return found[1]
 
     def gun(self, path: bytes) -> GUN | None:
-        """Whose answer is kept under this path."""
+        """Return the collection whose response is kept under this path."""
         found = self._answers.get(path)
         return None if found is None else found[0]
 
     def ticket(self, gun: GUN) -> int:
-        """To be taken before reading from the store."""
+        """Return the collection's generation: take it before you read the store, and give it to `offer`."""
         return self._generations[hash(gun) % _STRIPES]
 
-    def offer(self, gun: GUN, path: bytes, answer: Answer, *, ticket: int) -> None:
-        """Keep an answer that was read from the store after `ticket` was taken."""
+    def offer(self, gun: GUN, path: bytes, answer: ReadyResponse, *, ticket: int) -> None:
+        """Keep a response that was read from the store after `ticket` was taken, unless the collection changed."""
         with self._lock:
             if self._generations[hash(gun) % _STRIPES] == ticket:
                 self._put(gun, path, answer)
 
-    def exchange(self, path: bytes, old: Answer, new: Answer) -> bool:
-        """Put `new` in place of `old`, which says the same. False: `old` is kept no more, or `new` is too large."""
+    def exchange(self, path: bytes, old: ReadyResponse, new: ReadyResponse) -> bool:
+        """Replace `old` by `new`, which says the same. False: `old` is kept no more, or `new` is too large."""
         with self._lock:
             found = self._answers.get(path)
             if found is None or found[1] is not old or new.size > self._limit:
@@ -161,25 +163,25 @@ class View:
 
     @contextmanager
     def changing(self, gun: GUN) -> Iterator[None]:
-        """To be held from before a commit until the view shows it: changes show in the order of their commits."""
+        """Hold this from before a commit until the cache shows it: so changes show in the order of their commits."""
         with self._stripes[hash(gun) % _STRIPES]:
             yield
 
-    def published(self, gun: GUN, answers: Iterable[tuple[bytes, Answer]]) -> None:
-        """Put these in place of what is kept under their paths."""
+    def published(self, gun: GUN, answers: Iterable[tuple[bytes, ReadyResponse]]) -> None:
+        """Replace what is kept under these paths."""
         with self._lock:
             self._generations[hash(gun) % _STRIPES] += 1
             for path, answer in answers:
                 self._put(gun, path, answer)
 
     def drop(self, gun: GUN) -> None:
-        """Forget every answer of a collection."""
+        """Drop every response of a collection."""
         with self._lock:
             self._generations[hash(gun) % _STRIPES] += 1
             for path in list(self._paths.get(gun, ())):
                 self._remove(path)
 
-    def _put(self, gun: GUN, path: bytes, answer: Answer) -> None:
+    def _put(self, gun: GUN, path: bytes, answer: ReadyResponse) -> None:
         if answer.size > self._limit:
             self._remove(path)
             return

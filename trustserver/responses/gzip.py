@@ -1,4 +1,4 @@
-"""Compressed answers: gzip, made at the first read that wants it, kept beside the answer (docs/adr/0015).
+"""Make the gzip form of a response at the first read that accepts it, and keep it beside the response (ADR 0015).
 
 Level 1: on metadata, most of which are digests in hex, level 6 takes two and a half times as long for four per cent.
 """
@@ -11,17 +11,17 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from trustserver.responses.cache import Answer, plain_answer, unchanged_answer
+from trustserver.responses.cache import ReadyResponse, plain_response, unchanged_response
 
 _LEVEL: Final = 1
 _GZIP: Final = 31  # window bits of zlib: the largest window, in a gzip envelope (whose time is 0)
 _LONGEST: Final = 1024
-"""Bytes of what a reader accepts that are looked at. Browsers send thirty; a header may have 400 000, which would take
-a tenth of a second of the event loop, and be remembered."""
+"""Longest Accept-Encoding, in bytes, that is parsed. Browsers send 30; parsing 400 000 would hold the event loop for
+a tenth of a second, and the result would stay in memory."""
 
 
-def pack(answer: Answer) -> Answer:
-    """The same answer with its compressed form beside it, or one that never has one, since it would not be smaller."""
+def pack(answer: ReadyResponse) -> ReadyResponse:
+    """Return the response with its gzip form, or marked as never to be compressed if gzip would not be smaller."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     raw = answer.body["body"]
     packed = packer.compress(raw) + packer.flush()
@@ -31,24 +31,24 @@ def pack(answer: Answer) -> Answer:
     replaced = {b"content-length": str(len(packed)).encode(), b"etag": etag}
     headers = [(name, replaced.get(name, value)) for name, value in answer.start["headers"]]
     headers.append((b"content-encoding", b"gzip"))
-    form = replace(plain_answer(answer.status, headers, packed, renew_at=answer.renew_at), etag=etag)
+    form = replace(plain_response(answer.status, headers, packed, renew_at=answer.renew_at), etag=etag)
     return replace(answer, packed=form, size=answer.size + len(packed))
 
 
 def packed_etag(etag: bytes) -> bytes:
-    """A form of its own has a tag of its own: the two differ in their bytes (RFC 9110, 8.8.3.3)."""
+    """Return the entity tag of the gzip form; two forms with other bytes need two tags (RFC 9110, 8.8.3.3)."""
     return etag[:-1] + b'-gzip"'
 
 
-def packed_unchanged(unchanged: Answer) -> Answer:
-    """304 for who has the compressed form, from that for the plain one: known before the form is made."""
+def packed_unchanged(unchanged: ReadyResponse) -> ReadyResponse:
+    """Make the 304 for a client that has the gzip form from the 304 for the plain form."""
     etag = packed_etag(unchanged.etag)
     headers = [(name, etag if name == b"etag" else value) for name, value in unchanged.start["headers"]]
-    return unchanged_answer(etag, headers)
+    return unchanged_response(etag, headers)
 
 
 def accepts_gzip(codings: bytes) -> bool:
-    """Whether the value of Accept-Encoding asks for gzip at least as much as for plain bytes (RFC 9110, 12.5.3)."""
+    """Return whether the value of Accept-Encoding likes gzip at least as much as plain bytes (RFC 9110, 12.5.3)."""
     return 0 < len(codings) <= _LONGEST and _accepts(codings)
 
 

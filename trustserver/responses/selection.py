@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trustserver.responses.cache import Answer
+from trustserver.responses.cache import ReadyResponse
 from trustserver.responses.gzip import accepts_gzip, packed_etag, packed_unchanged
 
 _ANY = b"*"
@@ -28,7 +28,7 @@ def asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
     return condition, codings
 
 
-def select(answer: Answer, condition: bytes, codings: bytes) -> Answer | None:
+def select(answer: ReadyResponse, condition: bytes, codings: bytes) -> ReadyResponse | None:
     """Choose the form of a stored response that a client gets; None if the compressed form must be made first.
 
     `condition`: the value of If-None-Match. `codings`: the value of Accept-Encoding. A client that accepts gzip may

@@ -9,7 +9,13 @@ import orjson
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustserver.errors import NotThere
-from trustserver.responses.cache import CACHE_IMMUTABLE, CACHE_REVALIDATE, Answer, file_answer, problem_answer
+from trustserver.responses.cache import (
+    CACHE_IMMUTABLE,
+    CACHE_REVALIDATE,
+    ReadyResponse,
+    file_response,
+    problem_response,
+)
 from trustserver.responses.tuf_paths import FileName
 
 
@@ -19,29 +25,29 @@ def problem(error: TrustError, *, status: int, title: str) -> bytes:
     return orjson.dumps({**error.details(), **head})
 
 
-def versioned(raw: bytes, sha256: str) -> Answer:
+def versioned(raw: bytes, sha256: str) -> ReadyResponse:
     """Return the response for a file with its version in the name. Caches may keep it, since it never changes."""
-    return file_answer(raw, sha256, cache=CACHE_IMMUTABLE)
+    return file_response(raw, sha256, cache=CACHE_IMMUTABLE)
 
 
-def newest(raw: bytes, sha256: str, *, renew_at: datetime | None = None) -> Answer:
+def newest(raw: bytes, sha256: str, *, renew_at: datetime | None = None) -> ReadyResponse:
     """Return the response for a file without a version in its name. Caches must ask for it again each time.
 
     `renew_at`: when the server must sign the file again; None if it need not.
     """
     if renew_at is None:
-        return file_answer(raw, sha256, cache=CACHE_REVALIDATE)
-    return file_answer(raw, sha256, cache=CACHE_REVALIDATE, renew_at=int(renew_at.astimezone(UTC).timestamp()))
+        return file_response(raw, sha256, cache=CACHE_REVALIDATE)
+    return file_response(raw, sha256, cache=CACHE_REVALIDATE, renew_at=int(renew_at.astimezone(UTC).timestamp()))
 
 
-def missing(gun: GUN, name: FileName) -> Answer:
+def missing(gun: GUN, name: FileName) -> ReadyResponse:
     """Return the 404 response for a missing file of a collection that exists."""
     return not_found(NotThere(what=f"{name} of {gun}"))
 
 
-def not_found(error: TrustError) -> Answer:
+def not_found(error: TrustError) -> ReadyResponse:
     """Return a 404 response with this error. Caches must not keep it.
 
     The status is 404 whatever the error says, because a TUF client ends its search for newer roots on 404 only.
     """
-    return problem_answer(404, problem(error, status=404, title="Not found"))
+    return problem_response(404, problem(error, status=404, title="Not found"))

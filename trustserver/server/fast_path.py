@@ -1,9 +1,9 @@
-"""The socket of plain HTTP: hot reads are answered here, everything else by the server behind.
+"""Take the connections of plain HTTP: answer hot reads here, and hand everything else to the server behind.
 
-An answer from the view is ready before it is asked for; what an HTTP server does around it costs several times as much
-(ADR 0017). So a request that consists of nothing but a path of the view and headers without meaning for it is answered
-from its bytes. The first request of a connection that is anything else takes the connection to the server behind, byte
-for byte and for good: this is no proxy, it understands one kind of request and changes none.
+A cached response is ready before it is asked for, and an HTTP server around it costs several times as much (ADR 0017).
+So a request that is nothing but a cached path and headers that cannot change the response is answered from its bytes.
+The first other request of a connection takes the connection to the server behind, byte for byte and for good. This is
+no proxy: it understands one kind of request and changes none.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, Protocol, cast
 
-from trustserver.responses.cache import Answer
+from trustserver.responses.cache import ReadyResponse
 from trustserver.responses.selection import select
 from trustserver.server.tunnel import BACKLOG, Tunnel, pause, resume
 
 LONGEST_REQUEST: Final = 4096
-"""Bytes of a request that is looked at here."""
+"""Longest request, in bytes, that is read here."""
 IDLE_SWEEPS: Final = 3
-"""A connection without a request, or whose reader takes nothing, is ended at the third sweep in a row; a tunnel for the
-latter alone."""
+"""An idle connection, or one whose client reads nothing, is ended at the third sweep in a row; a tunnel only for the
+latter."""
 _JOINED: Final = 65536
 """Bodies up to this are copied behind their head, which costs less than a second write."""
 
-# Headers that change no answer of the view, but for accept-encoding and the plainest of conditions. Of anything else
-# the server behind knows the meaning: other conditions, ranges, bodies, closing.
+# Headers that change no cached response, except accept-encoding and the simplest condition. Everything else is for the
+# server behind: other conditions, ranges, bodies, closing.
 _HOT: Final = re.compile(
     rb"GET (/[!-~]*) HTTP/1\.1\r\n"
     rb"((?:(?i:(?:host|user-agent|accept|accept-encoding|accept-language|cache-control|pragma):[ -~]*|"
@@ -45,7 +45,7 @@ _CODING: Final = b"\r\naccept-encoding:"
 
 
 def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
-    """Path and headers of one complete GET without body or range; None for anything else.
+    """Return path and headers of one complete GET without body or range; None for anything else.
 
     The headers are in lower case, and each begins with CR LF.
     """
@@ -59,7 +59,7 @@ def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
 
 
 class HotReads(Protocol):
-    """What can be answered at once. `answered` counts it, on one event loop."""
+    """The reads that can be answered at once. `answered` counts them, on one event loop."""
 
     answered: int
 
@@ -67,8 +67,8 @@ class HotReads(Protocol):
     def seconds(self) -> Callable[[], float]:
         """The clock: seconds since 1970."""
 
-    def ready(self, path: bytes) -> Answer | None:
-        """The answer that may be given now under this raw path."""
+    def ready(self, path: bytes) -> ReadyResponse | None:
+        """Return the response that may be given now under this raw path; None if there is none."""
 
 
 class Front:
@@ -98,20 +98,20 @@ class Front:
             connection.end()
 
     def opened(self, connection: Connection) -> None:
-        """A client has come."""
+        """Count a new connection."""
         self.connections.add(connection)
         self._none.clear()
 
     def lost(self, connection: Connection) -> None:
-        """A client has gone."""
+        """Forget a connection that has ended."""
         self.connections.discard(connection)
         if not self.connections:
             self._none.set()
 
     async def ended(self, *, seconds: float = 0) -> None:
-        """After `stop` and the end of the server behind: nothing is open any more.
+        """Wait until no connection is open; call it after `stop` and after the end of the server behind.
 
-        `seconds`: for answers that are on their way.
+        `seconds`: how long responses that are being sent may still take; then their connections are aborted.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -121,13 +121,13 @@ class Front:
         await self._none.wait()
 
     def sweep(self) -> None:
-        """End connections that do nothing; to be called at regular intervals."""
+        """End connections that do nothing. Call it at regular intervals."""
         self.sweeps += 1
         for connection in list(self.connections):
             connection.end_if_idle()
 
     def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
-        """Head and body of the response, if the request is one that is answered here."""
+        """Return head and body of the response; None if the request is not one that is answered here."""
         hot = hot_request(request)
         if hot is None:
             return None
@@ -147,12 +147,12 @@ class Front:
 
 
 def _value(headers: bytes, name: bytes) -> bytes:
-    """The value of a header; empty where there is none."""
+    """Return the value of a header; empty if there is none."""
     return headers.partition(name)[2].partition(b"\r\n")[0].strip()
 
 
 class Connection(asyncio.Protocol):
-    """One client: hot reads, until a request is none; from then on a tunnel."""
+    """One client's connection: hot reads, until a request is none; from then on a tunnel."""
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -221,8 +221,10 @@ class Connection(asyncio.Protocol):
             self._tunnel.abort()
 
     def end_if_idle(self) -> None:
-        """End a connection that neither asks nor takes. What the client of a tunnel asks is for the server behind to
-        watch; whether he takes the answer, which it holds for him meanwhile, it does not look.
+        """End a connection whose client neither sends nor reads.
+
+        What the client of a tunnel sends is for the server behind to watch. That server holds what the client does not
+        read, without a time limit: so this looks after it.
         """
         unsent = self._client.get_write_buffer_size() + _in_kernel(self._client)
         taken = self._given - unsent

@@ -15,7 +15,7 @@ from trustserver.admin.restore import Restore
 from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import OnlineRoles
 from trustserver.repository.parsed_cache import ParsedCache
-from trustserver.responses.cache import View
+from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import StoredCollection, StoredFile
 
 GUN_OF = GUN(GUN_N)
@@ -99,7 +99,7 @@ def test_a_changed_file_and_a_lost_key_are_wrong() -> None:
 
 def accept(site: NotarySite) -> None:
     online, parsed = OnlineRoles(site.store, site.sealer), ParsedCache(site.store)
-    committer = Committer(site.store, parsed, View(limit=0))
+    committer = Committer(site.store, parsed, ResponseCache(limit=0))
     restoring = Restore(store=site.store, online=online, parsed=parsed, committer=committer, at=site.at)
     (accepted,) = restoring.accept({GUN_OF: {TIMESTAMP: 7}})
     assert not accepted.failed

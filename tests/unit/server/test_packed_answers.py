@@ -17,7 +17,7 @@ from tests.support.server_site import GUN_A, Site
 from trustdata.roles import TARGETS
 from trustserver.api import tuf
 from trustserver.responses import gzip as packing
-from trustserver.responses.cache import Answer
+from trustserver.responses.cache import ReadyResponse
 from trustserver.responses.gzip import _accepts, accepts_gzip
 from trustserver.responses.selection import asked
 
@@ -216,7 +216,7 @@ def test_readers_of_one_file_wait_for_one_compression_and_of_others_get_the_plai
     site.publish({TARGETS: owner.targets()}).raise_for_status()
     gate, calls = threading.Event(), []
 
-    def slow(answer: Answer) -> Answer:
+    def slow(answer: ReadyResponse) -> ReadyResponse:
         calls.append(answer)
         gate.wait(10)
         return packing.pack(answer)
