@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
@@ -64,10 +64,6 @@ class KeyInfo:
         """The name of the key in messages, such as `signer key alice (0123456789ab)`."""
         named = f" {ascii(self.name)[1:-1]}" if self.name else ""
         return f"{self.purpose} key{named} ({self.keyid[:12]})"
-
-    def as_retired(self) -> KeyInfo:
-        """Return the same description, marked as retired."""
-        return replace(self, retired=True)
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON members, without `retired`, which a sealed key file stores outside its authenticated part."""

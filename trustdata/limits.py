@@ -15,8 +15,6 @@ MAX_SNAPSHOT: Final = 1_048_576
 MAX_TARGETS: Final = 5_000_000
 MAX_ROOT_ROTATIONS: Final = 256
 """The maximum number of new roots that one update loads (python-tuf's limit)."""
-MAX_DELEGATIONS: Final = 32
-"""The maximum number of delegated roles that one search visits (python-tuf's limit)."""
 MAX_DEPTH: Final = 32
 """The maximum nesting of JSON. No TUF document needs more than eight levels."""
 SECOND_OPINION_BELOW: Final = 512 * 1024

@@ -11,12 +11,12 @@ from tests.simulator import keyring
 from tests.simulator.client import Client
 from tests.simulator.forgery import file_of, text_of
 from tests.simulator.scene import EVIL, GOOD, OTHER, Scene, good_collection
+from tests.support.delegation_search import search_delegations
 from trustcli.client.updater import Updater
 from trustdata.errors import MalformedMetadata, MetadataMissing, ThresholdNotMet
 from trustdata.inspection import inspect
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.verification import checks
-from trustdata.verification.target_lookup import search_delegations
 
 Tree = Mapping[str, Any]
 

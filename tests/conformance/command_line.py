@@ -12,13 +12,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from tests.support.delegation_search import search_delegations
 from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
 from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooLarge, TrustError
 from trustdata.gun import GUN
 from trustdata.model import TargetFile
 from trustdata.roles import ROOT, RoleName, role_to_path
-from trustdata.verification.target_lookup import search_delegations
 from trustdata.verification.trust_pinning import Pin, SourcedPin
 from trustdata.wire.tuf import TUF
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_a_retired_key_stays_opens_and_leaves_its_name_to_the_next(store: KeySto
     assert store.get("alice").retired
     new = add(store, purpose="signer", name="alice")
     assert store.get("alice") == new
-    assert store.get(old.keyid) == old.as_retired()
+    assert store.get(old.keyid) == replace(old, retired=True)
     store.private(old.keyid, PASSPHRASE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -227,7 +228,7 @@ def test_a_private_key_that_is_not_of_its_public_key_is_refused() -> None:
 
 def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
     retired = retire(SEALED, place=PLACE)
-    assert read_info(retired, place=PLACE) == INFO.as_retired()
+    assert read_info(retired, place=PLACE) == replace(INFO, retired=True)
     assert tuf_key(unseal(retired, "secret", place=PLACE)) == INFO.public
     assert not read_info(SEALED, place=PLACE).retired
 

@@ -9,7 +9,7 @@ import pytest
 from keys.errors import SigningFailed
 from tests.simulator import keyring
 from tests.simulator.scene import good_collection
-from trustdata.editing.signing import add_signatures, sign
+from trustdata.editing.signing import sign
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.expiry import TUF_LIFETIMES, expires_at, half_life
 from trustdata.model import Signature, Targets
@@ -37,9 +37,9 @@ def test_bytes_are_kept() -> None:
         assert TUF.payload(envelope.content) == envelope.payload
 
 
-def test_further_signatures_stand_beside_the_first() -> None:
+def test_every_signer_signs_the_same_payload() -> None:
     one = sign(Targets(1), [keyring.signer("targets")], role=TARGETS, wire=TUF)
-    two = add_signatures(one, [keyring.signer("alice")], wire=TUF)
+    two = sign(Targets(1), [keyring.signer("targets"), keyring.signer("alice")], role=TARGETS, wire=TUF)
     assert set(two.signatures) == {keyring.keyid("targets"), keyring.keyid("alice")}
     assert two.payload == one.payload
 
