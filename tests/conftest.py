@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.docker_client import NEWER
 from tests.support.leftovers import adopt_orphans, running_children
 from tests.support.loaded_program import stop_loaders
 
@@ -30,17 +31,42 @@ MEMBERS = {
     NOTARY_SERVER: ("peers/test_migration.py",),
 }
 """Modules of a group; tests of other modules are the notary-server's if it is one of their parameters."""
+TRUST_IS_THE_CLIENT = (
+    "peers/test_docker_plugin.py",
+    "peers/test_migration.py",
+    "peers/test_side_by_side.py",
+    "peers/test_trust_on_notary.py",
+)
+"""Modules whose tests of Debian's notary-server tell something of our programs. Of the others they only prove the
+case, which changes when Debian's package does: they are long."""
 LONGEST_FIRST = (ENGINE, NOTARY_SERVER, "peers", "journeys", "unit/server")
 """Groups and folders in the order in which they are handed out, so that two workers end at nearly the same time."""
 
 
+def place_of(nodeid: str) -> str:
+    """Name the file of a test, below tests/."""
+    return nodeid.partition("::")[0].removeprefix(f"{Path(__file__).parent.name}/")
+
+
+def runs_on_notary_server(nodeid: str) -> bool:
+    """Tell whether Debian's notary-server is a parameter of a test, or all of its module is about it."""
+    return place_of(nodeid) in MEMBERS[NOTARY_SERVER] or NOTARY_SERVER in nodeid.partition("[")[2]
+
+
+def is_proven_elsewhere(nodeid: str) -> bool:
+    """Tell whether a test of Debian's notary-server is left to `make test-long`: what our programs do there is tested
+    with one docker.
+    """
+    at_theirs = runs_on_notary_server(nodeid)
+    return at_theirs and (place_of(nodeid) not in TRUST_IS_THE_CLIENT or NEWER in nodeid)
+
+
 def group_of(nodeid: str) -> str:
     """Name the group whose worker runs a test."""
-    place, _, test = nodeid.removeprefix(f"{Path(__file__).parent.name}/").partition("::")
-    for group, modules in MEMBERS.items():
-        if place in modules:
-            return group
-    return NOTARY_SERVER if NOTARY_SERVER in test.partition("[")[2] else place
+    place = place_of(nodeid)
+    if place in MEMBERS[ENGINE]:
+        return ENGINE
+    return NOTARY_SERVER if runs_on_notary_server(nodeid) else place
 
 
 def _rank(nodeid: str) -> int:
@@ -64,6 +90,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if is_proven_elsewhere(item.nodeid):
+            item.add_marker(pytest.mark.long)
         if item.nodeid.startswith(TALKING) and item.get_closest_marker("allow_hosts") is None:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
         if "engine" in getattr(item, "fixturenames", ()) and group_of(item.nodeid) != ENGINE:

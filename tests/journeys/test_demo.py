@@ -15,7 +15,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 @pytest.fixture
 def newcomer(tmp_path: Path) -> TrustUser:
     """Somebody with an empty home and no settings."""
-    user = TrustUser(tmp_path / "newcomer", "")
+    user = TrustUser(tmp_path / "newcomer", "", fresh=True)
     for name in [name for name in user.environ if name.startswith("TRUST_")]:
         del user.environ[name]
     temporary = tmp_path / "temporary"

@@ -48,7 +48,7 @@ def test_from_the_first_push_to_the_fourth_root(
         publisher.forget(gun)
 
         passphrases = {"TRUST_ROOT_PASSPHRASE": ROOT_PASSPHRASE, "TRUST_REPOSITORY_PASSPHRASE": REPOSITORY_PASSPHRASE}
-        owner = TrustUser(tmp_path / "owner", ours.url, environ={"TRUST_CACERT": str(both), **passphrases}, fresh=True)
+        owner = TrustUser(tmp_path / "owner", ours.url, environ={"TRUST_CACERT": str(both), **passphrases})
         owner.run("key", "import", str(publisher.docker.trust))
         owner.run("migrate", "from-notary", theirs.url, gun)
         publisher, node, sleeper = (at(user, ours) for user in (publisher, node, sleeper))

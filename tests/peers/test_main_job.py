@@ -15,7 +15,6 @@ from tests.support.trust_program import TrustUser
 from tests.support.tuf_client import TufClient
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-FRESH = True
 
 
 @pytest.fixture

@@ -1,0 +1,52 @@
+"""Every command as the start of a program, in both formats: elsewhere most are forked from one that is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stage import People, Put
+from tests.support.trust_program import TrustUser
+from trustcli.commands.table import COMMANDS
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+FRESH = True
+ELSEWHERE = {
+    "demo": "test_demo",
+    "hook": "test_image_verifier",
+    "migrate": "test_migration",
+    "plugin": "test_docker_plugin",
+}
+"""Commands that other tests start as programs."""
+
+
+@pytest.mark.parametrize("form", ["tuf", "notary"])
+def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form: str) -> None:
+    digest = put("1.0").digest
+    started = set()
+
+    def run(*command: str, user: TrustUser = owner, expect: int = 0) -> str:
+        started.add(command[0])
+        return user.run(*command, expect=expect).stdout
+
+    run("init", gun, "--format", form, "--recovery-key", "recovery.key")
+    assert run("sign", f"{gun}:1.0") == f"{gun}:1.0@{digest}\n"
+    run("key", "generate", "alice")
+    run("signer", "add", "alice", gun, "--key", "alice.pub")
+    run("sign", f"{gun}:2.0@{digest}")
+    run("key", "rotate", "root", gun)
+    run("lock", gun)
+    assert gun in run("pins")
+    reader = people("reader")
+    run("pin", gun, owner.pin_of(gun), "--format", form, user=reader)
+    for tag in ("1.0", "2.0"):
+        assert run("verify", f"{gun}:{tag}", user=reader) == f"{gun}@{digest}\n"
+    assert "trusted: " in run("explain", f"{gun}:2.0", user=reader)
+    assert digest.removeprefix("sha256:") in run("inspect", gun, user=reader)
+    run("pull", f"{gun}:1.0", user=reader, expect=6)  # there is no engine
+    assert "nothing is wrong" in run("doctor", gun)
+    run("expiring", gun)
+    assert "targets" in run("renew", gun, "--all")
+    assert run("revoke", "--yes", f"{gun}:2.0") == f"revoked {gun}:2.0\n"
+    run("verify", f"{gun}:2.0", user=reader, expect=3)
+    assert started | set(ELSEWHERE) == set(COMMANDS)
