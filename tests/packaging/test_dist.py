@@ -8,8 +8,11 @@ import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
+from typing import Final
 
-from tests.support.building import PACKAGES, SOURCE, copy_of_the_source, make_dist, run, tool
+from tests.support.building import PACKAGES, SOURCE, VERSION, copy_of_the_source, make_dist, run, tool
+
+_ABOUT: Final = f"content_trust-{VERSION}.dist-info"
 
 
 def _files_that_run() -> set[str]:
@@ -50,8 +53,8 @@ def test_the_wheel_holds_what_runs(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        metadata = Parser().parsestr(archive.read("content_trust-0.1.0.dist-info/METADATA").decode())
-    about = {name for name in names if name.startswith("content_trust-0.1.0.dist-info/")}
+        metadata = Parser().parsestr(archive.read(f"{_ABOUT}/METADATA").decode())
+    about = {name for name in names if name.startswith(f"{_ABOUT}/")}
     assert names - about == _files_that_run()
     assert {name.rpartition("/")[2] for name in about} == {"METADATA", "WHEEL", "RECORD", "LICENSE", "entry_points.txt"}
     assert metadata["Requires-Python"] == ">=3.11"
@@ -89,7 +92,7 @@ def test_the_lock_beside_the_wheel_names_it_and_what_runs(dist: Path) -> None:
     digest = run(
         sys.executable, "-c", f"import hashlib; print(hashlib.sha256(open({str(wheel)!r}, 'rb').read()).hexdigest())"
     )
-    assert lock.startswith(f"content-trust==0.1.0 --hash=sha256:{digest.stdout.strip()}\n")
+    assert lock.startswith(f"content-trust=={VERSION} --hash=sha256:{digest.stdout.strip()}\n")
     assert "hatchling" not in lock
     runs, _, _ = (SOURCE / "requirements.lock").read_text().partition("# What builds")
     assert lock.partition("\n")[2] == runs

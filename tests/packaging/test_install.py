@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ensurepip
 import hashlib
-import json
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,9 @@ from tests.support.tiny_wheels import write_wheel
 _BACKEND = Path(tiny_wheels.__file__).read_text(encoding="utf-8")
 _NOWHERE = "/nonexistent"
 _BROKEN = "raise SystemExit('a release that no lock names was run')\n"
+_LIST = (
+    "from importlib.metadata import distributions as all\nfor one in all(): print(one.metadata['Name'], one.version)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,10 @@ class Project:
 
     def installed(self) -> dict[str, str]:
         """Name and version of everything in the environment, pip apart."""
-        listed = json.loads(run(self.folder / "bin" / "python", "-m", "pip", "list", "--format=json").stdout)
-        return {entry["name"]: entry["version"] for entry in listed if entry["name"] != "pip"}
+        listed = run(self.folder / "bin" / "python", "-I", "-c", _LIST).stdout.split()
+        found = dict(zip(listed[::2], listed[1::2], strict=True))
+        assert len(listed) == 2 * len(found), f"installed twice: {listed}"
+        return {name: version for name, version in found.items() if name != "pip"}
 
     def wheels(self) -> set[str]:
         return {path.name for path in (self.folder / "wheels").glob("*.whl")}

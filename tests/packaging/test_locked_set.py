@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.packaging.locks import RUNS, WHOLE, Locked
-from tests.support.building import SOURCE, copy_of_the_source, run
+from tests.support.building import SOURCE, VERSION, copy_of_the_source, run
 from tests.support.pythons import bundled_pips, stand_in
 from tests.support.tiny_wheels import write_wheel
 
@@ -28,7 +28,7 @@ def _here(locked: dict[str, Locked]) -> dict[str, str]:
         marker = Requirement(f"{name} ; {entry.marker}" if entry.marker else name).marker
         if marker is None or marker.evaluate():
             counts[name] = entry.version
-    return {**counts, "content-trust": "0.1.0"}
+    return {**counts, "content-trust": VERSION}
 
 
 @pytest.fixture
@@ -59,5 +59,5 @@ def test_the_locked_releases_and_no_others(
     listed = json.loads(run(programs / "python", "-m", "pip", "list", "--format=json").stdout)
     installed = {canonicalize_name(entry["name"]): entry["version"] for entry in listed}
     assert {name: version for name, version in installed.items() if name not in {"pip", "setuptools"}} == _here(locked)
-    assert run(programs / "trust", "--version", environ=environ).stdout == "trust 0.1.0\n"
-    assert run(programs / "trust-server", "--version", environ=environ).stdout == "trust-server 0.1.0\n"
+    assert run(programs / "trust", "--version", environ=environ).stdout == f"trust {VERSION}\n"
+    assert run(programs / "trust-server", "--version", environ=environ).stdout == f"trust-server {VERSION}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Final
 
 import pytest
@@ -11,12 +10,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.packaging.locks import BUILDS, RUNS, WHOLE, Locked
-from tests.support.building import SOURCE
+from tests.support.building import PROJECT, SOURCE
 
-_PROJECT: Final = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
-_RUNS: Final = _PROJECT["project"]["dependencies"]
-_BUILDS: Final = _PROJECT["build-system"]["requires"]
-_DEVELOPS: Final = _PROJECT["project"]["optional-dependencies"]["dev"]
+_RUNS: Final = PROJECT["project"]["dependencies"]
+_BUILDS: Final = PROJECT["build-system"]["requires"]
+_DEVELOPS: Final = PROJECT["project"]["optional-dependencies"]["dev"]
 
 
 def test_what_runs_and_what_builds_are_parts_of_the_whole() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.building import run, tool
+from tests.support.building import VERSION, run, tool
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def index(environ: dict[str, str], locked_wheels: Path) -> dict[str, str]:
 
 def _runs(programs: Path, environ: dict[str, str]) -> None:
     """Both programs start, and a verdict that cannot be had is an error in one sentence."""
-    assert run(programs / "trust", "--version", environ=environ).stdout == "trust 0.1.0\n"
-    assert run(programs / "content-trust", "--version", environ=environ).stdout == "trust 0.1.0\n"
-    assert run(programs / "trust-server", "--version", environ=environ).stdout == "trust-server 0.1.0\n"
+    assert run(programs / "trust", "--version", environ=environ).stdout == f"trust {VERSION}\n"
+    assert run(programs / "content-trust", "--version", environ=environ).stdout == f"trust {VERSION}\n"
+    assert run(programs / "trust-server", "--version", environ=environ).stdout == f"trust-server {VERSION}\n"
     image = "127.0.0.1:5000/demo/app:1.0"
     verdict = run(programs / "trust", "verify", "--server", "http://127.0.0.1:9", image, environ=environ, status=6)
     assert verdict.stdout == ""
@@ -66,13 +66,14 @@ def test_what_make_dist_leaves_installs_by_hash(dist: Path, index: dict[str, str
     run(sys.executable, "-m", "venv", "--without-pip", environment)
     folder = tmp_path / "content-trust"
     folder.mkdir()
-    for name in ("requirements.lock", "content_trust-0.1.0-py3-none-any.whl"):
+    wheel = f"content_trust-{VERSION}-py3-none-any.whl"
+    for name in ("requirements.lock", wheel):
         (folder / name).write_bytes((dist / name).read_bytes())
-    with (folder / "content_trust-0.1.0-py3-none-any.whl").open("ab") as wheel:
-        wheel.write(b"another")
+    with (folder / wheel).open("ab") as file:
+        file.write(b"another")
     found = f"{index['PIP_FIND_LINKS']} {folder}"
     install = (sys.executable, "-m", "pip", "--python", environment, "install", "--require-hashes", "--no-deps")
     refused = run(*install, "-r", folder / "requirements.lock", environ=index | {"PIP_FIND_LINKS": found}, status=1)
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in refused.stderr
-    assert "content-trust==0.1.0 from file://" in refused.stderr
+    assert f"content-trust=={VERSION} from file://" in refused.stderr
     assert not (environment / "bin" / "trust").exists()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 SOURCE: Final = Path(__file__).resolve().parents[2]
+PROJECT: Final[dict[str, Any]] = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
+VERSION: Final = str(PROJECT["project"]["version"])
 PACKAGES: Final = ("keys", "trustdata", "trustserver", "trustcli")
 _SECONDS: Final = 300
 
