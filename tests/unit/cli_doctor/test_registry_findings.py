@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.registries import REPOSITORY, token
+from tests.support.certificates import make_authority
+from tests.support.hostile_server import json_reply, reply
+from tests.support.registries import REPOSITORY, token
 from tests.unit.cli_doctor.situations import (
     BASIC,
     IMAGE,
@@ -19,8 +21,6 @@ from tests.unit.cli_doctor.situations import (
     tokens,
     tunnel,
 )
-from tests.unit.cli_net.certificates import make_authority
-from tests.unit.cli_net.hostile_server import json_reply, reply
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.registry import check_registry
 from trustcli.registry.reference import parse_reference
