@@ -40,6 +40,7 @@ from trustdata.model import Delegator
 from trustdata.policy import Requirement
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, signer_name
 from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of, may_list
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
@@ -302,7 +303,7 @@ class _Explainer:
         listed = self._roles[role].targets.targets.get(tag) if tag is not None else None
         if listed is None or tag is None:
             return report("does not list it")
-        if not checks.may_list(self._roles[TARGETS].targets, role, tag):
+        if not may_list(self._roles[TARGETS].targets, role, tag):
             return report("unreadable", reason=f"{shown(tag)} lies outside the paths delegated to {name}")
         try:
             entry = read_target(role, tag, listed)
@@ -413,7 +414,7 @@ def _delegated(roles: Mapping[RoleName, Envelope]) -> tuple[RoleName, ...]:
     """Return the delegations of targets; none if targets was not verified or its delegations were refused."""
     found: tuple[RoleName, ...] = ()
     with suppress(TrustError):
-        found = checks.delegations_of(roles[TARGETS].targets) if TARGETS in roles else ()
+        found = delegations_of(roles[TARGETS].targets) if TARGETS in roles else ()
     return found
 
 

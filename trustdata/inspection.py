@@ -15,6 +15,7 @@ from trustdata.errors import shown
 from trustdata.model import Key, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, released, signers_of_target
 
 
@@ -59,7 +60,7 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
     root, targets = roles[ROOT].root, roles[TARGETS].targets
-    signers = [role for role in checks.delegations_of(targets) if role != RELEASES]
+    signers = [role for role in delegations_of(targets) if role != RELEASES]
     targets_found = [target for name, target in sorted(released(roles).items()) if tag is None or name == tag]
     releasers = {role: tuple(sorted(_releasers(role, roles))) for role in {target.role for target in targets_found}}
     tags = [_signed_tag(target, roles, signers, releasers[target.role]) for target in targets_found]

@@ -15,7 +15,7 @@ from trustdata.errors import MetadataMissing, NotSigned, PolicyRefused, TagMisma
 from trustdata.gun import GUN
 from trustdata.policy import Requirement
 from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import (
     Target,
     find_released,
@@ -73,7 +73,7 @@ class Judgement:
 
 def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
     """Return the delegations that must be loaded to answer the question. `targets`: verified."""
-    delegated = checks.delegations_of(targets.targets)
+    delegated = delegations_of(targets.targets)
     named = (role for requirement in _requirements(question) for role in requirement.roles())
     candidates = [RELEASES, *dict.fromkeys(named)]
     return tuple(role for role in candidates if role in delegated)
@@ -146,7 +146,7 @@ def _first_with_required_signers(
 
 
 def _signers_listing(tag: str, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:
-    delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES and role in roles]
+    delegated = [role for role in delegations_of(roles[TARGETS].targets) if role != RELEASES and role in roles]
     return tuple(signer_name(role) for role in delegated if tag in roles[role].targets.targets)
 
 
@@ -155,7 +155,7 @@ def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, 
 
     The repository key does not replace a required signer. Raises: PolicyRefused, ContentMismatch.
     """
-    delegated = [role for role in checks.delegations_of(roles[TARGETS].targets) if role != RELEASES]
+    delegated = [role for role in delegations_of(roles[TARGETS].targets) if role != RELEASES]
     requested = question.digest.removeprefix("sha256:") if question.digest else None
     listing_signers = signers_of_target(target, roles, delegated, requested)
     for requirement in _requirements(question):

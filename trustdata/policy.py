@@ -27,6 +27,7 @@ from trustdata.gun import GUN
 from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
 from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, read_target
 from trustdata.verification.trust_pinning import Pin, parse_pin
 
@@ -187,7 +188,7 @@ def _why_missing(
     gun: GUN, role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], requested: str | None
 ) -> str:
     name = signer_name(role)
-    if role not in checks.delegations_of(roles[TARGETS].targets):
+    if role not in delegations_of(roles[TARGETS].targets):
         return f"{name} is no signer of {gun}"
     if role in roles and target.tag in roles[role].targets.targets:
         listed = read_target(role, target.tag, roles[role].targets.targets[target.tag])

@@ -16,7 +16,7 @@ from trustcli.client.updater import Updater
 from trustdata.errors import MalformedMetadata, MetadataMissing, ThresholdNotMet
 from trustdata.inspection import inspect
 from trustdata.roles import ROOT, TARGETS, RoleName
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 
 Tree = Mapping[str, Any]
 
@@ -189,8 +189,8 @@ def test_succinct_roles() -> None:
     assert find(scene) == ("bin-1", GOOD)  # the first bit of the name's SHA-256 chooses
     assert find(scene, "2.0") == ("bin-1", EVIL)
     updater = refreshed(scene)
-    assert checks.delegations_of(updater.roles()[TARGETS].targets) == ("bin-0", "bin-1")
-    assert checks.delegations_of(updater.roles()[ROOT].root) == ()
+    assert delegations_of(updater.roles()[TARGETS].targets) == ("bin-0", "bin-1")
+    assert delegations_of(updater.roles()[ROOT].root) == ()
 
     def too_many(document: dict[str, Any]) -> None:
         bins(document)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, MetadataCache, MetadataRemote, PublishRemote, Tombstone
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
@@ -24,9 +25,9 @@ from trustdata.errors import (
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.lock_entry import LockEntry
-from trustdata.verification.trust_pinning import SourcedPin, fingerprint, parse_pin
+from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire import WireFormat
 
 
@@ -149,7 +150,7 @@ class Collection:
         if not self.wire.pins_versions:
             # Notary's snapshot lists no versions: load each delegation to know its version.
             known = self._local.lock.entry.minimum if self._local.lock is not None else {}
-            for role in checks.delegations_of(updater.roles()[TARGETS].targets):
+            for role in delegations_of(updater.roles()[TARGETS].targets):
                 try:
                     updater.load_published([role])
                 except ThresholdNotMet:
@@ -216,13 +217,9 @@ class Collection:
         return updater
 
     def _trust_on_first_use(self, unpinned: Unpinned, *, for_owner: bool) -> Updater:
-        pin = parse_pin(unpinned.found)
-        updater = self._refresh([SourcedPin(pin=pin, source="trust on first use")], for_owner=for_owner)
-        if self._local.record_pin is None:
-            self._warn(f"trusting {self.gun} this once: its root of trust is {pin}, which is not recorded")
-        else:
-            self._local.record_pin(pin, "tofu")
-            self._warn(f"trusting {self.gun} on first use: its root of trust is {pin}, recorded from now on")
+        pin = pin_on_first_use(unpinned)
+        updater = self._refresh([pin], for_owner=for_owner)
+        self._warn(record_first_use(self.gun, pin, self._local))
         return updater
 
     def _explain_withheld(self, withheld: TrustDataWithheld) -> TrustError:
@@ -274,7 +271,7 @@ def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = Non
     listed = updater.roles()
     while queue:
         delegator = queue.pop(0)
-        for role in checks.delegations_of(listed[delegator].targets):
+        for role in delegations_of(listed[delegator].targets):
             if role not in listed and updater.published(role):
                 try:
                     listed[role] = updater.load(role, delegator)

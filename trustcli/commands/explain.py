@@ -25,7 +25,7 @@ from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
 from trustdata.gun import GUN, parse_tag
 from trustdata.judgement import Judgement, Question
 from trustdata.roles import TARGETS, RoleName
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -90,7 +90,7 @@ def verification_state(updater: Updater) -> VerificationState:
     if updater.complete and trusted is not None:
         try:
             published = updater.listed()
-            signers = checks.delegations_of(trusted.targets.targets)
+            signers = delegations_of(trusted.targets.targets)
         except TrustError:
             published, signers = frozenset(), ()
         for role in signers:

@@ -16,7 +16,7 @@ from trustdata.errors import (
     shown,
 )
 from trustdata.roles import RELEASES, ROOT, TARGETS, signer_name
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import check_release_conflicts
 
 _CHECK = "collection"
@@ -74,7 +74,7 @@ def _delegations(look: Look) -> Iterator[Finding]:
 
 def _releases(look: Look) -> Iterator[Finding]:
     root, targets = look.roles[ROOT].root, look.roles[TARGETS].targets
-    if RELEASES not in checks.delegations_of(targets):
+    if RELEASES not in delegations_of(targets):
         return
     repository = set(root.roles[TARGETS].keyids)
     if repository & set(targets.get_delegated_role(RELEASES).keyids):

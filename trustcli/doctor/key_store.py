@@ -22,7 +22,7 @@ from trustcli.session import Session
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown
 from trustdata.roles import RELEASES, ROOT, TARGETS, is_delegated, signer_name
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.wire.formats import wire_named
 
 _CHECK: Final = "keys"
@@ -102,7 +102,7 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     held = matching_keyids(keys_by_id, (key_fingerprint(info.public) for info in found))
     held_by_signer = {
         signer_name(role): set(targets.get_delegated_role(role).keyids) & held
-        for role in checks.delegations_of(targets)
+        for role in delegations_of(targets)
         if role != RELEASES and is_delegated(role)
     }
     signing_as = [shown(name) for name, keyids in held_by_signer.items() if keyids]

@@ -11,7 +11,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, TrustError
 from trustdata.gun import GUN, Tag, parse_tag
 from trustdata.roles import RELEASES, TARGETS, RoleName
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def look_at(session: Session, gun: GUN) -> Look:
     while queue:
         delegator = queue.popleft()
         try:
-            delegated = checks.delegations_of(roles[delegator].targets)
+            delegated = delegations_of(roles[delegator].targets)
         except TrustError as error:
             unreadable[delegator] = error
             continue

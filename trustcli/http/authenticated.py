@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
-from trustcli.http.messages import MAX_REDIRECTS, Origin, Response, Transport, parse_url
-from trustdata.errors import InvalidName, RemoteMisbehaved
+from trustcli.http.messages import Origin, Response, Transport
+from trustcli.http.redirects import follow
 
 if TYPE_CHECKING:
     from trustcli.http.record import Observer
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 class ServerRules:
     """The rules that differ between kinds of servers.
 
-    `redirects_elsewhere`: whether redirects may lead to other origins; never from https to http, nor to this machine
-    from another. `stored_under`: the server's name in Docker's configuration, if it is not its host and port.
+    `redirects_elsewhere`: whether redirects may lead to other origins (`redirects` has the rest of the rule).
+    `stored_under`: the server's name in Docker's configuration, if it is not its host and port.
     """
 
     redirects_elsewhere: bool
@@ -86,7 +85,14 @@ class AuthenticatedClient:
                 self._authorization[scope] = self._authorize(response, scope)
             elif response.redirects:
                 redirects += 1
-                place, target = self._redirected(method, place, target, response, redirects)
+                place, target = follow(
+                    method,
+                    place,
+                    target,
+                    response,
+                    count=redirects,
+                    within=None if self._rules.redirects_elsewhere else self.origin,
+                )
             else:
                 return response
 
@@ -102,23 +108,3 @@ class AuthenticatedClient:
                 observer=self._observer,
             )
         return self._authorizer.authorization(response, scope=scope)
-
-    def _redirected(
-        self, method: str, place: Origin, target: str, response: Response, redirects: int
-    ) -> tuple[Origin, str]:
-        remote = str(place)
-        if method != "GET":
-            raise RemoteMisbehaved(remote=remote, reason=f"it redirects a {method}")
-        if redirects > MAX_REDIRECTS:
-            raise RemoteMisbehaved(remote=remote, reason=f"more than {MAX_REDIRECTS} redirects")
-        try:
-            to, target = parse_url(urljoin(f"{place}{target}", response.first("location")), kind="redirect")
-        except (InvalidName, ValueError) as error:
-            raise RemoteMisbehaved(remote=remote, reason="it redirects to something that is no URL") from error
-        if to != self.origin and not self._rules.redirects_elsewhere:
-            raise RemoteMisbehaved(remote=remote, reason=f"it redirects to another server, {to}")
-        if place.scheme == "https" and to.scheme != "https":
-            raise RemoteMisbehaved(remote=remote, reason=f"it redirects from https to {to}")
-        if to.is_loopback and not place.is_loopback:
-            raise RemoteMisbehaved(remote=remote, reason=f"it redirects to {to}, on this machine")
-        return to, target

@@ -39,7 +39,7 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.model import Content, Key, MetaFile, Root, Signer, Targets
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, released, signers_of_target
 from trustdata.wire import WireFormat
 
@@ -192,7 +192,7 @@ def _recalled(roles: Roles, contents: Contents, recall: Recall) -> dict[RoleName
     if SNAPSHOT not in roles or not isinstance(targets, Targets):
         return {}
     listed = roles[SNAPSHOT].snapshot.meta
-    again = [role for role in checks.delegations_of(targets) if role not in roles and f"{role}.json" in listed]
+    again = [role for role in delegations_of(targets) if role not in roles and f"{role}.json" in listed]
     return {role: recall(role, listed[f"{role}.json"]) for role in again}
 
 

@@ -20,7 +20,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP
-from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.rollback_memory import observe
 from trustdata.verification.target_lookup import released
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
@@ -94,7 +94,7 @@ class _Rehearsal:
         found = replace(found, root_to=updater.roots()[-1].version, versions=updater.versions())
         try:
             updater.load_published(
-                role for role in checks.delegations_of(updater.roles()[TARGETS].targets) if role == RELEASES
+                role for role in delegations_of(updater.roles()[TARGETS].targets) if role == RELEASES
             )
             return replace(found, tags=len(released(updater.roles())))
         except TrustError:

@@ -36,6 +36,7 @@ from trustdata.gun import GUN, are_tags, parse_tag
 from trustdata.model import Key, Role, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
+from trustdata.verification.delegations import check_scope, reachable_delegations
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import UploadRules, WireFormat
 
@@ -171,7 +172,7 @@ def _check_roles(
     Raises: MetadataMissing if no role delegates to an uploaded one, and the errors of `judge_upload`.
     """
     changed = [role for role in (ROOT, TARGETS) if role in uploads]
-    for delegator, role in checks.reachable_delegations(roles):
+    for delegator, role in reachable_delegations(roles):
         if role in uploads and role not in changed:
             changed.append(role)
         _check_role(roles, role, delegator, at=at, uploaded=role in uploads, rules=rules)
@@ -222,7 +223,7 @@ def _check_role(
     try:
         checks.check_signatures(parent, delegator, envelope)
         if isinstance(parent, Targets) and rules.tags_only:
-            checks.check_scope(parent, envelope)
+            check_scope(parent, envelope)
     except NotTrusted as error:
         if uploaded:
             raise

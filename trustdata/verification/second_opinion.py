@@ -16,7 +16,7 @@ from trustdata.errors import PublishRefused
 from trustdata.limits import SECOND_OPINION_BELOW
 from trustdata.model import Root, Targets
 from trustdata.roles import ROOT, RoleName
-from trustdata.verification import checks
+from trustdata.verification.delegations import reachable_delegations
 
 
 def check_second_opinion(roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName]) -> None:
@@ -27,7 +27,7 @@ def check_second_opinion(roles: Mapping[RoleName, Envelope], changed: Iterable[R
     judged = {role for role in changed if len(roles[role].raw) <= SECOND_OPINION_BELOW}
     if ROOT in judged:
         _verify(roles[ROOT], roles[ROOT])
-    for delegator, role in checks.reachable_delegations(roles):
+    for delegator, role in reachable_delegations(roles):
         if role in judged:
             _verify(roles[delegator], roles[role])
 

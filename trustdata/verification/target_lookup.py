@@ -18,7 +18,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict
 from trustdata.model import NotaryTargets, TargetFile, Targets
 from trustdata.roles import RELEASES, TARGETS, RoleName
-from trustdata.verification import checks
+from trustdata.verification.delegations import may_list
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
@@ -113,7 +113,7 @@ def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
 
 def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
     listing_roles = [role for role, listed in listings.items() if tag in listed]
-    if RELEASES in listing_roles and not checks.may_list(targets, RELEASES, tag):
+    if RELEASES in listing_roles and not may_list(targets, RELEASES, tag):
         if not _first_match_wins(targets):
             raise DelegationOutOfScope(role=RELEASES, target=tag)
         listing_roles.remove(RELEASES)
@@ -161,7 +161,7 @@ def signers_of_target(
 
 
 def _signer_lists(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], requested: str) -> bool:
-    if role not in roles or not checks.may_list(roles[TARGETS].targets, role, target.tag):
+    if role not in roles or not may_list(roles[TARGETS].targets, role, target.tag):
         return False
     listed = roles[role].targets.targets.get(target.tag)
     if listed is None:

@@ -17,6 +17,7 @@ from trustdata.errors import ThresholdNotMet, TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
+from trustdata.verification.delegations import reachable_delegations
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import UploadRules, WireFormat
 from trustserver.admin.client_state import ClientState
@@ -175,7 +176,7 @@ class Audit:
     def _delegations(self, state: StoredCollection, trusted: TrustedSet, rules: UploadRules) -> Iterator[AuditFinding]:
         listed = trusted.listed() - {ROOT, *ONLINE}
         loaded: dict[RoleName, Envelope] = dict(trusted.delegated)
-        for delegator, role in checks.reachable_delegations(loaded):
+        for delegator, role in reachable_delegations(loaded):
             if role == TARGETS or role not in listed:
                 continue
             if role not in state.files:

@@ -16,7 +16,7 @@ from keys.material import tuf_key
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
-from trustdata.verification.checks import may_list
+from trustdata.verification.delegations import may_list
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 

@@ -20,6 +20,7 @@ from trustdata.errors import ContentMismatch, MalformedMetadata, PublishRefused,
 from trustdata.model import TargetFile, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
+from trustdata.verification.delegations import may_list
 from trustdata.verification.second_opinion import check_second_opinion
 from trustdata.verification.target_lookup import read_target
 from trustdata.wire import strict_json
@@ -118,7 +119,7 @@ def test_a_tag_without_sha256_stands_for_nothing() -> None:
 
 
 def test_nobody_may_list_without_a_delegation() -> None:
-    assert not checks.may_list(Targets(1), RELEASES, "v1")
+    assert not may_list(Targets(1), RELEASES, "v1")
 
 
 def test_a_key_that_is_not_accepted_counts_for_nothing_towards_two() -> None:

@@ -28,6 +28,7 @@ from trustdata.gun import GUN, parse_gun
 from trustdata.limits import MAX_NOTARY_FILE
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
@@ -110,7 +111,7 @@ class Source:
         queue = [TARGETS]
         while queue:
             delegator = queue.pop(0)
-            for role in checks.delegations_of(updater.roles()[delegator].targets):
+            for role in delegations_of(updater.roles()[delegator].targets):
                 if role in updater.listed():
                     try:
                         updater.load(role, delegator)

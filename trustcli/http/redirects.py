@@ -1,0 +1,35 @@
+"""Where a redirect may lead: the one rule, for trust servers and registries."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+from trustcli.http.messages import MAX_REDIRECTS, Origin, Response, parse_url
+from trustdata.errors import InvalidName, RemoteMisbehaved
+
+
+def follow(
+    method: str, place: Origin, target: str, response: Response, *, count: int, within: Origin | None
+) -> tuple[Origin, str]:
+    """Return origin and target that a redirect leads to, if it may be followed.
+
+    Only a GET is redirected, at most three times, never from https to http, and never from elsewhere to this machine.
+    `count`: redirects of this request so far, this one included. `within`: the only origin that is allowed; None: any.
+    Raises: RemoteMisbehaved.
+    """
+    remote = str(place)
+    if method != "GET":
+        raise RemoteMisbehaved(remote=remote, reason=f"it redirects a {method}")
+    if count > MAX_REDIRECTS:
+        raise RemoteMisbehaved(remote=remote, reason=f"more than {MAX_REDIRECTS} redirects")
+    try:
+        to, target = parse_url(urljoin(f"{place}{target}", response.first("location")), kind="redirect")
+    except (InvalidName, ValueError) as error:
+        raise RemoteMisbehaved(remote=remote, reason="it redirects to something that is no URL") from error
+    if within is not None and to != within:
+        raise RemoteMisbehaved(remote=remote, reason=f"it redirects to another server, {to}")
+    if place.scheme == "https" and to.scheme != "https":
+        raise RemoteMisbehaved(remote=remote, reason=f"it redirects from https to {to}")
+    if to.is_loopback and not place.is_loopback:
+        raise RemoteMisbehaved(remote=remote, reason=f"it redirects to {to}, on this machine")
+    return to, target
