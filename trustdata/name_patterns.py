@@ -1,6 +1,7 @@
 """Patterns of collection names: a whole name, a prefix followed by `/*`, or `*` for every name.
 
-Patterns are compared with normalised names, so they must be normalised too.
+Patterns are compared with normalised names, so they must be normalised too. Which targets a delegation may list is
+another matter: `verification/delegations.py`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ This module reads a parsed TOML document; it does not open files. A rule:
 
 Only the most specific matching rule counts. An image that no rule matches is refused.
 
-To add an attribute, read it in `_read_rule`, store it in `Requirement` and check it there; no other file names one.
+To add an attribute of what is required, read it in `_read_rule`, store it in `Requirement` and check it there; no other
+file names one. Pins are no such attribute: they are used before anything is verified.
 """
 
 from __future__ import annotations

@@ -221,7 +221,10 @@ def _check_tokens(settings: Settings) -> None:
 
 
 def as_text(value: object) -> str:
-    """Return the value of a setting as text, as a user would write it. No setting is secret."""
+    """Return the value of a setting as text, as a user would write it.
+
+    No setting is secret: a database URL with a password is refused before, since only SQLite is supported.
+    """
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

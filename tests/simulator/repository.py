@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from securesystemslib.signer import Signer
 
 from tests.simulator.keyring import Keys
-from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
+from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
@@ -63,7 +63,7 @@ class RepositorySimulator:
         self.down = False
         self.lose_replies = 0
         self.before_publish: Callable[[], None] | None = None
-        self.tombstone: Tombstone | None = None
+        self.tombstone: DeletedCollection | None = None
         self.owner_holds_snapshot = False
         self.online: dict[RoleName, Signer] = {
             role: self.keys.signer(f"{role}{online_keys}") for role in (SNAPSHOT, TIMESTAMP)
@@ -115,7 +115,7 @@ class RepositorySimulator:
         self._pending[role] = self.keys.signer(f"{role} after revision {self.revision}")
         return self._pending[role].public_key
 
-    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+    def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         self._answer()
         if self.tombstone is not None:
             return self.tombstone
@@ -128,7 +128,7 @@ class RepositorySimulator:
         if not self.stored or gun != self.gun:
             raise NoTrustData(gun=gun)
         first = self.wire.parse(ROOT, self.files[self.wire.filename(ROOT, version=1)])
-        self.tombstone = Tombstone(
+        self.tombstone = DeletedCollection(
             gun=gun,
             deleted_root=f"sha256:{first.sha256}",
             versions=self.versions(),

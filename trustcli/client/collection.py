@@ -11,7 +11,7 @@ from typing import Protocol
 
 from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
-from trustcli.client.ports import CollectionState, MetadataCache, MetadataRemote, PublishRemote, Tombstone
+from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -72,7 +72,7 @@ class Collection:
             return VERIFIED_BEFORE
         return self._local.lock.source if self._local.lock is not None else None
 
-    def on_server(self) -> CollectionState | Tombstone | None:
+    def on_server(self) -> CollectionState | DeletedCollection | None:
         """Return the server's description of the collection. It is not signed: use it in messages, never for trust.
 
         None if the collection never existed. Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
@@ -231,7 +231,7 @@ class Collection:
             state = self.server.collection(self.gun)
         except TrustError:
             return withheld
-        if not isinstance(state, Tombstone):
+        if not isinstance(state, DeletedCollection):
             return withheld
         return CollectionDeleted(
             gun=self.gun,

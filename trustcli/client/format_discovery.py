@@ -1,6 +1,6 @@
 """Find the wire format of a collection: recorded here, cached here, or offered by its server (docs/adr/0024).
 
-Notary's format is imported only where TUF 1.0 is ruled out, since `trust verify` must start fast.
+Notary's format is imported only when it is needed, since `trust verify` must start fast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trustdata.wire.tuf import TUF
 
 
 def recorded_format(gun: GUN, *, requested: WireFormat | None, recorded: Iterable[str]) -> WireFormat | None:
-    """Return the format that is requested and recorded; None if neither is known.
+    """Return the requested or recorded format; None if there is neither.
 
     `recorded`: the format names in pin and lock file. Raises: FormatChanged if two of all these differ.
     """
@@ -31,15 +31,15 @@ def recorded_format(gun: GUN, *, requested: WireFormat | None, recorded: Iterabl
             raise FormatChanged(gun=gun, pinned=names[0], offered=name)
     if not names:
         return None
-    return requested or _named(names[0])
+    return requested or _wire_by_name(names[0])
 
 
-def cached_format(cache: Callable[[str], MetadataCache]) -> WireFormat | None:
+def cached_format(cache_for: Callable[[str], MetadataCache]) -> WireFormat | None:
     """Return the format in which this machine has cached a root; None if it has none.
 
-    `cache`: the cache of a format, by the format's name.
+    `cache_for`: returns the cache of a format, by the format's name.
     """
-    return next((_named(name) for name in FORMAT_NAMES if cache(name).roots()), None)
+    return next((_wire_by_name(name) for name in FORMAT_NAMES if cache_for(name).roots()), None)
 
 
 def offered_format(link: ServerLink, gun: GUN) -> WireFormat:
@@ -56,7 +56,7 @@ def offered_format(link: ServerLink, gun: GUN) -> WireFormat:
     return TUF if timestamp is None else NOTARY
 
 
-def _named(name: str) -> WireFormat:
+def _wire_by_name(name: str) -> WireFormat:
     if name == TUF.name:
         return TUF
     from trustdata.wire.formats import wire_named

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
+from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.http.messages import Response
 from trustdata.errors import (
@@ -107,7 +107,7 @@ class NotaryRemote:
         """
         return self._key(self._ask("POST", gun, f"/tuf/{role}.key", _ALL, body=b""))
 
-    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+    def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         """Return the collection's name and format, or None; Notary's API reports neither versions nor tombstones.
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.

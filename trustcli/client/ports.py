@@ -43,7 +43,7 @@ class CollectionState:
 
 
 @record
-class Tombstone:
+class DeletedCollection:
     """What the server reports about a deleted collection. Foreign text that is not signed.
 
     `deleted_root` is `sha256:HEX` of root version 1, `deleted_at` the server's time as text.
@@ -108,7 +108,7 @@ class PublishRemote(Protocol):
         Raises: RemoteMisbehaved if the answer is no key, or its key id is wrong.
         """
 
-    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+    def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         """Return the server's description of the collection; a tombstone if it was deleted, None if it never was."""
 
     def delete(self, gun: GUN) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from trustcli.client.ports import CollectionState, PublishReceipt, Tombstone
+from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.http.messages import Response
 from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TrustError
@@ -114,7 +114,7 @@ class TufRemote:
         """
         return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", scope=_everything(gun), body=b""))
 
-    def collection(self, gun: GUN) -> CollectionState | Tombstone | None:
+    def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         """Return the server's description of the collection; a tombstone if it was deleted, None if it never was.
 
         A 404 without our API's own code is RemoteRefused: the server is not a trust server. Raises: RemoteUnreachable,
@@ -132,7 +132,7 @@ class TufRemote:
             )
         if answer.gone and _code(answer) == "collection-deleted":
             members = self._object(answer, None)
-            return Tombstone(
+            return DeletedCollection(
                 gun=gun,
                 deleted_root=self._text(members, "deleted_root"),
                 versions=self._versions(members),

@@ -15,7 +15,7 @@ from trustcli.http.redirects import follow
 
 if TYPE_CHECKING:
     from trustcli.http.record import Observer
-    from trustcli.http.token_auth import Authorizer, CredentialSource
+    from trustcli.http.token_auth import ChallengeResponder, CredentialSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class AuthenticatedClient:
         self._credentials = credentials
         self._rules = rules
         self._observer = observer
-        self._authorizer: Authorizer | None = None
+        self._authorizer: ChallengeResponder | None = None
         self._authorization: dict[str, str] = {}
 
     @property
@@ -97,10 +97,10 @@ class AuthenticatedClient:
                 return response
 
     def _authorize(self, response: Response, scope: str) -> str:
-        from trustcli.http.token_auth import Authorizer  # only when challenged: start-up time
+        from trustcli.http.token_auth import ChallengeResponder  # only when challenged: start-up time
 
         if self._authorizer is None:
-            self._authorizer = Authorizer(
+            self._authorizer = ChallengeResponder(
                 self.origin,
                 self._credentials,
                 self._transport,

@@ -76,7 +76,7 @@ def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
     return tuple(found)
 
 
-class Authorizer:
+class ChallengeResponder:
     """Meet the challenges of one server. Redirects of a token server are not followed, so no credential goes astray."""
 
     def __init__(
@@ -197,7 +197,7 @@ class Authorizer:
         try:
             return self._transport.exchange(method, origin, target, headers=headers, limit=limit, body=body)
         except TooLarge as error:
-            # Said here: to whoever asked, too large is what he asked for.
+            # Converted here: callers read TooLarge as being about their own request.
             reason = f"the token server's answer is larger than {limit} bytes"
             raise RemoteMisbehaved(remote=str(origin), reason=reason) from error
 

@@ -8,14 +8,14 @@ from trustdata.gun import GUN
 from trustdata.verification.rollback_memory import Memory
 
 
-class _Known(Protocol):
+class _MemoryReader(Protocol):
     def load(self, gun: GUN) -> Memory | None: ...
 
 
 class ReadOnlyMemory:
     """Rollback memory that protects as usual and is never changed."""
 
-    def __init__(self, below: _Known) -> None:
+    def __init__(self, below: _MemoryReader) -> None:
         self._below = below
 
     def load(self, gun: GUN) -> Memory | None:

@@ -1,11 +1,11 @@
 """The entry of a collection in a lock file, and the checks that follow from it (docs/adr/0013, docs/adr/0032).
 
-An entry names a root of the verified chain and the versions that were verified under it. It serves as
+An entry names a root of the verified chain and the versions that were verified under it. It is used in two ways:
 
-- a pin, but only if neither a pin nor the rollback memory knows the collection. Otherwise these decide which chain is
-  the right one, and an entry that disagrees is refused;
-- minimum versions, always. A later root that replaces the online keys of the locked root makes them void, as it does
-  with entries of the rollback memory.
+1. As a pin, if there is neither a pin nor rollback memory of the collection. If there is one, the entry must agree with
+   it, or is refused.
+2. As minimum versions, always. A later root that replaces the online keys of the locked root makes them void, as it
+   does with entries of the rollback memory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LockEntry:
         minimums = {ROOT: self.root_version}
         keys = {root.version: OnlineKeys.of(root.root) for root in chain}
         keys_then = keys.get(self.root_version)
-        if keys_then is None:  # the chain ends before the locked root, which the minimum version of root refuses
+        if keys_then is None:  # the chain is too short: the check of root's minimum version refuses it
             return minimums | dict(self.minimum)
         later = [keys_later for version, keys_later in keys.items() if version > self.root_version]
         for role, version in self.minimum.items():
@@ -70,25 +70,24 @@ def locked(*, wire_format: str, root: Envelope, versions: Mapping[RoleName, int]
 def check_lock(gun: GUN, lock: SourcedLock, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:
     """Check a lock entry against the verified root chain (ascending) and the pins of the collection, if any.
 
-    If the chain matches none of the pins and not the lock entry either, there is no error here, because `check_pins`
-    reports it.
+    If the chain matches neither a pin nor the lock entry, no error is raised here, because `check_pins` reports it.
 
     Raises: VersionRollback if the chain ends before the locked root; LockDisagrees.
     """
     entry = lock.entry
-    pinned = [pin for pin in pins if chain_holds(pin.pin, chain)]
+    matching_pins = [pin for pin in pins if chain_holds(pin.pin, chain)]
     locked_root = next((root for root in chain if root.version == entry.root_version), None)
     if locked_root is not None and locked_root.sha256 == entry.root.digest:
-        if pins and not pinned:
+        if pins and not matching_pins:
             raise _lock_disagrees(gun, lock, str(pins[0].pin), pins[0].source)
         return
-    if pins and not pinned:
+    if pins and not matching_pins:
         return
     newest = chain[-1].version
     if newest < entry.root_version:
         raise VersionRollback(role=ROOT, offered=newest, known=entry.root_version, source=f"locked in {lock.source}")
     shown_root = locked_root or chain[0]
-    raise _lock_disagrees(gun, lock, f"sha256:{shown_root.sha256}", pinned[0].source if pinned else "")
+    raise _lock_disagrees(gun, lock, f"sha256:{shown_root.sha256}", matching_pins[0].source if matching_pins else "")
 
 
 def _lock_disagrees(gun: GUN, lock: SourcedLock, known: str, known_by: str) -> LockDisagrees:

@@ -26,7 +26,7 @@ from trustserver.errors import BadRequest
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import held_key, refuse_tombstone
-from trustserver.repository.publish import PublishResult
+from trustserver.repository.publish import PublishedVersions
 from trustserver.storage.ports import KeyRecord, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
         """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
         subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
 
-        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishResult:
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
             return collection_import.take_over(gun, sort_parts(files), at=at)
 
         imported = await services.requests.accept(
@@ -203,7 +203,7 @@ def _online(role: str) -> RoleName:
     raise BadRequest(place="role", reason="the server holds keys for snapshot and timestamp only")
 
 
-def _view(published: PublishResult) -> CollectionView:
+def _view(published: PublishedVersions) -> CollectionView:
     return CollectionView(
         gun=published.gun, format=published.format, revision=published.revision, versions=dict(published.versions)
     )

@@ -21,14 +21,14 @@ from trustserver.api.upload import PartRules, Upload, UploadMemory
 from trustserver.auth.authorizer import Subject
 from trustserver.errors import DiskFull
 from trustserver.repository.formats import ServedFormat
-from trustserver.repository.publish import Publishing, PublishResult
+from trustserver.repository.publish import PublishedVersions, Publishing
 
 LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
 """Bytes to parse from which on uploads are checked one at a time, since a parsed byte takes about twelve in memory."""
 
 _log = logging.getLogger(__name__)
 _CONFLICT: Final = 409
-Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], PublishResult]
+Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], PublishedVersions]
 """A function that checks and stores the files of an upload. It gets the files and the time, in a worker thread."""
 
 
@@ -55,21 +55,21 @@ class PublishRequests:
         subject: Subject,
         served_format: ServedFormat,
         parts: PartRules,
-    ) -> PublishResult:
+    ) -> PublishedVersions:
         """Read and publish one upload. The caller has checked that `subject` may publish.
 
         Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge (the request); MalformedMetadata,
         NotTrusted, PublishRefused or one of its subclasses (the files); NotStored, KeysError (the server).
         """
 
-        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishResult:
+        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
             return self._publishing.publish(gun, files, at=at, served_format=served_format)
 
         return await self.accept(scope, receive, gun=gun, subject=subject, parts=parts, judge=judge)
 
     async def accept(
         self, scope: Scope, receive: Receive, *, gun: GUN, subject: Subject, parts: PartRules, judge: Judge
-    ) -> PublishResult:
+    ) -> PublishedVersions:
         """Read one upload, and check and store it with `judge`. The caller has checked that `subject` may do so.
 
         Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge, MalformedMetadata, NotStored, and

@@ -26,7 +26,7 @@ from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.publish import PublishResult, publish_result
+from trustserver.repository.publish import PublishedVersions, publish_result
 from trustserver.storage.ports import (
     NEVER_RENEWED,
     KeyRecord,
@@ -62,7 +62,7 @@ class CollectionImport:
         self._parsed = parsed
         self._committer = committer
 
-    def take_over(self, gun: GUN, imported: ImportedCollection, *, at: datetime) -> PublishResult:
+    def take_over(self, gun: GUN, imported: ImportedCollection, *, at: datetime) -> PublishedVersions:
         """Verify a collection as a client does, except for expiry, and store all of it.
 
         If the same state is stored already, nothing changes. Raises: MalformedMetadata, TooLarge, NotTrusted,

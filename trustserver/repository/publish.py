@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishResult:
+class PublishedVersions:
     """The state of a collection after a publish, as its publisher is told. `versions`: of every role."""
 
     gun: GUN
@@ -69,7 +69,7 @@ class Publishing:
 
     def publish(
         self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: ServedFormat = SERVED_TUF
-    ) -> PublishResult:
+    ) -> PublishedVersions:
         """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
         Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused or one of its subclasses, NotStored; KeysError
@@ -195,8 +195,8 @@ def _judging() -> Iterator[None]:
         raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
 
 
-def publish_result(after: ParsedCollection) -> PublishResult:
+def publish_result(after: ParsedCollection) -> PublishedVersions:
     """Return the state of a collection as its publisher is told."""
     versions = {str(role): envelope.version for role, envelope in sorted(after.envelopes.items())}
     state = after.state
-    return PublishResult(gun=state.gun, format=state.format, revision=state.revision, versions=versions)
+    return PublishedVersions(gun=state.gun, format=state.format, revision=state.revision, versions=versions)

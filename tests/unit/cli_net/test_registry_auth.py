@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.network_users import Stored
 from trustcli.config.docker_config import Credential
 from trustcli.http.messages import Origin, Response, parse_url
-from trustcli.http.token_auth import MAX_TOKEN_ANSWER, Authorizer, parse_challenges
+from trustcli.http.token_auth import MAX_TOKEN_ANSWER, ChallengeResponder, parse_challenges
 from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, TrustError
 
 SCOPE = "repository:team/app:pull"
@@ -57,7 +57,7 @@ def authorize(
     origin, _ = parse_url(server, kind="server")
     stored = Stored(**({origin.netloc: credential} if credential else {}))
     answer = Response(status=401, headers=(("WWW-Authenticate", challenge),), body=b"")
-    return Authorizer(origin, stored, tokens).authorization(answer, scope=SCOPE)
+    return ChallengeResponder(origin, stored, tokens).authorization(answer, scope=SCOPE)
 
 
 # --- challenges
@@ -133,7 +133,7 @@ def test_nothing_is_stored_for_the_token_server_itself() -> None:
     origin, _ = parse_url("https://r.example", kind="server")
     stored = Stored(**{"auth.example": ALICE})
     answer = Response(status=401, headers=(("www-authenticate", 'Bearer realm="https://auth.example/t"'),), body=b"")
-    Authorizer(origin, stored, tokens).authorization(answer, scope=SCOPE)
+    ChallengeResponder(origin, stored, tokens).authorization(answer, scope=SCOPE)
     assert stored.asked == ["r.example"]
     assert "Authorization" not in tokens.asked[0][2]
 

@@ -10,7 +10,7 @@ from securesystemslib.formats import encode_canonical
 from tests.support.hostile_server import Request, Wire, json_reply, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering
-from trustcli.client.ports import CollectionState, Tombstone
+from trustcli.client.ports import CollectionState, DeletedCollection
 from trustdata.errors import (
     CollectionExists,
     NoTrustData,
@@ -167,7 +167,7 @@ def test_what_the_server_says_of_a_collection(serve: Serve, remote_of: Remotes) 
     assert (state.format, state.revision) == ("tuf-1.0", 3)
     assert remote.collection(GUN) is None
     tombstone = remote.collection(GUN)
-    assert isinstance(tombstone, Tombstone)
+    assert isinstance(tombstone, DeletedCollection)
     assert (tombstone.deleted_root, tombstone.subject, tombstone.versions) == ("sha256:ab", "bob", {"root": 2})
 
 

@@ -19,7 +19,7 @@ from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleNa
 from trustdata.wire.tuf import TUF, TufFormat
 from trustserver.api import publish_requests
 from trustserver.repository import quotas as growth
-from trustserver.repository.publish import Publishing, PublishResult
+from trustserver.repository.publish import PublishedVersions, Publishing
 
 ALICE = RoleName("targets/alice")
 BOB = RoleName("targets/bob")
@@ -97,7 +97,7 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
 
     def publish(
         self: Publishing, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: object
-    ) -> PublishResult:
+    ) -> PublishedVersions:
         if len(files[TARGETS]) < 1000:
             seen.append("small")
             small_came.set()
@@ -105,7 +105,7 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
             seen.append("begins")
             assert small_came.wait(timeout=30)
             seen.append("ends")
-        return PublishResult(gun=gun, format="tuf-1.0", revision=1, versions={})
+        return PublishedVersions(gun=gun, format="tuf-1.0", revision=1, versions={})
 
     monkeypatch.setattr(Publishing, "publish", publish)
 

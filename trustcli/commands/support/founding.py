@@ -17,7 +17,7 @@ from typing import Final
 from keys.algorithms import key_fingerprint
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
-from trustcli.client.ports import Tombstone
+from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
@@ -203,7 +203,7 @@ def _check_free(session: Session, collection: Collection) -> Envelope | None:
             role=ROOT, reason=f"{gun} is known already (by {known}); a second root would not be trusted"
         )
     state = collection.on_server()
-    if isinstance(state, Tombstone):
+    if isinstance(state, DeletedCollection):
         reason = f"{gun} was deleted; its operator must release the name first: trust-server collections release {gun}"
         raise CollectionExists(role=ROOT, reason=reason)
     if state is None:

@@ -18,7 +18,7 @@ from trustcli.doctor.findings import Finding
 PLUGIN: Final = "io.containerd.image-verifier.v1.bindir"
 DEFAULT_BIN_DIR: Final = "/opt/containerd/image-verifier/bin"
 DEFAULT_MAX_VERIFIERS: Final = 10
-DEFAULT_TIMEOUT: Final = 10.0
+CONTAINERD_TIMEOUT: Final = 10.0
 _VERSIONS: Final = (2, 3, 4)
 _IMAGES: Final = "io.containerd.cri.v1.images"  # configuration version 3
 _CRI: Final = "io.containerd.grpc.v1.cri"  # configuration version 2; containerd splits this table when it reads it
@@ -117,7 +117,7 @@ def read_verifiers(files: Sequence[ConfigFile]) -> Verifiers:
     return Verifiers(
         bin_dir=bin_dir if isinstance(bin_dir, str) else "",
         max_verifiers=at_most if type(at_most) is int else 0,
-        timeout=DEFAULT_TIMEOUT if timeout is None else seconds(timeout),
+        timeout=CONTAINERD_TIMEOUT if timeout is None else seconds(timeout),
         place=place,
     )
 
