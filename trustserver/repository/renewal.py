@@ -1,6 +1,6 @@
 """Sign snapshot and timestamp again when half of their lifetime is over: once a minute, or when a client reads them.
 
-The rule (`half_life`) and the lifetimes are in trustdata/expiry.py, since clients use them too; the minute is in app.py.
+The rule (`half_life`) and the lifetimes are in trustdata/expiry.py: clients use them too. The minute is in app.py.
 """
 
 from __future__ import annotations
