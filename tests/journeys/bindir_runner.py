@@ -9,9 +9,13 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.loaded_program import start_loaded
+from trustcli.hooks.wrapper import parse_wrapper, verifier_program
 
 MEDIA_TYPE = "application/vnd.oci.descriptor.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -33,14 +37,18 @@ def descriptor(digest: str, *, size: int = 418) -> bytes:
 
 @dataclass(kw_only=True)
 class Containerd:
-    """A daemon with a configuration, an environment and a working directory of its own."""
+    """A daemon with a configuration, an environment and a working directory of its own.
+
+    A verifier that `trust hook containerd` put there is forked from one that is loaded, unless all are to be `fresh`.
+    """
 
     bin_dir: Path
     cwd: Path = Path("/")
     max_verifiers: int = 10
-    per_verifier_timeout: float = 10.0
+    per_verifier_timeout: float = 120.0
     environ: Mapping[str, str] = field(default_factory=lambda: {"PATH": os.environ["PATH"]})
     user: int | None = None
+    fresh: bool = False
 
     def verify(self, name: str, digest: str, raw: bytes | None = None) -> Judged:
         """Ask every entry of bin_dir, in order of name, until one refuses. `raw`: another descriptor than the true."""
@@ -63,7 +71,7 @@ class Containerd:
     def start(self, entry: str, name: str, digest: str) -> subprocess.Popen[bytes]:
         """One verifier, with nothing on its standard input yet."""
         return subprocess.Popen(
-            [self.bin_dir / entry, "-name", name, "-digest", digest, "-stdin-media-type", MEDIA_TYPE],
+            [self.bin_dir / entry, *asked(name, digest)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,6 +82,13 @@ class Containerd:
         )
 
     def _run(self, entry: str, name: str, digest: str, raw: bytes) -> Judged:
+        ours = None if self.fresh or self.user is not None else self._ours(entry)
+        if ours is not None:
+            arguments = [*ours, *asked(name, digest)]
+            ended = start_verifier(
+                arguments, raw, cwd=self.cwd, environ=self.environ, seconds=self.per_verifier_timeout
+            )
+            return judged(entry, *ended)
         try:
             process = self.start(entry, name, digest)
         except OSError as error:
@@ -83,14 +98,62 @@ class Containerd:
                 stdout, stderr = process.communicate(raw, timeout=self.per_verifier_timeout)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                return Judged(ok=False, reason=f"failed to call verifier {entry}: signal: killed")
-        assert b"Traceback" not in stderr, stderr
-        if process.returncode < 0:
-            return Judged(ok=False, reason=f"failed to call verifier {entry}: signal: {-process.returncode}")
-        reason = stdout[:OUTPUT_LIMIT].decode().strip()
-        if len(stdout) > OUTPUT_LIMIT:
-            reason += "(stdout truncated)"
-        if process.returncode:
-            reason = f"verifier {entry} rejected image (exit code {process.returncode}): {reason}"
-        return Judged(ok=process.returncode == 0, reason=reason, status=process.returncode)
+                stdout, stderr = process.communicate()
+        return judged(entry, process.returncode, stdout, stderr)
+
+    def _ours(self, entry: str) -> list[str] | None:
+        """The options that our script gives the verifier; None if containerd could not execute it, or it is no such."""
+        file = self.bin_dir / entry
+        if not (file.is_file() and os.access(file, os.X_OK)):
+            return None
+        wrapper = parse_wrapper(file.read_text(errors="replace"))
+        if wrapper is None or wrapper.program != verifier_program():
+            return None
+        given = (("-config", wrapper.config), ("-state", wrapper.state))
+        return [word for option, path in given if path for word in (option, str(path))]
+
+
+def start_verifier(
+    arguments: Sequence[str], raw: bytes, *, cwd: Path, environ: Mapping[str, str], seconds: float
+) -> tuple[int, bytes, bytes]:
+    """Fork a verifier from one that is loaded: exit status, standard output, standard error.
+
+    It is killed after so many seconds.
+    """
+    with (
+        tempfile.TemporaryFile() as stdin,
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+    ):
+        stdin.write(raw)
+        stdin.seek(0)
+        files = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        module = "trustcli.hooks.containerd"
+        process = start_loaded(module, arguments, package="trustcli", cwd=cwd, environ=environ, group=True, **files)
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            status = process.wait(seconds)
+        stdout.seek(0)
+        stderr.seek(0)
+        return status, stdout.read(), stderr.read()
+
+
+def asked(name: str, digest: str) -> list[str]:
+    """The arguments that containerd gives a verifier."""
+    return ["-name", name, "-digest", digest, "-stdin-media-type", MEDIA_TYPE]
+
+
+def judged(entry: str, status: int, stdout: bytes, stderr: bytes) -> Judged:
+    """What containerd makes of the end of a verifier."""
+    assert b"Traceback" not in stderr, stderr
+    if status < 0:
+        name = "killed" if status == -signal.SIGKILL else str(-status)
+        return Judged(ok=False, reason=f"failed to call verifier {entry}: signal: {name}")
+    reason = stdout[:OUTPUT_LIMIT].decode().strip()
+    if len(stdout) > OUTPUT_LIMIT:
+        reason += "(stdout truncated)"
+    if status:
+        reason = f"verifier {entry} rejected image (exit code {status}): {reason}"
+    return Judged(ok=status == 0, reason=reason, status=status)

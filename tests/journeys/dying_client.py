@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.cheap_keys import seal_cheaply
 from trustcli.__main__ import run
 
 FILES = ("mkdir", "write", "fsync", "link", "unlink", "replace")
@@ -83,5 +84,6 @@ def perform(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    seal_cheaply()
     for line in sys.stdin:
         print(json.dumps(perform(json.loads(line))), flush=True)  # noqa: T201 - the protocol

@@ -14,6 +14,9 @@ from tests.support.images import BuiltImage
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
 
+PATIENT = 'timeout = "60s"'
+"""A verdict may take so long as a busy machine needs for it."""
+
 
 class Node:
     """`etc` holds trust.toml and pins.toml, `state` what the verifier remembers."""

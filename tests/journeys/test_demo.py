@@ -45,6 +45,7 @@ def test_the_demo_shows_the_main_job(newcomer: TrustUser) -> None:
     assert [path.name for path in newcomer.folder.iterdir()] == []
 
 
+@pytest.mark.long
 def test_the_demo_in_one_json_document(newcomer: TrustUser) -> None:
     shown = newcomer.run("--json", "demo")
     assert json.loads(shown.stdout) == {"demo": "done", "exit": 0}

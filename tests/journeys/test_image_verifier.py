@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.bindir_runner import Containerd
-from tests.journeys.pulling_node import Node, release
+from tests.journeys.pulling_node import PATIENT, Node, release
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, People, Put
 from tests.support.trust_program import TrustUser
@@ -21,7 +21,7 @@ def host(gun: str) -> str:
 @pytest.fixture
 def node(tmp_path: Path, gun: str, trust_server: ServerProcess) -> Node:
     """Knows which trust server speaks for the registry, and no pin yet."""
-    return Node(tmp_path / "node", {host(gun): trust_server.url})
+    return Node(tmp_path / "node", {host(gun): trust_server.url}, verifier=PATIENT)
 
 
 @pytest.fixture
@@ -36,8 +36,10 @@ def pinned(node: Node, owner: TrustUser, gun: str, put: Put) -> Node:
 
 
 def test_a_signed_tag_is_allowed_and_the_reason_is_logged(node: Node, owner: TrustUser, gun: str, put: Put) -> None:
+    node.containerd.fresh = True
     image = release(owner, gun, put)
     node.admin.knows(gun, owner.pin_of(gun))
+    node.refuses(f"{gun}:1.0", OTHER_DIGEST, image.digest, status=4)
     assert f"{gun}:1.0 is signed as {image.digest} by the repository key" in node.allows(f"{gun}:1.0", image.digest)
 
 
@@ -121,7 +123,7 @@ def test_a_restored_tag_is_refused_by_what_the_node_remembers(
     new = put("1.0", text="without the hole")
     owner.run("sign", f"{gun}:1.0")
 
-    node = Node(tmp_path / "node", {host(gun): own_server.url})
+    node = Node(tmp_path / "node", {host(gun): own_server.url}, verifier=PATIENT)
     node.admin.knows(gun, owner.pin_of(gun))
     node.allows(f"{gun}:1.0", new.digest)
     own_server.stop()
@@ -132,7 +134,7 @@ def test_a_restored_tag_is_refused_by_what_the_node_remembers(
     for name in (f"{gun}:1.0", f"{gun}@{old.digest}"):
         node.refuses(name, old.digest, "is older than version", status=4)
 
-    stateless = Node(tmp_path / "newcomer", {host(gun): own_server.url})
+    stateless = Node(tmp_path / "newcomer", {host(gun): own_server.url}, verifier=PATIENT)
     stateless.admin.knows(gun, owner.pin_of(gun))
     stateless.allows(f"{gun}:1.0", old.digest)  # what only memory can know
 

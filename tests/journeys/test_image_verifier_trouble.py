@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor
+from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor, start_verifier
 from tests.journeys.hostile import Serve, always, between
-from tests.journeys.pulling_node import Node, release, verifier
+from tests.journeys.pulling_node import PATIENT, Node, release, verifier
 from tests.support.hostile_server import Request, Wire, reply
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, Put
@@ -58,7 +58,7 @@ class Signed:
 @pytest.fixture
 def signed(tmp_path: Path, owner: TrustUser, gun: str, put: Put, trust_server: ServerProcess) -> Signed:
     image = release(owner, gun, put)
-    node = Node(tmp_path / "signed-node", {gun.partition("/")[0]: trust_server.url})
+    node = Node(tmp_path / "signed-node", {gun.partition("/")[0]: trust_server.url}, verifier=PATIENT)
     node.admin.knows(gun, owner.pin_of(gun))
     return Signed(node=node, name=f"{gun}:1.0", digest=image.digest, owner=owner)
 
@@ -67,21 +67,22 @@ def signed(tmp_path: Path, owner: TrustUser, gun: str, put: Put, trust_server: S
 
 
 def test_a_server_that_never_answers_is_refused_in_words_and_in_time(tmp_path: Path, serve: Serve) -> None:
-    node = Node(tmp_path, {"127.0.0.1:1": serve(never).url}, verifier='timeout = "1s"')
-    node.refuses(NAME, D, "no verdict within 1 s", "asking the trust server", "per_verifier_timeout", status=6)
+    node = Node(tmp_path, {"127.0.0.1:1": serve(never).url}, verifier='timeout = "5s"')
+    node.refuses(NAME, D, "no verdict within 5 s", "asking the trust server", "per_verifier_timeout", status=6)
 
 
 def test_a_held_lock_ends_in_words_too(signed: Signed) -> None:
     """Another process holds rollback memory for ever: waiting for a lock is a system call that nothing interrupts."""
     node = signed.node
-    node.config.write_text(node.config.read_text() + 'timeout = "3s"\n')
+    node.config.write_text(node.config.read_text().replace(PATIENT, 'timeout = "5s"'))
     node.state.mkdir()
     command = [sys.executable, "-c", HOLDER, str(node.state / ".seen.json.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        node.refuses(signed.name, signed.digest, "no verdict within 3 s", "writing what was verified", status=6)
+        node.refuses(signed.name, signed.digest, "no verdict within 5 s", "writing what was verified", status=6)
         process.communicate("")
+    node.config.write_text(node.config.read_text().replace('timeout = "5s"', PATIENT))
     node.allows(signed.name, signed.digest)
 
 
@@ -95,7 +96,7 @@ def test_standard_input_that_never_ends_is_refused_in_time(tmp_path: Path) -> No
 
 
 def test_containerd_s_own_timeout_denies_without_words(tmp_path: Path, serve: Serve) -> None:
-    node = Node(tmp_path, {"127.0.0.1:1": serve(never).url}, verifier='timeout = "60s"')
+    node = Node(tmp_path, {"127.0.0.1:1": serve(never).url}, verifier=PATIENT)
     node.containerd.per_verifier_timeout = 1.0
     node.refuses(NAME, D, "signal: killed")
 
@@ -225,8 +226,7 @@ def test_pulls_at_the_same_time_share_one_memory(
         return answer
 
     server = serve(between(owner.environ["TRUST_SERVER"], alter))
-    node = Node(tmp_path / "node", {gun.partition("/")[0]: server.url}, verifier='timeout = "60s"')
-    node.containerd.per_verifier_timeout = 120.0
+    node = Node(tmp_path / "node", {gun.partition("/")[0]: server.url}, verifier=PATIENT)
     digests = {}
     for name in names:
         digests[name] = put("1.0", text=name, repository=name).digest
@@ -331,10 +331,10 @@ def test_annotations_in_a_descriptor_are_let_be(tmp_path: Path) -> None:
     ],
 )
 def test_arguments_that_are_not_the_contract_s_are_refused(arguments: tuple[str, ...]) -> None:
-    done = verifier(*arguments, stdin=descriptor(D), env={})
-    assert done.returncode == 2
-    assert done.stdout.startswith(b"the request cannot be judged: ")
-    assert done.stdout.count(b"\n") == 1
+    status, stdout, _ = start_verifier(arguments, descriptor(D), cwd=Path("/"), environ={}, seconds=60)
+    assert status == 2
+    assert stdout.startswith(b"the request cannot be judged: ")
+    assert stdout.count(b"\n") == 1
 
 
 def test_help_and_version_are_for_people_only() -> None:
@@ -407,7 +407,7 @@ def test_it_starts_without_frameworks() -> None:
 def test_a_credential_helper_that_hangs_is_ended_with_the_verdict(tmp_path: Path, serve: Serve) -> None:
     """It has a process group of its own: containerd's killing would not reach it."""
     server = serve(always(reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})))
-    node = Node(tmp_path / "node", {"127.0.0.1:1": server.url}, verifier='timeout = "4s"')
+    node = Node(tmp_path / "node", {"127.0.0.1:1": server.url}, verifier='timeout = "12s"')
     helper = tmp_path / "programs" / "docker-credential-slow"
     helper.parent.mkdir()
     helper.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec tail -f /dev/null\n')

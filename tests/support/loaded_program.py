@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -31,6 +32,8 @@ from typing import IO, Any, NoReturn
 
 _TOP = Path(__file__).resolve().parents[2]
 _LONGEST_ORDER = 1 << 17
+_READS_ITS_COMMAND_LINE = {"trustcli": ["pins"], "trustserver": ["check", "--data", "/nonexistent"]}
+"""Commands that do nothing where there is nothing."""
 _loaders: dict[str, _Loader] = {}
 """By package, in this process."""
 
@@ -79,11 +82,11 @@ class _Loader:
                 env={"PATH": os.environ["PATH"]},
             )
 
-    def start(self, order: dict[str, Any], stdout: IO[Any] | int, stderr: IO[Any] | int) -> LoadedProcess:
+    def start(self, order: dict[str, Any], *files: IO[Any]) -> LoadedProcess:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        files = [file if isinstance(file, int) else file.fileno() for file in (stdout, stderr)]
         with there:
-            socket.send_fds(self._orders, [json.dumps(order).encode()], [*files, there.fileno()])
+            descriptors = [there.fileno(), *(file.fileno() for file in files)]
+            socket.send_fds(self._orders, [json.dumps(order).encode()], descriptors)
         return LoadedProcess([order["module"], *order["arguments"]], here)
 
     def stop(self) -> None:
@@ -98,14 +101,26 @@ def start_loaded(
     package: str,
     cwd: Path,
     environ: Mapping[str, str],
-    stdout: IO[Any] | int,
-    stderr: IO[Any] | int,
+    stdout: IO[Any],
+    stderr: IO[Any],
+    stdin: IO[Any] | None = None,
+    group: bool = False,
 ) -> LoadedProcess:
-    """Start `python -m module arguments`, with nothing on standard input, from a process that has loaded `package`."""
+    """Start `python -m module arguments` from a process that has loaded `package`.
+
+    `stdin` None: nothing is there to be read. `group`: the process begins a process group.
+    """
     if package not in _loaders:
         _loaders[package] = _Loader(package)
-    order = {"module": module, "arguments": list(arguments), "cwd": str(cwd), "environ": dict(environ)}
-    return _loaders[package].start(order, stdout, stderr)
+    order = {
+        "module": module,
+        "arguments": list(arguments),
+        "cwd": str(cwd),
+        "environ": dict(environ),
+        "group": group,
+    }
+    with Path(os.devnull).open() as nothing:
+        return _loaders[package].start(order, stdin or nothing, stdout, stderr)
 
 
 def stop_loaders() -> None:
@@ -118,13 +133,16 @@ def stop_loaders() -> None:
 
 
 def _load(package: str) -> None:
-    """Import every module of it, and what those import."""
+    """Import every module of it, what those import, and what is imported when a command line is read."""
     from tests.support.cheap_keys import seal_cheaply
 
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         if not module.name.endswith((".__main__", ".env")) and ".versions." not in module.name:
             importlib.import_module(module.name)
     seal_cheaply()
+    os.environ |= {"HOME": "/nonexistent", "TRUST_HOME": "/nonexistent"}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        _run(package, _READS_ITS_COMMAND_LINE[package])
 
 
 def _obey() -> None:
@@ -142,15 +160,15 @@ def _obey() -> None:
             woken.recv(4096)
             _reap(waiting)
         if orders in ready:
-            order, files, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, 3)
+            order, descriptors, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, 4)
             if not order:
                 return
-            stdout, stderr, told = files
+            told, *files = descriptors
             pid = os.fork()
             if pid == 0:
-                _become(json.loads(order), stdout, stderr)
-            os.close(stdout)
-            os.close(stderr)
+                _become(json.loads(order), files)
+            for file in files:
+                os.close(file)
             waiting[pid] = socket.socket(fileno=told)
             waiting[pid].send(str(pid).encode())
 
@@ -165,20 +183,26 @@ def _reap(waiting: dict[int, socket.socket]) -> None:
                 told.send(str(os.waitstatus_to_exitcode(ended)).encode())
 
 
-def _become(order: dict[str, Any], stdout: int, stderr: int) -> NoReturn:
+def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
     """Be the program, to its end."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        if order["group"]:
+            os.setpgid(0, 0)
         os.chdir(order["cwd"])
         os.environ.clear()
         os.environ.update(order["environ"])
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)  # type: ignore[union-attr]
         status = _run(order["module"], order["arguments"])
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
     finally:
         os._exit(status)
 
@@ -186,8 +210,7 @@ def _become(order: dict[str, Any], stdout: int, stderr: int) -> NoReturn:
 def _run(module: str, arguments: Sequence[str]) -> int:
     """What the interpreter does with `-m module arguments`: run it, report what it raises, end its threads, flush."""
     sys.argv = [module, *arguments]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)  # type: ignore[union-attr]
+    sys.modules.pop(module, None)  # or runpy would warn that it runs what is loaded
     status = 0
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -201,9 +224,6 @@ def _run(module: str, arguments: Sequence[str]) -> int:
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
     return status
 
 
