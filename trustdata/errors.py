@@ -41,6 +41,7 @@
     ├── RemoteMisbehaved         the operator of the server: a response that breaks the protocol
     ├── TooLarge                 a file or body is larger than its limit
     ├── ImageNotFound            the registry has no such repository, tag or digest
+    ├── ImageNotPushed           the registry has other content under the tag than the engine
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
     ├── SettingsUnusable         the user: a settings file, variable or option cannot be used
     ├── HookRequestMalformed     the container runtime: a request that the hook cannot judge
@@ -573,6 +574,26 @@ class ImageNotFound(TrustError):
 
     def __str__(self) -> str:
         return f"{shown(self.image, 400)} does not exist in {self.registry}: {shown(self.reason)}"
+
+
+class ImageNotPushed(TrustError):
+    """The registry has other content under the tag than the container engine has pushed or pulled.
+
+    `found`: the registry's digest. `digests`: the engine's digests in this repository.
+    """
+
+    code: ClassVar[str] = "image-not-pushed"
+    image: str
+    found: str
+    engine: str
+    digests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(shown(digest) for digest in self.digests)
+        return (
+            f"the registry has {shown(self.image, 400)} as {shown(self.found)}, and {self.engine} has pushed or pulled "
+            f"its image as {known}"
+        )
 
 
 class ImageNotSupported(TrustError):

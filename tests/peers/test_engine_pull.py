@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -72,6 +73,25 @@ def test_push_sign_locally_and_pull(owner: TrustUser, docker: Docker, gun: str, 
     pulled = owner.run("pull", f"{gun}:mine")
     assert pulled.stdout == f"Pull (1 of 1): {gun}:mine@{digest}\n"
     assert docker.names(gun) == {"mine", digest}
+
+
+def test_of_two_digests_in_one_repository_the_one_under_the_tag_is_signed(
+    owner: TrustUser, docker: Docker, gun: str, put: Put
+) -> None:
+    """The engine lists the digest of the pull and that of the push, in no fixed order."""
+    pulled = put("base").digest
+    docker("pull", "--quiet", f"{gun}:base")
+    docker("tag", f"{gun}:base", f"{gun}:mine")
+    begin(owner, gun)
+    pushed = re.search(r"sha256:[0-9a-f]{64}", docker("push", f"{gun}:mine"))
+    assert pushed is not None
+    assert {pulled, pushed[0]} == docker.names(gun) - {"base", "mine"}
+    assert owner.run("sign", "--local", f"{gun}:mine").stdout == f"{gun}:mine@{pushed[0]}\n"
+    assert owner.run("sign", "--local", f"{gun}:base").stdout == f"{gun}:base@{pulled}\n"
+    other = put("mine", text="another image").digest
+    refused = owner.run("sign", "--local", f"{gun}:mine", expect=7)
+    for digest in (other, pulled, pushed[0]):
+        refused.said(digest)
 
 
 def test_what_was_never_pushed_cannot_be_signed_locally(owner: TrustUser, docker: Docker, gun: str, put: Put) -> None:

@@ -27,12 +27,13 @@ from trustcli.console.exit_codes import DONE, UsageError
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.plan import Plan, Planned
 from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
-from trustdata.errors import ImageNotFound, NoTrustData, TagMismatch, TrustError
+from trustdata.errors import ImageNotFound, ImageNotPushed, NoTrustData, TagMismatch, TrustError
 from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
 from trustdata.roles import RoleName, signer_name, signer_role
@@ -121,8 +122,7 @@ def resolve(session: Session, references: Sequence[ImageReference], *, local: bo
     registry = session.registry()
     requests = []
     for reference in references:
-        exact = _pushed(session, reference) if local else reference
-        manifest = registry.resolve(exact)
+        manifest = _pushed(session, registry, reference) if local else registry.resolve(reference)
         session.output.notice(f"{reference.gun}:{reference.tag} is {manifest.digest} ({manifest.size} bytes)")
         if reference.tag is None:
             raise UsageError(f"{reference} names no tag")
@@ -130,19 +130,27 @@ def resolve(session: Session, references: Sequence[ImageReference], *, local: bo
     return requests
 
 
-def _pushed(session: Session, reference: ImageReference) -> ImageReference:
-    """Return the reference with the digest under which the engine pushed the image.
+def _pushed(session: Session, registry: Registry, reference: ImageReference) -> Manifest:
+    """Return the manifest that the registry has under the reference, if it is one that the engine has pushed or pulled.
 
-    Raises: ImageNotFound (push it first), SettingsUnusable, EngineUnreachable, RemoteRefused, RemoteMisbehaved.
+    An engine may know several digests of one repository, in no fixed order and not by tag: only the registry says which
+    of them is behind the tag.
+
+    Raises: ImageNotFound (push it first), ImageNotPushed, SettingsUnusable, EngineUnreachable, and the errors of
+    `Registry.resolve`.
     """
     engine = session.engine()
-    names = engine.repo_digests(reference.given.partition("@")[0])
-    for name in names:
-        pushed = parse_reference(name)
-        if pushed.gun == reference.gun and (reference.digest is None or reference.digest == pushed.digest):
-            return parse_reference(f"{reference.gun}:{reference.tag}@{pushed.digest}")
-    reason = "the engine has not pushed it to this repository; push it first: docker push"
-    raise ImageNotFound(image=reference.given, registry=engine.name, reason=reason)
+    names = map(parse_reference, engine.repo_digests(reference.given.partition("@")[0]))
+    known = [name.digest for name in names if name.gun == reference.gun and name.digest]
+    if not known:
+        reason = "the engine has not pushed it to this repository; push it first: docker push"
+        raise ImageNotFound(image=reference.given, registry=engine.name, reason=reason)
+    manifest = registry.resolve(reference)
+    if manifest.digest not in known:
+        raise ImageNotPushed(
+            image=str(reference), found=manifest.digest, engine=engine.name, digests=tuple(sorted(known))
+        )
+    return manifest
 
 
 def _initialise_unknown(

@@ -124,6 +124,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("check name and server (trust doctor {gun}); its publisher begins with: trust init {gun}"),
     ),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
+    errors.ImageNotPushed: Row(
+        status=REFUSED, advice=_say("docker push {image}, then sign it; or sign what the registry has, without --local")
+    ),
     errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
