@@ -9,12 +9,11 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.loaded_program import start_loaded
+from tests.support.loaded_program import Started
 from trustcli.hooks.wrapper import parse_wrapper, verifier_program
 
 MEDIA_TYPE = "application/vnd.oci.descriptor.v1+json"
@@ -85,10 +84,8 @@ class Containerd:
         ours = None if self.fresh or self.user is not None else self._ours(entry)
         if ours is not None:
             arguments = [*ours, *asked(name, digest)]
-            ended = start_verifier(
-                arguments, raw, cwd=self.cwd, environ=self.environ, seconds=self.per_verifier_timeout
-            )
-            return judged(entry, *ended)
+            done = start_verifier(arguments, raw, cwd=self.cwd, environ=self.environ, seconds=self.per_verifier_timeout)
+            return judged(entry, done.returncode, done.stdout, done.stderr)
         try:
             process = self.start(entry, name, digest)
         except OSError as error:
@@ -115,29 +112,10 @@ class Containerd:
 
 def start_verifier(
     arguments: Sequence[str], raw: bytes, *, cwd: Path, environ: Mapping[str, str], seconds: float
-) -> tuple[int, bytes, bytes]:
-    """Fork a verifier from one that is loaded: exit status, standard output, standard error.
-
-    It is killed after so many seconds.
-    """
-    with (
-        tempfile.TemporaryFile() as stdin,
-        tempfile.TemporaryFile() as stdout,
-        tempfile.TemporaryFile() as stderr,
-    ):
-        stdin.write(raw)
-        stdin.seek(0)
-        files = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
-        module = "trustcli.hooks.containerd"
-        process = start_loaded(module, arguments, package="trustcli", cwd=cwd, environ=environ, group=True, **files)
-        try:
-            status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            status = process.wait(seconds)
-        stdout.seek(0)
-        stderr.seek(0)
-        return status, stdout.read(), stderr.read()
+) -> subprocess.CompletedProcess[bytes]:
+    """Fork a verifier from one that is loaded; it is killed after so many seconds."""
+    module = "trustcli.hooks.containerd"
+    return Started(module, arguments, package="trustcli", cwd=cwd, environ=environ, raw=raw).ended(seconds)
 
 
 def asked(name: str, digest: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +13,7 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from tests.journeys.small_disk import SmallDisk, small_disk
 from tests.support.server_owner import Owner
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, server_command
 from tests.support.server_site import GUN_A, Site
 from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT, TARGETS
@@ -65,8 +63,7 @@ def tag(server: ServerProcess, folder: Path, name: str) -> bool:
 
 def check(server: ServerProcess) -> str:
     """`trust-server check`, which must find nothing wrong."""
-    command = [sys.executable, "-m", "trustserver", "check", "--data", str(server.data)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return server_command("check", "--data", str(server.data)).stdout
 
 
 def test_a_publish_is_refused_whole_and_succeeds_in_the_same_process_once_there_is_space(
@@ -167,12 +164,9 @@ def test_a_stop_and_a_crash_on_a_full_disk_lose_nothing(server: ServerProcess, d
 
 def test_a_start_without_space_says_why_in_one_line(server: ServerProcess, disk: SmallDisk) -> None:
     disk.fill()
-    listen = [sys.executable, "-m", "trustserver", "serve", "--listen", "127.0.0.1:0"]
     for options in ([], ["--self-signed"]):
-        done = subprocess.run(
-            [*listen, "--data", str(server.data), *options], capture_output=True, text=True, check=False, timeout=60
-        )
-        assert (done.returncode, done.stdout) == (2, "")
+        done = server_command("serve", "--listen", "127.0.0.1:0", "--data", str(server.data), *options, expect=2)
+        assert done.stdout == ""
         assert done.stderr.count("\n") == 1, done.stderr
         assert any(words in done.stderr for words in ("No space left", "disk is full")), done.stderr
     disk.free()

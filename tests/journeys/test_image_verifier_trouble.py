@@ -331,10 +331,10 @@ def test_annotations_in_a_descriptor_are_let_be(tmp_path: Path) -> None:
     ],
 )
 def test_arguments_that_are_not_the_contract_s_are_refused(arguments: tuple[str, ...]) -> None:
-    status, stdout, _ = start_verifier(arguments, descriptor(D), cwd=Path("/"), environ={}, seconds=60)
-    assert status == 2
-    assert stdout.startswith(b"the request cannot be judged: ")
-    assert stdout.count(b"\n") == 1
+    done = start_verifier(arguments, descriptor(D), cwd=Path("/"), environ={}, seconds=60)
+    assert done.returncode == 2
+    assert done.stdout.startswith(b"the request cannot be judged: ")
+    assert done.stdout.count(b"\n") == 1
 
 
 def test_help_and_version_are_for_people_only() -> None:

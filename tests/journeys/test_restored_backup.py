@@ -18,7 +18,7 @@ from tuf.ngclient import Updater, UpdaterConfig
 from tests.support.images import build_image
 from tests.support.programs import RunningProgram, program, push
 from tests.support.server_owner import Owner
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, server_command
 from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT
 from trustserver.app import now
@@ -72,11 +72,7 @@ class Town:
         (self.server.data / "trust.db").chmod(0o600)
 
     def trust_server(self, *arguments: str, status: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "trustserver", *arguments, "--data", str(self.server.data)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == status, done
-        assert "Traceback" not in done.stderr
-        return done
+        return server_command(*arguments, "--data", str(self.server.data), expect=status)
 
     def check(self, *options: str, status: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.trust_server("check", "--json", *options, status=status).stdout)

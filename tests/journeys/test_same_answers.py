@@ -30,7 +30,6 @@ FILES = [
     "x.json",
 ]
 ABSENT = {"2.root.json", "3.root.json", "x.json"}
-"""Those that the server does not have."""
 
 
 @pytest.fixture(scope="module")

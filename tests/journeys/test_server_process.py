@@ -19,7 +19,7 @@ from tuf.api.exceptions import DownloadError
 from tuf.ngclient import Updater, UpdaterConfig
 
 from tests.journeys.published import GUN, begin
-from tests.support.server_process import ServerProcess, multipart
+from tests.support.server_process import ServerProcess, multipart, server_command
 from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT, TARGETS
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data", fresh=True)
+    process = ServerProcess(tmp_path / "data")
     yield process
     process.kill()
 
@@ -57,6 +57,7 @@ def versions(server: ServerProcess) -> dict[str, int]:
 
 
 def test_publish_read_stop_start_and_verify_with_python_tuf(server: ServerProcess, tmp_path: Path) -> None:
+    server.fresh = True
     server.start()
     owner = begin(server)
     root = server.get(f"/tuf/{GUN}/metadata/1.root.json")[1]
@@ -169,12 +170,10 @@ def test_killed_at_any_moment_while_publishing_in_a_loop(server: ServerProcess, 
 
 def test_two_servers_do_not_share_a_data_folder_or_an_address(server: ServerProcess, tmp_path: Path) -> None:
     server.start()
-    command = [sys.executable, "-m", "trustserver", "serve", "--listen", server.url.removeprefix("http://")]
-    same_folder = subprocess.run([*command, "--data", server.data], capture_output=True, text=True, check=False)
-    assert same_folder.returncode == 2
+    command = ["serve", "--listen", server.url.removeprefix("http://")]
+    same_folder = server_command(*command, "--data", str(server.data), expect=2)
     assert f"another trust-server works on it: process {server.pid}" in same_folder.stderr
-    same_address = subprocess.run([*command, "--data", tmp_path / "b"], capture_output=True, text=True, check=False)
-    assert same_address.returncode == 2
+    same_address = server_command(*command, "--data", str(tmp_path / "b"), expect=2)
     assert "cannot be used" in same_address.stderr
 
 
@@ -198,9 +197,7 @@ def test_sealed_keys_without_their_seal_key_stop_the_start(server: ServerProcess
     seal = server.data / "seal.key"
     kept = seal.read_bytes()
     seal.unlink()
-    command = [sys.executable, "-m", "trustserver", "serve", "--listen", "127.0.0.1:0", "--data", str(server.data)]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
+    refused = server_command("serve", "--listen", "127.0.0.1:0", "--data", str(server.data), expect=2)
     assert "seal key" in refused.stderr
     assert not seal.exists(), "a new one is never made"
     seal.write_bytes(kept)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, server_command
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -28,14 +28,7 @@ def first(tmp_path: Path) -> Iterator[ServerProcess]:
 def refused(*arguments: str, command: str = "serve") -> str:
     """What a second program says when it does not start."""
     listen = ["--listen", "127.0.0.1:0"] if command == "serve" else []
-    done = subprocess.run(
-        [sys.executable, "-m", "trustserver", command, *listen, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 2, done
+    done = server_command(command, *listen, *arguments, expect=2)
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, "one line"
     return done.stderr

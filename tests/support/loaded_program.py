@@ -24,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -104,12 +105,8 @@ def start_loaded(
     stdout: IO[Any],
     stderr: IO[Any],
     stdin: IO[Any] | None = None,
-    group: bool = False,
 ) -> LoadedProcess:
-    """Start `python -m module arguments` from a process that has loaded `package`.
-
-    `stdin` None: nothing is there to be read. `group`: the process begins a process group.
-    """
+    """Start `python -m module arguments` from a process that has loaded `package`; without `stdin` it reads nothing."""
     if package not in _loaders:
         _loaders[package] = _Loader(package)
     order = {
@@ -117,10 +114,58 @@ def start_loaded(
         "arguments": list(arguments),
         "cwd": str(cwd),
         "environ": dict(environ),
-        "group": group,
     }
     with Path(os.devnull).open() as nothing:
         return _loaders[package].start(order, stdin or nothing, stdout, stderr)
+
+
+class Started:
+    """A program that was started, and writes to files: `ended` waits for it. `fresh`: as a start of its own."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        package: str,
+        cwd: Path,
+        environ: Mapping[str, str],
+        raw: bytes = b"",
+        fresh: bool = False,
+    ) -> None:
+        self._files = [tempfile.TemporaryFile(), tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115
+        stdin, stdout, stderr = self._files
+        stdin.write(raw)
+        stdin.seek(0)
+        self._process: subprocess.Popen[bytes] | LoadedProcess
+        if fresh:
+            command = [sys.executable, "-m", module, *arguments]
+            self._process = subprocess.Popen(command, cwd=cwd, env=environ, stdin=stdin, stdout=stdout, stderr=stderr)
+        else:
+            self._process = start_loaded(
+                module,
+                arguments,
+                package=package,
+                cwd=cwd,
+                environ=environ,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+            )
+
+    def ended(self, seconds: float) -> subprocess.CompletedProcess[bytes]:
+        """How it ended, and what it wrote; after so many seconds it is killed. Call it once."""
+        try:
+            status = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait(seconds)
+        for file in self._files:
+            file.seek(0)
+        _, stdout, stderr = (file.read() for file in self._files)
+        for file in self._files:
+            file.close()
+        return subprocess.CompletedProcess(self._process.args, status, stdout, stderr)
 
 
 def stop_loaders() -> None:
@@ -192,8 +237,6 @@ def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
         for number, file in enumerate(files):
             os.dup2(file, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        if order["group"]:
-            os.setpgid(0, 0)
         os.chdir(order["cwd"])
         os.environ.clear()
         os.environ.update(order["environ"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from tests.support.loaded_program import LoadedProcess, start_loaded
+from tests.support.loaded_program import LoadedProcess, Started, start_loaded
 from tests.support.server_owner import Owner
 from trustdata.roles import ONLINE, RoleName
 
@@ -109,6 +109,16 @@ class ServerProcess:
 
     def log(self) -> str:
         return (self.data.parent / "server.log").read_text()
+
+
+def server_command(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command of `trust-server` to its end."""
+    environ = dict(os.environ)
+    done = Started("trustserver", arguments, package="trustserver", cwd=Path.cwd(), environ=environ).ended(60)
+    stdout, stderr = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in stderr, stderr
+    assert done.returncode == expect, f"trust-server {' '.join(arguments)} -> {done.returncode}\n{stdout}{stderr}"
+    return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
 
 def multipart(files: Mapping[RoleName, bytes]) -> tuple[str, bytes]:

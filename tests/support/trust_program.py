@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.loaded_program import start_loaded
+from tests.support.loaded_program import Started
 
 COMMAND_SECONDS = 180
 SECRETS = {
@@ -73,39 +70,12 @@ class TrustUser:
 
     def run(self, *arguments: str, expect: int | None = 0, **environ: str) -> Ran:
         """Run one command to its end. `expect` None: the caller looks at the status."""
-        if self.fresh:
-            return finished(self.start(*arguments, **environ), arguments, expect=expect)
-        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-            process = start_loaded(
-                self.module,
-                arguments,
-                package="trustcli",
-                cwd=self.folder,
-                environ={**self.environ, **environ},
-                stdout=stdout,
-                stderr=stderr,
-            )
-            try:
-                status = process.wait(COMMAND_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-            stdout.seek(0)
-            stderr.seek(0)
-            told, said = stdout.read().decode(), stderr.read().decode()
-        return _judged(Ran(command=arguments, status=status, stdout=told, stderr=said), expect)
+        return finished(self.start(*arguments, **environ), arguments, expect=expect)
 
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environ: str) -> Started:
         """Start a command and leave it running; `finished` waits for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", self.module, *arguments],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        whole = {**self.environ, **environ}
+        return Started(self.module, arguments, package="trustcli", cwd=self.folder, environ=whole, fresh=self.fresh)
 
     def pin_of(self, gun: str) -> str:
         """The pin recorded here."""
@@ -121,18 +91,10 @@ class TrustUser:
         return {path.name: path.read_bytes() for path in sorted((self.home / "private").glob("*.key"))}
 
 
-def finished(process: subprocess.Popen[str], arguments: Sequence[str], *, expect: int | None = 0) -> Ran:
+def finished(started: Started, arguments: Sequence[str], *, expect: int | None = 0) -> Ran:
     """Wait for a command; no output may hold a secret or a traceback."""
-    with process:
-        try:
-            stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    return _judged(Ran(command=arguments, status=process.returncode, stdout=stdout, stderr=stderr), expect)
-
-
-def _judged(ran: Ran, expect: int | None) -> Ran:
+    done = started.ended(COMMAND_SECONDS)
+    ran = Ran(command=arguments, status=done.returncode, stdout=done.stdout.decode(), stderr=done.stderr.decode())
     no_secret_in(ran.stdout + ran.stderr)
     assert "Traceback" not in ran.stderr, str(ran)
     assert expect is None or ran.status == expect, str(ran)
