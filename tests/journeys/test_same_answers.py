@@ -29,6 +29,8 @@ FILES = [
     "2.targets.json",
     "x.json",
 ]
+MISSING = {"2.root.json", "3.root.json", "x.json"}
+"""Those of them that the server does not have: problems have no entity tag."""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +125,7 @@ def test_reads_of_the_front_are_counted_with_the_others(server: ServerProcess) -
     assert counted() == before + 4
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name not in MISSING])
 @pytest.mark.parametrize("beside", [(), ("Accept-Encoding: gzip",)])
 def test_what_the_client_has_is_not_sent_by_either(server: ServerProcess, name: str, beside: tuple[str, ...]) -> None:
     [(_, headers, _)] = ask(server, get(name, *beside))
