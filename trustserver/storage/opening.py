@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from keys.durable_file import make_private_folder
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
@@ -29,7 +31,8 @@ def open_store(settings: Settings) -> MetadataStore:
     """
     make_data_folder(settings.data)
     engine = open_engine(settings.database_url)
-    migrate(engine)
+    with _closed_on_failure(engine):
+        migrate(engine)
     return SqlStore(engine)
 
 
@@ -41,9 +44,20 @@ def existing_store(settings: Settings) -> MetadataStore:
     if not settings.database and not (settings.data / "trust.db").exists():
         raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
     engine = open_engine(settings.database_url)
-    if schema(engine) != newest_schema():
-        raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
+    with _closed_on_failure(engine):
+        if schema(engine) != newest_schema():
+            raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
     return SqlStore(engine)
+
+
+@contextmanager
+def _closed_on_failure(engine: Engine) -> Iterator[None]:
+    """Close the engine's connections if the block raises. After it, the store that has the engine closes them."""
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:

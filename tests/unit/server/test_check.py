@@ -23,8 +23,6 @@ from trustserver.__main__ import app
 from trustserver.errors import DatabaseOlder, ServerRunning, StartRefused
 from trustserver.settings import Settings
 from trustserver.storage.opening import exclusive_use, existing_store, open_published_log, open_sealer, open_store
-from trustserver.storage.ports import MetadataStore
-from trustserver.storage.sealed_keys import SealedKeys
 
 ALICE = RoleName("targets/alice")
 
@@ -83,14 +81,15 @@ class Working:
         self._settings = settings
 
     def __enter__(self) -> Site:
-        self._store: MetadataStore = open_store(self._settings)
-        sealer: SealedKeys = open_sealer(self._settings, self._store)
-        self._witness = open_published_log(self._settings, self._store, sealer)
-        return Site(self._store, sealer=sealer, witness=self._witness)
+        with contextlib.ExitStack() as opened:
+            store = opened.enter_context(contextlib.closing(open_store(self._settings)))
+            sealer = open_sealer(self._settings, store)
+            witness = opened.enter_context(contextlib.closing(open_published_log(self._settings, store, sealer)))
+            self._opened = opened.pop_all()
+        return Site(store, sealer=sealer, witness=witness)
 
     def __exit__(self, *_: object) -> None:
-        self._witness.close()
-        self._store.close()
+        self._opened.close()
 
 
 @pytest.fixture
