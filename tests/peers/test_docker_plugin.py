@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_client import DockerPeople
-from tests.support.docker_client import DockerUser as PeerDockerUser
 from tests.support.docker_engine import UnpackedDocker
+from tests.support.loaded_program import Started
 from tests.support.stage import People, Put
-from tests.support.trust_program import COMMAND_SECONDS, SECRETS, Ran, TrustUser, no_secret_in
+from tests.support.trust_program import COMMAND_SECONDS, SECRETS, Ran, TrustUser, finished, no_secret_in
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -29,6 +29,11 @@ class Cli:
     binary: str
     path: str
     name: str
+
+
+def started_plugin(name: str, arguments: tuple[str, ...], folder: Path, environ: dict[str, str]) -> Started:
+    module = "tests.peers.docker_trust_program"
+    return Started(module, [name, *arguments], package="trustcli", cwd=folder, environ=environ)
 
 
 class DockerUser(TrustUser):
@@ -53,6 +58,11 @@ class DockerUser(TrustUser):
         assert "Traceback" not in done.stderr, str(ran)
         assert expect is None or ran.status == expect, str(ran)
         return ran
+
+    def called(self, *arguments: str, expect: int | None = 0, **environ: str) -> Ran:
+        """What docker does for `docker NAME arguments` once it has found the plugin, which is loaded here already."""
+        whole = self.of_docker() | environ
+        return finished(started_plugin(self.cli.name, arguments, self.folder, whole), arguments, expect=expect)
 
     def of_docker(self) -> dict[str, str]:
         """The environment of somebody who knows Docker's variables alone (and where our keys are)."""
@@ -136,19 +146,21 @@ def test_docker_finds_it_and_shows_it(owner: DockerUser, cli: Cli) -> None:
 
 
 def test_sign_inspect_and_revoke(owner: DockerUser, gun: str, signed: str) -> None:
-    for arguments in ((gun,), (f"{gun}:1.0",), ("--pretty", gun), (gun, f"{gun}:1.0")):
-        assert owner.docker("inspect", *arguments).stdout == owner.run("inspect", *arguments).stdout
-    (told,) = json.loads(owner.docker("inspect", f"{gun}:1.0").stdout)
+    for arguments in ((gun,), ("--pretty", gun), (gun, f"{gun}:1.0")):
+        assert owner.called("inspect", *arguments).stdout == owner.run("inspect", *arguments).stdout
+    asked = ("inspect", f"{gun}:1.0")
+    assert owner.docker(*asked).stdout == owner.called(*asked).stdout == owner.run(*asked).stdout
+    (told,) = json.loads(owner.run(*asked).stdout)
     assert told["SignedTags"][0]["Digest"] == signed.removeprefix("sha256:")
     assert owner.run("verify", f"{gun}:1.0").stdout == f"{gun}@{signed}\n"
 
     # One tag goes without a question, all of them do not.
     owner.docker("revoke", gun, expect=1).said("nothing was revoked", "--yes")
     assert owner.docker("revoke", f"{gun}:1.0").stdout == f"revoked {gun}:1.0\n"
-    assert json.loads(owner.docker("inspect", gun).stdout)[0]["SignedTags"] == []
-    owner.docker("sign", f"{gun}:1.0")
+    assert json.loads(owner.called("inspect", gun).stdout)[0]["SignedTags"] == []
+    owner.called("sign", f"{gun}:1.0")
     owner.docker("revoke", "-y", gun)
-    assert json.loads(owner.docker("inspect", gun).stdout)[0]["SignedTags"] == []
+    assert json.loads(owner.called("inspect", gun).stdout)[0]["SignedTags"] == []
 
 
 @ONE_DOCKER_AT_FIRST
@@ -173,15 +185,15 @@ def test_signers_and_their_keys(owner: DockerUser, gun: str, signed: str) -> Non
     )
     owner.docker("key", "load", "--name", "bob", "bob.pem")
     owner.docker("signer", "add", "--key", "bob.pub", "bob", gun)
-    owner.docker("sign", f"{gun}:1.0")
-    (told,) = json.loads(owner.docker("inspect", gun).stdout)
+    owner.called("sign", f"{gun}:1.0")
+    (told,) = json.loads(owner.called("inspect", gun).stdout)
     assert told["SignedTags"] == [
         {"SignedTag": "1.0", "Digest": signed.removeprefix("sha256:"), "Signers": ["alice", "bob"]}
     ]
     assert [row["Name"] for row in told["Signers"]] == ["bob", "alice"]
     owner.docker("signer", "remove", "-f", "alice", gun)
     owner.docker("signer", "remove", "bob", gun)
-    assert json.loads(owner.docker("inspect", gun).stdout)[0]["Signers"] == []
+    assert json.loads(owner.called("inspect", gun).stdout)[0]["Signers"] == []
 
 
 @ONE_DOCKER_AT_FIRST
@@ -193,14 +205,14 @@ def test_every_failure_ends_with_one(owner: DockerUser, gun: str, put: Put) -> N
     assert owner.run("inspect", gun, expect=3).stdout == unknown.stdout
     owner.docker("sign", f"{gun}:1.0", expect=1).said(f"trust init {gun}")
     owner.run("init", gun, "--no-recovery-key")
-    owner.docker("sign", f"{gun}:absent", expect=1)
-    owner.docker("sign", gun, expect=1).said("names no tag")
-    owner.docker("sign", f"{gun}:1.0", expect=1, DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE="wrong")
+    owner.called("sign", f"{gun}:absent", expect=1)
+    owner.called("sign", gun, expect=1).said("names no tag")
+    owner.called("sign", f"{gun}:1.0", expect=1, DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE="wrong")
     owner.docker("sign", "--frob", f"{gun}:1.0", expect=1).said(f"next: docker {owner.cli.name} sign --help")
-    owner.docker("init", gun, expect=1).said(f"docker {owner.cli.name} has no command 'init'")
-    owner.docker("pull", f"{gun}:1.0", expect=1)
-    owner.docker("signer", "remove", "nobody", gun, expect=1)
-    owner.docker("key", "load", "absent.pem", expect=1)
+    owner.called("init", gun, expect=1).said(f"docker {owner.cli.name} has no command 'init'")
+    owner.called("pull", f"{gun}:1.0", expect=1)
+    owner.called("signer", "remove", "nobody", gun, expect=1)
+    owner.called("key", "load", "absent.pem", expect=1)
 
 
 def test_docker_s_own_options_count(owner: DockerUser, gun: str, signed: str) -> None:
@@ -247,6 +259,12 @@ def test_what_docker_and_notary_made_looks_the_same(
     made.add(collection, "2.0", into=("targets/alice", "targets/releases"))
     plugin = TrustUser(tmp_path / "plugin", docker.server.url)
     plugin.run("plugin", "install", "--dir", str(docker.config / "cli-plugins"))
+
+    def ours(*arguments: str) -> Ran:
+        """The same person, through the plugin."""
+        environ = docker.environ | {"TRUST_TOFU": "1", "TRUST_HOME": str(plugin.home)}
+        return finished(started_plugin("ctrust", arguments, docker.folder, environ), arguments, expect=None)
+
     for arguments in (
         (collection,),
         ("--pretty", collection),
@@ -254,27 +272,13 @@ def test_what_docker_and_notary_made_looks_the_same(
         ("--pretty", f"{collection}:1.0", collection),
         (collection, f"{collection}:absent", "registry.example.com/nobody/knows"),
     ):
-        theirs, ours = docker.start(("trust", "inspect", *arguments)), _ours(docker, plugin, "inspect", *arguments)
-        assert (ours.stdout, ours.returncode) == (theirs.stdout, theirs.returncode), arguments
+        theirs, told = docker.start(("trust", "inspect", *arguments)), ours("inspect", *arguments)
+        assert (told.stdout, told.status) == (theirs.stdout, theirs.returncode), arguments
 
-    assert _ours(docker, plugin, "revoke", f"{collection}:2.0").returncode == 1, "without any keys"
-    imported = _ours(docker, plugin, "key", "import", str(docker.trust))
-    assert imported.returncode == 0, imported.stderr
-    revoked = _ours(docker, plugin, "revoke", f"{collection}:2.0")
-    assert revoked.stdout == f"revoked {collection}:2.0\n", revoked.stderr
+    assert ours("revoke", f"{collection}:2.0").status == 1, "without any keys"
+    imported = ours("key", "import", str(docker.trust))
+    assert imported.status == 0, str(imported)
+    revoked = ours("revoke", f"{collection}:2.0")
+    assert revoked.stdout == f"revoked {collection}:2.0\n", str(revoked)
     assert set(docker.signers_of_tags(collection)) == {"1.0", "10.0"}
-    theirs, ours = docker.start(("trust", "inspect", collection)), _ours(docker, plugin, "inspect", collection)
-    assert ours.stdout == theirs.stdout
-
-
-def _ours(docker: PeerDockerUser, plugin: TrustUser, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The same person, through the plugin."""
-    return subprocess.run(
-        [str(docker.cli.binary), "ctrust", *arguments],
-        env=docker.environ | {"TRUST_TOFU": "1", "TRUST_HOME": str(plugin.home)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=COMMAND_SECONDS,
-    )
+    assert ours("inspect", collection).stdout == docker.start(("trust", "inspect", collection)).stdout
