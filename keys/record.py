@@ -1,8 +1,8 @@
 """Frozen values with typed keyword fields, for modules that every start of `trust verify` imports.
 
-A frozen dataclass with slots compiles its methods when its class is created, which takes about 0.4 ms. Forty of them
-took about a sixth of the start-up time (docs/adr/0039). A record looks the same to a type checker and behaves the same, but
-all its classes share the same methods. Use dataclasses where the start-up time does not matter.
+A frozen dataclass with slots compiles its methods when its class is created. Forty of them took about a sixth of the
+start-up time (docs/adr/0039). A record looks the same to a type checker and behaves the same, but all records share
+their methods. Use dataclasses where the start-up time does not matter.
 """
 
 from __future__ import annotations
