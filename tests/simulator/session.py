@@ -20,6 +20,7 @@ from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata.errors import RemoteUnreachable
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import SourcedPin
@@ -59,6 +60,7 @@ class SimulatedSession(Session):
         gun: GUN,
         *,
         policy_pins: Iterable[SourcedPin] = (),
+        policy_max_life: MaxLife | None = None,
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -66,7 +68,7 @@ class SimulatedSession(Session):
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, memory_required, locks, wire, wrap_wire, offline, keep
+        del policy_pins, policy_max_life, memory_required, locks, wire, wrap_wire, offline, keep
         assert gun == self.client.server.gun
         return self.client.collection()
 
