@@ -5,6 +5,7 @@ Clients refuse it and name both clocks; owners see it and can publish what repla
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import pytest
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
+from trustcli.config.hook_settings import VerifierSettings
 from trustcli.config.settings import Settings
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.look import look_at
+from trustcli.hooks.admission import admit
+from trustcli.registry.reference import parse_reference
 from trustdata.errors import LivesTooLong, MetadataExpired, VersionRollback
 from trustdata.expiry import UNLIMITED_LIFE, MaxLife
 from trustdata.roles import SNAPSHOT, TIMESTAMP, RoleName
@@ -165,6 +169,28 @@ def test_max_life_allows_it(wire: WireFormat, role: RoleName) -> None:
         client = scene.newcomer()
         client.max_life = MaxLife.parse(f"{days}d")
         assert type(client.judge().refusal) is expected
+
+
+@pytest.mark.parametrize("wire", [TUF, NOTARY])
+def test_policy_and_settings_reach_verify_and_the_hooks(wire: WireFormat, tmp_path: Path) -> None:
+    """The policy's limit counts before that of the settings."""
+    scene = jumped(wire, TIMESTAMP)
+    gun = scene.server.gun
+    policy = tmp_path / "policy.toml"
+    image = parse_reference(f"{gun}:1.0")
+    for in_policy, in_settings, allowed in (("", "3653d", True), ("3653d", "1d", True), ("1d", "3653d", False)):
+        limit = f'max_life = "{in_policy}"' if in_policy else ""
+        policy.write_text(f'[[rule]]\nmatch = "{gun}"\n{limit}')
+        session = SimulatedSession(scene.newcomer())
+        session.settings = replace(
+            session.settings, max_life={"*": MaxLife.parse(in_settings)}, verifier=VerifierSettings(policy=policy)
+        )
+        assert (session.run("verify", "--policy", str(policy), str(image)) == 0) is allowed
+        try:
+            said = admit(session, image, f"sha256:{GOOD}")
+        except LivesTooLong:
+            said = ""
+        assert bool(said) is allowed
 
 
 def test_max_life_does_not_allow_what_has_expired() -> None:

@@ -68,8 +68,9 @@ class SimulatedSession(Session):
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, policy_max_life, memory_required, locks, wire, wrap_wire, offline, keep
+        del policy_pins, memory_required, locks, wire, wrap_wire, offline, keep
         assert gun == self.client.server.gun
+        self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         return self.client.collection()
 
     def registry(self, observer: Observer | None = None) -> Registry:

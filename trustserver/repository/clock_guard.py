@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Final
 
 from trustserver.errors import ClockJumped
-from trustserver.storage.ports import ClockRecord, MetadataStore
+from trustserver.storage.ports import MetadataStore
 
 MAX_GAIN: Final = timedelta(hours=1)
 MAX_ABSENCE: Final = timedelta(days=7)
@@ -42,8 +42,6 @@ class ClockGuard:
         """A time at which the clock was trusted, and the uptime at that moment."""
         self._early_since: datetime | None = None
         """The last round that was recorded, if the clock was behind it at the start."""
-        self._accepted: datetime | None = None
-        """The operator's acceptance that has been used already."""
         self.refusal: ClockJumped | None = None
         """The result of the last check, for those who only report it."""
 
@@ -61,7 +59,7 @@ class ClockGuard:
     def _judge(self, at: datetime) -> ClockJumped | None:
         uptime = self._uptime()
         if self._reference is None:
-            return self._judge_start(at, uptime, self._store.clock_record())
+            return self._judge_start(at, uptime)
         since, uptime_then = self._reference
         expected = since + timedelta(seconds=uptime - uptime_then)
         if at - expected <= MAX_GAIN:
@@ -73,18 +71,14 @@ class ClockGuard:
         return None
 
     def _is_accepted(self, at: datetime) -> bool:
-        """Return whether an operator has accepted this time since the clock was last trusted."""
+        """Return whether an operator has accepted the clock at about this time."""
         accepted = self._store.clock_record().accepted
-        if accepted is None or accepted == self._accepted or at - accepted > MAX_GAIN:
-            return False
-        self._accepted = accepted
-        return True
+        return accepted is not None and at - accepted <= MAX_GAIN
 
-    def _judge_start(self, at: datetime, uptime: float, record: ClockRecord) -> ClockJumped | None:
-        last = record.last_round
+    def _judge_start(self, at: datetime, uptime: float) -> ClockJumped | None:
+        last = self._store.clock_record().last_round
         if last is not None and not self._follows(last, at):
             return ClockJumped(clock=at, expected=last, at_start=True)
-        self._accepted = record.accepted
         self._trust(at, uptime)
         self._early_since = last if last is not None and at < last else None
         return None
