@@ -31,6 +31,7 @@ from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustdata.errors import SettingsUnusable, TrustError
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.model import Signer
 from trustdata.verification.lock_entry import SourcedLock
@@ -134,6 +135,7 @@ class Session:
         gun: GUN,
         *,
         policy_pins: Iterable[SourcedPin] = (),
+        policy_max_life: MaxLife | None = None,
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -145,8 +147,8 @@ class Session:
 
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
-        of those of the lock file. `keep=False`: write nothing on this machine, neither pin nor rollback memory nor
-        cache.
+        of those of the lock file. `policy_max_life`: the policy's, which counts before that of the settings.
+        `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
@@ -163,6 +165,7 @@ class Session:
                 memory=self.memory if keep else _read_only(self.memory),
                 pins=self.known_pins(gun, policy_pins),
                 lock=lock,
+                max_life=policy_max_life or self.settings.max_life_for(gun),
                 record_pin=(lambda pin, how: self.record_pin(gun, pin, how, found)) if keep else None,
                 memory_required=memory_required,
             ),

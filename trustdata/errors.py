@@ -8,6 +8,7 @@
     │   ├── VersionRollback          an older version than the known one, or a role that was removed
     │   ├── VersionMismatch          another version than its parent names
     │   ├── MetadataExpired          too old: a freeze attack, or nobody has renewed it
+    │   ├── LivesTooLong             valid for longer than any honest server makes it: a clock was wrong
     │   ├── ContentMismatch          another hash, length or digest than its parent names
     │   ├── RootNotPinned            the pinned root is not in the root chain
     │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not valid for this name
@@ -34,6 +35,7 @@
     │   └── CollectionExists         the collection exists already, or exists in the other format
     ├── RemoteUnreachable        the network, or the operator of the server
     │   ├── RemoteFull               the operator of the server: its disk is full
+    │   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
     │   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
     │   ├── ProxyRefused             the operator of the network: a proxy refuses the connection
     │   └── EngineUnreachable        the user: no container engine runs here
@@ -187,6 +189,29 @@ class MetadataExpired(NotTrusted):
 
     def __str__(self) -> str:
         return f"{shown(self.role)} version {self.version} expired on {self.expires:%Y-%m-%d %H:%M} UTC"
+
+
+class LivesTooLong(NotTrusted):
+    """A timestamp or snapshot is valid for too long from now. `limit`: for how many seconds it may. `at`: now, UTC.
+
+    Either the clock of the server was ahead when it signed the file, or the clock of this machine is behind.
+    """
+
+    code: ClassVar[str] = "lives-too-long"
+    role: str
+    version: int
+    expires: datetime
+    at: datetime
+    limit: int
+
+    def __str__(self) -> str:
+        days, rest = divmod(self.limit, 86400)
+        span = f"{self.limit} seconds" if rest else f"{days} days"
+        return (
+            f"{shown(self.role)} version {self.version} is valid until {self.expires:%Y-%m-%d %H:%M} UTC, more than "
+            f"{span} from now: the clock that signed it was ahead, or the clock here, which says "
+            f"{self.at:%Y-%m-%d %H:%M} UTC, is behind"
+        )
 
 
 class ContentMismatch(NotTrusted):
@@ -508,6 +533,15 @@ class RemoteFull(RemoteUnreachable):
 
     def __str__(self) -> str:
         return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
+
+
+class RemoteClockJumped(RemoteUnreachable):
+    """The server signs nothing, because its clock has jumped forward (503). It has stored nothing; reads go on."""
+
+    code: ClassVar[str] = "remote-clock-jumped"
+
+    def __str__(self) -> str:
+        return f"{self.remote} signs nothing now and changed nothing: {shown(self.reason, 600)}"
 
 
 class CertificateRefused(RemoteUnreachable):

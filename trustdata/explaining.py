@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import MetadataExpired, NotSigned, PolicyRefused, TagMismatch, TrustError, shown
-from trustdata.expiry import TUF_LIFETIMES
+from trustdata.errors import LivesTooLong, MetadataExpired, NotSigned, PolicyRefused, TagMismatch, TrustError, shown
 from trustdata.explanation import (
     BEFORE,
     PINS,
@@ -232,9 +231,9 @@ class _Explainer:
         return SNAPSHOT in self._roles and f"{role}.json" in self._roles[SNAPSHOT].snapshot.meta
 
     def _issued(self, role: RoleName, expires: datetime | None) -> datetime | None:
-        if expires is None:
+        if expires is None or self._state.trusted is None:
             return None
-        lifetime = TUF_LIFETIMES.of(role)
+        lifetime = self._state.trusted.lifetimes.of(role)
         if expires < _FIRST_MOMENT + lifetime:  # no datetime can hold an earlier time of signing
             return None
         issued = expires - lifetime
@@ -350,6 +349,13 @@ class _Explainer:
             role = RoleName(refusal.role)
             by = "the server, by itself" if role in ONLINE else self._holders(role)
             return [VerdictChange(what=f"{shown(role)} version {refusal.version + 1}, signed by {by}")]
+        if isinstance(refusal, LivesTooLong):
+            newer = f"{shown(refusal.role)} version {refusal.version + 1}, signed by a server whose clock is right"
+            return [
+                VerdictChange(what=newer),
+                VerdictChange(what=f"the clock here is set right, if it is not {self._at:%Y-%m-%d %H:%M} UTC now"),
+                VerdictChange(what="max_life in policy or trust.toml allows it, for a repository of others"),
+            ]
         if isinstance(refusal, NotSigned) and self._question.tag and TARGETS in self._roles:
             releasing = RELEASES if RELEASES in self._delegated else TARGETS
             return [VerdictChange(what=f"{tag} is signed: {self._holders(releasing)} can")]

@@ -16,6 +16,7 @@ from tests.support.delegation_search import search_delegations
 from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
 from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooLarge, TrustError
+from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
 from trustdata.model import TargetFile
 from trustdata.roles import ROOT, RoleName, role_to_path
@@ -140,7 +141,9 @@ def _refreshed(cache: FlatCache, url: str) -> Updater:
         raise ValueError("no trusted root: init first")
     pin = SourcedPin(pin=Pin("sha256", hashlib.sha256(trusted).hexdigest()), source="metadata-dir")
     known = Known(cache=cache, pins=[pin])
-    updater = Updater(gun=_ANY, wire=TUF, remote=PlainWeb(url), known=known, at=datetime.now(UTC))
+    updater = Updater(
+        gun=_ANY, wire=TUF, remote=PlainWeb(url), known=known, at=datetime.now(UTC), max_life=UNLIMITED_LIFE
+    )
     updater.refresh()
     return updater
 

@@ -59,6 +59,8 @@ class Town:
         self.days = days
         for user in (self._owner, self._alice):
             user.environ["TRUST_SERVER"] = self.server.url
+        for gun in (self.app, self.tool):  # a read waits for the renewal, so that no later one moves the versions
+            self.server.get(f"/tuf/{gun}/metadata/timestamp.json")
 
     def versions(self, gun: str) -> dict[str, int]:
         return dict(json.loads(self.server.get(f"/api/v1/collections/{gun}")[1])["versions"])

@@ -10,6 +10,7 @@ from trustcli.client.collection import Collection
 from trustcli.client.local_state import LocalState
 from trustcli.client.memory_cache import MemoryCache
 from trustdata.errors import MemoryUnwritable, RootNotPinned
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
@@ -62,6 +63,7 @@ class Client:
         self.memory = MemoryStore()
         self.pins = [SourcedPin(pin=pin, source="pins.toml") for pin in pins or []]
         self.lock: SourcedLock | None = None
+        self.max_life: MaxLife | None = None
         self.tofu = tofu
         self.memory_required = memory_required
         self.recorded: list[tuple[Pin, str]] = []
@@ -78,6 +80,7 @@ class Client:
                 memory=self.memory,
                 pins=self.pins,
                 lock=self.lock,
+                max_life=self.max_life,
                 record_pin=self._record,
                 memory_required=self.memory_required,
             ),

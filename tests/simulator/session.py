@@ -20,6 +20,7 @@ from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata.errors import RemoteUnreachable
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import SourcedPin
@@ -59,6 +60,7 @@ class SimulatedSession(Session):
         gun: GUN,
         *,
         policy_pins: Iterable[SourcedPin] = (),
+        policy_max_life: MaxLife | None = None,
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -68,6 +70,7 @@ class SimulatedSession(Session):
     ) -> Collection:
         del policy_pins, memory_required, locks, wire, wrap_wire, offline, keep
         assert gun == self.client.server.gun
+        self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         return self.client.collection()
 
     def registry(self, observer: Observer | None = None) -> Registry:

@@ -84,7 +84,8 @@ class Collection:
     def refresh(self, *, for_owner: bool = False) -> Updater:
         """Fetch and verify the top-level roles, and store their versions in rollback memory before returning.
 
-        `for_owner`: accept expired offline roles (to show or renew them; never to run an image).
+        `for_owner`: accept expired offline roles, and online roles that live too long (to show or renew them; never to
+        run an image).
 
         Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted, MalformedMetadata, TooLarge,
         RemoteUnreachable, RemoteRefused, RemoteMisbehaved, MemoryDamaged; MemoryUnwritable if memory is required.
@@ -134,6 +135,8 @@ class Collection:
 
     def _owner_roles(self, broken: dict[RoleName, TrustError] | None) -> dict[RoleName, Envelope]:
         updater = self.refresh(for_owner=True)
+        for refusal in updater.overlong():
+            self._warn(f"{self.gun}: {refusal}; clients refuse it until the server has signed another")
         roles = every_role(updater, broken)
         if not self.wire.pins_versions:
             self._remember(updater)
@@ -194,7 +197,14 @@ class Collection:
         first = self.wire.parse(ROOT, cache.roots()[0])
         pin = SourcedPin(pin=fingerprint(first), source="the first root")
         known = Known(cache=cache, pins=[pin])
-        updater = Updater(gun=self.gun, wire=self.wire, remote=self.server, known=known, at=self.at)
+        updater = Updater(
+            gun=self.gun,
+            wire=self.wire,
+            remote=self.server,
+            known=known,
+            at=self.at,
+            max_life=self._local.max_life,
+        )
         updater.refresh()
         return updater
 
@@ -207,6 +217,7 @@ class Collection:
             remote=self.server,
             known=self._local.known(self.gun, pins),
             at=self.at,
+            max_life=self._local.max_life,
             unsafe_accept_expired_offline_roles=for_owner,
         )
         return self.last_updater

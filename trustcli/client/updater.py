@@ -22,6 +22,7 @@ from trustcli.client.ports import MetadataRemote
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
+    LivesTooLong,
     MalformedMetadata,
     MetadataMissing,
     NoTrustData,
@@ -34,6 +35,7 @@ from trustdata.errors import (
     Unpinned,
     VersionMismatch,
 )
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT_ROTATIONS
 from trustdata.model import MetaFile
@@ -54,8 +56,9 @@ _FIRST_ROOT = 1
 class Updater:
     """One refresh of one collection; afterwards it loads delegations on request.
 
-    `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, for owners who inspect or renew
-    them. Never run an image on the result.
+    `max_life`: how long timestamp and snapshot may be valid from now on; None for the limits of the format.
+    `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, and online roles that live too
+    long, for owners who inspect or renew them. Never run an image on the result.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Updater:
         remote: MetadataRemote,
         known: Known,
         at: datetime,
+        max_life: MaxLife | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
     ) -> None:
         self._gun = gun
@@ -76,6 +80,7 @@ class Updater:
         self._pins = tuple(known.pins)
         self._memory = known.memory
         self._lock = known.lock
+        self._max_life = max_life
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._set: TrustedSet | None = None
         self._complete = False
@@ -192,6 +197,10 @@ class Updater:
         """Return the verified version of each role."""
         return self._trusted().versions()
 
+    def overlong(self) -> tuple[LivesTooLong, ...]:
+        """Return why clients refuse the online roles that were accepted for an owner although they live too long."""
+        return tuple(self._trusted().overlong.values())
+
     def roots(self) -> tuple[Envelope, ...]:
         """Return the verified root chain, ascending."""
         return tuple(self._trusted().roots)
@@ -287,6 +296,7 @@ class Updater:
             at=self._at,
             memory=self._memory,
             lock=self._lock,
+            max_life=self._max_life,
             unsafe_accept_expired_offline_roles=self._accept_expired,
         )
         for raw in roots[1:]:

@@ -31,13 +31,15 @@ from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
-from trustdata.expiry import TUF_LIFETIMES
+from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN
 from trustdata.model import Targets
 from trustdata.roles import RoleName, is_delegated
 
 _TAGS_SHOWN: Final = 20
 Read: TypeAlias = Callable[[], Roles]
+DueBy: TypeAlias = Callable[[Lifetimes], Due]
+"""A test whether a file is due, by the lifetimes of its format."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -76,14 +78,15 @@ def command(
     return status
 
 
-def _due(session: Session, span: str | None, *, everything: bool) -> Due:
+def _due(session: Session, span: str | None, *, everything: bool) -> DueBy:
     if everything:
         if span is not None:
             raise UsageError("--all and --within contradict each other")
-        return lambda _: True
+        return lambda _: lambda _: True
     if span is not None:
-        return within(duration_option(span), at=session.at)
-    return in_its_last_third(TUF_LIFETIMES, at=session.at)
+        expiring = within(duration_option(span), at=session.at)
+        return lambda _: expiring
+    return lambda lifetimes: in_its_last_third(lifetimes, at=session.at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +109,14 @@ class Renewed:
     failures: tuple[Failure, ...] = ()
 
 
-def renew(session: Session, gun: GUN, due: Due) -> Renewed:
+def renew(session: Session, gun: GUN, due: DueBy) -> Renewed:
     """Renew the due roles of one collection. A TrustError or KeysError is part of the result, and is not raised."""
     renewed = Renewed(gun=gun)
     keys = session.held_keys()
     try:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
-        edit = RenewalEdit(gun, keys, due, terms, warn=session.output.warn)
+        edit = RenewalEdit(gun, keys, due(collection.wire.lifetimes), terms, warn=session.output.warn)
         outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_repair)).publish(edit)
         uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
@@ -142,12 +145,12 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
         check_visible(visible, server=server, what=f"{role} version {envelope.version} of {gun}")
 
 
-def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
+def plan(session: Session, planning: Planning, gun: GUN, due: DueBy) -> Plan:
     """Return what `renew` would publish."""
     keys = planning.keys.held_keys()
     try:
         collection = planning.collection(gun)
-        edit = RenewalEdit(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
+        edit = RenewalEdit(gun, keys, due(collection.wire.lifetimes), EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
     read = edit.reading(collection.roles_to_repair)

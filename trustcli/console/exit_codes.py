@@ -158,6 +158,13 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_renewal,
     ),
+    errors.LivesTooLong: Row(
+        status=NOT_TRUSTED,
+        advice=_say(
+            "see that the clock here is right (trust doctor), then tell the server's operator; a repository of others "
+            "that is meant to be so: max_life in policy or trust.toml"
+        ),
+    ),
     errors.VersionRollback: Row(
         status=NOT_TRUSTED,
         advice=_say(
@@ -207,6 +214,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.RemoteFull: Row(
         status=UNREACHABLE,
         advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
+    ),
+    errors.RemoteClockJumped: Row(
+        status=UNREACHABLE,
+        advice=_say("tell the operator of {remote}; when its clock is right, run the same command again"),
     ),
     errors.CertificateRefused: Row(
         status=UNREACHABLE,
