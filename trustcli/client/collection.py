@@ -6,6 +6,7 @@ All verified roles come from here: no other module combines pins with rollback m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +25,7 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
-from trustdata.roles import RELEASES, ROOT, TARGETS
+from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.lock_entry import LockEntry
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
@@ -145,9 +146,22 @@ class Collection:
             self._remember(updater)
         return updater.lock_entry()
 
-    def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
+    def verify_published(self, roles: Iterable[RoleName]) -> Updater:
+        """Refresh as a client, and verify and remember those of `roles` that are published delegations.
+
+        For an owner's own publish: what this machine has signed, it knows the next time. Raises: as `refresh`.
+        """
+        updater = self._refreshed(for_owner=False)
+        updater.load_published(role for role in roles if is_delegated(role))
+        self._remember(updater)
+        return updater
+
+    def judge(
+        self, questions: Iterable[Question], *, max_age: timedelta | None = None, own: Iterable[RoleName] = ()
+    ) -> list[Judgement]:
         """Refresh once (offline if `max_age` is given) and return one judgement for each question.
 
+        `own`: delegations that this machine has just signed, to be verified and remembered too; they decide nothing.
         An error becomes a refusal: no TrustError is raised.
         """
         all_questions = list(questions)
@@ -157,6 +171,9 @@ class Collection:
             return [refused(question, refusal) for question in all_questions]
         answers = [self._answer(updater, question) for question in all_questions]
         if max_age is None:
+            for role in own:
+                with suppress(TrustError):
+                    updater.load_published([role])
             # Written once, after the delegations were loaded: what was read of them is remembered too.
             try:
                 self._remember(updater)

@@ -43,7 +43,7 @@ from trustdata.errors import TrustError, shown
 from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.model import Targets
-from trustdata.roles import RoleName, is_delegated
+from trustdata.roles import RoleName
 
 _TAGS_SHOWN: Final = 20
 
@@ -139,7 +139,7 @@ def renew(session: Session, gun: GUN, due: Due, decisions: OwnerDecisions = NOTH
             failures=(*map(edit.missing, edit.unrenewed), *edit.unvouched),
         )
         if uploads:
-            session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
+            session.collection(gun).verify_published(uploads)
     except (TrustError, KeysError) as failure:
         return replace(renewed, failures=(*renewed.failures, failure))
     return renewed

@@ -44,7 +44,7 @@ from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.errors import ImageNotFound, ImageNotPushed, NoTrustData, TagMismatch, TrustError
 from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
-from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
+from trustdata.roles import TARGETS, RoleName, is_delegated, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, read_target, signers_of_target
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
@@ -265,7 +265,8 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], terms: Si
     tell_what_was_unsound(session, gun, outcome)
     if outcome.published is None:
         session.output.notice(f"{gun}: signed already, nothing to publish")
-    answers = session.collection(gun).judge(_question(gun, item, terms.signer) for item in items)
+    own = [role for role in outcome.uploads if is_delegated(role)]
+    answers = session.collection(gun).judge((_question(gun, item, terms.signer) for item in items), own=own)
     for item, answer in zip(items, answers, strict=True):
         if isinstance(answer.refusal, TagMismatch):
             edit.check_still_ours(item, session.collection(gun).owner_roles(), server=collection.server.name)

@@ -78,7 +78,7 @@ def add(
     for gun in guns:
         collection = session.collection(gun)
         outcome = _publish(session, collection, addition(collection.wire), decisions)
-        signers, server = _signers_now(session, gun)
+        signers, server = _signers_now(session, gun, outcome)
         keyids = {collection.wire.encode_key(k).keyid for k in keys}
         what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(keyids))} in {gun}"
         check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
@@ -111,8 +111,8 @@ def remove(
         return _plan(session, edits, decisions)
     for gun, edit_in in edits.items():
         collection = session.collection(gun)
-        _publish(session, collection, edit_in(collection.wire), decisions)
-        signers, server = _signers_now(session, gun)
+        outcome = _publish(session, collection, edit_in(collection.wire), decisions)
+        signers, server = _signers_now(session, gun, outcome)
         check_visible(signer_role(signer) not in signers, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
@@ -178,10 +178,11 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
     return DONE
 
 
-def _signers_now(session: Session, gun: GUN) -> tuple[dict[RoleName, tuple[str, ...]], str]:
+def _signers_now(session: Session, gun: GUN, outcome: PublishResult) -> tuple[dict[RoleName, tuple[str, ...]], str]:
     """Return the signers and their key ids as a client reads them now, and the name of the server."""
     collection = session.collection(gun)
-    return repository_editor.signers_of(collection.refresh().roles()), collection.server.name
+    roles = collection.verify_published(outcome.uploads).roles()
+    return repository_editor.signers_of(roles), collection.server.name
 
 
 def _read_key(file: Path) -> Key:

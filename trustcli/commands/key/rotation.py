@@ -27,6 +27,7 @@ from trustcli.publish.effects import check_same_releases
 from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
+from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
@@ -161,7 +162,7 @@ class _Rotator:
         publisher = self._session.publisher(self._collection, self._keys, self._read)
         outcome = publisher.publish(self._edit, self._check)
         tell_what_was_unsound(self._session, self._gun, outcome)
-        after = self._verify()
+        after = self._verify(outcome)
         return after, {key_fingerprint(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
 
     def plan(self, planning: Planning) -> Plan:
@@ -259,8 +260,8 @@ class _Rotator:
             raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
         return candidates[0]
 
-    def _verify(self) -> tuple[str, ...]:
-        updater = self._session.collection(self._gun).refresh()
+    def _verify(self, outcome: PublishResult) -> tuple[str, ...]:
+        updater = self._session.collection(self._gun).verify_published(outcome.uploads)
         _check_newcomer(self._collection, updater.roots())
         role = self._rotation.role
         after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
