@@ -242,9 +242,8 @@ class RenewalEdit:
         keyids_text = ", ".join(key.keyid[:12] for key in unrenewed.keys)
         holders = ", ".join(dict.fromkeys(shown(holder) for key in unrenewed.keys for holder in key.holders))
         role = shown(unrenewed.file.role)
-        return KeyNotFound(
-            key=f"for {role} of {self._gun} ({unrenewed.threshold} of: {keyids_text}; who can renew it: {holders})"
-        )
+        who = f"{unrenewed.threshold} of: {keyids_text or 'no key'}; who can renew it: {holders or 'nobody'}"
+        return KeyNotFound(key=f"for {role} of {self._gun} ({who})")
 
     def _signable(self, roles: Roles, role: RoleName) -> bool:
         held = self._held(roles)

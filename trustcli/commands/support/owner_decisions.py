@@ -100,7 +100,7 @@ def warn_of_unvouched(session: Session, gun: GUN, roles: OwnerRoles, *, told: Se
         error = roles.unvouched.get(role, fault)
         if error in told:
             continue
-        advice = row_for(error).advice(error)
+        advice = row_for(error).advice(error) if role in roles.unvouched else ""
         session.output.warn(f"{gun}: clients refuse {shown(role)}, which is left as it is: {error}")
         if advice:
             session.output.notice(f"  next: {advice}")
