@@ -48,10 +48,11 @@ if TYPE_CHECKING:
     from trustcli.console.passphrase_comparison import ComparedPassphrases
     from trustcli.http.record import Observer
     from trustcli.publish.held_keys import StoreKeys
-    from trustcli.publish.preparation import HeldKeys, Roles
+    from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
     from trustcli.registry.client import Registry
     from trustcli.registry.engine import Engine
+    from trustdata.editing.owner_roles import OwnerRoles
     from trustdata.roles import RoleName
 
 
@@ -226,10 +227,12 @@ class Session:
         """
         return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
-    def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
+    def publisher(
+        self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
+    ) -> Publisher:
         """Return a publisher of the collection that signs with `keys`.
 
-        `read`: how to read the current roles; by default as an owner does, expired offline roles included.
+        `read`: how to read the current roles; by default as an owner does who has decided nothing.
         """
         from trustcli.publish.backoff import JitteredBackoff
         from trustcli.publish.publisher import Publisher

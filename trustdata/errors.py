@@ -18,6 +18,8 @@
     │   ├── ReleaseConflict          two released digests for one tag
     │   ├── TagMismatch              the requested digest is not the one signed for the tag
     │   ├── MetadataMissing          the server does not give a role that the collection lists
+    │   ├── NotVouchedFor            the owner: a stored role that nobody entitled has signed, so it is not signed again
+    │   │   └── ExpiredUnknown           a stored role that has expired and that this machine does not know
     │   ├── TrustDataWithheld        the server has no data for a known collection
     │   ├── CollectionDeleted        the server reports that a known collection was deleted
     │   ├── FormatChanged            the server offers a pinned collection in another format
@@ -69,6 +71,7 @@ from typing import ClassVar, Final
 from keys.error_record import ErrorRecord
 
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
+_TAGS_SHOWN: Final = 20
 
 
 def shown(text: str, limit: int = 120) -> str:
@@ -89,6 +92,13 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     return value
+
+
+def tag_list(tags: Mapping[str, str]) -> str:
+    """Return tags with their digests for a sentence, at most `_TAGS_SHOWN` of them."""
+    first = [f"{shown(tag)} as {shown(digest)}" for tag, digest in list(tags.items())[:_TAGS_SHOWN]]
+    more = f" and {len(tags) - _TAGS_SHOWN} more tags (--json has all)" if len(tags) > _TAGS_SHOWN else ""
+    return ", ".join(first) + more if first else "no tag"
 
 
 class TrustError(ErrorRecord):
@@ -333,6 +343,32 @@ class MetadataMissing(NotTrusted):
 
     def __str__(self) -> str:
         return f"{shown(self.role)} metadata is missing: {shown(self.reason)}"
+
+
+class NotVouchedFor(NotTrusted):
+    """The content of a stored file must not be signed again: nobody entitled has signed it, and it is not known here.
+
+    `tags`: what it lists (`sha256:HEX` by tag). `exposed`: what `targets` would release if the role began empty.
+    """
+
+    code: ClassVar[str] = "not-vouched-for"
+    role: str
+    version: int
+    sha256: str
+    reason: str
+    tags: Mapping[str, str] = _NO_DETAILS  # type: ignore[assignment]
+    exposed: Mapping[str, str] = _NO_DETAILS  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        what = f"{shown(self.role)} version {self.version} (sha256:{self.sha256}) must not be signed again"
+        exposed = f"; begun empty, targets releases {tag_list(self.exposed)}" if self.exposed else ""
+        return f"{what}: {shown(self.reason, 400)}; it lists {tag_list(self.tags)}{exposed}"
+
+
+class ExpiredUnknown(NotVouchedFor):
+    """A stored file is signed, has expired, and is not known here: it may be an old one that the server shows again."""
+
+    code: ClassVar[str] = "expired-unknown"
 
 
 class TrustDataWithheld(NotTrusted):

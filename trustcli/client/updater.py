@@ -216,6 +216,16 @@ class Updater:
             root=trusted.root.root,
             versions=trusted.versions(),
             refreshed=self._at if self._complete else None,
+            hashes=trusted.fresh_hashes(),
+        )
+
+    def has_learned(self) -> bool:
+        """Return whether a delegation was verified of which rollback memory had another version or no hash before."""
+        known = self._memory.roles if self._memory is not None else {}
+        observed = self.observed().roles
+        return any(
+            role not in known or known[role].version != seen.version or seen.sha256 not in {"", known[role].sha256}
+            for role, seen in ((role, observed[role]) for role in self._trusted().delegated if role != TARGETS)
         )
 
     def lock_entry(self) -> LockEntry:
@@ -313,6 +323,11 @@ class Updater:
     def complete(self) -> bool:
         """Return whether every top-level role is verified."""
         return self._set is not None and TARGETS in self._set.delegated
+
+    @property
+    def at(self) -> datetime:
+        """Return the reference time of all checks, UTC."""
+        return self._at
 
     @property
     def memory(self) -> Memory | None:

@@ -12,6 +12,7 @@ from keys.algorithms import key_fingerprint
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.owner_decisions import warn_of_unvouched
 from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import KeyPlace
@@ -76,6 +77,7 @@ def command(
         try:
             collection = session.collection(gun)
             roles = collection.owner_roles()
+            warn_of_unvouched(session, gun, roles)
         except TrustError as error:
             session.output.failure(error, subject=gun)
             failures.append({"gun": gun, "error": failure_document(error)})

@@ -14,7 +14,7 @@ from keys.error_record import ErrorRecord
 from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
 from keys.record import record
 from trustdata import errors
-from trustdata.roles import ONLINE
+from trustdata.roles import ONLINE, is_delegated
 
 DONE: Final = 0
 OTHER: Final = 1
@@ -90,6 +90,16 @@ def _renewal(error: Failure) -> str:
     if role in ONLINE:
         return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
     return f"ask a holder of the {role} key for: trust renew NAME"
+
+
+def _ways_out(error: Failure) -> str:
+    """Return the two decisions that an owner may make about a stored file that nobody vouches for."""
+    if not isinstance(error, errors.NotVouchedFor):
+        return ""
+    option = "--accept-expired" if isinstance(error, errors.ExpiredUnknown) else "--accept-unsigned"
+    role = errors.shown(error.role)
+    text = f"only if you know that exactly this content is right: {option} {role}@sha256:{error.sha256}"
+    return f"{text}; to begin it without any tag: --start-empty {role}" if is_delegated(error.role) else text
 
 
 def _which_root(error: Failure) -> str:
@@ -175,6 +185,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.ThresholdNotMet: Row(
         status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")
     ),
+    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_ways_out),
     errors.TrustDataWithheld: Row(
         status=NOT_TRUSTED,
         advice=_say("see whether this is the right server (trust doctor {gun}), then ask its operator"),

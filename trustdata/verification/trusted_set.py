@@ -73,7 +73,7 @@ class TrustedSet:
         self.delegated: dict[RoleName, Envelope] = {}
         self.overlong: dict[RoleName, LivesTooLong] = {}
         """The timestamp and snapshot that live too long and were accepted all the same, for an owner."""
-        self._verified_pairs: set[tuple[RoleName, RoleName]] = set()
+        self._verified_pairs: dict[tuple[RoleName, RoleName], None] = {}
 
     @property
     def lifetimes(self) -> Lifetimes:
@@ -229,7 +229,7 @@ class TrustedSet:
             checks.check_minimum_versions({role: new.version}, self._minimums, [role])
         self._check_offline_role(new)
         self.delegated[role] = new
-        self._verified_pairs.add((delegator, role))
+        self._verified_pairs[delegator, role] = None
         return new
 
     def _check_offline_role(self, envelope: Envelope) -> None:
@@ -270,6 +270,17 @@ class TrustedSet:
                 found |= listed_versions(self.snapshot)
             else:
                 found |= {role: envelope.version for role, envelope in self.delegated.items()}
+        return found
+
+    def fresh_hashes(self) -> dict[RoleName, str]:
+        """Return the SHA-256 (hex) of root, targets and the loaded delegations that have not expired.
+
+        A role whose delegators have all expired is left out: others may have taken the place of its keys meanwhile.
+        """
+        found = {ROOT: self.root.sha256} if self.root.expires > self.at else {}
+        for delegator, role in self._verified_pairs:  # in the order of loading: delegators first
+            if delegator in found and self.delegated[role].expires > self.at:
+                found[role] = self.delegated[role].sha256
         return found
 
     def published(self, role: RoleName) -> bool:

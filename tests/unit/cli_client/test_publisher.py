@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from keys.errors import KeyNotFound
@@ -15,8 +13,8 @@ from tests.simulator.scene import EVIL, GOOD, NEWER, good_collection
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import RETRY_SECONDS
 from trustdata.editing import repository_editor as editor
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
-from trustdata.envelope import Envelope
 from trustdata.errors import (
     MetadataExpired,
     PublishRefused,
@@ -239,8 +237,8 @@ def test_a_check_may_stop_before_anything_is_sent() -> None:
     scene = good_collection()
     revision = scene.server.revision
 
-    def stop(uploads: Mapping[RoleName, Envelope]) -> None:
-        assert RELEASES in uploads
+    def stop(before: OwnerRoles, after: OwnerRoles) -> None:
+        assert before[RELEASES].version + 1 == after[RELEASES].version
         raise PublishRefused(role=RELEASES, reason="a dry run")
 
     with pytest.raises(PublishRefused, match="a dry run"):
