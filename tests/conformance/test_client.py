@@ -17,6 +17,7 @@ from tests.simulator.forgery import Document, Forger, file_of, text_of
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.support.oracle import LoopbackServer, loopback_server
+from trustdata.gun import NAME_MEMBER
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 
@@ -94,6 +95,14 @@ def test_the_program_itself(suite: Suite) -> None:
 def test_init_asks_nobody(suite: Suite) -> None:
     assert suite.web.requests == []
     assert suite.versions() == {"root": 1}
+
+
+def test_repositories_of_any_name_are_read(suite: Suite) -> None:
+    """The suite's have none; one of ours has another than this client could know, and may change it."""
+    suite.forger.next_root(lambda d: d.update({NAME_MEMBER: "registry.example.com/another"}))
+    assert suite.refresh() == 0
+    suite.forger.next_root(lambda d: d.pop(NAME_MEMBER))
+    assert suite.refresh() == 0
 
 
 def test_refresh_keeps_unversioned_files(suite: Suite) -> None:

@@ -41,7 +41,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.checks import check_content
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
 from trustdata.verification.rollback_memory import Memory, observe
-from trustdata.verification.trust_pinning import Pin, SourcedPin, check_pins
+from trustdata.verification.trust_pinning import Pin, SourcedPin, check_named, check_pins
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 
@@ -55,7 +55,7 @@ class Updater:
     """One refresh of one collection; afterwards it loads delegations on request.
 
     `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, for owners who inspect or renew
-    them. Never run an image on the result.
+    them. Never run an image on the result. `unsafe_accept_any_name`: for repositories without names, see `TrustedSet`.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Updater:
         known: Known,
         at: datetime,
         unsafe_accept_expired_offline_roles: bool = False,
+        unsafe_accept_any_name: bool = False,
     ) -> None:
         self._gun = gun
         self._wire = wire
@@ -77,6 +78,7 @@ class Updater:
         self._memory = known.memory
         self._lock = known.lock
         self._accept_expired = unsafe_accept_expired_offline_roles
+        self._accept_any_name = unsafe_accept_any_name
         self._set: TrustedSet | None = None
         self._complete = False
         self.progress: TrustedSet | None = None
@@ -288,6 +290,7 @@ class Updater:
             memory=self._memory,
             lock=self._lock,
             unsafe_accept_expired_offline_roles=self._accept_expired,
+            unsafe_accept_any_name=self._accept_any_name,
         )
         for raw in roots[1:]:
             trusted.update_root(raw)
@@ -298,6 +301,11 @@ class Updater:
             self._cache.drop(TIMESTAMP)
             self._cache.drop(SNAPSHOT)
         self._cache.store_root(root.version, root.raw)
+
+    @property
+    def is_named(self) -> bool:
+        """Return whether the newest root says that it belongs to this collection and to no other."""
+        return self._trusted().is_named
 
     @property
     def complete(self) -> bool:
@@ -334,6 +342,7 @@ class Updater:
             if not pins:
                 return
         check_pins(self._gun, pins, trusted.roots)
+        check_named(self._gun, self._pins, trusted.roots, named=trusted.is_named)
 
     def _holds_pins(self, trusted: TrustedSet) -> bool:
         try:

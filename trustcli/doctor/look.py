@@ -19,13 +19,14 @@ class Look:
     """What could be verified of a collection.
 
     `roles`: the verified roles, expired offline roles included. `refusal`: why root, timestamp, snapshot and targets
-    are not all there. `unreadable`: published delegations that do not verify. `unpublished`: delegations not signed
-    yet.
+    are not all there. `named`: whether the root says that it is this collection's and no other's. `unreadable`:
+    published delegations that do not verify. `unpublished`: delegations not signed yet.
     """
 
     gun: GUN
     roles: dict[RoleName, Envelope] = field(default_factory=dict)
     refusal: TrustError | None = None
+    named: bool = True
     unreadable: dict[RoleName, TrustError] = field(default_factory=dict)
     unpublished: tuple[RoleName, ...] = ()
 
@@ -43,7 +44,7 @@ def look_at(session: Session, gun: GUN) -> Look:
     """Refresh the collection and load all its delegations. No TrustError is raised: errors are part of the result."""
     try:
         updater = session.collection(gun, keep=False).refresh(for_owner=True)
-        roles, published = updater.roles(), updater.listed()
+        roles, published, named = updater.roles(), updater.listed(), updater.is_named
     except TrustError as refusal:
         return Look(gun=gun, refusal=refusal)
     unreadable: dict[RoleName, TrustError] = {}
@@ -67,4 +68,4 @@ def look_at(session: Session, gun: GUN) -> Look:
                 queue.append(role)
             except TrustError as error:
                 unreadable[role] = error
-    return Look(gun=gun, roles=roles, unreadable=unreadable, unpublished=tuple(unpublished))
+    return Look(gun=gun, roles=roles, named=named, unreadable=unreadable, unpublished=tuple(unpublished))

@@ -16,6 +16,7 @@ from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.expiry import TUF_LIFETIMES
+from trustdata.gun import NAME_MEMBER
 from trustdata.limits import size_limit
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
@@ -169,6 +170,8 @@ class _TufReader(DocumentReader):
     def root(self, signed: Object) -> None:
         if "consistent_snapshot" in signed:
             self.boolean(signed["consistent_snapshot"], "signed.consistent_snapshot")
+        if NAME_MEMBER in signed:
+            self.collection_name(signed[NAME_MEMBER], f"signed.{NAME_MEMBER}")
         self.keys(signed.get("keys"), "signed.keys")
         roles = self.members(signed.get("roles"), "signed.roles")
         if set(roles) != set(_CLASSES):

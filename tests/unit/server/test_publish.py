@@ -14,6 +14,7 @@ from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A, Site
 from trustdata.editing.signing import sign
 from trustdata.errors import PublishRefused
+from trustdata.gun import NAME_MEMBER
 from trustdata.model import DelegatedRole, Delegations, TargetFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
@@ -46,6 +47,29 @@ def test_the_first_publish_issues_snapshot_and_timestamp_over_the_uploaded_bytes
     assert timestamp.expires == NOW + timedelta(days=3)
     assert snapshot.expires == NOW + timedelta(days=14)
     assert snapshot.snapshot.meta["targets.json"].version == 1
+
+
+def test_a_root_names_the_collection_that_it_is_sent_to() -> None:
+    """As a first root and as a next one; without a name it is taken until one has a name."""
+    site = Site()
+    owner = Owner()
+    site.learn_keys(owner)
+    targets = owner.targets()
+
+    def answer(version: int, name: str | None, **files: bytes) -> tuple[int, str]:
+        owner.versions[ROOT] = version - 1
+        root = owner.root(unrecognized_fields={} if name is None else {NAME_MEMBER: name})
+        found = site.publish({ROOT: root, **files})
+        return found.status_code, found.json().get("code", "")
+
+    stored, refused = (200, ""), (422, "root-of-another-name")
+    assert answer(1, "registry.example.com/another", targets=targets) == refused
+    assert answer(1, None, targets=targets) == stored
+    assert answer(2, "registry.example.com/another") == refused
+    assert answer(2, GUN_A) == stored
+    assert answer(3, None) == refused
+    assert answer(3, "registry.example.com/another") == refused
+    assert answer(3, GUN_A) == stored
 
 
 def test_every_publish_moves_the_revision_and_the_online_roles() -> None:
