@@ -72,6 +72,17 @@ def test_a_root_names_the_collection_that_it_is_sent_to() -> None:
     assert answer(3, GUN_A) == stored
 
 
+def test_a_signature_that_other_clients_cannot_read_is_not_stored() -> None:
+    site = Site()
+    owner = site.begin()
+    raw = owner.targets()
+    for spoilt in (b"zz", b"00 ", b"000"):
+        extra = b'{"signatures":[{"keyid":"' + b"ab" * 32 + b'","sig":"' + spoilt + b'"},'
+        answer = site.publish({TARGETS: raw.replace(b'{"signatures":[', extra)})
+        assert (answer.status_code, answer.json()["path"]) == (422, "signatures[0].sig")
+    assert site.publish({TARGETS: raw}).status_code == 200
+
+
 def test_every_publish_moves_the_revision_and_the_online_roles() -> None:
     site = Site()
     owner = site.begin()
