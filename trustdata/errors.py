@@ -241,8 +241,8 @@ class RootOfAnotherName(NotTrusted):
 
     def __str__(self) -> str:
         if not self.named:
-            return f"root version {self.version} no longer names {self.gun}, as the root before it does"
-        return f"root version {self.version} is the root of {shown(self.named, 255)}, not of {self.gun}"
+            return f"{shown(self.role)} version {self.version} no longer names {self.gun}, as the one before it does"
+        return f"{shown(self.role)} version {self.version} is that of {shown(self.named, 255)}, not of {self.gun}"
 
 
 class RootNotNamed(NotTrusted):

@@ -87,7 +87,7 @@ def test_the_refusal_names_both_collections() -> None:
     pair = siblings(TUF)
     with pytest.raises(RootOfAnotherName) as caught:
         pinned(pair.swapped, pair.key).digest()
-    assert str(caught.value) == f"root version 1 is the root of {DEV}, not of {APP}"
+    assert str(caught.value) == f"root version 1 is that of {DEV}, not of {APP}"
     assert caught.value.details() == {"gun": APP, "role": "root", "version": 1, "named": DEV}
 
 
@@ -136,7 +136,7 @@ def test_a_name_stays(change: object) -> None:
 def test_a_name_that_is_gone_is_named() -> None:
     pair = siblings(TUF)
     Forger(pair.app).next_root(unname)
-    with pytest.raises(RootOfAnotherName, match=f"root version 2 no longer names {APP}, as the root before it does"):
+    with pytest.raises(RootOfAnotherName, match=f"root version 2 no longer names {APP}, as the one before it does"):
         pinned(pair.app, pair.fingerprint).digest()
 
 
