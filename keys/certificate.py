@@ -84,21 +84,37 @@ def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
     """
     if not key.keytype.endswith(X509):
         return "is no certificate"
-    check_accepted(key)
-    certificate = x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
+    certificate = _certificate(key)
     try:
-        with _long_names_allowed():
-            names = [str(entry.value) for entry in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        name = _name_of(certificate)
     except ValueError:
         return "has no readable name"
-    # Go's parser takes the last common name if there are several.
-    name = names[-1] if names else ""
     if name != gun and not (name.endswith(_WILDCARD) and gun.startswith(name.rstrip(_WILDCARD))):
         return f"is a certificate for {name[:80]!a}"
     if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         return f"is a certificate that is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d} only"
     return None
+
+
+def common_name(key: Key) -> str:
+    """Return the common name of the certificate of a root key, "" if it has none; with `*` it stands for many names.
+
+    Raises: KeyNotAccepted; ValueError if the name cannot be read.
+    """
+    return _name_of(_certificate(key))
+
+
+def _certificate(key: Key) -> x509.Certificate:
+    check_accepted(key)
+    return x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
+
+
+def _name_of(certificate: x509.Certificate) -> str:
+    with _long_names_allowed():
+        names = [str(entry.value) for entry in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    # Go's parser takes the last common name if there are several.
+    return names[-1] if names else ""
 
 
 @contextmanager

@@ -93,19 +93,42 @@ class Session:
         """Return the cache of the collection's metadata in this format."""
         return FileCache(self.settings.memory_folder / "cache", format_name=format_name, gun=gun)
 
+    def real_name(self, gun: GUN) -> GUN:
+        """Return the name of the collection that a name stands for: another one only if `pins.toml` makes it an alias.
+
+        Raises: SettingsUnusable (`pins.toml` cannot be read).
+        """
+        entry = self.pins.load().get(gun)
+        return gun if entry is None else entry.named or gun
+
+    def pinned_names(self) -> list[GUN]:
+        """Return one pinned name of each collection, sorted: an alias only if its real name is not pinned itself.
+
+        Raises: SettingsUnusable (`pins.toml` cannot be read).
+        """
+        pins = self.pins.load()
+        aliases = {entry.named: gun for gun, entry in pins.items() if entry.named and entry.named not in pins}
+        return sorted([*aliases.values(), *(gun for gun, entry in pins.items() if not entry.named)])
+
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
 
-        Raises: InvalidName (`--pin` is not a pin), SettingsUnusable (`pins.toml` cannot be read).
+        Of an alias, the pins of its real name count too. Raises: InvalidName (`--pin` is not a pin), SettingsUnusable
+        (`pins.toml` cannot be read).
         """
         found = []
         if self.settings.pin:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
-        entry = self.pins.load().get(gun)
-        if entry is not None:
-            found.append(SourcedPin(pin=entry.pin, source=str(self.settings.home / "pins.toml")))
-        return found
+        source = str(self.settings.home / "pins.toml")
+        return found + [SourcedPin(pin=entry.pin, source=source) for entry in self._pin_entries(gun)]
+
+    def _pin_entries(self, gun: GUN) -> list[PinEntry]:
+        """Return the entries of `pins.toml` for the name and, if it is an alias, for its real name."""
+        pins = self.pins.load()
+        entry = pins.get(gun)
+        entries = [entry, pins.get(entry.named) if entry.named else None] if entry else []
+        return [entry for entry in entries if entry is not None]
 
     def record_pin(self, gun: GUN, pin: Pin, how: str, wire: WireFormat) -> None:
         """Store a pin in `pins.toml`.
@@ -146,6 +169,8 @@ class Session:
     ) -> Collection:
         """Return the collection as this machine knows it; the server is asked only for the format, at first contact.
 
+        The collection of an alias is that of its real name: server, pins, rollback memory, cache and lock entry.
+
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
         of those of the lock file. `policy_max_life`: the policy's, which counts before that of the settings.
@@ -153,9 +178,10 @@ class Session:
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
-        lock = (self.locks if locks is None else locks).get(gun)
+        asked, gun = gun, self.real_name(gun)
+        lock = self._lock(asked, gun, self.locks if locks is None else locks)
         link = self.link(gun)
-        found, failure = self._format(gun, lock, wire, link=None if offline else link)
+        found, failure = self._format(asked, lock, wire, link=None if offline else link)
         cache = self.cache(gun, found.name)
         return Collection(
             gun=gun,
@@ -164,7 +190,7 @@ class Session:
             local=LocalState(
                 cache=cache if keep else _overlay(cache),
                 memory=self.memory if keep else _read_only(self.memory),
-                pins=self.known_pins(gun, policy_pins),
+                pins=self.known_pins(asked, policy_pins),
                 lock=lock,
                 max_life=policy_max_life or self.settings.max_life_for(gun),
                 record_pin=(lambda pin, how: self.record_pin(gun, pin, how, found)) if keep else None,
@@ -175,6 +201,17 @@ class Session:
             warn=self.output.warn,
         )
 
+    def _lock(self, asked: GUN, gun: GUN, locks: Mapping[GUN, SourcedLock]) -> SourcedLock | None:
+        """Return the lock entry of a collection. `asked`: its alias, or the same name; an alias is never locked itself.
+
+        Raises: SettingsUnusable.
+        """
+        if asked != gun and asked in locks:
+            remedy = f"trust lock --remove {asked}, then trust lock {gun}"
+            reason = f"locks {asked}, which pins.toml makes an alias of {gun}; lock the real name: {remedy}"
+            raise SettingsUnusable(place=locks[asked].source, reason=reason)
+        return locks.get(gun)
+
     def _format(
         self, gun: GUN, lock: SourcedLock | None, requested: WireFormat | None, *, link: ServerLink | None
     ) -> tuple[WireFormat, TrustError | None]:
@@ -182,8 +219,7 @@ class Session:
 
         `link`: None if no server may be asked. Raises: FormatChanged, SettingsUnusable.
         """
-        entry = self.pins.load().get(gun)
-        recorded = [entry.format] if entry else []
+        recorded = [entry.format for entry in self._pin_entries(gun)]
         recorded += [lock.entry.format] if lock else []
         found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))

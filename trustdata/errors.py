@@ -12,6 +12,8 @@
     │   ├── ContentMismatch          another hash, length or digest than its parent names
     │   ├── RootNotPinned            the pinned root is not in the root chain
     │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not valid for this name
+    │   ├── RootOfAnotherName        a root names another collection, or no longer names its own
+    │   ├── RootNotNamed             a pin by key alone, and the root does not say whose it is
     │   ├── PinsDisagree             two pins of one collection name different roots of trust
     │   ├── LockDisagrees            the lock file names another root than this machine or the server
     │   ├── DelegationOutOfScope     a role lists a tag outside the paths delegated to it
@@ -261,6 +263,41 @@ class CertificateOfAnotherName(NotTrusted):
 
     def __str__(self) -> str:
         return f"the root key {self.keyid[:12]} does not speak for {self.gun}: it {shown(self.reason)}"
+
+
+class RootOfAnotherName(NotTrusted):
+    """A TUF 1.0 root names another collection. `named` "": it names none, but the root before it did."""
+
+    code: ClassVar[str] = "root-of-another-name"
+    gun: str
+    role: str
+    version: int
+    named: str
+
+    def __str__(self) -> str:
+        if not self.named:
+            return f"{shown(self.role)} version {self.version} no longer names {self.gun}, as the one before it does"
+        return f"{shown(self.role)} version {self.version} is that of {shown(self.named, 255)}, not of {self.gun}"
+
+
+class RootNotNamed(NotTrusted):
+    """The collection is pinned by a key alone, but its newest root does not name it.
+
+    Other collections of the same owner have the same key, and would pass for this one. `pin`, `pin_source`: the pin.
+    `found`: the fingerprint of the first root.
+    """
+
+    code: ClassVar[str] = "root-not-named"
+    gun: str
+    pin: str
+    pin_source: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.gun} is pinned by a key alone ({self.pin}, {shown(self.pin_source)}), and its root does not name "
+            "it: any other collection of the same owner would pass for it"
+        )
 
 
 class PinsDisagree(NotTrusted):

@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import LivesTooLong, MetadataExpired, NotSigned, PolicyRefused, TagMismatch, TrustError, shown
+from trustdata.errors import (
+    LivesTooLong,
+    MetadataExpired,
+    NotSigned,
+    PolicyRefused,
+    RootNotNamed,
+    TagMismatch,
+    TrustError,
+    shown,
+)
 from trustdata.explanation import (
     BEFORE,
     PINS,
@@ -48,7 +57,15 @@ from trustdata.verification.trust_pinning import SourcedPin, chain_holds
 from trustdata.verification.trusted_set import TrustedSet
 
 _PIN_CODES: Final = frozenset(
-    {"unpinned", "root-not-pinned", "pins-disagree", "lock-disagrees", "format-changed", "lock-damaged"}
+    {
+        "unpinned",
+        "root-not-pinned",
+        "root-not-named",
+        "pins-disagree",
+        "lock-disagrees",
+        "format-changed",
+        "lock-damaged",
+    }
 )
 _MAX_TEXT: Final = 400
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
@@ -77,13 +94,18 @@ def explain(
     offline: bool = False,
     server: ServerUsed | None = None,
     registry: RegistryAnswer | None = None,
+    real_name: str = "",
 ) -> Explanation:
-    """Return the explanation of a verdict. `state`: None if the verification did not begin. Raises no TrustError."""
+    """Return the explanation of a verdict. Raises no TrustError.
+
+    `state`: None if the verification did not begin. `real_name`: of the collection, if the question names an alias.
+    """
     explainer = _Explainer(judgement, state or VerificationState(trusted=None), at)
     release = explainer.release()
     comparison = _registry(registry, release)
     return Explanation(
         name=str(judgement.question.gun),
+        real_name=str(real_name or judgement.question.gun),
         trusted=judgement.allowed,
         digest=judgement.digest,
         refusal=judgement.refusal,
@@ -143,7 +165,7 @@ class _Explainer:
             return None
         void: tuple[str, ...] = ()
         if self._state.trusted is not None:
-            kept = memory.minimum_versions(OnlineKeys.of(self._state.trusted.root.root))
+            kept = memory.minimum_versions(OnlineKeys.of_newest(root.root for root in self._state.trusted.roots))
             void = tuple(shown(role) for role in memory.roles if role not in kept)
         return MemoryReport(
             root_of_trust=f"sha256:{memory.root_of_trust}",
@@ -176,7 +198,8 @@ class _Explainer:
     # --- roots and roles
 
     def roots(self) -> tuple[RootStep, ...]:
-        chain = self._state.trusted.roots if self._state.trusted else []
+        trusted = self._state.trusted
+        chain = trusted.roots if trusted else []
         return tuple(
             RootStep(
                 version=root.version,
@@ -187,6 +210,7 @@ class _Explainer:
                 vouched=_signed(chain[index - 1].root, ROOT, root) if index else (),
                 expires=root.expires,
                 current=root is chain[-1],
+                named=trusted is not None and trusted.names_collection(root),
             )
             for index, root in enumerate(chain)
         )
@@ -345,30 +369,29 @@ class _Explainer:
     def _changes_to_be_trusted(self) -> list[VerdictChange]:
         refusal = self._judgement.refusal
         tag = shown(self._question.tag or "")
-        if isinstance(refusal, MetadataExpired):
-            role = RoleName(refusal.role)
-            by = "the server, by itself" if role in ONLINE else self._holders(role)
-            return [VerdictChange(what=f"{shown(role)} version {refusal.version + 1}, signed by {by}")]
-        if isinstance(refusal, LivesTooLong):
-            newer = f"{shown(refusal.role)} version {refusal.version + 1}, signed by a server whose clock is right"
-            return [
-                VerdictChange(what=newer),
-                VerdictChange(what=f"the clock here is set right, if it is not {self._at:%Y-%m-%d %H:%M} UTC now"),
-                VerdictChange(what="max_life in policy or trust.toml allows it, for a repository of others"),
-            ]
-        if isinstance(refusal, NotSigned) and self._question.tag and TARGETS in self._roles:
-            releasing = RELEASES if RELEASES in self._delegated else TARGETS
-            return [VerdictChange(what=f"{tag} is signed: {self._holders(releasing)} can")]
-        if isinstance(refusal, PolicyRefused):
-            missing = [s.name for s in self.signers() if s.required and s.stand != "agrees"]
-            return [VerdictChange(what=f"{name} signs {tag or 'it'} with the released digest") for name in missing]
-        if isinstance(refusal, TagMismatch):
-            return [
-                VerdictChange(
-                    what=f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}"
-                )
-            ]
-        return []
+        changes: list[str] = []
+        match refusal:
+            case MetadataExpired():
+                role = RoleName(refusal.role)
+                by = "the server, by itself" if role in ONLINE else self._holders(role)
+                changes = [f"{shown(role)} version {refusal.version + 1}, signed by {by}"]
+            case LivesTooLong():
+                changes = [
+                    f"{shown(refusal.role)} version {refusal.version + 1}, signed by a server whose clock is right",
+                    f"the clock here is set right, if it is not {self._at:%Y-%m-%d %H:%M} UTC now",
+                    "max_life in policy or trust.toml allows it, for a repository of others",
+                ]
+            case RootNotNamed():
+                changes = [f"a new root names the collection: {self._holders(ROOT)} can"]
+            case NotSigned() if self._question.tag and TARGETS in self._roles:
+                releasing = RELEASES if RELEASES in self._delegated else TARGETS
+                changes = [f"{tag} is signed: {self._holders(releasing)} can"]
+            case PolicyRefused():
+                missing = [s.name for s in self.signers() if s.required and s.stand != "agrees"]
+                changes = [f"{name} signs {tag or 'it'} with the released digest" for name in missing]
+            case TagMismatch():
+                changes = [f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}"]
+        return [VerdictChange(what=change) for change in changes]
 
     def _holders(self, role: RoleName) -> str:
         keys, threshold = self._keys(role, TARGETS if role in self._delegated else ROOT)

@@ -73,7 +73,7 @@ class RootStep:
     """One verified root.
 
     `signed`: the ids of its own keys that signed it. `vouched`: those of the root before it, if any. `current`: whether
-    it is the last root of the chain, whose keys are valid.
+    it is the last root of the chain, whose keys are valid. `named`: whether it names this collection and no other.
     """
 
     version: int
@@ -84,6 +84,7 @@ class RootStep:
     vouched: tuple[str, ...]
     expires: datetime
     current: bool
+    named: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,13 +167,14 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The explanation of one verdict.
+    """The explanation of one verdict. `real_name`: of the collection; another than `name` if that is an alias.
 
     `trusted`, `digest`, `refusal`: of the verdict. `demands`: the requirements of options and policy. `broke_at`: the
     step that refused, None if the image is trusted.
     """
 
     name: str
+    real_name: str
     trusted: bool
     digest: str | None
     refusal: TrustError | None

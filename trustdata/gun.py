@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import NewType
+from typing import Final, NewType
 
 from trustdata.errors import InvalidName
 
@@ -19,6 +19,9 @@ Only `parse_gun` and `parse_notary_gun` make one.
 
 Tag = NewType("Tag", str)
 """An OCI tag. Only `parse_tag` makes one."""
+
+NAME_MEMBER: Final = "x-content-trust-gun"
+"""The member of a TUF 1.0 root that names its collection. Other TUF clients keep and ignore it (docs/adr/0044)."""
 
 MAX_GUN_LENGTH = 255  # distribution/reference: NameTotalLengthMax; also the width of Notary's columns
 MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"

@@ -10,6 +10,7 @@ from keys.certificate import LIFETIME, root_certificate
 from tests.simulator import keyring
 from tests.simulator.attacks.moves import root_is, set_member
 from tests.simulator.client import Client
+from tests.simulator.forgery import Document
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.repository import APP, NOW, RepositorySimulator
 from tests.simulator.scene import GOOD, OLD, OTHER, good_collection
@@ -17,6 +18,7 @@ from trustdata.errors import (
     CertificateOfAnotherName,
     MalformedMetadata,
     NotSigned,
+    PolicyRefused,
     RootNotPinned,
     ThresholdNotMet,
     VersionRollback,
@@ -155,3 +157,20 @@ def test_an_owner_is_not_shown_what_was_there_before_the_releases() -> None:
     assert RELEASES not in roles
     assert roles.released() == {}
     assert roles.find_released("1.0") is None
+
+
+def test_an_asterisk_is_no_pattern_in_notary_v1() -> None:
+    """A signer whose path is `*` may list no tag, so nothing counts that the signer's role says."""
+    scene = good_collection(NOTARY)
+
+    def narrow(document: Document) -> None:
+        document["version"] += 1
+        for role in document["delegations"]["roles"]:
+            if role["name"] == "targets/alice":
+                role["paths"] = ["*"]
+
+    assert scene.newcomer().judge("1.0", None, "alice").allowed
+    scene.forger.alter(TARGETS, narrow)
+    assert scene.newcomer().judge("1.0").allowed
+    refusal = scene.newcomer().judge("1.0", None, "alice").refusal
+    assert isinstance(refusal, PolicyRefused)

@@ -21,6 +21,7 @@ from trustdata.gun import GUN
 from trustdata.model import TargetFile
 from trustdata.roles import ROOT, RoleName, role_to_path
 from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire.tuf import TUF
 
 _ANY = GUN("conformance")
@@ -141,8 +142,16 @@ def _refreshed(cache: FlatCache, url: str) -> Updater:
         raise ValueError("no trusted root: init first")
     pin = SourcedPin(pin=Pin("sha256", hashlib.sha256(trusted).hexdigest()), source="metadata-dir")
     known = Known(cache=cache, pins=[pin])
+    at = datetime.now(UTC)
+    TrustedSet(gun=_ANY, root=trusted, wire=TUF, at=at, unsafe_accept_any_name=True)  # before the server is asked
     updater = Updater(
-        gun=_ANY, wire=TUF, remote=PlainWeb(url), known=known, at=datetime.now(UTC), max_life=UNLIMITED_LIFE
+        gun=_ANY,
+        wire=TUF,
+        remote=PlainWeb(url),
+        known=known,
+        at=at,
+        max_life=UNLIMITED_LIFE,
+        unsafe_accept_any_name=True,
     )
     updater.refresh()
     return updater

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.simulator.forgery import Document, Forger, file_of, text_of
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.support.oracle import LoopbackServer, loopback_server
+from trustdata.gun import NAME_MEMBER
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 
@@ -94,6 +96,44 @@ def test_the_program_itself(suite: Suite) -> None:
 def test_init_asks_nobody(suite: Suite) -> None:
     assert suite.web.requests == []
     assert suite.versions() == {"root": 1}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.update(signatures=[]),
+        lambda file: [signature.update(sig="00") for signature in file["signatures"]],
+        lambda file: file["signed"].update(version="1"),
+        lambda file: file.pop("signed"),
+        lambda file: file["signed"].update(_type="targets"),
+    ],
+    ids=["unsigned", "signed-by-nobody", "version-text", "nothing-signed", "no-root"],
+)
+@pytest.mark.parametrize("verb", ["refresh", "download"])
+def test_an_initial_root_that_is_none_is_judged_before_anybody_is_asked(
+    suite: Suite, spoil: Callable[[Document], object], verb: str
+) -> None:
+    """Two cases of the public suite want no request at all."""
+    file = json.loads(suite.site.files["1.root.json"])
+    spoil(file)
+    (suite.metadata / "root.json").write_bytes(text_of(file))
+    suite.web.requests.clear()
+    assert (suite.refresh() if verb == "refresh" else suite.download("a")) == 1
+    assert suite.web.requests == []
+
+
+def test_an_initial_root_that_is_no_json(suite: Suite) -> None:
+    (suite.metadata / "root.json").write_bytes(b"<html>")
+    assert suite.refresh() == 1
+    assert suite.web.requests == []
+
+
+def test_repositories_of_any_name_are_read(suite: Suite) -> None:
+    """The suite's have none; one of ours has another than this client could know, and may change it."""
+    suite.forger.next_root(lambda d: d.update({NAME_MEMBER: "registry.example.com/another"}))
+    assert suite.refresh() == 0
+    suite.forger.next_root(lambda d: d.pop(NAME_MEMBER))
+    assert suite.refresh() == 0
 
 
 def test_refresh_keeps_unversioned_files(suite: Suite) -> None:

@@ -43,7 +43,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.checks import check_content
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
 from trustdata.verification.rollback_memory import Memory, observe
-from trustdata.verification.trust_pinning import Pin, SourcedPin, check_pins
+from trustdata.verification.trust_pinning import Pin, SourcedPin, check_named, check_pins
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 
@@ -58,7 +58,8 @@ class Updater:
 
     `max_life`: how long timestamp and snapshot may be valid from now on; None for the limits of the format.
     `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, and online roles that live too
-    long, for owners who inspect or renew them. Never run an image on the result.
+    long, for owners who inspect or renew them. Never run an image on the result. `unsafe_accept_any_name`: for
+    repositories without names, see `TrustedSet`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Updater:
         at: datetime,
         max_life: MaxLife | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
+        unsafe_accept_any_name: bool = False,
     ) -> None:
         self._gun = gun
         self._wire = wire
@@ -82,6 +84,7 @@ class Updater:
         self._lock = known.lock
         self._max_life = max_life
         self._accept_expired = unsafe_accept_expired_offline_roles
+        self._accept_any_name = unsafe_accept_any_name
         self._set: TrustedSet | None = None
         self._complete = False
         self.progress: TrustedSet | None = None
@@ -308,6 +311,7 @@ class Updater:
             lock=self._lock,
             max_life=self._max_life,
             unsafe_accept_expired_offline_roles=self._accept_expired,
+            unsafe_accept_any_name=self._accept_any_name,
         )
         for raw in roots[1:]:
             trusted.update_root(raw)
@@ -318,6 +322,11 @@ class Updater:
             self._cache.drop(TIMESTAMP)
             self._cache.drop(SNAPSHOT)
         self._cache.store_root(root.version, root.raw)
+
+    @property
+    def is_named(self) -> bool:
+        """Return whether the newest root says that it belongs to this collection and to no other."""
+        return self._trusted().is_named
 
     @property
     def complete(self) -> bool:
@@ -359,6 +368,7 @@ class Updater:
             if not pins:
                 return
         check_pins(self._gun, pins, trusted.roots)
+        check_named(self._gun, self._pins, trusted.roots, named=trusted.is_named)
 
     def _holds_pins(self, trusted: TrustedSet) -> bool:
         try:

@@ -68,7 +68,7 @@ def command(
     """List the roles that run out; without NAME those of every pinned collection."""
     session: Session = ctx.obj
     span = duration_option(within_)
-    guns = collection_names(names) if names else sorted(session.pins.load())
+    guns = collection_names(names) if names else session.pinned_names()
     found: list[ExpiringRole] = []
     failures: list[dict[str, object]] = []
     statuses = [DONE]

@@ -73,13 +73,15 @@ def explained(
     ask_registry: Callable[[], RegistryAnswer | None] | None = None,
 ) -> Explanation:
     """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict."""
+    real_name = _real_name(session, judgement.question.gun)
     return explain(
         judgement,
         state=None if updater is None else verification_state(updater),
         at=session.at,
         offline=offline,
-        server=_server(session, judgement.question.gun),
+        server=_server(session, real_name),
         registry=ask_registry() if ask_registry is not None else None,
+        real_name=real_name,
     )
 
 
@@ -106,6 +108,13 @@ def verification_state(updater: Updater) -> VerificationState:
         lock=updater.lock,
         unreadable=unreadable,
     )
+
+
+def _real_name(session: Session, gun: GUN) -> GUN:
+    try:
+        return session.real_name(gun)
+    except TrustError:
+        return gun  # the verdict says why the pins cannot be read
 
 
 def _server(session: Session, gun: GUN) -> ServerUsed | None:

@@ -53,13 +53,16 @@ def command(
     after = dict(before)
     failures: list[dict[str, object]] = []
     statuses = [DONE]
-    for gun in names:
-        known = after.pop(gun, None)
+    for name in names:
+        gun = name if remove else session.real_name(name)
+        after.pop(gun, None)
         if remove:
             continue
-        lock = SourcedLock(entry=known, source=str(path)) if known is not None and not replace else None
+        # The entry of an alias is handed over, too: the session refuses it.
+        counted = [each for each in (name, gun) if each in before and not (replace and each == gun)]
+        locks = {each: SourcedLock(entry=before[each], source=str(path)) for each in counted}
         try:
-            after[gun] = session.collection(gun, locks={gun: lock} if lock else {}).lock_entry()
+            after[gun] = session.collection(name, locks=locks).lock_entry()
         except TrustError as error:
             session.output.failure(error, subject=gun)
             failures.append({"gun": gun, "error": failure_document(error)})

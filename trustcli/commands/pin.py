@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from trustcli.commands.support.names import collection_names, parse_format
-from trustcli.console.exit_codes import DONE
+from trustcli.console.exit_codes import DONE, UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
 from trustdata.errors import PinsDisagree
@@ -28,37 +29,58 @@ def command(
     format_: Annotated[
         str | None, typer.Option("--format", help="Wire format: tuf or notary (asked of the server without it).")
     ] = None,
+    named: Annotated[
+        str | None, typer.Option("--named", metavar="OTHER", help="The real name: NAME is a mirror of OTHER.")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Start anew: forget what was pinned and seen.")] = False,
 ) -> int:
     """Pin a collection to a root file or to a root key; --replace forgets what was pinned and seen before."""
     session: Session = ctx.obj
-    (gun,) = collection_names([name])
+    gun, *others = collection_names([name, *([named] if named is not None else [])])
+    real = others[0] if others else None
     pin = parse_pin(reference)
     requested = parse_format(format_) if format_ else None
-    known = session.pins.load().get(gun)
+    pins = session.pins.load()
+    _check_alias(gun, real, pins)
+    if requested is None and real is not None and real in pins:
+        requested = FORMATS[pins[real].format]
+    known = pins.get(gun)
     if replace:
         session.memory.forget(gun)
         for wire in FORMATS.values():
             session.cache(gun, wire.name).clear()
-        session.pins.replace(gun, _entry(session, gun, pin, requested))
+        session.pins.replace(gun, _entry(session, gun, pin, requested, named=real))
     elif known is None:
-        session.pins.record(gun, _entry(session, gun, pin, requested))
-    elif known.pin != pin:
+        session.pins.record(gun, _entry(session, gun, pin, requested, named=real))
+    elif (known.pin, known.named) != (pin, real):
         place = str(session.settings.home / "pins.toml")
-        raise PinsDisagree(
-            gun=gun, pin=str(known.pin), pin_source=place, other=str(pin), other_source="the command line"
-        )
-    session.output.result(f"{gun} is pinned to {pin}")
-    session.output.document({"gun": gun, "pin": str(pin), "exit": DONE})
+        stated = PinEntry(pin=pin, format=known.format, recorded=session.at, how="pin", named=real).stated
+        raise PinsDisagree(gun=gun, pin=known.stated, pin_source=place, other=stated, other_source="the command line")
+    alias = f", and is an alias of {real}" if real is not None else ""
+    session.output.result(f"{gun} is pinned to {pin}{alias}")
+    session.output.document({"gun": gun, "pin": str(pin), "named": real, "exit": DONE})
     return DONE
 
 
-def _entry(session: Session, gun: GUN, pin: Pin, requested: WireFormat | None) -> PinEntry:
-    wire = requested or session.format_offered(gun)
+def _check_alias(gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> None:
+    """Refuse an alias of an alias: one look must tell whose root is asked for. Raises: UsageError."""
+    if real is None:
+        return
+    if real == gun:
+        raise UsageError(f"--named: {gun} is the name itself; leave the option out")
+    if real in pins and pins[real].named is not None:
+        raise UsageError(f"--named: {real} is an alias itself; name its collection: --named {pins[real].named}")
+    aliases = [alias for alias, entry in pins.items() if entry.named == gun]
+    if aliases:
+        raise UsageError(f"--named: {gun} has an alias, {aliases[0]}, so it cannot become one")
+
+
+def _entry(session: Session, gun: GUN, pin: Pin, requested: WireFormat | None, *, named: GUN | None) -> PinEntry:
+    wire = requested or session.format_offered(named or gun)
     if wire is None:
         wire = TUF
         session.output.warn(
-            f"the server cannot be asked in which format it has {gun}; taken for {wire.name}: if that is wrong, pin it "
-            "again with --replace --format notary"
+            f"the server cannot be asked in which format it has {named or gun}; taken for {wire.name}: if that is "
+            "wrong, pin it again with --replace --format notary"
         )
-    return PinEntry(pin=pin, format=wire.name, recorded=session.at, how="pin")
+    return PinEntry(pin=pin, format=wire.name, recorded=session.at, how="pin", named=named)

@@ -69,7 +69,7 @@ def command(
     """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
     session: Session = ctx.obj
     due = _due(session, within_, everything=all_)
-    guns = list(dict.fromkeys(collection_names(names) if names else sorted(session.pins.load())))
+    guns = list(dict.fromkeys(collection_names(names) if names else session.pinned_names()))
     decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
     if not names and not plan_ and not yes:
         what = f"all {len(guns)} pinned collections"

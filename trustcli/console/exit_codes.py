@@ -117,6 +117,23 @@ def _which_root(error: Failure) -> str:
     return _say(text)(error)
 
 
+def _whose_root(error: Failure) -> str:
+    """Return what to do about the root of another collection: most likely it is an attack, or the wrong server."""
+    if not error.details().get("named"):
+        return _say("do not use this image; tell the publisher of {gun}")(error)
+    return _say(
+        "see whether this is the right server (trust doctor {gun}); only if the publisher says that {gun} mirrors "
+        "{named}: trust pin {gun} REF --named {named}"
+    )(error)
+
+
+def _pin_by_fingerprint(error: Failure) -> str:
+    """Return what a user does about a pin by key alone; one of `pins.toml` is replaced, any other one is joined."""
+    replace = " --replace" if str(error.details().get("pin_source", "")).endswith("pins.toml") else ""
+    text = "compare the fingerprint with the publisher's, then: trust pin {gun} {found}" + replace
+    return _say(f"{text}; its owner makes the root name it: trust key rotate root {{gun}}")(error)
+
+
 _ROWS: Final[dict[type[Failure], Row]] = {
     errors.InvalidName: Row(status=USAGE),
     errors.NoTrustServer: Row(status=USAGE),
@@ -148,6 +165,8 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_say("ask the publisher of {gun}: its root must be certified for this very name"),
     ),
+    errors.RootOfAnotherName: Row(status=NOT_TRUSTED, advice=_whose_root),
+    errors.RootNotNamed: Row(status=NOT_TRUSTED, advice=_pin_by_fingerprint),
     errors.RootNotPinned: Row(
         status=NOT_TRUSTED,
         advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),

@@ -36,6 +36,7 @@ def check_collection(look: Look) -> Iterator[Finding]:
     yield from _releases(look)
     yield from _two_digests(look)
     yield from _root(look)
+    yield from check_name(look)
 
 
 def check_briefly(look: Look) -> Finding:
@@ -46,6 +47,22 @@ def check_briefly(look: Look) -> Finding:
         role, error = next(iter(look.unreadable.items()))
         return failed(_CHECK, error, place=f"{look.gun}, {shown(role)}")
     return Finding(check=_CHECK, severity="ok", text=f"{look.gun} verifies", place=str(look.gun))
+
+
+def check_name(look: Look) -> Iterator[Finding]:
+    """Return a finding if the root does not say whose it is: no member in TUF 1.0, a wildcard certificate in Notary v1.
+
+    Its remedy gives the collection such a root.
+    """
+    if look.refusal is None and not look.named:
+        yield Finding(
+            check="name",
+            severity="note",
+            text=f"the root does not name {look.gun} alone: a server could show another collection of its owner in its "
+            "place, and a pin by key alone is not enough",
+            remedy=f"its owner: trust key rotate root {look.gun}; until then pin it by a fingerprint",
+            place=str(look.gun),
+        )
 
 
 def _refused(look: Look, refusal: TrustError) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from trustcli.config.settings import ServerChoice
-from trustcli.doctor.collection import check_briefly, check_collection
+from trustcli.doctor.collection import check_briefly, check_collection, check_name
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import failed, guarded
 from trustcli.doctor.findings import Finding
@@ -41,7 +41,7 @@ def _of_one(session: Session, reference: ImageReference) -> Iterator[Finding]:
     yield from _local(session, gun)
     look = look_at(session, gun)
     try:
-        choice = session.settings.server_choice(gun)
+        choice = session.settings.server_choice(_real_name(session, gun))
     except TrustError as error:
         yield failed("trust-server", error)
     else:
@@ -77,16 +77,18 @@ def _of_all(session: Session) -> Iterator[Finding]:
 
 def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
     yield from guarded("pins", lambda: check_pins(session, gun))
-    yield from guarded("memory", lambda: check_memory(session, gun))
-    yield from guarded("lock", lambda: check_lock_file(session, gun))
+    real = _real_name(session, gun) if gun is not None else None
+    yield from guarded("memory", lambda: check_memory(session, real))
+    yield from guarded("lock", lambda: check_lock_file(session, real))
 
 
 def _shortly(session: Session, gun: GUN, serving: set[str]) -> Iterator[Finding]:
     """Return the findings about one of many collections; add the server that it was verified with to `serving`."""
     look = look_at(session, gun)
     if look.refusal is None:
-        serving.add(session.settings.server_for(gun))
+        serving.add(session.settings.server_for(_real_name(session, gun)))
     yield check_briefly(look)
+    yield from check_name(look)
     for finding in check_expiry(look, session.at):
         if finding.severity != "ok":
             yield replace(finding, place=str(look.gun))
@@ -99,7 +101,14 @@ def _servers(session: Session, pinned: list[GUN]) -> list[ServerChoice]:
     choices += [ServerChoice(url=url, source=f'"{name}" in {settings.file}') for name, url in settings.servers.items()]
     for gun in pinned:
         try:
-            choices.append(settings.server_choice(gun))
+            choices.append(settings.server_choice(_real_name(session, gun)))
         except TrustError as error:
             del error  # the check of this collection reports it
     return list({choice.url: choice for choice in reversed(choices)}.values())[::-1]
+
+
+def _real_name(session: Session, gun: GUN) -> GUN:
+    try:
+        return session.real_name(gun)
+    except TrustError:
+        return gun  # the pins cannot be read: check_pins has reported it

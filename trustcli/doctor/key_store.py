@@ -78,7 +78,7 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
     used: set[str] = set()
     for gun, entry in session.pins.load().items():
         wire = wire_named(entry.format)
-        cache = session.cache(gun, wire.name)
+        cache = session.cache(entry.named or gun, wire.name)
         try:
             roots, targets = cache.roots(), cache.load(TARGETS)
             files = {ROOT: wire.parse(ROOT, roots[-1])} if roots else {}

@@ -20,14 +20,16 @@ class Look:
     """What could be verified of a collection.
 
     `roles`: the verified roles, expired offline roles included. `refusal`: why root, timestamp, snapshot and targets
-    are not all there. `lifetimes`: the usual ones of its format; None if it is refused. `unreadable`: published
-    delegations that do not verify. `unpublished`: delegations not signed yet.
+    are not all there. `lifetimes`: the usual ones of its format; None if it is refused. `named`: whether the root says
+    that it is this collection's and no other's. `unreadable`: published delegations that do not verify. `unpublished`:
+    delegations not signed yet.
     """
 
     gun: GUN
     roles: dict[RoleName, Envelope] = field(default_factory=dict)
     refusal: TrustError | None = None
     lifetimes: Lifetimes | None = None
+    named: bool = True
     unreadable: dict[RoleName, TrustError] = field(default_factory=dict)
     unpublished: tuple[RoleName, ...] = ()
 
@@ -46,7 +48,7 @@ def look_at(session: Session, gun: GUN) -> Look:
     try:
         collection = session.collection(gun, keep=False)
         updater = collection.refresh(for_owner=True)
-        roles, published = updater.roles(), updater.listed()
+        roles, published, named = updater.roles(), updater.listed(), updater.is_named
     except TrustError as refusal:
         return Look(gun=gun, refusal=refusal)
     unreadable: dict[RoleName, TrustError] = {}
@@ -74,6 +76,7 @@ def look_at(session: Session, gun: GUN) -> Look:
         gun=gun,
         roles=roles,
         lifetimes=collection.wire.lifetimes,
+        named=named,
         unreadable=unreadable,
         unpublished=tuple(unpublished),
     )

@@ -39,12 +39,21 @@ def check_pins(session: Session, gun: GUN | None) -> Iterator[Finding]:
                 check=_CHECK,
                 severity="wrong",
                 text=f"{name} is pinned to {entry.pin}, and rollback memory is of another root of trust",
-                remedy=f"ask the publisher which root is right, then trust pin {name} REF --replace",
+                remedy=f"ask the publisher which root is right, then trust pin {name} REF{_named(entry)} --replace",
                 place=str(place),
             )
     if not wrong:
-        what = f"{gun} is pinned to {pins[gun].pin} ({pins[gun].how})" if gun is not None else _counted(len(pins))
+        what = _stated(gun, pins[gun]) if gun is not None else _counted(len(pins))
         yield Finding(check=_CHECK, severity="ok", text=what, place=str(place))
+
+
+def _stated(gun: GUN, entry: PinEntry) -> str:
+    alias = f", as an alias of {entry.named}" if entry.named else ""
+    return f"{gun} is pinned to {entry.pin} ({entry.how}){alias}"
+
+
+def _named(entry: PinEntry) -> str:
+    return f" --named {entry.named}" if entry.named else ""
 
 
 def _counted(number: int) -> str:
@@ -70,12 +79,13 @@ def _unpinned(session: Session, gun: GUN, place: str) -> Iterator[Finding]:
 
 def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
     """Return whether rollback memory can belong to the pinned root, as far as the cache tells."""
-    memory = session.memory.load(gun)
+    name = entry.named or gun
+    memory = session.memory.load(name)
     if memory is None or memory.root_of_trust == entry.pin.digest:
         return True
     try:
         wire = wire_named(entry.format)
-        chain = [wire.parse(ROOT, raw) for raw in session.cache(gun, wire.name).roots()]
+        chain = [wire.parse(ROOT, raw) for raw in session.cache(name, wire.name).roots()]
     except TrustError:
         return True  # a damaged cache proves nothing; the next refresh replaces it
     if not chain or chain[0].sha256 != memory.root_of_trust:

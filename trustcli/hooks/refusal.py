@@ -72,6 +72,10 @@ def _pin(error: Failure, request: HookRequest) -> str:
     return f"{when}: {request.trust} pin {details['gun']} {details['found']}{replace}"
 
 
+def _fingerprint(error: Failure, request: HookRequest) -> str:
+    return row_for(error).advice(error).replace(": trust pin ", f": {request.trust} pin ")
+
+
 def _unsigned(_: Failure, request: HookRequest) -> str:
     where = request.settings or "the settings file"
     return f"{request.explain}; an infrastructure image may be named under [verifier] allow in {where}"
@@ -88,6 +92,7 @@ def _general(error: Failure, _: HookRequest) -> str:
 _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.Unpinned: _pin,
     errors.RootNotPinned: _pin,
+    errors.RootNotNamed: _fingerprint,
     errors.NoTrustData: _unsigned,
     errors.NotSigned: _unsigned,
     errors.PolicyRefused: _unsigned,

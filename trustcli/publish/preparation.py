@@ -12,7 +12,7 @@ from typing import Protocol
 from keys.errors import KeyNotFound
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.owner_roles import OwnerRoles
-from trustdata.editing.repository_editor import Contents, public_keys, signing_keys
+from trustdata.editing.repository_editor import Contents, name_root, public_keys, signing_keys
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
@@ -40,12 +40,13 @@ class HeldKeys(Protocol):
 def prepare(
     gun: GUN, roles: OwnerRoles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
 ) -> dict[RoleName, Envelope]:
-    """Sign the contents and judge them as an upload.
+    """Sign the contents and judge them as an upload. Every root that is signed here names the collection.
 
     Nothing is signed on top of a file that nobody vouches for (docs/adr/0041). Raises: NotVouchedFor, KeyNotFound
     (names role and keys), KeysError, NotTrusted, PublishRefused.
     """
     roles.check_may_sign(contents)
+    contents = name_root(gun, contents, wire)
     keys_by_id = public_keys(roles, contents)
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():

@@ -5,6 +5,9 @@ pin = "sha256:..."
 format = "tuf-1.0"
 recorded = 2026-01-02T03:04:05Z
 how = "init"
+
+An entry with `named = "OTHER"` is an alias: NAME is a mirror of OTHER, or its old or new address. Pins, rollback
+memory, cache and server are then those of OTHER, whose name the root must have (docs/adr/0044).
 """
 
 from __future__ import annotations
@@ -26,19 +29,27 @@ HOW: Final = ("init", "tofu", "pin")
 
 _HEADER: Final = b"# Where trust begins. Written by `trust`, which keeps no comments; change it with `trust pin`.\n\n"
 _MEMBERS: Final = {"pin", "format", "recorded", "how"}
+_NAMED: Final = "named"
 
 
 @record
 class PinEntry:
     """One recorded pin.
 
-    `format`: name of the wire format of the collection. `recorded`: UTC. `how`: `init`, `tofu` or `pin`.
+    `format`: name of the wire format of the collection. `recorded`: UTC. `how`: `init`, `tofu` or `pin`. `named`: the
+    real name of the collection, if the entry is that of an alias.
     """
 
     pin: Pin
     format: str
     recorded: datetime
     how: str
+    named: GUN | None = None
+
+    @property
+    def stated(self) -> str:
+        """Return what the entry states, for messages: the pin, and whose it is."""
+        return f"{self.pin}, named {self.named}" if self.named else str(self.pin)
 
 
 class PinsFile:
@@ -62,26 +73,26 @@ class PinsFile:
         entries = document.get("pins", {})
         if set(document) - {"pins"} or not isinstance(entries, dict):
             raise self._unusable("holds something else than [pins.NAME] tables")
-        return dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0]))
+        return self._checked(dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0])))
 
     def record(self, gun: GUN, entry: PinEntry) -> None:
         """Store the pin of a name that has none; the same pin again changes nothing. Durable on return.
 
         Raises: PinsDisagree or FormatChanged (another pin or format is recorded; only `replace` may change it),
-        SettingsUnusable, MemoryUnwritable.
+        SettingsUnusable (also for an alias of an alias), MemoryUnwritable.
         """
 
         def added() -> bytes | None:
             pins = self.load()
             known = pins.get(gun)
             if known is None:
-                return _document({**pins, gun: entry})
-            if known.pin != entry.pin:
+                return _document(self._checked({**pins, gun: entry}))
+            if (known.pin, known.named) != (entry.pin, entry.named):
                 raise PinsDisagree(
                     gun=gun,
-                    pin=str(known.pin),
+                    pin=known.stated,
                     pin_source=str(self._file.path),
-                    other=str(entry.pin),
+                    other=entry.stated,
                     other_source=entry.how,
                 )
             if known.format != entry.format:
@@ -91,13 +102,18 @@ class PinsFile:
         self._file.change(added)
 
     def replace(self, gun: GUN, entry: PinEntry) -> None:
-        """Store a pin, whatever was recorded before. Durable on return. Raises: SettingsUnusable, MemoryUnwritable."""
-        self._file.change(lambda: _document({**self.load(), gun: entry}))
+        """Store a pin, whatever was recorded before. Durable on return.
+
+        Raises: SettingsUnusable (also for an alias of an alias), MemoryUnwritable.
+        """
+        self._file.change(lambda: _document(self._checked({**self.load(), gun: entry})))
 
     def _entry(self, name: str, members: object) -> tuple[GUN, PinEntry]:
         place = f"[pins.{shown(name)}]"
-        if not isinstance(members, dict) or set(members) != _MEMBERS:
-            raise self._unusable(f"{place} must have {', '.join(sorted(_MEMBERS))}, and nothing else")
+        if not isinstance(members, dict) or set(members) - {_NAMED} != _MEMBERS:
+            raise self._unusable(
+                f"{place} must have {', '.join(sorted(_MEMBERS))}, may have {_NAMED}, and nothing else"
+            )
         recorded = members["recorded"]
         if not isinstance(recorded, datetime) or recorded.tzinfo is None:
             raise self._unusable(f"{place} recorded must be a time with its offset, such as 2026-01-02T03:04:05Z")
@@ -105,12 +121,24 @@ class PinsFile:
             raise self._unusable(f"{place} format must be one of {', '.join(FORMAT_NAMES)}")
         if members["how"] not in HOW:
             raise self._unusable(f"{place} how must be one of {', '.join(HOW)}")
+        if not isinstance(members.get(_NAMED, ""), str):
+            raise self._unusable(f"{place} {_NAMED} must be the real name of the collection")
         try:
             gun, pin = parse_gun(name), parse_pin(str(members["pin"]))
+            named = parse_gun(members[_NAMED]) if _NAMED in members else None
         except InvalidName as error:
             raise self._unusable(f"{place}: {error}") from error
-        entry = PinEntry(pin=pin, format=members["format"], recorded=recorded.astimezone(UTC), how=members["how"])
-        return gun, entry
+        recorded = recorded.astimezone(UTC)
+        return gun, PinEntry(pin=pin, format=members["format"], recorded=recorded, how=members["how"], named=named)
+
+    def _checked(self, pins: dict[GUN, PinEntry]) -> dict[GUN, PinEntry]:
+        """Return the pins; refuse an alias of an alias, whose real name nobody could tell at a glance."""
+        for gun, entry in pins.items():
+            if entry.named == gun:
+                raise self._unusable(f"[pins.{gun}] named must be another name than its own")
+            if entry.named is not None and entry.named in pins and pins[entry.named].named is not None:
+                raise self._unusable(f"[pins.{gun}] named must be no alias, as {entry.named} is one")
+        return pins
 
     def _unusable(self, reason: str) -> SettingsUnusable:
         return SettingsUnusable(place=str(self._file.path), reason=reason)
@@ -125,6 +153,7 @@ def _document(pins: Mapping[GUN, PinEntry]) -> bytes:
             "format": entry.format,
             "recorded": entry.recorded.astimezone(UTC).replace(microsecond=0),
             "how": entry.how,
+            **({_NAMED: entry.named} if entry.named is not None else {}),
         }
         for gun, entry in sorted(pins.items())
     }

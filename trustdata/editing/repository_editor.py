@@ -12,6 +12,7 @@ no file, or may lack the repository key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,7 +20,7 @@ from keys.errors import KeyNotAuthorised
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.expiry import Lifetimes, expires_at
-from trustdata.gun import GUN, Tag
+from trustdata.gun import GUN, NAME_MEMBER, Tag
 from trustdata.model import Content, DelegatedRole, Delegations, Key, Role, Root, TargetFile, Targets
 from trustdata.roles import (
     RELEASES,
@@ -341,6 +342,19 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
 def renew(roles: Mapping[RoleName, Envelope], which: Iterable[RoleName], *, terms: EditTerms) -> Contents:
     """Return the same contents with the next version and a new expiry, for the roles `which`."""
     return {role: _next_root(roles, terms) if role == ROOT else _next_targets(roles, role, terms) for role in which}
+
+
+def name_root(gun: GUN, contents: Mapping[RoleName, Content], wire: WireFormat) -> Contents:
+    """Return the contents, in which a new root says whose it is; older roots may not have done so (docs/adr/0044).
+
+    In Notary v1 the certificates of the root keys say it.
+    """
+    root = contents.get(ROOT)
+    if not isinstance(root, Root) or wire.certifies_root_keys:
+        return dict(contents)
+    named = copy(root)
+    named.unrecognized_fields = {NAME_MEMBER: gun, **root.unrecognized_fields}
+    return {**contents, ROOT: named}
 
 
 # --- signing keys

@@ -1,7 +1,8 @@
 """Check an upload before a snapshot for it exists, with the rules that clients will use (docs/adr/0007).
 
     1. the upload has allowed roles only, and each has exactly the next version after the stored one
-    2. root: signed by the thresholds of the stored root and of its own; its keys are complete and accepted
+    2. root: signed by the thresholds of the stored root and of its own; it names no other collection; its keys are
+       complete and accepted
     3. targets, then delegations from the top down: signatures by the keys of the new state, paths, expiry
     4. every stored role that is still delegated must verify in the new state or be uploaded too; it may have expired,
        so that a signer whose role has expired does not block the others
@@ -82,7 +83,7 @@ def judge_upload(
 
     Raises: VersionConflict (the upload does not follow the stored versions), WouldBreakRole, PublishRefused,
     MalformedMetadata, ThresholdNotMet, MetadataExpired, LivesTooLong, DelegationOutOfScope, ReleaseConflict,
-    VersionMismatch, MetadataMissing, ContentMismatch, CertificateOfAnotherName.
+    VersionMismatch, MetadataMissing, ContentMismatch, CertificateOfAnotherName, RootOfAnotherName.
     """
     rules = wire.upload_rules
     _check_parts(stored, uploads, rules)
@@ -157,8 +158,7 @@ def _check_root(gun: GUN, old: Envelope | None, new: Envelope, at: datetime, wir
         checks.check_signatures(new.root, f"root version {new.version}", new)
     else:
         checks.check_root_step(old, new)
-    if wire.certifies_root_keys:
-        checks.check_root_certificates(gun, new.root, at=at)
+    checks.check_root_belongs(gun, new, old, wire=wire, at=at)
     checks.check_not_expired(new, at)
     if wire.pins_versions and not new.root.consistent_snapshot:
         raise MalformedMetadata(role=ROOT, path="signed.consistent_snapshot", reason="must be true")

@@ -22,15 +22,17 @@ from trustdata.errors import (
     LivesTooLong,
     MetadataExpired,
     MetadataMissing,
+    RootOfAnotherName,
     ThresholdNotMet,
     VersionMismatch,
     VersionRollback,
 )
 from trustdata.expiry import MaxLife
-from trustdata.gun import GUN
+from trustdata.gun import GUN, NAME_MEMBER
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, UnversionedMeta
 from trustdata.roles import ROOT, RoleName, parse_role
 from trustdata.verification.minimum_versions import MinimumVersion
+from trustdata.wire import WireFormat
 
 _HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 
@@ -94,7 +96,45 @@ def check_root_step(old: Envelope, new: Envelope) -> None:
     check_signatures(new.root, f"root version {new.version}", new)
 
 
-def check_root_certificates(gun: GUN, root: Root, *, at: datetime | None = None) -> None:
+def check_root_belongs(
+    gun: GUN, new: Envelope, before: Envelope | None, *, wire: WireFormat, at: datetime | None = None
+) -> None:
+    """Check that a root does not belong to another collection. `before`: the root that it follows, if any.
+
+    In Notary v1 its certificates say whose it is, and must be valid at `at`, if given. In TUF 1.0 a member does: older
+    roots lack it, but once it is there it stays (docs/adr/0044).
+
+    Raises: CertificateOfAnotherName, RootOfAnotherName.
+    """
+    if wire.certifies_root_keys:
+        _check_certificates(gun, new.root, at)
+        return
+    named = named_collection(new.root)
+    if named is None and (before is None or named_collection(before.root) is None):
+        return
+    if named != gun:
+        raise RootOfAnotherName(gun=gun, role=new.role, version=new.version, named=named or "")
+
+
+def root_names(gun: GUN, root: Root, *, wire: WireFormat) -> bool:
+    """Return whether a verified root says that it belongs to this collection and to no other.
+
+    In TUF 1.0 its member says so; in Notary v1 the certificates of all root keys, unless one has a wildcard.
+    """
+    if not wire.certifies_root_keys:
+        return named_collection(root) == gun
+    from keys.certificate import common_name
+
+    return all(common_name(root.get_key(keyid)) == gun for keyid in root.roles[ROOT].keyids)
+
+
+def named_collection(root: Root) -> str | None:
+    """Return the collection that a TUF 1.0 root names, or None if it names none."""
+    named = root.unrecognized_fields.get(NAME_MEMBER)
+    return None if named is None else str(named)
+
+
+def _check_certificates(gun: GUN, root: Root, at: datetime | None) -> None:
     """Check that every root key of Notary v1 has a certificate for this collection that is valid at `at`, if given.
 
     The Go clients accept no other root keys (docs/adr/0023). Raises: CertificateOfAnotherName.

@@ -11,7 +11,7 @@ from typing import Final
 
 from trustdata.envelope import Envelope
 from trustdata.errors import DelegationOutOfScope, MalformedMetadata
-from trustdata.model import Delegator, Root, Targets
+from trustdata.model import Delegator, PrefixRole, Root, Targets
 from trustdata.roles import ROOT, TARGETS, RoleName
 
 MAX_BIN_BITS: Final = 14
@@ -38,7 +38,7 @@ def may_list(delegator: Targets, role: RoleName, target: str) -> bool:
     delegated = (delegations.roles or {}).get(role)
     if delegated is None:
         return False
-    if "*" in (delegated.paths or ()) and "/" not in target:
+    if "*" in (delegated.paths or ()) and "/" not in target and not isinstance(delegated, PrefixRole):
         return True  # the usual case, without pattern matching for each of 10 000 tags
     return delegated.is_delegated_path(target)
 

@@ -28,7 +28,7 @@ def lowest_accepted(
     """
     minimums: dict[RoleName, MinimumVersion] = {}
     if memory is not None:
-        for role, version in memory.minimum_versions(OnlineKeys.of(chain[-1].root)).items():
+        for role, version in memory.minimum_versions(OnlineKeys.of_newest(root.root for root in chain)).items():
             minimums[role] = MinimumVersion(version=version, source="seen before")
     if lock is not None:
         for role, version in lock.entry.minimum_versions(chain).items():

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from keys.algorithms import key_fingerprint
+from keys.errors import KeyNotAccepted
 from keys.record import record, replace
 from trustdata.errors import MalformedMetadata
 from trustdata.model import Root
@@ -26,12 +29,17 @@ _NO_HASHES: Final[Mapping[RoleName, str]] = MappingProxyType({})
 
 @record
 class OnlineKeys:
-    """The key ids and thresholds of timestamp and snapshot in one root."""
+    """The key ids and thresholds of timestamp and snapshot in one root.
+
+    `fingerprints`: of the public keys, by key id: one key in two encodings has two ids. Keys without one are compared
+    by their ids; entries that older versions have stored have none.
+    """
 
     timestamp: tuple[str, ...]
     timestamp_threshold: int
     snapshot: tuple[str, ...]
     snapshot_threshold: int
+    fingerprints: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def of(cls, root: Root) -> OnlineKeys:
@@ -41,15 +49,41 @@ class OnlineKeys:
             timestamp_threshold=timestamp.threshold,
             snapshot=tuple(snapshot.keyids),
             snapshot_threshold=snapshot.threshold,
+            fingerprints=_fingerprints(root),
         )
+
+    @classmethod
+    def of_newest(cls, chain: Iterable[Root]) -> OnlineKeys:
+        """Return the online keys of the last root of a chain; `fingerprints` are of the online keys of all its roots.
+
+        So keys of entries that have no fingerprints are recognised in another encoding, too.
+        """
+        roots = tuple(chain)
+        known = {keyid: key for root in roots for keyid, key in _fingerprints(root).items()}
+        return replace(cls.of(roots[-1]), fingerprints=known)
 
     def keep_timestamp_of(self, older: OnlineKeys) -> bool:
         """Return whether enough of the older timestamp keys are still valid to meet the threshold."""
-        return len(set(older.timestamp) & set(self.timestamp)) >= self.timestamp_threshold
+        return self._common(older, self.timestamp, older.timestamp) >= self.timestamp_threshold
 
     def keep_snapshot_of(self, older: OnlineKeys) -> bool:
         """Return whether enough of the older snapshot keys are still valid to meet the threshold."""
-        return len(set(older.snapshot) & set(self.snapshot)) >= self.snapshot_threshold
+        return self._common(older, self.snapshot, older.snapshot) >= self.snapshot_threshold
+
+    def _common(self, older: OnlineKeys, newer_ids: Iterable[str], older_ids: Iterable[str]) -> int:
+        """Return how many public keys two lists of key ids have in common."""
+        known = {**older.fingerprints, **self.fingerprints}
+        newer_keys, older_keys = ({known.get(keyid, keyid) for keyid in ids} for ids in (newer_ids, older_ids))
+        return len(newer_keys & older_keys)
+
+
+def _fingerprints(root: Root) -> dict[str, str]:
+    """Return the fingerprints of the online keys of a root, by key id; a key that is not accepted has none."""
+    found: dict[str, str] = {}
+    for keyid in (*root.roles[TIMESTAMP].keyids, *root.roles[SNAPSHOT].keyids):
+        with suppress(KeyError, KeyNotAccepted):
+            found[keyid] = key_fingerprint(root.keys[keyid])
+    return found
 
 
 @record
@@ -153,6 +187,7 @@ def to_document(memory: Memory) -> dict[str, object]:
             "timestamp_threshold": seen.keys.timestamp_threshold,
             "snapshot": list(seen.keys.snapshot),
             "snapshot_threshold": seen.keys.snapshot_threshold,
+            "fingerprints": dict(seen.keys.fingerprints),
         }
     return {
         "root_of_trust": memory.root_of_trust,
@@ -207,7 +242,14 @@ def _read_keys(keys: Mapping[str, object]) -> OnlineKeys:
         timestamp_threshold=_count(keys["timestamp_threshold"]),
         snapshot=_texts(keys["snapshot"]),
         snapshot_threshold=_count(keys["snapshot_threshold"]),
+        fingerprints=_fingerprint_map(keys.get("fingerprints", {})),
     )
+
+
+def _fingerprint_map(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise TypeError("fingerprints must be texts by key id")
+    return dict(value)
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from keys.record import record
 from trustdata.envelope import Envelope
-from trustdata.errors import InvalidName, PinsDisagree, RootNotPinned, Unpinned
+from trustdata.errors import InvalidName, PinsDisagree, RootNotNamed, RootNotPinned, Unpinned
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 
@@ -84,3 +84,20 @@ def check_pins(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) 
         other=str(others[0].pin),
         other_source=others[0].source,
     )
+
+
+def check_named(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope], *, named: bool) -> None:
+    """Check that pins which name nothing but keys decide only about a root that names the collection.
+
+    One root key serves many collections of its owner, so a pin of a key holds for all of them; the fingerprint of a
+    root holds for one. `pins`: of the user, all held by the verified chain (ascending). Rollback memory is none of
+    them: what was seen under a pin of a key is worth no more than that pin. `named`: whether the newest root names the
+    collection.
+
+    Raises: RootNotNamed.
+    """
+    by_key = [pinned for pinned in pins if pinned.pin.kind != "sha256"]
+    if named or len(by_key) < len(pins) or not by_key:
+        return
+    pin, found = by_key[0], fingerprint(chain[0])
+    raise RootNotNamed(gun=gun, pin=str(pin.pin), pin_source=pin.source, found=str(found))

@@ -45,6 +45,7 @@ class TrustedSet:
         lock: SourcedLock | None = None,
         max_life: MaxLife | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
+        unsafe_accept_any_name: bool = False,
     ) -> None:
         """Verify the first root (step 1).
 
@@ -52,11 +53,13 @@ class TrustedSet:
         long timestamp and snapshot may be valid from then on; None for the limits of the format.
         `unsafe_accept_expired_offline_roles`: accept an expired root, targets and delegations, so that owners can list
         and renew them, and a timestamp and snapshot that live too long, since what owners publish replaces these.
-        Metadata accepted in this way must never be used to run an image.
+        Metadata accepted in this way must never be used to run an image. `unsafe_accept_any_name`: do not check whose
+        root it is, for a client of repositories without names (the conformance suite of TUF).
 
-        Raises: MalformedMetadata, TooLarge, ThresholdNotMet, CertificateOfAnotherName.
+        Raises: MalformedMetadata, TooLarge, ThresholdNotMet, CertificateOfAnotherName, RootOfAnotherName.
         """
         self._accept_expired_offline_roles = unsafe_accept_expired_offline_roles
+        self._accept_any_name = unsafe_accept_any_name
         self._gun = gun
         self._wire = wire
         self._memory = memory
@@ -66,7 +69,7 @@ class TrustedSet:
         self.at = at
         first = wire.parse(ROOT, root)
         checks.check_signatures(first.root, f"root version {first.version}", first)
-        self._check_certificates(first)
+        self._check_belongs(first, None)
         self.roots: list[Envelope] = [first]
         self.timestamp: Envelope | None = None
         self.snapshot: Envelope | None = None
@@ -88,22 +91,32 @@ class TrustedSet:
     def targets(self) -> Envelope:
         return self.delegated[TARGETS]
 
+    @property
+    def is_named(self) -> bool:
+        """Return whether the newest root says that it belongs to this collection and to no other."""
+        return self.names_collection(self.root)
+
+    def names_collection(self, root: Envelope) -> bool:
+        """Return whether one of the verified roots says so."""
+        return self._accept_any_name or checks.root_names(self._gun, root.root, wire=self._wire)
+
     def update_root(self, raw: bytes) -> Envelope:
         """Verify the next root (step 2).
 
-        Raises: MalformedMetadata, TooLarge, VersionMismatch, ThresholdNotMet, CertificateOfAnotherName.
+        Raises: MalformedMetadata, TooLarge, VersionMismatch, ThresholdNotMet, CertificateOfAnotherName,
+        RootOfAnotherName.
         """
         if self.timestamp is not None:
             raise RuntimeError("roots come before the timestamp")
         new = self._wire.parse(ROOT, raw)
         checks.check_root_step(self.root, new)
-        self._check_certificates(new)
+        self._check_belongs(new, self.root)
         self.roots.append(new)
         return new
 
-    def _check_certificates(self, root: Envelope) -> None:
-        if self._wire.certifies_root_keys:
-            checks.check_root_certificates(self._gun, root.root)
+    def _check_belongs(self, root: Envelope, before: Envelope | None) -> None:
+        if not self._accept_any_name:
+            checks.check_root_belongs(self._gun, root, before, wire=self._wire)
 
     def replaced_online_keys(self, since: int) -> bool:
         """Return whether a root after version `since` replaced keys of timestamp or snapshot.

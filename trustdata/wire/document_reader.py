@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from trustdata.errors import InvalidName, MalformedMetadata
+from trustdata.gun import GUN, parse_gun
 from trustdata.roles import RoleName, parse_role
 
 Object: TypeAlias = dict[str, object]
@@ -44,6 +45,12 @@ class DocumentReader:
         if not isinstance(value, bool):
             raise self.refuse(path, "must be true or false")
         return value
+
+    def collection_name(self, value: object, path: str) -> GUN:
+        try:
+            return parse_gun(self.text(value, path))
+        except InvalidName as error:
+            raise self.refuse(path, f"must be the name of a collection: {error.reason}") from error
 
     def role_name(self, name: str, path: str) -> RoleName:
         try:

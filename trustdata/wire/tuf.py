@@ -16,6 +16,7 @@ from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.expiry import TUF_LIFETIMES, TUF_MAX_LIFE
+from trustdata.gun import NAME_MEMBER
 from trustdata.limits import size_limit
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
@@ -33,6 +34,9 @@ _CLASSES: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
 _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
+# Other clients refuse a whole file for a signature that is no hex, also of a key that they do not know. An empty one
+# keeps the place of a signature that is still to come (tuf-on-ci, sigstore).
+_SIGNATURE: Final = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _MAX_SUCCINCT_BITS: Final = 32  # TAP 15
 
 
@@ -131,8 +135,8 @@ class _TufReader(DocumentReader):
             entry = self.members(item, path)
             keyid = self.text(entry.get("keyid"), f"{path}.keyid")
             signature = entry.get("sig")
-            if not isinstance(signature, str):
-                raise self.refuse(f"{path}.sig", "must be text")
+            if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
+                raise self.refuse(f"{path}.sig", "must be an even number of hexadecimal digits")
             if keyid in found:
                 raise self.refuse(f"{path}.keyid", "signs twice")
             found[keyid] = Signature(keyid, signature)
@@ -170,6 +174,8 @@ class _TufReader(DocumentReader):
     def root(self, signed: Object) -> None:
         if "consistent_snapshot" in signed:
             self.boolean(signed["consistent_snapshot"], "signed.consistent_snapshot")
+        if NAME_MEMBER in signed:
+            self.collection_name(signed[NAME_MEMBER], f"signed.{NAME_MEMBER}")
         self.keys(signed.get("keys"), "signed.keys")
         roles = self.members(signed.get("roles"), "signed.roles")
         if set(roles) != set(_CLASSES):

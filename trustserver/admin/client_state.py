@@ -41,7 +41,7 @@ class ClientState:
     def minimum_versions(self, chain: Sequence[Envelope]) -> Mapping[RoleName, int]:
         """Return the lowest version of each role that the client accepts, given this chain of roots."""
         if self.memory is not None:
-            return self.memory.minimum_versions(OnlineKeys.of(chain[-1].root))
+            return self.memory.minimum_versions(OnlineKeys.of_newest(root.root for root in chain))
         return self.lock.minimum_versions(chain) if self.lock else {}
 
 

@@ -20,7 +20,7 @@ from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 
 EVERY_ROLE: Final = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS, RELEASES)
-_VERSION: Final = re.compile(rb'"version":([0-9]+)}$')
+_VERSION: Final = re.compile(rb'"version":[0-9]+(,"x-content-trust-gun":"[^"]+")?}$')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,9 @@ class Corruption:
 
 def _version(replacement: bytes) -> Callable[[bytes], bytes]:
     def change(text: bytes) -> bytes:
-        changed, count = _VERSION.subn(rb'"version":' + replacement + b"}", text)
-        assert count == 1
-        return changed
+        match = _VERSION.search(text)
+        assert match
+        return text[: match.start()] + b'"version":' + replacement + (match[1] or b"") + b"}"
 
     return change
 

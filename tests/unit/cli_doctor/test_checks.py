@@ -12,11 +12,12 @@ import pytest
 from tests.simulator.attacks import moves
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
-from tests.simulator.repository import RepositorySimulator
+from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
 from tests.simulator.session import SimulatedSession
+from tests.simulator.siblings import Siblings, pinned, siblings
 from trustcli.doctor.clock import check_clock
-from trustcli.doctor.collection import check_briefly, check_collection
+from trustcli.doctor.collection import check_briefly, check_collection, check_name
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import guarded
 from trustcli.doctor.findings import Finding
@@ -26,6 +27,8 @@ from trustcli.http.messages import Origin, Response
 from trustcli.http.record import Exchange
 from trustdata.errors import ImageNotFound, ThresholdNotMet
 from trustdata.roles import RELEASES, TARGETS, RoleName
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
 
 ALICE = RoleName("targets/alice")
 
@@ -134,6 +137,24 @@ def test_a_root_that_needs_all_of_its_keys() -> None:
     assert severity == "note"
     assert "needs all of its 1 keys" in text
     assert _of(check_collection(look), "releases") == []
+
+
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+def test_a_root_that_does_not_say_whose_it_is(wire: WireFormat) -> None:
+    """No member in TUF 1.0, a certificate for a pattern of names in Notary v1."""
+    named, old = siblings(wire), siblings(wire, named=False)
+    assert list(check_name(_seen(named))) == []
+    (finding,) = check_name(_seen(old))
+    assert (finding.check, finding.severity, finding.place) == ("name", "note", APP)
+    assert f"trust key rotate root {APP}" in str(finding.remedy)
+    assert [text for _, text in _of(check_collection(_seen(old)), "name")] == [finding.text]
+    refused = pinned(old.app, old.key)
+    assert list(check_name(look_at(SimulatedSession(refused), APP))) == [], "the refusal says it"
+    assert "pinned by a key alone" in check_briefly(look_at(SimulatedSession(refused), APP)).text
+
+
+def _seen(pair: Siblings) -> Look:
+    return look_at(SimulatedSession(pinned(pair.app, pair.fingerprint)), APP)
 
 
 def test_a_look_leaves_no_refusal_out() -> None:

@@ -14,6 +14,7 @@ from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A, Site
 from trustdata.editing.signing import sign
 from trustdata.errors import PublishRefused
+from trustdata.gun import NAME_MEMBER
 from trustdata.model import DelegatedRole, Delegations, TargetFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
@@ -46,6 +47,40 @@ def test_the_first_publish_issues_snapshot_and_timestamp_over_the_uploaded_bytes
     assert timestamp.expires == NOW + timedelta(days=3)
     assert snapshot.expires == NOW + timedelta(days=14)
     assert snapshot.snapshot.meta["targets.json"].version == 1
+
+
+def test_a_root_names_the_collection_that_it_is_sent_to() -> None:
+    """As a first root and as a next one; without a name it is taken until one has a name."""
+    site = Site()
+    owner = Owner()
+    site.learn_keys(owner)
+    targets = owner.targets()
+
+    def answer(version: int, name: str | None, **files: bytes) -> tuple[int, str]:
+        owner.versions[ROOT] = version - 1
+        root = owner.root(unrecognized_fields={} if name is None else {NAME_MEMBER: name})
+        found = site.publish({ROOT: root, **files})
+        return found.status_code, found.json().get("code", "")
+
+    stored, refused = (200, ""), (422, "root-of-another-name")
+    assert answer(1, "registry.example.com/another", targets=targets) == refused
+    assert answer(1, None, targets=targets) == stored
+    assert answer(2, "registry.example.com/another") == refused
+    assert answer(2, GUN_A) == stored
+    assert answer(3, None) == refused
+    assert answer(3, "registry.example.com/another") == refused
+    assert answer(3, GUN_A) == stored
+
+
+def test_a_signature_that_other_clients_cannot_read_is_not_stored() -> None:
+    site = Site()
+    owner = site.begin()
+    raw = owner.targets()
+    for spoilt in (b"zz", b"00 ", b"000"):
+        extra = b'{"signatures":[{"keyid":"' + b"ab" * 32 + b'","sig":"' + spoilt + b'"},'
+        answer = site.publish({TARGETS: raw.replace(b'{"signatures":[', extra)})
+        assert (answer.status_code, answer.json()["path"]) == (422, "signatures[0].sig")
+    assert site.publish({TARGETS: raw}).status_code == 200
 
 
 def test_every_publish_moves_the_revision_and_the_online_roles() -> None:

@@ -305,7 +305,7 @@ def test_promises_stand_in_notary_s_files_and_count_for_this_plan_alone() -> Non
             checks.check_root_step(old, reader.parse(ROOT, root.raw))
     key = root.root.keys[KEYS.root_keyid("root")]
     assert getattr(key, "canonical_keyid") == KEYS.keyid("root")  # noqa: B009 - it is a wrapped key
-    checks.check_root_certificates(APP, root.root, at=NOW)
+    checks.check_root_belongs(APP, root, None, wire=wire, at=NOW)
 
 
 class _Promising(Ring):

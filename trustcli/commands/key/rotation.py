@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from keys.algorithms import key_fingerprint
-from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
+from keys.errors import KeyAmbiguous, KeyNotAccepted, KeyNotFound, KeysError
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.key_source import KeySource, SessionKeys
@@ -210,6 +211,7 @@ class _Rotator:
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
         new = self._new.signer(self._gun)
+        self._check_new(roles, new)
         self._keys.add(new)
         if role == TARGETS:
             self._incoming = wire.encode_key(new.public_key)
@@ -224,10 +226,22 @@ class _Rotator:
         """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
         server = self._collection.server
         key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
-        if key.keyid in roles[ROOT].root.keys:
+        if key_fingerprint(key) in _fingerprints(roles[ROOT].root.keys.values()):
             reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
             raise RemoteMisbehaved(remote=server.name, reason=reason)
         return key
+
+    def _check_new(self, roles: Roles, new: Signer) -> None:
+        """Refuse a key that the role has already, whatever its encoding or certificate: nothing would be replaced.
+
+        Raises: PublishRefused.
+        """
+        role = self._rotation.role
+        root = roles[ROOT].root
+        present = _fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
+        if key_fingerprint(new.public_key) in present:
+            reason = f"{new.public_key.keyid[:12]} is one of its keys already, so it would replace none"
+            raise PublishRefused(role=role, reason=reason)
 
     def _check_root_can_be_signed(self, roles: Roles) -> None:
         """Refuse a rotation whose new root could not be signed here, before any key is made. Raises: KeyNotFound."""
@@ -270,6 +284,15 @@ class _Rotator:
         what = f"the new key {new[:12]} for {role} of {self._gun}"
         check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return after
+
+
+def _fingerprints(keys: Iterable[Key]) -> set[str]:
+    """Return the fingerprints of those keys that can be read."""
+    found: set[str] = set()
+    for key in keys:
+        with suppress(KeyNotAccepted):
+            found.add(key_fingerprint(key))
+    return found
 
 
 def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:

@@ -30,7 +30,7 @@ from trustcli.console.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, 
 from trustcli.console.output import failure_document
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions
-from trustdata.errors import CollectionExists, TrustError, shown
+from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 
@@ -166,6 +166,9 @@ class _Run:
         """Move one collection; an error is part of the result. No TrustError or KeysError is raised."""
         outcome = MigrationResult(gun=gun)
         try:
+            real = self.session.real_name(gun)
+            if real != gun:
+                raise InvalidName(kind="collection name", name=gun, reason=f"pins.toml makes it an alias; name {real}")
             found = self.source.read(gun, self.session.known_pins(gun))
             outcome = MigrationResult(gun=gun, found=found)
             return self._move(found)

@@ -63,6 +63,8 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _known_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    if explanation.real_name != explanation.name:
+        yield "alias of", f"{explanation.real_name}, whose pins, memory and server count"
     for pin in explanation.pins:
         yield "pin", _pin(pin, has_roots=bool(explanation.roots))
     if not explanation.pins and explanation.lock is None:
@@ -93,7 +95,10 @@ def _pin(pin: PinReport, *, has_roots: bool) -> str:
 def _root(root: RootStep, at: datetime) -> str:
     before = f", and by {_keys(root.vouched)} of root {root.version - 1}" if root.vouched else ""
     text = f"sha256:{root.sha256}, signed by {_keys(root.signed)} ({root.threshold} of {len(root.keys)} needed){before}"
-    return f"{text}; current, {_expiry(root.expires, at)}" if root.current else text
+    if not root.current:
+        return text
+    named = "" if root.named else "; does not name this collection alone"
+    return f"{text}; current, {_expiry(root.expires, at)}{named}"
 
 
 def _step(step: RoleStep, explanation: Explanation) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
     pins = session.pins.load()
     for gun in pins.keys() - set(besides):
         wire = wire_named(pins[gun].format)
-        roots = session.cache(gun, wire.name).roots()
+        roots = session.cache(pins[gun].named or gun, wire.name).roots()
         if roots:
             root = wire.parse(ROOT, roots[-1]).root
             used |= {key_fingerprint(root.keys[keyid]) for role in root.roles.values() for keyid in role.keyids}

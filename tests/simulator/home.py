@@ -1,0 +1,94 @@
+"""A machine with files of its own, whose commands meet simulated servers: real pins, memory, caches, keys and lock."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulator.repository import RepositorySimulator
+from tests.simulator.session import SimulatedRegistry
+from trustcli import session as session_module
+from trustcli.commands import inspect, verify
+from trustcli.commands.table import dispatch
+from trustcli.config.settings import Settings
+from trustcli.console.output import Output
+from trustcli.http.record import Observer
+from trustcli.registry.client import Registry
+from trustcli.session import Session
+from trustdata.gun import GUN
+from trustdata.wire import WireFormat
+
+
+class Home:
+    """A machine with files, on servers that know their collections by their own names only."""
+
+    def __init__(self, folder: Path, *sites: RepositorySimulator) -> None:
+        self.folder = folder
+        self.sites = {site.gun: site for site in sites}
+        self.at = sites[0].at
+        self.environ: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.out, self.err = "", ""
+
+    def session(self, **settings: Any) -> Session:
+        self.stdout, self.stderr = io.StringIO(), io.StringIO()
+        lock = self.folder / "trust.lock"
+        known: dict[str, Any] = {
+            "home": self.folder,
+            "lock": lock if lock.exists() else None,
+            "json": False,
+            "non_interactive": True,
+        }
+        known |= settings
+        output = Output(stdout=self.stdout, stderr=self.stderr, as_json=known["json"])
+        return _HomeSession(self, settings=Settings(**known), environ=self.environ, output=output, at=self.at)
+
+    def run(self, *arguments: str, **settings: Any) -> int:
+        session = self.session(**settings)
+        name, *rest = arguments
+        fast = {"verify": verify.main, "inspect": inspect.main}
+        status = fast[name](session, rest) if name in fast else dispatch(session, arguments)
+        self.out, self.err = self.stdout.getvalue(), self.stderr.getvalue()
+        return status
+
+    def pin(self, *arguments: str) -> int:
+        return self.run("pin", *arguments)
+
+
+class _HomeSession(Session):
+    def __init__(self, home: Home, **given: Any) -> None:
+        super().__init__(**given)
+        self.home = home
+
+    def registry(self, observer: Observer | None = None) -> Registry:
+        del observer
+        return SimulatedRegistry(None)
+
+
+class _Link:
+    """Stands for a `ServerLink`: it knows which collection's server is meant."""
+
+    def __init__(self, home: Home, gun: GUN) -> None:
+        self.home, self.gun = home, gun
+        self.name = "https://trust.example.com"
+
+
+def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(session: _HomeSession, gun: GUN, server: str = "", observer: Observer | None = None) -> _Link:
+        del server, observer
+        session.home.asked.append(gun)
+        return _Link(session.home, gun)
+
+    def remote(link: _Link, wire: WireFormat) -> RepositorySimulator:
+        del wire
+        return link.home.sites[link.gun]
+
+    def offered(link: _Link, gun: GUN) -> WireFormat:
+        return link.home.sites[gun].wire
+
+    monkeypatch.setattr(Session, "link", link)
+    monkeypatch.setattr(session_module, "_remote", remote)
+    monkeypatch.setattr(session_module, "offered_format", offered)

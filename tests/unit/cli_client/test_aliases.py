@@ -1,0 +1,255 @@
+"""Aliases: a mirror or a renamed registry, which pins.toml declares (`named`); pins by key at every door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.home import Home, without_network
+from tests.simulator.owner import Owner
+from tests.simulator.repository import APP
+from tests.simulator.scene import EVIL, GOOD
+from tests.simulator.siblings import Siblings, first_root, siblings
+from trustcli.config.hook_settings import VerifierSettings
+from trustcli.console.exit_codes import DONE, NOT_TRUSTED, USAGE, UsageError
+from trustcli.hooks import docker_plugin
+from trustcli.hooks.admission import admit
+from trustcli.registry.reference import parse_reference
+from trustdata.errors import (
+    CertificateOfAnotherName,
+    FormatChanged,
+    PinsDisagree,
+    RootNotNamed,
+    RootOfAnotherName,
+    SettingsUnusable,
+)
+from trustdata.gun import parse_gun
+from trustdata.verification.trust_pinning import Pin
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
+from trustdata.wire.tuf import TUF
+
+MIRROR = parse_gun("mirror.example.net/team/app")
+THIRD = parse_gun("third.example.org/app")
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Siblings:
+    without_network(monkeypatch)
+    return siblings(wire)
+
+
+@pytest.fixture
+def old_pair(monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Siblings:
+    without_network(monkeypatch)
+    return siblings(wire, named=False)
+
+
+@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
+def wire(request: pytest.FixtureRequest) -> WireFormat:
+    found: WireFormat = request.param
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path, pair: Siblings) -> Home:
+    return Home(tmp_path, pair.app, pair.dev)
+
+
+# --- an alias is its real name
+
+
+def test_an_alias_is_the_collection_that_it_names(home: Home, pair: Siblings) -> None:
+    assert home.pin(MIRROR, str(pair.fingerprint), "--named", APP) == DONE
+    assert home.run("verify", f"{MIRROR}:1.0") == DONE
+    assert home.out == f"{MIRROR}@sha256:{GOOD}\n"
+    assert set(home.asked) == {APP}, "no other server than that of the real name"
+    memory = home.session().memory
+    assert memory.load(APP) is not None
+    assert memory.load(MIRROR) is None
+    assert home.session().cache(MIRROR, pair.app.wire.name).roots() == []
+
+
+def test_the_root_must_have_the_real_name(home: Home, pair: Siblings) -> None:
+    """A declared alias is no way around the name."""
+    home.pin(MIRROR, str(first_root(pair.dev)), "--named", APP)
+    home.sites[APP] = pair.swapped
+    assert home.run("verify", f"{MIRROR}:1.0") == NOT_TRUSTED
+    assert EVIL not in home.out
+
+
+def test_without_the_declaration_the_mirror_is_refused(home: Home, pair: Siblings) -> None:
+    home.sites[MIRROR] = pair.app.copy()
+    home.sites[MIRROR].gun = MIRROR
+    home.pin(MIRROR, str(pair.fingerprint))
+    assert home.run("verify", f"{MIRROR}:1.0") == NOT_TRUSTED
+    if pair.app.wire is TUF:
+        assert f"trust pin {MIRROR} REF --named {APP}" in home.err
+
+
+def test_the_pins_of_the_real_name_count_too(home: Home, pair: Siblings) -> None:
+    home.pin(APP, "sha256:" + "ab" * 32)
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    assert home.run("verify", f"{MIRROR}:1.0", json=True) == NOT_TRUSTED
+    assert json.loads(home.out)["images"][0]["error"]["code"] == PinsDisagree.code
+
+
+def test_memory_is_shared(home: Home, pair: Siblings) -> None:
+    """What was seen under the real name protects the alias from an older state."""
+    home.pin(APP, str(pair.fingerprint))
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    past = pair.app.copy()
+    Owner(pair.app).sign("2.0", GOOD)
+    assert home.run("verify", f"{APP}:1.0") == DONE
+    home.sites[APP] = past
+    assert home.run("verify", f"{MIRROR}:1.0", json=True) == NOT_TRUSTED
+    assert json.loads(home.out)["images"][0]["error"]["code"] == "version-rollback"
+
+
+def test_the_format_is_one(home: Home, pair: Siblings) -> None:
+    home.pin(APP, str(pair.fingerprint))
+    other = "notary" if pair.app.wire is TUF else "tuf"
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP, "--format", other)
+    with pytest.raises(FormatChanged):
+        home.session().collection(MIRROR)
+
+
+def test_owners_change_the_real_collection(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    assert home.session().collection(MIRROR).gun == APP
+
+
+# --- declared once, seen everywhere
+
+
+def test_an_alias_is_shown_wherever_pins_are(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    assert f"an alias of {APP}" in home.out
+    home.run("pins")
+    assert home.out.strip().endswith(f"\talias of {APP}")
+    home.run("pins", json=True)
+    assert json.loads(home.out)["pins"][0]["named"] == APP
+    home.run("explain", f"{MIRROR}:1.0")
+    assert "alias of" in home.out
+    assert f"{APP}, whose pins, memory and server count" in home.out
+    home.run("explain", f"{MIRROR}:1.0", json=True)
+    explained = json.loads(home.out)["explanation"]
+    assert (explained["name"], explained["real_name"]) == (MIRROR, APP)
+
+
+def test_two_names_of_one_collection_are_one_duty(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    home.pin(THIRD, str(pair.fingerprint), "--named", APP)
+    assert len(home.session().pinned_names()) == 1
+    home.pin(APP, str(pair.fingerprint))
+    assert home.session().pinned_names() == [APP]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((MIRROR, "--named", MIRROR), "the name itself"),
+        ((THIRD, "--named", MIRROR), f"--named {APP}"),
+        ((APP, "--named", THIRD), f"{APP} has an alias, {MIRROR}"),
+    ],
+)
+def test_an_alias_of_an_alias_is_refused(home: Home, pair: Siblings, arguments: Sequence[str], named: str) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    name, *options = arguments
+    with pytest.raises(UsageError, match=named):
+        home.pin(name, str(pair.fingerprint), *options)
+
+
+def test_a_pin_becomes_no_alias_unasked(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--format", "tuf")
+    with pytest.raises(PinsDisagree, match=f"named {APP}"):
+        home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    assert home.pin(MIRROR, str(pair.fingerprint), "--named", APP, "--replace") == DONE
+    assert home.session().real_name(MIRROR) == APP
+
+
+# --- the lock file
+
+
+def test_the_real_name_is_locked(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    lock = home.folder / "trust.lock"
+    assert home.run("lock", f"{MIRROR}:1.0", lock=lock) == DONE
+    assert f'[collections."{APP}"]' in lock.read_text()
+    assert MIRROR not in lock.read_text()
+    assert home.run("verify", f"{MIRROR}:1.0") == DONE
+
+
+def test_a_locked_alias_is_refused_with_the_way_out(home: Home, pair: Siblings) -> None:
+    """Its minimum versions must not be passed over in silence."""
+    home.pin(APP, str(pair.fingerprint))
+    lock = home.folder / "trust.lock"
+    home.run("lock", APP, lock=lock)
+    lock.write_text(lock.read_text().replace(APP, MIRROR))
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    with pytest.raises(SettingsUnusable, match=f"trust lock --remove {MIRROR}, then trust lock {APP}"):
+        home.session().collection(MIRROR)
+    assert home.run("lock", lock=lock) == USAGE
+    assert home.run("lock", "--remove", MIRROR, lock=lock) == DONE
+    assert home.run("verify", f"{MIRROR}:1.0") == DONE
+
+
+# --- every door: a pin of a key alone
+
+
+def _policy(folder: Path, pin: Pin) -> Path:
+    file = folder / "policy.toml"
+    file.write_text(f'[[rule]]\nmatch = "registry.example.com/team/*"\npins = ["{pin}"]\n')
+    return file
+
+
+@pytest.mark.parametrize("door", ["pins.toml", "TRUST_PIN", "policy", "containerd", "docker"])
+def test_a_pin_of_the_owner_s_key_at_every_door(tmp_path: Path, pair: Siblings, door: str) -> None:
+    """The key of both collections; the server swaps them."""
+    home = Home(tmp_path, pair.app, pair.dev)
+    assert _through(door, home, pair.key) == DONE
+    swapped = Home(tmp_path / "other", pair.swapped)
+    assert _through(door, swapped, pair.key) == NOT_TRUSTED
+    assert EVIL not in swapped.out
+
+
+@pytest.mark.parametrize("door", ["pins.toml", "TRUST_PIN", "policy", "containerd", "docker"])
+def test_a_pin_of_a_key_about_a_root_without_a_name_at_every_door(
+    tmp_path: Path, old_pair: Siblings, door: str
+) -> None:
+    home = Home(tmp_path, old_pair.app)
+    assert _through(door, home, old_pair.key) == NOT_TRUSTED
+    assert "pinned by a key alone" in home.err
+    assert _through(door, Home(tmp_path / "other", old_pair.app), old_pair.fingerprint) == DONE
+
+
+def _through(door: str, home: Home, pin: Pin) -> int:
+    """Ask for 1.0 of APP through one of the doors, with this pin; return the exit status."""
+    image = f"{APP}:1.0"
+    home.folder.mkdir(exist_ok=True)
+    if door == "TRUST_PIN":
+        return home.run("verify", image, pin=str(pin))
+    if door == "policy":
+        return home.run("verify", "--policy", str(_policy(home.folder, pin)), image)
+    if door == "containerd":
+        session = home.session(verifier=VerifierSettings(policy=_policy(home.folder, pin)))
+        try:
+            admit(session, parse_reference(image), f"sha256:{GOOD}")
+        except (RootNotNamed, RootOfAnotherName, CertificateOfAnotherName) as refusal:
+            home.err = str(refusal)
+            return NOT_TRUSTED
+        return DONE
+    if door == "docker":
+        call = docker_plugin.read(["trust", "inspect", image])
+        assert not isinstance(call, str)
+        return _worst(home, home.run(*call.argv, pin=str(pin)))
+    home.pin(APP, str(pin))
+    return home.run("verify", image)
+
+
+def _worst(home: Home, status: int) -> int:
+    """Docker's inspect says less than `trust` does; what it must not say is the digest."""
+    return NOT_TRUSTED if status != DONE or GOOD not in home.out else DONE
