@@ -19,6 +19,7 @@ from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_col
 from tests.simulator.session import SimulatedSession
 from trustcli.console.exit_codes import UsageError
 from trustdata.editing import repository_editor as editor
+from trustdata.errors import NotSigned
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory
@@ -205,6 +206,33 @@ def test_a_role_that_begins_empty(wire: WireFormat) -> None:
     nobody_runs_evil(scene)
     does(scene.newcomer(), "sign", f"{APP}:1.0")
     assert scene.newcomer().digest("1.0") == f"sha256:{NEWER}"
+
+
+def test_a_revocation_with_releases_that_begin_empty(wire: WireFormat) -> None:
+    """Every tag of the forged releases goes with the one that was meant."""
+    scene = good_collection(wire)
+    forge(scene, "mallory")
+    scene.server.stored[RELEASES] = scene.server.wire.parse(RELEASES, _listed(scene))
+    does(scene.newcomer(), "revoke", f"{APP}:1.0", "--yes", "--start-empty", RELEASES)
+    for tag in ("1.0", "2.0"):
+        assert isinstance(scene.newcomer().judge(tag).refusal, NotSigned)
+
+
+def test_an_expired_role_of_somebody_else_s_is_theirs_to_renew(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    _expire(scene, ALICE)
+    session = owner(scene.newcomer(), keys=("targets",))
+    assert session.ends("renew", APP) == 8
+    assert "who can renew it: alice" in session.stderr.getvalue()
+    assert "--accept-expired" not in session.stderr.getvalue()
+
+
+def test_a_decision_that_a_command_does_not_carry_out_is_said(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    _expire(scene, ALICE)
+    said = does(scene.newcomer(), "key", "rotate", "timestamp", APP, "--start-empty", ALICE).stderr.getvalue()
+    assert "targets/alice is left as it is: this command does not sign it" in said
+    assert scene.server.stored[ALICE].targets.targets
 
 
 def test_a_role_that_verifies_is_not_emptied(wire: WireFormat) -> None:

@@ -216,16 +216,14 @@ class RenewalEdit:
             for file in self._first.values():
                 if file.expires <= self._terms.at and file.role not in roles.unvouched:
                     self._warn(self._warning(file, "has expired; make sure that it is the newest"))
-        left_out = [roles.unvouched[role] for role in (*at_once, *self.seen) if role in roles.unvouched]
-        self.unvouched = tuple(dict.fromkeys(left_out))
-        unchanged = [
-            role
-            for role, file in self.seen.items()
-            if role in roles and role not in roles.unvouched and roles[role].version == file.version
-        ]
+        unchanged = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
         signable = [role for role in unchanged if self._signable(roles, role)]
         self.unrenewed = tuple(self._unrenewed(roles, role) for role in unchanged if role not in signable)
-        return repository_editor.renew(roles, signable, terms=self._terms)
+        # A role with a fault that nobody vouches for is not among the files: whose keys could sign it does not matter.
+        left_out = [*(role for role in roles.faults if role not in roles), *signable]
+        self.unvouched = tuple(dict.fromkeys(roles.unvouched[r] for r in left_out if r in roles.unvouched))
+        vouched = [role for role in signable if role not in roles.unvouched]
+        return repository_editor.renew(roles, vouched, terms=self._terms)
 
     def _warning(self, file: Envelope, wrong: str) -> str:
         """Return a warning that names the tags of the role, so that the user can check them before signing again.

@@ -114,12 +114,14 @@ class TagRemoval:
         if self._before is None:
             self._before = still_released
         _check_unmoved(gun, self.before, still_released, roles)
-        listed = {tag for role in roles.values() for tag in getattr(role.content, "targets", ())}
+        listed = {tag for role in roles.stored().values() for tag in getattr(role.content, "targets", ())}
         if not self.before and not (tag in listed if tag else listed):
             _check_not_refused(roles, tag)
             raise NotSigned(gun=gun, tag=tag or "")
         signable = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
         changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=signable, terms=self._terms)
+        begun = [role for role in roles.emptied if role in signable and role not in changed]
+        changed |= repository_editor.renew(roles, begun, terms=self._terms)
         if not changed and still_released:
             holders = (
                 ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"

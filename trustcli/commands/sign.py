@@ -303,12 +303,13 @@ class TagEdits:
         roles.check_may_sign(roles_to_sign)
         current = {item.tag: roles.find_released(item.tag) for item in self._items}
         outdated = repository_editor.outdated_in_targets(roles, (item.edit for item in self._items))
-        removable = TARGETS in repository_editor.signable_roles(roles, held)
+        removable = TARGETS in repository_editor.signable_roles(roles, held) and TARGETS not in roles.unvouched
         if self._seen is None:
             for tag, digest in outdated.items() if not removable else ():
                 self._warn(
-                    f"targets lists {self._gun}:{tag} as sha256:{digest} still, and the repository key is not here: "
-                    "clients that are shown no targets/releases take that; let its holder sign the tag again"
+                    f"targets lists {self._gun}:{tag} as sha256:{digest} still, which cannot be taken out from here: "
+                    "clients that are shown no targets/releases take that; let the holder of the repository key sign "
+                    "the tag again"
                 )
             self._seen = {str(tag): released_as(target) for tag, target in current.items()}
             self._warn_of_moves(current, roles)

@@ -57,7 +57,8 @@ def prepare(
     if snapshot is not None:
         uploads[SNAPSHOT] = snapshot
     # A role that clients refuse was broken before: it is judged only if it is signed again.
-    judged = {role: file for role, file in roles.items() if role not in roles.faults or role in contents}
+    stored = roles.stored().items()
+    judged = {role: file for role, file in stored if role not in roles.faults or role in contents}
     judge_upload(gun=gun, stored=judged, uploads=uploads, at=at, wire=wire)
     return uploads
 

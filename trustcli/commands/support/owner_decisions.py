@@ -95,7 +95,13 @@ def tell_what_was_unsound(
 
 
 def warn_of_unvouched(session: Session, gun: GUN, roles: OwnerRoles, *, told: Sequence[TrustError] = ()) -> None:
-    """Warn of each role that clients refuse and that is left as it is, with the ways out."""
+    """Warn of each role that clients refuse and that is left as it is, with the ways out.
+
+    Also of a decision to begin empty that the command has not carried out, because it does not sign the role.
+    """
+    for role in roles.emptied:
+        if role not in roles.faults:
+            session.output.warn(f"{gun}: {shown(role)} is left as it is: this command does not sign it")
     for role, fault in roles.faults.items():
         error = roles.unvouched.get(role, fault)
         if error in told:
