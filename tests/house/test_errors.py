@@ -32,6 +32,7 @@ SAMPLES: Final[dict[str, object]] = {
     "tuple[str, ...]": ("a" * 500, "b\n"),
     "Mapping[str, object]": {"at": datetime(2026, 11, 1, tzinfo=UTC), "name\n": ["x" * 500]},
     "Mapping[str, int]": {"root": 1},
+    "Mapping[str, str]": {"v\n1": "sha256:" + "a" * 500},
 }
 """A value of each type that a field has: longer than what is shown, or shown in another form."""
 
