@@ -32,7 +32,7 @@ from trustcli.publish.rehearsal import rehearse
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.difference import Difference, RoleChange, difference
 from trustdata.editing.promises import Promises
-from trustdata.editing.repository_editor import Contents, public_keys, signers_of, signing_keys
+from trustdata.editing.repository_editor import Contents, name_root, public_keys, signers_of, signing_keys
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
@@ -82,7 +82,7 @@ class Planner:
         nothing = Plan(gun=self._gun, places={})
         try:
             current = read()
-            contents = edit(current.roles)
+            contents = name_root(self._gun, edit(current.roles), self._wire)
             current = replace(current, roles={**current.roles, **_recalled(current.roles, contents, recall)})
         except (TrustError, KeysError) as refusal:
             return Planned(plan=replace(nothing, refusal=refusal))
