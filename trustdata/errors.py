@@ -266,7 +266,7 @@ class CertificateOfAnotherName(NotTrusted):
 
 
 class RootOfAnotherName(NotTrusted):
-    """A TUF 1.0 root names another collection. `named` "": it names none, but the root before it did."""
+    """A TUF 1.0 root names another collection. `named` "": it names none, but an earlier root did."""
 
     code: ClassVar[str] = "root-of-another-name"
     gun: str
@@ -276,7 +276,7 @@ class RootOfAnotherName(NotTrusted):
 
     def __str__(self) -> str:
         if not self.named:
-            return f"{shown(self.role)} version {self.version} no longer names {self.gun}, as the one before it does"
+            return f"{shown(self.role)} version {self.version} no longer names {self.gun}, as an earlier one does"
         return f"{shown(self.role)} version {self.version} is that of {shown(self.named, 255)}, not of {self.gun}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata
 
+from keys.record import replace
 from tests.simulator import keyring
 from tests.simulator.client import Client
 from tests.simulator.forgery import Forger
@@ -32,6 +33,7 @@ from trustdata.model import Root
 from trustdata.roles import ROOT, TARGETS, TIMESTAMP
 from trustdata.verification.candidate_set import judge_upload
 from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.rollback_memory import from_document, merge, to_document
 from trustdata.verification.trust_pinning import Pin, SourcedPin
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
@@ -136,8 +138,25 @@ def test_a_name_stays(change: object) -> None:
 def test_a_name_that_is_gone_is_named() -> None:
     pair = siblings(TUF)
     Forger(pair.app).next_root(unname)
-    with pytest.raises(RootOfAnotherName, match=f"root version 2 no longer names {APP}, as the one before it does"):
+    with pytest.raises(RootOfAnotherName, match=f"root version 2 no longer names {APP}, as an earlier one does"):
         pinned(pair.app, pair.fingerprint).digest()
+
+
+def test_a_name_that_was_seen_stays_without_the_cache() -> None:
+    """Memory knows that a root had it: the chain of another collection that lacks it continues no older root here."""
+    pair = siblings(TUF, named=False)
+    client = pinned(pair.app, pair.fingerprint)
+    Owner(pair.app).renew(ROOT)
+    assert client.digest() == f"sha256:{GOOD}"
+    Forger(pair.dev).next_root(lambda _: None)
+    client.server = pair.swapped
+    client.server.files["1.root.json"] = pair.app.files["1.root.json"]
+    client.cache = Client(pair.app).cache
+    with pytest.raises(RootOfAnotherName, match="no longer names"):
+        client.digest()
+    (memory,) = client.memory.known.values()
+    assert from_document(json.loads(json.dumps(to_document(memory))), place="seen.json").named
+    assert merge(replace(memory, named=False), memory).named
 
 
 @pytest.mark.parametrize("name", [5, "", None, [APP], "Registry.example.com/app", "a b", f"{APP}:1.0", "x" * 256])

@@ -69,6 +69,9 @@ def test_damage_is_named(memory: Memory, member: str, value: object) -> None:
         lambda d: d["keys"]["1"].pop("snapshot_threshold"),
         lambda d: d.pop("roles"),
         lambda d: d.update(refreshed="yesterday"),
+        lambda d: d.update(named="yes"),
+        lambda d: d["keys"]["1"].update(fingerprints=["t"]),
+        lambda d: d["keys"]["1"].update(fingerprints={"t": 1}),
     ],
 )
 def test_damage_is_refused(damage: object) -> None:

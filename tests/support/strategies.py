@@ -17,7 +17,13 @@ DOCUMENTS = st.recursive(
 OBJECTS = st.dictionaries(TEXT, DOCUMENTS, max_size=6)
 
 _ERAS = {
-    n: OnlineKeys(timestamp=(f"t{n // 2}",), timestamp_threshold=1, snapshot=(f"s{n // 3}",), snapshot_threshold=1)
+    n: OnlineKeys(
+        timestamp=(f"t{n}",),
+        timestamp_threshold=1,
+        snapshot=(f"s{n // 3}",),
+        snapshot_threshold=1,
+        fingerprints={f"t{n}": f"T{n // 2}"},  # every second root writes the same key anew
+    )
     for n in range(1, 9)
 }
 SEEN = st.builds(
@@ -27,11 +33,13 @@ SEEN = st.builds(
     st.sampled_from(["", "ab" * 32, "cd" * 32]),
 )
 MEMORIES = st.builds(
-    lambda roles, hours: Memory(
+    lambda roles, hours, named: Memory(
         root_of_trust="ab" * 32,
         roles=roles,
         refreshed=None if hours is None else datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours),
+        named=named,
     ),
     st.dictionaries(st.sampled_from([ROOT, TIMESTAMP, SNAPSHOT, TARGETS, RELEASES]), SEEN),
     st.none() | st.integers(0, 99),
+    st.booleans(),
 )

@@ -81,6 +81,8 @@ def summary(plans: Sequence[Plan]) -> Iterator[str]:
 def _changes(plan: Plan) -> Iterator[str]:
     for role in plan.difference.roles:
         yield f"{shown(role.role)} {_versions(role)}, expires {_dates(role)}"
+        if role.named is not None and role.version_before is not None:
+            yield f"  + names {shown(role.named)} from now on"
         yield from (
             f"  {line}" for keys in plan.difference.keys if keys.delegator == role.role for line in _keys(keys, plan)
         )
@@ -254,6 +256,7 @@ def _role_row(role: RoleChange, *, issued_by: str) -> dict[str, object]:
         "expires_before": as_time(role.expires_before),
         "expires_after": as_time(role.expires_after) if issued_by == "publisher" else None,
         "issued_by": issued_by,
+        "named": role.named,
     }
 
 

@@ -33,7 +33,7 @@ from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.difference import Difference, RoleChange, difference
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
-from trustdata.editing.repository_editor import Contents, public_keys, signers_of, signing_keys
+from trustdata.editing.repository_editor import Contents, name_root, public_keys, signers_of, signing_keys
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
@@ -85,6 +85,7 @@ class Planner:
             current = read()
             contents = edit(current.roles)
             current.roles.check_may_sign(contents)
+            contents = name_root(self._gun, contents, self._wire)
             current = replace(current, roles=current.roles.with_files(_recalled(current.roles, contents, recall)))
         except (TrustError, KeysError) as refusal:
             return Planned(plan=replace(nothing, refusal=refusal))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from trustdata.envelope import Envelope
+from trustdata.gun import NAME_MEMBER
 from trustdata.model import Content, DelegatedRole, Role, Root, TargetFile, Targets
 from trustdata.roles import ROOT, TARGETS, RoleName
 
@@ -16,13 +17,17 @@ Kind: TypeAlias = Literal["added", "changed", "removed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleChange:
-    """A new version of the file of a role. `version_before`, `expires_before`: None if it is the first."""
+    """A new version of the file of a role. `version_before`, `expires_before`: None if it is the first.
+
+    `named`: the collection that a root names from this version on; None if that does not change.
+    """
 
     role: RoleName
     version_before: int | None
     version_after: int
     expires_before: datetime | None
     expires_after: datetime
+    named: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,12 @@ def _role(role: RoleName, old: Content | None, new: Content) -> RoleChange:
         version_after=new.version,
         expires_before=old.expires if old else None,
         expires_after=new.expires,
+        named=_name(new) if _name(new) != _name(old) else None,
     )
+
+
+def _name(content: Content | None) -> str | None:
+    return content.unrecognized_fields.get(NAME_MEMBER) if isinstance(content, Root) else None
 
 
 def _targets(content: Content | None) -> Mapping[str, TargetFile]:

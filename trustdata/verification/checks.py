@@ -109,11 +109,17 @@ def check_root_belongs(
     if wire.certifies_root_keys:
         _check_certificates(gun, new.root, at)
         return
+    if before is not None and named_collection(before.root) is not None:
+        check_still_named(gun, new)
     named = named_collection(new.root)
-    if named is None and (before is None or named_collection(before.root) is None):
-        return
-    if named != gun:
-        raise RootOfAnotherName(gun=gun, role=new.role, version=new.version, named=named or "")
+    if named not in (None, gun):
+        raise RootOfAnotherName(gun=gun, role=new.role, version=new.version, named=str(named))
+
+
+def check_still_named(gun: GUN, root: Envelope) -> None:
+    """Check that a TUF 1.0 root names a collection, because an earlier one did. Raises: RootOfAnotherName."""
+    if named_collection(root.root) is None:
+        raise RootOfAnotherName(gun=gun, role=root.role, version=root.version, named="")
 
 
 def root_names(gun: GUN, root: Root, *, wire: WireFormat) -> bool:

@@ -19,6 +19,7 @@ from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from keys.record import record, replace
 from trustdata.errors import MalformedMetadata
+from trustdata.gun import NAME_MEMBER
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 
@@ -113,12 +114,13 @@ class Memory:
     """The rollback memory of one machine for one collection.
 
     `root_of_trust`: the SHA-256 (hex) of root version 1. `refreshed`: the reference time (UTC) of the last complete
-    refresh, or None.
+    refresh, or None. `named`: whether a root named the collection (TUF 1.0), so that every later one must.
     """
 
     root_of_trust: str
     roles: Mapping[RoleName, SeenRole]
     refreshed: datetime | None = None
+    named: bool = False
 
     def minimum_versions(self, keys: OnlineKeys) -> dict[RoleName, int]:
         """Return the lowest version of each role that is accepted under a root with these online keys."""
@@ -146,6 +148,7 @@ def observe(
             for role, version in versions.items()
         },
         refreshed=refreshed,
+        named=NAME_MEMBER in root.unrecognized_fields,
     )
 
 
@@ -162,7 +165,12 @@ def merge(first: Memory, second: Memory) -> Memory:
     for role, seen in second.roles.items():
         roles[role] = _newer(role, roles[role], seen) if role in roles else seen
     times = [t for t in (first.refreshed, second.refreshed) if t is not None]
-    return Memory(root_of_trust=first.root_of_trust, roles=roles, refreshed=max(times) if times else None)
+    return Memory(
+        root_of_trust=first.root_of_trust,
+        roles=roles,
+        refreshed=max(times) if times else None,
+        named=first.named or second.named,
+    )
 
 
 def _newer(role: RoleName, first: SeenRole, second: SeenRole) -> SeenRole:
@@ -192,6 +200,7 @@ def to_document(memory: Memory) -> dict[str, object]:
     return {
         "root_of_trust": memory.root_of_trust,
         "refreshed": memory.refreshed.strftime(_TIME) if memory.refreshed else None,
+        "named": memory.named,
         "keys": keys_by_root_version,
         "roles": {role: _seen_document(seen) for role, seen in memory.roles.items()},
     }
@@ -233,6 +242,7 @@ def _read(document: object) -> Memory:
         root_of_trust=str(document["root_of_trust"]),
         roles=roles,
         refreshed=datetime.fromisoformat(refreshed).astimezone(UTC) if refreshed is not None else None,
+        named=_flag(document.get("named", False)),  # older versions have stored none
     )
 
 
@@ -244,6 +254,12 @@ def _read_keys(keys: Mapping[str, object]) -> OnlineKeys:
         snapshot_threshold=_count(keys["snapshot_threshold"]),
         fingerprints=_fingerprint_map(keys.get("fingerprints", {})),
     )
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("named must be true or false")
+    return value
 
 
 def _fingerprint_map(value: object) -> dict[str, str]:

@@ -132,15 +132,17 @@ class TrustedSet:
     def update_timestamp(self, raw: bytes) -> Envelope:
         """Verify a timestamp (step 3). If its version is that of the last one, the last one is kept (5.4.3.1).
 
-        Raises: MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback; MetadataExpired if the root or the
-        timestamp has expired; LivesTooLong. A timestamp that is refused for its expiry is kept, to detect a rollback in
-        the next call.
+        Raises: MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback, RootOfAnotherName; MetadataExpired if
+        the root or the timestamp has expired; LivesTooLong. A timestamp that is refused for its expiry is kept, to
+        detect a rollback in the next call.
         """
         if self.snapshot is not None:
             raise RuntimeError("the timestamp comes before the snapshot")
         self._check_offline_role(self.root)
         self._minimums = lowest_accepted(memory=self._memory, lock=self._lock, chain=self.roots)
         checks.check_minimum_versions({ROOT: self.root.version}, self._minimums, [ROOT])
+        if self._memory is not None and self._memory.named:
+            checks.check_still_named(self._gun, self.root)
         new = self._wire.parse(TIMESTAMP, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.timestamp is not None:

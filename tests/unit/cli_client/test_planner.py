@@ -10,7 +10,10 @@ import pytest
 from keys.errors import KeyNotFound
 from tests.simulator.keyring import key, keyid
 from tests.simulator.owner import Owner
+from tests.simulator.repository import APP
 from tests.simulator.scene import GOOD, NEWER, good_collection
+from tests.simulator.siblings import siblings
+from trustcli.publish import plan_view
 from trustcli.publish.plan import Current, KeyPlace, Plan
 from trustcli.publish.planner import Planner
 from trustcli.publish.preparation import Roles
@@ -109,6 +112,19 @@ def test_a_tag(desk: Desk) -> None:
         ("ten", 1, 2),
         ("all", 1, 2),
     ]
+
+
+def test_a_root_that_gets_its_name() -> None:
+    """The plan says so before it is signed; once it has the name, there is nothing to say."""
+    old = siblings(TUF, named=False)
+    for named in (APP, None):
+        desk = Desk(Owner(old.app))
+        plan = desk.plan(lambda roles, desk=desk: editor.renew(roles, [ROOT], terms=desk.owner.terms))  # type: ignore[misc]
+        assert plan.refusal is None
+        assert [change.named for change in plan.difference.roles] == [named]
+        assert (f"+ names {APP} from now on" in "\n".join(plan_view.lines(plan))) == (named is not None)
+        assert plan_view.row(plan)["roles"][0]["named"] == named  # type: ignore[index]
+        desk.owner.renew(ROOT)
 
 
 def test_who_has_the_keys_that_are_missing() -> None:

@@ -226,6 +226,7 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
         return None
     root = collection.wire.parse(ROOT, raw)
     signed = checks.check_signatures(root.root, ROOT, root)
+    checks.check_root_belongs(collection.gun, root, None, wire=collection.wire)
     keys, named = session.keystore.list(), root.root.keys
     root_keyids = matching_keyids(named, (key_fingerprint(info.public) for info in keys if info.purpose == "root"))
     repository_keys = (info for info in keys if info.purpose == "targets" and info.gun == collection.gun)
