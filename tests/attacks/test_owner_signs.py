@@ -299,6 +299,21 @@ def test_the_cache_alone_vouches_for_nothing(lost: str) -> None:
     refuses(scene, client, "renew", APP)
 
 
+def test_what_was_cached_although_it_had_expired_is_not_known() -> None:
+    """An owner looks at releases that have expired, and their signer is removed afterwards."""
+    scene = good_collection(NOTARY)
+    scene.forger.alter(
+        RELEASES,
+        lambda d: d.update(version=d["version"] + 1, expires="2026-10-01T00:00:00Z"),
+        signers=scene.forger.signers(RELEASES, "alice"),
+    )
+    client = scene.newcomer()
+    does(client, "inspect", APP)
+    assert client.cache.load(RELEASES) == scene.server.stored[RELEASES].raw
+    orphaned(scene)
+    refuses(scene, client, "renew", APP)
+
+
 def test_new_snapshot_keys_void_the_hash_too() -> None:
     scene = good_collection(NOTARY)
     client = scene.regular()

@@ -19,7 +19,7 @@ from trustdata.errors import (
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import releasing_roles
-from trustdata.verification.vouching import KnownFiles, find_unvouched, listed_digests
+from trustdata.verification.vouching import KnownFiles, find_unvouched
 
 
 class OwnerReading:
@@ -83,7 +83,7 @@ class OwnerReading:
             delegator=self._unvouched.get(delegator),
             known=self._known,
             cached=cached,
-            exposed=self._exposed_by(file),
+            beneath=self._beneath(role),
             at=self._updater.at,
         )
         if error is None or self._accepted(file, fault):
@@ -101,9 +101,7 @@ class OwnerReading:
         accepted = self._decisions.accept_expired if fault is None else self._decisions.accept_unsigned
         return file_reference(file) in accepted
 
-    def _exposed_by(self, file: Envelope) -> dict[str, str]:
-        """Return the tags that `targets` would release if this role began empty, with their digests (Notary v1)."""
+    def _beneath(self, role: RoleName) -> Envelope | None:
+        """Return `targets` if it releases what this role does not list: beneath the releases in Notary v1."""
         targets = self._files[TARGETS]
-        if file.role != RELEASES or releasing_roles(targets.targets) != (RELEASES, TARGETS):
-            return {}
-        return listed_digests(targets)
+        return targets if role == RELEASES and releasing_roles(targets.targets) == (RELEASES, TARGETS) else None

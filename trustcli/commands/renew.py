@@ -214,7 +214,7 @@ class RenewalEdit:
             due = offline_roles(roles, lambda file: file.role in at_once or self._due(file))
             self._first = {role: roles[role] for role in due}
             for file in self._first.values():
-                if file.expires <= self._terms.at and file.role not in roles.unvouched:
+                if file.expires <= self._terms.at and file.role not in {*roles.unvouched, *roles.emptied}:
                     self._warn(self._warning(file, "has expired; make sure that it is the newest"))
         unchanged = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
         signable = [role for role in unchanged if self._signable(roles, role)]

@@ -14,7 +14,7 @@ server together can make "history" at any time. There is no I/O and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from keys.record import record
@@ -75,14 +75,14 @@ def find_unvouched(
     delegator: TrustError | None,
     known: KnownFiles,
     cached: bytes | None,
-    exposed: Mapping[str, str],
+    beneath: Envelope | None,
     at: datetime,
 ) -> TrustError | None:
     """Return the error of whoever would sign the content of a stored file again; None if somebody vouches for it.
 
     `fault`: why the signatures of the file do not count; None if they do. `delegator`: the error of the role that
-    delegates to it, None if somebody vouches for that one. `cached`: the role's file in the cache, if any. `exposed`:
-    the tags that another role would release if this one began empty, with their digests.
+    delegates to it, None if somebody vouches for that one. `cached`: the role's file in the cache, if any. `beneath`:
+    the file whose tags clients would find if this role began empty, if there is one.
     """
     if known.verified_before(file):
         return None
@@ -97,7 +97,7 @@ def find_unvouched(
             sha256=file.sha256,
             reason=f"{fault}, and this machine has not verified these bytes before",
             tags=listed_digests(file),
-            exposed=exposed,
+            exposed=listed_digests(beneath),
         )
     if delegator is not None:
         return delegator  # the keys that have signed it may be those of somebody who was removed since
@@ -109,13 +109,13 @@ def find_unvouched(
         sha256=file.sha256,
         reason=f"it expired on {file.expires:%Y-%m-%d}, and this machine does not know it as the newest",
         tags=listed_digests(file),
-        exposed=exposed,
+        exposed=listed_digests(beneath),
     )
 
 
-def listed_digests(file: Envelope) -> dict[str, str]:
-    """Return the digest (`sha256:HEX`) of each tag that a file lists; none for a root."""
-    content = file.content
+def listed_digests(file: Envelope | None) -> dict[str, str]:
+    """Return the digest (`sha256:HEX`) of each tag that a file lists; none for a root, or without a file."""
+    content = file.content if file is not None else None
     if not isinstance(content, Targets):
         return {}
     return {tag: f"sha256:{target.hashes.get('sha256', '')}" for tag, target in sorted(content.targets.items())}

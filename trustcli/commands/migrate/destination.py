@@ -133,7 +133,7 @@ class Destination:
             memory=self._session.memory.load(found.gun), lock=self._session.locks.get(found.gun), chain=found.roots
         )
         error = find_unvouched(
-            found.root, fault=None, delegator=None, known=known, cached=None, exposed={}, at=self._session.at
+            found.root, fault=None, delegator=None, known=known, cached=None, beneath=None, at=self._session.at
         )
         if error is not None and file_reference(found.root) not in decisions.accept_expired:
             raise error
