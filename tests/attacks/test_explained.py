@@ -12,6 +12,7 @@ from tests.simulator.attacks.documents import CASES, Corruption, case_id
 from tests.simulator.client import Client
 from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
+from tests.simulator.siblings import pinned, siblings
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
@@ -96,3 +97,21 @@ def test_offline_and_an_outage() -> None:
     assert (told["broke_at"], told["error"]["code"]) == ("timestamp", "remote-unreachable")
     assert _verdicts(scene.newcomer(), APP_IMAGE)["broke_at"] == "the command line and settings"
     assert _verdicts(scene.newcomer(), "--offline", APP_IMAGE)["error"]["code"] == "offline-too-old"
+
+
+def test_a_pin_by_key_about_a_root_that_names_nobody(wire: WireFormat) -> None:
+    pair = siblings(wire, named=False)
+    told = _verdicts(pinned(pair.app, pair.key), APP_IMAGE)
+    assert told["broke_at"] == "the pins"
+    assert [root["named"] for root in told["roots"]] == [False]
+    assert [change["what"].partition(":")[0] for change in told["changes"]] == ["a new root names the collection"]
+    trusted = _verdicts(pinned(pair.app, pair.fingerprint), APP_IMAGE)
+    assert [root["named"] for root in trusted["roots"]] == [False]
+    assert [root["named"] for root in _verdicts(good_collection(wire).newcomer(), APP_IMAGE)["roots"]] == [True, True]
+
+
+def test_the_root_of_another_collection(wire: WireFormat) -> None:
+    pair = siblings(wire)
+    told = _verdicts(pinned(pair.swapped, pair.key), APP_IMAGE)
+    assert told["roots"] == []
+    assert told["error"]["code"] in {"root-of-another-name", "certificate-of-another-name"}

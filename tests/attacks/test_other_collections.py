@@ -13,7 +13,7 @@ from tests.simulator import keyring
 from tests.simulator.client import Client
 from tests.simulator.forgery import Forger
 from tests.simulator.owner import Owner
-from tests.simulator.repository import APP
+from tests.simulator.repository import APP, NOW
 from tests.simulator.scene import EVIL, GOOD
 from tests.simulator.siblings import DEV, first_root, pinned, siblings, unname
 from trustcli.publish.preparation import Roles
@@ -35,6 +35,7 @@ from trustdata.verification.candidate_set import judge_upload
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import from_document, merge, to_document
 from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -291,6 +292,13 @@ def test_python_tuf_keeps_the_member_and_ignores_it() -> None:
     found.signed.verify_delegate("root", found.signed_bytes, found.signatures)
     assert found.signed.unrecognized_fields == {NAME_MEMBER: APP}
     assert json.loads(found.to_bytes())["signed"][NAME_MEMBER] == APP
+
+
+def test_a_client_of_repositories_without_names_looks_at_none(wire: WireFormat) -> None:
+    root = siblings(wire).app.files["1.root.json"]
+    assert TrustedSet(gun=DEV, root=root, wire=wire, at=NOW, unsafe_accept_any_name=True).is_named
+    with pytest.raises(refusal_of_another(wire)):
+        TrustedSet(gun=DEV, root=root, wire=wire, at=NOW)
 
 
 def test_only_the_conformance_client_does_without_a_name() -> None:

@@ -21,12 +21,16 @@ from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.wire import WireFormat
 
+_HOMES: dict[Path, Home] = {}
+"""By folder: commands make sessions of their own from the settings."""
+
 
 class Home:
     """A machine with files, on servers that know their collections by their own names only."""
 
     def __init__(self, folder: Path, *sites: RepositorySimulator) -> None:
         self.folder = folder
+        _HOMES[folder] = self
         self.sites = {site.gun: site for site in sites}
         self.at = sites[0].at
         self.environ: dict[str, str] = {}
@@ -34,6 +38,7 @@ class Home:
         self.out, self.err = "", ""
 
     def session(self, **settings: Any) -> Session:
+        """One invocation; `settings` replace those of the machine."""
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
         lock = self.folder / "trust.lock"
         known: dict[str, Any] = {
@@ -44,9 +49,10 @@ class Home:
         }
         known |= settings
         output = Output(stdout=self.stdout, stderr=self.stderr, as_json=known["json"])
-        return _HomeSession(self, settings=Settings(**known), environ=self.environ, output=output, at=self.at)
+        return _HomeSession(settings=Settings(**known), environ=self.environ, output=output, at=self.at)
 
     def run(self, *arguments: str, **settings: Any) -> int:
+        """Run a command; afterwards `out` and `err` have what it said."""
         session = self.session(**settings)
         name, *rest = arguments
         fast = {"verify": verify.main, "inspect": inspect.main}
@@ -59,10 +65,6 @@ class Home:
 
 
 class _HomeSession(Session):
-    def __init__(self, home: Home, **given: Any) -> None:
-        super().__init__(**given)
-        self.home = home
-
     def registry(self, observer: Observer | None = None) -> Registry:
         del observer
         return SimulatedRegistry(None)
@@ -77,10 +79,13 @@ class _Link:
 
 
 def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(session: _HomeSession, gun: GUN, server: str = "", observer: Observer | None = None) -> _Link:
+    """Let sessions meet the servers of their `Home`; a name that none of them has is a KeyError."""
+
+    def link(session: Session, gun: GUN, server: str = "", observer: Observer | None = None) -> _Link:
         del server, observer
-        session.home.asked.append(gun)
-        return _Link(session.home, gun)
+        home = _HOMES[session.settings.home]
+        home.asked.append(gun)
+        return _Link(home, gun)
 
     def remote(link: _Link, wire: WireFormat) -> RepositorySimulator:
         del wire

@@ -15,6 +15,8 @@ from tests.simulator.scene import EVIL, GOOD
 from tests.simulator.siblings import Siblings, first_root, siblings
 from trustcli.config.hook_settings import VerifierSettings
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, USAGE, UsageError
+from trustcli.doctor.examination import examine
+from trustcli.doctor.pins import check_pins
 from trustcli.hooks import docker_plugin
 from trustcli.hooks.admission import admit
 from trustcli.registry.reference import parse_reference
@@ -138,6 +140,25 @@ def test_an_alias_is_shown_wherever_pins_are(home: Home, pair: Siblings) -> None
     home.run("explain", f"{MIRROR}:1.0", json=True)
     explained = json.loads(home.out)["explanation"]
     assert (explained["name"], explained["real_name"]) == (MIRROR, APP)
+
+
+def test_the_doctor_knows_aliases(home: Home, pair: Siblings) -> None:
+    """The pin of the alias is compared with the memory of the real name."""
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    home.run("verify", f"{MIRROR}:1.0")
+    (finding,) = check_pins(home.session(), MIRROR)
+    assert (finding.severity, finding.text.rpartition(", ")[2]) == ("ok", f"as an alias of {APP}")
+    (brief,) = [found for found in examine(home.session(), None) if found.check == "collection"]
+    assert (brief.severity, brief.place) == ("ok", MIRROR)
+    home.pin(MIRROR, "sha256:" + "ab" * 32, "--named", APP, "--replace")
+    wrong = next(found for found in check_pins(home.session(), MIRROR) if found.severity == "wrong")
+    assert f"trust pin {MIRROR} REF --named {APP} --replace" in str(wrong.remedy)
+
+
+def test_a_migration_takes_real_names(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    assert home.run("migrate", "from-notary", "https://notary.example.com", MIRROR) == USAGE
+    assert f"pins.toml makes it an alias; name {APP}" in home.err
 
 
 def test_two_names_of_one_collection_are_one_duty(home: Home, pair: Siblings) -> None:
