@@ -49,6 +49,7 @@
     ├── ImageNotFound            the registry has no such repository, tag or digest
     ├── ImageNotPushed           the registry has other content under the tag than the engine
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
+    ├── FileExposed              the user: others may change a file that decides what is trusted
     ├── SettingsUnusable         the user: a settings file, variable or option cannot be used
     ├── HookRequestMalformed     the container runtime: a request that the hook cannot judge
     ├── HookNotInstalled         a hook could not be installed
@@ -723,6 +724,22 @@ class SettingsUnusable(TrustError):
 
     def __str__(self) -> str:
         return f"{shown(self.place)} cannot be used: {shown(self.reason, 300)}"
+
+
+class FileExposed(TrustError):
+    """Others may change a file that decides what is trusted: pins, rollback memory, policy, settings.
+
+    `path`: the file, or the folder that it lies in. `mode`: octal text. `remedy`: the command that puts it right.
+    """
+
+    code: ClassVar[str] = "file-exposed"
+    path: str
+    mode: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.path, 300)} {self.reason}: it cannot decide what is trusted"
 
 
 class HookRequestMalformed(TrustError):

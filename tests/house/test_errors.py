@@ -26,6 +26,7 @@ NO_MODULES: Final = ("trustserver.storage.migrations.env",)
 SAMPLES: Final[dict[str, object]] = {
     "str": "\x1b[2J" + "long, and foreign " * 100,
     "int": 7,
+    "int | None": 7,
     "float": 2.5,
     "bool": True,
     "datetime": datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC),

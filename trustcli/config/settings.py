@@ -24,6 +24,7 @@ from typing import Final
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.hook_settings import VerifierSettings, read_verifier
+from trustcli.guarded_files import read_guarded
 from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
 from trustdata.expiry import MaxLife
 from trustdata.gun import GUN, parse_gun
@@ -34,6 +35,7 @@ LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
 _KEYS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "verifier")
+MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
 
@@ -112,7 +114,7 @@ def load_settings(
     """Return the settings from command line, environment and settings file.
 
     `interactive`: whether standard input is a terminal. `folder`: where `trust.lock` is looked for. An empty variable
-    counts as not set. Raises: SettingsUnusable, which names the file and key, or the variable.
+    counts as not set. Raises: SettingsUnusable, which names the file and key, or the variable; FileExposed.
     """
     home = _home(options, environ)
     file = _SettingsFile(home / _FILE)
@@ -141,7 +143,7 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
     """Return the settings of a pull-time hook: it asks nobody, reads no lock file, and never trusts on first use.
 
     `config`: a settings file; it alone counts then, and pins are looked for beside it. Without it the settings come
-    from the environment and `<home>/trust.toml`. `state` overrides the file's. Raises: SettingsUnusable.
+    from the environment and `<home>/trust.toml`. `state` overrides the file's. Raises: SettingsUnusable, FileExposed.
     """
     if config is None:
         without_tofu = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
@@ -265,7 +267,7 @@ class _SettingsFile:
 
     def _read(self) -> dict[str, object]:
         try:
-            return tomllib.loads(self._path.read_bytes().decode())
+            return tomllib.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE).decode())
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
                 return {}

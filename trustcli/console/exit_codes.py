@@ -138,6 +138,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.InvalidName: Row(status=USAGE),
     errors.NoTrustServer: Row(status=USAGE),
     errors.SettingsUnusable: Row(status=USAGE),
+    errors.FileExposed: Row(status=KEYS, advice=_say("{remedy}, after a look whether it is still what it was")),
     errors.HookRequestMalformed: Row(
         status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
     ),
