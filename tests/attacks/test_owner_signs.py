@@ -22,7 +22,6 @@ from trustdata.editing import repository_editor as editor
 from trustdata.errors import NotSigned
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
-from trustdata.verification.rollback_memory import Memory
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 
@@ -276,42 +275,39 @@ def test_bytes_that_were_verified_here_are_signed_again() -> None:
     assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
 
 
-def test_memory_of_an_older_program_has_the_version_and_the_cache_the_bytes() -> None:
+def test_memory_of_an_older_program_has_no_hash_and_vouches_for_nothing() -> None:
+    """Nor does the cache: it has what an owner read although it had expired, too."""
     scene = good_collection(NOTARY)
     client = scene.regular()
     memory = client.memory.known[scene.server.gun]
-    client.memory.known[scene.server.gun] = _without_hashes(memory)
-    orphaned(scene)
-    does(client, "renew", APP)
-    assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
-
-
-@pytest.mark.parametrize("lost", ["version", "cache"])
-def test_the_cache_alone_vouches_for_nothing(lost: str) -> None:
-    scene = good_collection(NOTARY)
-    client = scene.regular()
-    client.memory.known[scene.server.gun] = _without_hashes(client.memory.known[scene.server.gun])
-    if lost == "version":
-        client.memory.forget(scene.server.gun)
-    else:
-        client.cache.drop(RELEASES)
+    hashless = {role: replace(seen, sha256="") for role, seen in memory.roles.items()}
+    client.memory.known[scene.server.gun] = replace(memory, roles=hashless)
     orphaned(scene)
     refuses(scene, client, "renew", APP)
 
 
-def test_what_was_cached_although_it_had_expired_is_not_known() -> None:
-    """An owner looks at releases that have expired, and their signer is removed afterwards."""
+@pytest.mark.parametrize("expired", [TARGETS, RELEASES])
+def test_what_an_owner_has_looked_at_is_not_known_by_that(expired: RoleName) -> None:
+    """The server shows old targets, in which alice is a signer, or old releases of hers; she is removed meanwhile."""
     scene = good_collection(NOTARY)
-    scene.forger.alter(
-        RELEASES,
-        lambda d: d.update(version=d["version"] + 1, expires="2026-10-01T00:00:00Z"),
-        signers=scene.forger.signers(RELEASES, "alice"),
-    )
+    current = scene.server.stored[TARGETS]
+    if expired == TARGETS:
+        scene.forger.alter(TARGETS, lambda d: d.update(expires="2026-10-01T00:00:00Z"))
+
+    def evil(document: Document) -> None:
+        document["version"] += 1
+        document["targets"]["1.0"] = scene.forger.target(EVIL)
+        document.update({"expires": "2026-10-01T00:00:00Z"} if expired == RELEASES else {})
+
+    scene.forger.alter(RELEASES, evil, signers=scene.forger.signers(RELEASES, "alice"))
     client = scene.newcomer()
-    does(client, "inspect", APP)
+    owner(client).ends("inspect", APP)
     assert client.cache.load(RELEASES) == scene.server.stored[RELEASES].raw
+    scene.forger.put(TARGETS, current.raw, version=current.version)
     orphaned(scene)
     refuses(scene, client, "renew", APP)
+    refuses(scene, client, "renew", APP)
+    nobody_runs_evil(scene)
 
 
 def test_new_snapshot_keys_void_the_hash_too() -> None:
@@ -319,12 +315,7 @@ def test_new_snapshot_keys_void_the_hash_too() -> None:
     client = scene.regular()
     orphaned(scene)
     Owner(scene.server).replace_online_key(SNAPSHOT)
-    client.cache.drop(RELEASES)
     refuses(scene, client, "renew", APP)
-
-
-def _without_hashes(memory: Memory) -> Memory:
-    return replace(memory, roles={role: replace(seen, sha256="") for role, seen in memory.roles.items()})
 
 
 # --- expired roles

@@ -121,7 +121,7 @@ class Collection:
         from trustdata.editing.owner_roles import NOTHING_DECIDED
 
         updater = self.refresh(for_owner=True)
-        roles = OwnerReading(updater, self._local.cache, decisions or NOTHING_DECIDED).read()
+        roles = OwnerReading(updater, decisions or NOTHING_DECIDED).read()
         if updater.has_learned():
             self._remember(updater)
         return roles

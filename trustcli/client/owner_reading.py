@@ -5,7 +5,6 @@ A role that does not verify stops nothing here: it is left out and named, and on
 
 from __future__ import annotations
 
-from trustcli.client.ports import MetadataCache
 from trustcli.client.updater import Updater
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied, file_reference
 from trustdata.envelope import Envelope
@@ -25,9 +24,8 @@ from trustdata.verification.vouching import KnownFiles, find_unvouched
 class OwnerReading:
     """One reading of a refreshed collection, for an owner who has made `decisions`."""
 
-    def __init__(self, updater: Updater, cache: MetadataCache, decisions: OwnerDecisions) -> None:
+    def __init__(self, updater: Updater, decisions: OwnerDecisions) -> None:
         self._updater = updater
-        self._cache = cache
         self._decisions = decisions
         self._known = KnownFiles(memory=updater.memory, lock=updater.lock, chain=updater.roots())
         self._files: dict[RoleName, Envelope] = updater.roles()
@@ -76,13 +74,11 @@ class OwnerReading:
 
     def _weigh(self, file: Envelope, fault: TrustError | None, *, delegator: RoleName) -> None:
         role = file.role
-        cached = self._cache.load(role) if fault is not None else None
         error = find_unvouched(
             file,
             fault=fault,
             delegator=self._unvouched.get(delegator),
             known=self._known,
-            cached=cached,
             beneath=self._beneath(role),
             at=self._updater.at,
         )
