@@ -19,7 +19,7 @@ from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_col
 from tests.simulator.session import SimulatedSession
 from trustcli.console.exit_codes import UsageError
 from trustdata.editing import repository_editor as editor
-from trustdata.errors import NotSigned
+from trustdata.errors import NotSigned, ThresholdNotMet
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.wire import WireFormat
@@ -158,6 +158,32 @@ def test_nobody_is_shown_what_targets_lists_instead() -> None:
     forge(scene, "mallory")
     session = does(scene.newcomer(), "inspect", APP)
     assert OLD not in session.stdout.getvalue()
+
+
+def test_a_signer_s_role_whose_key_was_changed_blocks_only_itself() -> None:
+    """An old client changes the key of a delegation and leaves its file (Notary v1)."""
+    scene = good_collection(NOTARY)
+    carol = scene.keys.key("carol")
+
+    def rekeyed(document: Document) -> None:
+        document["version"] += 1
+        document["delegations"]["keys"][carol.keyid] = carol.to_dict()
+        for role in document["delegations"]["roles"]:
+            role["keyids"] = [carol.keyid] if role["name"] == ALICE else role["keyids"]
+
+    scene.forger.alter(TARGETS, rekeyed)
+    by_bob = owner(scene.newcomer(), keys=("bob",))
+    assert by_bob.ends("sign", f"{APP}:3.0") == 0, by_bob.stderr.getvalue()
+    assert scene.newcomer().digest("3.0") == f"sha256:{NEWER}"
+    for command in (("key", "rotate", "snapshot", APP), ("revoke", f"{APP}:2.0", "--yes"), ("signer", "list", APP)):
+        does(scene.newcomer(), *command)
+    refusal = scene.newcomer().judge("1.0", None, "alice").refusal
+    assert isinstance(refusal, ThresholdNotMet)
+    assert refusal.role == ALICE
+    for options, status in (((), 4), (("--start-empty", ALICE), 0)):
+        by_alice = owner(scene.newcomer(), keys=("carol", "targets"))
+        assert by_alice.ends("sign", f"{APP}:4.0", *options) == status, by_alice.stderr.getvalue()
+    assert scene.newcomer().judge("4.0", None, "alice").allowed
 
 
 # --- the ways out
