@@ -93,9 +93,9 @@ class OwnerReading:
             del self._files[role]
 
     def _accepted(self, file: Envelope, fault: TrustError | None) -> bool:
-        """Return whether the owner has accepted exactly this file, and for what is really wrong with it."""
-        accepted = self._decisions.accept_expired if fault is None else self._decisions.accept_unsigned
-        return file_reference(file) in accepted
+        """Return whether the owner has accepted exactly this file. Who accepts it unsigned accepts it expired, too."""
+        name = file_reference(file)
+        return name in self._decisions.accept_unsigned or (fault is None and name in self._decisions.accept_expired)
 
     def _beneath(self, role: RoleName) -> Envelope | None:
         """Return `targets` if it releases what this role does not list: beneath the releases in Notary v1."""
