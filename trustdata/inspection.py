@@ -99,11 +99,12 @@ def tags_with_two_digests(roles: Mapping[RoleName, Envelope]) -> tuple[TwoDigest
 
 def _two_digests(found: Iterable[Target], targets: Targets) -> tuple[TwoDigests, ...]:
     """Return those of the released tags that `targets` lists with another digest."""
-    in_targets = {tag: target.hashes.get("sha256", "") for tag, target in targets.targets.items()}
+    pairs = ((target, targets.targets.get(target.tag)) for target in found if target.role != TARGETS)
+    digests = ((target, listed.hashes.get("sha256", "")) for target, listed in pairs if listed is not None)
     return tuple(
-        TwoDigests(tag=shown(target.tag), released=target.digest, in_targets=shown(in_targets[target.tag]))
-        for target in found
-        if target.role != TARGETS and in_targets.get(target.tag, target.digest) != target.digest
+        TwoDigests(tag=shown(target.tag), released=target.digest, in_targets=shown(in_targets))
+        for target, in_targets in digests
+        if in_targets != target.digest
     )
 
 

@@ -167,6 +167,19 @@ def test_doctor_names_them_and_the_remedy(number: int) -> None:
         assert found[-1].text.startswith("2 more tags have two digests")
 
 
+def test_doctor_names_releases_that_nobody_entitled_has_signed(wire: WireFormat) -> None:
+    """And where the ways out are; of two digests it says nothing then, since no tag is released."""
+    scene = good_collection(wire)
+    scene.forger.alter(
+        RELEASES, lambda d: d.update(version=d["version"] + 1), signers=scene.forger.signers(RELEASES, "mallory")
+    )
+    found = list(check_collection(look_at(session(scene), scene.server.gun)))
+    (finding,) = [finding for finding in found if finding.check == "delegation" and finding.severity == "wrong"]
+    assert finding.place == RELEASES
+    assert finding.remedy == f"where its keys are: trust renew {APP} --plan, which names the ways out"
+    assert "two-digests" not in {finding.check for finding in found}
+
+
 # --- releases that are gone
 
 

@@ -124,7 +124,7 @@ class Collection:
         updater = self.refresh(for_owner=True)
         for refusal in updater.overlong():
             self._warn(f"{self.gun}: {refusal}; clients refuse it until the server has signed another")
-        roles = OwnerReading(updater, self._local.cache, decisions or NOTHING_DECIDED).read()
+        roles = OwnerReading(updater, decisions or NOTHING_DECIDED).read()
         if updater.has_learned():
             self._remember(updater)
         return roles

@@ -5,7 +5,6 @@ A role that does not verify stops nothing here: it is left out and named, and on
 
 from __future__ import annotations
 
-from trustcli.client.ports import MetadataCache
 from trustcli.client.updater import Updater
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied, file_reference
 from trustdata.envelope import Envelope
@@ -25,9 +24,8 @@ from trustdata.verification.vouching import KnownFiles, find_unvouched
 class OwnerReading:
     """One reading of a refreshed collection, for an owner who has made `decisions`."""
 
-    def __init__(self, updater: Updater, cache: MetadataCache, decisions: OwnerDecisions) -> None:
+    def __init__(self, updater: Updater, decisions: OwnerDecisions) -> None:
         self._updater = updater
-        self._cache = cache
         self._decisions = decisions
         self._known = KnownFiles(memory=updater.memory, lock=updater.lock, chain=updater.roots())
         self._files: dict[RoleName, Envelope] = updater.roles()
@@ -76,13 +74,11 @@ class OwnerReading:
 
     def _weigh(self, file: Envelope, fault: TrustError | None, *, delegator: RoleName) -> None:
         role = file.role
-        cached = self._cache.load(role) if fault is not None else None
         error = find_unvouched(
             file,
             fault=fault,
             delegator=self._unvouched.get(delegator),
             known=self._known,
-            cached=cached,
             beneath=self._beneath(role),
             at=self._updater.at,
         )
@@ -97,9 +93,9 @@ class OwnerReading:
             del self._files[role]
 
     def _accepted(self, file: Envelope, fault: TrustError | None) -> bool:
-        """Return whether the owner has accepted exactly this file, and for what is really wrong with it."""
-        accepted = self._decisions.accept_expired if fault is None else self._decisions.accept_unsigned
-        return file_reference(file) in accepted
+        """Return whether the owner has accepted exactly this file. Who accepts it unsigned accepts it expired, too."""
+        name = file_reference(file)
+        return name in self._decisions.accept_unsigned or (fault is None and name in self._decisions.accept_expired)
 
     def _beneath(self, role: RoleName) -> Envelope | None:
         """Return `targets` if it releases what this role does not list: beneath the releases in Notary v1."""

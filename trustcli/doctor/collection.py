@@ -11,6 +11,7 @@ from trustdata.errors import (
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+    ThresholdNotMet,
     TrustError,
     VersionRollback,
     shown,
@@ -74,8 +75,9 @@ def _refused(look: Look, refusal: TrustError) -> Finding:
 
 def _delegations(look: Look) -> Iterator[Finding]:
     for role, error in look.unreadable.items():
-        finding = failed("delegation", error, place=shown(role))
-        yield finding
+        remedy = f"where its keys are: trust renew {look.gun} --plan, which names the ways out"
+        unsigned = isinstance(error, ThresholdNotMet)
+        yield failed("delegation", error, place=shown(role), remedy=remedy if unsigned else None)
     for role in look.unpublished:
         name = shown(signer_name(role))
         if role == RELEASES:

@@ -4,8 +4,7 @@ An owner's signature makes every client believe the content below it. So the sto
 of the next one only if
 
     1. keys that its delegation names now have signed it, it has not expired, and the same holds for its delegators; or
-    2. these very bytes were verified earlier by this machine (rollback memory; for files that have not expired, also
-       the cache); or
+    2. these very bytes were verified earlier by this machine, which its rollback memory knows by their hash; or
     3. it is signed, has expired, and the project's lock file names exactly this version as the newest (root, targets).
 
 What a server shows of older versions proves nothing: metadata carries no time of signing, so a removed key and the
@@ -45,11 +44,6 @@ class KnownFiles:
             return True
         return file.role == ROOT and self.lock is not None and self.lock.entry.root.digest == file.sha256
 
-    def newest_version_is(self, file: Envelope) -> bool:
-        """Return whether rollback memory has this version as the newest of the role."""
-        seen = self._seen(file)
-        return seen is not None and seen.version == file.version
-
     def locked(self, file: Envelope) -> bool:
         """Return whether the lock file has this version of targets as the newest.
 
@@ -74,23 +68,18 @@ def find_unvouched(
     fault: TrustError | None,
     delegator: TrustError | None,
     known: KnownFiles,
-    cached: bytes | None,
     beneath: Envelope | None,
     at: datetime,
 ) -> TrustError | None:
     """Return the error of whoever would sign the content of a stored file again; None if somebody vouches for it.
 
     `fault`: why the signatures of the file do not count; None if they do. `delegator`: the error of the role that
-    delegates to it, None if somebody vouches for that one. `cached`: the role's file in the cache, if any. `beneath`:
-    the file whose tags clients would find if this role began empty, if there is one.
+    delegates to it, None if somebody vouches for that one. `beneath`: the file whose tags clients would find if this
+    role began empty, if there is one.
     """
     if known.verified_before(file):
         return None
-    expired = file.expires <= at
     if fault is not None:
-        # A file that has expired may have been cached when it was read in order to be renewed.
-        if not expired and cached == file.raw and known.newest_version_is(file):
-            return None
         return NotVouchedFor(
             role=file.role,
             version=file.version,
@@ -101,7 +90,7 @@ def find_unvouched(
         )
     if delegator is not None:
         return delegator  # the keys that have signed it may be those of somebody who was removed since
-    if not expired or known.locked(file):
+    if file.expires > at or known.locked(file):
         return None
     return ExpiredUnknown(
         role=file.role,

@@ -19,6 +19,7 @@ from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
 from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
+from trustcli.commands.migrate.command import _Run, _ServerKeys
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.http.messages import Response
@@ -314,3 +315,40 @@ def test_an_expired_root_is_refused_before_anything_is_handed_over() -> None:
 def expired_root(scene: Scene) -> SourceCollection:
     scene.forger.next_root(lambda d: d.update(expires="2026-10-01T00:00:00Z"))
     return _found(scene)
+
+
+class _Ours(_Link):
+    """Our server, which is asked for and must not be given anything; and the session of an owner with the root key."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__({})
+        self.at = scene.server.at
+        self.memory = MemoryStore()
+        self.locks: dict[GUN, SourcedLock] = {}
+
+    def known_pins(self, gun: GUN) -> list[SourcedPin]:
+        assert gun == APP
+        return []
+
+    def held_keys(self) -> StoreKeys:
+        return _keys("root", "recovery")
+
+    def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
+        pytest.fail(f"{gun}: {len(parts)} files were handed over")
+
+
+@pytest.mark.parametrize("plan", [True, False], ids=["planned", "done"])
+def test_a_collection_whose_root_nobody_vouches_for_is_left_alone(*, plan: bool) -> None:
+    """The plan refuses already, and nothing is half done."""
+    scene = good_collection(NOTARY)
+    expired = expired_root(scene)
+    session = cast("Session", _Ours(scene))
+    source, keys = _source(_Old(scene.server)), _ServerKeys(session, None)
+    for decisions in (NOTHING_DECIDED, OwnerDecisions(accept_expired=frozenset({f"root@sha256:{'ab' * 32}"}))):
+        outcome = _Run(session, source, keys, rotates=True, plan=plan, decisions=decisions).one(APP)
+        assert isinstance(outcome.failure, ExpiredUnknown)
+        assert outcome.done is None
+    if plan:
+        accepted = OwnerDecisions(accept_expired=frozenset({f"root@sha256:{expired.root.sha256}"}))
+        outcome = _Run(session, source, keys, rotates=True, plan=True, decisions=accepted).one(APP)
+        assert (outcome.failure, outcome.done) == (None, "would be taken over")

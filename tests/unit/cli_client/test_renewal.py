@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.simulator.keyring import Ring
-from tests.simulator.owner import Owner
-from tests.simulator.repository import RepositorySimulator
+from tests.simulator.owner import EVERY_KEY, Owner
+from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import GOOD, good_collection
+from tests.simulator.session import SimulatedSession
 from trustcli.commands.renew import RenewalEdit
 from trustdata.due import within
-from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
+from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 
 ALICE = RoleName("targets/alice")
 LONG = timedelta(days=10_000)
@@ -66,3 +69,28 @@ def test_what_the_keys_cannot_sign() -> None:
     said = {left.file.role: str(edit.missing(left)) for left in edit.unrenewed}
     assert "who can renew it: root)" in said[ROOT]
     assert "who can renew it: repository)" in said[TARGETS]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sign", f"{APP}:3.0"),
+        ("renew", APP, "--all"),
+        ("signer", "remove", "bob", APP),
+        ("key", "rotate", "targets", APP),
+    ],
+    ids=" ".join,
+)
+def test_what_a_machine_has_signed_itself_it_knows(command: tuple[str, ...]) -> None:
+    """By the hash of each file, so that it can renew it after it has expired (ADR 0041)."""
+    scene = good_collection()
+    client = scene.newcomer()
+    before = {role: file.sha256 for role, file in scene.server.stored.items()}
+    session = SimulatedSession(client, keys=EVERY_KEY, registry_digest=f"sha256:{GOOD}")
+    assert session.ends(*command) == 0, session.stderr.getvalue()
+    seen = client.memory.known[scene.server.gun].roles
+    signed = [
+        role for role, file in scene.server.stored.items() if role not in ONLINE and before.get(role) != file.sha256
+    ]
+    assert RELEASES in signed
+    assert {role: seen[role].sha256 for role in signed} == {role: scene.server.stored[role].sha256 for role in signed}

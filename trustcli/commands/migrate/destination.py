@@ -132,9 +132,7 @@ class Destination:
         known = KnownFiles(
             memory=self._session.memory.load(found.gun), lock=self._session.locks.get(found.gun), chain=found.roots
         )
-        error = find_unvouched(
-            found.root, fault=None, delegator=None, known=known, cached=None, beneath=None, at=self._session.at
-        )
+        error = find_unvouched(found.root, fault=None, delegator=None, known=known, beneath=None, at=self._session.at)
         if error is not None and file_reference(found.root) not in decisions.accept_expired:
             raise error
 
