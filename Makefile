@@ -2,13 +2,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 
 # Programs that are started often would compile this project's modules each time, where the environment forbids to keep
 # what was compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-long lint bench dist lock runtime whole peers clean
+.PHONY: demo test test-long lint tests other-pythons coverage mutation bench dist lock runtime whole peers clean
 
 # Both install into $(VENV), the second over the first, and end at once if everything is there.
 runtime:
@@ -28,11 +28,33 @@ lint: whole
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: whole peers lint
+# What is independent runs side by side: many tests wait, so two cores have time for three workers and the rest.
+test:
+	@$(MAKE) --no-print-directory -j2 whole peers
+	@$(MAKE) --no-print-directory -j3 -o whole -o peers lint tests other-pythons
+
+tests: whole peers
 	$(BIN)/pytest -n $(WORKERS) -m "not long"
 
-test-long: whole peers
-	$(BIN)/pytest -n $(WORKERS)
+other-pythons: whole
+	@sh tests/other_pythons.sh $(BIN)/python $(VENV)
+
+test-long: test
+	$(BIN)/pytest -n $(WORKERS) -m long
+	@$(MAKE) --no-print-directory coverage mutation
+
+# Branches, in the programs that the tests start too. Below its floor a package fails.
+coverage: whole peers
+	rm -f .coverage .coverage.*
+	$(BIN)/pytest -q -n $(WORKERS) -m "not long" $(COVERED_BY) --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --include='keys/*' --fail-under=100
+	$(BIN)/coverage report --skip-covered --include='trustdata/*' --fail-under=100
+	$(BIN)/coverage report --skip-covered --include='trustserver/*' --fail-under=90
+	$(BIN)/coverage report --skip-covered --include='trustcli/*' --fail-under=90
+COVERED_BY := $(addprefix tests/,unit attacks properties vectors golden contracts journeys)
+
+mutation: whole
+	$(BIN)/python -m tests.mutation
 
 bench: whole peers
 	$(BIN)/python -m tests.benchmarks

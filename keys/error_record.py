@@ -36,7 +36,12 @@ class ErrorRecord(Exception):
         return {name: getattr(self, name) for name in _fields(type(self))}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.details())
+        # From the fields themselves: `details` may shorten them, write them as text, or leave some out. What is no
+        # field (the notes of an exception) goes along as state.
+        names = _fields(type(self))
+        values = {name: value for name, value in self.__dict__.items() if name in names}
+        state = {name: value for name, value in self.__dict__.items() if name not in names}
+        return _rebuild, (type(self), values), state or None
 
 
 def _rebuild(kind: type[ErrorRecord], values: dict[str, object]) -> ErrorRecord:

@@ -7,7 +7,7 @@ KeysError
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
-├── KeyStoreInsecure     the file modes let other users read private keys
+├── KeyStoreInsecure     modes or owners of files let other users read private keys
 ├── KeyStoreUnwritable   the operating system refused to read or write
 ├── PassphraseMissing    no variable gives a passphrase, and no prompt is possible
 ├── PassphraseUnreadable the file or file descriptor of a passphrase cannot be read
@@ -89,14 +89,20 @@ class KeyNotAccepted(KeysError):
 
 
 class KeyStoreInsecure(KeysError):
-    """The mode of a file or folder lets other users read private keys. `mode`, `wanted`: POSIX modes, octal text."""
+    """A file or folder lets other users read private keys. `mode`, `wanted`: POSIX modes, octal text.
+
+    `owner`: the id of the other user to whom it belongs; None if the mode is what is wrong.
+    """
 
     code: ClassVar[str] = "key-store-insecure"
     path: str
     mode: str
     wanted: str
+    owner: int | None = None
 
     def __str__(self) -> str:
+        if self.owner is not None:
+            return f"{self.path} belongs to user {self.owner}, who may read private keys; make it your own (chown)"
         return f"{self.path} has mode {self.mode}, which lets others read private keys; chmod {self.wanted} {self.path}"
 
 

@@ -14,18 +14,18 @@ from keys.algorithms import PrivateKey
 from keys.durable_file import file_lock, make_private_folder, sync_folder, write_durably
 from keys.envelope import PRODUCTION_COST, ScryptCost
 from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable
+from keys.file_access import not_private
 from keys.key_info import KeyInfo
 from keys.material import MAX_KEY_FILE
 from keys.store import check_new, find, in_order, is_keyid
 
-_GROUP_AND_OTHERS: Final = 0o077
 _SUFFIX: Final = ".key"
 
 
 class FileKeyStore:
     """A `KeyStore` in a folder, which is created when the first key is added.
 
-    Every read checks the modes: group and others must have no rights on the folder and on the file. Writers exclude
+    Every read checks owners and modes: others must have no rights on the folder and on the file. Writers exclude
     each other with a lock. Readers need no lock, because files are replaced atomically. Only tests set `cost`.
     """
 
@@ -101,20 +101,20 @@ class FileKeyStore:
             except FileNotFoundError as error:
                 raise KeyNotFound(key=keyid) from error
             try:
-                mode = os.fstat(descriptor).st_mode
-                if not stat.S_ISREG(mode):
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
                     raise KeyFileMalformed(place=str(path), reason="not a regular file")
-                _check_mode(str(path), mode, wanted="600")
+                check_private(path, status)
                 return os.read(descriptor, MAX_KEY_FILE + 1)
             finally:
                 os.close(descriptor)
 
     def _folder_exists(self) -> bool:
         try:
-            mode = os.stat(self._folder).st_mode  # noqa: PTH116
+            status = os.stat(self._folder)  # noqa: PTH116
         except FileNotFoundError:
             return False
-        _check_mode(str(self._folder), mode, wanted="700")
+        check_private(self._folder, status)
         return True
 
     @contextmanager
@@ -135,6 +135,8 @@ class FileKeyStore:
             raise KeyStoreUnwritable(path=str(self._folder), reason=error.strerror or type(error).__name__) from error
 
 
-def _check_mode(path: str, mode: int, *, wanted: str) -> None:
-    if mode & _GROUP_AND_OTHERS:
-        raise KeyStoreInsecure(path=path, mode=f"{stat.S_IMODE(mode):o}", wanted=wanted)
+def check_private(path: Path, status: os.stat_result) -> None:
+    """Check that a file or folder with private keys is for its user alone. Raises: KeyStoreInsecure."""
+    found = not_private(path, status)
+    if found is not None:
+        raise KeyStoreInsecure(path=found.path, mode=found.mode, wanted=found.wanted, owner=found.owner)

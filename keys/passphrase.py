@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Protocol
 
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
+from keys.file_access import unguarded
 
 ATTEMPTS: Final = 3
 """How many times the prompt asks for one passphrase."""
@@ -105,9 +107,12 @@ class EnvironmentPassphrases:
         source = f"{name} ({ascii(path)[1:-1]})"
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
+                exposed = unguarded(Path(path), os.fstat(file.fileno()))
                 content = file.read(_MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
+        if exposed is not None:
+            raise PassphraseUnreadable(key=key, source=source, reason=f"{exposed}; {exposed.remedy}")
         return _decode_content(content, source, key)
 
     def _from_descriptor(self, name: str, number: str, key: str) -> str:

@@ -11,7 +11,6 @@ import stat
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from securesystemslib.signer import SSlibKey
 
@@ -27,9 +26,8 @@ from keys.errors import (
     KeyStoreUnwritable,
     PassphraseMissing,
 )
+from keys.file_access import not_private
 from keys.key_info import KeyInfo
-
-_GROUP_AND_OTHERS: Final = 0o077
 
 
 def create(
@@ -107,8 +105,8 @@ def _read(path: Path) -> bytes:
         # Non-blocking: opening a FIFO must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise KeyFileMalformed(place=str(path), reason="it is not a regular file")
             data = _read_to_end(descriptor)
         finally:
@@ -117,9 +115,10 @@ def _read(path: Path) -> bytes:
         raise KeyNotFound(key=str(path)) from error
     except OSError as error:
         raise KeyStoreUnwritable(path=str(path), reason=error.strerror or type(error).__name__) from error
-    if mode & _GROUP_AND_OTHERS and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
+    exposed = not_private(path, status)
+    if exposed is not None and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
         # The file system of a memory stick may have no modes, so only plain keys must be unreadable for others.
-        raise KeyStoreInsecure(path=str(path), mode=f"{stat.S_IMODE(mode):o}", wanted="600")
+        raise KeyStoreInsecure(path=str(path), mode=exposed.mode, wanted=exposed.wanted, owner=exposed.owner)
     return data
 
 

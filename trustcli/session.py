@@ -31,6 +31,7 @@ from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustdata.errors import SettingsUnusable, TrustError
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.model import Signer
 from trustdata.verification.lock_entry import SourcedLock
@@ -47,10 +48,11 @@ if TYPE_CHECKING:
     from trustcli.console.passphrase_comparison import ComparedPassphrases
     from trustcli.http.record import Observer
     from trustcli.publish.held_keys import StoreKeys
-    from trustcli.publish.preparation import HeldKeys, Roles
+    from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
     from trustcli.registry.client import Registry
     from trustcli.registry.engine import Engine
+    from trustdata.editing.owner_roles import OwnerRoles
     from trustdata.roles import RoleName
 
 
@@ -157,6 +159,7 @@ class Session:
         gun: GUN,
         *,
         policy_pins: Iterable[SourcedPin] = (),
+        policy_max_life: MaxLife | None = None,
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -170,8 +173,8 @@ class Session:
 
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
-        of those of the lock file. `keep=False`: write nothing on this machine, neither pin nor rollback memory nor
-        cache.
+        of those of the lock file. `policy_max_life`: the policy's, which counts before that of the settings.
+        `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
@@ -189,6 +192,7 @@ class Session:
                 memory=self.memory if keep else _read_only(self.memory),
                 pins=self.known_pins(asked, policy_pins),
                 lock=lock,
+                max_life=policy_max_life or self.settings.max_life_for(gun),
                 record_pin=(lambda pin, how: self.record_pin(gun, pin, how, found)) if keep else None,
                 memory_required=memory_required,
             ),
@@ -259,10 +263,12 @@ class Session:
         """
         return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
-    def publisher(self, collection: Collection, keys: HeldKeys, read: Callable[[], Roles] | None = None) -> Publisher:
+    def publisher(
+        self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
+    ) -> Publisher:
         """Return a publisher of the collection that signs with `keys`.
 
-        `read`: how to read the current roles; by default as an owner does, expired offline roles included.
+        `read`: how to read the current roles; by default as an owner does who has decided nothing.
         """
         from trustcli.publish.backoff import JitteredBackoff
         from trustcli.publish.publisher import Publisher

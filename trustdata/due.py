@@ -14,7 +14,7 @@ from trustdata.expiry import Lifetimes, half_life
 from trustdata.roles import ONLINE, RoleName
 
 LAST_PART: Final = 3
-"""A role is due in the last third of its life: by default 8 months for root, 4 months for targets and delegations."""
+"""A role is due in the last third of its life: in TUF 1.0 8 months for root, 4 for targets and delegations."""
 
 Due = Callable[[Envelope], bool]
 """A test whether a file must be signed again soon."""

@@ -8,6 +8,7 @@
     │   ├── VersionRollback          an older version than the known one, or a role that was removed
     │   ├── VersionMismatch          another version than its parent names
     │   ├── MetadataExpired          too old: a freeze attack, or nobody has renewed it
+    │   ├── LivesTooLong             valid for longer than any honest server makes it: a clock was wrong
     │   ├── ContentMismatch          another hash, length or digest than its parent names
     │   ├── RootNotPinned            the pinned root is not in the root chain
     │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not valid for this name
@@ -19,6 +20,8 @@
     │   ├── ReleaseConflict          two released digests for one tag
     │   ├── TagMismatch              the requested digest is not the one signed for the tag
     │   ├── MetadataMissing          the server does not give a role that the collection lists
+    │   ├── NotVouchedFor            the owner: a stored role that nobody entitled has signed, so it is not signed again
+    │   │   └── ExpiredUnknown           a stored role that has expired and that this machine does not know
     │   ├── TrustDataWithheld        the server has no data for a known collection
     │   ├── CollectionDeleted        the server reports that a known collection was deleted
     │   ├── FormatChanged            the server offers a pinned collection in another format
@@ -36,6 +39,7 @@
     │   └── CollectionExists         the collection exists already, or exists in the other format
     ├── RemoteUnreachable        the network, or the operator of the server
     │   ├── RemoteFull               the operator of the server: its disk is full
+    │   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
     │   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
     │   ├── ProxyRefused             the operator of the network: a proxy refuses the connection
     │   └── EngineUnreachable        the user: no container engine runs here
@@ -45,6 +49,7 @@
     ├── ImageNotFound            the registry has no such repository, tag or digest
     ├── ImageNotPushed           the registry has other content under the tag than the engine
     ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
+    ├── FileExposed              the user: others may change a file that decides what is trusted
     ├── SettingsUnusable         the user: a settings file, variable or option cannot be used
     ├── HookRequestMalformed     the container runtime: a request that the hook cannot judge
     ├── HookNotInstalled         a hook could not be installed
@@ -69,6 +74,7 @@ from typing import ClassVar, Final
 from keys.error_record import ErrorRecord
 
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
+_TAGS_SHOWN: Final = 20
 
 
 def shown(text: str, limit: int = 120) -> str:
@@ -89,6 +95,13 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     return value
+
+
+def tag_list(tags: Mapping[str, str]) -> str:
+    """Return tags with their digests for a sentence, at most `_TAGS_SHOWN` of them."""
+    first = [f"{shown(tag)} as {shown(digest)}" for tag, digest in list(tags.items())[:_TAGS_SHOWN]]
+    more = f" and {len(tags) - _TAGS_SHOWN} more tags (--json has all)" if len(tags) > _TAGS_SHOWN else ""
+    return ", ".join(first) + more if first else "no tag"
 
 
 class TrustError(ErrorRecord):
@@ -189,6 +202,29 @@ class MetadataExpired(NotTrusted):
 
     def __str__(self) -> str:
         return f"{shown(self.role)} version {self.version} expired on {self.expires:%Y-%m-%d %H:%M} UTC"
+
+
+class LivesTooLong(NotTrusted):
+    """A timestamp or snapshot is valid for too long from now. `limit`: for how many seconds it may. `at`: now, UTC.
+
+    Either the clock of the server was ahead when it signed the file, or the clock of this machine is behind.
+    """
+
+    code: ClassVar[str] = "lives-too-long"
+    role: str
+    version: int
+    expires: datetime
+    at: datetime
+    limit: int
+
+    def __str__(self) -> str:
+        days, rest = divmod(self.limit, 86400)
+        span = f"{self.limit} seconds" if rest else f"{days} days"
+        return (
+            f"{shown(self.role)} version {self.version} is valid until {self.expires:%Y-%m-%d %H:%M} UTC, more than "
+            f"{span} from now: the clock that signed it was ahead, or the clock here, which says "
+            f"{self.at:%Y-%m-%d %H:%M} UTC, is behind"
+        )
 
 
 class ContentMismatch(NotTrusted):
@@ -345,6 +381,32 @@ class MetadataMissing(NotTrusted):
 
     def __str__(self) -> str:
         return f"{shown(self.role)} metadata is missing: {shown(self.reason)}"
+
+
+class NotVouchedFor(NotTrusted):
+    """The content of a stored file must not be signed again: nobody entitled has signed it, and it is not known here.
+
+    `tags`: what it lists (`sha256:HEX` by tag). `exposed`: what `targets` would release if the role began empty.
+    """
+
+    code: ClassVar[str] = "not-vouched-for"
+    role: str
+    version: int
+    sha256: str
+    reason: str
+    tags: Mapping[str, str] = _NO_DETAILS  # type: ignore[assignment]
+    exposed: Mapping[str, str] = _NO_DETAILS  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        what = f"{shown(self.role)} version {self.version} (sha256:{self.sha256}) must not be signed again"
+        exposed = f"; begun empty, targets releases {tag_list(self.exposed)}" if self.exposed else ""
+        return f"{what}: {shown(self.reason, 400)}; it lists {tag_list(self.tags)}{exposed}"
+
+
+class ExpiredUnknown(NotVouchedFor):
+    """A stored file is signed, has expired, and is not known here: it may be an old one that the server shows again."""
+
+    code: ClassVar[str] = "expired-unknown"
 
 
 class TrustDataWithheld(NotTrusted):
@@ -547,6 +609,15 @@ class RemoteFull(RemoteUnreachable):
         return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
 
 
+class RemoteClockJumped(RemoteUnreachable):
+    """The server signs nothing, because its clock has jumped forward (503). It has stored nothing; reads go on."""
+
+    code: ClassVar[str] = "remote-clock-jumped"
+
+    def __str__(self) -> str:
+        return f"{self.remote} signs nothing now and changed nothing: {shown(self.reason, 600)}"
+
+
 class CertificateRefused(RemoteUnreachable):
     """The TLS certificate of the server is not signed by a trusted CA, or is not valid for this host or time."""
 
@@ -653,6 +724,22 @@ class SettingsUnusable(TrustError):
 
     def __str__(self) -> str:
         return f"{shown(self.place)} cannot be used: {shown(self.reason, 300)}"
+
+
+class FileExposed(TrustError):
+    """Others may change a file that decides what is trusted: pins, rollback memory, policy, settings.
+
+    `path`: the file, or the folder that it lies in. `mode`: octal text. `remedy`: the command that puts it right.
+    """
+
+    code: ClassVar[str] = "file-exposed"
+    path: str
+    mode: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.path, 300)} {self.reason}: it cannot decide what is trusted"
 
 
 class HookRequestMalformed(TrustError):

@@ -13,8 +13,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import MetadataExpired, NotSigned, PolicyRefused, RootNotNamed, TagMismatch, TrustError, shown
-from trustdata.expiry import TUF_LIFETIMES
+from trustdata.errors import (
+    LivesTooLong,
+    MetadataExpired,
+    NotSigned,
+    PolicyRefused,
+    RootNotNamed,
+    TagMismatch,
+    TrustError,
+    shown,
+)
 from trustdata.explanation import (
     BEFORE,
     PINS,
@@ -247,9 +255,9 @@ class _Explainer:
         return SNAPSHOT in self._roles and f"{role}.json" in self._roles[SNAPSHOT].snapshot.meta
 
     def _issued(self, role: RoleName, expires: datetime | None) -> datetime | None:
-        if expires is None:
+        if expires is None or self._state.trusted is None:
             return None
-        lifetime = TUF_LIFETIMES.of(role)
+        lifetime = self._state.trusted.lifetimes.of(role)
         if expires < _FIRST_MOMENT + lifetime:  # no datetime can hold an earlier time of signing
             return None
         issued = expires - lifetime
@@ -361,25 +369,29 @@ class _Explainer:
     def _changes_to_be_trusted(self) -> list[VerdictChange]:
         refusal = self._judgement.refusal
         tag = shown(self._question.tag or "")
-        if isinstance(refusal, MetadataExpired):
-            role = RoleName(refusal.role)
-            by = "the server, by itself" if role in ONLINE else self._holders(role)
-            return [VerdictChange(what=f"{shown(role)} version {refusal.version + 1}, signed by {by}")]
-        if isinstance(refusal, RootNotNamed):
-            return [VerdictChange(what=f"a new root names the collection: {self._holders(ROOT)} can")]
-        if isinstance(refusal, NotSigned) and self._question.tag and TARGETS in self._roles:
-            releasing = RELEASES if RELEASES in self._delegated else TARGETS
-            return [VerdictChange(what=f"{tag} is signed: {self._holders(releasing)} can")]
-        if isinstance(refusal, PolicyRefused):
-            missing = [s.name for s in self.signers() if s.required and s.stand != "agrees"]
-            return [VerdictChange(what=f"{name} signs {tag or 'it'} with the released digest") for name in missing]
-        if isinstance(refusal, TagMismatch):
-            return [
-                VerdictChange(
-                    what=f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}"
-                )
-            ]
-        return []
+        changes: list[str] = []
+        match refusal:
+            case MetadataExpired():
+                role = RoleName(refusal.role)
+                by = "the server, by itself" if role in ONLINE else self._holders(role)
+                changes = [f"{shown(role)} version {refusal.version + 1}, signed by {by}"]
+            case LivesTooLong():
+                changes = [
+                    f"{shown(refusal.role)} version {refusal.version + 1}, signed by a server whose clock is right",
+                    f"the clock here is set right, if it is not {self._at:%Y-%m-%d %H:%M} UTC now",
+                    "max_life in policy or trust.toml allows it, for a repository of others",
+                ]
+            case RootNotNamed():
+                changes = [f"a new root names the collection: {self._holders(ROOT)} can"]
+            case NotSigned() if self._question.tag and TARGETS in self._roles:
+                releasing = RELEASES if RELEASES in self._delegated else TARGETS
+                changes = [f"{tag} is signed: {self._holders(releasing)} can"]
+            case PolicyRefused():
+                missing = [s.name for s in self.signers() if s.required and s.stand != "agrees"]
+                changes = [f"{name} signs {tag or 'it'} with the released digest" for name in missing]
+            case TagMismatch():
+                changes = [f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}"]
+        return [VerdictChange(what=change) for change in changes]
 
     def _holders(self, role: RoleName) -> str:
         keys, threshold = self._keys(role, TARGETS if role in self._delegated else ROOT)

@@ -5,7 +5,7 @@ No private key is needed. Names of tags and signers are foreign text, so they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from keys.algorithms import EncodedKey
@@ -35,6 +35,18 @@ class SignedTag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TwoDigests:
+    """A tag that is released as one digest, and that `targets` lists as another (Notary v1). Digests in hex.
+
+    A client that is shown no `targets/releases` takes the digest of `targets`.
+    """
+
+    tag: str
+    released: str
+    in_targets: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyHolder:
     """The ids of the keys of a signer, of `Root` or of `Repository`."""
 
@@ -50,6 +62,7 @@ class Inspection:
     signers: tuple[KeyHolder, ...]
     root: KeyHolder
     repository: KeyHolder
+    two_digests: tuple[TwoDigests, ...] = ()
 
 
 def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> Inspection:
@@ -72,6 +85,25 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
         ),
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
         repository=KeyHolder(name="Repository", keyids=tuple(root.roles[TARGETS].keyids)),
+        two_digests=_two_digests(targets_found, targets),
+    )
+
+
+def tags_with_two_digests(roles: Mapping[RoleName, Envelope]) -> tuple[TwoDigests, ...]:
+    """Return every tag with two digests, sorted by name. `roles`: as for `inspect`.
+
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
+    return _two_digests((target for _, target in sorted(released(roles).items())), roles[TARGETS].targets)
+
+
+def _two_digests(found: Iterable[Target], targets: Targets) -> tuple[TwoDigests, ...]:
+    """Return those of the released tags that `targets` lists with another digest."""
+    in_targets = {tag: target.hashes.get("sha256", "") for tag, target in targets.targets.items()}
+    return tuple(
+        TwoDigests(tag=shown(target.tag), released=target.digest, in_targets=shown(in_targets[target.tag]))
+        for target in found
+        if target.role != TARGETS and in_targets.get(target.tag, target.digest) != target.digest
     )
 
 

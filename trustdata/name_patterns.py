@@ -27,6 +27,11 @@ def pattern_matches(pattern: str, gun: GUN) -> bool:
     return gun == pattern
 
 
+def specificity(pattern: str) -> tuple[bool, int]:
+    """Return a key by which a whole name comes after every prefix, and a longer prefix after a shorter one."""
+    return not pattern.endswith("*"), len(pattern)
+
+
 def is_pattern(match: str) -> bool:
     """Return whether the text is a pattern that can match a normalised name."""
     if match == "*":

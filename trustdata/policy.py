@@ -8,11 +8,12 @@ This module reads a parsed TOML document; it does not open files. A rule:
     signers = ["alice", "bob"]              # the signers that must have signed the same digest
     threshold = 1                           # how many of them; by default all
     pins = ["sha256:..."]                   # the root of trust; these pins go before those of the user
+    max_life = "400d"                       # how long timestamp and snapshot may be valid from now on
 
 Only the most specific matching rule counts. An image that no rule matches is refused.
 
 To add an attribute of what is required, read it in `_read_rule`, store it in `Requirement` and check it there; no other
-file names one. Pins are no such attribute: they are used before anything is verified.
+file names one. Pins and `max_life` are no such attributes: they are used before anything is verified.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from keys.algorithms import key_fingerprint
 from keys.record import record, replace
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
-from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
+from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches, specificity
 from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, read_target
-from trustdata.verification.trust_pinning import Pin, parse_pin
+from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin
 
 Action = Literal["verify", "deny"]
-_MEMBERS: Final = {"match", "action", "signers", "threshold", "pins"}
+_MEMBERS: Final = {"match", "action", "signers", "threshold", "pins", "max_life"}
 
 
 @record
@@ -86,17 +88,26 @@ class Requirement:
 
 @record
 class Rule:
-    """One rule of a policy. `source`: the file and the pattern, for messages."""
+    """One rule of a policy. `source`: the file and the pattern, for messages.
+
+    `max_life`: how long timestamp and snapshot may be valid from now on; None for what else is set, or for the limits
+    of the format.
+    """
 
     source: str
     match: str
     action: Action
     requirement: Requirement
     pins: tuple[Pin, ...]
+    max_life: MaxLife | None = None
 
     def matches(self, gun: GUN) -> bool:
         """Return whether the rule matches the name."""
         return pattern_matches(self.match, gun)
+
+    def sourced_pins(self) -> list[SourcedPin]:
+        """Return the rule's pins, with the rule as their source."""
+        return [SourcedPin(pin=pin, source=self.source) for pin in self.pins]
 
 
 @record
@@ -114,7 +125,7 @@ class Policy:
         matching = [rule for rule in self.rules if rule.matches(gun)]
         if not matching:
             raise PolicyRefused(name=gun, rule=self.source, reason="no rule matches this name")
-        rule = max(matching, key=lambda rule: (not rule.match.endswith("*"), len(rule.match)))
+        rule = max(matching, key=lambda rule: specificity(rule.match))
         if rule.action == "deny":
             raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
         return rule
@@ -161,7 +172,15 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
         action="deny" if action == "deny" else "verify",
         requirement=Requirement(source=name, signers=signers, threshold=threshold),
         pins=pins,
+        max_life=_max_life(rule["max_life"], f"{path}.max_life", source) if "max_life" in rule else None,
     )
+
+
+def _max_life(value: object, path: str, source: str) -> MaxLife:
+    try:
+        return MaxLife.parse(value)
+    except ValueError as error:
+        raise PolicyMalformed(source=source, path=path, reason=str(error)) from error
 
 
 def _texts(value: object, path: str, source: str) -> tuple[str, ...]:

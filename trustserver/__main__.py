@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 collections_app = typer.Typer(help="What the operator does to collections.", no_args_is_help=True)
 app.add_typer(collections_app, name="collections")
+clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True)
+app.add_typer(clock_app, name="clock")
 
 _REFUSED: Final = 2
 
@@ -206,6 +208,15 @@ def release(
 
     if not run(name, GivenSettings(data=data, database=database), os.environ, config):
         raise typer.Exit(1)
+
+
+@clock_app.command("accept")
+def accept_clock(data: Data = None, database: Database = None, config: Config = None) -> None:
+    """Sign on with the clock as it is now, if it jumped forward and is right; a running server needs no restart."""
+    from trustserver.admin.commands import accept_clock as run
+    from trustserver.app import now
+
+    run(GivenSettings(data=data, database=database), os.environ, config, at=now())
 
 
 def main() -> None:

@@ -35,8 +35,10 @@ from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
-from trustserver.process import tls
+from trustserver.errors import ClockJumped
+from trustserver.process import kernel_clock, tls
 from trustserver.process.logs import start_logging
+from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
 from trustserver.repository.notary_reads import NotaryReads
@@ -66,6 +68,7 @@ class Application:
     publishing: Publishing
     renewal: Renewal
     online: OnlineRoles
+    guard: ClockGuard
     store: MetadataStore
     published_log: PublishedLog | None
     metrics: Metrics
@@ -74,23 +77,25 @@ class Application:
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up once a minute, until `stopping` is set."""
         while not stopping.is_set():
-            if await self._round():
+            if await self.upkeep_round():
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(UPKEEP_SECONDS):
                     await stopping.wait()
 
-    async def _round(self) -> bool:
+    async def upkeep_round(self) -> bool:
         """Run one round of upkeep. Return whether there is more to renew at once."""
         try:
             if self.store.refusal() is not None:
                 await asyncio.to_thread(self.store.probe)
                 _log.info("the database takes writes again")
-            done = await asyncio.to_thread(self.renewal.round, at=self.clock())
-            dropped = await asyncio.to_thread(self.online.drop_stale_offers, self.clock())
             if self.published_log is not None:
                 await asyncio.to_thread(self.published_log.compact)
-        except (NotStored, OSError) as error:
+            at = self.clock()
+            done = await asyncio.to_thread(self.renewal.round, at=at)
+            dropped = await asyncio.to_thread(self.online.drop_stale_offers, at)
+            await asyncio.to_thread(self.guard.record_round, at)
+        except (ClockJumped, NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
             return False
         self.metrics.renewals.labels("renewed").inc(done.renewed)
@@ -112,16 +117,21 @@ def compose(
     settings: Settings,
     clock: Callable[[], datetime] = now,
     seconds: Callable[[], float] | None = None,
+    uptime: Callable[[], float] | None = None,
+    is_synchronised: Callable[[], bool] = lambda: True,
     published_log: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
 ) -> Application:
     """Make the parts of the server and connect them.
 
-    `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `published_log`: None if
-    nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
+    `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `uptime`,
+    `is_synchronised`: what the kernel says (ClockGuard); by default nothing that contradicts `clock`. `published_log`:
+    None if nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
     """
     cache = ResponseCache(limit=settings.view_bytes)
-    online = OnlineRoles(store, sealer)
+    read_seconds = seconds or (lambda: clock().timestamp())
+    guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
+    online = OnlineRoles(store, sealer, guard)
     parsed = ParsedCache(store)
     committer = Committer(store, parsed, cache, published_log)
     publishing = Publishing(store=store, online=online, parsed=parsed, committer=committer)
@@ -155,22 +165,35 @@ def compose(
         services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
     )
     in_flight = GracefulShutdown(notary)
-    fast = FastRead(cache, OriginCheck(in_flight), seconds or (lambda: clock().timestamp()), authorizer=authorizer)
+    fast = FastRead(cache, OriginCheck(in_flight), read_seconds, authorizer=authorizer)
     fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
-        return [f"writes are refused: {refusal.reason}"] if refusal is not None else []
+        found = [f"writes are refused: {refusal.reason}"] if refusal is not None else []
+        return [*found, str(guard.refusal)] if guard.refusal is not None else found
 
     fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
     read_counts = [reads.answered, notary.answered]
-    fastapi.include_router(metrics_router(metrics, fast=fast, reads=read_counts, cache=cache, store=store, clock=clock))
+    fastapi.include_router(
+        metrics_router(
+            metrics,
+            fast=fast,
+            reads=read_counts,
+            cache=cache,
+            store=store,
+            guard=guard,
+            committer=committer,
+            clock=clock,
+        )
+    )
     return Application(
         asgi=fast,
         in_flight=in_flight,
         publishing=publishing,
         renewal=renewal,
         online=online,
+        guard=guard,
         store=store,
         published_log=published_log,
         metrics=metrics,
@@ -247,6 +270,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
         sealer=sealer,
         settings=settings,
         seconds=time.time,
+        uptime=kernel_clock.uptime,
+        is_synchronised=kernel_clock.is_synchronised,
         published_log=open_published_log(settings, store, sealer),
         authorizer=open_authorizer(settings),
     )

@@ -8,6 +8,7 @@ TrustError
 │   └── DatabaseOlder          the database is older than what was published: restored from a backup?
 ├── NotSound               the operator: stored data that no client would accept (`trust-server check`)
 ├── DiskFull               the operator: no space for what was to be stored; nothing was changed (a NotStored)
+├── ClockJumped            the operator: the server's clock has jumped forward, so nothing is signed with it
 ├── RevisionMoved          nobody: the collection changed between reading and writing; the server checks again
 ├── BadRequest             the caller: the form of a request, with the place named
 │   ├── NoFileName             a part of an upload without the name of its role
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from trustdata.errors import NotStored, TrustError, shown
@@ -106,6 +108,31 @@ class DiskFull(NotStored):
 
     code: ClassVar[str] = "disk-full"
     reason: str = "the disk of the server's database is full"
+
+
+@dataclass(eq=False, kw_only=True)
+class ClockJumped(TrustError):
+    """The server's clock has jumped forward, so no snapshot and timestamp is signed with it; nothing was changed.
+
+    `clock`: what it says. `expected`: what it should say after the time that has passed since it was last trusted or,
+    `at_start`, when the last round of upkeep was done. All in UTC.
+    """
+
+    code: ClassVar[str] = "clock-jumped"
+    clock: datetime
+    expected: datetime
+    at_start: bool
+
+    def __str__(self) -> str:
+        known = (
+            f"the server last worked on {self.expected:%Y-%m-%d %H:%M} UTC, and nothing says that the clock is right"
+            if self.at_start
+            else f"by the machine's uptime it is {self.expected:%Y-%m-%d %H:%M} UTC"
+        )
+        return (
+            f"the server signs nothing: its clock says {self.clock:%Y-%m-%d %H:%M} UTC, but {known}. Its operator sets "
+            "the clock right or, if it is right, runs: trust-server clock accept"
+        )
 
 
 @dataclass(eq=False, kw_only=True)

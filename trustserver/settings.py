@@ -7,6 +7,7 @@ the default.
 from __future__ import annotations
 
 import ipaddress
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
 
+from keys.file_access import unguarded
 from trustserver.errors import StartRefused
 
 ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
@@ -233,11 +235,14 @@ def as_text(value: object) -> str:
 def _read_file(path: Path) -> Mapping[str, object]:
     try:
         with path.open("rb") as file:
+            exposed = unguarded(path, os.fstat(file.fileno()))
             content = tomllib.load(file)
     except OSError as error:
         raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
+    if exposed is not None:
+        raise StartRefused(what=exposed.path, reason=f"{exposed.reason}; run {exposed.remedy}")
     values = {key.replace("-", "_"): value for key, value in content.items()}
     unknown = sorted(set(values) - set(_PARSERS))
     if unknown:

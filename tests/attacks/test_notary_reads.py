@@ -150,10 +150,13 @@ def test_an_owner_is_not_shown_what_was_there_before_the_releases() -> None:
     scene = good_collection(NOTARY)
     client = scene.regular()
     scene.forger.list_in_snapshot(RELEASES, None)
-    for read in (client.collection().owner_roles, client.collection().roles_to_repair):
-        with pytest.raises(VersionRollback) as caught:
-            read()
-        assert caught.value.role == RELEASES
+    roles = client.collection().owner_roles()
+    fault = roles.faults[RELEASES]
+    assert isinstance(fault, VersionRollback)
+    assert (fault.role, roles.unvouched[RELEASES]) == (RELEASES, fault)
+    assert RELEASES not in roles
+    assert roles.released() == {}
+    assert roles.find_released("1.0") is None
 
 
 def test_an_asterisk_is_no_pattern_in_notary_v1() -> None:

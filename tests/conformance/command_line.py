@@ -16,6 +16,7 @@ from tests.support.delegation_search import search_delegations
 from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
 from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooLarge, TrustError
+from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
 from trustdata.model import TargetFile
 from trustdata.roles import ROOT, RoleName, role_to_path
@@ -143,7 +144,15 @@ def _refreshed(cache: FlatCache, url: str) -> Updater:
     known = Known(cache=cache, pins=[pin])
     at = datetime.now(UTC)
     TrustedSet(gun=_ANY, root=trusted, wire=TUF, at=at, unsafe_accept_any_name=True)  # before the server is asked
-    updater = Updater(gun=_ANY, wire=TUF, remote=PlainWeb(url), known=known, at=at, unsafe_accept_any_name=True)
+    updater = Updater(
+        gun=_ANY,
+        wire=TUF,
+        remote=PlainWeb(url),
+        known=known,
+        at=at,
+        max_life=UNLIMITED_LIFE,
+        unsafe_accept_any_name=True,
+    )
     updater.refresh()
     return updater
 

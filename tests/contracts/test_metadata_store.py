@@ -20,6 +20,7 @@ from trustserver.errors import RevisionMoved
 from trustserver.storage.database import migrate, open_engine
 from trustserver.storage.ports import (
     Category,
+    ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
@@ -271,6 +272,40 @@ def test_what_is_due_comes_longest_due_first_and_bounded(store: MetadataStore) -
     assert store.due(at=AT, limit=1) == (APP,)
     store.publish(publication(2, renew_at=AT + timedelta(days=1)))
     assert store.due(at=AT, limit=9) == (OTHER,)
+
+
+def test_what_outlives_its_bound_is_found_by_format_role_and_holder(store: MetadataStore) -> None:
+    """Only where the server holds the key: nobody else's file is its to sign."""
+    for gun in (OTHER, APP):
+        for role in (SNAPSHOT, TIMESTAMP):
+            store.offer(key(role, f"{role} of {gun}", KeyState.OFFERED, gun=gun), limit=9)
+    expires = AT + timedelta(days=3)
+    held = tuple(key(role, f"{role} of {OTHER}", KeyState.CURRENT, gun=OTHER) for role in (SNAPSHOT, TIMESTAMP))
+    store.publish(publication(1, gun=OTHER, promoted_keys=held))
+    store.publish(publication(1, promoted_keys=(key(TIMESTAMP, f"{TIMESTAMP} of {APP}", KeyState.CURRENT),)))
+    earlier = expires - timedelta(seconds=1)
+    assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier, SNAPSHOT: earlier}}, limit=9) == (APP, OTHER)
+    assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier}}, limit=1) == (APP,)
+    assert store.outliving({"tuf-1.0": {SNAPSHOT: earlier}}, limit=9) == (OTHER,)
+    assert store.outliving({"tuf-1.0": {TIMESTAMP: expires, SNAPSHOT: expires}}, limit=9) == ()
+    assert store.outliving({"notary-v1": {TIMESTAMP: earlier}}, limit=9) == ()
+    store.publish(publication(2, gun=OTHER, files=(file(TIMESTAMP, 2, expires=AT),)))
+    assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier}}, limit=9) == (APP,), "current files count"
+    store.delete(APP, base=1, tombstone=tombstone())
+    assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier}}, limit=9) == ()
+
+
+def test_rounds_and_the_acceptance_of_the_clock_are_kept(store: MetadataStore) -> None:
+    assert store.clock_record() == ClockRecord()
+    store.record_round(AT + timedelta(microseconds=5))
+    assert store.clock_record() == ClockRecord(last_round=AT)
+    later, latest = AT + timedelta(days=1), AT + timedelta(days=2)
+    store.accept_clock(later)
+    assert store.clock_record() == ClockRecord(last_round=later, accepted=later)
+    store.record_round(latest)
+    assert store.clock_record() == ClockRecord(last_round=latest, accepted=later)
+    store.record_round(AT)
+    assert store.clock_record().last_round == AT, "a clock may also go back"
 
 
 def test_expiries_are_of_current_files_only(store: MetadataStore) -> None:

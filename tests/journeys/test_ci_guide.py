@@ -243,6 +243,7 @@ _LOGIN: Final = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD}
 _DEPLOYED: Final = re.compile(r"^deploying 127\.0\.0\.1:\d+/demo/app@sha256:[0-9a-f]{64}$", re.MULTILINE)
 
 
+@pytest.mark.long
 def test_github_actions(runner: Runner, owned: Path) -> None:
     key = {"SIGNING_KEY": (owned / "secrets" / "ci.pem").read_text(), "SIGNING_KEY_PASSPHRASE": _PASSPHRASE}
     job = _example(".github/workflows/release.yml")["jobs"]["release"]
@@ -252,7 +253,6 @@ def test_github_actions(runner: Runner, owned: Path) -> None:
 
 @pytest.mark.long
 def test_gitlab_ci(runner: Runner, owned: Path) -> None:
-    """Its lines are those of the other example, so this one may wait."""
     files = {
         "SIGNING_KEY_FILE": str(owned / "secrets" / "ci.pem"),
         "TRUST_REPOSITORY_PASSPHRASE_FILE": str(owned / "secrets" / "passphrase"),

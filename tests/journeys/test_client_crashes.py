@@ -30,7 +30,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
 REPOSITORY = Path(__file__).parents[2]
-FEW = 9
+FEW = 6
 EVERY = pytest.param(None, marks=pytest.mark.long, id="every-moment")
 SOME = pytest.param(FEW, id="some-moments")
 

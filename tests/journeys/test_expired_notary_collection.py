@@ -90,7 +90,12 @@ def test_expired_targets_are_shown_not_trusted_and_renewed_by_one_command(server
     shown.said("targets version 2 expired on")
     assert user.run("verify", f"{GUN}:1.0", expect=4).said("targets version 2 expired").stdout == ""
 
-    user.run("renew", GUN).said("has expired; make sure that it is the newest", "for it lists 1.0")
+    refused = user.run("renew", GUN, "--json", expect=4)
+    (error,) = refused.document()["collections"][0]["errors"]
+    assert (error["code"], error["details"]["role"]) == ("expired-unknown", "targets")
+    file = f"targets@sha256:{error['details']['sha256']}"
+    refused.said(f"--accept-expired {file}", f"it lists 1.0 as sha256:{'ab' * 32}")
+    user.run("renew", GUN, "--accept-expired", file).said("has expired; make sure that it is the newest")
     assert user.run("verify", f"{GUN}:1.0").stdout == f"{GUN}@sha256:{'ab' * 32}\n"
     if shutil.which("notary") is None:
         pytest.skip("not installed: notary (make peers); all but its own look at it has passed")

@@ -20,7 +20,7 @@ ELSEWHERE = {
 """Commands that other tests start as programs."""
 
 
-@pytest.mark.parametrize("form", ["tuf", "notary"])
+@pytest.mark.parametrize("form", ["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form: str) -> None:
     digest = put("1.0").digest
     started = set()

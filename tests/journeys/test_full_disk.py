@@ -198,7 +198,7 @@ def test_a_renewal_without_space_is_logged_and_reads_go_on(disk: SmallDisk, capl
             site.begin(f"{GUN_A}{number}")
         disk.fill()
         site.later(hours=40)
-        asyncio.run(site.app._round())
+        asyncio.run(site.app.upkeep_round())
         failures = [vars(record) for record in caplog.records if record.getMessage() == "renewal failed"]
         assert [(each["gun"], each["code"]) for each in failures] == [(f"{GUN_A}0", "disk-full")], (
             "the others not tried"
@@ -209,13 +209,13 @@ def test_a_renewal_without_space_is_logged_and_reads_go_on(disk: SmallDisk, capl
         assert site.get("/readyz").json()["warnings"] == [
             "writes are refused: the disk of the server's database is full"
         ]
-        asyncio.run(site.app._round())
+        asyncio.run(site.app.upkeep_round())
         assert site.get("/readyz").status_code == 200
         assert "warnings" in site.get("/readyz").json()
         assert caplog.records[-1].getMessage() == "upkeep failed"
 
         disk.free()
-        asyncio.run(site.app._round())
+        asyncio.run(site.app.upkeep_round())
         assert site.get("/readyz").json() == {"status": "ready"}
         site.at += timedelta(seconds=31)
         for number in range(3):
@@ -232,10 +232,10 @@ def test_the_probe_notices_space_without_a_publish(disk: SmallDisk) -> None:
         site.begin()
         disk.fill()
         assert site.request("DELETE", f"/api/v1/collections/{GUN_A}").status_code == 507
-        asyncio.run(site.app._round())
+        asyncio.run(site.app.upkeep_round())
         assert "warnings" in site.get("/readyz").json()
         disk.free()
-        asyncio.run(site.app._round())
+        asyncio.run(site.app.upkeep_round())
         assert site.get("/readyz").json() == {"status": "ready"}
     finally:
         store.close()

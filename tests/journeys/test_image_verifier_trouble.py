@@ -67,22 +67,22 @@ def signed(tmp_path: Path, owner: TrustUser, gun: str, put: Put, trust_server: S
 
 
 def test_a_server_that_never_answers_is_refused_in_words_and_in_time(tmp_path: Path, serve: Serve) -> None:
-    node = Node(tmp_path, {"127.0.0.1:1": serve(never).url}, verifier='timeout = "5s"')
-    node.refuses(NAME, D, "no verdict within 5 s", "asking the trust server", "per_verifier_timeout", status=6)
+    node = Node(tmp_path, {"127.0.0.1:1": serve(never).url}, verifier='timeout = "2s"')
+    node.refuses(NAME, D, "no verdict within 2 s", "asking the trust server", "per_verifier_timeout", status=6)
 
 
 def test_a_held_lock_ends_in_words_too(signed: Signed) -> None:
     """Another process holds rollback memory for ever: waiting for a lock is a system call that nothing interrupts."""
     node = signed.node
-    node.config.write_text(node.config.read_text().replace(PATIENT, 'timeout = "5s"'))
+    node.config.write_text(node.config.read_text().replace(PATIENT, 'timeout = "2s"'))
     node.state.mkdir()
     command = [sys.executable, "-c", HOLDER, str(node.state / ".seen.json.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        node.refuses(signed.name, signed.digest, "no verdict within 5 s", "writing what was verified", status=6)
+        node.refuses(signed.name, signed.digest, "no verdict within 2 s", "writing what was verified", status=6)
         process.communicate("")
-    node.config.write_text(node.config.read_text().replace('timeout = "5s"', PATIENT))
+    node.config.write_text(node.config.read_text().replace('timeout = "2s"', PATIENT))
     node.allows(signed.name, signed.digest)
 
 

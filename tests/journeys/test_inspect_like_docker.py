@@ -86,5 +86,8 @@ def test_expired_targets_are_listed_as_expired_and_never_trusted(reader: TrustUs
     assert entry["SignedTags"]
     ran.said("targets", "expired on")
     tag = entry["SignedTags"][0]["SignedTag"]
-    refused = reader.run("verify", f"{image}:{tag}", expect=NOT_TRUSTED).said("targets", "expired on")
+    verify = ("verify", f"{image}:{tag}")
+    reader.run(*verify, expect=NOT_TRUSTED).said("timestamp version 1 is valid until 2046-11-16", "more than 60 days")
+    (reader.home / "trust.toml").write_text('[max_life]\n"127.0.0.1:5000/*" = "9999d"\n')
+    refused = reader.run(*verify, expect=NOT_TRUSTED).said("targets", "expired on")
     assert refused.stdout == ""

@@ -151,6 +151,7 @@ def outside_packages(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_interrupted_damaged_complete_whole_moved(project: Project) -> None:
     """The life of one environment, told in one test since each stage would cost the ones before it again."""
     # Killed when all but the project itself was installed; a package is left as a kill leaves one that pip unpacks.

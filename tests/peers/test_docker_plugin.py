@@ -145,6 +145,7 @@ def test_docker_finds_it_and_shows_it(owner: DockerUser, cli: Cli) -> None:
     assert f"Usage:  docker {cli.name} COMMAND" not in done.stdout
 
 
+@ONE_DOCKER_AT_FIRST
 def test_sign_inspect_and_revoke(owner: DockerUser, gun: str, signed: str) -> None:
     for arguments in ((gun,), ("--pretty", gun), (gun, f"{gun}:1.0")):
         assert owner.called("inspect", *arguments).stdout == owner.run("inspect", *arguments).stdout
@@ -183,8 +184,8 @@ def test_signers_and_their_keys(owner: DockerUser, gun: str, signed: str) -> Non
         check=True,
         capture_output=True,
     )
-    owner.docker("key", "load", "--name", "bob", "bob.pem")
-    owner.docker("signer", "add", "--key", "bob.pub", "bob", gun)
+    owner.called("key", "load", "--name", "bob", "bob.pem")
+    owner.called("signer", "add", "--key", "bob.pub", "bob", gun)
     owner.called("sign", f"{gun}:1.0")
     (told,) = json.loads(owner.called("inspect", gun).stdout)
     assert told["SignedTags"] == [
@@ -192,7 +193,7 @@ def test_signers_and_their_keys(owner: DockerUser, gun: str, signed: str) -> Non
     ]
     assert [row["Name"] for row in told["Signers"]] == ["bob", "alice"]
     owner.docker("signer", "remove", "-f", "alice", gun)
-    owner.docker("signer", "remove", "bob", gun)
+    owner.called("signer", "remove", "bob", gun)
     assert json.loads(owner.called("inspect", gun).stdout)[0]["Signers"] == []
 
 
@@ -203,18 +204,19 @@ def test_every_failure_ends_with_one(owner: DockerUser, gun: str, put: Put) -> N
     assert unknown.stdout == "[]\n"
     unknown.said(f"no signatures or cannot access {gun}")
     assert owner.run("inspect", gun, expect=3).stdout == unknown.stdout
-    owner.docker("sign", f"{gun}:1.0", expect=1).said(f"trust init {gun}")
+    owner.called("sign", f"{gun}:1.0", expect=1).said(f"trust init {gun}")
     owner.run("init", gun, "--no-recovery-key")
     owner.called("sign", f"{gun}:absent", expect=1)
     owner.called("sign", gun, expect=1).said("names no tag")
     owner.called("sign", f"{gun}:1.0", expect=1, DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE="wrong")
-    owner.docker("sign", "--frob", f"{gun}:1.0", expect=1).said(f"next: docker {owner.cli.name} sign --help")
+    owner.called("sign", "--frob", f"{gun}:1.0", expect=1).said(f"next: docker {owner.cli.name} sign --help")
     owner.called("init", gun, expect=1).said(f"docker {owner.cli.name} has no command 'init'")
     owner.called("pull", f"{gun}:1.0", expect=1)
     owner.called("signer", "remove", "nobody", gun, expect=1)
     owner.called("key", "load", "absent.pem", expect=1)
 
 
+@ONE_DOCKER_AT_FIRST
 def test_docker_s_own_options_count(owner: DockerUser, gun: str, signed: str) -> None:
     """`docker --config DIR`: plugin, credentials and CAs are looked for there, by docker and by us."""
     moved = owner.folder / "elsewhere"

@@ -270,3 +270,32 @@ def test_a_collection_of_docker_s_lives_on(
     assert at_the_new_one(sleeper).signers_of_tags(gun) == everything
     third = at_the_new_one(alice).notary.add(gun, "2.0", into=("targets/alice", RELEASES))
     assert at_the_new_one(sleeper).signers_of_tags(gun)["2.0"] == (third, {"alice"})
+
+
+def test_releases_that_docker_left_without_a_signature_come_over_wholly(
+    move: Move, person: Person, unpacked_docker: UnpackedDocker, gun: str
+) -> None:
+    """The plan says so; new online keys come with it; a run that a first one left half done is finished."""
+    us = person("us")
+    cli = DockerCli(binary=unpacked_docker.docker, path=unpacked_docker.path, version=(20, 10, 24))
+    admin, alice = (DockerUser(us.folder / name, cli, move.old) for name in ("admin", "alice"))
+    admin.run("trust", "signer", "add", "alice", gun, "--key", str(alice.new_signer_key("alice")))
+    first = alice.notary.add(gun, "0.9", into=("targets/alice", RELEASES))
+    admin.run("trust", "signer", "remove", "alice", gun, stdin="y\n")
+    us.run("key", "import", str(admin.trust))
+    planned = _row(_migrate(us, move, gun, "--plan", "--json"))
+    assert (planned["error"], planned["broken"]) == (None, [RELEASES])
+    assert sorted(planned["rotated"]) == ["snapshot", "timestamp"]  # type: ignore[call-overload]
+
+    half = _row(_migrate(us, move, gun, "--no-rotation", "--json", expect=8))
+    assert sorted(half["needs_rotation"]) == ["snapshot", "timestamp"]  # type: ignore[call-overload]
+    ran = _migrate(us, move, gun)
+    ran.said(f"{RELEASES} does not verify", "1 of 1 collections are here")
+    assert sorted(_row(_migrate(us, move, gun, "--json"))["rotated"]) == []  # type: ignore[call-overload]
+
+    us.run("--tofu", "verify", f"{gun}:0.9", expect=4).said(RELEASES)
+    us.run("key", "rotate", "root", gun).said(RELEASES, "left as it is", f"0.9 as sha256:{first}")
+    us.run("renew", gun, "--start-empty", RELEASES, expect=8).said("nobody")  # docker leaves it without any key
+    us.run("key", "rotate", "targets", gun)
+    us.run("renew", gun, "--start-empty", RELEASES)
+    us.run("verify", f"{gun}:0.9", expect=3)

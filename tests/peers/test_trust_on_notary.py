@@ -41,6 +41,11 @@ def _brought_over(trust: TrustUser, folder: Path, gun: str) -> None:
     trust.run("--tofu", "inspect", gun)
 
 
+def _public_key(trust: TrustUser, name: str) -> str:
+    trust.run("key", "generate", name)
+    return f"{name}.pub"
+
+
 def _hex(image: BuiltImage) -> str:
     return image.digest.removeprefix("sha256:")
 
@@ -329,23 +334,44 @@ class TestWhatDockerLeavesBehind:
         shown.said("targets/releases is left out")
         assert trust.run("verify", f"{gun}:1.0", expect=4).stdout == ""
 
-    def test_who_is_left_signs_it_anew_by_one_command(
+    def test_who_is_left_signs_it_anew_by_its_hash(
         self, lost: str, docker_people: DockerPeople, trust: TrustUser, gun: str
     ) -> None:
         bob, reader = map(docker_people, ("bob", "reader"))
         _brought_over(trust, bob.trust, gun)
-        trust.run("renew", gun).said("is signed by nobody who may sign it", "it lists 1.0")
+        refused = trust.run("renew", gun, "--json", expect=4)
+        (error,) = refused.document()["collections"][0]["errors"]
+        assert error["details"]["tags"] == {"1.0": f"sha256:{lost}"}
+        assert reader.signers_of_tags(gun) == {}
+        file = f"{RELEASES}@sha256:{error['details']['sha256']}"
+        trust.run("renew", gun, "--accept-unsigned", file).said("did not verify", f"1.0 as sha256:{lost}")
         assert reader.signers_of_tags(gun) == {"1.0": (lost, {"Repo Admin"})}
         second = bob.notary.add(gun, "2.0", into=("targets/bob", RELEASES))
         assert reader.signers_of_tags(gun)["2.0"] == (second, {"bob"})
 
-    def test_the_next_removal_by_us_mends_it(
+    def test_who_had_verified_it_signs_it_anew_by_one_command(
+        self, docker_people: DockerPeople, trust: TrustUser, gun: str
+    ) -> None:
+        admin, alice, reader = map(docker_people, ("admin", "alice", "reader"))
+        admin.run("trust", "signer", "add", "alice", gun, "--key", str(alice.new_signer_key("alice")))
+        digest = alice.notary.add(gun, "1.0", into=("targets/alice", RELEASES))
+        _brought_over(trust, admin.trust, gun)
+        trust.run("signer", "add", "--key", _public_key(trust, "carol"), "carol", gun)
+        admin.run("trust", "signer", "remove", "alice", gun, stdin="y\n")
+        assert reader.signers_of_tags(gun) == {}
+        trust.run("renew", gun).said("did not verify", f"1.0 as sha256:{digest}")
+        assert reader.signers_of_tags(gun) == {"1.0": (digest, {"Repo Admin"})}
+
+    def test_the_next_removal_by_us_leaves_it_and_says_so(
         self, lost: str, docker_people: DockerPeople, trust: TrustUser, gun: str
     ) -> None:
         admin, reader = map(docker_people, ("admin", "reader"))
         _brought_over(trust, admin.trust, gun)
-        trust.run("signer", "remove", "bob", gun)
-        assert reader.signers_of_tags(gun) == {"1.0": (lost, {"Repo Admin"})}
+        said = trust.run("signer", "remove", "bob", gun)
+        said.said("left as it is", f"1.0 as sha256:{lost}", "--accept-unsigned", f"--start-empty {RELEASES}")
+        assert reader.signers_of_tags(gun) == {}
+        for role in ("root", "targets", "snapshot", "timestamp"):
+            trust.run("key", "rotate", role, gun)
 
 
 def test_a_new_image_begins_in_their_format(trust: TrustUser, reader: NotaryUser, put: Put, gun: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,27 @@ def test_it_survives_the_disk(memory: Memory) -> None:
 
 
 @given(MEMORIES)
+def test_a_file_of_an_older_program_has_no_hashes(memory: Memory) -> None:
+    """Nor need it have them: then less is known, and an owner is asked more."""
+    document: Any = to_document(memory)
+    for seen in document["roles"].values():
+        assert seen.keys() <= {"version", "root_version", "sha256"}
+        seen.pop("sha256", None)
+    read = from_document(document, place="seen.json")
+    assert {role: seen.version for role, seen in read.roles.items()} == {r: s.version for r, s in memory.roles.items()}
+    assert {seen.sha256 for seen in read.roles.values()} <= {""}
+
+
+@given(MEMORIES, MEMORIES)
+def test_a_hash_is_not_lost_while_its_version_is_the_newest(one: Memory, other: Memory) -> None:
+    merged = merge(one, other)
+    for memory in (one, other):
+        for role, seen in memory.roles.items():
+            if seen.sha256 and merged.roles[role].version == seen.version and merged.roles[role].keys == seen.keys:
+                assert merged.roles[role].sha256
+
+
+@given(MEMORIES)
 def test_different_roots_of_trust_are_never_merged(memory: Memory) -> None:
     with pytest.raises(ValueError, match="different roots"):
         merge(memory, replace(memory, root_of_trust="cd" * 32))
@@ -65,6 +87,8 @@ def test_damage_is_named(memory: Memory, member: str, value: object) -> None:
         lambda d: d["roles"][ROOT].update(version=True),
         lambda d: d["roles"][ROOT].update(version=0),
         lambda d: d["roles"][ROOT].update(root_version=7),
+        lambda d: d["roles"][ROOT].update(sha256="AB" * 32),
+        lambda d: d["roles"][ROOT].update(sha256=None),
         lambda d: d["keys"]["1"].update(timestamp="t"),
         lambda d: d["keys"]["1"].pop("snapshot_threshold"),
         lambda d: d.pop("roles"),

@@ -9,12 +9,16 @@ from tests.simulator.repository import RepositorySimulator
 from trustcli.client.collection import Collection
 from trustcli.client.local_state import LocalState
 from trustcli.client.memory_cache import MemoryCache
+from trustcli.client.overlay_cache import OverlayCache
+from trustcli.state.read_only import ReadOnlyMemory
 from trustdata.errors import MemoryUnwritable, RootNotPinned
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
 from trustdata.verification.rollback_memory import Memory, merge
 from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.wire import WireFormat
 
 
 class MemoryStore:
@@ -62,23 +66,25 @@ class Client:
         self.memory = MemoryStore()
         self.pins = [SourcedPin(pin=pin, source="pins.toml") for pin in pins or []]
         self.lock: SourcedLock | None = None
+        self.max_life: MaxLife | None = None
         self.tofu = tofu
         self.memory_required = memory_required
         self.recorded: list[tuple[Pin, str]] = []
         self.warnings: list[str] = []
 
-    def collection(self) -> Collection:
-        """One invocation."""
+    def collection(self, *, wire: WireFormat | None = None, keep: bool = True) -> Collection:
+        """One invocation. `wire`: the format as a plan wraps it. Without `keep` nothing is stored, as in a plan."""
         return Collection(
             gun=self.server.gun,
-            wire=self.server.wire,
+            wire=wire or self.server.wire,
             server=self.server,
             local=LocalState(
-                cache=self.cache,
-                memory=self.memory,
+                cache=self.cache if keep else OverlayCache(self.cache),
+                memory=self.memory if keep else ReadOnlyMemory(self.memory),
                 pins=self.pins,
                 lock=self.lock,
-                record_pin=self._record,
+                max_life=self.max_life,
+                record_pin=self._record if keep else None,
                 memory_required=self.memory_required,
             ),
             tofu=self.tofu,

@@ -13,6 +13,7 @@ from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
 from trustserver.storage.ports import (
     Category,
+    ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
@@ -41,6 +42,7 @@ class MemoryStore:
         self._offers: dict[tuple[GUN, RoleName], KeyRecord] = {}
         self._changes: list[FeedRecord] = []
         self._seal_mark = ""
+        self._clock = ClockRecord()
 
     def load(self, gun: GUN) -> StoredCollection:
         with self._lock:
@@ -173,6 +175,11 @@ class MemoryStore:
             )
             return tuple(gun for _, gun in waiting[:limit])
 
+    def outliving(self, bounds: Mapping[str, Mapping[RoleName, datetime]], *, limit: int) -> tuple[GUN, ...]:
+        with self._lock:
+            found = [gun for gun, slot in self._slots.items() if _outlives(slot.collection, bounds)]
+            return tuple(sorted(found)[:limit])
+
     def collections(self) -> tuple[Summary, ...]:
         with self._lock:
             return tuple(
@@ -199,6 +206,15 @@ class MemoryStore:
 
     def set_seal_mark(self, mark: str) -> None:
         self._seal_mark = mark
+
+    def clock_record(self) -> ClockRecord:
+        return self._clock
+
+    def record_round(self, at: datetime) -> None:
+        self._clock = replace(self._clock, last_round=at.replace(microsecond=0))
+
+    def accept_clock(self, at: datetime) -> None:
+        self._clock = ClockRecord(last_round=at.replace(microsecond=0), accepted=at.replace(microsecond=0))
 
     def ping(self) -> None:
         """Always there."""
@@ -244,3 +260,11 @@ class MemoryStore:
     def _forget_offers(self, gun: GUN) -> None:
         for place in [place for place in self._offers if place[0] == gun]:
             del self._offers[place]
+
+
+def _outlives(collection: StoredCollection, bounds: Mapping[str, Mapping[RoleName, datetime]]) -> bool:
+    held = {key.role for key in collection.keys if key.state is KeyState.CURRENT}
+    return collection.status is Status.LIVE and any(
+        role in held and role in collection.files and collection.files[role].expires > bound
+        for role, bound in bounds.get(collection.format, {}).items()
+    )

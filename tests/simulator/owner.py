@@ -11,6 +11,7 @@ from tests.simulator.repository import RepositorySimulator
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import Edit, Publisher, PublishResult
 from trustdata.editing import repository_editor as editor
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.envelope import Envelope
 from trustdata.expiry import Lifetimes
@@ -69,14 +70,14 @@ class Owner:
     def terms(self) -> EditTerms:
         return EditTerms(at=self.at, lifetimes=self.lifetimes, wire=self.server.wire)
 
-    def read(self) -> Roles:
+    def read(self) -> OwnerRoles:
         """The collection as the server has it now, verified (nothing before it is initialised)."""
         if not self.server.stored:
-            return {}
+            return OwnerRoles()
         first = self.server.wire.parse(ROOT, self.server.files[self.server.wire.filename(ROOT, version=1)])
         return Client(self.server, pins=[fingerprint(first)], at=self.at).collection().owner_roles()
 
-    def publisher(self, read: Callable[[], Roles] | None = None) -> Publisher:
+    def publisher(self, read: Callable[[], OwnerRoles] | None = None) -> Publisher:
         return Publisher(
             gun=self.server.gun,
             wire=self.server.wire,

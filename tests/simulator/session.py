@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from keys.errors import KeysError
+from keys.key_info import KeyInfo, Purpose
 from tests.simulator.client import Client
+from tests.simulator.keyring import private
+from tests.simulator.memory_keystore import MemoryKeyStore
 from trustcli.client.collection import Collection
-from trustcli.commands import verify
+from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
-from trustcli.console.output import Output
+from trustcli.console.output import Output, failure_document
 from trustcli.http.record import Observer
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
-from trustdata.errors import RemoteUnreachable
+from trustdata.errors import RemoteUnreachable, TrustError
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import SourcedPin
 from trustdata.wire import WireFormat
+
+SECRET: Final = "secret"
+"""The passphrase of every private key."""
+_PURPOSES: Final[Mapping[str, Purpose]] = {"root": "root", "recovery": "root", "targets": "targets"}
 
 
 class SimulatedRegistry(Registry):
@@ -41,24 +50,37 @@ class SimulatedRegistry(Registry):
 
 
 class SimulatedSession(Session):
-    """One invocation on `client`'s machine; `run` gives the exit status and what was said."""
+    """One invocation on `client`'s machine; `run` gives the exit status and what was said.
 
-    def __init__(self, client: Client, *, as_json: bool = False, registry_digest: str | None = None) -> None:
+    `keys`: the names of the actors whose private keys are in its store.
+    """
+
+    def __init__(
+        self, client: Client, *, as_json: bool = False, registry_digest: str | None = None, keys: Sequence[str] = ()
+    ) -> None:
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
         super().__init__(
-            settings=Settings(home=Path("/nowhere"), server=client.server.name, server_source="TRUST_SERVER"),
-            environ={},
+            settings=Settings(
+                home=Path("/nowhere"), server=client.server.name, server_source="TRUST_SERVER", non_interactive=True
+            ),
+            environ={"TRUST_ROOT_PASSPHRASE": SECRET, "TRUST_REPOSITORY_PASSPHRASE": SECRET},
             output=Output(stdout=self.stdout, stderr=self.stderr, as_json=as_json),
             at=client.at,
         )
         self.client = client
         self.simulated_registry = SimulatedRegistry(registry_digest)
+        self.store = MemoryKeyStore()
+        for name in keys:
+            info = KeyInfo.of(private(name), purpose=_PURPOSES.get(name, "signer"), name=name)
+            self.store.add(private(name), info, SECRET)
+        self.__dict__["keystore"] = self.store
 
     def collection(
         self,
         gun: GUN,
         *,
         policy_pins: Iterable[SourcedPin] = (),
+        policy_max_life: MaxLife | None = None,
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -66,9 +88,11 @@ class SimulatedSession(Session):
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, memory_required, locks, wire, wrap_wire, offline, keep
+        del policy_pins, memory_required, locks, wire, offline
         assert gun == self.client.server.gun
-        return self.client.collection()
+        self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
+        found = self.client.server.wire
+        return self.client.collection(wire=wrap_wire(found) if wrap_wire else None, keep=keep)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         del observer
@@ -76,7 +100,16 @@ class SimulatedSession(Session):
 
     def run(self, *arguments: str) -> int:
         name, *rest = arguments
-        return verify.main(self, rest) if name == "verify" else dispatch(self, arguments)
+        quick = {"verify": verify.main, "inspect": inspect.main}
+        return quick[name](self, rest) if name in quick else dispatch(self, arguments)
+
+    def ends(self, *arguments: str) -> int:
+        """Run a command, and return its status also when it ends with an error, which is then said."""
+        try:
+            return self.run(*arguments)
+        except (TrustError, KeysError) as error:
+            self.output.document({"error": failure_document(error)})
+            return self.output.failure(error)
 
     def document(self) -> Any:
         return json.loads(self.stdout.getvalue())

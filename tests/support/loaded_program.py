@@ -33,6 +33,8 @@ from typing import IO, Any, NoReturn
 
 _TOP = Path(__file__).resolve().parents[2]
 _LONGEST_ORDER = 1 << 17
+_INHERITED = ("PATH", "COVERAGE_PROCESS_CONFIG")
+"""Variables that a process which loads a package gets: it is measured if this one is."""
 _READS_ITS_COMMAND_LINE = {"trustcli": ["pins"], "trustserver": ["check", "--data", "/nonexistent"]}
 """Commands that do nothing where there is nothing."""
 _loaders: dict[str, _Loader] = {}
@@ -80,7 +82,7 @@ class _Loader:
                 stdin=there.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd=_TOP,
-                env={"PATH": os.environ["PATH"]},
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             )
 
     def start(self, order: dict[str, Any], *files: IO[Any]) -> LoadedProcess:

@@ -39,20 +39,40 @@ class Site:
         **settings: Any,
     ) -> None:
         self.at = NOW
+        self.jumped = timedelta()
+        self.synchronised = True
         self.store = store or MemoryStore()
         self.sealer = sealer or SealedKeys(bytes(32))
         self.app: Application = compose(
             store=self.store,
             sealer=self.sealer,
             settings=Settings(**settings),
-            clock=lambda: self.at,
+            clock=self.now,
+            uptime=self.uptime,
+            is_synchronised=lambda: self.synchronised,
             published_log=witness,
             authorizer=authorizer,
         )
 
+    def now(self) -> datetime:
+        return self.at
+
+    def uptime(self) -> float:
+        """Seconds of the clock that nobody sets."""
+        return (self.at - self.jumped).timestamp()
+
     def later(self, **span: float) -> datetime:
         self.at += timedelta(**span)
         return self.at
+
+    def jump(self, **span: float) -> datetime:
+        """Set the clock forward or back, while no time passes."""
+        self.jumped += timedelta(**span)
+        return self.later(**span)
+
+    def upkeep(self) -> None:
+        """One round, as once a minute."""
+        asyncio.run(self.app.upkeep_round())
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -27,9 +27,10 @@ _ERAS = {
     for n in range(1, 9)
 }
 SEEN = st.builds(
-    lambda version, root: SeenRole(version=version, root_version=root, keys=_ERAS[root]),
+    lambda version, root, sha256: SeenRole(version=version, root_version=root, keys=_ERAS[root], sha256=sha256),
     st.integers(1, 9),
     st.integers(1, 8),
+    st.sampled_from(["", "ab" * 32, "cd" * 32]),
 )
 MEMORIES = st.builds(
     lambda roles, hours, named: Memory(

@@ -6,8 +6,9 @@ All verified roles come from here: no other module combines pins with rollback m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
@@ -24,11 +25,14 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
-from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
+from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.lock_entry import LockEntry
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire import WireFormat
+
+if TYPE_CHECKING:
+    from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 
 
 class TrustServer(MetadataRemote, PublishRemote, Protocol):
@@ -84,19 +88,13 @@ class Collection:
     def refresh(self, *, for_owner: bool = False) -> Updater:
         """Fetch and verify the top-level roles, and store their versions in rollback memory before returning.
 
-        `for_owner`: accept expired offline roles (to show or renew them; never to run an image).
+        `for_owner`: accept expired offline roles, and online roles that live too long (to show or renew them; never to
+        run an image).
 
         Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted, MalformedMetadata, TooLarge,
         RemoteUnreachable, RemoteRefused, RemoteMisbehaved, MemoryDamaged; MemoryUnwritable if memory is required.
         """
-        try:
-            updater = self._refresh(self._local.pins, for_owner=for_owner)
-        except Unpinned as unpinned:
-            if not self._tofu:
-                raise
-            updater = self._trust_on_first_use(unpinned, for_owner=for_owner)
-        except TrustDataWithheld as withheld:
-            raise self._explain_withheld(withheld) from withheld
+        updater = self._refreshed(for_owner=for_owner)
         self._remember(updater)
         return updater
 
@@ -109,33 +107,25 @@ class Collection:
         updater.offline(max_age=max_age)
         return updater
 
-    def owner_roles(self) -> dict[RoleName, Envelope]:
+    def owner_roles(self, decisions: OwnerDecisions | None = None) -> OwnerRoles:
         """Refresh, and return every published role, expired or not: the starting point of an edit or an inspection.
 
-        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a published delegation
-        cannot be verified), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+        A delegation that does not verify is no error here: it is left out and named. `decisions`: of the owner, about
+        roles that nobody vouches for.
+
+        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (root, timestamp, snapshot or
+        targets do not verify), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
         MemoryDamaged; MemoryUnwritable if memory is required.
         """
-        return self._owner_roles(None)
+        # Imported here because verifying needs neither, and start-up must stay fast.
+        from trustcli.client.owner_reading import OwnerReading
+        from trustdata.editing.owner_roles import NOTHING_DECIDED
 
-    def roles_to_repair(self) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
-        """Return all roles, and the error of each role that has too few valid signatures.
-
-        Such broken roles are returned only in Notary v1, where old clients leave them behind: `docker trust` removes a
-        signer from a delegation and keeps the file that this signer signed last. A broken role is only what the
-        verified snapshot lists: show it as broken, or let those sign it again who may.
-
-        Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted (also if a published delegation
-        cannot be verified for another reason), MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused,
-        RemoteMisbehaved, MemoryDamaged; MemoryUnwritable if memory is required.
-        """
-        broken: dict[RoleName, TrustError] | None = {} if self.wire.upload_rules.may_break_roles else None
-        return self._owner_roles(broken), broken or {}
-
-    def _owner_roles(self, broken: dict[RoleName, TrustError] | None) -> dict[RoleName, Envelope]:
         updater = self.refresh(for_owner=True)
-        roles = every_role(updater, broken)
-        if not self.wire.pins_versions:
+        for refusal in updater.overlong():
+            self._warn(f"{self.gun}: {refusal}; clients refuse it until the server has signed another")
+        roles = OwnerReading(updater, self._local.cache, decisions or NOTHING_DECIDED).read()
+        if updater.has_learned():
             self._remember(updater)
         return roles
 
@@ -159,19 +149,35 @@ class Collection:
             self._remember(updater)
         return updater.lock_entry()
 
-    def judge(self, questions: Iterable[Question], *, max_age: timedelta | None = None) -> list[Judgement]:
+    def verify_published(self, roles: Iterable[RoleName]) -> Updater:
+        """Refresh as a client, and verify and remember those of `roles` that are published delegations.
+
+        For an owner's own publish: what this machine has signed, it knows the next time. Raises: as `refresh`.
+        """
+        updater = self._refreshed(for_owner=False)
+        updater.load_published(role for role in roles if is_delegated(role))
+        self._remember(updater)
+        return updater
+
+    def judge(
+        self, questions: Iterable[Question], *, max_age: timedelta | None = None, own: Iterable[RoleName] = ()
+    ) -> list[Judgement]:
         """Refresh once (offline if `max_age` is given) and return one judgement for each question.
 
+        `own`: delegations that this machine has just signed, to be verified and remembered too; they decide nothing.
         An error becomes a refusal: no TrustError is raised.
         """
         all_questions = list(questions)
         try:
-            updater = self.refresh() if max_age is None else self.offline(max_age)
+            updater = self._refreshed(for_owner=False) if max_age is None else self.offline(max_age)
         except TrustError as refusal:
             return [refused(question, refusal) for question in all_questions]
         answers = [self._answer(updater, question) for question in all_questions]
-        if not self.wire.pins_versions and max_age is None:
-            # Notary's snapshot lists no versions: those of delegations are known only after they were loaded.
+        if max_age is None:
+            for role in own:
+                with suppress(TrustError):
+                    updater.load_published([role])
+            # Written once, after the delegations were loaded: what was read of them is remembered too.
             try:
                 self._remember(updater)
             except TrustError as refusal:
@@ -194,7 +200,14 @@ class Collection:
         first = self.wire.parse(ROOT, cache.roots()[0])
         pin = SourcedPin(pin=fingerprint(first), source="the first root")
         known = Known(cache=cache, pins=[pin])
-        updater = Updater(gun=self.gun, wire=self.wire, remote=self.server, known=known, at=self.at)
+        updater = Updater(
+            gun=self.gun,
+            wire=self.wire,
+            remote=self.server,
+            known=known,
+            at=self.at,
+            max_life=self._local.max_life,
+        )
         updater.refresh()
         return updater
 
@@ -207,9 +220,21 @@ class Collection:
             remote=self.server,
             known=self._local.known(self.gun, pins),
             at=self.at,
+            max_life=self._local.max_life,
             unsafe_accept_expired_offline_roles=for_owner,
         )
         return self.last_updater
+
+    def _refreshed(self, *, for_owner: bool) -> Updater:
+        """Refresh without writing rollback memory: the caller does, before it uses what was verified."""
+        try:
+            return self._refresh(self._local.pins, for_owner=for_owner)
+        except Unpinned as unpinned:
+            if not self._tofu:
+                raise
+            return self._trust_on_first_use(unpinned, for_owner=for_owner)
+        except TrustDataWithheld as withheld:
+            raise self._explain_withheld(withheld) from withheld
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
         updater = self._updater(pins, for_owner=for_owner)
@@ -258,28 +283,3 @@ class Collection:
         """Record the fingerprint of a root that this machine has just made as the pin."""
         if self._local.record_pin is not None:
             self._local.record_pin(fingerprint(root), "init")
-
-
-def every_role(updater: Updater, broken: dict[RoleName, TrustError] | None = None) -> dict[RoleName, Envelope]:
-    """Return all published roles of a refreshed collection that are reachable by delegation from `targets`.
-
-    `broken`: receives the error of each role that has too few valid signatures, whose file is then returned unverified;
-    None: such a role raises ThresholdNotMet. Raises: MetadataMissing, NotTrusted, MalformedMetadata, TooLarge,
-    RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
-    """
-    queue: list[RoleName] = [TARGETS]
-    listed = updater.roles()
-    while queue:
-        delegator = queue.pop(0)
-        for role in delegations_of(listed[delegator].targets):
-            if role not in listed and updater.published(role):
-                try:
-                    listed[role] = updater.load(role, delegator)
-                except ThresholdNotMet as error:
-                    if broken is None:
-                        raise
-                    broken[role] = error
-                    listed[role] = updater.load_unsigned(role)
-                else:
-                    queue.append(role)
-    return listed

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from keys.record import record
 from trustcli.client.ports import MetadataCache
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory
@@ -47,14 +48,17 @@ class Known:
 class LocalState:
     """Where this machine reads what it knows of one collection, and where it stores what it has verified.
 
-    `pins`: those of this run, the recorded one included. `record_pin`: stores a pin with the way it came about (`init`,
-    `tofu`); None stores nothing. `memory_required`: a refresh fails if rollback memory cannot be written.
+    `pins`: those of this run, the recorded one included. `max_life`: how long timestamp and snapshot may be valid from
+    now on, if somebody has set that; None for the limits of the format. `record_pin`: stores a pin with the way it came
+    about (`init`, `tofu`); None stores nothing. `memory_required`: a refresh fails if rollback memory cannot be
+    written.
     """
 
     cache: MetadataCache
     memory: RollbackStore
     pins: Sequence[SourcedPin] = ()
     lock: SourcedLock | None = None
+    max_life: MaxLife | None = None
     record_pin: Callable[[Pin, str], None] | None = None
     memory_required: bool = False
 

@@ -20,6 +20,7 @@ from trustdata.errors import (
     PublishRefused,
     RemoteMisbehaved,
     RemoteRefused,
+    RemoteUnreachable,
     ServerKeyNotUsed,
     TrustError,
     VersionConflict,
@@ -193,6 +194,8 @@ class NotaryRemote:
             return RemoteRefused(
                 remote=self.name, status=answer.status, reason=message or code, server_code=code, server_details={}
             )
+        if type(generic) is RemoteUnreachable and message:
+            return RemoteUnreachable(remote=self.name, reason=f"it answered {answer.status}: {message}")
         return generic
 
     def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:

@@ -14,6 +14,7 @@ from trustcli.http.messages import Response
 from trustdata.errors import (
     CollectionExists,
     PublishRefused,
+    RemoteClockJumped,
     RemoteFull,
     RemoteMisbehaved,
     RemoteRefused,
@@ -24,6 +25,7 @@ from trustdata.errors import (
     WouldBreakRole,
 )
 
+_CLOCK_JUMPED: Final = "clock-jumped"
 _STANDARD: Final = frozenset({"type", "title", "status", "detail", "instance", "code"})
 
 
@@ -47,6 +49,8 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     detail = _text(members, "detail") or _text(members, "title")
     if answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
         return RemoteFull(remote=remote, reason=detail or "it gave no reason")
+    if answer.server_fails and _text(members, "code") == _CLOCK_JUMPED:
+        return RemoteClockJumped(remote=remote, reason=detail)
     if answer.server_fails:
         return RemoteUnreachable(
             remote=remote, reason=f"it answered {answer.status}" + (f": {detail}" if detail else "")

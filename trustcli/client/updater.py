@@ -22,6 +22,7 @@ from trustcli.client.ports import MetadataRemote
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
+    LivesTooLong,
     MalformedMetadata,
     MetadataMissing,
     NoTrustData,
@@ -34,6 +35,7 @@ from trustdata.errors import (
     Unpinned,
     VersionMismatch,
 )
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT_ROTATIONS
 from trustdata.model import MetaFile
@@ -54,8 +56,10 @@ _FIRST_ROOT = 1
 class Updater:
     """One refresh of one collection; afterwards it loads delegations on request.
 
-    `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, for owners who inspect or renew
-    them. Never run an image on the result. `unsafe_accept_any_name`: for repositories without names, see `TrustedSet`.
+    `max_life`: how long timestamp and snapshot may be valid from now on; None for the limits of the format.
+    `unsafe_accept_expired_offline_roles`: accept expired root, targets and delegations, and online roles that live too
+    long, for owners who inspect or renew them. Never run an image on the result. `unsafe_accept_any_name`: for
+    repositories without names, see `TrustedSet`.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Updater:
         remote: MetadataRemote,
         known: Known,
         at: datetime,
+        max_life: MaxLife | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
         unsafe_accept_any_name: bool = False,
     ) -> None:
@@ -77,6 +82,7 @@ class Updater:
         self._pins = tuple(known.pins)
         self._memory = known.memory
         self._lock = known.lock
+        self._max_life = max_life
         self._accept_expired = unsafe_accept_expired_offline_roles
         self._accept_any_name = unsafe_accept_any_name
         self._set: TrustedSet | None = None
@@ -194,6 +200,10 @@ class Updater:
         """Return the verified version of each role."""
         return self._trusted().versions()
 
+    def overlong(self) -> tuple[LivesTooLong, ...]:
+        """Return why clients refuse the online roles that were accepted for an owner although they live too long."""
+        return tuple(self._trusted().overlong.values())
+
     def roots(self) -> tuple[Envelope, ...]:
         """Return the verified root chain, ascending."""
         return tuple(self._trusted().roots)
@@ -209,6 +219,16 @@ class Updater:
             root=trusted.root.root,
             versions=trusted.versions(),
             refreshed=self._at if self._complete else None,
+            hashes=trusted.fresh_hashes(),
+        )
+
+    def has_learned(self) -> bool:
+        """Return whether a delegation was verified of which rollback memory had another version or no hash before."""
+        known = self._memory.roles if self._memory is not None else {}
+        observed = self.observed().roles
+        return any(
+            role not in known or known[role].version != seen.version or seen.sha256 not in {"", known[role].sha256}
+            for role, seen in ((role, observed[role]) for role in self._trusted().delegated if role != TARGETS)
         )
 
     def lock_entry(self) -> LockEntry:
@@ -289,6 +309,7 @@ class Updater:
             at=self._at,
             memory=self._memory,
             lock=self._lock,
+            max_life=self._max_life,
             unsafe_accept_expired_offline_roles=self._accept_expired,
             unsafe_accept_any_name=self._accept_any_name,
         )
@@ -311,6 +332,11 @@ class Updater:
     def complete(self) -> bool:
         """Return whether every top-level role is verified."""
         return self._set is not None and TARGETS in self._set.delegated
+
+    @property
+    def at(self) -> datetime:
+        """Return the reference time of all checks, UTC."""
+        return self._at
 
     @property
     def memory(self) -> Memory | None:

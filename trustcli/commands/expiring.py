@@ -12,6 +12,7 @@ from keys.algorithms import key_fingerprint
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.owner_decisions import warn_of_unvouched
 from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import KeyPlace
@@ -23,7 +24,6 @@ from trustdata.due import late_online_roles, offline_roles, within
 from trustdata.editing.repository_editor import public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
-from trustdata.expiry import TUF_LIFETIMES
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE
 
@@ -75,7 +75,9 @@ def command(
     places = {key_fingerprint(info.public): stored_place(info) for info in session.keystore.list()}
     for gun in dict.fromkeys(guns):
         try:
-            roles = session.collection(gun).owner_roles()
+            collection = session.collection(gun)
+            roles = collection.owner_roles()
+            warn_of_unvouched(session, gun, roles)
         except TrustError as error:
             session.output.failure(error, subject=gun)
             failures.append({"gun": gun, "error": failure_document(error)})
@@ -83,7 +85,7 @@ def command(
             continue
         due = (
             *offline_roles(roles, within(span, at=session.at)),
-            *late_online_roles(roles, TUF_LIFETIMES, at=session.at),
+            *late_online_roles(roles, collection.wire.lifetimes, at=session.at),
         )
         found += [_expiring_role(gun, roles, roles[role], places) for role in due]
     found.sort(key=lambda item: (item.file.expires, item.gun, item.file.role))

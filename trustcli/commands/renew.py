@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, TypeAlias
 
@@ -17,27 +17,37 @@ from keys.errors import KeyNotFound, KeysError
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.owner_decisions import (
+    AcceptExpired,
+    AcceptUnsigned,
+    StartEmpty,
+    owner_decisions,
+    tell_what_was_unsound,
+)
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
 from trustcli.console.output import failure_document
-from trustcli.publish.plan import Current, Failure, KeyPlace, Plan
+from trustcli.publish.effects import check_same_releases
+from trustcli.publish.plan import Failure, KeyPlace, Plan
 from trustcli.publish.plan_view import as_time, key_row
 from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.session import Session
 from trustdata.due import Due, in_its_last_third, offline_roles, within
 from trustdata.editing import repository_editor
+from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
-from trustdata.expiry import TUF_LIFETIMES
+from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN
 from trustdata.model import Targets
-from trustdata.roles import RoleName, is_delegated
+from trustdata.roles import RoleName
 
 _TAGS_SHOWN: Final = 20
-Read: TypeAlias = Callable[[], Roles]
+DueBy: TypeAlias = Callable[[Lifetimes], Due]
+"""A test whether a file is due, by the lifetimes of its format."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -51,23 +61,27 @@ def command(
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every offline role, however fresh.")] = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_unsigned: AcceptUnsigned = None,
+    accept_expired: AcceptExpired = None,
+    start_empty: StartEmpty = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Without NAME: do not ask.")] = False,
 ) -> int:
     """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
     session: Session = ctx.obj
     due = _due(session, within_, everything=all_)
     guns = list(dict.fromkeys(collection_names(names) if names else session.pinned_names()))
+    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
     if not names and not plan_ and not yes:
         what = f"all {len(guns)} pinned collections"
         if not confirm(session, f"Renew what is due in {what}?"):
             raise UsageError(f"nothing was renewed; to renew in {what} without being asked: --yes")
     if plan_:
         planning = Planning(session)
-        return planning.report([plan(session, planning, gun, due) for gun in guns])
+        return planning.report([plan(session, planning, gun, due, decisions) for gun in guns])
     rows = []
     statuses = [DONE]
     for gun in guns:
-        outcome = renew(session, gun, due)
+        outcome = renew(session, gun, due, decisions)
         _report(session, outcome)
         statuses += [row_for(failure).status for failure in outcome.failures]
         rows.append(_row(outcome))
@@ -76,14 +90,15 @@ def command(
     return status
 
 
-def _due(session: Session, span: str | None, *, everything: bool) -> Due:
+def _due(session: Session, span: str | None, *, everything: bool) -> DueBy:
     if everything:
         if span is not None:
             raise UsageError("--all and --within contradict each other")
-        return lambda _: True
+        return lambda _: lambda _: True
     if span is not None:
-        return within(duration_option(span), at=session.at)
-    return in_its_last_third(TUF_LIFETIMES, at=session.at)
+        expiring = within(duration_option(span), at=session.at)
+        return lambda _: expiring
+    return lambda lifetimes: in_its_last_third(lifetimes, at=session.at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +121,17 @@ class Renewed:
     failures: tuple[Failure, ...] = ()
 
 
-def renew(session: Session, gun: GUN, due: Due) -> Renewed:
+def renew(session: Session, gun: GUN, due: DueBy, decisions: OwnerDecisions = NOTHING_DECIDED) -> Renewed:
     """Renew the due roles of one collection. A TrustError or KeysError is part of the result, and is not raised."""
     renewed = Renewed(gun=gun)
     keys = session.held_keys()
     try:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
-        edit = RenewalEdit(gun, keys, due, terms, warn=session.output.warn)
-        outcome = session.publisher(collection, keys, edit.reading(collection.roles_to_repair)).publish(edit)
+        edit = RenewalEdit(gun, keys, due(collection.wire.lifetimes), terms, warn=session.output.warn)
+        publisher = session.publisher(collection, keys, lambda: collection.owner_roles(decisions))
+        outcome = publisher.publish(edit, check_same_releases)
+        tell_what_was_unsound(session, gun, outcome, told=edit.unvouched)
         uploads = {role: envelope for role, envelope in outcome.uploads.items() if role in edit.seen}
         _check_visible(session, gun, uploads, server=collection.server.name)
         renewed = replace(
@@ -122,10 +139,10 @@ def renew(session: Session, gun: GUN, due: Due) -> Renewed:
             before=tuple(edit.seen[role] for role in uploads),
             after=tuple(uploads.values()),
             unrenewed=edit.unrenewed,
-            failures=tuple(map(edit.missing, edit.unrenewed)),
+            failures=(*map(edit.missing, edit.unrenewed), *edit.unvouched),
         )
         if uploads:
-            session.collection(gun).refresh().load_published(role for role in uploads if is_delegated(role))
+            session.collection(gun).verify_published(uploads)
     except (TrustError, KeysError) as failure:
         return replace(renewed, failures=(*renewed.failures, failure))
     return renewed
@@ -142,23 +159,17 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
         check_visible(visible, server=server, what=f"{role} version {envelope.version} of {gun}")
 
 
-def plan(session: Session, planning: Planning, gun: GUN, due: Due) -> Plan:
+def plan(session: Session, planning: Planning, gun: GUN, due: DueBy, decisions: OwnerDecisions) -> Plan:
     """Return what `renew` would publish."""
     keys = planning.keys.held_keys()
     try:
         collection = planning.collection(gun)
-        edit = RenewalEdit(gun, keys, due, EditTerms.of(collection.wire, at=session.at))
+        edit = RenewalEdit(gun, keys, due(collection.wire.lifetimes), EditTerms.of(collection.wire, at=session.at))
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
-    read = edit.reading(collection.roles_to_repair)
-
-    def current() -> Current:
-        roles = read()
-        return Current(roles=roles, chain=collection.last_updater.roots() if collection.last_updater else ())
-
-    planned = planning.plan(collection, edit, keys, read=current).plan
-    missing: Failure | None = edit.missing(edit.unrenewed[0]) if edit.unrenewed else None
-    return replace(planned, refusal=planned.refusal or missing)
+    planned = planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan
+    left: list[Failure] = [*edit.unvouched, *map(edit.missing, edit.unrenewed)]
+    return replace(planned, refusal=planned.refusal or (left[0] if left else None))
 
 
 class RenewalEdit:
@@ -177,49 +188,42 @@ class RenewalEdit:
         *,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take `warn`, which is called once for each role that has expired or has no valid signature."""
+        """Take `warn`, which is called once for each role that has expired."""
         self._gun = gun
         self._keys = keys
         self._due = due
         self._terms = terms
         self._warn = warn
-        self._broken: Mapping[RoleName, TrustError] = {}
         self._first: dict[RoleName, Envelope] | None = None
         self.unrenewed: tuple[Unrenewed, ...] = ()
+        self.unvouched: tuple[TrustError, ...] = ()
+        """Why due roles were left out whose content must not be signed again."""
 
     @property
     def seen(self) -> dict[RoleName, Envelope]:
         """Return the roles that were due at the first call."""
         return self._first or {}
 
-    def __call__(self, roles: Roles) -> Contents:
-        """Return the same contents with the next version and a new expiry."""
+    def __call__(self, roles: OwnerRoles) -> Contents:
+        """Return the same contents with the next version and a new expiry.
+
+        A role that clients refuse, or that begins empty, is due whenever it expires.
+        """
+        at_once = roles.faults.keys() | roles.emptied.keys()
         if self._first is None:
-            self._first = {role: roles[role] for role in offline_roles(roles, self._is_due)}
+            due = offline_roles(roles, lambda file: file.role in at_once or self._due(file))
+            self._first = {role: roles[role] for role in due}
             for file in self._first.values():
-                if file.role in self._broken:
-                    self._warn(self._warning(file, "is signed by nobody who may sign it; make sure that it is right"))
-                elif file.expires <= self._terms.at:
+                if file.expires <= self._terms.at and file.role not in {*roles.unvouched, *roles.emptied}:
                     self._warn(self._warning(file, "has expired; make sure that it is the newest"))
         unchanged = [role for role, file in self.seen.items() if role in roles and roles[role].version == file.version]
         signable = [role for role in unchanged if self._signable(roles, role)]
         self.unrenewed = tuple(self._unrenewed(roles, role) for role in unchanged if role not in signable)
-        return repository_editor.renew(roles, signable, terms=self._terms)
-
-    def reading(self, read: Callable[[], tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]]) -> Read:
-        """Return a function that reads the roles for the publisher, and notes which of them have no valid signature.
-
-        Such a role is due whenever it expires.
-        """
-
-        def roles() -> Roles:
-            found, self._broken = read()
-            return found
-
-        return roles
-
-    def _is_due(self, file: Envelope) -> bool:
-        return file.role in self._broken or self._due(file)
+        # A role with a fault that nobody vouches for is not among the files: whose keys could sign it does not matter.
+        left_out = [*(role for role in roles.faults if role not in roles), *signable]
+        self.unvouched = tuple(dict.fromkeys(roles.unvouched[r] for r in left_out if r in roles.unvouched))
+        vouched = [role for role in signable if role not in roles.unvouched]
+        return repository_editor.renew(roles, vouched, terms=self._terms)
 
     def _warning(self, file: Envelope, wrong: str) -> str:
         """Return a warning that names the tags of the role, so that the user can check them before signing again.
@@ -239,9 +243,8 @@ class RenewalEdit:
         keyids_text = ", ".join(key.keyid[:12] for key in unrenewed.keys)
         holders = ", ".join(dict.fromkeys(shown(holder) for key in unrenewed.keys for holder in key.holders))
         role = shown(unrenewed.file.role)
-        return KeyNotFound(
-            key=f"for {role} of {self._gun} ({unrenewed.threshold} of: {keyids_text}; who can renew it: {holders})"
-        )
+        who = f"{unrenewed.threshold} of: {keyids_text or 'no key'}; who can renew it: {holders or 'nobody'}"
+        return KeyNotFound(key=f"for {role} of {self._gun} ({who})")
 
     def _signable(self, roles: Roles, role: RoleName) -> bool:
         held = self._held(roles)

@@ -20,6 +20,13 @@ from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
 from trustcli.commands.support.names import parse_format
+from trustcli.commands.support.owner_decisions import (
+    AcceptExpired,
+    AcceptUnsigned,
+    StartEmpty,
+    owner_decisions,
+    tell_what_was_unsound,
+)
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.tag_movement import released_as, tag_changed
@@ -32,12 +39,13 @@ from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.editing import repository_editor
+from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.errors import ImageNotFound, ImageNotPushed, NoTrustData, TagMismatch, TrustError
 from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
-from trustdata.roles import RoleName, signer_name, signer_role
-from trustdata.verification.target_lookup import Target, find_released, read_target, signers_of_target
+from trustdata.roles import TARGETS, RoleName, is_delegated, signer_name, signer_role
+from trustdata.verification.target_lookup import Target, read_target, signers_of_target
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 
@@ -62,6 +70,14 @@ class TagRequest:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningTerms:
+    """How images are signed: as one signer only, if `signer` names one; `decisions`: of the owner about other roles."""
+
+    signer: str | None
+    decisions: OwnerDecisions = NOTHING_DECIDED
+
+
 @app.command("sign")
 def command(
     ctx: typer.Context,
@@ -73,6 +89,9 @@ def command(
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
     format_: Annotated[str, typer.Option("--format", help="With --init: the wire format, tuf or notary.")] = "tuf",
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_unsigned: AcceptUnsigned = None,
+    accept_expired: AcceptExpired = None,
+    start_empty: StartEmpty = None,
 ) -> int:
     """Sign tags by digest; several images of one collection are published together."""
     session: Session = ctx.obj
@@ -83,13 +102,16 @@ def command(
     by_gun: dict[GUN, list[TagRequest]] = {}
     for item in requests:
         by_gun.setdefault(item.reference.gun, []).append(item)
+    terms = SigningTerms(
+        signer=signer, decisions=owner_decisions(accept_unsigned, accept_expired, start_empty, guns=tuple(by_gun))
+    )
     if plan_:
         planning = Planning(session)
         plans = [
             planned.plan
             for gun, items in by_gun.items()
             for planned in plan(
-                session, planning, gun, items, signer=signer, recovery=recovery, wire=wire, create_unknown=init_
+                session, planning, gun, items, terms, recovery=recovery, wire=wire, create_unknown=init_
             )
         ]
         return planning.report(plans)
@@ -97,7 +119,7 @@ def command(
     for gun, items in by_gun.items():
         keys = session.held_keys()
         _initialise_unknown(session, gun, recovery, wire=wire, create_unknown=init_)
-        sign_tags(session, gun, items, keys=keys, signer=signer)
+        sign_tags(session, gun, items, terms, keys=keys)
         for item in items:
             name = f"{gun}:{item.tag}@{item.manifest.digest}"
             session.output.result(name)
@@ -184,8 +206,8 @@ def plan(
     planning: Planning,
     gun: GUN,
     items: Sequence[TagRequest],
+    terms: SigningTerms,
     *,
-    signer: str | None,
     recovery: Recovery | None,
     wire: WireFormat,
     create_unknown: bool,
@@ -203,17 +225,26 @@ def plan(
         if before[0].after is None:
             return before
     keys = planning.keys.held_keys()
-    edit = TagEdits(gun, items, keys, signer, EditTerms.of(collection.wire, at=session.at))
-
-    def afterwards(roles: Roles) -> None:
-        for item in items:
-            refusal = judge(_question(gun, item, signer), roles).refusal
-            if refusal is not None:
-                raise refusal
-
+    edit = TagEdits(gun, items, keys, terms.signer, EditTerms.of(collection.wire, at=session.at))
     created = before[0].after if before else None
     read = None if created is None else lambda: created
-    return [*before, planning.plan(collection, edit, keys, read=read, afterwards=afterwards)]
+    planned = planning.plan(
+        collection,
+        edit,
+        keys,
+        read=read,
+        decisions=terms.decisions,
+        afterwards=lambda after: check_signed(gun, items, terms, after),
+    )
+    return [*before, planned]
+
+
+def check_signed(gun: GUN, items: Sequence[TagRequest], terms: SigningTerms, roles: OwnerRoles) -> None:
+    """Check that a client would trust each image. `roles`: as they are after the publish. Raises: the refusal."""
+    for item in items:
+        refusal = judge(_question(gun, item, terms.signer), roles).refusal
+        if refusal is not None:
+            raise refusal
 
 
 def _question(gun: GUN, item: TagRequest, signer: str | None) -> Question:
@@ -221,18 +252,21 @@ def _question(gun: GUN, item: TagRequest, signer: str | None) -> Question:
     return Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=required)
 
 
-def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], *, keys: StoreKeys, signer: str | None) -> None:
+def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], terms: SigningTerms, *, keys: StoreKeys) -> None:
     """Run steps 2 to 4 for one collection.
 
     Raises: TagChanged, PublishRefused, KeysError, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
     """
     collection = session.collection(gun)
-    terms = EditTerms.of(collection.wire, at=session.at)
-    edit = TagEdits(gun, items, keys, signer, terms, warn=session.output.warn)
-    outcome = session.publisher(collection, keys).publish(edit)
+    edit_terms = EditTerms.of(collection.wire, at=session.at)
+    edit = TagEdits(gun, items, keys, terms.signer, edit_terms, warn=session.output.warn)
+    publisher = session.publisher(collection, keys, lambda: collection.owner_roles(terms.decisions))
+    outcome = publisher.publish(edit, lambda _, after: check_signed(gun, items, terms, after))
+    tell_what_was_unsound(session, gun, outcome)
     if outcome.published is None:
         session.output.notice(f"{gun}: signed already, nothing to publish")
-    answers = session.collection(gun).judge(_question(gun, item, signer) for item in items)
+    own = [role for role in outcome.uploads if is_delegated(role)]
+    answers = session.collection(gun).judge((_question(gun, item, terms.signer) for item in items), own=own)
     for item, answer in zip(items, answers, strict=True):
         if isinstance(answer.refusal, TagMismatch):
             edit.check_still_ours(item, session.collection(gun).owner_roles(), server=collection.server.name)
@@ -253,7 +287,7 @@ class TagEdits:
         *,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take `warn`, which is called once for each tag that is signed as something else so far."""
+        """Take `warn`, which is called once for each tag that is signed as something else, so far or besides."""
         self._gun = gun
         self._items = items
         self._keys = keys
@@ -262,12 +296,21 @@ class TagEdits:
         self._warn = warn
         self._seen: Mapping[str, str] | None = None
 
-    def __call__(self, roles: Roles) -> Contents:
+    def __call__(self, roles: OwnerRoles) -> Contents:
         """Return the contents that still have to change. Raises: TagChanged, PublishRefused, ReleaseConflict."""
         held = self._keys.held(repository_editor.public_keys(roles, {}))
         roles_to_sign = repository_editor.roles_for_signing(self._gun, roles, held, self._signer)
-        current = {item.tag: find_released(item.tag, roles) for item in self._items}
+        roles.check_may_sign(roles_to_sign)
+        current = {item.tag: roles.find_released(item.tag) for item in self._items}
+        outdated = repository_editor.outdated_in_targets(roles, (item.edit for item in self._items))
+        removable = TARGETS in repository_editor.signable_roles(roles, held) and TARGETS not in roles.unvouched
         if self._seen is None:
+            for tag, digest in outdated.items() if not removable else ():
+                self._warn(
+                    f"targets lists {self._gun}:{tag} as sha256:{digest} still, which cannot be taken out from here: "
+                    "clients that are shown no targets/releases take that; let the holder of the repository key sign "
+                    "the tag again"
+                )
             self._seen = {str(tag): released_as(target) for tag, target in current.items()}
             self._warn_of_moves(current, roles)
         missing = []
@@ -275,7 +318,12 @@ class TagEdits:
             self._check_unmoved(item, current[item.tag], roles)
             if not all(_lists(roles, role, item.edit) for role in roles_to_sign):
                 missing.append(item.edit)
-        return repository_editor.set_tags(roles, missing, into=roles_to_sign, terms=self._terms) if missing else {}
+        changed: Contents = {}
+        if outdated and removable:
+            changed = repository_editor.remove_tags(roles, outdated, from_roles=[TARGETS], terms=self._terms)
+        if missing:
+            changed |= repository_editor.set_tags(roles, missing, into=roles_to_sign, terms=self._terms)
+        return changed
 
     def _warn_of_moves(self, current: Mapping[Tag, Target | None], roles: Roles) -> None:
         """Warn of each tag that is signed as another digest than the registry serves now, before it is signed again."""
@@ -288,13 +336,13 @@ class TagEdits:
             was = f"{self._gun}:{item.tag} was signed as {released_as(target)}{by}"
             self._warn(f"{was}, and moves to {item.manifest.digest}")
 
-    def check_still_ours(self, item: TagRequest, roles: Roles, *, server: str) -> None:
+    def check_still_ours(self, item: TagRequest, roles: OwnerRoles, *, server: str) -> None:
         """Check step 4 for a tag that stands for another digest than the signed one.
 
         Either somebody changed it after our publish (TagChanged), or the server did not store our publish
         (RemoteMisbehaved).
         """
-        target = find_released(item.tag, roles)
+        target = roles.find_released(item.tag)
         what = f"{self._gun}:{item.tag} as {item.manifest.digest}"
         check_visible(
             target is None or released_as(target) != (self._seen or {}).get(item.tag), server=server, what=what

@@ -12,13 +12,23 @@ from keys.errors import KeyFileMalformed
 from keys.material import read_public_pem
 from trustcli.client.collection import Collection
 from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.owner_decisions import (
+    AcceptExpired,
+    AcceptUnsigned,
+    StartEmpty,
+    owner_decisions,
+    tell_what_was_unsound,
+    warn_of_unvouched,
+)
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import DONE
+from trustcli.publish.effects import check_same_releases
 from trustcli.publish.preparation import Roles
-from trustcli.publish.publisher import Edit, Publisher
+from trustcli.publish.publisher import Edit, PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
+from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import shown
 from trustdata.gun import GUN
@@ -41,11 +51,16 @@ def add(
     names: Annotated[list[str], typer.Argument(metavar="NAME...")],
     key: Annotated[list[Path], typer.Option(help="The signer's public key (PEM); may be repeated.")],
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_unsigned: AcceptUnsigned = None,
+    accept_expired: AcceptExpired = None,
+    start_empty: StartEmpty = None,
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
     keys = [_read_key(file) for file in key]
     role = signer_role(signer)
+    guns = collection_names(names)
+    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
 
     def addition(wire: WireFormat) -> Edit:
         terms = EditTerms.of(wire, at=session.at)
@@ -59,11 +74,11 @@ def add(
         return edit
 
     if plan_:
-        return _plan(session, dict.fromkeys(collection_names(names), addition))
-    for gun in collection_names(names):
+        return _plan(session, dict.fromkeys(guns, addition), decisions)
+    for gun in guns:
         collection = session.collection(gun)
-        outcome = _publisher(session, collection).publish(addition(collection.wire))
-        signers, server = _signers_now(session, gun)
+        outcome = _publish(session, collection, addition(collection.wire), decisions)
+        signers, server = _signers_now(session, gun, outcome)
         keyids = {collection.wire.encode_key(k).keyid for k in keys}
         what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(keyids))} in {gun}"
         check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
@@ -79,20 +94,25 @@ def remove(
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
     names: Annotated[list[str], typer.Argument(metavar="NAME...")],
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_unsigned: AcceptUnsigned = None,
+    accept_expired: AcceptExpired = None,
+    start_empty: StartEmpty = None,
 ) -> int:
     """Remove a signer; the releases are signed anew in the same publish."""
     session: Session = ctx.obj
+    guns = collection_names(names)
+    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
 
     def removal(gun: GUN) -> EditIn:
         return lambda wire: _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
 
-    edits = {gun: removal(gun) for gun in collection_names(names)}
+    edits = {gun: removal(gun) for gun in guns}
     if plan_:
-        return _plan(session, edits)
+        return _plan(session, edits, decisions)
     for gun, edit_in in edits.items():
         collection = session.collection(gun)
-        _publisher(session, collection).publish(edit_in(collection.wire))
-        signers, server = _signers_now(session, gun)
+        outcome = _publish(session, collection, edit_in(collection.wire), decisions)
+        signers, server = _signers_now(session, gun, outcome)
         check_visible(signer_role(signer) not in signers, server=server, what=f"{gun} without signer {signer}")
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
@@ -119,20 +139,27 @@ class _SignerRemoval:
         return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
 
 
-def _publisher(session: Session, collection: Collection) -> Publisher:
-    """Return a publisher that can read collections with broken roles.
+def _publish(session: Session, collection: Collection, edit: Edit, decisions: OwnerDecisions) -> PublishResult:
+    """Publish an edit that changes no tag, and warn of roles that clients refuse."""
+    publisher = session.publisher(collection, session.held_keys(), lambda: collection.owner_roles(decisions))
+    outcome = publisher.publish(edit, check_same_releases)
+    tell_what_was_unsound(session, collection.gun, outcome)
+    return outcome
 
-    Old clients remove a signer and leave the file that this signer signed last, which then has no valid signature.
-    """
-    return session.publisher(collection, session.held_keys(), lambda: collection.roles_to_repair()[0])
 
-
-def _plan(session: Session, edits: Mapping[GUN, EditIn]) -> int:
+def _plan(session: Session, edits: Mapping[GUN, EditIn], decisions: OwnerDecisions) -> int:
     planning = Planning(session)
     plans = []
     for gun, edit_in in edits.items():
         collection = planning.collection(gun)
-        plans.append(planning.plan(collection, edit_in(collection.wire), planning.keys.held_keys()).plan)
+        planned = planning.plan(
+            collection,
+            edit_in(collection.wire),
+            planning.keys.held_keys(),
+            decisions=decisions,
+            check=check_same_releases,
+        )
+        plans.append(planned.plan)
     return planning.report(plans)
 
 
@@ -141,7 +168,9 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
     """List the signers of a collection and the ids of their keys."""
     session: Session = ctx.obj
     (gun,) = collection_names([name])
-    signers = inspect(session.collection(gun).owner_roles()).signers
+    roles = session.collection(gun).owner_roles()
+    warn_of_unvouched(session, gun, roles)
+    signers = inspect(roles.sound()).signers
     for signer_keys in signers:
         session.output.result(f"{shown(signer_keys.name)}\t{', '.join(signer_keys.keyids)}")
     rows = [{"name": signer_keys.name, "keys": list(signer_keys.keyids)} for signer_keys in signers]
@@ -149,10 +178,11 @@ def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME"
     return DONE
 
 
-def _signers_now(session: Session, gun: GUN) -> tuple[dict[RoleName, tuple[str, ...]], str]:
+def _signers_now(session: Session, gun: GUN, outcome: PublishResult) -> tuple[dict[RoleName, tuple[str, ...]], str]:
     """Return the signers and their key ids as a client reads them now, and the name of the server."""
     collection = session.collection(gun)
-    return repository_editor.signers_of(collection.refresh().roles()), collection.server.name
+    roles = collection.verify_published(outcome.uploads).roles()
+    return repository_editor.signers_of(roles), collection.server.name
 
 
 def _read_key(file: Path) -> Key:

@@ -8,6 +8,8 @@
     [servers]                                # registry, or the beginning of a name -> trust server; the longest wins
     "docker.io" = "https://trust.example.com"
     "registry.example.com/team" = "https://trust.team.example.com"
+    [max_life]                               # name pattern -> how long timestamp and snapshot may be valid from now on
+    "mirror.example.com/*" = "400d"          # for repositories of others; without it the limits of the format
     [verifier]                               # of the pull-time hook: see hook_settings
 """
 
@@ -22,14 +24,18 @@ from typing import Final
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.hook_settings import VerifierSettings, read_verifier
+from trustcli.guarded_files import read_guarded
 from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN, parse_gun
+from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches, specificity
 
 _WITHOUT_DEFAULT: Final = "docker.io"
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
-_KEYS: Final = ("cacert", "insecure-registries", "servers", "state", "verifier")
+_KEYS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "verifier")
+MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
 
@@ -49,7 +55,8 @@ class Settings:
     `home`: need not exist yet. `server`: the URL given for all names, or None; `server_source`: what gave it, for
     messages. `servers`: the settings file's servers by beginnings of names. `pin`: as given, not parsed. `lock`: the
     lock file that was named, or the one in the current folder; None in a hook, which never reads one. `config`: a
-    hook's settings file. `state`: the folder for rollback memory and cache, if it is not `home`.
+    hook's settings file. `max_life`: by patterns of names. `state`: the folder for rollback memory and cache, if it is
+    not `home`.
     """
 
     home: Path
@@ -58,6 +65,7 @@ class Settings:
     servers: Mapping[str, str] = field(default_factory=dict)
     cacert: Path | None = None
     insecure_registries: tuple[str, ...] = ()
+    max_life: Mapping[str, MaxLife] = field(default_factory=dict)
     pin: str | None = None
     tofu: bool = False
     lock: Path | None = None
@@ -94,6 +102,11 @@ class Settings:
             raise NoTrustServer(gun=gun, registry=host, settings=str(self.file))
         return ServerChoice(url=f"https://{host}", source="the registry's host, as nothing else is set")
 
+    def max_life_for(self, gun: GUN) -> MaxLife | None:
+        """Return how long timestamp and snapshot of a collection may be valid from now on; None if it is not set."""
+        fitting = [pattern for pattern in self.max_life if pattern_matches(pattern, gun)]
+        return self.max_life[max(fitting, key=specificity)] if fitting else None
+
 
 def load_settings(
     options: GlobalOptions, environ: Mapping[str, str], *, interactive: bool, folder: Path = Path()
@@ -101,7 +114,7 @@ def load_settings(
     """Return the settings from command line, environment and settings file.
 
     `interactive`: whether standard input is a terminal. `folder`: where `trust.lock` is looked for. An empty variable
-    counts as not set. Raises: SettingsUnusable, which names the file and key, or the variable.
+    counts as not set. Raises: SettingsUnusable, which names the file and key, or the variable; FileExposed.
     """
     home = _home(options, environ)
     file = _SettingsFile(home / _FILE)
@@ -115,6 +128,7 @@ def load_settings(
         servers=file.servers(),
         cacert=Path(cacert) if cacert else file.cacert(),
         insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
+        max_life=file.max_life(),
         pin=options.pin or environ.get("TRUST_PIN") or None,
         tofu=options.tofu or _switch("TRUST_TOFU", environ),
         lock=lock if options.lock or _is_there(lock) else None,
@@ -129,7 +143,7 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
     """Return the settings of a pull-time hook: it asks nobody, reads no lock file, and never trusts on first use.
 
     `config`: a settings file; it alone counts then, and pins are looked for beside it. Without it the settings come
-    from the environment and `<home>/trust.toml`. `state` overrides the file's. Raises: SettingsUnusable.
+    from the environment and `<home>/trust.toml`. `state` overrides the file's. Raises: SettingsUnusable, FileExposed.
     """
     if config is None:
         without_tofu = {name: value for name, value in environ.items() if name != "TRUST_TOFU"}
@@ -141,6 +155,7 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
             servers=file.servers(),
             cacert=file.cacert(),
             insecure_registries=tuple(dict.fromkeys(file.insecure_registries())),
+            max_life=file.max_life(),
             non_interactive=True,
             config=config,
             state=file.state(),
@@ -218,6 +233,21 @@ class _SettingsFile:
     def state(self) -> Path | None:
         return self._beside("state", "a folder")
 
+    def max_life(self) -> dict[str, MaxLife]:
+        table = self._values.get("max_life", {})
+        if not isinstance(table, dict):
+            raise self._unusable("max_life", "must be a table")
+        found = {}
+        for pattern, span in table.items():
+            key = f"max_life.{shown(pattern)}"
+            if not is_pattern(pattern):
+                raise self._unusable(key, PATTERN)
+            try:
+                found[pattern] = MaxLife.parse(span)
+            except ValueError as error:
+                raise self._unusable(key, str(error)) from error
+        return found
+
     def verifier(self) -> VerifierSettings:
         return read_verifier(self._values.get("verifier", {}), file=self._path)
 
@@ -237,7 +267,7 @@ class _SettingsFile:
 
     def _read(self) -> dict[str, object]:
         try:
-            return tomllib.loads(self._path.read_bytes().decode())
+            return tomllib.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE).decode())
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
                 return {}

@@ -14,7 +14,7 @@ from keys.error_record import ErrorRecord
 from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
 from keys.record import record
 from trustdata import errors
-from trustdata.roles import ONLINE
+from trustdata.roles import ONLINE, is_delegated
 
 DONE: Final = 0
 OTHER: Final = 1
@@ -92,6 +92,16 @@ def _renewal(error: Failure) -> str:
     return f"ask a holder of the {role} key for: trust renew NAME"
 
 
+def _ways_out(error: Failure) -> str:
+    """Return the two decisions that an owner may make about a stored file that nobody vouches for."""
+    if not isinstance(error, errors.NotVouchedFor):
+        return ""
+    option = "--accept-expired" if isinstance(error, errors.ExpiredUnknown) else "--accept-unsigned"
+    role = errors.shown(error.role)
+    text = f"only if you know that exactly this content is right: {option} {role}@sha256:{error.sha256}"
+    return f"{text}; to begin it without any tag: --start-empty {role}" if is_delegated(error.role) else text
+
+
 def _which_root(error: Failure) -> str:
     """Return what to do about two different roots: ask the publisher, then replace the lock entry or the pin.
 
@@ -128,6 +138,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.InvalidName: Row(status=USAGE),
     errors.NoTrustServer: Row(status=USAGE),
     errors.SettingsUnusable: Row(status=USAGE),
+    errors.FileExposed: Row(status=KEYS, advice=_say("{remedy}, after a look whether it is still what it was")),
     errors.HookRequestMalformed: Row(
         status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
     ),
@@ -177,6 +188,13 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_renewal,
     ),
+    errors.LivesTooLong: Row(
+        status=NOT_TRUSTED,
+        advice=_say(
+            "see that the clock here is right (trust doctor), then tell the server's operator; a repository of others "
+            "that is meant to be so: max_life in policy or trust.toml"
+        ),
+    ),
     errors.VersionRollback: Row(
         status=NOT_TRUSTED,
         advice=_say(
@@ -187,6 +205,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.ThresholdNotMet: Row(
         status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")
     ),
+    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_ways_out),
     errors.TrustDataWithheld: Row(
         status=NOT_TRUSTED,
         advice=_say("see whether this is the right server (trust doctor {gun}), then ask its operator"),
@@ -226,6 +245,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.RemoteFull: Row(
         status=UNREACHABLE,
         advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
+    ),
+    errors.RemoteClockJumped: Row(
+        status=UNREACHABLE,
+        advice=_say("tell the operator of {remote}; when its clock is right, run the same command again"),
     ),
     errors.CertificateRefused: Row(
         status=UNREACHABLE,

@@ -15,11 +15,13 @@ from trustdata.errors import (
     VersionRollback,
     shown,
 )
+from trustdata.inspection import tags_with_two_digests
 from trustdata.roles import RELEASES, ROOT, TARGETS, signer_name
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import check_release_conflicts
 
 _CHECK = "collection"
+_TAGS_SHOWN = 10
 
 
 def check_collection(look: Look) -> Iterator[Finding]:
@@ -32,6 +34,7 @@ def check_collection(look: Look) -> Iterator[Finding]:
     check_release_conflicts(look.roles)
     yield from _delegations(look)
     yield from _releases(look)
+    yield from _two_digests(look)
     yield from _root(look)
     yield from check_name(look)
 
@@ -104,6 +107,21 @@ def _releases(look: Look) -> Iterator[Finding]:
         text="the repository key is none of the keys of targets/releases: a signer who leaves takes the releases along",
         remedy=f"trust key rotate targets {look.gun}, which puts it there",
     )
+
+
+def _two_digests(look: Look) -> Iterator[Finding]:
+    found = tags_with_two_digests(look.roles) if RELEASES in look.roles else ()
+    for tag in found[:_TAGS_SHOWN]:
+        yield Finding(
+            check="two-digests",
+            severity="wrong",
+            text=f"{tag.tag} is released as sha256:{tag.released}, and targets lists it as sha256:{tag.in_targets}: "
+            "a client that is shown no targets/releases takes that",
+            remedy=f"where the repository key is: trust sign {look.gun}:{tag.tag}@sha256:{tag.released}",
+        )
+    if len(found) > _TAGS_SHOWN:
+        text = f"{len(found) - _TAGS_SHOWN} more tags have two digests; trust inspect --json {look.gun} names all"
+        yield Finding(check="two-digests", severity="wrong", text=text)
 
 
 def _root(look: Look) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
-from trustdata.expiry import TUF_LIFETIMES, half_life
+from trustdata.expiry import half_life, outlives
 from trustdata.roles import ONLINE, ROOT, TARGETS, is_delegated
 from trustdata.verification import checks
 
@@ -21,23 +21,34 @@ _GRACE: Final = timedelta(hours=1)
 
 
 def check_expiry(look: Look, at: datetime) -> Iterator[Finding]:
-    """Return one finding for each role that must be renewed, or a single one if none must."""
+    """Return one finding for each role that must be renewed or lives too long, or a single one if there is none."""
+    if look.lifetimes is None:
+        return
     found = [
         finding
         for role, envelope in look.roles.items()
-        for finding in (_online(envelope, at) if role in ONLINE else _offline(look, envelope, at))
+        for finding in (
+            _online(envelope, look.lifetimes.of(role), at) if role in ONLINE else _offline(look, envelope, at)
+        )
     ]
     yield from found
-    if not found and look.roles:
+    if not found:
         offline = [envelope for role, envelope in look.roles.items() if role not in ONLINE]
         first = min(offline, key=lambda envelope: envelope.expires)
         text = f"the first role to expire is {shown(first.role)}, on {first.expires:%Y-%m-%d}"
         yield Finding(check="expiry", severity="ok", text=text)
 
 
-def _online(envelope: Envelope, at: datetime) -> Iterator[Finding]:
-    due = half_life(envelope.expires, TUF_LIFETIMES.of(envelope.role)) + _GRACE
-    if at < due:
+def _online(envelope: Envelope, lifetime: timedelta, at: datetime) -> Iterator[Finding]:
+    if outlives(envelope.expires, lifetime + _GRACE, at=at):
+        yield Finding(
+            check="expiry",
+            severity="wrong",
+            text=f"{envelope.role} version {envelope.version} is valid until {envelope.expires:%Y-%m-%d %H:%M} UTC, "
+            f"more than {lifetime.days} days from now: the clock that signed it was ahead, or the clock here is behind",
+            remedy="see that the clock here is right; else tell the server's operator, who has a guide for it",
+        )
+    if at < half_life(envelope.expires, lifetime) + _GRACE:
         return
     yield Finding(
         check="expiry",

@@ -5,13 +5,13 @@ No key is opened. The descriptions of keys that it reads are neither encrypted n
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from keys.algorithms import key_fingerprint
 from keys.errors import KeysError
+from keys.file_access import not_private
 from keys.key_info import KeyInfo
 from keys.store import is_keyid
 from trustcli.doctor.failing import failed
@@ -26,23 +26,22 @@ from trustdata.verification.delegations import delegations_of
 from trustdata.wire.formats import wire_named
 
 _CHECK: Final = "keys"
-_OTHERS: Final = 0o077
 
 
 def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
     """Return the findings about the store, and with `look` about what its keys may sign in that collection."""
     folder = session.settings.home / "private"
     try:
-        mode = folder.stat().st_mode
+        exposed = not_private(folder, folder.stat())
     except FileNotFoundError:
         yield Finding(check=_CHECK, severity="ok", text="there are no private keys here", place=str(folder))
         return
-    if mode & _OTHERS:
+    if exposed is not None:
         yield Finding(
             check=_CHECK,
             severity="wrong",
-            text=f"{folder} has mode {stat.S_IMODE(mode):o}, so others can come at private keys: none is used",
-            remedy=f"chmod 700 {folder}",
+            text=f"{exposed}: no key in it is used",
+            remedy=exposed.remedy,
             place=str(folder),
         )
         return
@@ -66,8 +65,9 @@ def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
 
 def _mend(file: Path) -> str:
     try:
-        if file.stat().st_mode & _OTHERS:
-            return f"chmod 600 {file}"
+        exposed = not_private(file, file.stat())
+        if exposed is not None:
+            return exposed.remedy
     except OSError:
         pass
     return f"restore {file} from a backup; a signer's key can be replaced: trust key generate, then trust signer add"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from trustcli.session import Session
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, TrustError
+from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN, Tag, parse_tag
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.delegations import delegations_of
@@ -19,13 +20,15 @@ class Look:
     """What could be verified of a collection.
 
     `roles`: the verified roles, expired offline roles included. `refusal`: why root, timestamp, snapshot and targets
-    are not all there. `named`: whether the root says that it is this collection's and no other's. `unreadable`:
-    published delegations that do not verify. `unpublished`: delegations not signed yet.
+    are not all there. `lifetimes`: the usual ones of its format; None if it is refused. `named`: whether the root says
+    that it is this collection's and no other's. `unreadable`: published delegations that do not verify. `unpublished`:
+    delegations not signed yet.
     """
 
     gun: GUN
     roles: dict[RoleName, Envelope] = field(default_factory=dict)
     refusal: TrustError | None = None
+    lifetimes: Lifetimes | None = None
     named: bool = True
     unreadable: dict[RoleName, TrustError] = field(default_factory=dict)
     unpublished: tuple[RoleName, ...] = ()
@@ -43,7 +46,8 @@ class Look:
 def look_at(session: Session, gun: GUN) -> Look:
     """Refresh the collection and load all its delegations. No TrustError is raised: errors are part of the result."""
     try:
-        updater = session.collection(gun, keep=False).refresh(for_owner=True)
+        collection = session.collection(gun, keep=False)
+        updater = collection.refresh(for_owner=True)
         roles, published, named = updater.roles(), updater.listed(), updater.is_named
     except TrustError as refusal:
         return Look(gun=gun, refusal=refusal)
@@ -68,4 +72,11 @@ def look_at(session: Session, gun: GUN) -> Look:
                 queue.append(role)
             except TrustError as error:
                 unreadable[role] = error
-    return Look(gun=gun, roles=roles, named=named, unreadable=unreadable, unpublished=tuple(unpublished))
+    return Look(
+        gun=gun,
+        roles=roles,
+        lifetimes=collection.wire.lifetimes,
+        named=named,
+        unreadable=unreadable,
+        unpublished=tuple(unpublished),
+    )

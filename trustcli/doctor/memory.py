@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trustcli.doctor.findings import Finding
-from trustcli.doctor.private_files import open_to_others
 from trustcli.session import Session
 from trustdata.gun import GUN
 
@@ -15,7 +14,7 @@ _CHECK = "memory"
 
 
 def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
-    """Return the findings about rollback memory. Raises: MemoryDamaged."""
+    """Return the findings about rollback memory. Raises: MemoryDamaged, FileExposed."""
     file = session.settings.memory_folder / "seen.json"
     memory = session.memory.load(gun if gun is not None else GUN(""))
     if not _can_be_written(file):
@@ -26,9 +25,6 @@ def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
             remedy=f"make {file.parent} a folder that this user may write",
             place=str(file),
         )
-    if open_to_others(file):
-        text = f"{file} may be changed by others than its owner, who can make this machine forget"
-        yield Finding(check=_CHECK, severity="wrong", text=text, remedy=f"chmod go-w {file}", place=str(file))
     if gun is None:
         yield Finding(check=_CHECK, severity="ok", text=f"{file} can be read", place=str(file))
     elif memory is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trustcli.doctor.findings import Finding
-from trustcli.doctor.private_files import open_to_others
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
 from trustdata.errors import TrustError
@@ -20,13 +19,10 @@ _CHECK = "pins"
 def check_pins(session: Session, gun: GUN | None) -> Iterator[Finding]:
     """Return the findings about all pins, or about one name's.
 
-    Raises: SettingsUnusable (a damaged file), MemoryDamaged.
+    Raises: SettingsUnusable (a damaged file), FileExposed (others may change it), MemoryDamaged.
     """
     place = session.settings.home / "pins.toml"
     pins = session.pins.load()
-    if open_to_others(place):
-        text = f"{place} may be changed by others than its owner, who decide then where trust begins"
-        yield Finding(check=_CHECK, severity="wrong", text=text, remedy=f"chmod go-w {place}", place=str(place))
     if gun is not None and gun not in pins:
         yield from _unpinned(session, gun, str(place))
         return

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from trustdata.errors import HookRequestMalformed, NotTrusted
 from trustdata.roles import TARGETS
-from trustdata.verification.trust_pinning import SourcedPin
 
 if TYPE_CHECKING:
     from trustcli.registry.reference import ImageReference
@@ -39,8 +38,12 @@ def _verified(session: Session, reference: ImageReference, digest: str) -> str:
 
     file = session.settings.verifier.policy
     rule = load_policy(file).rule_for(reference.gun) if file else None
-    pins = [SourcedPin(pin=pin, source=rule.source) for pin in rule.pins] if rule else []
-    collection = session.collection(reference.gun, policy_pins=pins, memory_required=True)
+    collection = session.collection(
+        reference.gun,
+        policy_pins=rule.sourced_pins() if rule else (),
+        policy_max_life=rule.max_life if rule else None,
+        memory_required=True,
+    )
     (answer,) = collection.judge([question_about(reference, rule=rule, digest=digest)])
     if answer.refusal is not None:
         raise answer.refusal

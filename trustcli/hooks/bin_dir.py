@@ -33,7 +33,10 @@ def entries(folder: Path) -> list[HookFile]:
 
 
 def open_to_others(path: Path) -> bool:
-    """Return whether others than the owner may change the file, or the folder's entries. Raises: OSError."""
+    """Return whether others than the owner may change the file, or the folder's entries. Raises: OSError.
+
+    By the modes alone, since the folder belongs to whoever has installed containerd.
+    """
     return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from keys.errors import KeysError
-from trustcli.publish.preparation import Roles
 from trustdata.editing.difference import Difference, RoleChange
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
@@ -91,7 +91,8 @@ class Plan:
     """One publish that was not made.
 
     `places`: where every key is that the plan names. `issued`: what the server would sign in addition; the dates are
-    the server's to choose. `note`: why nothing would change, if nothing would.
+    the server's to choose. `note`: why nothing would change, if nothing would. `left`: what is wrong with roles that
+    nobody vouches for, which the publish leaves as they are.
     """
 
     gun: GUN
@@ -103,13 +104,14 @@ class Plan:
     clients: tuple[ClientUpdate, ...] = ()
     refusal: Failure | None = None
     note: str = ""
+    left: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Current:
-    """A collection as it is: verified roles, and the root chain, ascending. Both empty: it does not exist yet."""
+    """A collection as it is: its roles, and the root chain, ascending. Both empty: it does not exist yet."""
 
-    roles: Roles
+    roles: OwnerRoles
     chain: Sequence[Envelope] = ()
 
 

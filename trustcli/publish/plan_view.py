@@ -59,6 +59,8 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from (f"    {line}" for line in _changes(plan))
         yield "  signatures"
         yield from (f"    {line}" for need in plan.needs for line in _need(need, plan))
+    for left in plan.left:
+        yield f"  left as it is: {left}"
     if plan.clients:
         yield "  clients"
         yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
@@ -219,6 +221,7 @@ def row(plan: Plan) -> dict[str, object]:
             for change in plan.difference.delegations
         ],
         "signatures": [_need_row(need, plan) for need in plan.needs],
+        "left": [failure_document(left) for left in plan.left],
         "released": [
             {
                 "tag": change.tag,

@@ -31,6 +31,7 @@ from trustcli.publish.publisher import Check, Edit
 from trustcli.publish.rehearsal import rehearse
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.difference import Difference, RoleChange, difference
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import Contents, name_root, public_keys, signers_of, signing_keys
 from trustdata.editing.signing import sign
@@ -40,7 +41,7 @@ from trustdata.gun import GUN
 from trustdata.model import Content, Key, MetaFile, Root, Signer, Targets
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
 from trustdata.verification.delegations import delegations_of
-from trustdata.verification.target_lookup import Target, released, signers_of_target
+from trustdata.verification.target_lookup import Target, signers_of_target
 from trustdata.wire import WireFormat
 
 Locate: TypeAlias = Callable[[Key], KeyPlace | None]
@@ -70,31 +71,33 @@ class Planner:
         locate: Locate,
         recall: Recall,
         check: Check | None = None,
-        afterwards: Callable[[Roles], None] | None = None,
+        afterwards: Callable[[OwnerRoles], None] | None = None,
         seen_as: Literal["client", "owner"] = "client",
     ) -> Planned:
         """Return the plan of an edit. No TrustError or KeysError is raised.
 
-        `check`: a last check of the signed uploads. `afterwards`: checks the roles after the publish, and raises the
+        `check`: as for a publish. `afterwards`: checks the roles after the publish, and raises the
         error that the command would end with. `seen_as`: whether the command looks at its result as a client or as an
         owner.
         """
         nothing = Plan(gun=self._gun, places={})
         try:
             current = read()
-            contents = name_root(self._gun, edit(current.roles), self._wire)
-            current = replace(current, roles={**current.roles, **_recalled(current.roles, contents, recall)})
+            contents = edit(current.roles)
+            current.roles.check_may_sign(contents)
+            contents = name_root(self._gun, contents, self._wire)
+            current = replace(current, roles=current.roles.with_files(_recalled(current.roles, contents, recall)))
         except (TrustError, KeysError) as refusal:
             return Planned(plan=replace(nothing, refusal=refusal))
         if not contents:
             return Planned(plan=replace(nothing, note="nothing has to change"), after=current)
-        found = difference(current.roles, contents)
+        found = difference(current.roles.stored(), contents)
         places = _places(current.roles, contents, found, locate)
         plan = replace(nothing, difference=found, needs=_needs(current.roles, contents, {}), places=places)
         try:
             plan, uploads = self._prepared(plan, current, contents, keys)
             if check is not None:
-                check(uploads)
+                check(current.roles, current.roles.after(uploads))
         except (TrustError, KeysError) as refusal:
             return Planned(plan=replace(plan, refusal=refusal))
         after = self._issued(current, uploads)
@@ -105,6 +108,7 @@ class Planner:
             issued=_issued_changes(current.roles, after.roles),
             released=_released_changes(current.roles, after.roles),
             clients=clients,
+            left=tuple(dict.fromkeys(after.roles.unvouched.values())),
         )
         problem = plan.refusal or _refused(after.roles, afterwards)
         if problem is None and seen_as == "client":
@@ -133,7 +137,7 @@ class Planner:
 
         They are derived by the server's own code, and signed with promises of its keys.
         """
-        roles = {**current.roles, **uploads}
+        roles = current.roles.after(uploads)
         root = roles[ROOT].root
         changed = uploads.values()
         snapshot = uploads.get(SNAPSHOT) or self._online(
@@ -159,7 +163,7 @@ class Planner:
             root,
         )
         chain = [*current.chain, *([uploads[ROOT]] if ROOT in uploads else [])]
-        return Current(roles={**roles, SNAPSHOT: snapshot, TIMESTAMP: timestamp}, chain=chain)
+        return Current(roles=roles.after({SNAPSHOT: snapshot, TIMESTAMP: timestamp}), chain=chain)
 
     def _online(self, content: Content, role: RoleName, root: Root) -> Envelope:
         signers = [self._promises.signer(root.keys[keyid]) for keyid in root.roles[role].keyids]
@@ -183,7 +187,7 @@ class _AllKeys:
         return self._promises.signer(key)
 
 
-def _recalled(roles: Roles, contents: Contents, recall: Recall) -> dict[RoleName, Envelope]:
+def _recalled(roles: OwnerRoles, contents: Contents, recall: Recall) -> dict[RoleName, Envelope]:
     """Return the stored files of roles to which the edit delegates again.
 
     The server requires that such a file verifies with the new keys.
@@ -192,11 +196,12 @@ def _recalled(roles: Roles, contents: Contents, recall: Recall) -> dict[RoleName
     if SNAPSHOT not in roles or not isinstance(targets, Targets):
         return {}
     listed = roles[SNAPSHOT].snapshot.meta
-    again = [role for role in delegations_of(targets) if role not in roles and f"{role}.json" in listed]
+    known = roles.keys() | roles.faults.keys()
+    again = [role for role in delegations_of(targets) if role not in known and f"{role}.json" in listed]
     return {role: recall(role, listed[f"{role}.json"]) for role in again}
 
 
-def _refused(roles: Roles, afterwards: Callable[[Roles], None] | None) -> Failure | None:
+def _refused(roles: OwnerRoles, afterwards: Callable[[OwnerRoles], None] | None) -> Failure | None:
     try:
         if afterwards is not None:
             afterwards(roles)
@@ -280,7 +285,7 @@ def _issued_changes(before: Roles, after: Roles) -> tuple[RoleChange, ...]:
     )
 
 
-def _released_changes(before: Roles, after: Roles) -> tuple[ReleasedChange, ...]:
+def _released_changes(before: OwnerRoles, after: OwnerRoles) -> tuple[ReleasedChange, ...]:
     old, new = _seen_tags(before), _seen_tags(after)
     return tuple(
         ReleasedChange(
@@ -295,13 +300,13 @@ def _released_changes(before: Roles, after: Roles) -> tuple[ReleasedChange, ...]
     )
 
 
-def _seen_tags(roles: Roles) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _seen_tags(roles: OwnerRoles) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return digest and signers of each released tag."""
     if TARGETS not in roles:
         return {}
     signers = list(signers_of(roles))
     try:
-        return {tag: (target.digest, _signers(target, roles, signers)) for tag, target in released(roles).items()}
+        return {tag: (target.digest, _signers(target, roles, signers)) for tag, target in roles.released().items()}
     except TrustError:
         return {}  # the roles conflict already before the publish: clients see no tag
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from keys.errors import KeyNotFound
 from trustdata.editing.derived_roles import next_snapshot
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, name_root, public_keys, signing_keys
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
@@ -37,12 +38,14 @@ class HeldKeys(Protocol):
 
 
 def prepare(
-    gun: GUN, roles: Roles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
+    gun: GUN, roles: OwnerRoles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
 ) -> dict[RoleName, Envelope]:
     """Sign the contents and judge them as an upload. Every root that is signed here names the collection.
 
-    Raises: KeyNotFound (names role and keys), KeysError, NotTrusted, PublishRefused.
+    Nothing is signed on top of a file that nobody vouches for (docs/adr/0041). Raises: NotVouchedFor, KeyNotFound
+    (names role and keys), KeysError, NotTrusted, PublishRefused.
     """
+    roles.check_may_sign(contents)
     contents = name_root(gun, contents, wire)
     keys_by_id = public_keys(roles, contents)
     uploads: dict[RoleName, Envelope] = {}
@@ -53,12 +56,15 @@ def prepare(
     snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at)
     if snapshot is not None:
         uploads[SNAPSHOT] = snapshot
-    judge_upload(gun=gun, stored=roles, uploads=uploads, at=at, wire=wire)
+    # A role that clients refuse was broken before: it is judged only if it is signed again.
+    stored = roles.stored().items()
+    judged = {role: file for role, file in stored if role not in roles.faults or role in contents}
+    judge_upload(gun=gun, stored=judged, uploads=uploads, at=at, wire=wire)
     return uploads
 
 
 def _own_snapshot(
-    roles: Roles,
+    roles: OwnerRoles,
     uploads: Mapping[RoleName, Envelope],
     keys_by_id: Mapping[str, Key],
     *,
@@ -74,7 +80,8 @@ def _own_snapshot(
     own = [keyid for keyid in role.keyids if keyid in keys.held(keys_by_id)]
     if len(own) < role.threshold:
         return None
-    every = {name: envelope for name, envelope in {**roles, **uploads}.items() if name not in ONLINE}
+    # The stored file of a role that clients refuse stays listed as it is.
+    every = {name: envelope for name, envelope in {**roles.sound(), **uploads}.items() if name not in ONLINE}
     content = next_snapshot(
         previous=roles.get(SNAPSHOT),
         changed=every.values(),

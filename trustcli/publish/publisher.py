@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from trustcli.client.ports import PublishReceipt, PublishRemote
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
 from trustdata.errors import RemoteUnreachable, VersionConflict, WouldBreakRole
@@ -31,13 +32,12 @@ RETRY_SECONDS: Final = 60.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
-Check = Callable[[Mapping[RoleName, Envelope]], None]
-"""A last check of the signed uploads before they are sent; it raises to stop the publish."""
-Edit = Callable[[Roles], Contents]
-"""A function from the verified current roles to the contents that change; empty if nothing has to.
+Check = Callable[[OwnerRoles, OwnerRoles], None]
+"""A last check before anything is sent, of the roles before and after the publish; it raises to stop the publish."""
+Edit = Callable[[OwnerRoles], Contents]
+"""A function from the current roles to the contents that change; empty if nothing has to.
 
-It may raise TagChanged
-and other errors.
+It may raise TagChanged and other errors.
 """
 
 
@@ -55,12 +55,14 @@ class Backoff(Protocol):
 class PublishResult:
     """The result.
 
-    `published`: None if nothing had to be sent. `uploads`: what was sent, by role. `attempts`: sent uploads.
+    `published`: None if nothing had to be sent. `uploads`: what was sent, by role. `attempts`: sent uploads. `roles`:
+    the collection as the last attempt read it.
     """
 
     published: PublishReceipt | None
     uploads: Mapping[RoleName, Envelope]
     attempts: int
+    roles: OwnerRoles
 
 
 class Publisher:
@@ -73,7 +75,7 @@ class Publisher:
         wire: WireFormat,
         remote: PublishRemote,
         keys: HeldKeys,
-        read: Callable[[], Roles],
+        read: Callable[[], OwnerRoles],
         at: Callable[[], datetime],
         backoff: Backoff,
     ) -> None:
@@ -89,8 +91,8 @@ class Publisher:
         """Publish the edit (steps 1 to 6).
 
         Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit was not stored), the
-        errors of the edit, PublishRefused, NotTrusted (our own upload does not verify), KeysError, RemoteRefused,
-        RemoteMisbehaved.
+        errors of the edit, NotVouchedFor, PublishRefused, NotTrusted (our own upload does not verify), KeysError,
+        RemoteRefused, RemoteMisbehaved.
         """
         longest = _FIRST_PAUSE
         attempts = 0
@@ -102,12 +104,12 @@ class Publisher:
                 raise broken[0]  # nothing has changed since the refusal: our own edit breaks the role
             contents = edit(roles)
             if not contents:
-                return PublishResult(published=None, uploads={}, attempts=attempts)
+                return PublishResult(published=None, uploads={}, attempts=attempts, roles=roles)
             if lost is not None:
                 raise lost
             uploads = self.prepare(roles, contents)
             if check is not None:
-                check(uploads)
+                check(roles, roles.after(uploads))
             attempts += 1
             try:
                 published = self.send(uploads)
@@ -120,7 +122,7 @@ class Publisher:
             except RemoteUnreachable as error:
                 lost = error  # the upload may have been stored, and only the reply lost: read once more
             else:
-                return PublishResult(published=published, uploads=uploads, attempts=attempts)
+                return PublishResult(published=published, uploads=uploads, attempts=attempts, roles=roles)
 
     def send(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
         """Send one upload once (step 5).
@@ -130,8 +132,8 @@ class Publisher:
         """
         return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
 
-    def prepare(self, roles: Roles, contents: Contents) -> dict[RoleName, Envelope]:
-        """Sign and judge (steps 3 and 4). Raises: KeysError, NotTrusted, PublishRefused."""
+    def prepare(self, roles: OwnerRoles, contents: Contents) -> dict[RoleName, Envelope]:
+        """Sign and judge (steps 3 and 4). Raises: NotVouchedFor, KeysError, NotTrusted, PublishRefused."""
         return prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.durable_file import file_lock, make_private_folder, write_durably
+from trustcli.guarded_files import check_guarded, read_guarded
 from trustdata.errors import MemoryUnwritable
 
 MAX_STATE_FILE: Final = 64 * 1024 * 1024
@@ -14,7 +15,7 @@ MAX_STATE_FILE: Final = 64 * 1024 * 1024
 
 
 class GuardedFile:
-    """One state file.
+    """One state file, of this user alone.
 
     Readers take no lock, since each write replaces the file: they read the old or the new content.
     """
@@ -23,23 +24,25 @@ class GuardedFile:
         self.path = path
 
     def read(self) -> bytes | None:
-        """Return the content, or None if there is no file. Raises: OSError if the file exists and cannot be read."""
+        """Return the content, or None if there is no file.
+
+        Raises: FileExposed, also if there is no file and others may put one there; OSError if the file exists and
+        cannot be read.
+        """
         try:
-            with self.path.open("rb") as file:
-                raw = file.read(MAX_STATE_FILE + 1)
+            return read_guarded(self.path, limit=MAX_STATE_FILE)
         except FileNotFoundError:
+            check_guarded(self.path)
             return None
-        if len(raw) > MAX_STATE_FILE:
-            raise OSError(27, f"larger than {MAX_STATE_FILE} bytes")
-        return raw
 
     def change(self, decide: Callable[[], bytes | None]) -> None:
         """Call `decide` under the file's lock and store what it returns; None changes nothing. Durable on return.
 
-        An error of `decide` is raised unchanged, and nothing is written. Raises: MemoryUnwritable.
+        An error of `decide` is raised unchanged, and nothing is written. Raises: MemoryUnwritable, FileExposed.
         """
         try:
             make_private_folder(self.path.parent)
+            check_guarded(self.path)
             with file_lock(self.path):
                 content = decide()
                 if content is not None:

@@ -127,6 +127,7 @@ class _PromisedWire:
         self.certifies_root_keys = wire.certifies_root_keys
         self.every_target = wire.every_target
         self.lifetimes = wire.lifetimes
+        self.max_life = wire.max_life
         self.upload_rules = wire.upload_rules
         self.encode_key = wire.encode_key
         self.signer = wire.signer

@@ -139,6 +139,18 @@ def remove_tags(
     return changed
 
 
+def outdated_in_targets(roles: Mapping[RoleName, Envelope], edits: Iterable[TagEdit]) -> dict[str, str]:
+    """Return the tags that `targets` lists beside the releases as something else than the edits, with these digests.
+
+    In Notary v1 a client that is shown no `targets/releases` takes what `targets` lists. In TUF 1.0 there are none.
+    """
+    if not has_signers(roles):
+        return {}
+    listed = roles[TARGETS].targets.targets
+    besides = {edit: listed[edit.tag].hashes.get("sha256", "") for edit in edits if edit.tag in listed}
+    return {edit.tag: digest for edit, digest in besides.items() if digest != edit.digest}
+
+
 def has_signers(roles: Mapping[RoleName, Envelope]) -> bool:
     """Return whether the collection has signers, so that `targets/releases` lists the tags."""
     return RELEASES in _delegated(roles[TARGETS].targets)

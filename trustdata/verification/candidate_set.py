@@ -7,7 +7,8 @@
     4. every stored role that is still delegated must verify in the new state or be uploaded too; it may have expired,
        so that a signer whose role has expired does not block the others
     5. each tag has one released digest, which every client finds; target names are valid tags
-    6. a snapshot, if its owner holds the key (Notary v1): it must list every role of the new state
+    6. a snapshot, if its owner holds the key (Notary v1): it must list every role of the new state, and live no longer
+       than clients accept
 
 `WireFormat.upload_rules` says where the formats differ. There is no I/O and no clock. The caller issues snapshot and
 timestamp for an accepted upload, and stores everything or nothing.
@@ -81,8 +82,8 @@ def judge_upload(
     `stored`: empty for a new collection; its files may have expired. `at`: the reference time, UTC.
 
     Raises: VersionConflict (the upload does not follow the stored versions), WouldBreakRole, PublishRefused,
-    MalformedMetadata, ThresholdNotMet, MetadataExpired, DelegationOutOfScope, ReleaseConflict, VersionMismatch,
-    MetadataMissing, ContentMismatch, CertificateOfAnotherName, RootOfAnotherName.
+    MalformedMetadata, ThresholdNotMet, MetadataExpired, LivesTooLong, DelegationOutOfScope, ReleaseConflict,
+    VersionMismatch, MetadataMissing, ContentMismatch, CertificateOfAnotherName, RootOfAnotherName.
     """
     rules = wire.upload_rules
     _check_parts(stored, uploads, rules)
@@ -101,6 +102,7 @@ def judge_upload(
         _check_releases(uploads[TARGETS])
     check_release_conflicts(roles)
     if snapshot is not None:
+        checks.check_life(snapshot, at, wire.max_life)
         _check_snapshot(snapshot, roles, uploads, at)
     return Candidate(roles=roles, changed=tuple(changed), snapshot=snapshot)
 

@@ -19,6 +19,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import (
     CertificateOfAnotherName,
     ContentMismatch,
+    LivesTooLong,
     MetadataExpired,
     MetadataMissing,
     RootOfAnotherName,
@@ -26,6 +27,7 @@ from trustdata.errors import (
     VersionMismatch,
     VersionRollback,
 )
+from trustdata.expiry import MaxLife
 from trustdata.gun import GUN, NAME_MEMBER
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, UnversionedMeta
 from trustdata.roles import ROOT, RoleName, parse_role
@@ -162,6 +164,22 @@ def check_not_expired(envelope: Envelope, at: datetime) -> None:
     """
     if envelope.expires <= at:
         raise MetadataExpired(role=envelope.role, version=envelope.version, expires=envelope.expires, at=at)
+
+
+def check_life(envelope: Envelope, at: datetime, limits: MaxLife) -> None:
+    """Check that a timestamp or snapshot is not valid for longer after `at` than any honest server makes it.
+
+    Beyond the specification, which leaves lifetimes to the repository (docs/adr/0047). Raises: LivesTooLong.
+    """
+    limit = limits.of(envelope.role)
+    if limit is not None and envelope.expires - at > limit:
+        raise LivesTooLong(
+            role=envelope.role,
+            version=envelope.version,
+            expires=envelope.expires,
+            at=at,
+            limit=int(limit.total_seconds()),
+        )
 
 
 def check_not_older(role: RoleName, offered: int, known: int, source: str) -> None:

@@ -1,12 +1,14 @@
 """Rollback memory: the newest verified version of every role, stored apart from the cache (docs/adr/0032).
 
-Each entry also stores the timestamp and snapshot keys of the root under which the version was verified. A verified root
-that replaces these keys makes the entry void. This is the only way to recover from a fast-forward attack (TUF
-specification 1.0, section 5.3.11).
+Each entry also stores the timestamp and snapshot keys of the root under which the version was verified, and the hash of
+the file if it was read: an owner may sign again what was verified here (docs/adr/0041). A verified root that replaces
+these keys makes the entry void. This is the only way to recover from a fast-forward attack (TUF specification 1.0,
+section 5.3.11).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +24,8 @@ from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_NO_HASHES: Final[Mapping[RoleName, str]] = MappingProxyType({})
 
 
 @record
@@ -85,11 +89,16 @@ def _fingerprints(root: Root) -> dict[str, str]:
 
 @record
 class SeenRole:
-    """The newest verified version of a role, with the root version and the online keys at that time."""
+    """The newest verified version of a role, with the root version and the online keys at that time.
+
+    `sha256`: of the file in hex, if it was read and verified here and had not expired; else "". In TUF 1.0 the version
+    alone says only what a snapshot listed.
+    """
 
     version: int
     root_version: int
     keys: OnlineKeys
+    sha256: str = ""
 
     def holds_under(self, role: str, keys: OnlineKeys) -> bool:
         """Return whether the entry is still valid under a root with these online keys."""
@@ -118,12 +127,26 @@ class Memory:
         return {role: seen.version for role, seen in self.roles.items() if seen.holds_under(role, keys)}
 
 
-def observe(*, root_of_trust: str, root: Root, versions: Mapping[RoleName, int], refreshed: datetime | None) -> Memory:
-    """Make the memory of a refresh. `versions`: of root, timestamp, snapshot and every role that the snapshot lists."""
+def observe(
+    *,
+    root_of_trust: str,
+    root: Root,
+    versions: Mapping[RoleName, int],
+    refreshed: datetime | None,
+    hashes: Mapping[RoleName, str] = _NO_HASHES,
+) -> Memory:
+    """Make the memory of a refresh.
+
+    `versions`: of root, timestamp, snapshot and every role that the snapshot lists. `hashes`: the SHA-256 (hex) of each
+    offline file that was verified and had not expired.
+    """
     keys = OnlineKeys.of(root)
     return Memory(
         root_of_trust=root_of_trust,
-        roles={role: SeenRole(version=v, root_version=root.version, keys=keys) for role, v in versions.items()},
+        roles={
+            role: SeenRole(version=version, root_version=root.version, keys=keys, sha256=hashes.get(role, ""))
+            for role, version in versions.items()
+        },
         refreshed=refreshed,
         named=NAME_MEMBER in root.unrecognized_fields,
     )
@@ -155,7 +178,8 @@ def _newer(role: RoleName, first: SeenRole, second: SeenRole) -> SeenRole:
     if older.root_version != newer.root_version and not older.holds_under(role, newer.keys):
         return newer
     if first.version == second.version:
-        return newer
+        # A hash is not lost when the file is not read the next time. Of two hashes, either was verified here.
+        return replace(newer, sha256=max(first.sha256, second.sha256))
     return max(first, second, key=lambda seen: seen.version)
 
 
@@ -178,8 +202,16 @@ def to_document(memory: Memory) -> dict[str, object]:
         "refreshed": memory.refreshed.strftime(_TIME) if memory.refreshed else None,
         "named": memory.named,
         "keys": keys_by_root_version,
-        "roles": {role: {"version": s.version, "root_version": s.root_version} for role, s in memory.roles.items()},
+        "roles": {role: _seen_document(seen) for role, seen in memory.roles.items()},
     }
+
+
+def _seen_document(seen: SeenRole) -> dict[str, object]:
+    """Return one entry for JSON. Programs that do not know `sha256` ignore it, and drop it when they write."""
+    document: dict[str, object] = {"version": seen.version, "root_version": seen.root_version}
+    if seen.sha256:
+        document["sha256"] = seen.sha256
+    return document
 
 
 def from_document(document: object, *, place: str) -> Memory:
@@ -200,7 +232,10 @@ def _read(document: object) -> Memory:
     for role, seen in document["roles"].items():
         root_version = _count(seen["root_version"])
         roles[RoleName(role)] = SeenRole(
-            version=_count(seen["version"]), root_version=root_version, keys=keys_by_root_version[root_version]
+            version=_count(seen["version"]),
+            root_version=root_version,
+            keys=keys_by_root_version[root_version],
+            sha256=_sha256(seen["sha256"]) if "sha256" in seen else "",
         )
     refreshed = document["refreshed"]
     return Memory(
@@ -237,6 +272,12 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, Iterable) or isinstance(value, str):
         raise TypeError("key ids must be an array")
     return tuple(str(item) for item in value)
+
+
+def _sha256(value: object) -> str:
+    if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
+        raise ValueError("sha256 must be 64 hex digits in lower case")
+    return value
 
 
 def _count(value: object) -> int:

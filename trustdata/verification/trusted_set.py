@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from trustdata.envelope import Envelope
-from trustdata.errors import MetadataMissing
+from trustdata.errors import LivesTooLong, MetadataMissing
+from trustdata.expiry import Lifetimes, MaxLife
 from trustdata.gun import GUN
 from trustdata.model import Delegator, MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
@@ -42,16 +43,18 @@ class TrustedSet:
         at: datetime,
         memory: Memory | None = None,
         lock: SourcedLock | None = None,
+        max_life: MaxLife | None = None,
         unsafe_accept_expired_offline_roles: bool = False,
         unsafe_accept_any_name: bool = False,
     ) -> None:
         """Verify the first root (step 1).
 
-        `at`: the reference time of all checks, UTC. `memory`, `lock`: they give the minimum versions.
+        `at`: the reference time of all checks, UTC. `memory`, `lock`: they give the minimum versions. `max_life`: how
+        long timestamp and snapshot may be valid from then on; None for the limits of the format.
         `unsafe_accept_expired_offline_roles`: accept an expired root, targets and delegations, so that owners can list
-        and renew them. Metadata accepted in this way must never be used to run an image.
-        `unsafe_accept_any_name`: do not check whose root it is, for a client of repositories without names (the
-        conformance suite of TUF).
+        and renew them, and a timestamp and snapshot that live too long, since what owners publish replaces these.
+        Metadata accepted in this way must never be used to run an image. `unsafe_accept_any_name`: do not check whose
+        root it is, for a client of repositories without names (the conformance suite of TUF).
 
         Raises: MalformedMetadata, TooLarge, ThresholdNotMet, CertificateOfAnotherName, RootOfAnotherName.
         """
@@ -62,6 +65,7 @@ class TrustedSet:
         self._memory = memory
         self._lock = lock
         self._minimums: Mapping[RoleName, MinimumVersion] = {}
+        self._max_life = max_life or wire.max_life
         self.at = at
         first = wire.parse(ROOT, root)
         checks.check_signatures(first.root, f"root version {first.version}", first)
@@ -70,7 +74,14 @@ class TrustedSet:
         self.timestamp: Envelope | None = None
         self.snapshot: Envelope | None = None
         self.delegated: dict[RoleName, Envelope] = {}
-        self._verified_pairs: set[tuple[RoleName, RoleName]] = set()
+        self.overlong: dict[RoleName, LivesTooLong] = {}
+        """The timestamp and snapshot that live too long and were accepted all the same, for an owner."""
+        self._verified_pairs: dict[tuple[RoleName, RoleName], None] = {}
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """Return the usual lifetimes of signed files in the format of the collection."""
+        return self._wire.lifetimes
 
     @property
     def root(self) -> Envelope:
@@ -122,7 +133,8 @@ class TrustedSet:
         """Verify a timestamp (step 3). If its version is that of the last one, the last one is kept (5.4.3.1).
 
         Raises: MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback, RootOfAnotherName; MetadataExpired if
-        the root or the timestamp has expired. An expired timestamp is kept, to detect a rollback in the next call.
+        the root or the timestamp has expired; LivesTooLong. A timestamp that is refused for its expiry is kept, to
+        detect a rollback in the next call.
         """
         if self.snapshot is not None:
             raise RuntimeError("the timestamp comes before the snapshot")
@@ -136,7 +148,7 @@ class TrustedSet:
         if self.timestamp is not None:
             checks.check_not_older(TIMESTAMP, new.version, self.timestamp.version, "verified before")
             if new.version == self.timestamp.version:
-                checks.check_not_expired(self.timestamp, self.at)
+                self._check_online_role(self.timestamp)
                 return self.timestamp
             if self._wire.pins_versions:
                 known = self.timestamp.timestamp.snapshot_meta.version
@@ -146,7 +158,7 @@ class TrustedSet:
         if self._wire.pins_versions:
             checks.check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._minimums, [SNAPSHOT])
         self.timestamp = new
-        checks.check_not_expired(new, self.at)
+        self._check_online_role(new)
         return new
 
     def snapshot_meta(self) -> MetaFile:
@@ -164,13 +176,13 @@ class TrustedSet:
         `cached`: the bytes come from the cache and were verified before. Then the timestamp need not name them: they
         are still kept to detect a rollback.
 
-        Raises: ContentMismatch, MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback; MetadataExpired or
-        VersionMismatch, after which the snapshot is kept to detect a rollback in the next call.
+        Raises: ContentMismatch, MalformedMetadata, TooLarge, ThresholdNotMet, VersionRollback; MetadataExpired,
+        LivesTooLong or VersionMismatch, after which the snapshot is kept to detect a rollback in the next call.
         """
         if self.delegated:
             raise RuntimeError("the snapshot comes before targets")
         meta = self.snapshot_meta()
-        checks.check_not_expired(self._accepted_timestamp(), self.at)
+        self._check_online_role(self._accepted_timestamp())
         if not cached:
             checks.check_content(SNAPSHOT, raw, meta)
         new = self._wire.parse(SNAPSHOT, raw)
@@ -195,7 +207,7 @@ class TrustedSet:
         checks.check_minimum_versions(listed_versions(snapshot), self._minimums, remembered)
 
     def _check_final_snapshot(self, snapshot: Envelope) -> None:
-        checks.check_not_expired(snapshot, self.at)
+        self._check_online_role(snapshot)
         if self._wire.pins_versions:
             checks.check_version(snapshot, self.snapshot_meta().version)
         checks.check_content(SNAPSHOT, snapshot.raw, self.snapshot_meta())
@@ -205,8 +217,8 @@ class TrustedSet:
     def role_meta(self, role: RoleName) -> MetaFile:
         """Return the entry of a role in the snapshot.
 
-        Raises: MetadataMissing if there is none; MetadataExpired, VersionMismatch and ContentMismatch if the snapshot
-        was only kept to detect a rollback.
+        Raises: MetadataMissing if there is none; MetadataExpired, LivesTooLong, VersionMismatch and ContentMismatch if
+        the snapshot was only kept to detect a rollback.
         """
         if self.snapshot is None:
             raise RuntimeError("the snapshot comes before targets")
@@ -232,12 +244,21 @@ class TrustedSet:
             checks.check_minimum_versions({role: new.version}, self._minimums, [role])
         self._check_offline_role(new)
         self.delegated[role] = new
-        self._verified_pairs.add((delegator, role))
+        self._verified_pairs[delegator, role] = None
         return new
 
     def _check_offline_role(self, envelope: Envelope) -> None:
         if not self._accept_expired_offline_roles:
             checks.check_not_expired(envelope, self.at)
+
+    def _check_online_role(self, envelope: Envelope) -> None:
+        checks.check_not_expired(envelope, self.at)
+        try:
+            checks.check_life(envelope, self.at, self._max_life)
+        except LivesTooLong as error:
+            if not self._accept_expired_offline_roles:
+                raise
+            self.overlong[envelope.role] = error
 
     def is_verified_for(self, role: RoleName, delegator: RoleName) -> bool:
         """Return whether the role was verified with the keys of this delegator."""
@@ -264,6 +285,17 @@ class TrustedSet:
                 found |= listed_versions(self.snapshot)
             else:
                 found |= {role: envelope.version for role, envelope in self.delegated.items()}
+        return found
+
+    def fresh_hashes(self) -> dict[RoleName, str]:
+        """Return the SHA-256 (hex) of root, targets and the loaded delegations that have not expired.
+
+        A role whose delegators have all expired is left out: others may have taken the place of its keys meanwhile.
+        """
+        found = {ROOT: self.root.sha256} if self.root.expires > self.at else {}
+        for delegator, role in self._verified_pairs:  # in the order of loading: delegators first
+            if delegator in found and self.delegated[role].expires > self.at:
+                found[role] = self.delegated[role].sha256
         return found
 
     def published(self, role: RoleName) -> bool:

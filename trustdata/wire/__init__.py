@@ -12,7 +12,7 @@ from typing import Protocol
 
 from keys.algorithms import PrivateKey
 from trustdata.envelope import Envelope
-from trustdata.expiry import Lifetimes
+from trustdata.expiry import Lifetimes, MaxLife
 from trustdata.model import Content, Key, MetaFile, Signature, Signer
 from trustdata.roles import RoleName
 
@@ -75,6 +75,10 @@ class WireFormat(Protocol):
     @property
     def lifetimes(self) -> Lifetimes:
         """The usual lifetimes of signed files."""
+
+    @property
+    def max_life(self) -> MaxLife:
+        """How long after now clients let snapshot and timestamp expire: longer than any honest server makes them."""
 
     @property
     def upload_rules(self) -> UploadRules:

@@ -18,7 +18,7 @@ from keys.algorithms import PrivateKey
 from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.expiry import NOTARY_LIFETIMES
+from trustdata.expiry import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
 from trustdata.limits import notary_size_limit
 from trustdata.model import (
     Content,
@@ -70,6 +70,7 @@ class NotaryFormat:
     certifies_root_keys: Final = True
     every_target: Final = ""
     lifetimes: Final = NOTARY_LIFETIMES
+    max_life: Final = NOTARY_MAX_LIFE
     upload_rules: Final = UploadRules(
         any_higher_version=True, may_be_empty=True, may_bring_snapshot=True, may_break_roles=True, tags_only=False
     )

@@ -15,7 +15,7 @@ from typing import Final
 from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.expiry import TUF_LIFETIMES
+from trustdata.expiry import TUF_LIFETIMES, TUF_MAX_LIFE
 from trustdata.gun import NAME_MEMBER
 from trustdata.limits import size_limit
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
@@ -51,6 +51,7 @@ class TufFormat:
     certifies_root_keys: Final = False
     every_target: Final = "*"
     lifetimes: Final = TUF_LIFETIMES
+    max_life: Final = TUF_MAX_LIFE
     upload_rules: Final = UploadRules(
         any_higher_version=False, may_be_empty=False, may_bring_snapshot=False, may_break_roles=False, tags_only=True
     )

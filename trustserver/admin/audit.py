@@ -14,6 +14,7 @@ from keys.errors import KeyFileMalformed, KeysError
 from keys.material import read_private_der, tuf_key
 from trustdata.envelope import Envelope
 from trustdata.errors import ThresholdNotMet, TrustError
+from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
@@ -23,7 +24,7 @@ from trustdata.wire import UploadRules, WireFormat
 from trustserver.admin.client_state import ClientState
 from trustserver.errors import NotSound
 from trustserver.repository.formats import find_format
-from trustserver.repository.online_roles import encoded_key, held_key
+from trustserver.repository.online_roles import encoded_key, held_key, lives_too_long
 from trustserver.repository.parsed_cache import format_of
 from trustserver.storage.ports import (
     NEVER_RENEWED,
@@ -41,6 +42,12 @@ _KEYS: Final = (
     "restore database and seal key of one time; without them the owner cannot be helped: the collection begins anew"
 )
 _TAKEN_OVER: Final = "was taken over without the old server's keys: nobody can publish, and the timestamp runs out"
+_OVERLONG: Final = (
+    "the server signs it again when it runs; who has recorded it can show it on: docs/guides/clock-jump.md"
+)
+_OVERLONG_ELSEWHERE: Final = (
+    "this server has no key for it: its owner signs another, or takes its key away with trust key rotate"
+)
 _ROTATION: Final = "who has its root key runs trust migrate from-notary again, or trust key rotate timestamp"
 OLDER_REMEDY: Final = (
     "if the database was restored from a backup on purpose: trust-server check --accept-restore; if not, bring back "
@@ -125,6 +132,7 @@ class Audit:
         else:
             yield from _online_keys(state, trusted.root, served_format.wire)
         yield from self._expired(gun, trusted)
+        yield from self._overlong(state, trusted, served_format.wire)
         yield from _older_than_remembered(gun, trusted, client_states)
 
     def _top_level(self, state: StoredCollection) -> TrustedSet:
@@ -141,6 +149,7 @@ class Audit:
             root=self._root(state, first),
             wire=served_format.wire,
             at=self._valid_at(files[TIMESTAMP], files[SNAPSHOT]),
+            max_life=UNLIMITED_LIFE,  # what lives too long is a finding of its own
             unsafe_accept_expired_offline_roles=True,
         )
         for version in range(first + 1, files[ROOT].version + 1):
@@ -218,6 +227,18 @@ class Audit:
             if envelope.expires <= self._at:
                 message = f"{envelope.role} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}"
                 yield AuditFinding(gun=gun, code="expired", message=message, remedy=remedy, wrong=False)
+
+    def _overlong(self, state: StoredCollection, trusted: TrustedSet, wire: WireFormat) -> Iterator[AuditFinding]:
+        for envelope in (trusted.timestamp, trusted.snapshot):
+            if envelope is None or not lives_too_long(envelope, wire, self._at):
+                continue
+            held = held_key(state, trusted.root.root, envelope.role, wire) is not None
+            message = (
+                f"{envelope.role} version {envelope.version} is valid until {envelope.expires:%Y-%m-%d %H:%M} UTC, "
+                "longer than one that is signed now: it was signed while a clock was ahead"
+            )
+            remedy = _OVERLONG if held else _OVERLONG_ELSEWHERE
+            yield AuditFinding(gun=state.gun, code="lives-too-long", message=message, remedy=remedy)
 
 
 def _online_keys(state: StoredCollection, root: Envelope, wire: WireFormat) -> Iterator[AuditFinding]:

@@ -91,3 +91,19 @@ def release(name: str, given: GivenSettings, environ: Mapping[str, str], config:
         return status is Status.RELEASED
     finally:
         store.close()
+
+
+def accept_clock(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime) -> None:
+    """Let the server sign with its clock as it is now, although it has jumped forward. A server may be running.
+
+    Raises: StartRefused, NotStored.
+    """
+    store = existing_store(load(given, environ, config).settings)
+    try:
+        last = store.clock_record().last_round
+        store.accept_clock(at)
+    finally:
+        store.close()
+    typer.echo(f"accepted: it is {at:%Y-%m-%d %H:%M:%S} UTC")
+    if last is not None:
+        typer.echo(f"the last round before was on {last:%Y-%m-%d %H:%M:%S} UTC")

@@ -17,6 +17,8 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.errors import NotSound, RevisionMoved
+from trustserver.process import kernel_clock
+from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
@@ -123,8 +125,13 @@ class Restore:
 
 
 def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restore:
-    """Make a `Restore` for a store that no server uses meanwhile. `at`: the time of its signatures."""
-    online, parsed = OnlineRoles(store, sealer), ParsedCache(store)
+    """Make a `Restore` for a store that no server uses meanwhile. `at`: the time of its signatures.
+
+    Raises: ClockJumped if they must not be made at that time, NotStored.
+    """
+    guard = ClockGuard(store, uptime=kernel_clock.uptime, is_synchronised=kernel_clock.is_synchronised)
+    guard.check(at)
+    online, parsed = OnlineRoles(store, sealer, guard), ParsedCache(store)
     committer = Committer(store, parsed, ResponseCache(limit=0))
     return Restore(store=store, online=online, parsed=parsed, committer=committer, at=at)
 

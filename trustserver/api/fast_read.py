@@ -38,7 +38,11 @@ class FastRead:
             send = for_one_reader(send)
         if scope["type"] == "http" and scope["method"] == "GET":
             answer = self._get(scope["raw_path"])
-            if answer is not None and answer.renew_at > self.seconds() and (self.is_open or self._may_read(scope)):
+            if (
+                answer is not None
+                and answer.renew_before <= self.seconds() < answer.renew_at
+                and (self.is_open or self._may_read(scope))
+            ):
                 condition, codings = asked(scope["headers"])
                 chosen = select(answer, condition, codings)
                 if chosen is not None:
@@ -54,7 +58,7 @@ class FastRead:
     def ready(self, path: bytes) -> ReadyResponse | None:
         """Return the response that everybody may get now under this raw path; None if there is none."""
         answer = self._get(path) if self.is_open else None
-        return answer if answer is not None and answer.renew_at > self.seconds() else None
+        return answer if answer is not None and answer.renew_before <= self.seconds() < answer.renew_at else None
 
     def _may_read(self, scope: Scope) -> bool:
         gun = self._cache.gun(scope["raw_path"])

@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 
 from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
+from trustserver.repository.clock_guard import ClockGuard
+from trustserver.repository.commit import Committer
 from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import MetadataStore
 
@@ -59,6 +61,26 @@ class _Reads(Collector):
         yield GaugeMetricFamily("trust_server_view_bytes", "Bytes of the answers kept in memory.", self._cache.weight)
 
 
+class _Clock(Collector):
+    """Makes metrics of what a wrong clock has done, or would do."""
+
+    def __init__(self, guard: ClockGuard, committer: Committer) -> None:
+        self._guard = guard
+        self._committer = committer
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "trust_server_clock_jumped",
+            "1 while the server signs nothing because its clock has jumped forward; reads go on.",
+            int(self._guard.refusal is not None),
+        )
+        yield CounterMetricFamily(
+            "trust_server_overlong_files",
+            "Snapshots and timestamps found that were signed while a clock was ahead, and signed again.",
+            self._committer.overlong,
+        )
+
+
 class _Storage(Collector):
     def __init__(self, store: MetadataStore, clock: Callable[[], datetime]) -> None:
         self._store = store
@@ -92,6 +114,8 @@ def metrics_router(
     reads: Sequence[Mapping[int, int]],
     cache: ResponseCache,
     store: MetadataStore,
+    guard: ClockGuard,
+    committer: Committer,
     clock: Callable[[], datetime],
 ) -> APIRouter:
     """Make the route /metrics. `reads`: for each API the number of responses by status.
@@ -99,6 +123,7 @@ def metrics_router(
     The metrics are collected in a worker thread, because that waits for the database.
     """
     metrics.registry.register(_Reads(fast, reads, cache))
+    metrics.registry.register(_Clock(guard, committer))
     metrics.registry.register(_Storage(store, clock))
     router = APIRouter()
 

@@ -33,6 +33,7 @@ from trustserver.api.gun_path import Send
 from trustserver.errors import (
     BadParameters,
     BadRequest,
+    ClockJumped,
     DiskFull,
     EncodingRefused,
     Forbidden,
@@ -201,6 +202,10 @@ def _unavailable(error: TrustError) -> _Refusal:
     return _Refusal(status=status, code="UNAVAILABLE", message="The server cannot do this now; try again.")
 
 
+def _clock_jumped(error: TrustError) -> _Refusal:
+    return _Refusal(status=503, code="UNAVAILABLE", message=str(error))
+
+
 _INTERNAL: Final = _Refusal(status=500, code="UNKNOWN", message="The server failed; its log says why.")
 
 _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
@@ -223,6 +228,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (CertificateOfAnotherName, _bad_root),
     (NotTrusted, _by_role),
     (NotStored, _unavailable),
+    (ClockJumped, _clock_jumped),
     (RevisionMoved, _unavailable),
     (Stopping, _unavailable),
 )

@@ -27,6 +27,7 @@ from trustdata.errors import (
 )
 from trustserver.errors import (
     BadRequest,
+    ClockJumped,
     DiskFull,
     EncodingRefused,
     Forbidden,
@@ -60,6 +61,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (NotTrusted, 422, "Upload not trusted"),
     (DiskFull, 507, "Disk full"),
     (NotStored, 503, "Not stored"),
+    (ClockJumped, 503, "Clock jumped"),
     (RevisionMoved, 503, "Busy"),
     (Stopping, 503, "Stopping"),
 )

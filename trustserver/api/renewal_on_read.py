@@ -12,6 +12,7 @@ from typing import Final
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
+from trustserver.errors import ClockJumped
 from trustserver.repository.renewal import Renewal
 from trustserver.responses.cache import ReadyResponse, ResponseCache
 
@@ -32,7 +33,7 @@ class RenewalOnRead:
 
     def is_due(self, answer: ReadyResponse) -> bool:
         """Return whether a response must be renewed before it is sent."""
-        return answer.renew_at <= self._clock().timestamp()
+        return not answer.renew_before <= self._clock().timestamp() < answer.renew_at
 
     async def renew(self, gun: GUN, path: bytes, old: ReadyResponse) -> None:
         """Renew the roles of a collection that are due.
@@ -51,6 +52,7 @@ class RenewalOnRead:
         try:
             await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
         except (TrustError, KeysError) as error:
-            _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
+            if not isinstance(error, ClockJumped):  # the rounds of upkeep report that once for all collections
+                _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
             later = int((self._clock() + RENEWAL_PAUSE).timestamp())
-            self._cache.offer(gun, path, replace(old, renew_at=later), ticket=ticket)
+            self._cache.offer(gun, path, replace(old, renew_before=0, renew_at=later), ticket=ticket)

@@ -17,6 +17,7 @@ from keys.algorithms import PrivateKey
 from keys.material import tuf_key
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, MetadataMissing, PublishRefused, ServerKeyNotUsed
+from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
@@ -135,7 +136,12 @@ def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[lis
     # The online roles may have expired, since the old server may have stopped long ago. All other checks are made.
     valid_at = min(at, *(envelope.expires - timedelta(seconds=1) for envelope in online))
     trusted = TrustedSet(
-        gun=gun, root=imported.roots[0], wire=_WIRE, at=valid_at, unsafe_accept_expired_offline_roles=True
+        gun=gun,
+        root=imported.roots[0],
+        wire=_WIRE,
+        at=valid_at,
+        max_life=UNLIMITED_LIFE,  # signed again here at once, if the key is brought; else after the owner's next root
+        unsafe_accept_expired_offline_roles=True,
     )
     if trusted.root.version != 1:
         raise PublishRefused(role=ROOT, reason=f"the chain begins with version {trusted.root.version}, not with 1")

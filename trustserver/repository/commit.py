@@ -5,16 +5,18 @@ The response cache gets the changes of a collection in the order of their commit
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from threading import Lock
 from typing import Protocol
 
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.repository.formats import NewFiles, ServedFormat
-from trustserver.repository.online_roles import Issued
+from trustserver.repository.online_roles import Issued, lives_too_long
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import (
@@ -27,6 +29,8 @@ from trustserver.storage.ports import (
     Tombstone,
 )
 from trustserver.storage.published_log import LogEntry
+
+_log = logging.getLogger(__name__)
 
 
 class PublishedLog(Protocol):
@@ -53,6 +57,9 @@ class Committer:
         self._published_log = published_log
         self._parsed = parsed
         self._cache = cache
+        self._counting = Lock()
+        self.overlong = 0
+        """How many snapshots and timestamps that lived too long were replaced."""
 
     def commit(
         self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
@@ -80,7 +87,24 @@ class Committer:
             renew_at=issued.renew_at,
             in_feed=issued.served_format.in_feed,
         )
-        return self._write(before, publication, envelopes, issued.served_format)
+        after = self._write(before, publication, envelopes, issued.served_format)
+        self._report_overlong(before, after, issued)
+        return after
+
+    def _report_overlong(self, before: ParsedCollection, after: ParsedCollection, issued: Issued) -> None:
+        """Count and log the replaced files that lived too long: whoever has one can show it until it expires."""
+        for role in ONLINE:
+            old = before.envelopes.get(role)
+            if old is None or old.sha256 == after.envelopes[role].sha256:
+                continue
+            if lives_too_long(old, issued.served_format.wire, issued.at):
+                with self._counting:
+                    self.overlong += 1
+                expires = f"{old.expires:%Y-%m-%dT%H:%M:%SZ}"
+                _log.error(
+                    "signed while a clock was ahead, and now replaced: docs/guides/clock-jump.md",
+                    extra={"gun": before.state.gun, "role": role, "version": old.version, "expires": expires},
+                )
 
     def commit_import(
         self,

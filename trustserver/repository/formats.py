@@ -17,7 +17,7 @@ from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 from trustserver.responses import notary as notary_answers
 from trustserver.responses import tuf as answers
-from trustserver.responses.cache import ReadyResponse
+from trustserver.responses.cache import ReadyResponse, with_renewal
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import StoredFile
@@ -59,7 +59,7 @@ def _tuf_answers(new: NewFiles) -> Answers:
     for file in new.written:
         if file.role == TIMESTAMP:
             name = FileName(role=TIMESTAMP, version=None)
-            answer = answers.newest(file.raw, file.sha256, renew_at=new.renew_at)
+            answer = with_renewal(answers.newest(file.raw, file.sha256), file, TUF, new.renew_at)
         else:
             name = FileName(role=file.role, version=file.version)
             answer = answers.versioned(file.raw, file.sha256)
@@ -74,7 +74,7 @@ def _notary_answers(new: NewFiles) -> Answers:
     for file in new.written:
         bare = notary_path(new.gun, NotaryFile(role=file.role))
         if file.role == TIMESTAMP:
-            found.append((bare, notary_answers.current(file, renew_at=new.renew_at)))
+            found.append((bare, with_renewal(notary_answers.current(file), file, NOTARY, new.renew_at)))
             continue
         hashed = notary_path(new.gun, NotaryFile(role=file.role, sha256=file.sha256))
         found += [(bare, notary_answers.current(file)), (hashed, notary_answers.consistent(file))]

@@ -6,7 +6,7 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP
 from trustdata.wire.notary import NOTARY
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.cache import ReadyResponse, ResponseCache, with_renewal
 from trustserver.responses.notary import consistent, current
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import MetadataStore, StoredFile
@@ -31,7 +31,7 @@ class NotaryReads:
         if not name.is_current:
             answer = consistent(file)
         elif name.role == TIMESTAMP:
-            answer = current(file, renew_at=self._store.renew_at(gun))
+            answer = with_renewal(current(file), file, NOTARY, self._store.renew_at(gun))
         else:
             answer = current(file)
         self._cache.offer(gun, notary_path(gun, name), answer, ticket=ticket)

@@ -17,13 +17,14 @@ from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, ServerKeyNotUsed
-from trustdata.expiry import half_life
+from trustdata.expiry import half_life, outlives
 from trustdata.gun import GUN
 from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import wire_named
 from trustserver.errors import GoneCollection, NotThere, RevisionMoved
+from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.formats import ServedFormat
 from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, Status, StoredCollection, Tombstone
 
@@ -55,9 +56,10 @@ class Issued:
 class OnlineRoles:
     """Makes, stores and rotates the server-held keys, and signs with them."""
 
-    def __init__(self, store: MetadataStore, sealer: KeySealer) -> None:
+    def __init__(self, store: MetadataStore, sealer: KeySealer, clock_guard: ClockGuard) -> None:
         self._store = store
         self._sealer = sealer
+        self._clock_guard = clock_guard
         self._lock = Lock()
         self._signers: OrderedDict[tuple[str, str], Signer] = OrderedDict()
 
@@ -70,7 +72,7 @@ class OnlineRoles:
         owners may hold the snapshot key), a new key to rotate to. For a name without data: a key for its first publish,
         stored for OFFER_LIFETIME. `wire`: the format that the caller uses.
         Raises: GoneCollection, CollectionExists (the collection is in another format), NotThere and RevisionMoved (it
-        kept changing), NotStored (also if too many names wait for their first publish).
+        kept changing), NotStored (also if too many names wait for their first publish), ClockJumped (a new key).
         """
         for _ in range(_ATTEMPTS):
             state = self._store.load(gun)
@@ -81,6 +83,7 @@ class OnlineRoles:
             for key in state.keys:
                 if key.role == role and key.state is KeyState.OFFERED:
                     return key
+            self.check_clock(at)
             try:
                 self._store.drop_offers(before=at - OFFER_LIFETIME)
                 return self._store.offer(self._make_key(gun, role, KeyState.OFFERED, at), limit=MAX_OFFERED_KEYS)
@@ -93,7 +96,7 @@ class OnlineRoles:
 
         The same key is returned again until OFFER_LIFETIME is over. Raises: NotThere (no such collection),
         GoneCollection, CollectionExists (the collection is in another format), NotStored, RevisionMoved (the collection
-        kept changing).
+        kept changing), ClockJumped.
         """
         for attempt in range(_ATTEMPTS):
             state = self._store.load(gun)
@@ -103,6 +106,7 @@ class OnlineRoles:
             for key in state.keys:
                 if key.role == role and key.state is KeyState.PENDING and at - key.created < OFFER_LIFETIME:
                     return key
+            self.check_clock(at)
             record = self._make_key(gun, role, KeyState.PENDING, at)
             try:
                 self._store.add_pending(record, base=state.revision)
@@ -116,6 +120,10 @@ class OnlineRoles:
     def drop_stale_offers(self, at: datetime) -> int:
         """Delete the offered keys that nobody has published with within OFFER_LIFETIME. Return how many."""
         return self._store.drop_offers(before=at - OFFER_LIFETIME)
+
+    def check_clock(self, at: datetime) -> None:
+        """Check that the clock, which says `at`, may be signed with. Raises: ClockJumped, NotStored."""
+        self._clock_guard.check(at)
 
     # -- signing --------------------------------------------------------------------------------------------
 
@@ -133,9 +141,11 @@ class OnlineRoles:
         """Make and sign the next snapshot, which lists the `changed` roles, and the next timestamp.
 
         They are signed with exactly the keys that `root` names. `stored`: the current files. `minimum_versions`: the
-        lowest version that either may get, by role; without it they get the next one. Raises: ServerKeyNotUsed (root
-        names other keys), KeyFileMalformed (a key cannot be decrypted), SigningFailed, TooLarge (the snapshot).
+        lowest version that either may get, by role; without it they get the next one. Raises: ClockJumped,
+        ServerKeyNotUsed (root names other keys), KeyFileMalformed (a key cannot be decrypted), SigningFailed, TooLarge
+        (the snapshot).
         """
+        self.check_clock(at)
         keys = {role: _named_key(state, root, role, served_format.wire) for role in ONLINE}
         snapshot = sign(
             next_snapshot(
@@ -168,8 +178,10 @@ class OnlineRoles:
     ) -> Issued:
         """Make and sign the next timestamp. It lists `snapshot`, which its owner signed, or else the stored snapshot.
 
-        Raises: ServerKeyNotUsed (root names another key), KeyFileMalformed (a key cannot be decrypted), SigningFailed.
+        Raises: ClockJumped, ServerKeyNotUsed (root names another key), KeyFileMalformed (a key cannot be decrypted),
+        SigningFailed.
         """
+        self.check_clock(at)
         keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, served_format.wire)}
         snapshot_key = held_key(state, root, SNAPSHOT, served_format.wire)
         if snapshot_key is not None:
@@ -257,6 +269,11 @@ def sealed_record(
 def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
     """Return when an online role must be signed again: when half of its lifetime is over."""
     return half_life(envelope.expires, wire.lifetimes.of(envelope.role))
+
+
+def lives_too_long(envelope: Envelope, wire: WireFormat, at: datetime) -> bool:
+    """Return whether an online role expires later than one that is signed now: a clock was ahead when it was signed."""
+    return outlives(envelope.expires, wire.lifetimes.of(envelope.role), at=at)
 
 
 def held_key(state: StoredCollection, root: Root, role: RoleName, wire: WireFormat) -> KeyRecord | None:

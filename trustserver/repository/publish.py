@@ -72,9 +72,11 @@ class Publishing:
     ) -> PublishedVersions:
         """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
-        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused or one of its subclasses, NotStored; KeysError
-        if a server-held key cannot be used.
+        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused or one of its subclasses, NotStored; ClockJumped
+        or KeysError if this server cannot sign the snapshot and timestamp.
         """
+        # First of all, or a clock that is ahead would make the upload look expired.
+        self._online.check_clock(at)
         check_online_roles(files, served_format.wire.upload_rules)
         with _judging():
             uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}

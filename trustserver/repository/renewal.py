@@ -1,6 +1,8 @@
 """Sign snapshot and timestamp again when half of their lifetime is over: once a minute, or when a client reads them.
 
-The rule (`half_life`) and the lifetimes are in trustdata/expiry.py: clients use them too. The minute is in app.py.
+Those that live longer than files that are signed now are due at once: they were signed while the clock was ahead
+(docs/adr/0047). The rules (`half_life`, `outlives`) and the lifetimes are in trustdata/expiry.py: clients use them too.
+The minute is in app.py.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from typing import Final
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
+from trustdata.expiry import CLOCK_SKEW, expires_at
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.wire.formats import FORMATS
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.repository.commit import Committer
-from trustserver.repository.online_roles import OnlineRoles, held_key, renewal_of
+from trustserver.repository.online_roles import OnlineRoles, held_key, lives_too_long, renewal_of
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
 from trustserver.storage.ports import MetadataStore, Status
 
@@ -34,9 +38,9 @@ _log = logging.getLogger(__name__)
 class Round:
     """The result of one round. `renewed`, `failed`: how many collections. `full`: more may be due at once."""
 
-    renewed: int
-    failed: int
-    full: bool
+    renewed: int = 0
+    failed: int = 0
+    full: bool = False
 
 
 class Renewal:
@@ -51,9 +55,10 @@ class Renewal:
     def renew(self, gun: GUN, *, at: datetime) -> bool:
         """Renew the roles of one collection that are due. Return False if none is.
 
-        Raises: NotStored, ServerKeyNotUsed (root names other keys), KeysError (a key cannot be used), PublishRefused
-        (this version of the server does not know the format).
+        Raises: ClockJumped, NotStored, ServerKeyNotUsed (root names other keys), KeysError (a key cannot be used),
+        PublishRefused (this version of the server does not know the format).
         """
+        self._online.check_clock(at)
         for _ in range(_ATTEMPTS):
             stored = self._parsed.load(gun, needed=_NEEDED)
             due = _due(stored, at)
@@ -69,11 +74,13 @@ class Renewal:
     def round(self, *, at: datetime) -> Round:
         """Renew the collections that are due, the earliest first. One that fails is logged and skipped.
 
-        Raises: NotStored if the list of due collections cannot be read.
+        Raises: ClockJumped; NotStored if the list of due collections cannot be read.
         """
+        self._online.check_clock(at)
         due = self._store.due(at=at, limit=ROUND)
+        overlong = self._store.outliving(_latest_expiries(at), limit=ROUND)
         renewed = failed = 0
-        for gun in due:
+        for gun in dict.fromkeys((*due, *overlong)):
             try:
                 renewed += self.renew(gun, at=at)
             except (TrustError, KeysError) as error:
@@ -81,7 +88,7 @@ class Renewal:
                 _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
                 if isinstance(error, DiskFull):
                     break  # the others would fail too
-        return Round(renewed=renewed, failed=failed, full=len(due) == ROUND and renewed > 0)
+        return Round(renewed=renewed, failed=failed, full=ROUND in {len(due), len(overlong)} and renewed > 0)
 
     def _renew(self, stored: ParsedCollection, due: Collection[RoleName], at: datetime) -> None:
         envelopes, served_format = stored.envelopes, format_of(stored.state)
@@ -97,12 +104,24 @@ class Renewal:
         self._committer.commit(stored, envelopes, (), issued)
 
 
+def _latest_expiries(at: datetime) -> dict[str, dict[RoleName, datetime]]:
+    """Return when an online role may expire at the latest, by format and role."""
+    return {
+        name: {role: expires_at(at, wire.lifetimes.of(role) + CLOCK_SKEW) for role in (SNAPSHOT, TIMESTAMP)}
+        for name, wire in FORMATS.items()
+    }
+
+
 def _due(stored: ParsedCollection, at: datetime) -> list[RoleName]:
     """Return the online roles that the server must sign again now. Never a snapshot that its owner signs."""
     if stored.state.status is not Status.LIVE:
         return []
     wire, envelopes = format_of(stored.state).wire, stored.envelopes
-    due = [role for role in (SNAPSHOT, TIMESTAMP) if renewal_of(envelopes[role], wire) <= at]
+    due = [
+        role
+        for role in (SNAPSHOT, TIMESTAMP)
+        if renewal_of(envelopes[role], wire) <= at or lives_too_long(envelopes[role], wire, at)
+    ]
     if SNAPSHOT in due and wire.upload_rules.may_bring_snapshot:
         root = envelopes[ROOT].root
         return [role for role in due if role != SNAPSHOT or held_key(stored.state, root, SNAPSHOT, wire)]

@@ -7,7 +7,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire.tuf import TUF
 from trustserver.repository.online_roles import gone_collection
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.cache import ReadyResponse, ResponseCache, with_renewal
 from trustserver.responses.tuf import missing, newest, not_found, versioned
 from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import MetadataStore, Status
@@ -48,9 +48,10 @@ class TufRetrieval:
         file = self._store.current(gun, name.role, wire=TUF.name)
         if file is None:
             return self._absent(gun, name), False
+        answer = newest(file.raw, file.sha256)
         if name.role != TIMESTAMP:
-            return newest(file.raw, file.sha256), False
-        return newest(file.raw, file.sha256, renew_at=self._store.renew_at(gun)), True
+            return answer, False
+        return with_renewal(answer, file, TUF, self._store.renew_at(gun)), True
 
     def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:
         state = self._store.load(gun)

@@ -10,11 +10,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
 
+from trustdata.expiry import CLOCK_SKEW
 from trustdata.gun import GUN
+from trustdata.roles import TIMESTAMP
+from trustdata.wire import WireFormat
+from trustserver.storage.ports import NEVER_RENEWED, StoredFile
 
 NEVER: Final = sys.maxsize
 VIEW_BYTES: Final = 64 * 1024 * 1024
@@ -35,7 +40,8 @@ class ReadyResponse:
     """A response, ready to send as ASGI events; it is shared, so no reader may change it.
 
     `head`: status line and headers as bytes, for a server that writes bytes; the date and the empty line are missing.
-    `renew_at`: seconds since 1970 after which the response must not be sent without a renewal; NEVER for most.
+    `renew_before`, `renew_at`: seconds since 1970 between which the response may be sent without a renewal; for most,
+    at any time. An earlier time means that the file was signed while the clock was ahead.
     `unchanged`: the 304 for a client that has the file already; None without entity tag.
     `packable`: there is a compressed form in `packed`, or one can be made (gzip.py).
     """
@@ -44,15 +50,16 @@ class ReadyResponse:
     start: MutableMapping[str, Any]
     body: MutableMapping[str, Any]
     head: bytes
-    renew_at: int
     size: int
     etag: bytes = b""
     unchanged: ReadyResponse | None = None
     packable: bool = False
     packed: ReadyResponse | None = None
+    renew_before: int = 0
+    renew_at: int = NEVER
 
 
-def file_response(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVER) -> ReadyResponse:
+def file_response(raw: bytes, sha256: str, *, cache: bytes) -> ReadyResponse:
     """Make the response for a metadata file, with its hash as entity tag."""
     etag = b'"' + sha256.encode() + b'"'
     packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
@@ -65,7 +72,7 @@ def file_response(raw: bytes, sha256: str, *, cache: bytes, renew_at: int = NEVE
         (b"x-content-type-options", b"nosniff"),
         *kept,
     ]
-    answer = plain_response(200, headers, raw, renew_at=renew_at)
+    answer = plain_response(200, headers, raw)
     return replace(answer, etag=etag, unchanged=unchanged_response(etag, kept), packable=packable)
 
 
@@ -85,18 +92,28 @@ def problem_response(status: int, raw: bytes) -> ReadyResponse:
     return plain_response(status, headers, raw)
 
 
-def plain_response(
-    status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *, renew_at: int = NEVER
-) -> ReadyResponse:
+def plain_response(status: int, headers: list[tuple[bytes, bytes]], raw: bytes) -> ReadyResponse:
     """Make a response without entity tag and without a compressed form."""
     return ReadyResponse(
         status=status,
         start={"type": "http.response.start", "status": status, "headers": headers},
         body={"type": "http.response.body", "body": raw},
         head=response_head(status, headers),
-        renew_at=renew_at,
         size=len(raw) + _OVERHEAD,
     )
+
+
+def with_renewal(
+    answer: ReadyResponse, timestamp: StoredFile, wire: WireFormat, renew_at: datetime | None
+) -> ReadyResponse:
+    """Return the response of a timestamp that the server must sign again at `renew_at`; None or NEVER_RENEWED: never.
+
+    It must be signed again, too, as long as its lifetime has not begun.
+    """
+    if renew_at is None or renew_at == NEVER_RENEWED:
+        return answer
+    signed_at = timestamp.expires - wire.lifetimes.of(TIMESTAMP)
+    return replace(answer, renew_before=int((signed_at - CLOCK_SKEW).timestamp()), renew_at=int(renew_at.timestamp()))
 
 
 def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

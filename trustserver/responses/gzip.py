@@ -31,7 +31,7 @@ def pack(answer: ReadyResponse) -> ReadyResponse:
     replaced = {b"content-length": str(len(packed)).encode(), b"etag": etag}
     headers = [(name, replaced.get(name, value)) for name, value in answer.start["headers"]]
     headers.append((b"content-encoding", b"gzip"))
-    form = replace(plain_response(answer.status, headers, packed, renew_at=answer.renew_at), etag=etag)
+    form = replace(plain_response(answer.status, headers, packed), etag=etag)
     return replace(answer, packed=form, size=answer.size + len(packed))
 
 

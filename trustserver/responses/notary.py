@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from trustserver.responses.cache import NEVER, ReadyResponse, plain_response
+from trustserver.responses.cache import ReadyResponse, plain_response
 from trustserver.storage.ports import StoredFile
 
 CONTENT_TYPE: Final = b"text/plain; charset=utf-8"
@@ -19,17 +19,14 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def current(file: StoredFile, *, renew_at: datetime | None = None) -> ReadyResponse:
-    """Return the response for the newest version of a file.
-
-    `renew_at`: when the server must sign again; None for all files but the timestamp, which is due first.
-    """
-    return _answer(file, CURRENT, NEVER if renew_at is None else int(renew_at.timestamp()))
+def current(file: StoredFile) -> ReadyResponse:
+    """Return the response for the newest version of a file."""
+    return _answer(file, CURRENT)
 
 
 def consistent(file: StoredFile) -> ReadyResponse:
     """Return the response for a file with its hash or version in the name. Caches may keep it for a month."""
-    return _answer(file, CONSISTENT, NEVER)
+    return _answer(file, CONSISTENT)
 
 
 def last_modified(at: datetime) -> bytes:
@@ -38,7 +35,7 @@ def last_modified(at: datetime) -> bytes:
     return f"{_DAYS[at.weekday()]}, {at:%d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} UTC".encode()
 
 
-def _answer(file: StoredFile, cache: bytes, renew_at: int) -> ReadyResponse:
+def _answer(file: StoredFile, cache: bytes) -> ReadyResponse:
     headers = [
         (b"content-type", CONTENT_TYPE),
         (b"content-length", str(len(file.raw)).encode()),
@@ -47,4 +44,4 @@ def _answer(file: StoredFile, cache: bytes, renew_at: int) -> ReadyResponse:
     ]
     if file.stored_at is not None:
         headers.append((b"last-modified", last_modified(file.stored_at)))
-    return plain_response(200, headers, file.raw, renew_at=renew_at)
+    return plain_response(200, headers, file.raw)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import orjson
 
 from trustdata.errors import TrustError
@@ -30,14 +28,9 @@ def versioned(raw: bytes, sha256: str) -> ReadyResponse:
     return file_response(raw, sha256, cache=CACHE_IMMUTABLE)
 
 
-def newest(raw: bytes, sha256: str, *, renew_at: datetime | None = None) -> ReadyResponse:
-    """Return the response for a file without a version in its name. Caches must ask for it again each time.
-
-    `renew_at`: when the server must sign the file again; None if it need not.
-    """
-    if renew_at is None:
-        return file_response(raw, sha256, cache=CACHE_REVALIDATE)
-    return file_response(raw, sha256, cache=CACHE_REVALIDATE, renew_at=int(renew_at.astimezone(UTC).timestamp()))
+def newest(raw: bytes, sha256: str) -> ReadyResponse:
+    """Return the response for a file without a version in its name. Caches must ask for it again each time."""
+    return file_response(raw, sha256, cache=CACHE_REVALIDATE)
 
 
 def missing(gun: GUN, name: FileName) -> ReadyResponse:

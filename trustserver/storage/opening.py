@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Engine
 
 from keys.durable_file import make_private_folder
+from keys.file_access import unguarded
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
@@ -20,6 +22,9 @@ from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
 from trustserver.storage.sql import SqlStore
+
+_ANY_FILE: Final = "trust.db"
+"""Stands for everything in the data folder."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +35,7 @@ def open_store(settings: Settings) -> MetadataStore:
     Raises: StartRefused if the folder or database cannot be made or opened.
     """
     make_data_folder(settings.data)
+    _check_guarded(sqlite_file(settings.database_url))
     engine = open_engine(settings.database_url)
     with _closed_on_failure(engine):
         migrate(engine)
@@ -43,6 +49,7 @@ def existing_store(settings: Settings) -> MetadataStore:
     """
     if not settings.database and not (settings.data / "trust.db").exists():
         raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
+    _check_guarded(sqlite_file(settings.database_url))
     engine = open_engine(settings.database_url)
     with _closed_on_failure(engine):
         if schema(engine) != newest_schema():
@@ -90,11 +97,22 @@ def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySeal
 
 
 def make_data_folder(folder: Path) -> None:
-    """Make the data folder if it is not there. Raises: StartRefused if it cannot be made."""
+    """Make the data folder if it is not there. Raises: StartRefused if it cannot be made, or others may change it."""
     try:
         make_private_folder(folder.absolute())
     except OSError as error:
         raise StartRefused(what=str(folder), reason=f"cannot be made: {error.strerror}") from error
+    _check_guarded(folder.absolute() / _ANY_FILE)
+
+
+def _check_guarded(file: Path) -> None:
+    """Check that nobody else may change a file, or put one in its place. Raises: StartRefused."""
+    try:
+        exposed = unguarded(file)
+    except OSError as error:
+        raise StartRefused(what=str(file), reason=f"cannot be read: {error.strerror}") from error
+    if exposed is not None:
+        raise StartRefused(what=exposed.path, reason=f"{exposed.reason}; run {exposed.remedy}")
 
 
 @contextmanager

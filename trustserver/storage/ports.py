@@ -152,6 +152,17 @@ class Summary:
     tombstone: Tombstone | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRecord:
+    """What is recorded of the server's clock, in whole seconds; None: nothing.
+
+    `last_round`: when the last round of upkeep was done. `accepted`: when an operator last accepted the clock.
+    """
+
+    last_round: datetime | None = None
+    accepted: datetime | None = None
+
+
 class MetadataStore(Protocol):
     """The stored collections, with their files and server-held keys. May be called from several threads.
 
@@ -227,6 +238,13 @@ class MetadataStore(Protocol):
     def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
         """Return the live collections whose `renew_at` has passed, at most `limit`, the earliest first."""
 
+    def outliving(self, bounds: Mapping[str, Mapping[RoleName, datetime]], *, limit: int) -> tuple[GUN, ...]:
+        """Return the live collections that have a file of a server-held role which expires after its bound.
+
+        At most `limit`, sorted by name. `bounds`: by the name of the format and the role. A role is server-held if the
+        server has a CURRENT key for it.
+        """
+
     def collections(self) -> tuple[Summary, ...]:
         """Return every name that has data or a tombstone, sorted by name."""
 
@@ -244,6 +262,15 @@ class MetadataStore(Protocol):
 
     def set_seal_mark(self, mark: str) -> None:
         """Store the mark of the seal key. Raises: NotStored."""
+
+    def clock_record(self) -> ClockRecord:
+        """Return what is recorded of the server's clock."""
+
+    def record_round(self, at: datetime) -> None:
+        """Record when the last round of upkeep was done. Raises: NotStored."""
+
+    def accept_clock(self, at: datetime) -> None:
+        """Record that an operator accepted the clock, as if a round had been done then. Raises: NotStored."""
 
     def ping(self) -> None:
         """Return if the database answers. Raises: NotStored if it does not."""

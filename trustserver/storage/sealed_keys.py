@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import hmac
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keys.durable_file import write_durably
 from keys.errors import KeyFileMalformed
+from keys.file_access import not_private
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.errors import StartRefused
@@ -101,14 +101,14 @@ def _make(path: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        mode = path.stat().st_mode
         with path.open("rb") as file:
+            # The group may read it: container platforms mount secrets as root:group with mode 0440.
+            exposed = not_private(path, os.fstat(file.fileno()), group_may_read=True)
             text = file.read(_MAX_FILE)
     except OSError as error:
         raise StartRefused(what=str(path), reason=f"the seal key cannot be read: {error.strerror}") from error
-    # The group may read it: container platforms mount secrets as root:group with mode 0440.
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise StartRefused(what=str(path), reason=f"has mode {stat.S_IMODE(mode):04o}; run chmod 600 {path}")
+    if exposed is not None:
+        raise StartRefused(what=str(path), reason=f"{exposed.reason}; run {exposed.remedy}")
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except binascii.Error as error:

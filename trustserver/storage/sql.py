@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
-    Table,
     bindparam,
     delete,
     func,
@@ -32,6 +31,7 @@ from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage.ports import (
     Category,
+    ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
@@ -42,19 +42,15 @@ from trustserver.storage.ports import (
     Summary,
     Tombstone,
 )
-from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow
+from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
+from trustserver.storage.upkeep_rows import read_clock, select_outliving, write_clock
 
-
-def _table(model: type) -> Table:
-    return cast("Table", cast("Any", model).__table__)
-
-
-_COLLECTION = _table(CollectionRow)
-_FILE = _table(FileRow)
-_CURRENT = _table(CurrentRow)
-_KEY = _table(OnlineKeyRow)
-_CHANGE = _table(ChangeRow)
-_SEAL = _table(SealRow)
+_COLLECTION = table_of(CollectionRow)
+_FILE = table_of(FileRow)
+_CURRENT = table_of(CurrentRow)
+_KEY = table_of(OnlineKeyRow)
+_CHANGE = table_of(ChangeRow)
+_SEAL = table_of(SealRow)
 
 _FILE_COLUMNS = (_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires, _FILE.c.stored_at)
 _CURRENT_FILES = (
@@ -235,6 +231,14 @@ class SqlStore:
             )
             return tuple(GUN(gun) for gun in connection.execute(waiting).scalars())
 
+    def outliving(self, bounds: Mapping[str, Mapping[RoleName, datetime]], *, limit: int) -> tuple[GUN, ...]:
+        found: set[str] = set()
+        with self._reading() as connection:
+            for wire, by_role in bounds.items():
+                for role, bound in by_role.items():
+                    found.update(connection.execute(select_outliving(wire, role, bound).limit(limit)).scalars())
+        return tuple(GUN(gun) for gun in sorted(found)[:limit])
+
     def collections(self) -> tuple[Summary, ...]:
         with self._reading() as connection:
             rows = connection.execute(select(_COLLECTION).order_by(_COLLECTION.c.gun)).all()
@@ -266,6 +270,18 @@ class SqlStore:
         with self._writing() as connection:
             stored = upsert(_SEAL).values(id=1, mark=mark)
             connection.execute(stored.on_conflict_do_update(index_elements=["id"], set_={"mark": mark}))
+
+    def clock_record(self) -> ClockRecord:
+        with self._reading() as connection:
+            return read_clock(connection)
+
+    def record_round(self, at: datetime) -> None:
+        with self._writing() as connection:
+            write_clock(connection, at, accepted=False)
+
+    def accept_clock(self, at: datetime) -> None:
+        with self._writing() as connection:
+            write_clock(connection, at, accepted=True)
 
     def ping(self) -> None:
         with self._reading() as connection:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, cast
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 # Times are whole seconds since 1970 (UTC), because every database sorts and compares integers in the same way.
@@ -98,5 +98,20 @@ class SealRow(SQLModel, table=True):
     mark: str = Field(max_length=64)
 
 
+class ClockRow(SQLModel, table=True):
+    """What is recorded of the server's clock (ClockRecord). The table has one row, or none."""
+
+    __tablename__ = "clock"
+
+    id: int = Field(default=1, primary_key=True)
+    last_round: int = Field(sa_type=BigInteger)
+    accepted: int | None = Field(default=None, sa_type=BigInteger)
+
+
 METADATA: Final = SQLModel.metadata
 """All tables, for the migrations and their test."""
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """Return the table of a model, for statements."""
+    return cast("Table", cast("Any", model).__table__)

@@ -18,6 +18,7 @@ from trustdata.errors import (
     CertificateOfAnotherName,
     ContentMismatch,
     DelegationOutOfScope,
+    LivesTooLong,
     MalformedMetadata,
     MetadataExpired,
     MetadataMissing,
@@ -126,6 +127,8 @@ FREEZES: Final = _of_each(
     targets=MetadataExpired,
     releases=MetadataExpired,
 )
+
+LONG_LIVES: Final = _of_each("signed-for-ten-years", moves.ten_years, timestamp=LivesTooLong, snapshot=LivesTooLong)
 
 BYTES: Final = (
     *_of_each(
@@ -311,7 +314,18 @@ OTHER_FORMAT: Final = (
     ),
 )
 
-IN_BOTH: Final = (*ROLLBACKS, *MIXES, *FREEZES, *BYTES, *ABSENCES, *SIGNATURES, *ROOTS, *LOOKUPS, *OTHER_FORMAT)
+IN_BOTH: Final = (
+    *ROLLBACKS,
+    *MIXES,
+    *FREEZES,
+    *LONG_LIVES,
+    *BYTES,
+    *ABSENCES,
+    *SIGNATURES,
+    *ROOTS,
+    *LOOKUPS,
+    *OTHER_FORMAT,
+)
 
 # --- what Notary v1 answers otherwise, and why
 

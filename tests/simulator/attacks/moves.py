@@ -367,6 +367,11 @@ def expire(scene: Scene, role: RoleName) -> None:
     scene.forger.alter(role, successor(lambda document: document.update(expires="2026-10-31T00:00:00Z")))
 
 
+def ten_years(scene: Scene, role: RoleName) -> None:
+    """The server's keys sign for ten years: its clock was ahead, or somebody else has the keys."""
+    scene.forger.alter(role, successor(lambda document: document.update(expires="2036-10-31T00:00:00Z")))
+
+
 def everything_in_the_other_format(scene: Scene) -> None:
     """The collection is there, whole and good, in the other format, under the names of this one."""
     other = good_collection(TUF if scene.server.wire is NOTARY else NOTARY).server

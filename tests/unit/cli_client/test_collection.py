@@ -11,9 +11,10 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
-from trustcli.client.collection import every_role
+from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import (
     CollectionDeleted,
+    ExpiredUnknown,
     MemoryUnwritable,
     MetadataExpired,
     NoTrustData,
@@ -260,9 +261,11 @@ def test_an_expired_role_is_shown_to_owners_only(role: RoleName) -> None:
     expire(scene, role)
     client = scene.newcomer()
     _refusal(client.judge("1.0"), MetadataExpired)
-    assert client.collection().owner_roles()[RELEASES].targets.targets["1.0"].hashes == {"sha256": GOOD}
-    Owner(scene.server).renew(role)
-    assert client.judge("1.0").allowed
+    roles = client.collection().owner_roles()
+    assert roles[RELEASES].targets.targets["1.0"].hashes == {"sha256": GOOD}
+    assert isinstance(roles.unvouched[role], ExpiredUnknown)
+    accepted = OwnerDecisions(accept_expired=frozenset({f"{role}@sha256:{roles[role].sha256}"}))
+    assert client.collection().owner_roles(accepted).unvouched == {}
 
 
 def test_an_expired_timestamp_is_for_nobody() -> None:
@@ -273,7 +276,7 @@ def test_an_expired_timestamp_is_for_nobody() -> None:
 
 
 def test_every_role_that_is_published() -> None:
-    roles = every_role(good_collection().newcomer().collection().refresh())
+    roles = good_collection().newcomer().collection().owner_roles()
     assert set(roles) == {ROOT, TIMESTAMP, SNAPSHOT, TARGETS, RELEASES, "targets/alice"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from tests.simulator import keyring
+from tests.simulator.client import MemoryStore
 from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import Scene, good_collection
@@ -22,9 +24,11 @@ from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.http.messages import Response
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.session import Session
+from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions
 from trustdata.editing.signing import sign
 from trustdata.errors import (
     ContentMismatch,
+    ExpiredUnknown,
     MetadataMissing,
     NoTrustData,
     RemoteMisbehaved,
@@ -36,6 +40,7 @@ from trustdata.errors import (
 from trustdata.gun import GUN
 from trustdata.model import Key, Role
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
@@ -273,3 +278,39 @@ def test_a_key_that_cannot_be_read_is_nobody_s() -> None:
 
     broken = NotaryKey.of("ecdsa", "AAAA")
     assert _keys("root").held({broken.keyid: broken}) == frozenset()
+
+
+# --- the root that the next one is made from
+
+
+class _Machine:
+    """What a session knows of a collection."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.at = scene.server.at
+        self.memory = MemoryStore()
+        self.locks: dict[GUN, SourcedLock] = {}
+
+
+def test_an_expired_root_is_refused_before_anything_is_handed_over() -> None:
+    """Unless this machine has verified it in time, or its owner accepts exactly this file."""
+    scene = good_collection(NOTARY)
+    regular = scene.regular()
+    expired, machine = expired_root(scene), _Machine(scene)
+    destination = Destination(cast("Session", machine))
+    with pytest.raises(ExpiredUnknown) as caught:
+        destination.check_rotation(expired, NOTHING_DECIDED)
+    assert caught.value.sha256 == expired.root.sha256
+    accepted = OwnerDecisions(accept_expired=frozenset({f"root@sha256:{expired.root.sha256}"}))
+    destination.check_rotation(expired, accepted)
+    machine.memory = regular.memory
+    with pytest.raises(ExpiredUnknown):
+        destination.check_rotation(expired, NOTHING_DECIDED)  # memory knows the root before it
+    machine.at = scene.server.at + timedelta(days=4000)
+    destination.check_rotation(_found(good_collection(NOTARY)), NOTHING_DECIDED)
+    assert machine.memory.load(APP) is not None
+
+
+def expired_root(scene: Scene) -> SourceCollection:
+    scene.forger.next_root(lambda d: d.update(expires="2026-10-01T00:00:00Z"))
+    return _found(scene)

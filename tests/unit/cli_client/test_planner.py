@@ -18,6 +18,7 @@ from trustcli.publish.plan import Current, KeyPlace, Plan
 from trustcli.publish.planner import Planner
 from trustcli.publish.preparation import Roles
 from trustdata.editing import repository_editor as editor
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import Contents, TagEdit
 from trustdata.envelope import Envelope
@@ -64,7 +65,7 @@ class Desk:
         files = self.owner.server.files
         roots = [files[TUF.filename(ROOT, version=n)] for n in range(1, self.owner.read()[ROOT].version + 1)]
         return Current(
-            roles={role: self.wire.parse(role, envelope.raw) for role, envelope in self.owner.read().items()},
+            roles=OwnerRoles({r: self.wire.parse(r, envelope.raw) for r, envelope in self.owner.read().items()}),
             chain=[self.wire.parse(ROOT, raw) for raw in roots],
         )
 
@@ -236,15 +237,15 @@ def test_what_is_looked_at_afterwards(desk: Desk) -> None:
     def still_there(roles: Roles) -> None:
         raise PublishRefused(role=TARGETS, reason=f"version {roles[TARGETS].version} it is")
 
-    def stop(uploads: Roles) -> None:
-        raise PublishRefused(role=ROOT, reason=f"{len(uploads)} uploads")
+    def stop(before: OwnerRoles, after: OwnerRoles) -> None:
+        raise PublishRefused(role=ROOT, reason=f"{before[TARGETS].version} -> {after[TARGETS].version}")
 
     renewal = lambda roles: editor.renew(roles, [TARGETS], terms=desk.owner.terms)  # noqa: E731
     plan = desk.plan(renewal, afterwards=still_there)
     assert str(plan.refusal) == "targets: version 5 it is"
     assert plan.clients
     stopped = desk.plan(renewal, check=stop)
-    assert str(stopped.refusal) == "root: 1 uploads"
+    assert str(stopped.refusal) == "root: 4 -> 5"
     assert stopped.clients == ()
 
 
@@ -261,7 +262,11 @@ def test_a_new_collection() -> None:
     )
     planner = Planner(gun=owner.server.gun, wire=desk.wire, promises=desk.promises, at=owner.at)
     planned = planner.plan(
-        lambda: Current(roles={}), lambda _: contents, keys=desk.keys, locate=desk.keys.place, recall=desk.recall
+        lambda: Current(roles=OwnerRoles()),
+        lambda _: contents,
+        keys=desk.keys,
+        locate=desk.keys.place,
+        recall=desk.recall,
     )
     (walk,) = planned.plan.clients
     assert (walk.behind, walk.root_from, walk.root_to, walk.tags) == ("all", 1, 1, 0)

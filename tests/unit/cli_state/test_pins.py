@@ -159,7 +159,7 @@ _NAMES = st.from_regex(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.dictionaries(_NAMES.map(parse_gun), _ENTRIES, max_size=3))
 def test_whatever_is_recorded_is_loaded(expected: dict[GUN, PinEntry]) -> None:
     with tempfile.TemporaryDirectory() as folder, mock.patch("os.fsync"):  # the law is about content, not the disk

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from trustcli.config.global_options import GlobalOptions
-from trustcli.config.settings import Settings, load_settings
+from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustdata.errors import NoTrustServer, SettingsUnusable
+from trustdata.expiry import MaxLife
 from trustdata.gun import parse_gun
 
 
@@ -175,3 +176,25 @@ def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "trust.toml").mkdir()
     with pytest.raises(SettingsUnusable, match=r"trust\.toml"):
         load(tmp_path)
+
+
+def test_how_long_online_roles_may_live(tmp_path: Path) -> None:
+    settings = load(tmp_path, file='[max_life]\n"mirror.example.com/*" = "400d"')
+    assert settings.max_life_for(parse_gun("mirror.example.com/a")) == MaxLife.parse("400d")
+    assert settings.max_life_for(parse_gun("other.example.com/a")) is None
+    hook = load_hook_settings({}, config=tmp_path / "trust.toml", state=None)
+    assert hook.max_life == settings.max_life, "hooks, too"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("max_life = 5", "max_life must be a table"),
+        ('[max_life]\n"mirror.example.com/*" = "long"', r"max_life\.mirror\.example\.com/\* 'long' is no span of time"),
+        ('[max_life]\n"mirror.example.com/*" = 400', 'must be a time such as "400d"'),
+        ('[max_life]\n"Mirror" = "400d"', "max_life.Mirror must be a name"),
+    ],
+)
+def test_a_max_life_that_cannot_be_used_is_named(tmp_path: Path, file: str, said: str) -> None:
+    with pytest.raises(SettingsUnusable, match=said):
+        load(tmp_path, file=file)

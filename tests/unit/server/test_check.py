@@ -173,6 +173,19 @@ def test_expired_roles_are_told_and_no_fault_of_the_database(ground: Ground) -> 
     assert not any(finding["wrong"] for finding in document["findings"])
 
 
+def test_what_was_signed_while_the_clock_was_ahead_is_wrong(ground: Ground) -> None:
+    """For clients it is a year later than it is."""
+    ground.at(NOW - timedelta(days=365))
+    status, document = ground.check()
+    assert status == 1
+    found = document["findings"]
+    assert [finding["code"] for finding in found] == ["lives-too-long"] * 2
+    assert {finding["message"].split()[0] for finding in found} == {SNAPSHOT, TIMESTAMP}
+    assert all("the server signs it again" in finding["remedy"] for finding in found)
+    ground.at(NOW - timedelta(minutes=1))
+    assert ground.check()[0] == 0, "two honest clocks differ"
+
+
 # --- against clients
 
 

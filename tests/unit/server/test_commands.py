@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from typer.testing import CliRunner
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from trustserver.__main__ import app
-from trustserver.errors import StartRefused
+from trustserver.errors import ClockJumped, StartRefused
+from trustserver.process import kernel_clock
 from trustserver.settings import Settings
 from trustserver.storage.database import open_engine
-from trustserver.storage.opening import open_sealer, open_store
+from trustserver.storage.opening import existing_store, open_sealer, open_store
+from trustserver.storage.ports import ClockRecord
 
 
 def run(*arguments: str, data: Path) -> tuple[int, str]:
@@ -39,7 +42,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_sound_folder(data: Path) -> None:
     assert run("check", data=data) == (0, "1 names, 2 sealed keys: sound\n")
-    assert run("migrate", data=data) == (0, "schema 0002\n")
+    assert run("migrate", data=data) == (0, "schema 0003\n")
     assert run("collections", "list", data=data)[1] == f"{GUN_A}  tuf-1.0  live  revision 1\n"
 
 
@@ -85,3 +88,51 @@ def test_settings_are_shown_with_their_source(monkeypatch: pytest.MonkeyPatch) -
     output = CliRunner().invoke(app, ["settings"]).output
     assert "listen = 127.0.0.1:5  # TRUST_SERVER_LISTEN\n" in output
     assert "workers = 1  # default\n" in output
+
+
+def test_the_clock_is_accepted(data: Path) -> None:
+    assert run("clock", "accept", data=data) == (0, "accepted: it is 2026-11-01 12:00:00 UTC\n")
+    assert run("clock", "accept", data=data)[1].endswith("the last round before was on 2026-11-01 12:00:00 UTC\n")
+    store = existing_store(Settings(data=data))
+    assert store.clock_record() == ClockRecord(last_round=NOW, accepted=NOW)
+    store.close()
+
+
+def test_a_restored_database_is_not_accepted_with_a_clock_that_jumped(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = existing_store(Settings(data=data))
+    store.record_round(NOW)
+    store.close()
+    monkeypatch.setattr("trustserver.app.now", lambda: NOW + timedelta(days=8))
+    monkeypatch.setattr("trustserver.process.kernel_clock.is_synchronised", lambda: False)
+    with pytest.raises(ClockJumped, match="trust-server clock accept"):
+        run("check", "--accept-restore", data=data)
+    assert run("clock", "accept", data=data)[0] == 0
+    assert run("check", "--accept-restore", data=data)[0] == 0
+
+
+def test_the_kernel_is_asked_and_never_sets_anything() -> None:
+    before = kernel_clock.uptime()
+    assert kernel_clock.is_synchronised() in {True, False}
+    assert kernel_clock.uptime() >= before > 0
+
+
+def test_a_kernel_that_cannot_be_asked_vouches_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Libc:
+        state = 0
+
+        def __init__(self, name: object) -> None:
+            del name
+
+        def adjtimex(self, request: object) -> int:
+            del request
+            return self.state
+
+    monkeypatch.setattr("ctypes.CDLL", Libc)
+    assert kernel_clock.is_synchronised()
+    for state in (-1, 5):
+        monkeypatch.setattr(Libc, "state", state)
+        assert not kernel_clock.is_synchronised()
+    monkeypatch.delattr(Libc, "adjtimex")
+    assert not kernel_clock.is_synchronised()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from tests.simulator.memory_store import MemoryStore
 from tests.support.notary_owner import NotaryOwner, bare_signer
 from tests.support.notary_site import GUN_N, NotarySite
@@ -98,7 +100,7 @@ def test_a_changed_file_and_a_lost_key_are_wrong() -> None:
 
 
 def accept(site: NotarySite) -> None:
-    online, parsed = OnlineRoles(site.store, site.sealer), ParsedCache(site.store)
+    online, parsed = OnlineRoles(site.store, site.sealer, site.app.guard), ParsedCache(site.store)
     committer = Committer(site.store, parsed, ResponseCache(limit=0))
     restoring = Restore(store=site.store, online=online, parsed=parsed, committer=committer, at=site.at)
     (accepted,) = restoring.accept({GUN_OF: {TIMESTAMP: 7}})
@@ -120,6 +122,20 @@ def test_after_a_restore_a_snapshot_that_its_owner_holds_stays() -> None:
     assert (site.versions()["timestamp"], site.versions()["snapshot"]) == (1007, 1)
     assert site.store.load(GUN_OF).files[SNAPSHOT].raw == owner.written[SNAPSHOT].raw
     assert found(site) == []
+
+
+@pytest.mark.parametrize("holds_snapshot", [False, True])
+def test_what_was_signed_while_the_clock_was_ahead_is_wrong(holds_snapshot: bool) -> None:  # noqa: FBT001
+    site = NotarySite()
+    site.begin_notary(holds_snapshot=holds_snapshot)
+    site.at -= timedelta(days=365)
+    findings = {finding.message.split()[0]: finding for finding in found(site)}
+    assert {role: (finding.code, finding.wrong) for role, finding in findings.items()} == {
+        "timestamp": ("lives-too-long", True),
+        "snapshot": ("lives-too-long", True),
+    }
+    assert ("its owner signs another" in findings["snapshot"].remedy) is holds_snapshot
+    assert "the server signs it again" in findings["timestamp"].remedy
 
 
 def test_what_expired_is_told() -> None:

@@ -32,6 +32,8 @@ SAMPLES: dict[str, Any] = {
     "signers": ("alice",),
     "their_signers": ("bob",),
     "our_signers": ("alice",),
+    "tags": {"1.0": "sha256:aa"},
+    "exposed": {"2.0": "sha256:bb"},
     "server_details": {"gun": "a/b", "list": [1, "x"]},
 }
 

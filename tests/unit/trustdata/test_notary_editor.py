@@ -18,6 +18,7 @@ from tests.simulator.scene import GOOD, NEWER, OLD, OTHER, Scene, good_collectio
 from trustcli.publish.preparation import Roles, prepare
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import EditTerms
 from trustdata.errors import PublishRefused, ThresholdNotMet
@@ -291,7 +292,7 @@ def test_promises_stand_in_notary_s_files_and_count_for_this_plan_alone() -> Non
     promises, others = Promises(b"0" * 16), Promises(b"1" * 16)
     wire = promises.wire(NOTARY)
     terms = EditTerms.of(wire, at=NOW)
-    roles = {role: wire.parse(role, envelope.raw) for role, envelope in scene.owner.read().items()}
+    roles = OwnerRoles({role: wire.parse(role, envelope.raw) for role, envelope in scene.owner.read().items()})
     contents = editor.renew(roles, [ROOT, TARGETS], terms=terms)
     ring = _Promising(promises, *EVERY_KEY)
     uploads = prepare(APP, roles, contents, keys=ring, wire=wire, at=NOW)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 
 import pytest
 
 from trustdata.errors import PolicyMalformed, PolicyRefused
+from trustdata.expiry import MaxLife
 from trustdata.gun import parse_gun
 from trustdata.policy import Policy, read_policy
 
@@ -61,6 +63,12 @@ def test_what_a_rule_says() -> None:
     assert rule.source == "policy.toml, rule registry.example.com/team/app"
 
 
+def test_how_long_online_roles_may_live() -> None:
+    rules = policy('[[rule]]\nmatch = "a.example.com/*"\nmax_life = "400d"\n[[rule]]\nmatch = "*"').rules
+    assert rules[0].max_life == MaxLife(snapshot=timedelta(days=400), timestamp=timedelta(days=400))
+    assert rules[1].max_life is None
+
+
 def test_without_a_threshold_all_signers_are_needed() -> None:
     assert policy(RULES).rule_for(parse_gun("registry.example.com/team/other")).requirement.threshold == 2
 
@@ -84,6 +92,9 @@ def test_no_rule_is_a_refusal(text: str) -> None:
         ("rule = [1]", "rule[0]"),
         ('[[rule]]\nmatch = "*"\nmode = "warn"', "rule[0]"),
         ("[[rule]]", "rule[0].match"),
+        ('[[rule]]\nmatch = "*"\nmax_life = "long"', "rule[0].max_life"),
+        ('[[rule]]\nmatch = "*"\nmax_life = 400', "rule[0].max_life"),
+        ('[[rule]]\nmatch = "*"\nmax_life = "0d"', "rule[0].max_life"),
         ('[[rule]]\nmatch = "team/secret"', "rule[0].match"),
         ('[[rule]]\nmatch = "team/*"', "rule[0].match"),
         ('[[rule]]\nmatch = "alpine"', "rule[0].match"),

@@ -19,6 +19,12 @@ from trustcli.commands.key.key_import import ImportOptions, import_folder, impor
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.owner_decisions import (
+    AcceptExpired,
+    AcceptUnsigned,
+    StartEmpty,
+    owner_decisions,
+)
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, UsageError, worst
 from trustcli.console.output import failure_document
@@ -188,14 +194,19 @@ def rotate_(
     replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
     recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_unsigned: AcceptUnsigned = None,
+    accept_expired: AcceptExpired = None,
+    start_empty: StartEmpty = None,
 ) -> int:
     """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
     session: Session = ctx.obj
-    rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key)
+    guns = collection_names(names)
+    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key, decisions=decisions)
     if plan_:
         planning = Planning(session)
-        return planning.report(plan_rotation(session, planning, rotation, collection_names(names)))
-    done = rotate(session, rotation, collection_names(names))
+        return planning.report(plan_rotation(session, planning, rotation, guns))
+    done = rotate(session, rotation, guns)
     for gun, keyids in done.items():
         session.output.result(f"{gun}: {role} has key {', '.join(keyids)}")
     rows = [{"gun": gun, "role": role, "keys": list(keyids)} for gun, keyids in done.items()]

@@ -9,31 +9,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from keys.algorithms import key_fingerprint
 from keys.errors import KeyAmbiguous, KeyNotAccepted, KeyNotFound, KeysError
-from trustcli.client.collection import Collection, every_role
+from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
+from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import UsageError
+from trustcli.publish.effects import check_same_releases
 from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
+from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
+from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
-from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
+from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
@@ -44,13 +48,15 @@ class Rotation:
     """What to rotate.
 
     `key`: the new key, by its id or name in the store; empty: make one. `replace`: the id of the root key to take out;
-    empty: the only one that is here. `recovery`: the recovery key's file, to sign the root with.
+    empty: the only one that is here. `recovery`: the recovery key's file, to sign the root with. `decisions`: of the
+    owner, about roles that nobody vouches for.
     """
 
     role: RoleName
     key: str = ""
     replace: str = ""
     recovery: Path | None = None
+    decisions: OwnerDecisions = NOTHING_DECIDED
 
 
 def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GUN, tuple[str, ...]]:
@@ -155,8 +161,9 @@ class _Rotator:
     def run(self) -> tuple[tuple[str, ...], set[str]]:
         """Run steps 1 to 5; return the role's key ids afterwards, and the fingerprints of the keys that it has lost."""
         publisher = self._session.publisher(self._collection, self._keys, self._read)
-        publisher.publish(self._edit, self._check)
-        after = self._verify()
+        outcome = publisher.publish(self._edit, self._check)
+        tell_what_was_unsound(self._session, self._gun, outcome)
+        after = self._verify(outcome)
         return after, {key_fingerprint(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
 
     def plan(self, planning: Planning) -> Plan:
@@ -168,15 +175,16 @@ class _Rotator:
 
         return planning.plan(self._collection, self._change, self._keys, read=read, check=self._check).plan
 
-    def _read(self) -> Roles:
-        updater = self._collection.refresh(for_owner=True)
-        self._chain = updater.roots()
-        return every_role(updater)
+    def _read(self) -> OwnerRoles:
+        roles = self._collection.owner_roles(self._rotation.decisions)
+        self._chain = self._collection.last_updater.roots() if self._collection.last_updater else ()
+        return roles
 
-    def _check(self, uploads: Mapping[RoleName, Envelope]) -> None:
-        check_followable(self._collection, self._chain, uploads[ROOT])
+    def _check(self, before: OwnerRoles, after: OwnerRoles) -> None:
+        check_followable(self._collection, self._chain, after[ROOT])
+        check_same_releases(before, after)
 
-    def _edit(self, roles: Roles) -> Contents:
+    def _edit(self, roles: OwnerRoles) -> Contents:
         role = self._rotation.role
         now = frozenset(roles[ROOT].root.roles[role].keyids)
         if self._before and now != self._before:
@@ -185,6 +193,9 @@ class _Rotator:
             raise PublishRefused(role=role, reason="its keys were changed meanwhile by somebody else")
         self._before = now
         self._keys_before = roles[ROOT].root.keys
+        # Before a key is made. A releases role that does not verify is not signed again; one that has expired must be,
+        # since the rotation would leave it without a valid signature.
+        roles.check_may_sign([ROOT, *(r for r in (TARGETS, RELEASES) if role == TARGETS and r in roles)])
         self._check_root_can_be_signed(roles)
         return self._change(roles)
 
@@ -263,8 +274,8 @@ class _Rotator:
             raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
         return candidates[0]
 
-    def _verify(self) -> tuple[str, ...]:
-        updater = self._session.collection(self._gun).refresh()
+    def _verify(self, outcome: PublishResult) -> tuple[str, ...]:
+        updater = self._session.collection(self._gun).verify_published(outcome.uploads)
         _check_newcomer(self._collection, updater.roots())
         role = self._rotation.role
         after = tuple(updater.roles()[ROOT].root.roles[role].keyids)

@@ -25,9 +25,11 @@ from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
 from trustcli.console.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, worst
 from trustcli.console.output import failure_document
 from trustcli.session import Session
+from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
@@ -85,13 +87,15 @@ def from_notary(
         bool, typer.Option("--no-rotation", help="Rotate no keys, even where a root key is here.")
     ] = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_expired: AcceptExpired = None,
 ) -> int:
     """Take over collections, with chain and files as they are; without names, all of the source's change feed."""
     session: Session = ctx.obj
     reader = Source(NotaryRemote(session.link(GUN(""), source)), at=session.at)
     guns, unusable = _names(reader, names or [], names_file)
     keys = _ServerKeys(session, server_keys)
-    run = _Run(session, reader, keys, rotates=not no_rotation, plan=plan_)
+    decisions = owner_decisions(None, accept_expired, None, guns=guns)
+    run = _Run(session, reader, keys, rotates=not no_rotation, plan=plan_, decisions=decisions)
     statuses = [DONE]
     for name in unusable:
         session.output.warn(f"{shown(name)} is no name of a container repository, and is left out")
@@ -156,6 +160,7 @@ class _Run:
     keys: _ServerKeys
     rotates: bool = field(kw_only=True)
     plan: bool = field(kw_only=True)
+    decisions: OwnerDecisions = field(kw_only=True)
 
     def one(self, gun: GUN) -> MigrationResult:
         """Move one collection; an error is part of the result. No TrustError or KeysError is raised."""
@@ -184,13 +189,15 @@ class _Run:
         needed = rotation_need(found, {*imported_keys, *available}, held)
         rotates = needed.roles if self.rotates and needed.root_key_here else ()
         unrotated = () if rotates else needed.roles
+        if rotates:
+            destination.check_rotation(found, self.decisions)
         done: Done = "here" if state == "same" and not rotates else "taken over"
         if self.plan:
             done = "would be taken over"
         elif state != "same" or imported_keys:
             destination.take_over(found, imported_keys)
         if rotates and not self.plan:
-            destination.rotate(found, rotates, held)
+            destination.rotate(found, rotates, held, self.decisions)
         return MigrationResult(
             gun=found.gun,
             found=found,

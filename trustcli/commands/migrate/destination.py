@@ -12,10 +12,12 @@ from keys.material import write_private_pem
 from trustcli.client.collection import Collection
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.source import FIRST_ROOT, SourceCollection
+from trustcli.publish.effects import check_same_releases
 from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
 from trustdata.editing import repository_editor
+from trustdata.editing.owner_roles import OwnerDecisions, file_reference
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import RemoteMisbehaved
 from trustdata.gun import GUN
@@ -23,6 +25,7 @@ from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.model import Key
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
+from trustdata.verification.vouching import KnownFiles, find_unvouched
 from trustdata.wire.notary import NOTARY
 
 State: TypeAlias = Literal["absent", "behind", "same", "ahead", "other"]
@@ -121,14 +124,31 @@ class Destination:
                 remote=name, reason="it says that it took the collection over, and does not serve it"
             )
 
-    def rotate(self, found: SourceCollection, roles: Sequence[RoleName], keys: StoreKeys) -> None:
+    def check_rotation(self, found: SourceCollection, decisions: OwnerDecisions) -> None:
+        """Check that the next root may be made from the root of the source, before anything is handed over.
+
+        Raises: ExpiredUnknown, MemoryDamaged, SettingsUnusable, LockDamaged.
+        """
+        known = KnownFiles(
+            memory=self._session.memory.load(found.gun), lock=self._session.locks.get(found.gun), chain=found.roots
+        )
+        error = find_unvouched(
+            found.root, fault=None, delegator=None, known=known, cached=None, beneath=None, at=self._session.at
+        )
+        if error is not None and file_reference(found.root) not in decisions.accept_expired:
+            raise error
+
+    def rotate(
+        self, found: SourceCollection, roles: Sequence[RoleName], keys: StoreKeys, decisions: OwnerDecisions
+    ) -> None:
         """Publish one root that names our server's keys for `roles`; clients follow it from the root that they know.
 
         Raises: KeysError, NotTrusted, PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         collection = self._collection(found)
-        publisher = self._session.publisher(collection, keys)
-        publisher.publish(_KeyRotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at)))
+        publisher = self._session.publisher(collection, keys, lambda: collection.owner_roles(decisions))
+        edit = _KeyRotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at))
+        publisher.publish(edit, check_same_releases)
         self._collection(found).refresh()
 
     def _collection(self, found: SourceCollection) -> Collection:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trustcli.console.duration import parse_duration
 from trustcli.console.exit_codes import UsageError
+from trustdata.duration import parse_duration
 
 
 def duration_option(text: str) -> timedelta:

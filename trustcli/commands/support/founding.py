@@ -26,6 +26,7 @@ from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
+from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, RemoteUnreachable
@@ -91,7 +92,7 @@ def create(
         return _adopt(session, collection, made_here)
     founding = Founding(session, SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold)
     publisher = session.publisher(collection, founding.keys)
-    uploads = publisher.prepare({}, founding({}))
+    uploads = publisher.prepare(OwnerRoles(), founding({}))
     try:
         publisher.send(uploads)
     except RemoteUnreachable:
@@ -120,7 +121,7 @@ def plan(
     def read() -> Current:
         nonlocal made_here
         made_here = _check_free(session, collection) is not None
-        return Current(roles={})
+        return Current(roles=OwnerRoles())
 
     def edit(roles: Roles) -> Contents:
         return {} if made_here else founding(roles)

@@ -34,8 +34,17 @@ def natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
-def json_entry(name: str, inspection: Inspection) -> dict[str, object]:
-    """Return one element of the JSON array: signers sorted downwards, the root key before the repository key."""
+def json_entry(name: str, inspection: Inspection, *, with_two_digests: bool = False) -> dict[str, object]:
+    """Return one element of the JSON array: signers sorted downwards, the root key before the repository key.
+
+    `with_two_digests`: also name the tags that have two digests, if there are any; docker's output does not have this.
+    """
+    more: dict[str, object] = {}
+    if with_two_digests and inspection.two_digests:
+        more["TwoDigests"] = [
+            {"SignedTag": tag.tag, "Digest": tag.released, "TargetsDigest": tag.in_targets}
+            for tag in sorted(inspection.two_digests, key=lambda tag: natural(tag.tag))
+        ]
     return {
         "Name": name,
         "SignedTags": [
@@ -44,6 +53,7 @@ def json_entry(name: str, inspection: Inspection) -> dict[str, object]:
         ],
         "Signers": [_holder(s) for s in sorted(inspection.signers, key=lambda s: s.name, reverse=True)],
         "AdministrativeKeys": [_holder(inspection.root), _holder(inspection.repository)],
+        **more,
     }
 
 

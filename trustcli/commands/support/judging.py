@@ -13,8 +13,7 @@ from trustcli.session import Session
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, refused
-from trustdata.policy import Policy
-from trustdata.verification.trust_pinning import SourcedPin
+from trustdata.policy import Policy, Rule
 
 DEFAULT_MAX_AGE: Final = "24h"
 """How old the last refresh may be with `--offline`, if `--max-age` is not given."""
@@ -34,7 +33,7 @@ def verify(
     `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
     """
     questions: list[Question | TrustError] = []
-    pins: dict[GUN, list[SourcedPin]] = {}
+    rules: dict[GUN, Rule] = {}
     for image in images:
         try:
             reference = parse_reference(image)
@@ -44,7 +43,7 @@ def verify(
             continue
         questions.append(question_about(reference, rule=rule, signers=signers))
         if rule is not None:
-            pins[reference.gun] = [SourcedPin(pin=pin, source=rule.source) for pin in rule.pins]
+            rules[reference.gun] = rule
     by_gun: dict[GUN, list[Question]] = {}
     for question in questions:
         if isinstance(question, Question):
@@ -52,7 +51,13 @@ def verify(
     answers: dict[Question, Judgement] = {}
     for gun, gun_questions in by_gun.items():
         try:
-            collection = session.collection(gun, policy_pins=pins.get(gun, ()), offline=max_age is not None)
+            rule = rules.get(gun)
+            collection = session.collection(
+                gun,
+                policy_pins=rule.sourced_pins() if rule else (),
+                policy_max_life=rule.max_life if rule else None,
+                offline=max_age is not None,
+            )
             if watch is not None:
                 watch(collection)
             judged = collection.judge(gun_questions, max_age=max_age)

@@ -21,7 +21,7 @@ from keys.errors import KeyNotAccepted, PassphraseMissing
 from keys.key_info import KeyInfo, Purpose
 from keys.material import tuf_key
 from keys.passphrase import EnvironmentPassphrases
-from trustcli.client.collection import Collection, every_role
+from trustcli.client.collection import Collection
 from trustcli.client.ports import PublishRemote
 from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
 from trustcli.console.exit_codes import DONE, row_for, worst
@@ -30,9 +30,10 @@ from trustcli.publish import plan_view
 from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, KeyPlace, Plan, Planned
 from trustcli.publish.planner import Planner
-from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.publish.preparation import HeldKeys
 from trustcli.publish.publisher import Check, Edit
 from trustcli.session import Session
+from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.envelope import Envelope
 from trustdata.errors import MetadataMissing
@@ -65,19 +66,20 @@ class Planning:
         keys: HeldKeys,
         *,
         read: Callable[[], Current] | None = None,
+        decisions: OwnerDecisions = NOTHING_DECIDED,
         check: Check | None = None,
-        afterwards: Callable[[Roles], None] | None = None,
+        afterwards: Callable[[OwnerRoles], None] | None = None,
         seen_as: Literal["client", "owner"] = "client",
     ) -> Planned:
-        """Return the plan of an edit; without `read`, the collection is read as its owner does.
+        """Return the plan of an edit; without `read`, the collection is read as an owner does who made `decisions`.
 
-        `check`: a last check of the signed uploads. `afterwards`: checks the roles after the publish, and raises the
+        `check`: as for a publish. `afterwards`: checks the roles after the publish, and raises the
         error that the command would end with. `seen_as`: whether the command looks at its result as a client or as an
         owner. No TrustError or KeysError is raised.
         """
         planner = Planner(gun=collection.gun, wire=collection.wire, promises=self._promises, at=self._session.at)
         return planner.plan(
-            read or (lambda: current(collection)),
+            read or (lambda: current(collection, decisions)),
             edit,
             keys=keys,
             locate=self.keys.place,
@@ -92,14 +94,14 @@ class Planning:
         return report(self._session.output, list(plans))
 
 
-def current(collection: Collection) -> Current:
-    """Return the collection as its owner reads it.
+def current(collection: Collection, decisions: OwnerDecisions = NOTHING_DECIDED) -> Current:
+    """Return the collection as its owner reads it, who has made `decisions`.
 
     Raises: NoTrustData, TrustDataWithheld, CollectionDeleted, Unpinned, NotTrusted, MalformedMetadata, TooLarge,
     RemoteUnreachable, RemoteRefused, RemoteMisbehaved, MemoryDamaged.
     """
-    updater = collection.refresh(for_owner=True)
-    return Current(roles=every_role(updater), chain=updater.roots())
+    roles = collection.owner_roles(decisions)
+    return Current(roles=roles, chain=collection.last_updater.roots() if collection.last_updater else ())
 
 
 def _recall(collection: Collection, role: RoleName, meta: MetaFile) -> Envelope:

@@ -1,0 +1,100 @@
+"""Who may change or read a file besides its user: one rule for keys, pins, rollback memory, policies and secrets.
+
+A file is *guarded* if nobody but its user and root may change it: both own the file and its folder alone, and neither
+group nor others may write to them. It is *private* if, in addition, group and others may not read it. Root may always;
+a folder with the sticky bit (/tmp) lets nobody replace the files of somebody else (docs/adr/0048).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from keys.record import record
+
+_ROOT: Final = 0
+_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_ANYTHING: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@record
+class Exposure:
+    """What gives others access to a file. `path`: the file, or the folder that it lies in. `mode`: octal text.
+
+    `owner`: the other user to whom it belongs; None if the mode is what is wrong. `what`: what others may do, in the
+    passive. `wanted`: the argument of chmod that puts the mode right.
+    """
+
+    path: str
+    mode: str
+    owner: int | None
+    what: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """Return what is wrong, as words that follow the path."""
+        if self.owner is not None:
+            return f"belongs to user {self.owner}, so it {self.what} by that user"
+        return f"has mode {self.mode}, so it {self.what} by others"
+
+    @property
+    def remedy(self) -> str:
+        """Return the command that puts it right."""
+        if self.owner is not None:
+            return f"chown {os.geteuid()} {self.path}"
+        return f"chmod {self.wanted} {self.path}"
+
+
+def unguarded(path: Path, status: os.stat_result | None = None) -> Exposure | None:
+    """Return what lets others change a file, or put another one in its place; None if nothing does.
+
+    `status`: of the file as it was opened; None if there is none, or if it is to be looked up here. A file that is not
+    there is as good as its folder. Of a symbolic link, the folder of the link counts, and that of the file.
+    Raises: OSError.
+    """
+    if status is None:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            status = None
+    if status is not None:
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            return None  # a pipe or a terminal, which somebody has handed to this process
+        found = _exposure(str(path), status, _WRITE, "may be changed", "go-w")
+        if found is not None:
+            return found
+    for folder in dict.fromkeys((path.parent, Path(os.path.realpath(path)).parent)):
+        try:
+            found = _exposure(str(folder), folder.stat(), _WRITE, "has files that may be replaced", "go-w")
+        except FileNotFoundError:
+            continue  # then there is no file either
+        if found is not None:
+            return found
+    return None
+
+
+def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = False) -> Exposure | None:
+    """Return what lets others read or change a file or folder with a secret; None if nothing does.
+
+    `status`: of the file as it was opened. `group_may_read`: container platforms mount secrets for a group.
+    """
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return None
+    forbidden = _ANYTHING & ~(stat.S_IRGRP if group_may_read else 0)
+    wanted = "700" if stat.S_ISDIR(status.st_mode) else "600"
+    return _exposure(str(path), status, forbidden, "may be read or changed", wanted)
+
+
+def _exposure(path: str, status: os.stat_result, forbidden: int, what: str, wanted: str) -> Exposure | None:
+    foreign = status.st_uid not in {_ROOT, os.geteuid()}
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX and forbidden == _WRITE
+    if not foreign and (sticky or not status.st_mode & forbidden):
+        return None
+    mode = f"{stat.S_IMODE(status.st_mode):o}"
+    return Exposure(path=path, mode=mode, owner=status.st_uid if foreign else None, what=what, wanted=wanted)

@@ -1,0 +1,218 @@
+"""Two answers for one tag (Notary v1): `targets/releases` lists one digest, `targets` still an older one (ADR 0042)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.simulator.client import Client
+from tests.simulator.owner import EVERY_KEY
+from tests.simulator.scene import GOOD, NEWER, OLD, OTHER, Scene, good_collection
+from tests.simulator.session import SimulatedSession
+from trustcli.doctor.collection import check_collection
+from trustcli.doctor.look import look_at
+from trustdata.errors import NotSigned, VersionRollback
+from trustdata.roles import RELEASES, TARGETS, RoleName
+from trustdata.verification.lock_entry import SourcedLock
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
+
+ALICE = RoleName("targets/alice")
+APP = "registry.example.com/team/app"
+
+
+def session(scene: Scene, *keys: str, as_json: bool = False) -> SimulatedSession:
+    """One invocation on a machine that has these keys; the registry has NEWER under every tag."""
+    return SimulatedSession(
+        scene.newcomer(), keys=keys or EVERY_KEY, as_json=as_json, registry_digest=f"sha256:{NEWER}"
+    )
+
+
+def without_releases(scene: Scene) -> Client:
+    """A newcomer whom the server shows no `targets/releases`."""
+    scene.forger.list_in_snapshot(RELEASES, None)
+    return scene.newcomer()
+
+
+# --- commands leave no second answer
+
+
+@pytest.mark.parametrize("keys", [("targets",), ("targets", "alice"), EVERY_KEY], ids=len)
+def test_signing_takes_the_old_digest_out_of_targets(keys: tuple[str, ...]) -> None:
+    scene = good_collection(NOTARY)
+    assert without_releases(good_collection(NOTARY)).digest("1.0") == f"sha256:{OLD}", "the attack"
+    assert session(scene, *keys).ends("sign", f"{APP}:1.0") == 0
+    assert scene.newcomer().digest("1.0") == f"sha256:{NEWER}"
+    assert isinstance(without_releases(scene).judge("1.0").refusal, NotSigned)
+
+
+def test_signing_again_what_is_signed_takes_it_out_too() -> None:
+    """What `trust doctor` names as the remedy."""
+    scene = good_collection(NOTARY)
+    signs = SimulatedSession(scene.newcomer(), keys=("targets",), registry_digest=f"sha256:{GOOD}")
+    assert signs.ends("sign", f"{APP}:1.0") == 0
+    assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
+    assert isinstance(without_releases(scene).judge("1.0").refusal, NotSigned)
+
+
+def test_a_signer_without_the_repository_key_is_told() -> None:
+    scene = good_collection(NOTARY)
+    signs = session(scene, "alice")
+    assert signs.ends("sign", f"{APP}:1.0") == 0
+    said = signs.stderr.getvalue()
+    assert f"targets lists {APP}:1.0 as sha256:{OLD} still" in said
+    assert scene.server.stored[TARGETS].version == 4
+    silent = session(scene, "alice")
+    assert silent.ends("sign", f"{APP}:3.0") == 0
+    assert "targets lists" not in silent.stderr.getvalue()
+
+
+def test_in_tuf_there_is_nothing_to_take_out() -> None:
+    scene = good_collection(TUF)
+    signs = session(scene)
+    assert signs.ends("sign", f"{APP}:1.0") == 0
+    assert "targets lists" not in signs.stderr.getvalue()
+    assert scene.server.stored[TARGETS].version == 4
+
+
+# --- effects are judged before anything is sent
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["done", "planned"])
+def test_a_revocation_that_would_show_an_old_digest_is_not_sent(plan: tuple[str, ...]) -> None:
+    scene = good_collection(NOTARY)
+    before = scene.server.revision
+    revokes = session(scene, "alice")
+    assert revokes.ends("revoke", f"{APP}:1.0", "--yes", *plan) == 7
+    said = revokes.stderr.getvalue()
+    assert f"1.0 would still be released, as sha256:{OLD}" in said
+    assert "the holder of the repository key" in said
+    assert scene.server.revision == before
+    assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
+
+
+def test_a_signer_revokes_what_targets_does_not_list(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    assert session(scene, "alice").ends("revoke", f"{APP}:2.0", "--yes") == 0
+    assert isinstance(scene.newcomer().judge("2.0").refusal, NotSigned)
+
+
+def test_the_repository_key_revokes_in_both_places(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    assert session(scene, "targets").ends("revoke", f"{APP}:1.0", "--yes") == 0
+    assert isinstance(scene.newcomer().judge("1.0").refusal, NotSigned)
+    if wire is NOTARY:
+        assert isinstance(without_releases(scene).judge("1.0").refusal, NotSigned)
+
+
+def test_a_revocation_is_judged_as_a_client_that_passes_over_broken_releases() -> None:
+    """Docker's clients do: what `targets` lists is released for them."""
+    scene = good_collection(NOTARY)
+    stored = scene.server.stored[RELEASES]
+    scene.forger.alter(RELEASES, lambda d: d.update(version=9), signers=scene.forger.signers(RELEASES, "mallory"))
+    scene.server.stored[RELEASES] = stored
+    before = scene.server.revision
+    revokes = session(scene, "alice")
+    assert revokes.ends("revoke", f"{APP}:1.0", "--yes") == 7
+    assert f"as sha256:{OLD}" in revokes.stderr.getvalue()
+    assert scene.server.revision == before
+    assert session(scene, "targets", "alice").ends("revoke", f"{APP}:1.0", "--yes") == 0
+    assert "1.0" not in scene.server.stored[TARGETS].targets.targets
+
+
+# --- who finds them
+
+
+def test_doctor_and_inspect_name_tags_with_two_digests() -> None:
+    scene = good_collection(NOTARY)
+    shows = session(scene, as_json=True)
+    assert shows.ends("inspect", APP) == 0
+    assert shows.document()[0]["TwoDigests"] == [{"SignedTag": "1.0", "Digest": GOOD, "TargetsDigest": OLD}]
+    other = session(scene, as_json=True)
+    assert other.ends("inspect", f"{APP}:2.0") == 0
+    assert "TwoDigests" not in other.document()[0]
+    plain = session(scene)
+    assert plain.ends("inspect", APP) == 0
+    assert "TwoDigests" not in plain.stdout.getvalue(), "docker's output"
+    assert session(scene).ends("sign", f"{APP}:1.0") == 0
+    after = session(scene, as_json=True)
+    assert after.ends("inspect", APP) == 0
+    assert "TwoDigests" not in after.document()[0]
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_doctor_names_them_and_the_remedy(number: int) -> None:
+    scene = good_collection(NOTARY)
+    tags = [f"old-{n}" for n in range(number - 1)]
+
+    def more(document: dict[str, Any]) -> None:
+        document["version"] += 1
+        document["targets"] |= {tag: scene.forger.target(GOOD) for tag in tags}
+
+    def older(document: dict[str, Any]) -> None:
+        document["version"] += 1
+        document["targets"] |= {tag: scene.forger.target(OLD) for tag in tags}
+
+    scene.forger.alter(RELEASES, more)
+    scene.forger.alter(TARGETS, older)
+    look = look_at(session(scene), scene.server.gun)
+    found = [finding for finding in check_collection(look) if finding.check == "two-digests"]
+    assert len(found) == min(number, 11)
+    assert {finding.severity for finding in found} == {"wrong"}
+    assert found[0].remedy == f"where the repository key is: trust sign {APP}:1.0@sha256:{GOOD}"
+    assert f"targets lists it as sha256:{OLD}" in found[0].text
+    if number > 11:
+        assert found[-1].text.startswith("2 more tags have two digests")
+
+
+# --- releases that are gone
+
+
+@pytest.mark.parametrize("known_by", ["memory", "lock"])
+def test_releases_that_are_known_do_not_vanish(wire: WireFormat, known_by: str) -> None:
+    scene = good_collection(wire)
+    client = scene.regular()
+    if known_by == "lock":
+        entry = client.lock_entry()
+        client = scene.newcomer()
+        client.lock = SourcedLock(entry=entry, source="trust.lock")
+    scene.forger.list_in_snapshot(RELEASES, None)
+    for tag, digest in (("1.0", None), (None, f"sha256:{OLD}"), ("1.0", f"sha256:{OLD}")):
+        refusal = client.judge(tag, digest).refusal
+        assert isinstance(refusal, VersionRollback)
+        assert refusal.role == RELEASES
+
+
+def test_targets_that_no_longer_delegate_to_the_releases_say_so_themselves() -> None:
+    """Signed with the repository key: memory of a role that nobody delegates to says nothing (ADR 0042)."""
+    scene = good_collection(NOTARY)
+    client = scene.regular()
+
+    def no_signers(document: dict[str, object]) -> None:
+        document.update(version=5, delegations={"keys": {}, "roles": []})
+
+    scene.forger.alter(TARGETS, no_signers)
+    assert client.digest("1.0") == f"sha256:{OLD}"
+    assert isinstance(client.judge("2.0").refusal, NotSigned)
+
+
+# --- edits that are not about tags
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("renew", APP, "--all"),
+        ("key", "rotate", "targets", APP),
+        ("key", "rotate", "timestamp", APP),
+        ("signer", "remove", "alice", APP),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_about_tags_changes_no_digest(wire: WireFormat, command: tuple[str, ...]) -> None:
+    scene = good_collection(wire)
+    assert session(scene).ends(*command) == 0
+    assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
+    assert scene.newcomer().digest("2.0") == f"sha256:{OTHER}"

@@ -1,0 +1,101 @@
+"""`make mutation`: change verification and keys in every small way, and demand that a test fails each time.
+
+mutmut makes the mutants and runs the tests (`[tool.mutmut]` in pyproject.toml says of what, and which ones). A mutant
+that no test catches is a survivor. Each survivor must be explained in `survivors.toml`, by function and changed lines:
+
+    [[survivor]]
+    function = "trustdata.verification.checks.check_version"
+    change = ["-    if a < b:", "+    if a <= b:"]
+    why = "equal versions were refused before"
+
+The exit status is 1 if one is not explained, or if an explanation has lost its survivor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+EXPLAINED = Path(__file__).with_name("survivors.toml")
+_TOP = Path(__file__).resolve().parents[2]
+_SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
+_CAUGHT = frozenset({"killed", "timeout", "caught by type check"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mutant, by its function and the lines that differ, so that it keeps its name when others come and go."""
+
+    function: str
+    change: tuple[str, ...]
+    why: str = field(default="", compare=False)
+
+
+def main() -> int:
+    """Run mutmut, print every survivor without an explanation and every explanation without a survivor."""
+    children = str(os.cpu_count() or 1) if len(sys.argv) < 2 else sys.argv[1]
+    ran = subprocess.run([_mutmut(), "run", "--max-children", children], cwd=_TOP, check=False)
+    if ran.returncode != 0:
+        return ran.returncode
+    survivors = set(surviving())
+    explained = set(explanations(EXPLAINED.read_text()))
+    unexplained, outdated = survivors - explained, explained - survivors
+    _print("survives, and is not explained", unexplained)
+    _print("is explained, and does not survive", outdated)
+    sys.stdout.write(f"{len(survivors)} mutants survive, {len(unexplained)} of them without an explanation\n")
+    return 1 if unexplained or outdated else 0
+
+
+def surviving() -> Iterator[Mutant]:
+    """Give every mutant of the last run that no test has caught."""
+    results = subprocess.run([_mutmut(), "results"], cwd=_TOP, check=True, capture_output=True, text=True)
+    for line in results.stdout.splitlines():
+        shown = _SHOWN.fullmatch(line.rstrip())
+        if shown is None or shown["status"] in _CAUGHT:
+            continue
+        difference = subprocess.run(
+            [_mutmut(), "show", shown["name"]], cwd=_TOP, check=True, capture_output=True, text=True
+        )
+        yield Mutant(function_of(shown["name"]), changed_lines(difference.stdout))
+
+
+def function_of(name: str) -> str:
+    """Return the dotted name of the function of a mutant: `a.b.xǁCǁf__mutmut_3` is one of `a.b.C.f`."""
+    module, _, mangled = name.rpartition("__mutmut_")[0].rpartition(".")
+    return f"{module}.{mangled.removeprefix('xǁ').replace('ǁ', '.').removeprefix('x_')}"
+
+
+def changed_lines(difference: str) -> tuple[str, ...]:
+    """Return the removed and added lines of a unified diff, with their signs."""
+    return tuple(
+        line.rstrip()
+        for line in difference.splitlines()
+        if line.startswith(("-", "+")) and not line.startswith(("---", "+++"))
+    )
+
+
+def explanations(text: str) -> Iterator[Mutant]:
+    """Read `survivors.toml`. Raises: KeyError and ValueError if it is not as this module's docstring says."""
+    for entry in tomllib.loads(text).get("survivor", []):
+        if not entry["why"].strip():
+            raise ValueError(f"{entry['function']}: no reason is given")
+        yield Mutant(entry["function"], tuple(entry["change"]), entry["why"])
+
+
+def _print(what: str, mutants: Iterable[Mutant]) -> None:
+    for mutant in sorted(mutants, key=lambda mutant: (mutant.function, mutant.change)):
+        sys.stdout.write(f"{mutant.function} {what}:\n" + "".join(f"  {line}\n" for line in mutant.change))
+
+
+def _mutmut() -> str:
+    return str(Path(sys.executable).with_name("mutmut"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

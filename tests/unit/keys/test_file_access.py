@@ -1,0 +1,140 @@
+"""The one rule on who may change or read a file; modes, owners, folders, links."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from keys import file_access
+from keys.errors import KeyStoreInsecure
+from keys.file_access import not_private, unguarded
+from keys.filestore import FileKeyStore, check_private
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o700)
+    made = folder / "file"
+    made.touch(mode=0o600)
+    return made
+
+
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Whoever runs the tests is somebody else than the owner of their files, who is not root."""
+    owner = os.geteuid()
+    monkeypatch.setattr(file_access, "_ROOT", -1)
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    return owner
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o644, 0o444, 0o755])
+def test_a_file_that_only_its_user_may_change(file: Path, mode: int) -> None:
+    file.chmod(mode)
+    assert unguarded(file) is None
+    assert unguarded(file, file.stat()) is None
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o660, 0o620, 0o602, 0o777])
+def test_a_file_that_others_may_change(file: Path, mode: int) -> None:
+    file.chmod(mode)
+    found = unguarded(file)
+    assert found is not None
+    assert str(found) == f"{file} has mode {mode:o}, so it may be changed by others"
+    assert found.remedy == f"chmod go-w {file}"
+    file.chmod(mode & ~0o022)
+    assert unguarded(file) is None, "the remedy is one"
+
+
+@pytest.mark.parametrize(("mode", "exposed"), [(0o755, False), (0o1777, False), (0o777, True), (0o775, True)])
+@pytest.mark.parametrize("there", [True, False])
+def test_its_folder_counts_also_without_the_file(file: Path, *, mode: int, exposed: bool, there: bool) -> None:
+    """In a folder with the sticky bit nobody replaces the files of somebody else."""
+    if not there:
+        file.unlink()
+    file.parent.chmod(mode)
+    found = unguarded(file)
+    assert (found is not None) is exposed
+    if found is not None:
+        assert str(found) == f"{file.parent} has mode {mode:o}, so it has files that may be replaced by others"
+        assert found.remedy == f"chmod go-w {file.parent}"
+
+
+def test_without_a_folder_there_is_nothing_to_change(tmp_path: Path) -> None:
+    assert unguarded(tmp_path / "no" / "file") is None
+
+
+def test_the_folders_of_a_link_and_of_its_file_count(file: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir(mode=0o700)
+    link = links / "link"
+    link.symlink_to(file)
+    assert unguarded(link) is None
+    for exposed, mode in ((links, 0o777), (file.parent, 0o777), (file, 0o666)):
+        before = exposed.stat().st_mode & 0o777
+        exposed.chmod(mode)
+        found = unguarded(link)
+        assert found is not None
+        assert found.path in {str(exposed), str(link)}
+        exposed.chmod(before)
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere" / "file")
+    assert unguarded(link) is None
+
+
+def test_what_belongs_to_somebody_else(file: Path, foreign: int) -> None:
+    found = unguarded(file)
+    assert found is not None
+    assert str(found) == f"{file} belongs to user {foreign}, so it may be changed by that user"
+    assert found.remedy == f"chown {foreign + 1} {file}"
+    file.unlink()
+    absent = unguarded(file)
+    assert absent is not None
+    assert str(absent) == f"{file.parent} belongs to user {foreign}, so it has files that may be replaced by that user"
+    file.parent.chmod(0o1777)
+    assert unguarded(file) is not None, "the owner of a folder may, also with the sticky bit"
+
+
+def test_root_s_files_are_good_for_everybody(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = os.geteuid()
+    monkeypatch.setattr(file_access, "_ROOT", owner)
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    assert unguarded(file) is None
+    assert not_private(file, file.stat()) is None
+
+
+def test_pipes_are_not_judged(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    assert unguarded(pipe) is None
+    assert not_private(pipe, pipe.stat()) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "alone", "group"),
+    [(0o600, True, True), (0o640, False, True), (0o660, False, False), (0o604, False, False), (0o400, True, True)],
+)
+def test_a_secret_is_for_its_user_alone(file: Path, *, mode: int, alone: bool, group: bool) -> None:
+    file.chmod(mode)
+    assert (not_private(file, file.stat()) is None) is alone
+    assert (not_private(file, file.stat(), group_may_read=True) is None) is group
+
+
+def test_a_folder_of_secrets_is_none_that_everybody_may_list(file: Path) -> None:
+    assert not_private(file.parent, file.parent.stat()) is None
+    for mode in (0o755, 0o1777, 0o710):
+        file.parent.chmod(mode)
+        found = not_private(file.parent, file.parent.stat())
+        assert found is not None
+        assert found.remedy == f"chmod 700 {file.parent}"
+
+
+def test_keys_of_somebody_else_are_not_used(file: Path, foreign: int) -> None:
+    with pytest.raises(KeyStoreInsecure, match=f"belongs to user {foreign}, who may read private keys"):
+        check_private(file, file.stat())
+    with pytest.raises(KeyStoreInsecure):
+        FileKeyStore(file.parent).list()

@@ -1,0 +1,30 @@
+"""Read files that decide what is trusted: pins, rollback memory, policies, settings. Nobody else may change them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from keys.file_access import unguarded
+from trustdata.errors import FileExposed
+
+
+def read_guarded(path: Path, *, limit: int) -> bytes:
+    """Return the content of a file that nobody else may change, of at most `limit` bytes.
+
+    Raises: FileExposed; OSError if there is no such file, if it cannot be read, or is larger.
+    """
+    with path.open("rb") as file:
+        check_guarded(path, os.fstat(file.fileno()))
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes")
+    return content
+
+
+def check_guarded(path: Path, status: os.stat_result | None = None) -> None:
+    """Check that nobody else may change a file, or put one in its place. Raises: FileExposed, OSError."""
+    exposed = unguarded(path, status)
+    if exposed is not None:
+        raise FileExposed(path=exposed.path, mode=exposed.mode, reason=exposed.reason, remedy=exposed.remedy)

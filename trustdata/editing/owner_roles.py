@@ -1,0 +1,127 @@
+"""The files from which an owner makes the next versions, and which of them must not be signed again (docs/adr/0041)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from trustdata.envelope import Envelope
+from trustdata.errors import TrustError
+from trustdata.model import Targets
+from trustdata.roles import RELEASES, TARGETS, RoleName
+from trustdata.verification.delegations import delegations_of
+from trustdata.verification.target_lookup import Target, find_released, released
+
+_NO_ERRORS: Final[Mapping[RoleName, TrustError]] = MappingProxyType({})
+_NO_FILES: Final[Mapping[RoleName, Envelope]] = MappingProxyType({})
+
+
+class OwnerRoles(Mapping[RoleName, Envelope]):
+    """The files that an edit may read, by role, and what is wrong with others.
+
+    `faults`: why clients refuse a role. `unvouched`: for each role whose content must not be signed again, the error to
+    end with. A role with a fault is among the files only if its content may be signed again. `emptied`: the stored
+    files of roles that begin empty by decision of the owner; the mapping has them without content.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[RoleName, Envelope] = _NO_FILES,
+        *,
+        faults: Mapping[RoleName, TrustError] = _NO_ERRORS,
+        unvouched: Mapping[RoleName, TrustError] = _NO_ERRORS,
+        emptied: Mapping[RoleName, Envelope] = _NO_FILES,
+    ) -> None:
+        self._files = dict(files)
+        self.faults = faults
+        self.unvouched = unvouched
+        self.emptied = emptied
+
+    def __getitem__(self, role: RoleName) -> Envelope:
+        return self._files[role]
+
+    def __iter__(self) -> Iterator[RoleName]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def check_may_sign(self, roles: Iterable[RoleName]) -> None:
+        """Check that somebody vouches for the stored content of each of `roles`.
+
+        Raises: NotVouchedFor, ExpiredUnknown, or another error if there is no file that could be signed again.
+        """
+        for role in roles:
+            if role in self.unvouched:
+                raise self.unvouched[role]
+
+    def with_files(self, more: Mapping[RoleName, Envelope]) -> OwnerRoles:
+        """Return the same with further files."""
+        return OwnerRoles({**self._files, **more}, faults=self.faults, unvouched=self.unvouched, emptied=self.emptied)
+
+    def after(self, uploads: Mapping[RoleName, Envelope]) -> OwnerRoles:
+        """Return the roles as they are after a publish. An uploaded role has no fault: its upload was judged."""
+        return OwnerRoles(
+            {**self._files, **uploads},
+            faults={role: fault for role, fault in self.faults.items() if role not in uploads},
+            unvouched={role: error for role, error in self.unvouched.items() if role not in uploads},
+            emptied={role: file for role, file in self.emptied.items() if role not in uploads},
+        )
+
+    def stored(self) -> dict[RoleName, Envelope]:
+        """Return the files as the server has them, those that begin empty included."""
+        return {**self._files, **self.emptied}
+
+    def sound(self) -> dict[RoleName, Envelope]:
+        """Return the files that clients accept, expiry apart."""
+        return {role: file for role, file in self.stored().items() if role not in self.faults}
+
+    def releases_unreadable(self) -> bool:
+        """Return whether `targets` delegates to `targets/releases` and clients refuse that role, so see no tag."""
+        return RELEASES in self.faults and RELEASES in delegations_of(self._files[TARGETS].targets)
+
+    def released(self) -> dict[str, Target]:
+        """Return what clients answer for each released tag, expiry apart.
+
+        Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+        """
+        return {} if TARGETS not in self._files or self.releases_unreadable() else released(self.sound())
+
+    def find_released(self, tag: str) -> Target | None:
+        """Return what clients answer for one tag, expiry apart; None if it is not released.
+
+        Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+        """
+        return None if self.releases_unreadable() else find_released(tag, self.sound())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerDecisions:
+    """What an owner has decided about roles that nobody vouches for. Nothing is decided by default.
+
+    `accept_unsigned`, `accept_expired`: files, as `file_reference` names them. `start_empty`: delegations.
+    """
+
+    accept_unsigned: frozenset[str] = frozenset()
+    accept_expired: frozenset[str] = frozenset()
+    start_empty: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.accept_unsigned or self.accept_expired or self.start_empty)
+
+
+NOTHING_DECIDED: Final = OwnerDecisions()
+
+
+def file_reference(file: Envelope) -> str:
+    """Return the name of exactly one file: `ROLE@sha256:HEX`."""
+    return f"{file.role}@sha256:{file.sha256}"
+
+
+def emptied(file: Envelope) -> Envelope:
+    """Return a delegation's file without tags and delegations, at the same version. `raw` stays as it is stored."""
+    old = file.targets
+    empty = Targets(old.version, old.spec_version, old.expires, {})
+    return replace(file, content=empty, signatures={})

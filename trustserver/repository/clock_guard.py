@@ -1,0 +1,91 @@
+"""Stop signing when the server's clock has jumped forward (docs/adr/0047).
+
+What is signed while the clock is ahead stays valid for the length of the jump, so whoever records it can show it for
+that long: a revoked tag, a removed signer. A clock that is too early harms nobody, since what it signs expires sooner.
+So only a forward jump stops the signing of snapshots and timestamps. Reads go on. There are two rules:
+
+- While the server runs, its clock may gain one hour on the uptime of the machine, which nobody can set.
+- At the start, it may be seven days after the last round of upkeep, which the store has recorded; or later, if the
+  kernel says that its clock is synchronised. A clock that is early at the start is judged by this rule when it is set.
+
+Signing goes on when the clock is right again, or when the operator has accepted it (`trust-server clock accept`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Final
+
+from trustserver.errors import ClockJumped
+from trustserver.storage.ports import MetadataStore
+
+MAX_GAIN: Final = timedelta(hours=1)
+MAX_ABSENCE: Final = timedelta(days=7)
+
+
+class ClockGuard:
+    """Judges the server's clock before anything is signed with it. May be called from several threads.
+
+    `uptime`: seconds on a clock that nobody sets. `is_synchronised`: whether the kernel says that its clock is right.
+    """
+
+    def __init__(
+        self, store: MetadataStore, *, uptime: Callable[[], float], is_synchronised: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._uptime = uptime
+        self._is_synchronised = is_synchronised
+        self._lock = Lock()
+        self._reference: tuple[datetime, float] | None = None
+        """A time at which the clock was trusted, and the uptime at that moment."""
+        self._early_since: datetime | None = None
+        """The last round that was recorded, if the clock was behind it at the start."""
+        self.refusal: ClockJumped | None = None
+        """The result of the last check, for those who only report it."""
+
+    def check(self, at: datetime) -> None:
+        """Check that the clock, which says `at`, may be signed with. Raises: ClockJumped, NotStored."""
+        with self._lock:
+            self.refusal = self._judge(at)
+            if self.refusal is not None:
+                raise self.refusal
+
+    def record_round(self, at: datetime) -> None:
+        """Record that a round of upkeep was done at this time, which was checked. Raises: NotStored."""
+        self._store.record_round(at)
+
+    def _judge(self, at: datetime) -> ClockJumped | None:
+        uptime = self._uptime()
+        if self._reference is None:
+            return self._judge_start(at, uptime)
+        since, uptime_then = self._reference
+        expected = since + timedelta(seconds=uptime - uptime_then)
+        if at - expected <= MAX_GAIN:
+            return None
+        set_right = self._early_since is not None and self._follows(self._early_since, at)
+        if not set_right and not self._is_accepted(at):
+            return ClockJumped(clock=at, expected=expected, at_start=False)
+        self._trust(at, uptime)
+        return None
+
+    def _is_accepted(self, at: datetime) -> bool:
+        """Return whether an operator has accepted the clock at about this time."""
+        accepted = self._store.clock_record().accepted
+        return accepted is not None and at - accepted <= MAX_GAIN
+
+    def _judge_start(self, at: datetime, uptime: float) -> ClockJumped | None:
+        last = self._store.clock_record().last_round
+        if last is not None and not self._follows(last, at):
+            return ClockJumped(clock=at, expected=last, at_start=True)
+        self._trust(at, uptime)
+        self._early_since = last if last is not None and at < last else None
+        return None
+
+    def _follows(self, last_round: datetime, at: datetime) -> bool:
+        return at - last_round <= MAX_ABSENCE or self._is_synchronised()
+
+    def _trust(self, at: datetime, uptime: float) -> None:
+        self._reference = (at, uptime)
+        self._early_since = None
