@@ -26,7 +26,11 @@ _HOMES: dict[Path, Home] = {}
 
 
 class Home:
-    """A machine with files, on servers that know their collections by their own names only."""
+    """A machine with files, on servers that know their collections by their own names only.
+
+    `registry_digest`: what every registry serves under every tag (`sha256:HEX`); None: none can be reached.
+    `asked`: the collections whose servers were asked. `out`, `err`: what the last command said.
+    """
 
     def __init__(self, folder: Path, *sites: RepositorySimulator) -> None:
         self.folder = folder
@@ -34,6 +38,7 @@ class Home:
         self.sites = {site.gun: site for site in sites}
         self.at = sites[0].at
         self.environ: dict[str, str] = {}
+        self.registry_digest: str | None = None
         self.asked: list[str] = []
         self.out, self.err = "", ""
 
@@ -67,7 +72,7 @@ class Home:
 class _HomeSession(Session):
     def registry(self, observer: Observer | None = None) -> Registry:
         del observer
-        return SimulatedRegistry(None)
+        return SimulatedRegistry(_HOMES[self.settings.home].registry_digest)
 
 
 class _Link:

@@ -10,11 +10,11 @@ import pytest
 
 from tests.simulator.home import Home, without_network
 from tests.simulator.owner import Owner
-from tests.simulator.repository import APP
+from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD
 from tests.simulator.siblings import Siblings, first_root, siblings
 from trustcli.config.hook_settings import VerifierSettings
-from trustcli.console.exit_codes import DONE, NOT_TRUSTED, USAGE, UsageError
+from trustcli.console.exit_codes import DONE, NOT_SIGNED, NOT_TRUSTED, USAGE, UsageError
 from trustcli.doctor.examination import examine
 from trustcli.doctor.pins import check_pins
 from trustcli.hooks import docker_plugin
@@ -22,6 +22,7 @@ from trustcli.hooks.admission import admit
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import (
     CertificateOfAnotherName,
+    CollectionExists,
     FormatChanged,
     PinsDisagree,
     RootNotNamed,
@@ -29,6 +30,7 @@ from trustdata.errors import (
     SettingsUnusable,
 )
 from trustdata.gun import parse_gun
+from trustdata.roles import TARGETS
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
@@ -119,9 +121,30 @@ def test_the_format_is_one(home: Home, pair: Siblings) -> None:
         home.session().collection(MIRROR)
 
 
-def test_owners_change_the_real_collection(home: Home, pair: Siblings) -> None:
-    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
-    assert home.session().collection(MIRROR).gun == APP
+def test_owners_change_the_real_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> None:
+    """Every command that changes one, under the other name; the images are those of the mirror."""
+    without_network(monkeypatch)
+    site = RepositorySimulator(wire=wire)
+    home = Home(tmp_path, site)
+    home.environ = {"TRUST_ROOT_PASSPHRASE": "root", "TRUST_REPOSITORY_PASSPHRASE": "repository"}
+    home.run("init", APP, "--no-recovery-key", "--format", "tuf" if wire is TUF else "notary")
+    home.pin(MIRROR, str(first_root(site)), "--named", APP)
+    home.registry_digest = f"sha256:{GOOD}"
+    assert home.run("sign", f"{MIRROR}:1.0", "--plan") == DONE
+    assert site.stored[TARGETS].version == 1
+    assert home.run("sign", f"{MIRROR}:1.0") == DONE
+    assert home.run("verify", f"{MIRROR}:1.0", f"{APP}:1.0") == DONE
+    assert home.out == f"{MIRROR}@sha256:{GOOD}\n{APP}@sha256:{GOOD}\n"
+    assert home.run("inspect", MIRROR) == DONE
+    assert home.run("renew", MIRROR, "--within", "9000d") == DONE
+    assert home.run("key", "rotate", "targets", MIRROR) == DONE
+    assert home.run("key", "rotate", "root", MIRROR) == DONE
+    assert home.run("revoke", f"{MIRROR}:1.0", "--yes") == DONE
+    assert home.run("verify", f"{APP}:1.0") == NOT_SIGNED
+    assert home.run("expiring", "--within", "1d") == DONE
+    with pytest.raises(CollectionExists):
+        home.run("init", MIRROR, "--no-recovery-key", "--format", "tuf" if wire is TUF else "notary")
+    assert set(home.asked) == {APP}
 
 
 # --- declared once, seen everywhere
