@@ -47,7 +47,7 @@ class Exposure:
     def remedy(self) -> str:
         """Return the command that puts it right."""
         if self.owner is not None:
-            return f"chown {os.geteuid()} {self.path}"
+            return f"chown {os.geteuid()} {self.path} (or run this as user {self.owner})"
         return f"chmod {self.wanted} {self.path}"
 
 

@@ -615,7 +615,7 @@ class RemoteClockJumped(RemoteUnreachable):
     code: ClassVar[str] = "remote-clock-jumped"
 
     def __str__(self) -> str:
-        return f"{self.remote} signs nothing now and changed nothing: {shown(self.reason, 600)}"
+        return f"{self.remote} has changed nothing: {shown(self.reason, 600)}"
 
 
 class CertificateRefused(RemoteUnreachable):

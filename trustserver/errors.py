@@ -130,8 +130,8 @@ class ClockJumped(TrustError):
             else f"by the machine's uptime it is {self.expected:%Y-%m-%d %H:%M} UTC"
         )
         return (
-            f"the server signs nothing: its clock says {self.clock:%Y-%m-%d %H:%M} UTC, but {known}. Its operator sets "
-            "the clock right or, if it is right, runs: trust-server clock accept"
+            f"the server's clock says {self.clock:%Y-%m-%d %H:%M} UTC, but {known}: it signs nothing until its "
+            "operator sets the clock right or, if it is right, runs: trust-server clock accept"
         )
 
 

@@ -18,6 +18,7 @@ from trustcli.http.messages import Response
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
+    RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -194,6 +195,8 @@ class NotaryRemote:
             return RemoteRefused(
                 remote=self.name, status=answer.status, reason=message or code, server_code=code, server_details={}
             )
+        if code == "CLOCK_JUMPED":
+            return RemoteClockJumped(remote=self.name, reason=message)
         if type(generic) is RemoteUnreachable and message:
             return RemoteUnreachable(remote=self.name, reason=f"it answered {answer.status}: {message}")
         return generic

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trustcli.http.messages import Origin, Response, Transport
+from trustcli.http.messages import JudgingTransport, Origin, Response
 from trustcli.http.redirects import follow
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class AuthenticatedClient:
     def __init__(
         self,
         origin: Origin,
-        transport: Transport,
+        transport: JudgingTransport,
         credentials: CredentialSource,
         rules: ServerRules,
         *,
@@ -74,17 +74,21 @@ class AuthenticatedClient:
         challenged = False
         redirects = 0
         place = self.origin
+        named_by: Origin | None = None
         while True:
             every = dict(headers or {})
             if place == self.origin and scope in self._authorization:
                 every["Authorization"] = self._authorization[scope]
-            response = self._transport.exchange(method, place, target, headers=every, limit=limit, body=body)
+            response = self._transport.exchange(
+                method, place, target, headers=every, limit=limit, body=body, named_by=named_by
+            )
             self.answered = True
             if response.challenges and place == self.origin and not challenged:
                 challenged = True
                 self._authorization[scope] = self._authorize(response, scope)
             elif response.redirects:
                 redirects += 1
+                sender = place
                 place, target = follow(
                     method,
                     place,
@@ -93,6 +97,8 @@ class AuthenticatedClient:
                     count=redirects,
                     within=None if self._rules.redirects_elsewhere else self.origin,
                 )
+                if place != sender:
+                    named_by = None if response.from_here else sender
             else:
                 return response
 
@@ -103,8 +109,31 @@ class AuthenticatedClient:
             self._authorizer = ChallengeResponder(
                 self.origin,
                 self._credentials,
-                self._transport,
+                self._transport if response.from_here else _NamedElsewhere(self._transport, self.origin),
                 stored_under=self._rules.stored_under,
                 observer=self._observer,
             )
         return self._authorizer.authorization(response, scope=scope)
+
+
+class _NamedElsewhere:
+    """The `Transport` to places that a server elsewhere has named: its token server."""
+
+    def __init__(self, transport: JudgingTransport, server: Origin) -> None:
+        self._transport = transport
+        self._server = server
+
+    def exchange(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        body: bytes | None = None,
+    ) -> Response:
+        named_by = self._server if origin != self._server else None
+        return self._transport.exchange(
+            method, origin, target, headers=headers, limit=limit, body=body, named_by=named_by
+        )

@@ -49,6 +49,9 @@ class HttpConnection:
         self._context: ssl.SSLContext | None = None
         self._certificate: bytes | None = None
         self._connection: HTTPConnection | None = None
+        self._named_by: Origin | None = None
+        self._peer = self._own = ""
+        """The addresses of the two ends of a direct connection; empty through a proxy."""
 
     def close(self) -> None:
         """Close the connection; the next exchange opens it again."""
@@ -65,15 +68,18 @@ class HttpConnection:
         limit: int,
         body: bytes | None = None,
         each_line: EachLine | None = None,
+        named_by: Origin | None = None,
     ) -> Response:
         """Send one request and read its whole answer.
 
+        `named_by`: a server elsewhere that has sent us here; nothing is then sent to an address of this machine.
         `limit`: bytes of a success's body; of other answers the first 64 KiB are kept. With `each_line` a success has
         no end of its own: every line is handed over as it comes, `limit` and the time are those of one line, and the
         body is empty.
 
         Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge, SettingsUnusable. Redirects are answers like others.
         """
+        self._named_by = named_by
         try:
             response = self._exchange(method, target, headers, limit=limit, body=body, each_line=each_line)
         except TrustError as failure:
@@ -97,7 +103,7 @@ class HttpConnection:
             received = self._respond(method, target, headers, body)
             if each_line is not None and is_success(received.status):
                 self._read_lines(received, limit, each_line)
-                response = Response(status=received.status, headers=tuple(received.getheaders()), body=b"")
+                response = self._response(received, b"")
             else:
                 response = self._read(received, limit)
         except BaseException as error:
@@ -146,6 +152,7 @@ class HttpConnection:
 
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
         connection = self._connection = self._connection or self._open()
+        self._check_address(self._peer)
         every = {"Host": self.origin.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
         if self._proxy and self.origin.scheme == "http":
             target = f"{self.origin}{target}"
@@ -171,9 +178,15 @@ class HttpConnection:
         secure = self.origin.scheme == "https"
         if secure and self._context is None:
             self._context = self._network.authorities.context_for(self.origin)
-        to = self._proxy or self.origin
-        sock = socket.create_connection((to.host, to.port), timeout=seconds)
+        self._peer = self._own = ""
+        if self._proxy:
+            sock = socket.create_connection((self._proxy.host, self._proxy.port), timeout=seconds)
+        else:
+            sock = self._connect(seconds)
         try:
+            if not self._proxy:
+                self._own, self._peer = sock.getsockname()[0], sock.getpeername()[0]
+                self._check_address(self._peer)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if not secure or self._context is None:
                 return sock
@@ -186,6 +199,32 @@ class HttpConnection:
             raise
         self._certificate = protected.getpeercert(binary_form=True)
         return protected
+
+    def _connect(self, seconds: float) -> socket.socket:
+        """Return a connected socket. Where a server elsewhere has named the place, judge each address before."""
+        host, port = self.origin.host, self.origin.port
+        if self._named_by is None:
+            return socket.create_connection((host, port), timeout=seconds)
+        found = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        for address in found:
+            self._check_address(address)
+        failure: OSError | None = None
+        for address in found:
+            try:
+                return socket.create_connection((address, port), timeout=seconds)
+            except OSError as error:
+                failure = error
+        raise failure or OSError("the name has no address")
+
+    def _check_address(self, address: str) -> None:
+        """Refuse an address of this machine if a server elsewhere has sent us there. Raises: RemoteMisbehaved."""
+        if self._named_by is None or not address:
+            return
+        from trustcli.http.this_machine import is_this_machine  # only where a server sends us elsewhere
+
+        if is_this_machine(address) or address == self._own:
+            reason = f"it sends us to {self.origin}, which is {address}, on this machine"
+            raise RemoteMisbehaved(remote=str(self._named_by), reason=reason)
 
     def _ask_for_tunnel(self, sock: socket.socket, proxy: Proxy) -> None:
         connection = HTTPConnection(proxy.host, proxy.port)
@@ -220,9 +259,11 @@ class HttpConnection:
             raw = raw[:bound]
         elif declared is not None and len(raw) != declared:
             raise self._misbehaved(f"cut off after {len(raw)} of {declared} bytes")
-        return Response(
-            status=response.status, headers=tuple(response.getheaders()), body=self._decoded(response, raw, bound)
-        )
+        return self._response(response, self._decoded(response, raw, bound))
+
+    def _response(self, received: HTTPResponse, body: bytes) -> Response:
+        here = self._peer != "" and self._peer == self._own
+        return Response(status=received.status, headers=tuple(received.getheaders()), body=body, from_here=here)
 
     def _read_lines(self, response: HTTPResponse, longest: int, each_line: EachLine) -> None:
         while True:

@@ -59,11 +59,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A whole answer. `headers` in the order received; `body` is decoded and within the limit asked for."""
+    """A whole answer. `headers` in the order received; `body` is decoded and within the limit asked for.
+
+    `from_here`: whether it came from an address of this machine; False if nobody can tell, as through a proxy.
+    """
 
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes = field(repr=False)
+    from_here: bool = False
 
     @property
     def ok(self) -> bool:
@@ -129,6 +133,27 @@ class Transport(Protocol):
         most once, where a connection that was kept open was closed under it; nothing else is.
 
         Raises: RemoteUnreachable, RemoteMisbehaved, TooLarge, SettingsUnusable.
+        """
+
+
+class JudgingTransport(Protocol):
+    """A `Transport` that is told who has named a place."""
+
+    def exchange(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        body: bytes | None = None,
+        named_by: Origin | None = None,
+    ) -> Response:
+        """Send one request and return its whole answer, as `Transport` promises.
+
+        `named_by`: a server elsewhere that has sent us to `origin`: nothing is then sent to an address of this machine
+        (RemoteMisbehaved, of that server). None: the user has named it, or a server on this machine.
         """
 
 

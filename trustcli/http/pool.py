@@ -10,7 +10,7 @@ from trustcli.http.network import Network
 
 
 class ConnectionPool:
-    """The `Transport` of this program: one connection for each origin that was asked. Not for threads."""
+    """The transport of this program: one connection for each origin that was asked. Not for threads."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -25,12 +25,13 @@ class ConnectionPool:
         headers: Mapping[str, str],
         limit: int,
         body: bytes | None = None,
+        named_by: Origin | None = None,
     ) -> Response:
-        """Send one request and return its whole answer, as `Transport` promises."""
+        """Send one request and return its whole answer, as `JudgingTransport` promises."""
         connection = self._connections.get(origin)
         if connection is None:
             connection = self._connections[origin] = HttpConnection(origin, self._network)
-        return connection.exchange(method, target, headers=headers, limit=limit, body=body)
+        return connection.exchange(method, target, headers=headers, limit=limit, body=body, named_by=named_by)
 
     def close(self) -> None:
         """Close every connection; a later exchange opens its connection again."""

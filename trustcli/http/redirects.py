@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urljoin
 
 from trustcli.http.messages import MAX_REDIRECTS, Origin, Response, parse_url
+from trustcli.http.this_machine import names_this_machine
 from trustdata.errors import InvalidName, RemoteMisbehaved
 
 
@@ -14,6 +15,7 @@ def follow(
     """Return origin and target that a redirect leads to, if it may be followed.
 
     Only a GET is redirected, at most three times, never from https to http, and never from elsewhere to this machine.
+    Here the last is judged by the name; what address a name has is judged where it is connected to (`connection`).
     `count`: redirects of this request so far, this one included. `within`: the only origin that is allowed; None: any.
     Raises: RemoteMisbehaved.
     """
@@ -30,6 +32,6 @@ def follow(
         raise RemoteMisbehaved(remote=remote, reason=f"it redirects to another server, {to}")
     if place.scheme == "https" and to.scheme != "https":
         raise RemoteMisbehaved(remote=remote, reason=f"it redirects from https to {to}")
-    if to.is_loopback and not place.is_loopback:
+    if names_this_machine(to.host) and not place.is_loopback:
         raise RemoteMisbehaved(remote=remote, reason=f"it redirects to {to}, on this machine")
     return to, target

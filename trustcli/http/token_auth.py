@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from trustcli.http.messages import Origin, Response, Transport, parse_url
+from trustcli.http.this_machine import names_this_machine
 from trustdata.errors import (
     InvalidName,
     RemoteMisbehaved,
@@ -208,10 +209,14 @@ class ChallengeResponder:
         except InvalidName as error:
             raise RemoteMisbehaved(remote=str(self._server), reason=str(error)) from error
         # A plain-http token server must be as near as the server itself: loopback for loopback; for a registry that
-        # the user declared insecure, without a credential. Else any server could send us to a service of this machine.
+        # the user declared insecure, without a credential. One on this machine may be named by this machine alone, or
+        # any server could send us to a service here; what address a name has is judged where it is connected to.
         near = self._server.is_loopback if origin.is_loopback else self._server.scheme == "http"
         if origin.scheme == "http" and not near:
             reason = f"it sends us for a token to {origin}, over plain http"
+            raise RemoteMisbehaved(remote=str(self._server), reason=reason)
+        if names_this_machine(origin.host) and not self._server.is_loopback:
+            reason = f"it sends us for a token to {origin}, on this machine"
             raise RemoteMisbehaved(remote=str(self._server), reason=reason)
         if urlsplit(realm).fragment:
             raise RemoteMisbehaved(remote=str(self._server), reason="its token realm has a fragment")

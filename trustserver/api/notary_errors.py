@@ -203,7 +203,7 @@ def _unavailable(error: TrustError) -> _Refusal:
 
 
 def _clock_jumped(error: TrustError) -> _Refusal:
-    return _Refusal(status=503, code="UNAVAILABLE", message=str(error))
+    return _Refusal(status=503, code="CLOCK_JUMPED", message=str(error))
 
 
 _INTERNAL: Final = _Refusal(status=500, code="UNKNOWN", message="The server failed; its log says why.")

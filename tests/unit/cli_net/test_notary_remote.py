@@ -17,6 +17,7 @@ from trustcli.client.ports import CollectionState
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
+    RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -94,6 +95,14 @@ def test_an_outage_is_not_absence(serve: Serve, notary_of: NotaryOf, answer: byt
     for ask in (lambda: remote.fetch(GUN, "timestamp.json", limit=9), lambda: remote.collection(GUN)):
         with pytest.raises(error):
             ask()
+
+
+def test_a_server_that_can_do_nothing_now_is_quoted(serve: Serve, notary_of: NotaryOf) -> None:
+    for code, error in (("CLOCK_JUMPED", RemoteClockJumped), ("UNAVAILABLE", RemoteUnreachable)):
+        answer = json_reply(503, {"errors": [{"code": code, "message": "the reason"}]})
+        with pytest.raises(error, match="the reason") as refused:
+            notary_of(serve(answering(answer))).publish(GUN, {TARGETS: b"{}"})
+        assert type(refused.value) is error
 
 
 def test_a_redirect_leads_nowhere_but_within_the_server(serve: Serve, notary_of: NotaryOf) -> None:

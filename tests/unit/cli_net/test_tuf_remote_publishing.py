@@ -14,6 +14,7 @@ from trustcli.client.ports import CollectionState, DeletedCollection
 from trustdata.errors import (
     CollectionExists,
     NoTrustData,
+    RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
     ServerKeyNotUsed,
@@ -84,6 +85,12 @@ def test_any_other_refusal_keeps_code_and_details(serve: Serve, remote_of: Remot
         remote_of(serve(answering(answer))).publish(GUN, {ROOT: b""})
     assert (caught.value.status, caught.value.server_code) == (422, "threshold-not-met")
     assert caught.value.server_details == {"role": "root"}
+
+
+def test_a_server_whose_clock_jumped_is_no_network_that_fails(serve: Serve, remote_of: Remotes) -> None:
+    answer = json_reply(503, {"code": "clock-jumped", "detail": "the server's clock says 2027"})
+    with pytest.raises(RemoteClockJumped, match="has changed nothing: the server's clock says 2027"):
+        remote_of(serve(answering(answer))).publish(GUN, {ROOT: b""})
 
 
 def test_an_early_refusal_of_a_large_upload_is_heard(serve: Serve, remote_of: Remotes) -> None:

@@ -89,7 +89,7 @@ def test_what_belongs_to_somebody_else(file: Path, foreign: int) -> None:
     found = unguarded(file)
     assert found is not None
     assert str(found) == f"{file} belongs to user {foreign}, so it may be changed by that user"
-    assert found.remedy == f"chown {foreign + 1} {file}"
+    assert found.remedy == f"chown {foreign + 1} {file} (or run this as user {foreign})"
     file.unlink()
     absent = unguarded(file)
     assert absent is not None

@@ -208,7 +208,7 @@ def refused(ground: Ground, answer: httpx.Response) -> str:
     """What the publisher is told."""
     assert answer.status_code == 503
     if ground.wire is NOTARY:
-        assert refusal(answer)["code"] == "UNAVAILABLE"
+        assert refusal(answer)["code"] == "CLOCK_JUMPED"
         return str(refusal(answer)["message"])
     document: dict[str, Any] = answer.json()
     assert (document["code"], document["title"]) == ("clock-jumped", "Clock jumped")
@@ -221,7 +221,9 @@ def test_a_jump_forward_stops_signing_and_no_reader(ground: Ground, caplog: pyte
     assert "warnings" not in ground.site.get("/readyz").json()
     ground.site.jump(days=2 * 365)
     said = refused(ground, ground.upload())
-    assert "its clock says 2028-10-31 12:00 UTC, but by the machine's uptime it is 2026-11-01 12:00 UTC" in said
+    assert (
+        "the server's clock says 2028-10-31 12:00 UTC, but by the machine's uptime it is 2026-11-01 12:00 UTC" in said
+    )
     assert "trust-server clock accept" in said
     answer = ground.ask()
     assert (answer.status_code, answer.content) == (200, served)
