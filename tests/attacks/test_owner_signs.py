@@ -17,7 +17,7 @@ from tests.simulator.forgery import Document
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 from trustdata.editing import repository_editor as editor
 from trustdata.errors import NotSigned
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
@@ -187,7 +187,7 @@ def _listed(scene: Scene) -> bytes:
     """The releases file that the server lists now."""
     client = scene.newcomer()
     roles = client.collection().refresh(for_owner=True)
-    return roles.load_unsigned(RELEASES).raw
+    return roles.load_unverified(RELEASES).raw
 
 
 def test_a_role_that_begins_empty(wire: WireFormat) -> None:
