@@ -31,8 +31,8 @@ from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustdata.errors import SettingsUnusable, TrustError
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
+from trustdata.lifetimes import MaxLife
 from trustdata.model import Signer
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin

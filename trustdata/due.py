@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.expiry import Lifetimes, half_life
+from trustdata.lifetimes import Lifetimes, half_life
 from trustdata.roles import ONLINE, RoleName
 
 LAST_PART: Final = 3

@@ -22,7 +22,7 @@ from trustcli.doctor.look import look_at
 from trustcli.hooks.admission import admit
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import LivesTooLong, MetadataExpired, VersionRollback
-from trustdata.expiry import UNLIMITED_LIFE, MaxLife
+from trustdata.lifetimes import UNLIMITED_LIFE, MaxLife
 from trustdata.roles import SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat

@@ -16,8 +16,8 @@ from tests.support.delegation_search import search_delegations
 from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
 from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooLarge, TrustError
-from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
+from trustdata.lifetimes import UNLIMITED_LIFE
 from trustdata.model import TargetFile
 from trustdata.roles import ROOT, RoleName, role_to_path
 from trustdata.verification.trust_pinning import Pin, SourcedPin

@@ -17,6 +17,7 @@ from trustcli.commands import inspect, verify
 from trustcli.commands.table import COMMANDS, EVERYWHERE
 from trustcli.config.global_options import GlobalOptions, extract
 from trustcli.console import exit_codes
+from trustcli.console.failure_table import row_for
 from trustdata.errors import TrustError
 from trustserver import __main__ as server
 from trustserver import errors as server_errors
@@ -171,9 +172,7 @@ def test_no_error_code_that_does_not_exist() -> None:
 @pytest.mark.parametrize("kind", [k for k in _errors() if k.__module__ != server_errors.__name__])
 def test_an_error_s_exit_status(kind: type[TrustError | KeysError]) -> None:
     named = [row for row in _rows(_text("errors.md")) if row[1] == kind.__name__]
-    assert [(row[0], row[3]) for row in named] == [
-        (f"`{kind.code}`", str(exit_codes.row_for(kind.__new__(kind)).status))
-    ]
+    assert [(row[0], row[3]) for row in named] == [(f"`{kind.code}`", str(row_for(kind.__new__(kind)).status))]
 
 
 def test_exit_statuses() -> None:

@@ -21,8 +21,8 @@ from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.repository_editor import EditTerms, TagEdit, new_collection, set_tags
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
-from trustdata.expiry import NOTARY_LIFETIMES
 from trustdata.gun import Tag
+from trustdata.lifetimes import NOTARY_LIFETIMES
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
 

@@ -12,9 +12,9 @@ from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.overlay_cache import OverlayCache
 from trustcli.state.read_only import ReadOnlyMemory
 from trustdata.errors import MemoryUnwritable, RootNotPinned
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question
+from trustdata.lifetimes import MaxLife
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
 from trustdata.verification.rollback_memory import Memory, merge
 from trustdata.verification.trust_pinning import Pin, SourcedPin

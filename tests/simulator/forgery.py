@@ -148,7 +148,7 @@ class Forger:
 
     def listed(self, role: RoleName) -> str:
         """The name of a role in snapshot or timestamp."""
-        return f"{role}.json" if self.server.wire.pins_versions else role
+        return f"{role}.json" if self.server.wire.lists_versions else role
 
     def target(self, digest: str, length: int = 1) -> Document:
         """A target as documents write it; the digest in hex."""

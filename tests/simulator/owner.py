@@ -14,8 +14,8 @@ from trustdata.editing import repository_editor as editor
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.envelope import Envelope
-from trustdata.expiry import Lifetimes
 from trustdata.gun import parse_tag
+from trustdata.lifetimes import Lifetimes
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.trust_pinning import Pin, fingerprint
 

@@ -81,4 +81,4 @@ def listed_releases(scene: Scene) -> bytes:
     """The releases file that the server lists now."""
     client = scene.newcomer()
     roles = client.collection().refresh(for_owner=True)
-    return roles.load_unsigned(RELEASES).raw
+    return roles.load_unverified(RELEASES).raw

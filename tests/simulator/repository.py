@@ -19,8 +19,8 @@ from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, RemoteUnreachable, ServerKeyNotUsed, TooLarge
-from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN, parse_gun
+from trustdata.lifetimes import Lifetimes
 from trustdata.model import Key, MetaFile, UnversionedMeta
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.verification.candidate_set import judge_upload
@@ -187,20 +187,20 @@ class RepositorySimulator:
     def meta(self, version: int, raw: bytes) -> MetaFile:
         """How snapshot and timestamp announce such bytes, whether they can be read or not."""
         sha256 = hashlib.sha256(raw).hexdigest()
-        if self.wire.pins_versions:
+        if self.wire.lists_versions:
             return MetaFile(version, len(raw), {"sha256": sha256})
         return UnversionedMeta(length=len(raw), hashes={"sha256": sha256, "sha512": hashlib.sha512(raw).hexdigest()})
 
     def written(self, file: MetaFile) -> dict[str, object]:
         """An entry of snapshot or timestamp as it stands in the document."""
-        if self.wire.pins_versions:
+        if self.wire.lists_versions:
             return file.to_dict()
         hashes = {name: self.written_hash(digest) for name, digest in (file.hashes or {}).items()}
         return {"hashes": hashes, "length": file.length}
 
     def written_hash(self, digest: str) -> str:
         """A hash (hex) as documents write it."""
-        return digest if self.wire.pins_versions else base64.b64encode(bytes.fromhex(digest)).decode()
+        return digest if self.wire.lists_versions else base64.b64encode(bytes.fromhex(digest)).decode()
 
     def versions(self) -> dict[RoleName, int]:
         return {role: envelope.version for role, envelope in self.stored.items()}
@@ -224,7 +224,7 @@ class RepositorySimulator:
 
     def _take_online_keys(self, root: Envelope) -> None:
         for role in ONLINE:
-            if role == SNAPSHOT and self.wire.upload_rules.may_bring_snapshot and self.owner_holds_snapshot:
+            if role == SNAPSHOT and self.wire.upload_rules.may_include_snapshot and self.owner_holds_snapshot:
                 continue
             named = root.root.roles[role].keyids
             for candidate in (self.online[role], self._pending.get(role)):

@@ -24,8 +24,8 @@ from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata.errors import RemoteUnreachable, TrustError
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
+from trustdata.lifetimes import MaxLife
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.trust_pinning import SourcedPin
 from trustdata.wire import WireFormat

@@ -137,7 +137,7 @@ class Collection:
         MemoryDamaged; MemoryUnwritable if memory is required.
         """
         updater = self.refresh()
-        if not self.wire.pins_versions:
+        if not self.wire.lists_versions:
             # Notary's snapshot lists no versions: load each delegation to know its version.
             known = self._local.lock.entry.minimum if self._local.lock is not None else {}
             for role in delegations_of(updater.roles()[TARGETS].targets):

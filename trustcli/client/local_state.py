@@ -7,8 +7,8 @@ from typing import Protocol
 
 from keys.record import record
 from trustcli.client.ports import MetadataCache
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
+from trustdata.lifetimes import MaxLife
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory
 from trustdata.verification.trust_pinning import Pin, SourcedPin

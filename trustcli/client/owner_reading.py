@@ -60,7 +60,7 @@ class OwnerReading:
                 file = self._updater.load(role, delegator)
             except ThresholdNotMet as error:
                 fault = error
-                file = self._updater.load_unsigned(role)
+                file = self._updater.load_unverified(role)
         except (NotTrusted, MalformedMetadata, TooLarge) as error:
             fault = error
         if fault is not None:

@@ -1,13 +1,13 @@
 """The client workflow of TUF (specification 5): fetch metadata in order, verify it, and cache what was verified.
 
     1. roots        from the cache; then N+1, N+2 until the server says that there is none (5.3)
-    2. pins         one verified root chain must hold every pin; nothing is stored before that (docs/adr/0032)
+    2. pins         one verified root chain must match every pin before it is stored (docs/adr/0032)
     3. timestamp    the cached one as the lowest accepted version, then always the server's (5.4)
     4. snapshot     the cached one if the timestamp still names it, else the server's (5.5)
     5. targets      the cached one if the snapshot still lists it, else the server's; delegations on request (5.6)
 
-Each file is cached as soon as it is verified, so that a later failure costs the next run nothing. Cached files are
-verified like all others.
+Each file is cached as soon as it is verified, so that the next run need not fetch it again after a failure. Cached
+files are verified like all others.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from trustdata.errors import (
     Unpinned,
     VersionMismatch,
 )
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN
+from trustdata.lifetimes import MaxLife
 from trustdata.limits import MAX_ROOT_ROTATIONS
 from trustdata.model import MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
@@ -172,7 +172,7 @@ class Updater:
         """
         return self._trusted().published(role)
 
-    def load_unsigned(self, role: RoleName) -> Envelope:
+    def load_unverified(self, role: RoleName) -> Envelope:
         """Return the file that the verified snapshot lists for the role, without checking its signatures.
 
         For owners who repair the role, never for a verdict. Raises: MetadataMissing, ContentMismatch,
@@ -413,7 +413,7 @@ class Updater:
         limit = min(most, meta.length) if meta.length is not None else most
         raw = self._remote.fetch(self._gun, filename, limit=limit)
         if raw is None:
-            promised = f"version {meta.version}" if self._wire.pins_versions else "it"
+            promised = f"version {meta.version}" if self._wire.lists_versions else "it"
             raise MetadataMissing(role=role, reason=f"{self._remote.name} promises {promised} but has no file")
         return raw
 

@@ -13,7 +13,8 @@ from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.owner_decisions import warn_of_unvouched
-from trustcli.console.exit_codes import DONE, OTHER, row_for, worst
+from trustcli.console.exit_codes import DONE, OTHER, worst
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import KeyPlace
 from trustcli.publish.plan_view import as_time, key_row, key_words

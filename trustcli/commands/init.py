@@ -10,7 +10,8 @@ import typer
 from trustcli.commands.support.founding import create, decide_recovery, plan, recovery_choice
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.planning import Planning
-from trustcli.console.exit_codes import DONE, UsageError
+from trustcli.console.exit_codes import DONE
+from trustcli.console.failure_table import UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 

@@ -15,7 +15,8 @@ import typer
 
 from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
 from trustcli.config.settings import LOCK_FILE
-from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.failure_table import UsageError, row_for
 from trustcli.console.output import failure_document
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session

@@ -26,7 +26,8 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.failure_table import UsageError, row_for
 from trustcli.console.output import failure_document
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Failure, KeyPlace, Plan
@@ -40,8 +41,8 @@ from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, Owner
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
-from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN
+from trustdata.lifetimes import Lifetimes
 from trustdata.model import Targets
 from trustdata.roles import RoleName
 

@@ -1,4 +1,4 @@
-"""`trust signer`: add, remove and list those who may sign tags besides the repository key (docs/adr/0008, 0006)."""
+"""`trust signer`: add, remove and list signers: who sign tags with keys of their own (ADR 0008)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from trustdata.wire import WireFormat
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
 
 _MAX_PUBLIC_KEY = 65_536
-EditIn: TypeAlias = Callable[[WireFormat], Edit]
+EditForFormat: TypeAlias = Callable[[WireFormat], Edit]
 """A function from a collection's format to an edit of it."""
 
 
@@ -98,22 +98,24 @@ def remove(
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,
 ) -> int:
-    """Remove a signer; the releases are signed anew in the same publish."""
+    """Remove a signer; `targets/releases` is signed again in the same publish."""
     session: Session = ctx.obj
     guns = collection_names(names)
     decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
 
-    def removal(gun: GUN) -> EditIn:
+    def removal(gun: GUN) -> EditForFormat:
         return lambda wire: _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
 
     edits = {gun: removal(gun) for gun in guns}
     if plan_:
         return _plan(session, edits, decisions)
-    for gun, edit_in in edits.items():
+    for gun, edit_for in edits.items():
         collection = session.collection(gun)
-        outcome = _publish(session, collection, edit_in(collection.wire), decisions)
+        outcome = _publish(session, collection, edit_for(collection.wire), decisions)
         signers, server = _signers_now(session, gun, outcome)
-        check_visible(signer_role(signer) not in signers, server=server, what=f"{gun} without signer {signer}")
+        check_visible(
+            signer_role(signer) not in signers, server=server, what=f"the removal of signer {signer} from {gun}"
+        )
         session.output.result(f"signer {signer} removed from {gun}")
     session.output.document({"signer": signer, "collections": names, "exit": DONE})
     return DONE
@@ -147,14 +149,14 @@ def _publish(session: Session, collection: Collection, edit: Edit, decisions: Ow
     return outcome
 
 
-def _plan(session: Session, edits: Mapping[GUN, EditIn], decisions: OwnerDecisions) -> int:
+def _plan(session: Session, edits: Mapping[GUN, EditForFormat], decisions: OwnerDecisions) -> int:
     planning = Planning(session)
     plans = []
-    for gun, edit_in in edits.items():
+    for gun, edit_for in edits.items():
         collection = planning.collection(gun)
         planned = planning.plan(
             collection,
-            edit_in(collection.wire),
+            edit_for(collection.wire),
             planning.keys.held_keys(),
             decisions=decisions,
             check=check_same_releases,

@@ -13,7 +13,8 @@ from pathlib import Path
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
-from trustcli.console.exit_codes import DONE, UsageError, row_for, worst
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.failure_table import UsageError, row_for
 from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
 from trustcli.session import Session

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.record import record
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 
 _VALUES: Final = {
     "--server": "server",

@@ -26,8 +26,8 @@ from trustcli.config.global_options import GlobalOptions
 from trustcli.config.hook_settings import VerifierSettings, read_verifier
 from trustcli.guarded_files import read_guarded
 from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN, parse_gun
+from trustdata.lifetimes import MaxLife
 from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches, specificity
 
 _WITHOUT_DEFAULT: Final = "docker.io"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 
 
 class FastParser(argparse.ArgumentParser):

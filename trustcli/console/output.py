@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from trustcli.console.exit_codes import Failure, row_for
+from trustcli.console.failure_table import Failure, row_for
 
 
 class Output:

@@ -10,7 +10,7 @@ from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
-from trustdata.expiry import half_life, outlives
+from trustdata.lifetimes import half_life, outlives
 from trustdata.roles import ONLINE, ROOT, TARGETS, is_delegated
 from trustdata.verification import checks
 

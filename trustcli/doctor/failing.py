@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from keys.errors import KeysError
-from trustcli.console.exit_codes import Failure, row_for
+from trustcli.console.failure_table import Failure, row_for
 from trustcli.console.internal_error import internal_error
 from trustcli.doctor.findings import Finding
 from trustdata.errors import TrustError

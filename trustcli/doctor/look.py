@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from trustcli.session import Session
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, TrustError
-from trustdata.expiry import Lifetimes
 from trustdata.gun import GUN, Tag, parse_tag
+from trustdata.lifetimes import Lifetimes
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.delegations import delegations_of
 

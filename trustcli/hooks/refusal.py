@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from trustcli.console.exit_codes import OTHER, Failure, row_for
+from trustcli.console.exit_codes import OTHER
+from trustcli.console.failure_table import Failure, row_for
 from trustcli.console.internal_error import internal_error
 from trustdata import errors
 from trustdata.errors import shown

@@ -73,7 +73,7 @@ def _own_snapshot(
     at: datetime,
 ) -> Envelope | None:
     """Return the next snapshot if the format lets owners hold its key and the key is here; else None."""
-    if not wire.upload_rules.may_bring_snapshot:
+    if not wire.upload_rules.may_include_snapshot:
         return None
     root = (uploads.get(ROOT) or roles[ROOT]).root
     role = root.roles[SNAPSHOT]

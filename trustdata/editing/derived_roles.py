@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from trustdata.envelope import Envelope
-from trustdata.expiry import expires_at
+from trustdata.lifetimes import expires_at
 from trustdata.model import Snapshot, Timestamp
 from trustdata.roles import ROOT
 from trustdata.wire import WireFormat

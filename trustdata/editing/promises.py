@@ -120,7 +120,7 @@ class _PromisedWire:
         self._wire = wire
         self._promises = promises
         self.name = wire.name
-        self.pins_versions = wire.pins_versions
+        self.lists_versions = wire.lists_versions
         self.snapshot_lists_root = wire.snapshot_lists_root
         self.releases_are_terminating = wire.releases_are_terminating
         self.delegations_nest = wire.delegations_nest

@@ -19,8 +19,8 @@ from datetime import datetime
 from keys.errors import KeyNotAuthorised
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
-from trustdata.expiry import Lifetimes, expires_at
 from trustdata.gun import GUN, NAME_MEMBER, Tag
+from trustdata.lifetimes import Lifetimes, expires_at
 from trustdata.model import Content, DelegatedRole, Delegations, Key, Role, Root, TargetFile, Targets
 from trustdata.roles import (
     RELEASES,
@@ -77,7 +77,7 @@ def new_collection(
 
     Any `threshold` of `root_keys` can replace the root. All keys must be encoded as in the format (`encode_key`).
     """
-    root = Root(1, expires=expires_at(terms.at, terms.lifetimes.root), consistent_snapshot=terms.wire.pins_versions)
+    root = Root(1, expires=expires_at(terms.at, terms.lifetimes.root), consistent_snapshot=terms.wire.lists_versions)
     for key in root_keys:
         root.add_key(key, ROOT)
     root.roles[ROOT].threshold = threshold
@@ -411,7 +411,7 @@ def _next_root(roles: Mapping[RoleName, Envelope], terms: EditTerms) -> Root:
         expires_at(terms.at, terms.lifetimes.root),
         dict(old.keys),
         {name: Role(list(r.keyids), r.threshold, dict(r.unrecognized_fields)) for name, r in old.roles.items()},
-        consistent_snapshot=terms.wire.pins_versions or old.consistent_snapshot,
+        consistent_snapshot=terms.wire.lists_versions or old.consistent_snapshot,
         unrecognized_fields=dict(old.unrecognized_fields),
     )
 

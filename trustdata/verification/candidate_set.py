@@ -1,4 +1,4 @@
-"""Check an upload before a snapshot for it exists, with the rules that clients will use (docs/adr/0007).
+"""Judge an upload: check the state that the collection would have with it, by the rules of clients (docs/adr/0007).
 
     1. the upload has allowed roles only, and each has exactly the next version after the stored one
     2. root: signed by the thresholds of the stored root and of its own; it names no other collection; its keys are
@@ -79,14 +79,14 @@ def judge_upload(
 ) -> Candidate:
     """Check the files of an upload against the stored files and return the new state.
 
-    `stored`: empty for a new collection; its files may have expired. `at`: the reference time, UTC.
+    `stored`: the stored files, possibly expired; empty for a new collection. `at`: the reference time, UTC.
 
     Raises: VersionConflict (the upload does not follow the stored versions), WouldBreakRole, PublishRefused,
     MalformedMetadata, ThresholdNotMet, MetadataExpired, LivesTooLong, DelegationOutOfScope, ReleaseConflict,
     VersionMismatch, MetadataMissing, ContentMismatch, CertificateOfAnotherName, RootOfAnotherName.
     """
     rules = wire.upload_rules
-    _check_parts(stored, uploads, rules)
+    _check_uploaded_roles(stored, uploads, rules)
     _check_versions(stored, uploads, rules)
     snapshot = uploads.get(SNAPSHOT)
     uploads = {role: envelope for role, envelope in uploads.items() if role != SNAPSHOT}
@@ -95,11 +95,11 @@ def judge_upload(
         _check_root(gun, stored.get(ROOT), uploads[ROOT], at, wire)
     for role, envelope in uploads.items():
         if role != ROOT:
-            _check_targets(envelope, rules)
+            _check_target_entries(envelope, rules)
             _check_delegations(envelope, wire)
     changed = _check_roles(roles, uploads, at, rules)
     if wire.releases_are_terminating and TARGETS in uploads:
-        _check_releases(uploads[TARGETS])
+        _check_releases_delegation(uploads[TARGETS])
     check_release_conflicts(roles)
     if snapshot is not None:
         checks.check_life(snapshot, at, wire.max_life)
@@ -107,7 +107,9 @@ def judge_upload(
     return Candidate(roles=roles, changed=tuple(changed), snapshot=snapshot)
 
 
-def _check_parts(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], rules: UploadRules) -> None:
+def _check_uploaded_roles(
+    stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], rules: UploadRules
+) -> None:
     if not uploads and not rules.may_be_empty:
         raise PublishRefused(role="upload", reason="holds no metadata")
     if ROOT not in stored:
@@ -120,7 +122,7 @@ def _check_parts(stored: Mapping[RoleName, Envelope], uploads: Mapping[RoleName,
 def check_online_roles(uploads: Collection[RoleName], rules: UploadRules) -> None:
     """Refuse an upload of a role that only the server may issue. Needs no parsed files. Raises: PublishRefused."""
     for role in ONLINE:
-        if role in uploads and not (role == SNAPSHOT and rules.may_bring_snapshot):
+        if role in uploads and not (role == SNAPSHOT and rules.may_include_snapshot):
             raise PublishRefused(role=role, reason="is issued by the server and cannot be uploaded")
 
 
@@ -129,7 +131,7 @@ def _check_versions(
 ) -> None:
     for role, envelope in uploads.items():
         stored_version = stored[role].version if role in stored else 0
-        too_high = envelope.version > stored_version + 1 and not rules.any_higher_version
+        too_high = envelope.version > stored_version + 1 and not rules.may_skip_versions
         if envelope.version <= stored_version or too_high:
             raise VersionConflict(role=role, offered=envelope.version, stored=stored_version)
 
@@ -160,7 +162,7 @@ def _check_root(gun: GUN, old: Envelope | None, new: Envelope, at: datetime, wir
         checks.check_root_step(old, new)
     checks.check_root_belongs(gun, new, old, wire=wire, at=at)
     checks.check_not_expired(new, at)
-    if wire.pins_versions and not new.root.consistent_snapshot:
+    if wire.lists_versions and not new.root.consistent_snapshot:
         raise MalformedMetadata(role=ROOT, path="signed.consistent_snapshot", reason="must be true")
     for name, role in new.root.roles.items():
         _check_keys(new.role, f"signed.roles.{name}", role, new.root.keys)
@@ -185,7 +187,7 @@ def _check_roles(
 
 
 def _check_keys(
-    document: RoleName, path: str, role: Role, keys: Mapping[str, Key], *, may_miss_keys: bool = False
+    document: RoleName, path: str, role: Role, keys: Mapping[str, Key], *, may_lack_keys: bool = False
 ) -> None:
     """Refuse keys that clients do not accept and thresholds that the keys cannot meet.
 
@@ -194,7 +196,7 @@ def _check_keys(
     fingerprints: set[str] = set()
     for keyid in role.keyids:
         if keyid not in keys:
-            if may_miss_keys:
+            if may_lack_keys:
                 continue
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=f"key {keyid} is not among the keys")
         try:
@@ -202,7 +204,7 @@ def _check_keys(
         except KeyNotAccepted as error:
             raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=str(error)) from error
         fingerprints.add(key_fingerprint(keys[keyid]))
-    if len(fingerprints) < role.threshold and not may_miss_keys:
+    if len(fingerprints) < role.threshold and not may_lack_keys:
         reason = f"{role.threshold} signatures are asked for, but there are {len(fingerprints)} distinct keys"
         raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)
 
@@ -234,7 +236,7 @@ def _check_role(
         checks.check_not_expired(envelope, at)
 
 
-def _check_releases(targets: Envelope) -> None:
+def _check_releases_delegation(targets: Envelope) -> None:
     """Check that TUF clients, which search the delegations in order, find only released digests (docs/adr/0008)."""
     delegations = (targets.targets.delegations.roles if targets.targets.delegations else None) or {}
     if RELEASES not in delegations:
@@ -249,7 +251,7 @@ def _check_releases(targets: Envelope) -> None:
         raise MalformedMetadata(role=TARGETS, path=f"{place}.paths", reason=f'must be ["*"] for {RELEASES}')
 
 
-def _check_targets(envelope: Envelope, rules: UploadRules) -> None:
+def _check_target_entries(envelope: Envelope, rules: UploadRules) -> None:
     if not rules.tags_only:
         return
     targets = envelope.targets.targets
@@ -278,6 +280,6 @@ def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
         if not is_delegated(role.name):
             raise PublishRefused(role=role.name, reason="is no delegation")
         path = f"signed.delegations.roles[{index}]"
-        _check_keys(envelope.role, path, role, delegations.keys, may_miss_keys=wire.upload_rules.may_break_roles)
+        _check_keys(envelope.role, path, role, delegations.keys, may_lack_keys=wire.upload_rules.may_break_roles)
         if wire.upload_rules.tags_only and len(role.paths or role.path_hash_prefixes or ()) > MAX_PATTERNS:
             raise MalformedMetadata(role=envelope.role, path=path, reason=f"has more than {MAX_PATTERNS} paths")

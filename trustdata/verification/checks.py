@@ -27,8 +27,8 @@ from trustdata.errors import (
     VersionMismatch,
     VersionRollback,
 )
-from trustdata.expiry import MaxLife
 from trustdata.gun import GUN, NAME_MEMBER
+from trustdata.lifetimes import MaxLife
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, UnversionedMeta
 from trustdata.roles import ROOT, RoleName, parse_role
 from trustdata.verification.minimum_versions import MinimumVersion

@@ -17,8 +17,8 @@ from datetime import datetime
 
 from trustdata.envelope import Envelope
 from trustdata.errors import LivesTooLong, MetadataMissing
-from trustdata.expiry import Lifetimes, MaxLife
 from trustdata.gun import GUN
+from trustdata.lifetimes import Lifetimes, MaxLife
 from trustdata.model import Delegator, MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustdata.verification import checks
@@ -150,12 +150,12 @@ class TrustedSet:
             if new.version == self.timestamp.version:
                 self._check_online_role(self.timestamp)
                 return self.timestamp
-            if self._wire.pins_versions:
+            if self._wire.lists_versions:
                 known = self.timestamp.timestamp.snapshot_meta.version
                 offered = new.timestamp.snapshot_meta.version
                 checks.check_not_older(SNAPSHOT, offered, known, "named by the timestamp before")
         checks.check_minimum_versions({TIMESTAMP: new.version}, self._minimums, [TIMESTAMP])
-        if self._wire.pins_versions:
+        if self._wire.lists_versions:
             checks.check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._minimums, [SNAPSHOT])
         self.timestamp = new
         self._check_online_role(new)
@@ -188,7 +188,7 @@ class TrustedSet:
         new = self._wire.parse(SNAPSHOT, raw)
         checks.check_signatures(self.root.root, ROOT, new)
         if self.snapshot is not None:
-            if not self._wire.pins_versions:  # with versions, the timestamps were compared already
+            if not self._wire.lists_versions:  # with versions, the timestamps were compared already
                 checks.check_not_older(SNAPSHOT, new.version, self.snapshot.version, "verified before")
             checks.check_nothing_dropped(self.snapshot.snapshot, new.snapshot)
         if not cached:
@@ -200,7 +200,7 @@ class TrustedSet:
         return new
 
     def _check_snapshot_minimums(self, snapshot: Envelope) -> None:
-        if not self._wire.pins_versions:  # `update_targets` checks the version in each file
+        if not self._wire.lists_versions:  # `update_targets` checks the version in each file
             checks.check_minimum_versions({SNAPSHOT: snapshot.version}, self._minimums, [SNAPSHOT])
             return
         remembered = [role for role in self._minimums if role == TARGETS or is_delegated(role)]
@@ -208,7 +208,7 @@ class TrustedSet:
 
     def _check_final_snapshot(self, snapshot: Envelope) -> None:
         self._check_online_role(snapshot)
-        if self._wire.pins_versions:
+        if self._wire.lists_versions:
             checks.check_version(snapshot, self.snapshot_meta().version)
         checks.check_content(SNAPSHOT, snapshot.raw, self.snapshot_meta())
         if self._wire.snapshot_lists_root:
@@ -238,7 +238,7 @@ class TrustedSet:
         checks.check_content(role, raw, meta)
         new = self._wire.parse(role, raw)
         checks.check_signatures(self._delegator(delegator), delegator, new)
-        if self._wire.pins_versions:
+        if self._wire.lists_versions:
             checks.check_version(new, meta.version)
         else:
             checks.check_minimum_versions({role: new.version}, self._minimums, [role])
@@ -281,7 +281,7 @@ class TrustedSet:
             found[TIMESTAMP] = self.timestamp.version
         if self.snapshot is not None:
             found[SNAPSHOT] = self.snapshot.version
-            if self._wire.pins_versions:
+            if self._wire.lists_versions:
                 found |= listed_versions(self.snapshot)
             else:
                 found |= {role: envelope.version for role, envelope in self.delegated.items()}

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from keys.algorithms import PrivateKey
 from trustdata.envelope import Envelope
-from trustdata.expiry import Lifetimes, MaxLife
+from trustdata.lifetimes import Lifetimes, MaxLife
 from trustdata.model import Content, Key, MetaFile, Signature, Signer
 from trustdata.roles import RoleName
 
@@ -21,16 +21,16 @@ from trustdata.roles import RoleName
 class UploadRules:
     """What a publisher may send, where the formats differ.
 
-    `any_higher_version`: an offline role other than root may skip versions; otherwise only the next version is allowed.
+    `may_skip_versions`: an offline role other than root may skip versions; otherwise only the next version is allowed.
     `may_be_empty`: an upload without files is allowed, and asks for a new snapshot and timestamp.
-    `may_bring_snapshot`: the owner may hold the snapshot key and upload the snapshot.
+    `may_include_snapshot`: the owner may hold the snapshot key and upload the snapshot.
     `may_break_roles`: a stored role may become invalid, and a delegation may have too few keys.
     `tags_only`: targets must be OCI tags in the paths delegated to their role, and only one role may release each.
     """
 
-    any_higher_version: bool
+    may_skip_versions: bool
     may_be_empty: bool
-    may_bring_snapshot: bool
+    may_include_snapshot: bool
     may_break_roles: bool
     tags_only: bool
 
@@ -43,7 +43,7 @@ class WireFormat(Protocol):
         """The name of the format in pins and in storage: `tuf-1.0` or `notary-v1`."""
 
     @property
-    def pins_versions(self) -> bool:
+    def lists_versions(self) -> bool:
         """Whether snapshot and timestamp list versions (TUF) or only hashes (Notary v1)."""
 
     @property

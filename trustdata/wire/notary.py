@@ -18,7 +18,7 @@ from keys.algorithms import PrivateKey
 from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.expiry import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
+from trustdata.lifetimes import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
 from trustdata.limits import notary_size_limit
 from trustdata.model import (
     Content,
@@ -63,7 +63,7 @@ class NotaryFormat:
     """The `WireFormat` of Notary v1."""
 
     name: Final = NOTARY_V1
-    pins_versions: Final = False
+    lists_versions: Final = False
     snapshot_lists_root: Final = True
     releases_are_terminating: Final = False
     delegations_nest: Final = True
@@ -72,7 +72,7 @@ class NotaryFormat:
     lifetimes: Final = NOTARY_LIFETIMES
     max_life: Final = NOTARY_MAX_LIFE
     upload_rules: Final = UploadRules(
-        any_higher_version=True, may_be_empty=True, may_bring_snapshot=True, may_break_roles=True, tags_only=False
+        may_skip_versions=True, may_be_empty=True, may_include_snapshot=True, may_break_roles=True, tags_only=False
     )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:

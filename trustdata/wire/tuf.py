@@ -15,8 +15,8 @@ from typing import Final
 from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.expiry import TUF_LIFETIMES, TUF_MAX_LIFE
 from trustdata.gun import NAME_MEMBER
+from trustdata.lifetimes import TUF_LIFETIMES, TUF_MAX_LIFE
 from trustdata.limits import size_limit
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
@@ -44,7 +44,7 @@ class TufFormat:
     """The `WireFormat` of TUF 1.0 with consistent snapshots."""
 
     name: Final = TUF_1_0
-    pins_versions: Final = True
+    lists_versions: Final = True
     snapshot_lists_root: Final = False
     releases_are_terminating: Final = True
     delegations_nest: Final = False
@@ -53,7 +53,7 @@ class TufFormat:
     lifetimes: Final = TUF_LIFETIMES
     max_life: Final = TUF_MAX_LIFE
     upload_rules: Final = UploadRules(
-        any_higher_version=False, may_be_empty=False, may_bring_snapshot=False, may_break_roles=False, tags_only=True
+        may_skip_versions=False, may_be_empty=False, may_include_snapshot=False, may_break_roles=False, tags_only=True
     )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:

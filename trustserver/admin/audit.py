@@ -14,8 +14,8 @@ from keys.errors import KeyFileMalformed, KeysError
 from keys.material import read_private_der, tuf_key
 from trustdata.envelope import Envelope
 from trustdata.errors import ThresholdNotMet, TrustError
-from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
+from trustdata.lifetimes import UNLIMITED_LIFE
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
 from trustdata.verification.delegations import reachable_delegations
@@ -143,7 +143,7 @@ class Audit:
         missing = [role for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP) if role not in files]
         if missing:
             raise NotSound(reason=f"has no {', '.join(missing)}")
-        first = self._first_root(state) if served_format.wire.upload_rules.any_higher_version else 1
+        first = self._first_root(state) if served_format.wire.upload_rules.may_skip_versions else 1
         trusted = TrustedSet(
             gun=state.gun,
             root=self._root(state, first),
@@ -208,7 +208,7 @@ class Audit:
             if role not in listed:
                 message = f"{role} version {file.version} is stored, but no snapshot lists it"
                 # In Notary v1 the owner may sign a snapshot that no longer lists a role.
-                dropped = rules.may_bring_snapshot
+                dropped = rules.may_include_snapshot
                 yield AuditFinding(
                     gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP, wrong=not dropped
                 )
@@ -244,7 +244,7 @@ class Audit:
 def _online_keys(state: StoredCollection, root: Envelope, wire: WireFormat) -> Iterator[AuditFinding]:
     for role in ONLINE:
         named = root.root.roles[role]
-        if role == SNAPSHOT and wire.upload_rules.may_bring_snapshot and not held_key(state, root.root, role, wire):
+        if role == SNAPSHOT and wire.upload_rules.may_include_snapshot and not held_key(state, root.root, role, wire):
             continue  # the owner holds the snapshot key
         current = {
             encoded_key(key, wire).keyid for key in state.keys if key.role == role and key.state is KeyState.CURRENT

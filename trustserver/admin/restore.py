@@ -102,7 +102,7 @@ class Restore:
     def _issued(self, stored: ParsedCollection, minimum_versions: Mapping[RoleName, int]) -> Issued:
         """Sign the new snapshot and timestamp; only the timestamp if the owner holds the snapshot key (Notary v1)."""
         served_format, root = format_of(stored.state), stored.envelopes[ROOT].root
-        if served_format.wire.upload_rules.may_bring_snapshot and not held_key(
+        if served_format.wire.upload_rules.may_include_snapshot and not held_key(
             stored.state, root, SNAPSHOT, served_format.wire
         ):
             return self._online.issue_timestamp(

@@ -17,8 +17,8 @@ from keys.algorithms import PrivateKey
 from keys.material import tuf_key
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, MetadataMissing, PublishRefused, ServerKeyNotUsed
-from trustdata.expiry import UNLIMITED_LIFE
 from trustdata.gun import GUN
+from trustdata.lifetimes import UNLIMITED_LIFE
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks

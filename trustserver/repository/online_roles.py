@@ -1,4 +1,4 @@
-"""The server-held keys, and signing snapshot and timestamp with them. Each collection has its own two keys."""
+"""Make and rotate the server-held keys, two for each collection, and sign snapshot and timestamp with them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, ServerKeyNotUsed
-from trustdata.expiry import half_life, outlives
 from trustdata.gun import GUN
+from trustdata.lifetimes import half_life, outlives
 from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
@@ -118,7 +118,7 @@ class OnlineRoles:
         raise NotThere(what=f"collection {gun}")
 
     def drop_stale_offers(self, at: datetime) -> int:
-        """Delete the offered keys that nobody has published with within OFFER_LIFETIME. Return how many."""
+        """Delete the offered keys that were not used for a publish within OFFER_LIFETIME. Return how many."""
         return self._store.drop_offers(before=at - OFFER_LIFETIME)
 
     def check_clock(self, at: datetime) -> None:
@@ -161,7 +161,7 @@ class OnlineRoles:
             wire=served_format.wire,
         )
         minimum_version = (minimum_versions or {}).get(TIMESTAMP, 1)
-        return self._issue_over(
+        return self._issue_timestamp_for(
             snapshot, stored.get(TIMESTAMP), keys, served_format, at, minimum_version=minimum_version
         )
 
@@ -186,7 +186,7 @@ class OnlineRoles:
         snapshot_key = held_key(state, root, SNAPSHOT, served_format.wire)
         if snapshot_key is not None:
             keys[SNAPSHOT] = snapshot_key
-        return self._issue_over(
+        return self._issue_timestamp_for(
             snapshot or stored[SNAPSHOT],
             stored.get(TIMESTAMP),
             keys,
@@ -195,7 +195,7 @@ class OnlineRoles:
             minimum_version=minimum_version,
         )
 
-    def _issue_over(
+    def _issue_timestamp_for(
         self,
         snapshot: Envelope,
         previous: Envelope | None,

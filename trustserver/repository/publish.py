@@ -137,7 +137,7 @@ class Publishing:
         # In Notary v1 the first root may have any version. So a root version 1 does not mean that a collection is
         # initialised; it is only an old version.
         initialises = (
-            not served_format.wire.upload_rules.any_higher_version and ROOT in uploads and uploads[ROOT].version == 1
+            not served_format.wire.upload_rules.may_skip_versions and ROOT in uploads and uploads[ROOT].version == 1
         )
         if initialises and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
             raise CollectionExists(role=ROOT, reason="the collection is initialised already")

@@ -15,8 +15,8 @@ from typing import Final
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
-from trustdata.expiry import CLOCK_SKEW, expires_at
 from trustdata.gun import GUN
+from trustdata.lifetimes import CLOCK_SKEW, expires_at
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire.formats import FORMATS
 from trustserver.errors import DiskFull, RevisionMoved
@@ -122,7 +122,7 @@ def _due(stored: ParsedCollection, at: datetime) -> list[RoleName]:
         for role in (SNAPSHOT, TIMESTAMP)
         if renewal_of(envelopes[role], wire) <= at or lives_too_long(envelopes[role], wire, at)
     ]
-    if SNAPSHOT in due and wire.upload_rules.may_bring_snapshot:
+    if SNAPSHOT in due and wire.upload_rules.may_include_snapshot:
         root = envelopes[ROOT].root
         return [role for role in due if role != SNAPSHOT or held_key(stored.state, root, SNAPSHOT, wire)]
     return due

@@ -15,8 +15,8 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
 
-from trustdata.expiry import CLOCK_SKEW
 from trustdata.gun import GUN
+from trustdata.lifetimes import CLOCK_SKEW
 from trustdata.roles import TIMESTAMP
 from trustdata.wire import WireFormat
 from trustserver.storage.ports import NEVER_RENEWED, StoredFile

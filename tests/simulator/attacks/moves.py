@@ -122,7 +122,7 @@ def endless(scene: Scene, role: RoleName) -> None:
     wire = scene.server.wire
     version = scene.server.stored[role].version + 1
     raw = blanks(wire.size_limit(role) + 1)
-    meta = MetaFile(version) if wire.pins_versions else UnversionedMeta(length=len(raw), hashes={"sha256": EVIL})
+    meta = MetaFile(version) if wire.lists_versions else UnversionedMeta(length=len(raw), hashes={"sha256": EVIL})
     if role in (ROOT, TIMESTAMP):
         scene.server.files[scene.server.place(role, version, raw)] = raw
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 from trustcli.hooks import docker_plugin, plugin_files
 from trustcli.hooks.docker_plugin import Call, main, metadata, overview, read
 from trustdata.errors import HookNotInstalled

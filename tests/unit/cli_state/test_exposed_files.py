@@ -12,7 +12,8 @@ from tests.simulator.scene import good_collection
 from trustcli.client.policy_file import load_policy
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import load_hook_settings, load_settings
-from trustcli.console.exit_codes import KEYS, row_for
+from trustcli.console.exit_codes import KEYS
+from trustcli.console.failure_table import row_for
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
 from trustdata.errors import FileExposed

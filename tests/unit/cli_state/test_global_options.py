@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trustcli.config.global_options import GlobalOptions, extract
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tests.simulator.scene import good_collection
 from trustdata.due import in_its_last_third, late_online_roles, offline_roles, within
-from trustdata.expiry import TUF_LIFETIMES
+from trustdata.lifetimes import TUF_LIFETIMES
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 
 ALICE = RoleName("targets/alice")

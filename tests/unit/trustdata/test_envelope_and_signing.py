@@ -11,7 +11,7 @@ from tests.simulator import keyring
 from tests.simulator.scene import good_collection
 from trustdata.editing.signing import sign
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.expiry import TUF_LIFETIMES, expires_at, half_life
+from trustdata.lifetimes import TUF_LIFETIMES, expires_at, half_life
 from trustdata.model import Signature, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.wire.tuf import TUF

@@ -190,7 +190,7 @@ def test_an_unpinned_chain_is_told_and_vouched_for_by_nobody() -> None:
     told = _explained(Client(scene.server))
     assert (told.trusted, told.broke_at, told.pins) == (False, "the pins", ())
     assert len(told.roots) == 2
-    assert "nothing here vouches for this chain" in _text(told)
+    assert "no pin is known for this chain" in _text(told)
     assert {step.state for step in told.roles} == {"not reached"}
 
 

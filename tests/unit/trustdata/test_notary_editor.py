@@ -22,8 +22,8 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import EditTerms
 from trustdata.errors import PublishRefused, ThresholdNotMet
-from trustdata.expiry import NOTARY_LIFETIMES
 from trustdata.inspection import inspect
+from trustdata.lifetimes import NOTARY_LIFETIMES
 from trustdata.model import DelegatedRole, Root, Targets, UnversionedMeta
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from trustdata.errors import PolicyMalformed, PolicyRefused
-from trustdata.expiry import MaxLife
 from trustdata.gun import parse_gun
+from trustdata.lifetimes import MaxLife
 from trustdata.policy import Policy, read_policy
 
 PIN = "sha256:" + "a" * 64

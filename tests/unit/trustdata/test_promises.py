@@ -81,7 +81,7 @@ def test_a_role_signed_with_promises() -> None:
 
 def test_the_format_is_the_same() -> None:
     wire = OURS.wire(TUF)
-    for name in ("name", "pins_versions", "snapshot_lists_root", "releases_are_terminating", "delegations_nest"):
+    for name in ("name", "lists_versions", "snapshot_lists_root", "releases_are_terminating", "delegations_nest"):
         assert getattr(wire, name) == getattr(TUF, name)
     assert wire.filename(ROOT, version=3) == "3.root.json"
 

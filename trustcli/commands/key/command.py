@@ -26,7 +26,8 @@ from trustcli.commands.support.owner_decisions import (
     owner_decisions,
 )
 from trustcli.commands.support.planning import Planning
-from trustcli.console.exit_codes import DONE, UsageError, worst
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.failure_table import UsageError
 from trustcli.console.output import failure_document
 from trustcli.session import Session
 from trustdata.errors import shown

@@ -23,7 +23,7 @@ from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan

@@ -26,7 +26,8 @@ from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
-from trustcli.console.exit_codes import DONE, KEYS, OTHER, UsageError, row_for, worst
+from trustcli.console.exit_codes import DONE, KEYS, OTHER, worst
+from trustcli.console.failure_table import UsageError, row_for
 from trustcli.console.output import failure_document
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions

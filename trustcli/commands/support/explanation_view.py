@@ -1,4 +1,4 @@
-"""Two views of an explanation: lines for people, and the document of `--json`."""
+"""Format the explanation of a verdict (`trust explain`): rows for people, and the document of `--json`."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "server", f"{explanation.server.url} ({how})"
     yield from _known_rows(explanation)
     for root in explanation.roots:
-        not_pinned = "; nothing here vouches for this chain" if explanation.broke_at == PINS and root.current else ""
-        yield f"root {root.version}", _root(root, explanation.at) + not_pinned
+        refused = explanation.broke_at == PINS and root.current
+        why = "the pins do not all match this chain" if explanation.pins else "no pin is known for this chain"
+        yield f"root {root.version}", _root(root, explanation.at) + (f"; {why}" if refused else "")
     for step in explanation.roles:
         yield from _step(step, explanation)
     yield from _release_rows(explanation)
@@ -73,13 +74,13 @@ def _known_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     if memory is None:
         yield "memory", "none: this machine has verified nothing of this name before"
     else:
-        refreshed = _ago(memory.refreshed, explanation.at) if memory.refreshed else "never"
+        refreshed = _time_and_distance(memory.refreshed, explanation.at) if memory.refreshed else "never"
         void = f"; void by a newer root: {', '.join(memory.void)}" if memory.void else ""
         yield "memory", f"first root {memory.root_of_trust}, last refreshed {refreshed}{void}"
     lock = explanation.lock
     if lock is not None:
-        duty = "minimum versions and, for want of anything else, the pin" if lock.pins else "minimum versions"
-        yield "lock", f"{lock.source}: root version {lock.root_version}, {lock.root}; {duty}"
+        used_as = "minimum versions and, because there is no other, the pin" if lock.pins else "minimum versions"
+        yield "lock", f"{lock.source}: root version {lock.root_version}, {lock.root}; {used_as}"
     for demand in explanation.demands:
         yield "asked for", f"{demand} ({demand.source})"
 
@@ -93,8 +94,9 @@ def _pin(pin: PinReport, *, has_roots: bool) -> str:
 
 
 def _root(root: RootStep, at: datetime) -> str:
-    before = f", and by {_keys(root.vouched)} of root {root.version - 1}" if root.vouched else ""
-    text = f"sha256:{root.sha256}, signed by {_keys(root.signed)} ({root.threshold} of {len(root.keys)} needed){before}"
+    previous = f", and by {_keyids(root.vouched)} of root {root.version - 1}" if root.vouched else ""
+    text = f"sha256:{root.sha256}, signed by {_keyids(root.signed)}"
+    text += f" ({root.threshold} of {len(root.keys)} needed){previous}"
     if not root.current:
         return text
     named = "" if root.named else "; does not name this collection alone"
@@ -107,10 +109,10 @@ def _step(step: RoleStep, explanation: Explanation) -> Iterator[tuple[str, str]]
         state = f"refused: {explanation.refusal}" if step.state == "refused" else step.state
         yield step.role, f"{state}{at_least}"
         return
-    text = f"version {step.version}, signed by {_keys(step.signed)} ({step.threshold} of {len(step.keys)} needed), "
+    text = f"version {step.version}, signed by {_keyids(step.signed)} ({step.threshold} of {len(step.keys)} needed), "
     text += _expiry(step.expires, explanation.at)
     if step.issued_about is not None:
-        text += f", signed about {_ago(step.issued_about, explanation.at)}"
+        text += f", signed about {_time_and_distance(step.issued_about, explanation.at)}"
     if step.state == "refused":
         text = f"refused: {explanation.refusal}; known: {text}"
     yield step.role, text + at_least
@@ -134,13 +136,13 @@ def _release_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _signer(signer: SignerReport) -> str:
-    stand: str = signer.stand
+    state: str = signer.stand
     if signer.stand == "lists another digest":
-        stand = f"lists {signer.digest} instead"
+        state = f"lists {signer.digest} instead"
     elif signer.stand == "unreadable":
-        stand = f"cannot be read: {signer.reason}"
+        state = f"cannot be read: {signer.reason}"
     required = ", and is asked for" if signer.required else ""
-    return f"{signer.name} {stand} (key {_keys(signer.keys)}){required}"
+    return f"{signer.name} {state} (key {_keyids(signer.keys)}){required}"
 
 
 def _registry(registry: RegistryReport) -> str:
@@ -153,7 +155,7 @@ def _registry(registry: RegistryReport) -> str:
     return f"{registry.registry} serves {registry.digest} under this tag, as signed"
 
 
-def _keys(keyids: tuple[str, ...]) -> str:
+def _keyids(keyids: tuple[str, ...]) -> str:
     return ", ".join(keyid[:_KEY] for keyid in keyids) or "nobody"
 
 
@@ -161,7 +163,7 @@ def _expiry(expires: datetime, at: datetime) -> str:
     return f"{'expired' if expires <= at else 'expires'} {_time(expires)} ({_distance(expires, at)})"
 
 
-def _ago(then: datetime, at: datetime) -> str:
+def _time_and_distance(then: datetime, at: datetime) -> str:
     return f"{_time(then)} ({_distance(then, at)})"
 
 

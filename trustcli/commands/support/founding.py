@@ -21,7 +21,7 @@ from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
-from trustcli.console.exit_codes import UsageError
+from trustcli.console.failure_table import UsageError
 from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles

@@ -8,7 +8,7 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from trustcli.console.exit_codes import UsageError, row_for
+from trustcli.console.failure_table import UsageError, row_for
 from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles

@@ -24,7 +24,8 @@ from keys.passphrase import EnvironmentPassphrases
 from trustcli.client.collection import Collection
 from trustcli.client.ports import PublishRemote
 from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
-from trustcli.console.exit_codes import DONE, row_for, worst
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import Output, failure_document
 from trustcli.publish import plan_view
 from trustcli.publish.held_keys import matching_keyids

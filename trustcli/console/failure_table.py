@@ -1,0 +1,272 @@
+"""The table of failures: exit status and advice for each class of errors. The sentence is the error's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import ClassVar, Final
+
+from keys.error_record import ErrorRecord
+from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
+from keys.record import record
+from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
+from trustdata import errors
+from trustdata.roles import ONLINE, is_delegated
+
+
+class UsageError(ErrorRecord):
+    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained."""
+
+    code: ClassVar[str] = "usage"
+    reason: str
+    help_command: str = ""
+
+    def __init__(self, reason: str, *, help_command: str = "") -> None:
+        super().__init__(reason=reason, help_command=help_command)
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def details(self) -> dict[str, object]:
+        """Return nothing: the sentence says all of it."""
+        return {}
+
+
+Failure = errors.TrustError | KeysError | UsageError
+
+
+@record
+class Row:
+    """The exit status of one class of errors. `advice`: returns the command to try next, or "" if there is none."""
+
+    status: int
+    advice: Callable[[Failure], str] = lambda _: ""
+
+
+def _say(text: str) -> Callable[[Failure], str]:
+    """Return a function that fills the error's fields into the text."""
+
+    def advice(error: Failure) -> str:
+        values = {name: str(value) for name, value in error.details().items()}
+        return text.format(**values)
+
+    return advice
+
+
+def _help_command(error: Failure) -> str:
+    return error.help_command if isinstance(error, UsageError) else ""
+
+
+def _login(error: Failure) -> str:
+    """Return the advice to log in; none unless the status is 401 or 403, since no other account would help."""
+    if isinstance(error, errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
+    return ""
+
+
+def _renewal(error: Failure) -> str:
+    """Return the advice for an expired role: ask the server's operator for an online role, a key holder for another.
+
+    A wrong clock on this machine also makes an online role look expired, so the advice names it.
+    """
+    role = error.details().get("role")
+    if role in ONLINE:
+        return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
+    return f"ask a holder of the {role} key for: trust renew NAME"
+
+
+def _ways_out(error: Failure) -> str:
+    """Return the two decisions that an owner may make about a stored file that nobody vouches for."""
+    if not isinstance(error, errors.NotVouchedFor):
+        return ""
+    option = "--accept-expired" if isinstance(error, errors.ExpiredUnknown) else "--accept-unsigned"
+    role = errors.shown(error.role)
+    text = f"only if you know that exactly this content is right: {option} {role}@sha256:{error.sha256}"
+    return f"{text}; to begin it without any tag: --start-empty {role}" if is_delegated(error.role) else text
+
+
+def _which_root(error: Failure) -> str:
+    """Return what to do about two different roots: ask the publisher, then replace the lock entry or the pin.
+
+    If only the lock file knew the name, the server's root is the unexplained one.
+    """
+    if isinstance(error, errors.LockDisagrees) and not error.known_by:
+        text = "only if the publisher confirms a new root: trust pin {gun} {known}, then trust lock --replace {gun}"
+    else:
+        text = (
+            "ask the publisher which root is right; if the lock file is wrong: trust lock --replace {gun}; "
+            "if what is known here is: trust pin {gun} {locked} --replace"
+        )
+    return _say(text)(error)
+
+
+def _whose_root(error: Failure) -> str:
+    """Return what to do about the root of another collection: most likely it is an attack, or the wrong server."""
+    if not error.details().get("named"):
+        return _say("do not use this image; tell the publisher of {gun}")(error)
+    return _say(
+        "see whether this is the right server (trust doctor {gun}); only if the publisher says that {gun} mirrors "
+        "{named}: trust pin {gun} REF --named {named}"
+    )(error)
+
+
+def _pin_by_fingerprint(error: Failure) -> str:
+    """Return what a user does about a pin by key alone; one of `pins.toml` is replaced, any other one is joined."""
+    replace = " --replace" if str(error.details().get("pin_source", "")).endswith("pins.toml") else ""
+    text = "compare the fingerprint with the publisher's, then: trust pin {gun} {found}" + replace
+    return _say(f"{text}; its owner makes the root name it: trust key rotate root {{gun}}")(error)
+
+
+_ROWS: Final[dict[type[Failure], Row]] = {
+    errors.InvalidName: Row(status=USAGE),
+    errors.NoTrustServer: Row(status=USAGE),
+    errors.SettingsUnusable: Row(status=USAGE),
+    errors.FileExposed: Row(status=KEYS, advice=_say("{remedy}, after a look whether it is still what it was")),
+    errors.HookRequestMalformed: Row(
+        status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
+    ),
+    errors.HookNotInstalled: Row(status=OTHER, advice=_say("put {place} right, then run the same command again")),
+    errors.VerdictTooLate: Row(
+        status=UNREACHABLE,
+        advice=_say("see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"),
+    ),
+    errors.NoTrustData: Row(
+        status=NOT_SIGNED,
+        advice=_say("check name and server (trust doctor {gun}); its publisher begins with: trust init {gun}"),
+    ),
+    errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
+    errors.ImageNotPushed: Row(
+        status=REFUSED, advice=_say("docker push {image}, then sign it; or sign what the registry has, without --local")
+    ),
+    errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
+    errors.Unpinned: Row(
+        status=NOT_TRUSTED,
+        advice=_say(
+            "compare the fingerprint with the publisher's, then: trust pin {gun} {found} (or --tofu to trust it now)"
+        ),
+    ),
+    errors.CertificateOfAnotherName: Row(
+        status=NOT_TRUSTED,
+        advice=_say("ask the publisher of {gun}: its root must be certified for this very name"),
+    ),
+    errors.RootOfAnotherName: Row(status=NOT_TRUSTED, advice=_whose_root),
+    errors.RootNotNamed: Row(status=NOT_TRUSTED, advice=_pin_by_fingerprint),
+    errors.RootNotPinned: Row(
+        status=NOT_TRUSTED,
+        advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
+    ),
+    errors.PinsDisagree: Row(
+        status=NOT_TRUSTED,
+        advice=_say("ask the publisher which root is right; trust pins lists what is recorded here"),
+    ),
+    errors.LockDisagrees: Row(
+        status=NOT_TRUSTED,
+        advice=_which_root,
+    ),
+    errors.LockDamaged: Row(
+        status=NOT_TRUSTED,
+        advice=_say("restore {path} from version control (or finish the merge); only trust lock writes it"),
+    ),
+    errors.MetadataExpired: Row(
+        status=NOT_TRUSTED,
+        advice=_renewal,
+    ),
+    errors.LivesTooLong: Row(
+        status=NOT_TRUSTED,
+        advice=_say(
+            "see that the clock here is right (trust doctor), then tell the server's operator; a repository of others "
+            "that is meant to be so: max_life in policy or trust.toml"
+        ),
+    ),
+    errors.VersionRollback: Row(
+        status=NOT_TRUSTED,
+        advice=_say(
+            "do not use this server before its operator explains the older {role} "
+            "(restored from a backup? docs/guides/restored-backup.md)"
+        ),
+    ),
+    errors.ThresholdNotMet: Row(
+        status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")
+    ),
+    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_ways_out),
+    errors.TrustDataWithheld: Row(
+        status=NOT_TRUSTED,
+        advice=_say("see whether this is the right server (trust doctor {gun}), then ask its operator"),
+    ),
+    errors.CollectionDeleted: Row(
+        status=NOT_TRUSTED, advice=_say("if the publisher started anew: trust pin {gun} REF --replace")
+    ),
+    errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
+    errors.TagMismatch: Row(
+        status=NOT_TRUSTED,
+        advice=_say("do not use this image; trust explain {gun}:{tag} says who signed what"),
+    ),
+    errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the publisher")),
+    errors.MalformedMetadata: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the server's operator")),
+    errors.MemoryDamaged: Row(
+        status=NOT_TRUSTED,
+        advice=_say("restore {path} from a backup; to remove it is to give up rollback protection"),
+    ),
+    errors.TooLarge: Row(status=NOT_TRUSTED),
+    errors.PolicyRefused: Row(status=POLICY, advice=_say("trust explain {name} says who has signed what")),
+    errors.PolicyMalformed: Row(status=POLICY),
+    errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
+    errors.CollectionExists: Row(status=REFUSED, advice=_say("trust pins, to see what is known here")),
+    errors.PublishRefused: Row(status=REFUSED, advice=_say("trust inspect --pretty NAME shows roles and signers")),
+    errors.WouldBreakRole: Row(
+        status=REFUSED,
+        advice=_say("publish {role} again in the same step, or give a new signer a name that was never used"),
+    ),
+    errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
+    errors.RemoteRefused: Row(status=REFUSED, advice=_login),
+    errors.RemoteUnreachable: Row(
+        status=UNREACHABLE,
+        advice=_say(
+            "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
+        ),
+    ),
+    errors.RemoteFull: Row(
+        status=UNREACHABLE,
+        advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
+    ),
+    errors.RemoteClockJumped: Row(
+        status=UNREACHABLE,
+        advice=_say("tell the operator of {remote}; when its clock is right, run the same command again"),
+    ),
+    errors.CertificateRefused: Row(
+        status=UNREACHABLE,
+        advice=_say(
+            "a private CA: --cacert FILE or TRUST_CACERT, or its file where it is looked for; "
+            "else tell the operator of {remote}"
+        ),
+    ),
+    errors.ProxyRefused: Row(
+        status=UNREACHABLE,
+        advice=_say("put user and password of the proxy into its variable (HTTPS_PROXY), or the host into NO_PROXY"),
+    ),
+    errors.EngineUnreachable: Row(
+        status=UNREACHABLE,
+        advice=_say("start the engine, or name it in DOCKER_HOST; signing without --local asks the registry instead"),
+    ),
+    errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
+    errors.TrustError: Row(status=OTHER),
+    PassphraseMissing: Row(status=KEYS),
+    PassphraseWrong: Row(
+        status=KEYS, advice=_say("look for another passphrase in TRUST_*_PASSPHRASE, or unset it to be asked")
+    ),
+    KeyNotFound: Row(status=KEYS, advice=_say("trust key list; a recovery key is brought by --recovery-key FILE")),
+    KeyNotAuthorised: Row(
+        status=KEYS,
+        advice=_say("ask an owner to let a key of yours in: trust signer add --key YOURS.pub YOU NAME"),
+    ),
+    KeysError: Row(status=KEYS, advice=_say("trust key list")),
+    UsageError: Row(status=USAGE, advice=_help_command),
+}
+
+
+def row_for(error: Failure) -> Row:
+    """Return the table row of the error's class, or of its nearest base class."""
+    for kind in type(error).__mro__:
+        if kind in _ROWS:
+            return _ROWS[kind]
+    return Row(status=OTHER)
