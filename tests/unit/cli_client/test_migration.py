@@ -326,6 +326,9 @@ class _Ours(_Link):
         self.memory = MemoryStore()
         self.locks: dict[GUN, SourcedLock] = {}
 
+    def real_name(self, gun: GUN) -> GUN:
+        return gun
+
     def known_pins(self, gun: GUN) -> list[SourcedPin]:
         assert gun == APP
         return []
