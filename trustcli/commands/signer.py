@@ -28,7 +28,7 @@ from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import Edit, PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
-from trustdata.editing.owner_roles import OwnerDecisions
+from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import ThresholdNotMet, shown, tag_list
 from trustdata.gun import GUN
@@ -68,10 +68,14 @@ def add(
         terms = EditTerms.of(wire, at=session.at)
         encoded = [wire.encode_key(k) for k in keys]
 
-        def edit(roles: Roles) -> Contents:
+        def edit(roles: OwnerRoles) -> Contents:
             known_keyids = repository_editor.signers_of(roles).get(role, ())
             new = [k for k in encoded if k.keyid not in known_keyids]
-            return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
+            if not new:
+                return {}
+            begun = {r: emptied(file) for r, file in roles.undelegated.items() if r in decisions.start_empty}
+            changed = repository_editor.add_signer(roles, signer, new, terms=terms)
+            return changed | repository_editor.renew({**roles, **begun}, begun, terms=terms)
 
         return edit
 
