@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keys.key_info import KeyInfo
+from keys.material import write_public_pem
 from tests.simulator.client import Client
+from tests.simulator.keyring import private
 from tests.simulator.owner import EVERY_KEY
 from tests.simulator.scene import GOOD, NEWER, OLD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
@@ -209,6 +213,39 @@ def test_targets_that_no_longer_delegate_to_the_releases_say_so_themselves() -> 
     scene.forger.alter(TARGETS, no_signers)
     assert client.digest("1.0") == f"sha256:{OLD}"
     assert isinstance(client.judge("2.0").refusal, NotSigned)
+
+
+def without_delegations(document: dict[str, Any]) -> None:
+    """What `notary delegation remove` leaves: the file of the releases stays, and nobody delegates to it."""
+    document.update(version=document["version"] + 1, delegations={"keys": {}, "roles": []})
+
+
+@pytest.mark.parametrize("signer", ["targets", "mallory"])
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["done", "planned"])
+def test_the_first_signer_does_not_bring_back_releases_of_the_past(
+    signer: str, plan: tuple[str, ...], tmp_path: Path
+) -> None:
+    """They say another digest, or verify for nobody, so that clients would refuse every tag."""
+    scene = good_collection(NOTARY)
+    scene.forger.alter(
+        RELEASES, lambda d: d.update(version=d["version"] + 1), signers=scene.forger.signers(RELEASES, signer)
+    )
+    scene.forger.alter(TARGETS, without_delegations)
+    assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
+    file = tmp_path / "carol.pub"
+    file.write_bytes(write_public_pem(KeyInfo.of(private("carol"), purpose="signer").public))
+    adds = ("signer", "add", "--key", str(file), "carol", APP, *plan)
+    before = scene.server.revision
+    refused = session(scene)
+    assert refused.ends(*adds) == 7
+    said = refused.stderr.getvalue()
+    assert f"is released as sha256:{OLD}" in said
+    assert f"--start-empty {RELEASES}" in said
+    assert scene.server.revision == before
+    begins = session(scene)
+    assert begins.ends(*adds, "--start-empty", RELEASES) == 0, begins.stderr.getvalue()
+    assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
+    assert (scene.server.revision > before) == (not plan)
 
 
 # --- edits that are not about tags

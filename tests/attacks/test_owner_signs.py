@@ -15,6 +15,7 @@ from keys.key_info import KeyInfo
 from keys.material import write_public_pem
 from tests.simulator.forgery import Document
 from tests.simulator.keyring import private
+from tests.simulator.owner import Owner
 from tests.simulator.owner_commands import (
     ALICE,
     does,
@@ -156,6 +157,16 @@ def test_a_signer_s_role_whose_key_was_changed_blocks_only_itself() -> None:
         by_alice = owner(scene.newcomer(), keys=("carol", "targets"))
         assert by_alice.ends("sign", f"{APP}:4.0", *options) == status, by_alice.stderr.getvalue()
     assert scene.newcomer().judge("4.0", None, "alice").allowed
+
+
+def test_who_removes_a_signer_is_shown_what_only_this_signer_had_signed(wire: WireFormat) -> None:
+    """A thief of alice's key has released tags: her removal keeps them, now under the owner's signature."""
+    scene = good_collection(wire)
+    assert "nobody who stays" not in does(scene.newcomer(), "signer", "remove", "bob", APP).stderr.getvalue()
+    Owner(scene.server, "alice").sign("3.0", EVIL)
+    said = does(scene.newcomer(), "signer", "remove", "alice", APP).stderr.getvalue()
+    assert f"nobody who stays had signed {RELEASES}" in said
+    assert f"3.0 as sha256:{EVIL}" in said
 
 
 # --- the ways out

@@ -5,6 +5,8 @@ A role that does not verify stops nothing here: it is left out and named, and on
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from trustcli.client.updater import Updater
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied, file_reference
 from trustdata.envelope import Envelope
@@ -45,7 +47,21 @@ class OwnerReading:
         while queue:
             delegator = queue.pop(0)
             queue += [role for role in delegations_of(self._files[delegator].targets) if self._load(role, delegator)]
-        return OwnerRoles(self._files, faults=self._faults, unvouched=self._unvouched, emptied=self._emptied)
+        return OwnerRoles(
+            self._files,
+            faults=self._faults,
+            unvouched=self._unvouched,
+            emptied=self._emptied,
+            undelegated=self._undelegated(),
+        )
+
+    def _undelegated(self) -> dict[RoleName, Envelope]:
+        """Return the stored releases if nobody delegates to them any more: the first signer would bring them back."""
+        if RELEASES not in self._updater.listed() or RELEASES in {*self._files, *self._faults}:
+            return {}
+        with suppress(NotTrusted, MalformedMetadata, TooLarge):  # clients could not read it either
+            return {RELEASES: self._updater.load_unsigned(RELEASES)}
+        return {}
 
     def _load(self, role: RoleName, delegator: RoleName) -> bool:
         """Load one role, and return whether it is now verified, so that its own delegations count."""

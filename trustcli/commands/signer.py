@@ -28,13 +28,15 @@ from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import Edit, PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
-from trustdata.editing.owner_roles import OwnerDecisions
+from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied
 from trustdata.editing.repository_editor import Contents, EditTerms
-from trustdata.errors import shown
+from trustdata.errors import ThresholdNotMet, shown, tag_list
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
 from trustdata.model import Key
-from trustdata.roles import RoleName, signer_role
+from trustdata.roles import RELEASES, TARGETS, RoleName, signer_role
+from trustdata.verification.checks import check_signatures
+from trustdata.verification.vouching import listed_digests
 from trustdata.wire import WireFormat
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
@@ -66,10 +68,14 @@ def add(
         terms = EditTerms.of(wire, at=session.at)
         encoded = [wire.encode_key(k) for k in keys]
 
-        def edit(roles: Roles) -> Contents:
+        def edit(roles: OwnerRoles) -> Contents:
             known_keyids = repository_editor.signers_of(roles).get(role, ())
             new = [k for k in encoded if k.keyid not in known_keyids]
-            return repository_editor.add_signer(roles, signer, new, terms=terms) if new else {}
+            if not new:
+                return {}
+            begun = {r: emptied(file) for r, file in roles.undelegated.items() if r in decisions.start_empty}
+            changed = repository_editor.add_signer(roles, signer, new, terms=terms)
+            return changed | repository_editor.renew({**roles, **begun}, begun, terms=terms)
 
         return edit
 
@@ -112,6 +118,7 @@ def remove(
     for gun, edit_for in edits.items():
         collection = session.collection(gun)
         outcome = _publish(session, collection, edit_for(collection.wire), decisions)
+        _warn_of_inherited_tags(session, gun, outcome)
         signers, server = _signers_now(session, gun, outcome)
         check_visible(
             signer_role(signer) not in signers, server=server, what=f"the removal of signer {signer} from {gun}"
@@ -147,6 +154,19 @@ def _publish(session: Session, collection: Collection, edit: Edit, decisions: Ow
     outcome = publisher.publish(edit, check_same_releases)
     tell_what_was_unsound(session, collection.gun, outcome)
     return outcome
+
+
+def _warn_of_inherited_tags(session: Session, gun: GUN, outcome: PublishResult) -> None:
+    """Warn if nobody who stays had signed the releases: now the repository key vouches for what a removed one said."""
+    before, after = outcome.roles.get(RELEASES), outcome.roles.after(outcome.uploads)
+    if before is None or RELEASES not in outcome.uploads or RELEASES in outcome.roles.faults:
+        return
+    try:
+        check_signatures(after[TARGETS].targets, TARGETS, before)
+    except ThresholdNotMet:
+        tags = tag_list(listed_digests(before))
+        what = f"nobody who stays had signed {RELEASES} version {before.version}, and now it has a signature of yours"
+        session.output.warn(f"{gun}: {what}; revoke what you do not know: {tags}")
 
 
 def _plan(session: Session, edits: Mapping[GUN, EditForFormat], decisions: OwnerDecisions) -> int:

@@ -22,7 +22,8 @@ def check_same_releases(before: OwnerRoles, after: OwnerRoles) -> None:
         if old.get(tag) != new.get(tag):
             role = after.released()[tag].role if tag in new else before.released()[tag].role
             reason = f"{tag} would be released as {_named(new.get(tag))}, and is released as {_named(old.get(tag))}"
-            raise PublishRefused(role=role, reason=f"{reason}; nothing was sent")
+            way_out = "; to begin it without any tag: --start-empty targets/releases" if before.undelegated else ""
+            raise PublishRefused(role=role, reason=f"{reason}; nothing was sent{way_out}")
 
 
 def _named(digest: str | None) -> str:

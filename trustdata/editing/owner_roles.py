@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import TrustError
+from trustdata.errors import NotTrusted, TrustError
 from trustdata.model import Targets
 from trustdata.roles import RELEASES, TARGETS, RoleName
+from trustdata.verification.checks import check_signatures
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, find_released, released
 
@@ -23,7 +24,8 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
 
     `faults`: why clients refuse a role. `unvouched`: for each role whose content must not be signed again, the error to
     end with. A role with a fault is among the files only if its content may be signed again. `emptied`: the stored
-    files of roles that begin empty by decision of the owner; the mapping has them without content.
+    files of roles that begin empty by decision of the owner; the mapping has them without content. `undelegated`:
+    stored files that clients read again as soon as `targets` delegates to their role.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
         faults: Mapping[RoleName, TrustError] = _NO_ERRORS,
         unvouched: Mapping[RoleName, TrustError] = _NO_ERRORS,
         emptied: Mapping[RoleName, Envelope] = _NO_FILES,
+        undelegated: Mapping[RoleName, Envelope] = _NO_FILES,
     ) -> None:
         self._files = dict(files)
         self.faults = faults
         self.unvouched = unvouched
         self.emptied = emptied
+        self.undelegated = undelegated
 
     def __getitem__(self, role: RoleName) -> Envelope:
         return self._files[role]
@@ -59,16 +63,38 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
 
     def with_files(self, more: Mapping[RoleName, Envelope]) -> OwnerRoles:
         """Return the same with further files."""
-        return OwnerRoles({**self._files, **more}, faults=self.faults, unvouched=self.unvouched, emptied=self.emptied)
+        return OwnerRoles(
+            {**self._files, **more},
+            faults=self.faults,
+            unvouched=self.unvouched,
+            emptied=self.emptied,
+            undelegated=self.undelegated,
+        )
 
     def after(self, uploads: Mapping[RoleName, Envelope]) -> OwnerRoles:
         """Return the roles as they are after a publish. An uploaded role has no fault: its upload was judged."""
+        read_again = self._read_again(uploads)
+        faults = {role: fault for role, fault in self.faults.items() if role not in uploads}
         return OwnerRoles(
-            {**self._files, **uploads},
-            faults={role: fault for role, fault in self.faults.items() if role not in uploads},
+            {**self._files, **{role: self.undelegated[role] for role in read_again}, **uploads},
+            faults=faults | {role: fault for role, fault in read_again.items() if fault is not None},
             unvouched={role: error for role, error in self.unvouched.items() if role not in uploads},
             emptied={role: file for role, file in self.emptied.items() if role not in uploads},
         )
+
+    def _read_again(self, uploads: Mapping[RoleName, Envelope]) -> dict[RoleName, TrustError | None]:
+        """Return the undelegated roles to which the uploaded targets delegate, and why clients refuse them, if so."""
+        found: dict[RoleName, TrustError | None] = {}
+        delegator = uploads[TARGETS].targets if TARGETS in uploads else None
+        for role, file in self.undelegated.items():
+            if delegator is None or role in uploads or role not in delegations_of(delegator):
+                continue
+            found[role] = None
+            try:
+                check_signatures(delegator, TARGETS, file)
+            except NotTrusted as fault:
+                found[role] = fault
+        return found
 
     def stored(self) -> dict[RoleName, Envelope]:
         """Return the files as the server has them, those that begin empty included."""
