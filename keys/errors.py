@@ -102,8 +102,8 @@ class KeyStoreInsecure(KeysError):
 
     def __str__(self) -> str:
         if self.owner is not None:
-            remedy = "run this as that user, or chown it"
-            return f"{self.path} belongs to user {self.owner}, who may read private keys; {remedy}"
+            who = f"user {self.owner}, who may read private keys"
+            return f"{self.path} belongs to {who}; run this as that user, or make it your own"
         return f"{self.path} has mode {self.mode}, which lets others read private keys; chmod {self.wanted} {self.path}"
 
 

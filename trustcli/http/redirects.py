@@ -32,6 +32,6 @@ def follow(
         raise RemoteMisbehaved(remote=remote, reason=f"it redirects to another server, {to}")
     if place.scheme == "https" and to.scheme != "https":
         raise RemoteMisbehaved(remote=remote, reason=f"it redirects from https to {to}")
-    if names_this_machine(to.host) and not place.is_loopback:
+    if names_this_machine(to.host) and not (place.is_loopback or response.from_here):
         raise RemoteMisbehaved(remote=remote, reason=f"it redirects to {to}, on this machine")
     return to, target

@@ -99,6 +99,7 @@ class ChallengeResponder:
         """What the last challenge was met with, for messages."""
         self._used: Credential | None = None
         self._unreadable = False
+        self._server_is_here = server.is_loopback
 
     def authorization(self, response: Response, *, scope: str) -> str:
         """Return the value of Authorization to repeat the request with. `scope` counts where the server names none.
@@ -109,6 +110,7 @@ class ChallengeResponder:
         challenges = parse_challenges(response.every("www-authenticate"))
         scope = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None) or scope
         self._used, self._unreadable = None, False
+        self._server_is_here = self._server.is_loopback or response.from_here
         try:
             value = self._met(response, challenges, scope)
         except TrustError as failure:
@@ -211,11 +213,11 @@ class ChallengeResponder:
         # A plain-http token server must be as near as the server itself: loopback for loopback; for a registry that
         # the user declared insecure, without a credential. One on this machine may be named by this machine alone, or
         # any server could send us to a service here; what address a name has is judged where it is connected to.
-        near = self._server.is_loopback if origin.is_loopback else self._server.scheme == "http"
+        near = self._server_is_here if origin.is_loopback else self._server.scheme == "http"
         if origin.scheme == "http" and not near:
             reason = f"it sends us for a token to {origin}, over plain http"
             raise RemoteMisbehaved(remote=str(self._server), reason=reason)
-        if names_this_machine(origin.host) and not self._server.is_loopback:
+        if names_this_machine(origin.host) and not self._server_is_here:
             reason = f"it sends us for a token to {origin}, on this machine"
             raise RemoteMisbehaved(remote=str(self._server), reason=reason)
         if urlsplit(realm).fragment:

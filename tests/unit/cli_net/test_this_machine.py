@@ -210,6 +210,21 @@ def test_a_server_on_this_machine_may_name_another(world: World, here: HostileSe
     assert len(tokens.requests) == 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_on_this_machine_may_say_so_by_its_address(
+    world: World, here: HostileServer, serve: Serve, host: str
+) -> None:
+    """However the user has named it."""
+    door = serve(answering(redirect(host, here)))
+    assert world.from_registry(f"{NEAR}:{door.port}") == DIGEST
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+
+    def script(request: Request, wire: Wire) -> None:
+        wire.send(reply(200, FILE, TYPE) if "authorization" in request.headers else realm(host, tokens))
+
+    assert world.from_registry(f"{NEAR}:{serve(script).port}") == DIGEST
+
+
 def test_each_hop_is_judged_by_its_own_sender(world: World, here: HostileServer, serve: Serve) -> None:
     """From here to elsewhere is no licence for the way back."""
     world.far = redirect(OTHER, here)
