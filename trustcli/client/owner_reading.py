@@ -60,7 +60,7 @@ class OwnerReading:
         if RELEASES not in self._updater.listed() or RELEASES in {*self._files, *self._faults}:
             return {}
         with suppress(NotTrusted, MalformedMetadata, TooLarge):  # clients could not read it either
-            return {RELEASES: self._updater.load_unsigned(RELEASES)}
+            return {RELEASES: self._updater.load_unverified(RELEASES)}
         return {}
 
     def _load(self, role: RoleName, delegator: RoleName) -> bool:
