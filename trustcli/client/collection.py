@@ -17,8 +17,11 @@ from trustcli.client.updater import VERIFIED_BEFORE, Updater
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
+    MalformedMetadata,
     MemoryUnwritable,
+    NotTrusted,
     ThresholdNotMet,
+    TooLarge,
     TrustDataWithheld,
     TrustError,
     Unpinned,
@@ -185,11 +188,19 @@ class Collection:
         return answers
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
+        """Judge one question. The role of a signer that does not verify decides nothing: others may be enough."""
+        faults: dict[RoleName, TrustError] = {}
         try:
-            updater.load_published(needed_roles(question, updater.roles()[TARGETS]))
+            for role in needed_roles(question, updater.roles()[TARGETS]):
+                try:
+                    updater.load_published([role])
+                except (NotTrusted, MalformedMetadata, TooLarge) as fault:
+                    if role == RELEASES:
+                        raise
+                    faults[role] = fault
         except TrustError as refusal:
             return refused(question, refusal)
-        return judge(question, updater.roles())
+        return judge(question, updater.roles(), faults)
 
     def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.
