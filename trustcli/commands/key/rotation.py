@@ -9,13 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.algorithms import key_fingerprint
-from keys.errors import KeyAmbiguous, KeyNotAccepted, KeyNotFound, KeysError
+from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
+from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.key_source import KeySource, SessionKeys
@@ -25,7 +24,6 @@ from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.failure_table import UsageError
 from trustcli.publish.effects import check_same_releases
-from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import PublishResult
@@ -226,7 +224,7 @@ class _Rotator:
         """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
         server = self._collection.server
         key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
-        if key_fingerprint(key) in _fingerprints(roles[ROOT].root.keys.values()):
+        if key_fingerprint(key) in accepted_fingerprints(roles[ROOT].root.keys.values()):
             reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
             raise RemoteMisbehaved(remote=server.name, reason=reason)
         return key
@@ -238,7 +236,7 @@ class _Rotator:
         """
         role = self._rotation.role
         root = roles[ROOT].root
-        present = _fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
+        present = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
         if key_fingerprint(new.public_key) in present:
             reason = f"{new.public_key.keyid[:12]} is one of its keys already, so it would replace none"
             raise PublishRefused(role=role, reason=reason)
@@ -270,7 +268,7 @@ class _Rotator:
             candidates = [keyid for keyid in keyids if keyid in held]
         if not candidates:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")
-        if len(candidates) > 1:
+        if len(accepted_fingerprints(root.keys[keyid] for keyid in candidates)) > 1:
             raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
         return candidates[0]
 
@@ -284,15 +282,6 @@ class _Rotator:
         what = f"the new key {new[:12]} for {role} of {self._gun}"
         check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return after
-
-
-def _fingerprints(keys: Iterable[Key]) -> set[str]:
-    """Return the fingerprints of those keys that can be read."""
-    found: set[str] = set()
-    for key in keys:
-        with suppress(KeyNotAccepted):
-            found.add(key_fingerprint(key))
-    return found
 
 
 def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:
