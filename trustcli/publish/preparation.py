@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from keys.algorithms import key_fingerprint
+from keys.algorithms import accepted_fingerprints
 from keys.errors import KeyNotFound
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.owner_roles import OwnerRoles
@@ -117,8 +117,9 @@ def _choose(
 
 
 def _distinct(keyids: Iterable[str], keys_by_id: Mapping[str, Key]) -> list[str]:
-    """Return the first id of each public key, in order."""
+    """Return the first id of each public key, in order. A key that is not accepted signs for nobody."""
     first: dict[str, str] = {}
     for keyid in keyids:
-        first.setdefault(key_fingerprint(keys_by_id[keyid]), keyid)
+        for fingerprint in accepted_fingerprints([keys_by_id[keyid]]):
+            first.setdefault(fingerprint, keyid)
     return list(first.values())
