@@ -19,6 +19,7 @@ from trustdata.errors import (
     CollectionDeleted,
     MalformedMetadata,
     MemoryUnwritable,
+    MetadataExpired,
     NotTrusted,
     ThresholdNotMet,
     TooLarge,
@@ -146,9 +147,9 @@ class Collection:
             for role in delegations_of(updater.roles()[TARGETS].targets):
                 try:
                     updater.load_published([role])
-                except ThresholdNotMet:
+                except (ThresholdNotMet, MetadataExpired):
                     if role == RELEASES or role in known:
-                        raise  # any other one is left behind by an old client, and releases no tag
+                        raise  # any other one was left behind, by an old client or by its signer, and releases no tag
             self._remember(updater)
         return updater.lock_entry()
 
