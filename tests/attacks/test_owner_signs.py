@@ -311,3 +311,22 @@ def test_releases_that_were_dropped_are_not_begun_again(wire: WireFormat) -> Non
     scene.forger.list_in_snapshot(RELEASES, None)
     refuses(scene, client, "sign", f"{APP}:3.0")
     assert client.judge("1.0").digest is None
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["done", "planned"])
+@pytest.mark.parametrize("shows", ["older", "none"])
+def test_a_new_snapshot_key_makes_nobody_forget_releases_that_are_known(
+    wire: WireFormat, shows: str, plan: tuple[str, ...]
+) -> None:
+    """Whoever rotates it makes memory void everywhere, so older releases would be the newest from then on."""
+    scene = good_collection(wire)
+    older = scene.server.stored[RELEASES]
+    scene.owner.sign("3.0", NEWER)
+    client = scene.regular()
+    if shows == "older":
+        scene.forger.put(RELEASES, older.raw, version=older.version)
+    else:
+        scene.forger.list_in_snapshot(RELEASES, None)
+    refuses(scene, client, "key", "rotate", "snapshot", APP, *plan)
+    if wire is NOTARY:
+        does(client, "key", "rotate", "timestamp", APP, *plan)

@@ -32,10 +32,10 @@ from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
-from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch
+from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch, VersionRollback
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
-from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
+from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
@@ -179,6 +179,8 @@ class _Rotator:
         return roles
 
     def _check(self, before: OwnerRoles, after: OwnerRoles) -> None:
+        if self._rotation.role == SNAPSHOT:
+            _check_nothing_rolled_back(before)
         check_followable(self._collection, self._chain, after[ROOT])
         check_same_releases(before, after)
 
@@ -282,6 +284,16 @@ class _Rotator:
         what = f"the new key {new[:12]} for {role} of {self._gun}"
         check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return after
+
+
+def _check_nothing_rolled_back(roles: OwnerRoles) -> None:
+    """Check that the server shows no delegation older than it is known here: another snapshot key makes all forget.
+
+    Raises: VersionRollback.
+    """
+    for fault in roles.faults.values():
+        if isinstance(fault, VersionRollback):
+            raise fault
 
 
 def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:
