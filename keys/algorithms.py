@@ -17,7 +17,8 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeAlias, TypeGuard, cast
@@ -183,6 +184,21 @@ def key_fingerprint(key: Key) -> str:
     Two key ids with the same fingerprint are one key and cannot meet a threshold of two. Raises: KeyNotAccepted.
     """
     return _accepted_fingerprint(key)
+
+
+def accepted_fingerprints(keys: Iterable[Key]) -> set[str]:
+    """Return the fingerprints of those keys that are accepted: a document may name keys of kinds that we do not use."""
+    found: set[str] = set()
+    for key in keys:
+        with suppress(KeyNotAccepted):
+            found.add(key_fingerprint(key))
+    return found
+
+
+def matching_keyids(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> frozenset[str]:
+    """Return the ids of the keys whose fingerprint is one of `fingerprints`."""
+    searched = set(fingerprints)
+    return frozenset(keyid for keyid, key in keys.items() if accepted_fingerprints([key]) & searched)
 
 
 def public_key_of(key: Key) -> PublicKey:

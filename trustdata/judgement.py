@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 from keys.record import record
 from trustdata.envelope import Envelope
@@ -23,6 +25,8 @@ from trustdata.verification.target_lookup import (
     requires_published_releases,
     signers_of_target,
 )
+
+_NO_FAULTS: Final[Mapping[RoleName, TrustError]] = MappingProxyType({})
 
 
 @record
@@ -79,14 +83,19 @@ def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
     return tuple(role for role in candidates if role in delegated)
 
 
-def judge(question: Question, roles: Mapping[RoleName, Envelope]) -> Judgement:
+def judge(
+    question: Question, roles: Mapping[RoleName, Envelope], faults: Mapping[RoleName, TrustError] = _NO_FAULTS
+) -> Judgement:
     """Judge an image by verified roles.
 
-    `roles`: root, timestamp, snapshot, targets, and the published ones of `needed_roles`. No TrustError is raised: it
+    `roles`: root, timestamp, snapshot, targets, and the published ones of `needed_roles`. `faults`: why roles of
+    signers are not among them; such a signer has signed nothing, and others may be enough. No TrustError is raised: it
     becomes the refusal.
     """
     try:
         target, signers = _first_with_required_signers(question, _targets(question, roles), roles)
+    except PolicyRefused as refusal:
+        return Judgement(question=question, refusal=_cause(question, refusal, faults))
     except TrustError as refusal:
         return Judgement(question=question, refusal=refusal)
     digest = question.digest or f"sha256:{target.digest}"
@@ -99,6 +108,13 @@ def judge(question: Question, roles: Mapping[RoleName, Envelope]) -> Judgement:
         fresh_until=min(roles[role].expires for role in used),
     )
     return Judgement(question=question, digest=digest, evidence=evidence)
+
+
+def _cause(question: Question, refusal: PolicyRefused, faults: Mapping[RoleName, TrustError]) -> TrustError:
+    """Return why a signer does not count whom the unmet requirement names; the refusal itself if there is no fault."""
+    unmet = (requirement for requirement in _requirements(question) if requirement.source == refusal.rule)
+    roles = (role for requirement in unmet for role in requirement.roles())
+    return next((faults[role] for role in roles if role in faults), refusal)
 
 
 def refused(question: Question, refusal: TrustError) -> Judgement:

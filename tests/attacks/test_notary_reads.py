@@ -12,11 +12,13 @@ from tests.simulator.attacks.moves import root_is, set_member
 from tests.simulator.client import Client
 from tests.simulator.forgery import Document
 from tests.simulator.owner import EVERY_KEY, Owner
+from tests.simulator.owner_commands import expire_role
 from tests.simulator.repository import APP, NOW, RepositorySimulator
 from tests.simulator.scene import GOOD, OLD, OTHER, good_collection
 from trustdata.errors import (
     CertificateOfAnotherName,
     MalformedMetadata,
+    MetadataExpired,
     NotSigned,
     PolicyRefused,
     RootNotPinned,
@@ -129,6 +131,21 @@ def test_a_lock_holds_every_published_role_and_leaves_out_what_nobody_vouches_fo
         locked.lock_entry()
     scene.forger.alter(RELEASES, lambda d: d.update(version=3), signers=scene.forger.signers(RELEASES, "mallory"))
     with pytest.raises(ThresholdNotMet):
+        scene.newcomer().lock_entry()
+
+
+def test_a_lock_is_written_without_a_signer_s_role_that_has_expired() -> None:
+    scene = good_collection(NOTARY)
+    locked = scene.newcomer()
+    locked.lock = SourcedLock(entry=scene.regular().lock_entry(), source="trust.lock")
+    expire_role(scene, ALICE)
+    entry = scene.newcomer().lock_entry()
+    assert ALICE not in entry.minimum
+    assert entry.minimum[RELEASES] == 2
+    with pytest.raises(MetadataExpired):
+        locked.lock_entry()
+    expire_role(scene, RELEASES)
+    with pytest.raises(MetadataExpired):
         scene.newcomer().lock_entry()
 
 

@@ -10,6 +10,7 @@ import pytest
 from keys.key_info import KeyInfo
 from keys.material import write_public_pem
 from tests.simulator.client import Client
+from tests.simulator.forgery import Document
 from tests.simulator.keyring import private
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.repository import RepositorySimulator
@@ -257,6 +258,27 @@ def test_the_first_signer_does_not_bring_back_releases_of_the_past(
     assert begins.ends(*adds, "--start-empty", RELEASES) == 0, begins.stderr.getvalue()
     assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
     assert (scene.server.revision > before) == (not plan)
+
+
+def test_a_decision_about_another_role_brings_them_back_as_little(tmp_path: Path) -> None:
+    """The owner begins a signer's role anew, and has said nothing about releases."""
+    scene = good_collection(NOTARY)
+    dave = scene.keys.key("dave")
+
+    def only_alice_with_another_key(document: Document) -> None:
+        document["version"] += 1
+        document["delegations"]["keys"][dave.keyid] = dave.to_dict()
+        roles = [role for role in document["delegations"]["roles"] if role["name"] == ALICE]
+        document["delegations"]["roles"] = [{**role, "keyids": [dave.keyid]} for role in roles]
+
+    scene.forger.alter(TARGETS, only_alice_with_another_key)
+    assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
+    file = tmp_path / "carol.pub"
+    file.write_bytes(write_public_pem(KeyInfo.of(private("carol"), purpose="signer").public))
+    refused = session(scene)
+    assert refused.ends("signer", "add", "--key", str(file), "carol", APP, "--start-empty", ALICE) == 7
+    assert f"is released as sha256:{OLD}" in refused.stderr.getvalue()
+    assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
 
 
 # --- edits that are not about tags

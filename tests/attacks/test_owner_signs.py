@@ -159,6 +159,31 @@ def test_a_signer_s_role_whose_key_was_changed_blocks_only_itself() -> None:
     assert scene.newcomer().judge("4.0", None, "alice").allowed
 
 
+@pytest.mark.parametrize("tag", [":1.0", ""])
+@pytest.mark.parametrize("lost_replies", [0, 1])
+def test_a_revocation_does_not_wait_for_a_signer_s_role_that_has_expired(
+    wire: WireFormat, tag: str, lost_replies: int
+) -> None:
+    """The role releases nothing, and says who had signed; its key is here, too."""
+    scene = good_collection(wire)
+    file = expire_role(scene, ALICE)
+    scene.server.lose_replies = lost_replies
+    said = does(scene.newcomer(), "revoke", f"{APP}{tag}", "--yes").stderr.getvalue()
+    assert f"{ALICE}, which clients refuse, is left as it is" in said
+    assert isinstance(scene.newcomer().judge("1.0").refusal, NotSigned)
+    assert scene.server.stored[ALICE].sha256 == file.rpartition(":")[2]
+
+
+def test_a_tag_that_only_such_a_role_lists_is_not_called_revoked(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    does(scene.newcomer(), "revoke", f"{APP}:1.0", "--yes")
+    Owner(scene.server, "alice").sign("4.0", GOOD)
+    scene.forger.alter(RELEASES, lambda d: (d.update(version=d["version"] + 1), d["targets"].pop("4.0")))
+    file = expire_role(scene, ALICE)
+    refused = refuses(scene, scene.newcomer(), "revoke", f"{APP}:4.0", "--yes")
+    assert f"--accept-expired {file}" in refused.stderr.getvalue()
+
+
 def test_who_removes_a_signer_is_shown_what_only_this_signer_had_signed(wire: WireFormat) -> None:
     """A thief of alice's key has released tags: her removal keeps them, now under the owner's signature."""
     scene = good_collection(wire)
@@ -286,3 +311,22 @@ def test_releases_that_were_dropped_are_not_begun_again(wire: WireFormat) -> Non
     scene.forger.list_in_snapshot(RELEASES, None)
     refuses(scene, client, "sign", f"{APP}:3.0")
     assert client.judge("1.0").digest is None
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["done", "planned"])
+@pytest.mark.parametrize("shows", ["older", "none"])
+def test_a_new_snapshot_key_makes_nobody_forget_releases_that_are_known(
+    wire: WireFormat, shows: str, plan: tuple[str, ...]
+) -> None:
+    """Whoever rotates it makes memory void everywhere, so older releases would be the newest from then on."""
+    scene = good_collection(wire)
+    older = scene.server.stored[RELEASES]
+    scene.owner.sign("3.0", NEWER)
+    client = scene.regular()
+    if shows == "older":
+        scene.forger.put(RELEASES, older.raw, version=older.version)
+    else:
+        scene.forger.list_in_snapshot(RELEASES, None)
+    refuses(scene, client, "key", "rotate", "snapshot", APP, *plan)
+    if wire is NOTARY:
+        does(client, "key", "rotate", "timestamp", APP, *plan)

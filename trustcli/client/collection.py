@@ -17,8 +17,12 @@ from trustcli.client.updater import VERIFIED_BEFORE, Updater
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
+    MalformedMetadata,
     MemoryUnwritable,
+    MetadataExpired,
+    NotTrusted,
     ThresholdNotMet,
+    TooLarge,
     TrustDataWithheld,
     TrustError,
     Unpinned,
@@ -143,9 +147,9 @@ class Collection:
             for role in delegations_of(updater.roles()[TARGETS].targets):
                 try:
                     updater.load_published([role])
-                except ThresholdNotMet:
+                except (ThresholdNotMet, MetadataExpired):
                     if role == RELEASES or role in known:
-                        raise  # any other one is left behind by an old client, and releases no tag
+                        raise  # any other one was left behind, by an old client or by its signer, and releases no tag
             self._remember(updater)
         return updater.lock_entry()
 
@@ -185,11 +189,19 @@ class Collection:
         return answers
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
+        """Judge one question. The role of a signer that does not verify decides nothing: others may be enough."""
+        faults: dict[RoleName, TrustError] = {}
         try:
-            updater.load_published(needed_roles(question, updater.roles()[TARGETS]))
+            for role in needed_roles(question, updater.roles()[TARGETS]):
+                try:
+                    updater.load_published([role])
+                except (NotTrusted, MalformedMetadata, TooLarge) as fault:
+                    if role == RELEASES:
+                        raise
+                    faults[role] = fault
         except TrustError as refusal:
             return refused(question, refusal)
-        return judge(question, updater.roles())
+        return judge(question, updater.roles(), faults)
 
     def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.

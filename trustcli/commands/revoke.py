@@ -30,10 +30,10 @@ from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys
-from trustdata.errors import NotSigned, NotVouchedFor, PublishRefused, shown
+from trustdata.errors import NotSigned, NotVouchedFor, PublishRefused, TrustError, shown
 from trustdata.gun import GUN
-from trustdata.roles import TARGETS, signer_name
-from trustdata.verification.target_lookup import Target, released
+from trustdata.roles import TARGETS, RoleName, signer_name
+from trustdata.verification.target_lookup import Target, released, releasing_roles
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -81,6 +81,9 @@ def revoke(session: Session, reference: ImageReference, decisions: OwnerDecision
     outcome = publisher.publish(edit, lambda _, after: edit.check_effect(after))
     edit.check_gone(session.collection(reference.gun).owner_roles())
     tell_what_was_unsound(session, reference.gun, outcome)
+    for role, error in edit.left.items():
+        what = f"{shown(role)}, which clients refuse, is left as it is and lists what was revoked"
+        session.output.warn(f"{reference.gun}: {what}: {error}")
     return tuple(edit.before)
 
 
@@ -102,6 +105,8 @@ class TagRemoval:
         self._keys = keys
         self._terms = terms
         self._before: dict[str, Target] | None = None
+        self.left: dict[RoleName, TrustError] = {}
+        """Why roles of signers that list a tag are left as they are."""
 
     @property
     def before(self) -> Mapping[str, Target]:
@@ -120,6 +125,8 @@ class TagRemoval:
             _check_not_refused(roles, tag)
             raise NotSigned(gun=gun, tag=tag or "")
         signable = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
+        self.left = {role: roles.unvouched[role] for role in signable if self._is_left(roles, role)}
+        signable = tuple(role for role in signable if role not in self.left)
         changed = repository_editor.remove_tags(roles, [tag] if tag else None, from_roles=signable, terms=self._terms)
         begun = [role for role in roles.emptied if role in signable and role not in changed]
         changed |= repository_editor.renew(roles, begun, terms=self._terms)
@@ -128,7 +135,18 @@ class TagRemoval:
                 ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
             )
             raise KeyNotFound(key=f"that can remove {next(iter(still_released))} from {gun} (who can: {holders})")
+        if not changed and self.left and not self.before:  # no other role lists it
+            raise next(iter(self.left.values()))
         return changed
+
+    def _is_left(self, roles: OwnerRoles, role: RoleName) -> bool:
+        """Return whether nobody vouches for a signer's role that lists a tag: it releases none, so it stands in no way.
+
+        Clients do not count it until it is signed again.
+        """
+        listed = roles[role].targets.targets
+        lists = self._reference.tag in listed if self._reference.tag else bool(listed)
+        return role in roles.unvouched and role not in releasing_roles(roles[TARGETS].targets) and lists
 
     def check_effect(self, after: OwnerRoles) -> None:
         """Check that no client would find one of the tags afterwards. Raises: PublishRefused."""

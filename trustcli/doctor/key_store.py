@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import key_fingerprint
+from keys.algorithms import key_fingerprint, matching_keyids
 from keys.errors import KeysError
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
@@ -17,7 +17,6 @@ from keys.store import is_keyid
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustcli.publish.held_keys import matching_keyids
 from trustcli.session import Session
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown

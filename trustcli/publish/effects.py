@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.errors import PublishRefused, TrustError
+from trustdata.roles import RELEASES
 
 
 def check_same_releases(before: OwnerRoles, after: OwnerRoles) -> None:
@@ -11,7 +12,7 @@ def check_same_releases(before: OwnerRoles, after: OwnerRoles) -> None:
 
     Where clients refuse the releases, or they begin empty, the owner has decided what changes. Raises: PublishRefused.
     """
-    if not before or before.emptied or before.releases_unreadable():
+    if not before or RELEASES in before.emptied or before.releases_unreadable():
         return
     try:
         old = {tag: target.digest for tag, target in before.released().items()}

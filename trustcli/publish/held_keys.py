@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from keys.algorithms import key_fingerprint
-from keys.errors import KeyNotAccepted
+from keys.algorithms import key_fingerprint, matching_keyids
 from keys.passphrase import PassphraseProvider
 from keys.signers import FileSigner, signer_for
 from keys.store import KeyStore
@@ -49,16 +48,3 @@ class StoreKeys:
             self._opened[fingerprint] = signer_for(self._store, self._stored[fingerprint], self._passphrases)
         signer = self._opened[fingerprint]
         return signer.under(key) if isinstance(signer, FileSigner) else signer
-
-
-def matching_keyids(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> frozenset[str]:
-    """Return the ids of the keys whose fingerprint is one of `fingerprints`."""
-    searched = set(fingerprints)
-    return frozenset(keyid for keyid, key in keys.items() if _fingerprint(key) in searched)
-
-
-def _fingerprint(key: Key) -> str:
-    try:
-        return key_fingerprint(key)
-    except KeyNotAccepted:
-        return ""  # matches no key: a document may name keys of kinds that we do not use

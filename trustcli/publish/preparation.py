@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
+from keys.algorithms import accepted_fingerprints
 from keys.errors import KeyNotFound
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.owner_roles import OwnerRoles
@@ -101,15 +102,24 @@ def _choose(
 ) -> list[str]:
     """Return the ids of the fewest keys that meet every threshold, keys that are open first.
 
-    A root is signed by all of its keys that are open.
+    A root is signed by all of its keys that are open. A key in two encodings meets no threshold of two.
     """
     held, opened = keys.held(keys_by_id), keys.opened(keys_by_id)
     chosen: dict[str, None] = {}
     for keyids, threshold in needs:
-        ready = [keyid for keyid in keyids if keyid in opened]
-        usable = [*ready, *(keyid for keyid in keyids if keyid in held and keyid not in opened)]
+        ready = _distinct((keyid for keyid in keyids if keyid in opened), keys_by_id)
+        usable = _distinct([*ready, *(keyid for keyid in keyids if keyid in held)], keys_by_id)
         if len(usable) < threshold:
             candidates = ", ".join(keyid[:12] for keyid in keyids)
             raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {candidates})")
         chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
     return list(chosen)
+
+
+def _distinct(keyids: Iterable[str], keys_by_id: Mapping[str, Key]) -> list[str]:
+    """Return the first id of each public key, in order. A key that is not accepted signs for nobody."""
+    first: dict[str, str] = {}
+    for keyid in keyids:
+        for fingerprint in accepted_fingerprints([keys_by_id[keyid]]):
+            first.setdefault(fingerprint, keyid)
+    return list(first.values())

@@ -16,6 +16,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from keys.algorithms import accepted_fingerprints, matching_keyids
 from keys.errors import KeyNotAuthorised
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
@@ -284,13 +285,13 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
 def replace_root_keys(
     roles: Mapping[RoleName, Envelope], *, remove: Iterable[str], add: Sequence[Key], terms: EditTerms
 ) -> Contents:
-    """Return the next root, with other root keys and the same threshold.
+    """Return the next root, with other root keys and the same threshold. A key goes in every encoding that it has.
 
     Raises: PublishRefused if too few keys remain.
     """
     root = _next_root(roles, terms)
     role = root.roles[ROOT]
-    removed = set(remove)
+    removed = _every_encoding(remove, root.keys, root.keys)
     root.roles[ROOT] = Role([k for k in role.keyids if k not in removed], role.threshold, role.unrecognized_fields)
     for key in add:
         root.add_key(key, ROOT)
@@ -320,7 +321,7 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
     Targets and `targets/releases`, if any, change in the same publish.
     """
     root = _next_root(roles, terms)
-    old = set(root.roles[TARGETS].keyids)
+    replaced = root.roles[TARGETS].keyids
     root.roles[TARGETS] = Role([], 1)
     root.add_key(key, TARGETS)
     _drop_unused_keys(root, roles[ROOT].root, terms.wire)
@@ -328,6 +329,7 @@ def replace_targets_key(roles: Mapping[RoleName, Envelope], key: Key, *, terms: 
     changed: Contents = {ROOT: root, TARGETS: targets}
     before = _delegated(targets)
     if RELEASES in before and targets.delegations is not None:
+        old = _every_encoding(replaced, roles[ROOT].root.keys, targets.delegations.keys)
         signers = {keyid for name, role in before.items() if name != RELEASES for keyid in role.keyids}
         releasers = [keyid for keyid in before[RELEASES].keyids if keyid not in old or keyid in signers]
         releases = _delegation(before[RELEASES], RELEASES, [key.keyid, *releasers], terms.wire)
@@ -457,6 +459,15 @@ def _delegation(before: DelegatedRole | None, name: RoleName, keyids: Iterable[s
 
 def _unique(keyids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(keyids))
+
+
+def _every_encoding(keyids: Iterable[str], keys: Mapping[str, Key], others: Mapping[str, Key]) -> set[str]:
+    """Return the key ids, and those of `others` that are the same public keys in another encoding (docs/adr/0046).
+
+    `keys`: has the keys of `keyids`.
+    """
+    found = set(keyids)
+    return found | matching_keyids(others, accepted_fingerprints(keys[keyid] for keyid in found if keyid in keys))
 
 
 def _drop_unused_keys(root: Root, old: Root, wire: WireFormat) -> None:

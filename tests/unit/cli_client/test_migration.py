@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 import pytest
 
@@ -13,13 +14,15 @@ from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from tests.simulator import keyring
-from tests.simulator.client import MemoryStore
+from tests.simulator.client import Client, MemoryStore
 from tests.simulator.memory_keystore import MemoryKeyStore
+from tests.simulator.owner import Owner
+from tests.simulator.owner_commands import orphaned
 from tests.simulator.repository import APP, RepositorySimulator
-from tests.simulator.scene import Scene, good_collection
+from tests.simulator.scene import GOOD, Scene, good_collection
 from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.commands.migrate.command import _Run, _ServerKeys
+from trustcli.commands.migrate.command import MigrationResult, _Run, _ServerKeys
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.http.messages import Response
@@ -37,6 +40,7 @@ from trustdata.errors import (
     RootNotPinned,
     ThresholdNotMet,
     TooLarge,
+    VersionRollback,
 )
 from trustdata.gun import GUN
 from trustdata.model import Key, Role
@@ -46,6 +50,7 @@ from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
 ALICE = RoleName("targets/alice")
+_NONE: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class _Old:
@@ -219,7 +224,7 @@ def test_an_owner_s_snapshot_stays_his() -> None:
 class _Link(ServerLink):
     """The way to our server, which has these files; a session, too, that leads there."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files
 
     @property
@@ -320,8 +325,8 @@ def expired_root(scene: Scene) -> SourceCollection:
 class _Ours(_Link):
     """Our server, which is asked for and must not be given anything; and the session of an owner with the root key."""
 
-    def __init__(self, scene: Scene) -> None:
-        super().__init__({})
+    def __init__(self, scene: Scene, files: Mapping[str, bytes] = _NONE) -> None:
+        super().__init__(files)
         self.at = scene.server.at
         self.memory = MemoryStore()
         self.locks: dict[GUN, SourcedLock] = {}
@@ -355,3 +360,63 @@ def test_a_collection_whose_root_nobody_vouches_for_is_left_alone(*, plan: bool)
         accepted = OwnerDecisions(accept_expired=frozenset({f"root@sha256:{expired.root.sha256}"}))
         outcome = _Run(session, source, keys, rotates=True, plan=True, decisions=accepted).one(APP)
         assert (outcome.failure, outcome.done) == (None, "would be taken over")
+
+
+# --- what this machine knows to be newer
+
+
+def _migration(
+    scene: Scene, source: RepositorySimulator, memory: MemoryStore, *, plan: bool, files: Mapping[str, bytes] = _NONE
+) -> MigrationResult:
+    """What comes of the migration by an owner whose machine has this memory. `files`: what our server has already."""
+    ours = _Ours(scene, files)
+    ours.memory = memory
+    session = cast("Session", ours)
+    run = _Run(
+        session,
+        _source(_Old(source)),
+        _ServerKeys(session, None),
+        rotates=True,
+        plan=plan,
+        decisions=NOTHING_DECIDED,
+    )
+    return run.one(APP)
+
+
+@pytest.mark.parametrize("plan", [True, False], ids=["planned", "done"])
+@pytest.mark.parametrize("shows", ["an older state", "older releases", "no releases"])
+def test_a_source_that_shows_something_older_hands_nothing_over(shows: str, *, plan: bool) -> None:
+    """Whoever runs the source has its online keys; the root with ours would make every client forget what is newer."""
+    scene = good_collection(NOTARY)
+    older = scene.server.stored[RELEASES].raw
+    scene.owner.sign("3.0", GOOD)
+    client = scene.regular()
+    source = scene.past if shows == "an older state" else scene.server
+    if shows == "older releases":
+        scene.forger.put(RELEASES, older, version=2)
+    elif shows == "no releases":
+        scene.forger.list_in_snapshot(RELEASES, None)
+    outcome = _migration(scene, source, client.memory, plan=plan)
+    assert isinstance(outcome.failure, VersionRollback)
+    assert outcome.done is None
+    if plan:  # a machine without memory cannot know
+        assert _migration(scene, source, MemoryStore(), plan=True).done == "would be taken over"
+
+
+def test_a_role_that_verifies_for_nobody_any_more_is_no_matter_of_memory() -> None:
+    scene = good_collection(NOTARY)
+    client = scene.regular()
+    orphaned(scene)
+    assert _migration(scene, scene.server, client.memory, plan=True).done == "would be taken over"
+
+
+def test_a_collection_that_goes_on_here_is_newer_than_its_source() -> None:
+    scene = good_collection(NOTARY)
+    ours = scene.server.copy()
+    for role in (SNAPSHOT, TIMESTAMP):
+        Owner(ours).replace_online_key(role)
+    client = Client(ours, pins=[scene.pin])
+    assert client.judge("1.0").allowed
+    files = {"1.root.json": ours.files["1.root.json"], "timestamp.json": ours.stored[TIMESTAMP].raw}
+    outcome = _migration(scene, scene.server, client.memory, plan=False, files=files)
+    assert (outcome.failure, outcome.done) == (None, "goes on here")

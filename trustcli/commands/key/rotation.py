@@ -9,13 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.algorithms import key_fingerprint
-from keys.errors import KeyAmbiguous, KeyNotAccepted, KeyNotFound, KeysError
+from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
+from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.key_source import KeySource, SessionKeys
@@ -25,7 +24,6 @@ from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.failure_table import UsageError
 from trustcli.publish.effects import check_same_releases
-from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import PublishResult
@@ -34,10 +32,10 @@ from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
-from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch
+from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch, VersionRollback
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
-from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
+from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
@@ -181,6 +179,8 @@ class _Rotator:
         return roles
 
     def _check(self, before: OwnerRoles, after: OwnerRoles) -> None:
+        if self._rotation.role == SNAPSHOT:
+            _check_nothing_rolled_back(before)
         check_followable(self._collection, self._chain, after[ROOT])
         check_same_releases(before, after)
 
@@ -226,7 +226,7 @@ class _Rotator:
         """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
         server = self._collection.server
         key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
-        if key_fingerprint(key) in _fingerprints(roles[ROOT].root.keys.values()):
+        if key_fingerprint(key) in accepted_fingerprints(roles[ROOT].root.keys.values()):
             reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
             raise RemoteMisbehaved(remote=server.name, reason=reason)
         return key
@@ -238,7 +238,7 @@ class _Rotator:
         """
         role = self._rotation.role
         root = roles[ROOT].root
-        present = _fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
+        present = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
         if key_fingerprint(new.public_key) in present:
             reason = f"{new.public_key.keyid[:12]} is one of its keys already, so it would replace none"
             raise PublishRefused(role=role, reason=reason)
@@ -270,7 +270,7 @@ class _Rotator:
             candidates = [keyid for keyid in keyids if keyid in held]
         if not candidates:
             raise KeyNotFound(key=f"that is a root key of {self._gun}")
-        if len(candidates) > 1:
+        if len(accepted_fingerprints(root.keys[keyid] for keyid in candidates)) > 1:
             raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
         return candidates[0]
 
@@ -286,13 +286,14 @@ class _Rotator:
         return after
 
 
-def _fingerprints(keys: Iterable[Key]) -> set[str]:
-    """Return the fingerprints of those keys that can be read."""
-    found: set[str] = set()
-    for key in keys:
-        with suppress(KeyNotAccepted):
-            found.add(key_fingerprint(key))
-    return found
+def _check_nothing_rolled_back(roles: OwnerRoles) -> None:
+    """Check that the server shows no delegation older than it is known here: another snapshot key makes all forget.
+
+    Raises: VersionRollback.
+    """
+    for fault in roles.faults.values():
+        if isinstance(fault, VersionRollback):
+            raise fault
 
 
 def check_followable(collection: Collection, chain: Sequence[Envelope], new: Envelope) -> None:

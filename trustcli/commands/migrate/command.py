@@ -184,6 +184,7 @@ class _Run:
         if state == "ahead":
             changed = destination.changed_on_source(found)
             return MigrationResult(gun=found.gun, found=found, done="goes on here", changed=tuple(changed))
+        destination.check_newest(found)
         imported_keys = self.keys.of(found)
         held = self.session.held_keys()
         available = destination.keys(found) if state != "absent" else frozenset[str]()

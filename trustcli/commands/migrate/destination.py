@@ -23,7 +23,10 @@ from trustdata.errors import RemoteMisbehaved
 from trustdata.gun import GUN
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.model import Key
-from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
+from trustdata.verification.checks import check_minimum_versions
+from trustdata.verification.delegations import delegations_of
+from trustdata.verification.minimum_versions import lowest_accepted
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.verification.vouching import KnownFiles, find_unvouched
 from trustdata.wire.notary import NOTARY
@@ -123,6 +126,21 @@ class Destination:
             raise RemoteMisbehaved(
                 remote=name, reason="it says that it took the collection over, and does not serve it"
             )
+
+    def check_newest(self, found: SourceCollection) -> None:
+        """Check that the source shows nothing older than this machine or its lock file knows.
+
+        A root with our keys makes what all clients remember void, so this is the last moment at which it counts.
+        Delegations that do not verify are no matter: nobody believes them. Raises: VersionRollback, MemoryDamaged,
+        SettingsUnusable, LockDamaged.
+        """
+        minimums = lowest_accepted(
+            memory=self._session.memory.load(found.gun), lock=self._session.locks.get(found.gun), chain=found.roots
+        )
+        versions = {role: file.version for role, file in found.verified.items()}
+        delegators = [file.targets for role, file in found.verified.items() if role == TARGETS or is_delegated(role)]
+        delegated = [role for delegator in delegators for role in delegations_of(delegator) if role not in found.broken]
+        check_minimum_versions(versions, minimums, [ROOT, TARGETS, *delegated])
 
     def check_rotation(self, found: SourceCollection, decisions: OwnerDecisions) -> None:
         """Check that the next root may be made from the root of the source, before anything is handed over.

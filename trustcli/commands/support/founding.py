@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import key_fingerprint
+from keys.algorithms import key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
@@ -22,7 +22,6 @@ from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.console.failure_table import UsageError
-from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session

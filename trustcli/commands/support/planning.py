@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from keys import recovery as recovery_file
-from keys.algorithms import Algorithm, generate, key_fingerprint, public_key_of
+from keys.algorithms import Algorithm, generate, key_fingerprint, matching_keyids, public_key_of
 from keys.errors import KeyNotAccepted, PassphraseMissing
 from keys.key_info import KeyInfo, Purpose
 from keys.material import tuf_key
@@ -28,7 +28,6 @@ from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import Output, failure_document
 from trustcli.publish import plan_view
-from trustcli.publish.held_keys import matching_keyids
 from trustcli.publish.plan import Current, KeyPlace, Plan, Planned
 from trustcli.publish.planner import Planner
 from trustcli.publish.preparation import HeldKeys
