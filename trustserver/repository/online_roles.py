@@ -125,6 +125,10 @@ class OnlineRoles:
         """Check that the clock, which says `at`, may be signed with. Raises: ClockJumped, NotStored."""
         self._clock_guard.check(at)
 
+    def clock_is_early(self, at: datetime) -> bool:
+        """Return whether the clock, which was checked, is taken to be behind (`ClockGuard.is_early`)."""
+        return self._clock_guard.is_early(at)
+
     # -- signing --------------------------------------------------------------------------------------------
 
     def issue(

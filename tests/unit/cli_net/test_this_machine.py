@@ -239,7 +239,9 @@ class Moving:
         self.from_here = list(from_here)
         self.named_by: list[Origin | None] = []
 
-    def exchange(self, method: str, origin: Origin, target: str, *, named_by: Origin | None, **_: Any) -> Response:
+    def exchange(
+        self, method: str, origin: Origin, target: str, *, named_by: Origin | None = None, **_: Any
+    ) -> Response:
         del method, target
         if origin.host == OTHER:
             self.named_by.append(named_by)
