@@ -47,6 +47,10 @@ SPELLINGS = (
     "127.0.0.1.",
     "169.254.169.254",
     "[fe80::1]",
+    "[fd00:ec2::254]",
+    "[64:ff9b::7f00:1]",
+    "ip6-localhost",
+    "Localhost.Localdomain.",
 )
 TYPE = {"Content-Type": OCI_MANIFEST}
 
@@ -63,6 +67,17 @@ TYPE = {"Content-Type": OCI_MANIFEST}
         ("::ffff:0.0.0.0", True),
         ("169.254.169.254", True),
         ("fe80::1%eth0", True),
+        ("fd00:ec2::254", True),
+        ("FD00:EC2:0::254", True),
+        ("fd20:ce::254", True),
+        ("100.100.100.200", True),
+        ("::ffff:100.100.100.200", True),
+        ("168.63.129.16", True),
+        ("64:ff9b::127.0.0.1", True),
+        ("64:ff9b::a9fe:a9fe", True),
+        ("64:ff9b::192.0.2.1", False),
+        ("fd00:ec2::253", False),
+        ("100.100.100.201", False),
         ("192.0.2.1", False),
         ("10.0.0.1", False),
         ("2001:db8::1", False),
