@@ -201,6 +201,14 @@ def test_an_owner_s_snapshot_that_clients_would_refuse_is_refused() -> None:
     assert "more than 1460 days from now" in refusal(answer)["detail"]["Error"]["Msg"]
 
 
+def test_an_owner_whose_clock_is_ahead_may_begin() -> None:
+    """By minutes, as most clocks are wrong: the certificate of the root key begins after the server's time."""
+    site = NotarySite()
+    owner = NotaryOwner(GUN_N, at=site.at + timedelta(minutes=5))
+    site.learn_notary_keys(owner)
+    assert site.upload(owner.first_upload()).status_code == 200
+
+
 # --- a jump forward
 
 

@@ -64,14 +64,6 @@ def test_a_first_upload_of_root_and_targets_is_answered_with_an_empty_200() -> N
     assert site.versions() == {"root": 1, "targets": 2, "snapshot": 1, "timestamp": 1}
 
 
-def test_an_owner_whose_clock_is_ahead_may_begin() -> None:
-    """By minutes, as most clocks are wrong: the certificate of the root key begins after the server's time."""
-    site = NotarySite()
-    owner = NotaryOwner(GUN_N, at=site.at + timedelta(minutes=5))
-    site.learn_notary_keys(owner)
-    assert site.upload(owner.first_upload()).status_code == 200
-
-
 @pytest.mark.parametrize("order", list(itertools.permutations((ROOT, TARGETS, SNAPSHOT))))
 def test_part_order_is_random(order: tuple[RoleName, ...]) -> None:
     site, owner = unstarted(holds_snapshot=True)
