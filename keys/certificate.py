@@ -27,6 +27,8 @@ from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
 """The time of validity of a certificate, equal to the lifetime of a Notary v1 root (a year has 365 days)."""
+LEEWAY: Final = timedelta(days=1)
+"""How far the clock that made a certificate may be ahead of the one that judges it. The Go clients allow the same."""
 _WILDCARD: Final = "*"
 
 
@@ -80,7 +82,7 @@ def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
     """Return why a root key must not be used for the collection `gun`, or None if it may be used.
 
     The key must be in a certificate whose common name is `gun` or a prefix of it followed by `*`. If `at` is given, the
-    certificate must be valid at that time. Raises: KeyNotAccepted.
+    certificate must be valid at that time, or begin within LEEWAY after it. Raises: KeyNotAccepted.
     """
     if not key.keytype.endswith(X509):
         return "is no certificate"
@@ -91,7 +93,9 @@ def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
         return "has no readable name"
     if name != gun and not (name.endswith(_WILDCARD) and gun.startswith(name.rstrip(_WILDCARD))):
         return f"is a certificate for {name[:80]!a}"
-    if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+    if at is not None and not (
+        certificate.not_valid_before_utc <= at + LEEWAY and at <= certificate.not_valid_after_utc
+    ):
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         return f"is a certificate that is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d} only"
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from keys.record import record
 _ROOT: Final = 0
 _WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _ANYTHING: Final = stat.S_IRWXG | stat.S_IRWXO
+_MAX_LINKS: Final = 40
+"""As the kernel follows them."""
 
 
 @record
@@ -51,12 +54,13 @@ class Exposure:
         return f"chmod {self.wanted} {self.path}"
 
 
-def unguarded(path: Path, status: os.stat_result | None = None) -> Exposure | None:
+def unguarded(path: Path, status: os.stat_result | None = None, *, folder_is_its_own: bool = False) -> Exposure | None:
     """Return what lets others change a file, or put another one in its place; None if nothing does.
 
     `status`: of the file as it was opened; None if there is none, or if it is to be looked up here. A file that is not
-    there is as good as its folder. Of a symbolic link, the folder of the link counts, and that of the file.
-    Raises: OSError.
+    there is as good as its folder. Of a symbolic link, the folder of the link counts, and that of the file; if it leads
+    to another link, the folder of that one, too. `folder_is_its_own`: further files are looked for there by their
+    names, so the sticky bit is no help: whoever may write to the folder may put one there. Raises: OSError.
     """
     if status is None:
         try:
@@ -69,14 +73,33 @@ def unguarded(path: Path, status: os.stat_result | None = None) -> Exposure | No
         found = _exposure(str(path), status, _WRITE, "may be changed", "go-w")
         if found is not None:
             return found
-    for folder in dict.fromkeys((path.parent, Path(os.path.realpath(path)).parent)):
+    for folder in _folders(path):
         try:
-            found = _exposure(str(folder), folder.stat(), _WRITE, "has files that may be replaced", "go-w")
+            found = _exposure(
+                str(folder),
+                folder.stat(),
+                _WRITE,
+                "has files that may be replaced",
+                "go-w",
+                sticky_helps=not folder_is_its_own,
+            )
         except FileNotFoundError:
             continue  # then there is no file either
         if found is not None:
             return found
     return None
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Return the folders of a file, of the symbolic links that lead to it, and of the file that they lead to."""
+    real = Path(os.path.realpath(path))
+    for _ in range(_MAX_LINKS):
+        yield path.parent
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+    if real.parent != path.parent:
+        yield real.parent
 
 
 def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = False) -> Exposure | None:
@@ -91,9 +114,11 @@ def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = Fa
     return _exposure(str(path), status, forbidden, "may be read or changed", wanted)
 
 
-def _exposure(path: str, status: os.stat_result, forbidden: int, what: str, wanted: str) -> Exposure | None:
+def _exposure(
+    path: str, status: os.stat_result, forbidden: int, what: str, wanted: str, *, sticky_helps: bool = False
+) -> Exposure | None:
     foreign = status.st_uid not in {_ROOT, os.geteuid()}
-    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX and forbidden == _WRITE
+    sticky = sticky_helps and status.st_mode & stat.S_ISVTX
     if not foreign and (sticky or not status.st_mode & forbidden):
         return None
     mode = f"{stat.S_IMODE(status.st_mode):o}"

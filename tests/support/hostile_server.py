@@ -68,12 +68,13 @@ def json_reply(status: int, content: object, headers: Mapping[str, str] | None =
 class HostileServer:
     script: Script
     tls: ssl.SSLContext | None = None
+    address: str = "127.0.0.1"
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((self.address, 0))
         self.port = int(self._listener.getsockname()[1])
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
@@ -81,7 +82,7 @@ class HostileServer:
 
     @property
     def netloc(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:

@@ -49,6 +49,7 @@ class AuthenticatedClient:
         self._credentials = credentials
         self._rules = rules
         self._observer = observer
+        self._named_places = _NamedPlaces(transport, origin)
         self._authorizer: ChallengeResponder | None = None
         self._authorization: dict[str, str] = {}
 
@@ -109,19 +110,25 @@ class AuthenticatedClient:
             self._authorizer = ChallengeResponder(
                 self.origin,
                 self._credentials,
-                self._transport if response.from_here else _NamedElsewhere(self._transport, self.origin),
+                self._named_places,
                 stored_under=self._rules.stored_under,
                 observer=self._observer,
             )
+        self._named_places.server_is_here = response.from_here
         return self._authorizer.authorization(response, scope=scope)
 
 
-class _NamedElsewhere:
-    """The `Transport` to places that a server elsewhere has named: its token server."""
+class _NamedPlaces:
+    """The `Transport` to the places that a server has named: its token server.
+
+    `server_is_here`: whether the answer that named the place came from this machine. A name may move between two
+    answers.
+    """
 
     def __init__(self, transport: JudgingTransport, server: Origin) -> None:
         self._transport = transport
         self._server = server
+        self.server_is_here = False
 
     def exchange(
         self,
@@ -133,7 +140,7 @@ class _NamedElsewhere:
         limit: int,
         body: bytes | None = None,
     ) -> Response:
-        named_by = self._server if origin != self._server else None
+        named_by = None if self.server_is_here or origin == self._server else self._server
         return self._transport.exchange(
             method, origin, target, headers=headers, limit=limit, body=body, named_by=named_by
         )

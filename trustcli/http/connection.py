@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from trustcli.http.errors import proxy_refused, transport_failure
 from trustcli.http.messages import MAX_ERROR_BODY, USER_AGENT, Origin, Response, is_success
 from trustcli.http.network import Network
-from trustcli.http.proxies import Proxy, proxy_for
+from trustcli.http.proxies import Proxy, is_loopback, proxy_for
 from trustcli.http.time_budget import BudgetedSocket, ExchangeBudget, TooManyBytes
 from trustdata.errors import RemoteMisbehaved, TooLarge, TrustError
 
@@ -262,7 +262,8 @@ class HttpConnection:
         return self._response(response, self._decoded(response, raw, bound))
 
     def _response(self, received: HTTPResponse, body: bytes) -> Response:
-        here = self._peer != "" and self._peer == self._own
+        # The ends differ in 127.0.0.0/8: from 127.0.0.1 to 127.0.1.1, where Debian has the machine's own name.
+        here = self._peer != "" and (self._peer == self._own or is_loopback(self._peer.removeprefix("::ffff:")))
         return Response(status=received.status, headers=tuple(received.getheaders()), body=body, from_here=here)
 
     def _read_lines(self, response: HTTPResponse, longest: int, each_line: EachLine) -> None:

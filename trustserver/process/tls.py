@@ -63,8 +63,9 @@ def from_files(certificate: Path, key: Path) -> TlsFiles:
 def self_signed(folder: Path, *, host: str, at: datetime) -> TlsFiles:
     """Return a certificate for localhost, 127.0.0.1, ::1 and `host`, signed by the CA in this folder.
 
-    CA and certificate are made at first use and kept. The certificate is made anew if it is about to expire, names
-    another host, or was not signed by this CA; the CA only if it is about to expire, or a file of it is missing.
+    CA and certificate are made at first use and kept. The certificate is made anew if it is about to expire, was made
+    by a clock that was ahead, names another host, or was not signed by this CA; the CA only if it is about to expire,
+    or a file of it is missing.
     Raises: StartRefused if the folder cannot be used or the CA is damaged.
     """
     try:
@@ -125,6 +126,8 @@ def _is_good_leaf(folder: Path, ca: x509.Certificate, host: str, at: datetime) -
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False  # whatever is wrong with it, a new one can be made
+    if ca.not_valid_before_utc <= at < leaf.not_valid_before_utc:
+        return False  # before the CA's time, it is now that the clock is wrong, and a new one would be worse
     return (
         leaf.not_valid_after_utc - at > RENEW_BEFORE
         and key.public_key() == leaf.public_key()

@@ -4,9 +4,10 @@ What is signed while the clock is ahead stays valid for the length of the jump, 
 that long: a revoked tag, a removed signer. A clock that is too early harms nobody, since what it signs expires sooner.
 So only a forward jump stops the signing of snapshots and timestamps. Reads go on. There are two rules:
 
-- While the server runs, its clock may gain one hour on the uptime of the machine, which nobody can set.
+- While the server runs, its clock may gain one hour in a week on the uptime of the machine, which nobody can set.
 - At the start, it may be seven days after the last round of upkeep, which the store has recorded; or later, if the
   kernel says that its clock is synchronised. A clock that is early at the start is judged by this rule when it is set.
+  For an hour it is taken to be early; after that, the last round was recorded by a clock that was ahead.
 
 Signing goes on when the clock is right again, or when the operator has accepted it (`trust-server clock accept`).
 """
@@ -22,7 +23,10 @@ from trustserver.errors import ClockJumped
 from trustserver.storage.ports import MetadataStore
 
 MAX_GAIN: Final = timedelta(hours=1)
+GAIN_PERIOD: Final = timedelta(days=7)
+"""After this time a gain is forgotten, or the pauses of a virtual machine would add up until nothing is signed."""
 MAX_ABSENCE: Final = timedelta(days=7)
+MAX_EARLY: Final = timedelta(hours=1)
 
 
 class ClockGuard:
@@ -40,8 +44,8 @@ class ClockGuard:
         self._lock = Lock()
         self._reference: tuple[datetime, float] | None = None
         """A time at which the clock was trusted, and the uptime at that moment."""
-        self._early_since: datetime | None = None
-        """The last round that was recorded, if the clock was behind it at the start."""
+        self._early: tuple[datetime, float] | None = None
+        """The last round that was recorded, if the clock was behind it at the start, and the uptime at the start."""
         self.refusal: ClockJumped | None = None
         """The result of the last check, for those who only report it."""
 
@@ -52,19 +56,35 @@ class ClockGuard:
             if self.refusal is not None:
                 raise self.refusal
 
+    def is_early(self, at: datetime) -> bool:
+        """Return whether the clock, which was checked, is taken to be behind: its machine does not know the time yet.
+
+        What lives too long by such a clock is good, and what it signs has expired.
+        """
+        with self._lock:
+            if self._early is None:
+                return False
+            last_round, uptime_then = self._early
+            return at < last_round and self._uptime() - uptime_then < MAX_EARLY.total_seconds()
+
     def record_round(self, at: datetime) -> None:
         """Record that a round of upkeep was done at this time, which was checked. Raises: NotStored."""
-        self._store.record_round(at)
+        if not self.is_early(at):
+            self._store.record_round(at)
 
     def _judge(self, at: datetime) -> ClockJumped | None:
         uptime = self._uptime()
         if self._reference is None:
             return self._judge_start(at, uptime)
+        if self._early is not None and at < self._early[0] and self._is_synchronised():
+            self._early = None
         since, uptime_then = self._reference
         expected = since + timedelta(seconds=uptime - uptime_then)
         if at - expected <= MAX_GAIN:
+            if at > expected and uptime - uptime_then >= GAIN_PERIOD.total_seconds():
+                self._reference = (at, uptime)
             return None
-        set_right = self._early_since is not None and self._follows(self._early_since, at)
+        set_right = self._early is not None and self._follows(self._early[0], at)
         if not set_right and not self._is_accepted(at):
             return ClockJumped(clock=at, expected=expected, at_start=False)
         self._trust(at, uptime)
@@ -73,14 +93,15 @@ class ClockGuard:
     def _is_accepted(self, at: datetime) -> bool:
         """Return whether an operator has accepted the clock at about this time."""
         accepted = self._store.clock_record().accepted
-        return accepted is not None and at - accepted <= MAX_GAIN
+        return accepted is not None and abs(at - accepted) <= MAX_GAIN
 
     def _judge_start(self, at: datetime, uptime: float) -> ClockJumped | None:
         last = self._store.clock_record().last_round
         if last is not None and not self._follows(last, at):
             return ClockJumped(clock=at, expected=last, at_start=True)
         self._trust(at, uptime)
-        self._early_since = last if last is not None and at < last else None
+        if last is not None and at < last and not self._is_synchronised():
+            self._early = (last, uptime)
         return None
 
     def _follows(self, last_round: datetime, at: datetime) -> bool:
@@ -88,4 +109,4 @@ class ClockGuard:
 
     def _trust(self, at: datetime, uptime: float) -> None:
         self._reference = (at, uptime)
-        self._early_since = None
+        self._early = None

@@ -42,7 +42,7 @@ class Issued:
     """A new timestamp and the snapshot that it lists; the snapshot may be an older one, or one that its owner signed.
 
     `at`: when the new ones were signed. `promoted_keys`: server-held keys that the root names and that are not CURRENT
-    yet. `renew_at`: when one of them must be signed again.
+    yet. `renew_at`: when one of them must be signed again. `by_early_clock`: whether `at` is taken to be behind.
     """
 
     served_format: ServedFormat
@@ -51,6 +51,7 @@ class Issued:
     timestamp: Envelope
     promoted_keys: tuple[KeyRecord, ...]
     renew_at: datetime
+    by_early_clock: bool
 
 
 class OnlineRoles:
@@ -124,6 +125,10 @@ class OnlineRoles:
     def check_clock(self, at: datetime) -> None:
         """Check that the clock, which says `at`, may be signed with. Raises: ClockJumped, NotStored."""
         self._clock_guard.check(at)
+
+    def clock_is_early(self, at: datetime) -> bool:
+        """Return whether the clock, which was checked, is taken to be behind (`ClockGuard.is_early`)."""
+        return self._clock_guard.is_early(at)
 
     # -- signing --------------------------------------------------------------------------------------------
 
@@ -228,6 +233,7 @@ class OnlineRoles:
             timestamp=timestamp,
             promoted_keys=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
             renew_at=min(renewal_of(envelope, served_format.wire) for envelope in server_held),
+            by_early_clock=self.clock_is_early(at),
         )
 
     def _make_key(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:

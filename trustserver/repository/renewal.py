@@ -1,8 +1,8 @@
 """Sign snapshot and timestamp again when half of their lifetime is over: once a minute, or when a client reads them.
 
 Those that live longer than files that are signed now are due at once: they were signed while the clock was ahead
-(docs/adr/0047). The rules (`half_life`, `outlives`) and the lifetimes are in trustdata/expiry.py: clients use them too.
-The minute is in app.py.
+(docs/adr/0047), unless it is now that the clock is early. The rules (`half_life`, `outlives`) and the lifetimes are in
+trustdata/lifetimes.py: clients use them too. The minute is in app.py.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Renewal:
         self._online.check_clock(at)
         for _ in range(_ATTEMPTS):
             stored = self._parsed.load(gun, needed=_NEEDED)
-            due = _due(stored, at)
+            due = self._due(stored, at)
             if not due:
                 return False
             try:
@@ -78,7 +78,8 @@ class Renewal:
         """
         self._online.check_clock(at)
         due = self._store.due(at=at, limit=ROUND)
-        overlong = self._store.outliving(_latest_expiries(at), limit=ROUND)
+        early = self._online.clock_is_early(at)
+        overlong = () if early else self._store.outliving(_latest_expiries(at), limit=ROUND)
         renewed = failed = 0
         for gun in dict.fromkeys((*due, *overlong)):
             try:
@@ -89,6 +90,22 @@ class Renewal:
                 if isinstance(error, DiskFull):
                     break  # the others would fail too
         return Round(renewed=renewed, failed=failed, full=ROUND in {len(due), len(overlong)} and renewed > 0)
+
+    def _due(self, stored: ParsedCollection, at: datetime) -> list[RoleName]:
+        """Return the online roles that the server must sign again now. Never a snapshot that its owner signs."""
+        if stored.state.status is not Status.LIVE:
+            return []
+        wire, envelopes = format_of(stored.state).wire, stored.envelopes
+        early = self._online.clock_is_early(at)
+        due = [
+            role
+            for role in (SNAPSHOT, TIMESTAMP)
+            if renewal_of(envelopes[role], wire) <= at or (not early and lives_too_long(envelopes[role], wire, at))
+        ]
+        if SNAPSHOT in due and wire.upload_rules.may_include_snapshot:
+            root = envelopes[ROOT].root
+            return [role for role in due if role != SNAPSHOT or held_key(stored.state, root, SNAPSHOT, wire)]
+        return due
 
     def _renew(self, stored: ParsedCollection, due: Collection[RoleName], at: datetime) -> None:
         envelopes, served_format = stored.envelopes, format_of(stored.state)
@@ -110,19 +127,3 @@ def _latest_expiries(at: datetime) -> dict[str, dict[RoleName, datetime]]:
         name: {role: expires_at(at, wire.lifetimes.of(role) + CLOCK_SKEW) for role in (SNAPSHOT, TIMESTAMP)}
         for name, wire in FORMATS.items()
     }
-
-
-def _due(stored: ParsedCollection, at: datetime) -> list[RoleName]:
-    """Return the online roles that the server must sign again now. Never a snapshot that its owner signs."""
-    if stored.state.status is not Status.LIVE:
-        return []
-    wire, envelopes = format_of(stored.state).wire, stored.envelopes
-    due = [
-        role
-        for role in (SNAPSHOT, TIMESTAMP)
-        if renewal_of(envelopes[role], wire) <= at or lives_too_long(envelopes[role], wire, at)
-    ]
-    if SNAPSHOT in due and wire.upload_rules.may_include_snapshot:
-        root = envelopes[ROOT].root
-        return [role for role in due if role != SNAPSHOT or held_key(stored.state, root, SNAPSHOT, wire)]
-    return due

@@ -106,9 +106,12 @@ def make_data_folder(folder: Path) -> None:
 
 
 def _check_guarded(file: Path) -> None:
-    """Check that nobody else may change a file, or put one in its place. Raises: StartRefused."""
+    """Check that nobody else may change a file, or put one in its place or beside it. Raises: StartRefused.
+
+    Beside it, because SQLite believes the journal that it finds there by name.
+    """
     try:
-        exposed = unguarded(file)
+        exposed = unguarded(file, folder_is_its_own=True)
     except OSError as error:
         raise StartRefused(what=str(file), reason=f"cannot be read: {error.strerror}") from error
     if exposed is not None:

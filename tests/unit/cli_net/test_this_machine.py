@@ -17,13 +17,15 @@ from tests.unit.cli_net.conftest import Serve, answering
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.http import this_machine
+from trustcli.http.authenticated import AuthenticatedClient, ServerRules
+from trustcli.http.messages import Origin, Response
 from trustcli.http.this_machine import is_this_machine, names_this_machine
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import OCI_MANIFEST
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import RemoteMisbehaved
 
-pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.1.1", "::ffff:127.0.1.1"])
 
 FAR, NEAR, OTHER = "registry.example.com", "near.example.net", "other.example.net"
 SPELLINGS = (
@@ -45,6 +47,10 @@ SPELLINGS = (
     "127.0.0.1.",
     "169.254.169.254",
     "[fe80::1]",
+    "[fd00:ec2::254]",
+    "[64:ff9b::7f00:1]",
+    "ip6-localhost",
+    "Localhost.Localdomain.",
 )
 TYPE = {"Content-Type": OCI_MANIFEST}
 
@@ -61,6 +67,17 @@ TYPE = {"Content-Type": OCI_MANIFEST}
         ("::ffff:0.0.0.0", True),
         ("169.254.169.254", True),
         ("fe80::1%eth0", True),
+        ("fd00:ec2::254", True),
+        ("FD00:EC2:0::254", True),
+        ("fd20:ce::254", True),
+        ("100.100.100.200", True),
+        ("::ffff:100.100.100.200", True),
+        ("168.63.129.16", True),
+        ("64:ff9b::127.0.0.1", True),
+        ("64:ff9b::a9fe:a9fe", True),
+        ("64:ff9b::192.0.2.1", False),
+        ("fd00:ec2::253", False),
+        ("100.100.100.201", False),
         ("192.0.2.1", False),
         ("10.0.0.1", False),
         ("2001:db8::1", False),
@@ -210,19 +227,53 @@ def test_a_server_on_this_machine_may_name_another(world: World, here: HostileSe
     assert len(tokens.requests) == 1
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.1.1", "::ffff:127.0.1.1"])
+@pytest.mark.parametrize("by_name", [True, False])
 def test_a_server_on_this_machine_may_say_so_by_its_address(
-    world: World, here: HostileServer, serve: Serve, host: str
+    world: World, serve: Serve, address: str, *, by_name: bool
 ) -> None:
-    """However the user has named it."""
-    door = serve(answering(redirect(host, here)))
+    """However the user has named it. Debian has the machine's own name at 127.0.1.1, where our end is 127.0.0.1."""
+    bound = address.removeprefix("::ffff:")
+    host = OTHER if by_name else bound
+    world.addresses = {NEAR: [address], OTHER: [address]}
+    door = serve(answering(redirect(host, serve(answering(reply(200, FILE, TYPE)), address=bound))), address=bound)
     assert world.from_registry(f"{NEAR}:{door.port}") == DIGEST
-    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})), address=bound)
 
     def script(request: Request, wire: Wire) -> None:
         wire.send(reply(200, FILE, TYPE) if "authorization" in request.headers else realm(host, tokens))
 
-    assert world.from_registry(f"{NEAR}:{serve(script).port}") == DIGEST
+    assert world.from_registry(f"{NEAR}:{serve(script, address=bound).port}") == DIGEST
+    assert len(tokens.requests) == 1
+
+
+class Moving:
+    """A transport to a server whose name is first this machine, and then a machine elsewhere."""
+
+    def __init__(self, *from_here: bool) -> None:
+        self.from_here = list(from_here)
+        self.named_by: list[Origin | None] = []
+
+    def exchange(
+        self, method: str, origin: Origin, target: str, *, named_by: Origin | None = None, **_: Any
+    ) -> Response:
+        del method, target
+        if origin.host == OTHER:
+            self.named_by.append(named_by)
+            return Response(status=200, headers=(), body=b'{"token": "t0k"}')
+        challenge = ("WWW-Authenticate", f'Bearer realm="https://{OTHER}/token"')
+        return Response(status=401, headers=(challenge,), body=b"", from_here=self.from_here.pop(0))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_where_a_server_is_is_asked_at_each_challenge(first: bool) -> None:  # noqa: FBT001
+    """A name that led here the last time, and leads elsewhere now, may not name what is here; nor the reverse."""
+    origin = Origin(scheme="https", host=NEAR, port=443)
+    transport = Moving(first, first, not first, not first)
+    client = AuthenticatedClient(origin, transport, Stored(), ServerRules(redirects_elsewhere=True))
+    for scope in ("one", "two"):
+        client.ask("GET", "/", scope=scope, limit=100)
+    assert transport.named_by == ([None, origin] if first else [origin, None])
 
 
 def test_each_hop_is_judged_by_its_own_sender(world: World, here: HostileServer, serve: Serve) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.algorithms import Algorithm, generate
-from keys.certificate import LIFETIME, certificate_fault, root_certificate
+from keys.certificate import LEEWAY, LIFETIME, certificate_fault, root_certificate
 from keys.errors import KeyNotAccepted
 from keys.notary import NotaryKey, bare_key
 
@@ -125,9 +125,9 @@ def test_no_name_and_no_readable_name() -> None:
 def test_when_it_is_valid_is_looked_at_only_if_asked() -> None:
     key = root_certificate(OWN, gun=GUN, at=NOW)
     start = NOW.replace(microsecond=0)
-    for at in (start, start + LIFETIME, None):
+    for at in (start - LEEWAY, start, start + LIFETIME, None):
         assert certificate_fault(key, gun=GUN, at=at) is None
-    for at in (start - timedelta(seconds=1), start + LIFETIME + timedelta(seconds=1)):
+    for at in (start - LEEWAY - timedelta(seconds=1), start + LIFETIME + timedelta(seconds=1)):
         fault = certificate_fault(key, gun=GUN, at=at)
         assert fault == "is a certificate that is valid from 2026-11-01 to 2036-10-29 only"
 

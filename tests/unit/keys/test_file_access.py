@@ -85,6 +85,29 @@ def test_the_folders_of_a_link_and_of_its_file_count(file: Path, tmp_path: Path)
     assert unguarded(link) is None
 
 
+@pytest.mark.parametrize("relative", [True, False])
+@pytest.mark.parametrize("there", [True, False])
+def test_the_folder_of_a_link_in_between_counts_too(file: Path, tmp_path: Path, *, relative: bool, there: bool) -> None:
+    first, between = tmp_path / "first", tmp_path / "between"
+    for folder in (first, between):
+        folder.mkdir(mode=0o700)
+    (first / "link").symlink_to("../between/link" if relative else between / "link")
+    (between / "link").symlink_to(file)
+    if not there:
+        file.unlink()
+    assert unguarded(first / "link") is None
+    between.chmod(0o777)
+    found = unguarded(first / "link")
+    assert found is not None
+    assert os.path.realpath(found.path) == str(between)
+
+
+def test_a_loop_of_links_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        unguarded(tmp_path / "loop")
+
+
 def test_what_belongs_to_somebody_else(file: Path, foreign: int) -> None:
     found = unguarded(file)
     assert found is not None

@@ -32,6 +32,7 @@ class Ground:
     """A server with one collection, in one format."""
 
     site: Site
+    owner: Owner | NotaryOwner
     gun: GUN
     wire: WireFormat
     ask: Callable[[], httpx.Response]
@@ -59,18 +60,16 @@ class Ground:
         kind = type(self.site)
         site = kind(self.site.store, sealer=self.site.sealer)
         site.at, site.synchronised = self.site.at, self.site.synchronised
-        other = _tuf(site, begin=False) if self.wire is TUF else _notary(site, begin=False)
-        return Ground(site=site, gun=other.gun, wire=other.wire, ask=other.ask, upload=self.upload, place=other.place)
+        return _tuf(site, self.owner) if self.wire is TUF else _notary(site, self.owner)
 
 
 def _publisher(
-    owner: Owner | NotaryOwner | None, send: Callable[[dict[RoleName, bytes]], httpx.Response]
+    owner: Owner | NotaryOwner, send: Callable[[dict[RoleName, bytes]], httpx.Response]
 ) -> Callable[[], httpx.Response]:
     """Publishes the next targets; what is refused is sent again the next time."""
     waiting: list[bytes] = []
 
     def upload() -> httpx.Response:
-        assert owner is not None
         if not waiting:
             waiting.append(owner.targets())
         answer = send({TARGETS: waiting[0]})
@@ -81,10 +80,11 @@ def _publisher(
     return upload
 
 
-def _tuf(site: Site, *, begin: bool = True) -> Ground:
-    owner = site.begin() if begin else None
+def _tuf(site: Site, owner: Owner | NotaryOwner | None = None) -> Ground:
+    owner = owner or site.begin()
     return Ground(
         site=site,
+        owner=owner,
         gun=GUN_A,
         wire=TUF,
         ask=lambda: site.file("timestamp.json"),
@@ -93,11 +93,12 @@ def _tuf(site: Site, *, begin: bool = True) -> Ground:
     )
 
 
-def _notary(site: Site, *, begin: bool = True) -> Ground:
+def _notary(site: Site, owner: Owner | NotaryOwner | None = None) -> Ground:
     assert isinstance(site, NotarySite)
-    owner = site.begin_notary() if begin else None
+    owner = owner or site.begin_notary()
     return Ground(
         site=site,
+        owner=owner,
         gun=GUN(GUN_N),
         wire=NOTARY,
         ask=lambda: site.tuf("timestamp.json"),
@@ -201,6 +202,14 @@ def test_an_owner_s_snapshot_that_clients_would_refuse_is_refused() -> None:
     assert "more than 1460 days from now" in refusal(answer)["detail"]["Error"]["Msg"]
 
 
+def test_an_owner_whose_clock_is_ahead_may_begin() -> None:
+    """By minutes, as most clocks are wrong: the certificate of the root key begins after the server's time."""
+    site = NotarySite()
+    owner = NotaryOwner(GUN_N, at=site.at + timedelta(minutes=5))
+    site.learn_notary_keys(owner)
+    assert site.upload(owner.first_upload()).status_code == 200
+
+
 # --- a jump forward
 
 
@@ -253,6 +262,28 @@ def test_small_jumps_add_up(ground: Ground) -> None:
     ground.site.later(days=1)
     ground.site.jump(minutes=40)
     refused(ground, ground.upload())
+
+
+def test_small_gains_are_forgotten_after_a_week(ground: Ground) -> None:
+    """A virtual machine that each night is paused for a minute must not stop signing after two months."""
+    for _ in range(100):
+        ground.site.later(days=1)
+        ground.site.jump(minutes=5)
+        ground.site.upkeep()
+        assert "warnings" not in ground.site.get("/readyz").json()
+    ground.site.jump(minutes=61)
+    refused(ground, ground.upload())
+
+
+def test_a_clock_that_was_early_for_weeks_may_come_back(ground: Ground) -> None:
+    """What is forgotten is a gain: the time at which the clock was right is not."""
+    ground.site.upkeep()
+    ground.site.jump(days=-100)
+    for _ in range(20):
+        ground.site.later(days=1)
+        ground.site.upkeep()
+    ground.site.jump(days=100)
+    assert ground.upload().status_code == 200
 
 
 def test_a_clock_that_is_too_early_signs_and_may_come_back(ground: Ground) -> None:
@@ -320,6 +351,15 @@ def test_an_acceptance_of_another_time_is_none(ground: Ground) -> None:
     refused(ground, ground.upload())
 
 
+def test_an_acceptance_of_a_wrong_time_is_no_licence_for_every_jump_up_to_it(ground: Ground) -> None:
+    """The operator accepted while the clock was two years ahead, and then set it right."""
+    ground.site.upkeep()
+    ground.site.store.accept_clock(ground.site.at + 2 * YEAR)
+    ground.site.upkeep()
+    ground.site.jump(days=100)
+    refused(ground, ground.upload())
+
+
 def test_a_clock_that_is_early_at_the_start_may_be_set_right(ground: Ground) -> None:
     """A machine without a clock of its own begins in the past, until the network tells it the time."""
     ground.site.upkeep()
@@ -334,6 +374,92 @@ def test_a_clock_that_is_early_at_the_start_may_be_set_right(ground: Ground) -> 
     again.site.jump(days=2)
     again.site.upkeep()
     assert "warnings" in again.site.get("/readyz").json(), "once"
+
+
+def early(ground: Ground) -> Ground:
+    """The server starts again while its machine does not know the time yet."""
+    again = ground.restarted()
+    again.site.synchronised = False
+    again.site.jump(days=-1000)
+    again.site.upkeep()
+    return again
+
+
+def test_a_machine_without_a_clock_may_start_twice(ground: Ground) -> None:
+    """The power fails again before the time is known. What counts is the last round by a clock that was right."""
+    ground.site.upkeep()
+    once = early(ground)
+    again = once.restarted()
+    again.site.synchronised = False
+    again.site.later(minutes=1)
+    again.site.upkeep()
+    assert again.site.store.clock_record().last_round == NOW
+    again.site.jump(days=1000)
+    again.site.upkeep()
+    assert again.site.get("/readyz").json() == {"status": "ready"}
+    assert again.site.store.clock_record().last_round == NOW + timedelta(minutes=1)
+
+
+def test_a_machine_that_does_not_know_the_time_yet_leaves_alone_what_is_good(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Signed again, it would have expired years ago, and the log would tell the owners to rotate their keys."""
+    ground.site.upkeep()
+    before, served = ground.versions(), ground.ask().content
+    again = early(ground)
+    for _ in range(2):
+        answer = again.ask()
+        assert (answer.status_code, answer.content) == (200, served)
+    again.site.jump(days=1000)
+    again.site.upkeep()
+    assert again.versions() == before
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_publish_before_the_time_is_known_raises_no_alarm(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
+    """What it replaces was not signed by a clock ahead."""
+    ground.site.upkeep()
+    again = early(ground)
+    assert again.upload().status_code == 200
+    assert metric(again.site, "trust_server_overlong_files_total") == 0
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    again.site.jump(days=1000)
+    again.site.upkeep()
+    assert again.days()[1] == again.usual()[1]
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_a_clock_that_stays_early_is_the_right_one(ground: Ground, synchronised: bool) -> None:  # noqa: FBT001
+    """It was the last round that was recorded by a clock that was ahead: the kernel says so, or an hour."""
+    ground.site.at += YEAR
+    ahead = ground.restarted()
+    ahead.site.upkeep()
+    before = ahead.versions()
+    assert ahead.site.store.clock_record().last_round == NOW + YEAR
+    ahead.site.jump(days=-365)
+    again = ahead.restarted()
+    again.site.synchronised = synchronised
+    again.site.upkeep()
+    if not synchronised:
+        again.site.later(minutes=59)
+        again.site.upkeep()
+        assert again.versions() == before
+        again.site.later(minutes=1)
+        again.site.upkeep()
+    assert again.versions()[1] == before[1] + 1
+    assert again.days()[1] == again.usual()[1]
+    assert again.site.store.clock_record().last_round == again.site.at
+
+
+def test_a_clock_that_the_kernel_vouches_for_is_not_early(ground: Ground) -> None:
+    """So it may not jump to the time of a last round that a clock ahead has recorded."""
+    ground.site.upkeep()
+    again = ground.restarted()
+    again.site.jump(days=-30)
+    again.site.upkeep()
+    again.site.jump(days=30)
+    again.site.upkeep()
+    assert "warnings" in again.site.get("/readyz").json()
 
 
 def test_rounds_are_recorded_while_the_clock_is_trusted(ground: Ground) -> None:

@@ -15,7 +15,7 @@ def test_a_data_folder_that_others_may_change_is_refused(tmp_path: Path) -> None
     """It would stay so: what the server finds there may be anybody's."""
     folder = tmp_path / "data"
     folder.mkdir()
-    for mode in (0o777, 0o775):
+    for mode in (0o777, 0o775, 0o1777):
         folder.chmod(mode)
         with pytest.raises(StartRefused) as refused:
             open_store(Settings(data=folder))
@@ -39,8 +39,9 @@ def test_a_database_that_others_may_change_is_refused(tmp_path: Path, elsewhere:
     file = place / "other.db" if elsewhere else tmp_path / "data" / "trust.db"
     settings = Settings(data=tmp_path / "data", database=f"sqlite:///{file}" if elsewhere else "")
     open_store(settings).close()
-    for exposed, mode in ((file, 0o666), (file.parent, 0o777)):
-        before = exposed.stat().st_mode & 0o777
+    # With the sticky bit nobody may replace the database, but anybody may put a journal beside it.
+    for exposed, mode in ((file, 0o666), (file.parent, 0o777), (file.parent, 0o1777)):
+        before = exposed.stat().st_mode & 0o7777
         exposed.chmod(mode)
         for opening in (open_store, existing_store):
             with pytest.raises(StartRefused, match=f"{exposed}: has mode {mode:o}"):

@@ -11,7 +11,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from tests.support.server_owner import NOW
 from trustserver.errors import StartRefused
-from trustserver.process.tls import from_files, self_signed
+from trustserver.process.tls import LEAF_LIFETIME, from_files, self_signed
 
 
 def leaf(folder: Path) -> x509.Certificate:
@@ -40,6 +40,28 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     self_signed(tmp_path / "tls", host="h", at=NOW)
     before = contents(tmp_path / "tls")
     self_signed(tmp_path / "tls", host="h", at=NOW + timedelta(days=300))
+    assert contents(tmp_path / "tls") == before
+
+
+def test_a_certificate_that_a_clock_ahead_has_made_is_made_anew(tmp_path: Path) -> None:
+    """Nobody would accept it for the length of the jump; the CA, which clients were given, stays."""
+    folder = tmp_path / "tls"
+    self_signed(folder, host="h", at=NOW)
+    before = contents(folder)
+    self_signed(folder, host="h", at=NOW + timedelta(days=730))
+    assert leaf(folder).not_valid_before_utc > NOW
+    self_signed(folder, host="h", at=NOW)
+    assert leaf(folder).not_valid_before_utc <= NOW
+    assert leaf(folder).not_valid_after_utc <= NOW + LEAF_LIFETIME
+    after = contents(folder)
+    assert (after["ca.crt"], after["ca.key"]) == (before["ca.crt"], before["ca.key"])
+
+
+def test_a_machine_that_does_not_know_the_time_yet_keeps_its_certificate(tmp_path: Path) -> None:
+    """A new one would have expired for every client."""
+    self_signed(tmp_path / "tls", host="h", at=NOW)
+    before = contents(tmp_path / "tls")
+    self_signed(tmp_path / "tls", host="h", at=NOW - timedelta(days=10_000))
     assert contents(tmp_path / "tls") == before
 
 
