@@ -190,12 +190,16 @@ def test_a_key_that_nobody_accepts_behind_one_that_is_not_there() -> None:
     scene = good_collection(NOTARY)
     weak, key = _unreadable(NOTARY)
 
-    def change(document: Document) -> None:
-        document["delegations"]["keys"][weak] = key
-        document["delegations"]["roles"][2]["keyids"] = [UNKNOWN, weak]
+    def named(*keyids: str) -> Envelope:
+        def change(document: Document) -> None:
+            document["delegations"]["keys"][weak] = key
+            document["delegations"]["roles"][2]["keyids"] = list(keyids)
 
+        return scene.forger.successor(TARGETS, change)
+
+    assert judge(scene, named(UNKNOWN)).changed == (TARGETS,)
     with refused(MalformedMetadata, role=TARGETS, path="signed.delegations.roles[2].keyids"):
-        judge(scene, scene.forger.successor(TARGETS, change))
+        judge(scene, named(UNKNOWN, weak))
 
 
 def test_bins_whose_key_is_not_there() -> None:
@@ -258,18 +262,18 @@ def test_targets_without_delegations(wire: WireFormat) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hashes", "path"),
+    ("name", "hashes", "path", "text"),
     [
-        ("no tag", {"sha256": EVIL}, "signed.targets"),
-        ("v1", {"sha512": EVIL * 2}, "signed.targets.v1.hashes"),
-        ("v1", {"sha256": EVIL[2:]}, "signed.targets.v1.hashes"),
+        ("no tag", {"sha256": EVIL}, "signed.targets", "'no tag' is no valid tag"),
+        ("v1", {"sha512": EVIL * 2}, "signed.targets.v1.hashes", "must hold the sha256"),
+        ("v1", {"sha256": EVIL[2:]}, "signed.targets.v1.hashes", "must hold the sha256"),
     ],
 )
-def test_a_target_that_no_client_could_use(name: str, hashes: Document, path: str) -> None:
+def test_a_target_that_no_client_could_use(name: str, hashes: Document, path: str, text: str) -> None:
     """It stands behind one that is right."""
     scene = good_collection()
     targets = {"1.0": {"hashes": {"sha256": GOOD}, "length": 1}, name: {"hashes": hashes, "length": 1}}
-    with refused(MalformedMetadata, role=ALICE, path=path):
+    with refused(MalformedMetadata, text, role=ALICE, path=path):
         judge(scene, scene.forger.successor(ALICE, lambda d: d.update(targets=targets)))
 
 

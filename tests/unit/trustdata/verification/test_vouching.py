@@ -63,14 +63,16 @@ def test_what_was_verified_here_is_vouched_for_whatever_else_is_wrong(role: Role
         assert type(judge(file, known(scene, seen=other), expired=True, **wrong)) is NotVouchedFor  # type: ignore[arg-type]
 
 
-def test_what_was_seen_under_other_online_keys_counts_for_nothing() -> None:
+def test_what_was_seen_under_other_online_keys_counts_for_nothing_but_a_root() -> None:
     scene = good_collection()
-    file = scene.server.stored[TARGETS]
-    before = known(scene, seen={TARGETS: file.sha256})
-    assert before.verified_before(file)
+    root, targets = scene.server.stored[ROOT], scene.server.stored[TARGETS]
+    before = known(scene, seen={ROOT: root.sha256, TARGETS: targets.sha256})
     scene.owner.replace_online_key(SNAPSHOT)
-    assert not replace(before, chain=[*before.chain, scene.server.stored[ROOT]]).verified_before(file)
-    assert replace(before, chain=[scene.server.stored[ROOT], *before.chain]).verified_before(file)
+    after = replace(before, chain=[root, scene.server.stored[ROOT]])
+    assert [before.verified_before(file) for file in (root, targets)] == [True, True]
+    assert [after.verified_before(file) for file in (root, targets)] == [True, False]
+    back = replace(before, chain=[scene.server.stored[ROOT], root])
+    assert back.verified_before(targets), "the last root counts"
 
 
 def test_the_root_of_the_lock_file() -> None:
