@@ -15,6 +15,7 @@ from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import Signer
 
 from tests.simulator.repository import RepositorySimulator
+from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.model import MetaFile
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
@@ -72,6 +73,20 @@ class Forger:
     def file(self, role: RoleName, document: Document) -> bytes:
         """Signed by the honest keys."""
         return file_of(text_of(document), self.signers_of(role))
+
+    def successor(
+        self,
+        role: RoleName,
+        change: Callable[[Document], object] = lambda _: None,
+        *,
+        signers: Sequence[Signer] | None = None,
+    ) -> Envelope:
+        """The next version of the role, changed and signed, which the server does not have yet."""
+        document = self.document(role)
+        document["version"] += 1
+        change(document)
+        raw = file_of(text_of(document), self.signers_of(role) if signers is None else signers)
+        return self.server.wire.parse(role, raw)
 
     def alter(
         self,

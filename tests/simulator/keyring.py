@@ -42,6 +42,12 @@ def ed25519_signer(name: str) -> CryptoSigner:
     return CryptoSigner.generate_ed25519()
 
 
+@cache
+def weak_rsa_signer() -> CryptoSigner:
+    """A key that parses, with a signature scheme that nobody accepts."""
+    return CryptoSigner.generate_rsa(size=2048, scheme="rsa-pkcs1v15-sha256")
+
+
 def key(name: str) -> Key:
     """The actor's public key."""
     return signer(name).public_key

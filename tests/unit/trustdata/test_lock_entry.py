@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from keys.record import replace
 from tests.simulator.repository import APP
 from tests.simulator.scene import Scene, good_collection
+from tests.support.refusal import refused
 from tests.support.strategies import MEMORIES
 from trustdata.envelope import Envelope
 from trustdata.errors import LockDisagrees, VersionRollback
@@ -116,6 +117,19 @@ def test_a_chain_that_ends_before_the_locked_root_gets_no_relief() -> None:
     )
 
 
+def test_the_locked_root_does_not_void_what_was_seen_under_it() -> None:
+    """Not even one whose thresholds its keys cannot meet; only a later root does."""
+    scene = good_collection()
+    entry = entry_of(scene)
+    (*_, locked_root) = chain_of(scene)
+    content = deepcopy(locked_root.root)
+    for role in (TIMESTAMP, SNAPSHOT):
+        content.roles[role].threshold = 2
+    poor = dataclasses.replace(locked_root, content=content)
+    assert entry.minimum_versions([poor]) == {ROOT: 2, **entry.minimum}
+    assert entry.minimum_versions([poor, _numbered(poor, 3)]) == {ROOT: 2}
+
+
 @given(MEMORIES, st.dictionaries(st.sampled_from([TIMESTAMP, SNAPSHOT, TARGETS, RELEASES]), st.integers(1, 9)))
 def test_neither_lock_nor_memory_lowers_the_other(memory: Memory, minimum: Mapping[RoleName, int]) -> None:
     chain = _CHAIN
@@ -166,9 +180,13 @@ def test_another_root_than_the_pinned_chain_has() -> None:
 def test_another_root_than_the_server_shows_where_nobody_else_knows() -> None:
     scene = good_collection()
     other = replace(entry_of(scene), root=Pin("sha256", "ab" * 32))
+    chain = chain_of(scene)
     with pytest.raises(LockDisagrees, match=r"trust\.lock and the server disagree") as caught:
-        check(other, [], chain_of(scene))
-    assert caught.value.known_by == ""
+        check(other, [], chain)
+    assert (caught.value.gun, caught.value.known, caught.value.known_by) == (APP, f"sha256:{chain[1].sha256}", "")
+    with pytest.raises(LockDisagrees) as caught:  # of a chain without that version its first root is shown
+        check(other, [], [_numbered(chain[0], 8), _numbered(chain[1], 9)])
+    assert caught.value.known == f"sha256:{chain[0].sha256}"
 
 
 def test_the_root_must_stand_at_its_version() -> None:
@@ -185,9 +203,17 @@ def test_the_root_must_stand_at_its_version() -> None:
 def test_a_lock_that_the_chain_holds_against_a_pin_that_it_does_not() -> None:
     scene = good_collection()
     stranger = Pin("sha256", "cd" * 32)
+    entry = entry_of(scene)
     with pytest.raises(LockDisagrees) as caught:
-        check(entry_of(scene), pins(stranger), chain_of(scene))
-    assert (caught.value.known, caught.value.known_by) == (str(stranger), "pin 0")
+        check(entry, pins(stranger), chain_of(scene))
+    assert caught.value.details() == {
+        "gun": APP,
+        "lock": HERE,
+        "root_version": 2,
+        "locked": str(entry.root),
+        "known": str(stranger),
+        "known_by": "pin 0",
+    }
 
 
 def test_where_neither_is_held_the_pin_is_what_is_wrong() -> None:
@@ -200,5 +226,5 @@ def test_where_neither_is_held_the_pin_is_what_is_wrong() -> None:
 @pytest.mark.parametrize("pinned", [True, False])
 def test_a_chain_that_ends_before_the_locked_root_is_a_rollback(*, pinned: bool) -> None:
     scene = good_collection()
-    with pytest.raises(VersionRollback, match=r"root version 1 is older than version 2, locked in trust\.lock"):
+    with refused(VersionRollback, role=ROOT, offered=1, known=2, source="locked in trust.lock"):
         check(entry_of(scene), pins(scene.pin) if pinned else [], chain_of(scene)[:1])

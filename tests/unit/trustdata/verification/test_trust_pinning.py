@@ -1,0 +1,115 @@
+"""Pins: how they are written, which chain holds them, and what is said where one is not held."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulator.repository import APP
+from tests.simulator.scene import Scene, good_collection
+from tests.support.refusal import refused
+from trustdata.envelope import Envelope
+from trustdata.errors import InvalidName, PinsDisagree, RootNotNamed, RootNotPinned, Unpinned
+from trustdata.roles import ROOT
+from trustdata.verification.trust_pinning import (
+    Pin,
+    SourcedPin,
+    chain_holds,
+    check_named,
+    check_pins,
+    fingerprint,
+    parse_pin,
+)
+from trustdata.wire import WireFormat
+
+HEX = "0123456789abcdef" * 4
+STRANGER, ANOTHER = Pin("sha256", "ab" * 32), Pin("key", "cd" * 32)
+
+
+def chain_of(scene: Scene) -> list[Envelope]:
+    return [scene.server.wire.parse(ROOT, scene.server.files[f"{version}.root.json"]) for version in (1, 2)]
+
+
+def pins(*found: Pin) -> list[SourcedPin]:
+    return [SourcedPin(pin=pin, source=f"source {number}") for number, pin in enumerate(found)]
+
+
+@pytest.mark.parametrize("kind", ["sha256", "key"])
+def test_written_and_read(kind: str) -> None:
+    pin = parse_pin(f"{kind}:{HEX}")
+    assert (pin.kind, pin.digest, str(pin)) == (kind, HEX, f"{kind}:{HEX}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        HEX,
+        "sha256:",
+        f"sha512:{HEX}",
+        f"key:{HEX.upper()}",
+        f"key:{HEX[1:]}",
+        f"key:{HEX}0",
+        f" key:{HEX}",
+        f"key:{HEX}\n",
+    ],
+)
+def test_what_is_no_pin(text: str) -> None:
+    with refused(InvalidName, "must be sha256:HEX", kind="pin", name=text.replace("\n", "\\n")):
+        parse_pin(text)
+
+
+def test_which_pins_a_chain_holds(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    chain = chain_of(scene)
+    first, second = chain
+    root, recovery = (scene.keys.root_keyid(name) for name in ("root", "recovery"))
+    assert fingerprint(first) == Pin("sha256", first.sha256)
+    held = [Pin("sha256", first.sha256), Pin("sha256", second.sha256), Pin("key", root)]
+    assert [chain_holds(pin, chain) for pin in held] == [True, True, True]
+    stranger = scene.keys.root_keyid("mallory")
+    not_held = [STRANGER, ANOTHER, Pin("sha256", root), Pin("key", first.sha256), Pin("key", stranger)]
+    assert [chain_holds(pin, chain) for pin in not_held] == [False] * 5
+    assert not chain_holds(held[0], [second])
+    assert not chain_holds(held[2], [second]), "a key must have signed version 1"
+    signed_by_root = scene.forger.successor(
+        ROOT, lambda d: d.update(version=1), signers=scene.forger.signers(ROOT, "root")
+    )
+    assert [chain_holds(Pin("key", key), [signed_by_root]) for key in (root, recovery)] == [True, False]
+
+
+def test_a_pin_of_a_key_is_held_only_by_a_root_key(wire: WireFormat) -> None:
+    """Whoever signs besides the root keys is no root key."""
+    scene = good_collection(wire)
+    signers = scene.forger.signers(ROOT, "root", "mallory")
+    chain = [scene.forger.successor(ROOT, lambda d: d.update(version=1), signers=signers)]
+    assert scene.keys.root_keyid("mallory") in chain[0].signatures
+    assert not chain_holds(Pin("key", scene.keys.root_keyid("mallory")), chain)
+
+
+def test_pins_of_a_chain(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    chain = chain_of(scene)
+    found = str(fingerprint(chain[0]))
+    held, also_held = fingerprint(chain[1]), Pin("key", scene.keys.root_keyid("root"))
+    check_pins(APP, pins(held), chain)
+    check_pins(APP, pins(held, also_held), chain)
+    with refused(Unpinned, gun=APP, found=found):
+        check_pins(APP, [], chain)
+    with refused(RootNotPinned, gun=APP, pin=str(STRANGER), pin_source="source 0", found=found):
+        check_pins(APP, pins(STRANGER, ANOTHER), chain)
+    for known, pin, other in (
+        (pins(held, STRANGER, ANOTHER), (str(held), "source 0"), (str(STRANGER), "source 1")),
+        (pins(ANOTHER, STRANGER, also_held), (str(also_held), "source 2"), (str(ANOTHER), "source 0")),
+    ):
+        with refused(PinsDisagree, gun=APP, pin=pin[0], pin_source=pin[1], other=other[0], other_source=other[1]):
+            check_pins(APP, known, chain)
+
+
+def test_keys_alone_vouch_for_a_root_that_names_its_collection() -> None:
+    scene = good_collection()
+    chain = chain_of(scene)
+    key, root = Pin("key", scene.keys.root_keyid("root")), fingerprint(chain[0])
+    for known, named in (((key,), True), ((key, root), False), ((root, key), False), ((root,), False), ((), False)):
+        check_named(APP, pins(*known), chain, named=named)
+    with refused(RootNotNamed, gun=APP, pin=str(key), pin_source="source 0", found=str(root)):
+        check_named(APP, pins(key, ANOTHER), chain, named=False)
