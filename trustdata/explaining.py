@@ -233,6 +233,8 @@ class _Explainer:
             state = "not published"
         if self._refused_role == role:
             state = "refused"
+        elif role in (self._state.unreadable or {}):
+            state = "does not verify"  # and others were enough, or the verdict has another reason
         expires = envelope.expires if envelope is not None else None
         return RoleStep(
             role=shown(role),

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from trustdata.errors import TrustError
 from trustdata.policy import Requirement
 
-StepState: TypeAlias = Literal["verified", "refused", "not published", "not reached"]
+StepState: TypeAlias = Literal["verified", "refused", "does not verify", "not published", "not reached"]
 SignerState: TypeAlias = Literal[
     "agrees", "lists another digest", "does not list it", "has published nothing", "unreadable"
 ]

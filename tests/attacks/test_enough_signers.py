@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from tests.simulator.forgery import Document
 from tests.simulator.owner import Owner
 from tests.simulator.owner_commands import ALICE, expire_role
-from tests.simulator.scene import EVIL, GOOD, Scene, good_collection
+from tests.simulator.repository import APP
+from tests.simulator.scene import APP_IMAGE, EVIL, GOOD, Scene, good_collection
+from tests.simulator.session import SimulatedSession
 from trustdata.errors import MalformedMetadata, MetadataExpired, MetadataMissing, PolicyRefused, ThresholdNotMet
 from trustdata.judgement import Judgement, Question
 from trustdata.policy import Requirement
@@ -104,3 +107,15 @@ def test_the_releases_are_needed_by_everybody(wire: WireFormat, broken: str) -> 
     spoil, error = BROKEN[broken]
     spoil(scene, RELEASES)
     assert isinstance(judged(scene, 1, "alice", "bob").refusal, error)
+
+
+def test_the_explanation_says_which_role_does_not_count(wire: WireFormat, broken: str, tmp_path: Path) -> None:
+    scene = both_signed(wire)
+    BROKEN[broken][0](scene, ALICE)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f'[[rule]]\nmatch = "{APP}"\naction = "verify"\nsigners = ["alice", "bob"]\nthreshold = 1\n')
+    session = SimulatedSession(scene.newcomer(), registry_digest=f"sha256:{GOOD}")
+    assert session.run("explain", APP_IMAGE, "--policy", str(policy)) == 0
+    said = [" ".join(line.split()) for line in session.stdout.getvalue().splitlines()]
+    assert f"{ALICE} does not verify" in said
+    assert any(line.startswith("signer alice cannot be read: ") for line in said)

@@ -24,6 +24,7 @@ from trustdata.errors import (
     MalformedMetadata,
     PinsDisagree,
     RootNotNamed,
+    RootNotPinned,
     RootOfAnotherName,
     ThresholdNotMet,
     TrustError,
@@ -34,7 +35,7 @@ from trustdata.roles import ROOT, TARGETS, TIMESTAMP
 from trustdata.verification.candidate_set import judge_upload
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import from_document, merge, to_document
-from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
@@ -281,6 +282,19 @@ def test_what_remains_between_two_collections_without_names(wire: WireFormat) ->
     shown = pair.swapped
     shown.files["1.root.json"] = pair.app.files["1.root.json"]
     assert pinned(shown, pair.fingerprint).digest() == f"sha256:{EVIL}"
+
+
+def test_the_fingerprint_of_a_root_with_a_name_ends_it_for_newcomers() -> None:
+    """The first root lacks the name for ever; a pin of a later one that has it says which collection is meant."""
+    pair = siblings(TUF, named=False)
+    Forger(pair.dev).next_root(lambda _: None)  # as earlier versions wrote it
+    Owner(pair.app).renew(ROOT)
+    shown = pair.swapped
+    shown.files["1.root.json"] = pair.app.files["1.root.json"]
+    assert pinned(shown, pair.fingerprint).digest() == f"sha256:{EVIL}"
+    named = fingerprint(pair.app.stored[ROOT])
+    assert pinned(pair.app, named).digest() == f"sha256:{GOOD}"
+    assert isinstance(pinned(shown, named).judge("1.0").refusal, RootNotPinned)
 
 
 # --- others

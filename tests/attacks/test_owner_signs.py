@@ -189,6 +189,9 @@ def test_who_removes_a_signer_is_shown_what_only_this_signer_had_signed(wire: Wi
     scene = good_collection(wire)
     assert "nobody who stays" not in does(scene.newcomer(), "signer", "remove", "bob", APP).stderr.getvalue()
     Owner(scene.server, "alice").sign("3.0", EVIL)
+    planned = does(scene.newcomer(), "signer", "remove", "alice", APP, "--plan").stderr.getvalue()
+    assert f"nobody who stays had signed {RELEASES}" in planned
+    assert f"3.0 as sha256:{EVIL}" in planned
     said = does(scene.newcomer(), "signer", "remove", "alice", APP).stderr.getvalue()
     assert f"nobody who stays had signed {RELEASES}" in said
     assert f"3.0 as sha256:{EVIL}" in said

@@ -24,16 +24,16 @@ from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import DONE
 from trustcli.publish.effects import check_same_releases
-from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import Edit, PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied
 from trustdata.editing.repository_editor import Contents, EditTerms
+from trustdata.envelope import Envelope
 from trustdata.errors import ThresholdNotMet, shown, tag_list
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
-from trustdata.model import Key
+from trustdata.model import Key, Targets
 from trustdata.roles import RELEASES, TARGETS, RoleName, signer_role
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.vouching import listed_digests
@@ -117,8 +117,9 @@ def remove(
         return _plan(session, edits, decisions)
     for gun, edit_for in edits.items():
         collection = session.collection(gun)
-        outcome = _publish(session, collection, edit_for(collection.wire), decisions)
-        _warn_of_inherited_tags(session, gun, outcome)
+        edit = edit_for(collection.wire)
+        outcome = _publish(session, collection, edit, decisions)
+        _warn_of_inherited_tags(session, gun, edit, tense="now it has")
         signers, server = _signers_now(session, gun, outcome)
         check_visible(
             signer_role(signer) not in signers, server=server, what=f"the removal of signer {signer} from {gun}"
@@ -136,8 +137,10 @@ class _SignerRemoval:
         self._signer = signer
         self._terms = terms
         self._attempted = False
+        self.inherited: Envelope | None = None
+        """The releases, if nobody who stays had signed them."""
 
-    def __call__(self, roles: Roles) -> Contents:
+    def __call__(self, roles: OwnerRoles) -> Contents:
         """Return the contents without the signer; none if an earlier attempt removed it.
 
         Raises: PublishRefused (no such signer).
@@ -145,7 +148,9 @@ class _SignerRemoval:
         if self._attempted and signer_role(self._signer) not in repository_editor.signers_of(roles):
             return {}  # an earlier attempt was stored, and only its reply was lost
         self._attempted = True
-        return repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
+        changed = repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
+        self.inherited = _inherited_releases(roles, changed)
+        return changed
 
 
 def _publish(session: Session, collection: Collection, edit: Edit, decisions: OwnerDecisions) -> PublishResult:
@@ -156,16 +161,25 @@ def _publish(session: Session, collection: Collection, edit: Edit, decisions: Ow
     return outcome
 
 
-def _warn_of_inherited_tags(session: Session, gun: GUN, outcome: PublishResult) -> None:
-    """Warn if nobody who stays had signed the releases: now the repository key vouches for what a removed one said."""
-    before, after = outcome.roles.get(RELEASES), outcome.roles.after(outcome.uploads)
-    if before is None or RELEASES not in outcome.uploads or RELEASES in outcome.roles.faults:
-        return
+def _inherited_releases(before: OwnerRoles, changed: Contents) -> Envelope | None:
+    """Return the stored releases that are signed again if no key that stays has signed them; else None."""
+    targets = changed[TARGETS]
+    signed_again = RELEASES in before and RELEASES in changed and RELEASES not in before.faults
+    if not signed_again or not isinstance(targets, Targets):
+        return None
     try:
-        check_signatures(after[TARGETS].targets, TARGETS, before)
+        check_signatures(targets, TARGETS, before[RELEASES])
     except ThresholdNotMet:
-        tags = tag_list(listed_digests(before))
-        what = f"nobody who stays had signed {RELEASES} version {before.version}, and now it has a signature of yours"
+        return before[RELEASES]
+    return None
+
+
+def _warn_of_inherited_tags(session: Session, gun: GUN, edit: Edit, *, tense: str) -> None:
+    """Warn if nobody who stays had signed the releases: the repository key vouches for what a removed one said."""
+    releases = edit.inherited if isinstance(edit, _SignerRemoval) else None
+    if releases is not None:
+        tags = tag_list(listed_digests(releases))
+        what = f"nobody who stays had signed {RELEASES} version {releases.version}, and {tense} a signature of yours"
         session.output.warn(f"{gun}: {what}; revoke what you do not know: {tags}")
 
 
@@ -174,14 +188,16 @@ def _plan(session: Session, edits: Mapping[GUN, EditForFormat], decisions: Owner
     plans = []
     for gun, edit_for in edits.items():
         collection = planning.collection(gun)
+        edit = edit_for(collection.wire)
         planned = planning.plan(
             collection,
-            edit_for(collection.wire),
+            edit,
             planning.keys.held_keys(),
             decisions=decisions,
             check=check_same_releases,
         )
         plans.append(planned.plan)
+        _warn_of_inherited_tags(session, gun, edit, tense="would get")
     return planning.report(plans)
 
 
