@@ -2,7 +2,7 @@
 
 A file is *guarded* if nobody but its user and root may change it: both own the file and its folder alone, and neither
 group nor others may write to them. It is *private* if, in addition, group and others may not read it. Root may always;
-a folder with the sticky bit (/tmp) lets nobody replace the files of somebody else (docs/adr/0048).
+a folder with the sticky bit lets nobody replace the files of somebody else (docs/adr/0048).
 """
 
 from __future__ import annotations

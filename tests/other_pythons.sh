@@ -1,10 +1,11 @@
 #!/bin/sh
 # other_pythons.sh PYTHON VENV: what needs no program and no network, on every other Python that pyproject.toml names
-# and that is found here. Each has an environment of its own below VENV, installed as everybody's is.
+# and that is found here. Each has an environment of its own below VENV, with what the lock names, by hash: the wheels
+# that VENV was installed from, and those that only this Python needs.
 set -eu
 cd "$(dirname "$0")/.."
 used=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-environments=$2/other
+wheels=$2/wheels environments=$2/other lock=requirements-dev.lock
 versions=$(sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
 
 runs() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$2" ]; }
@@ -17,6 +18,23 @@ find_python() { # version: on PATH, or among those of pyenv, whose shims may lea
   done
 }
 
+fitting() { # the names of the packages whose wheels are for every Python
+  find "$wheels" -name '*.whl' | sed -n -E 's#.*/([^/-]*)-[^/]*-(none|abi3)-[^-]*\.whl$#\1#p' | tr 'A-Z' 'a-z' | tr '_\n' '- '
+}
+install_into() { # folder, Python
+  if cmp -s "$lock" "$1/installed.lock"; then return; fi
+  rm -rf "$1"
+  "$venv_uv" venv --quiet --python "$2" "$1"
+  awk -v have=" $(fitting)" '/^[a-z0-9]/ { split($1, part, /==|\[/); wanted = !index(have, " " part[1] " ") } wanted' \
+    "$lock" >"$1/own.lock"
+  "$venv_python" -m pip --disable-pip-version-check --python "$1/bin/python" download --quiet --require-hashes --no-deps \
+    --only-binary :all: --dest "$1/wheels" -r "$1/own.lock"
+  "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-index --no-deps --require-hashes \
+    --find-links "$wheels" --find-links "$1/wheels" -r "$lock"
+  cp "$lock" "$1/installed.lock"
+}
+
+venv_python=$2/bin/python venv_uv=$2/bin/uv
 for version in $versions; do
   [ "$version" != "$used" ] || continue
   python=$(find_python "$version")
@@ -25,6 +43,6 @@ for version in $versions; do
     continue
   fi
   echo "unit tests and contracts on Python $version"
-  PYTHON=$python sh install.sh --whole --editable "$environments/$version"
-  "$environments/$version/bin/python" -m pytest -q -n 2 -p no:cacheprovider -m "not long" tests/unit tests/contracts
+  install_into "$environments/$version" "$python"
+  PYTHONPATH=$PWD "$environments/$version/bin/python" -m pytest -q -n 2 -p no:cacheprovider -m "not long" tests/unit tests/contracts
 done

@@ -11,7 +11,8 @@ from keys.key_info import KeyInfo
 from keys.material import write_public_pem
 from tests.simulator.client import Client
 from tests.simulator.keyring import private
-from tests.simulator.owner import EVERY_KEY
+from tests.simulator.owner import EVERY_KEY, Owner
+from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, NEWER, OLD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
 from trustcli.doctor.collection import check_collection
@@ -79,6 +80,16 @@ def test_in_tuf_there_is_nothing_to_take_out() -> None:
     assert signs.ends("sign", f"{APP}:1.0") == 0
     assert "targets lists" not in signs.stderr.getvalue()
     assert scene.server.stored[TARGETS].version == 4
+
+
+def test_without_signers_targets_is_the_only_answer(wire: WireFormat) -> None:
+    server = RepositorySimulator(wire=wire)
+    pin = Owner(server).initialise()
+    Owner(server).sign("1.0", OLD)
+    client = Client(server, pins=[pin])
+    signs = SimulatedSession(client, keys=EVERY_KEY, registry_digest=f"sha256:{NEWER}")
+    assert signs.ends("sign", f"{APP}:1.0") == 0
+    assert client.digest("1.0") == f"sha256:{NEWER}"
 
 
 # --- effects are judged before anything is sent

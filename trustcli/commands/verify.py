@@ -37,7 +37,7 @@ def parser() -> FastParser:
 
 
 def main(session: Session, arguments: Sequence[str]) -> int:
-    """Run the command and return its exit status. Raises: UsageError, PolicyMalformed."""
+    """Run the command and return its exit status. Raises: UsageError, PolicyMalformed, FileExposed."""
     if {"--help", "-h"} & set(arguments):
         session.output.raw(parser().format_help())
         return DONE

@@ -156,3 +156,16 @@ def test_every_variable_is_listed_for_removal() -> None:
     assert {
         v for p in ("root", "targets", "signer", "recovery", "new", "server") for v in variables(p)
     } == PASSPHRASE_VARIABLES
+
+
+@pytest.mark.parametrize(("exposed", "mode"), [("folder/file", 0o666), ("folder", 0o777)])
+def test_a_file_that_others_may_change_is_not_used(tmp_path: Path, exposed: str, mode: int) -> None:
+    file = tmp_path / "folder" / "file"
+    file.parent.mkdir(mode=0o700)
+    file.write_text("secret")
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
+    assert given.passphrase(purpose="root", key="k") == "secret"
+    (tmp_path / exposed).chmod(mode)
+    with pytest.raises(PassphraseUnreadable, match=f"{exposed} has mode {mode:o}.*chmod go-w") as refused:
+        given.passphrase(purpose="root", key="k")
+    assert "secret" not in str(refused.value)

@@ -124,15 +124,6 @@ def _check_files(session: Session, wrapper: Wrapper) -> Iterator[Finding]:
         text = "the verifier goes by the environment and home of containerd, which may be others than those seen here"
         remedy = "trust hook containerd --bin-dir DIR --config FILE"
         yield Finding(check="settings", severity="note", text=text, remedy=remedy, place=str(session.settings.home))
-    for path in (session.settings.file, session.settings.home, folder, session.settings.verifier.policy):
-        if path is not None and path.exists() and open_to_others(path):
-            yield Finding(
-                check="settings",
-                severity="wrong",
-                text=f"{path} may be changed by others than its owner: they could decide what is trusted",
-                remedy=f"chmod go-w {path}",
-                place=str(path),
-            )
 
 
 def _check_names(session: Session, policy: Policy | None, files: Sequence[ConfigFile]) -> Iterator[Finding]:
