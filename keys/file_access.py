@@ -50,7 +50,7 @@ class Exposure:
     def remedy(self) -> str:
         """Return the command that puts it right."""
         if self.owner is not None:
-            return f"chown {os.geteuid()} {self.path} (or run this as user {self.owner})"
+            return f"chown -h {os.geteuid()} {self.path} (or run this as user {self.owner})"
         return f"chmod {self.wanted} {self.path}"
 
 
@@ -59,8 +59,9 @@ def unguarded(path: Path, status: os.stat_result | None = None, *, folder_is_its
 
     `status`: of the file as it was opened; None if there is none, or if it is to be looked up here. A file that is not
     there is as good as its folder. Of a symbolic link, the folder of the link counts, and that of the file; if it leads
-    to another link, the folder of that one, too. `folder_is_its_own`: further files are looked for there by their
-    names, so the sticky bit is no help: whoever may write to the folder may put one there. Raises: OSError.
+    to another link, the folder of that one, too, and no link may be somebody else's. `folder_is_its_own`: further files
+    are looked for there by their names, so the sticky bit is no help: whoever may write to the folder may put one
+    there. Raises: OSError.
     """
     if status is None:
         try:
@@ -73,33 +74,40 @@ def unguarded(path: Path, status: os.stat_result | None = None, *, folder_is_its
         found = _exposure(str(path), status, _WRITE, "may be changed", "go-w")
         if found is not None:
             return found
-    for folder in _folders(path):
-        try:
-            found = _exposure(
-                str(folder),
-                folder.stat(),
-                _WRITE,
-                "has files that may be replaced",
-                "go-w",
-                sticky_helps=not folder_is_its_own,
-            )
-        except FileNotFoundError:
-            continue  # then there is no file either
+    for step in _way(path):
+        found = _misleading(step, folder_is_its_own=folder_is_its_own)
         if found is not None:
             return found
     return None
 
 
-def _folders(path: Path) -> Iterator[Path]:
-    """Return the folders of a file, of the symbolic links that lead to it, and of the file that they lead to."""
+def _way(path: Path) -> Iterator[Path]:
+    """Return the path itself, what it leads to if it is a symbolic link, and so on until the file."""
     real = Path(os.path.realpath(path))
     for _ in range(_MAX_LINKS):
-        yield path.parent
+        yield path
         if not path.is_symlink():
             break
         path = path.parent / path.readlink()
     if real.parent != path.parent:
-        yield real.parent
+        yield real
+
+
+def _misleading(path: Path, *, folder_is_its_own: bool) -> Exposure | None:
+    """Return what lets others put something else in the place of a file or link.
+
+    A link must not be somebody else's: where there is no file, the sticky bit lets anybody put a link.
+    """
+    if path.is_symlink():
+        found = _exposure(str(path), path.lstat(), 0, "may be changed", "")
+        if found is not None:
+            return found
+    try:
+        status = path.parent.stat()
+    except FileNotFoundError:
+        return None  # then there is no file either
+    what = "has files that may be replaced"
+    return _exposure(str(path.parent), status, _WRITE, what, "go-w", sticky_helps=not folder_is_its_own)
 
 
 def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = False) -> Exposure | None:

@@ -74,6 +74,8 @@ class ClockGuard:
 
     def _judge(self, at: datetime) -> ClockJumped | None:
         uptime = self._uptime()
+        if self._reference is not None and uptime < self._reference[1]:
+            self._reference = None  # another machine's: the process was restored there
         if self._reference is None:
             return self._judge_start(at, uptime)
         if self._early is not None and at < self._early[0] and self._is_synchronised():

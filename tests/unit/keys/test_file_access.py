@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,30 @@ def test_the_folder_of_a_link_in_between_counts_too(file: Path, tmp_path: Path, 
     assert os.path.realpath(found.path) == str(between)
 
 
+def test_a_link_that_somebody_else_has_put_leads_nowhere(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder with the sticky bit, where there was no file: to a file of ours, with other pins or older memory."""
+    common = tmp_path / "common"
+    common.mkdir()
+    common.chmod(0o1777)
+    link = common / "link"
+    link.symlink_to(file)
+    assert unguarded(link) is None
+    ours, lstat = os.geteuid(), Path.lstat
+
+    def of_somebody_else(path: Path) -> os.stat_result:
+        fields = list(lstat(path))
+        fields[stat.ST_UID] = ours + 1
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(Path, "lstat", of_somebody_else)
+    found = unguarded(link, file.stat())
+    assert found is not None
+    assert str(found) == f"{link} belongs to user {ours + 1}, so it may be changed by that user"
+    assert unguarded(file) is None
+
+
 def test_a_loop_of_links_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match="symbolic links"):
@@ -112,7 +137,7 @@ def test_what_belongs_to_somebody_else(file: Path, foreign: int) -> None:
     found = unguarded(file)
     assert found is not None
     assert str(found) == f"{file} belongs to user {foreign}, so it may be changed by that user"
-    assert found.remedy == f"chown {foreign + 1} {file} (or run this as user {foreign})"
+    assert found.remedy == f"chown -h {foreign + 1} {file} (or run this as user {foreign})"
     file.unlink()
     absent = unguarded(file)
     assert absent is not None

@@ -462,6 +462,20 @@ def test_a_clock_that_the_kernel_vouches_for_is_not_early(ground: Ground) -> Non
     assert "warnings" in again.site.get("/readyz").json()
 
 
+@pytest.mark.parametrize(("days", "signs"), [(6, True), (8, False)])
+def test_a_process_that_goes_on_on_another_machine(ground: Ground, days: int, signs: bool) -> None:  # noqa: FBT001
+    """A container that was restored elsewhere: an uptime that went back says nothing, so the start's rule counts."""
+    ground.site.upkeep()
+    ground.site.synchronised = False
+    ground.site.later(days=days)
+    ground.site.jumped += timedelta(days=300)
+    ground.site.upkeep()
+    assert (ground.site.get("/readyz").json() == {"status": "ready"}) is signs
+    if signs:
+        ground.site.jump(hours=2)
+        refused(ground, ground.upload())
+
+
 def test_rounds_are_recorded_while_the_clock_is_trusted(ground: Ground) -> None:
     assert ground.site.store.clock_record().last_round is None
     ground.site.upkeep()
