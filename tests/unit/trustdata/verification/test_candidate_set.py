@@ -146,8 +146,21 @@ def test_a_role_of_root_that_could_never_be_verified(wire: WireFormat, name: Rol
             )
 
     refuse(lambda role: role["keyids"].append(UNKNOWN), "keyids", f"key {UNKNOWN} is not among the keys")
-    refuse(lambda role: role["keyids"].append(weak), "keyids", "")
+    not_accepted = "no key that can be read" if wire is NOTARY else "is not accepted"
+    refuse(lambda role: role["keyids"].append(weak), "keyids", not_accepted)
     refuse(lambda role: role.update(threshold=2), "threshold", "2 signatures are asked for, but there are 1 distinct")
+
+
+def test_a_threshold_that_distinct_keys_meet(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    second = scene.keys.key("second")
+
+    def two(document: Document) -> None:
+        document["keys"][second.keyid] = second.to_dict()
+        document["roles"]["snapshot"]["keyids"].append(second.keyid)
+        document["roles"]["snapshot"]["threshold"] = 2
+
+    assert judge(scene, scene.forger.successor(ROOT, two)).changed == (ROOT,)
 
 
 # --- delegations
