@@ -29,7 +29,7 @@ def yes_man(owner: TrustUser, gun: str, serve: Serve) -> str:
     [
         ("signer add alice NAME --key alice.pub", "it said that signer alice with key "),
         ("signer add bob NAME --key alice.pub", "it said that signer bob with key "),
-        ("signer remove bob NAME", "without signer bob was published, but it is not"),
+        ("signer remove bob NAME", "the removal of signer bob from "),
         ("key rotate root NAME", "for root of "),
         ("renew NAME --all", "targets version 4 of "),
         ("key rotate targets NAME", "for targets of "),

@@ -112,8 +112,9 @@ class HandCollection:
             self.snapshot = json.loads(self.server.file(self.gun, "snapshot.key").body)
 
     def expires(self, role: str) -> str:
-        """Ten years from now, unless `lifetime` says otherwise."""
-        until = datetime.now(UTC) + self.lifetime.get(role, timedelta(days=3650))
+        """Ten years from now, of a snapshot three, unless `lifetime` says otherwise."""
+        usual = timedelta(days=1095 if role == "snapshot" else 3650)
+        until = datetime.now(UTC) + self.lifetime.get(role, usual)
         return until.strftime("%Y-%m-%dT%H:%M:%SZ")  # Go would write a fraction without its last zeros again
 
     def root(self, *, version: int = 1, signers: Sequence[HandKey] | None = None) -> bytes:
