@@ -281,6 +281,28 @@ def test_a_decision_about_another_role_brings_them_back_as_little(tmp_path: Path
     assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
 
 
+def test_what_remains_a_signer_s_own_file_shown_as_the_releases(wire: WireFormat) -> None:
+    """Named in the threat model: her key signs both roles, and no file says which role it is of."""
+    scene = good_collection(wire)
+    Owner(scene.server, "alice").sign("3.0", GOOD)
+    client = scene.newcomer()
+    assert client.digest("3.0") == f"sha256:{GOOD}"
+    assert session(scene, "targets").ends("revoke", f"{APP}:3.0", "--yes") == 0
+    own = scene.server.stored[ALICE]
+    scene.forger.put(RELEASES, own.raw, version=own.version)
+    assert scene.newcomer().digest("3.0") == f"sha256:{GOOD}"
+    assert isinstance(client.judge("3.0").refusal, VersionRollback)
+
+
+def test_what_the_signer_revokes_is_in_neither_of_her_files(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    Owner(scene.server, "alice").sign("3.0", GOOD)
+    assert session(scene, "alice").ends("revoke", f"{APP}:3.0", "--yes") == 0
+    own = scene.server.stored[ALICE]
+    scene.forger.put(RELEASES, own.raw, version=own.version)
+    assert isinstance(scene.newcomer().judge("3.0").refusal, NotSigned)
+
+
 # --- edits that are not about tags
 
 
