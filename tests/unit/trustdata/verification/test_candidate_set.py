@@ -16,6 +16,7 @@ from tests.simulator.scene import EVIL, GOOD, Scene, good_collection
 from tests.support.refusal import refused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    CertificateOfAnotherName,
     DelegationOutOfScope,
     LivesTooLong,
     MalformedMetadata,
@@ -117,6 +118,15 @@ def test_a_root_of_another_name_and_one_without() -> None:
     ):
         with refused(RootOfAnotherName, gun=APP, role=ROOT, version=3, named=named):
             judge(scene, scene.forger.successor(ROOT, change))
+
+
+def test_a_root_certificate_is_valid_at_the_time_of_the_upload() -> None:
+    scene = good_collection(NOTARY)
+    root = scene.forger.successor(ROOT)
+    assert judge(scene, root).changed == (ROOT,)
+    scene.server.at = keyring.CERTIFIED - timedelta(seconds=1)
+    with refused(CertificateOfAnotherName, "valid from", gun=APP, keyid=root.root.roles[ROOT].keyids[0]):
+        judge(scene, root)
 
 
 def test_a_root_without_consistent_snapshots() -> None:

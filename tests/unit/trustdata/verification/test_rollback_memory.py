@@ -183,6 +183,17 @@ def test_of_two_entries_one_is_kept(one: SeenRole, other: SeenRole, kept: SeenRo
     assert merge(memory(targets=other), memory(targets=one)).roles == {TARGETS: kept}
 
 
+@pytest.mark.parametrize(
+    ("replaced", "voided"),
+    [(online("u", "s"), {TIMESTAMP, SNAPSHOT}), (online("t", "r"), {TIMESTAMP, SNAPSHOT, TARGETS, RELEASES})],
+)
+def test_what_a_newer_root_voids_depends_on_the_role(replaced: OnlineKeys, voided: set[RoleName]) -> None:
+    older, newer = seen(5, 1), seen(4, 2, replaced)
+    for role in (ROOT, TIMESTAMP, SNAPSHOT, TARGETS, RELEASES):
+        kept = merge(memory(**{role: older}), memory(**{role: newer})).roles[role]
+        assert kept == (newer if role in voided else older)
+
+
 def test_roles_that_only_one_has_and_the_rest_of_two_memories() -> None:
     one, other = memory(targets=seen(1), root=seen(9)), memory(timestamp=seen(2), targets=seen(3))
     assert merge(one, other) == memory(targets=seen(3), root=seen(9), timestamp=seen(2))
