@@ -31,6 +31,7 @@ install_into() { # folder, Python
     --only-binary :all: --dest "$1/wheels" -r "$1/own.lock"
   "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-index --no-deps --require-hashes \
     --find-links "$wheels" --find-links "$1/wheels" -r "$lock"
+  "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-deps --no-build-isolation --editable .
   cp "$lock" "$1/installed.lock"
 }
 
@@ -44,5 +45,5 @@ for version in $versions; do
   fi
   echo "unit tests and contracts on Python $version"
   install_into "$environments/$version" "$python"
-  PYTHONPATH=$PWD "$environments/$version/bin/python" -m pytest -q -n 2 -p no:cacheprovider -m "not long" tests/unit tests/contracts
+  "$environments/$version/bin/python" -m pytest -q -n 2 -p no:cacheprovider -m "not long" tests/unit tests/contracts
 done

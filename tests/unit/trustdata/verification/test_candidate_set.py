@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keys.certificate import LEEWAY
 from keys.notary import NotaryKey
 from tests.simulator import keyring
 from tests.simulator.forgery import Document
@@ -123,8 +124,9 @@ def test_a_root_of_another_name_and_one_without() -> None:
 def test_a_root_certificate_is_valid_at_the_time_of_the_upload() -> None:
     scene = good_collection(NOTARY)
     root = scene.forger.successor(ROOT)
+    scene.server.at = keyring.CERTIFIED - LEEWAY
     assert judge(scene, root).changed == (ROOT,)
-    scene.server.at = keyring.CERTIFIED - timedelta(seconds=1)
+    scene.server.at -= timedelta(seconds=1)
     with refused(CertificateOfAnotherName, "valid from", gun=APP, keyid=root.root.roles[ROOT].keyids[0]):
         judge(scene, root)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from keys.certificate import LEEWAY
 from keys.notary import NotaryKey
 from tests.simulator.forgery import Document
 from tests.simulator.keyring import CERTIFIED, certificate
@@ -198,8 +199,9 @@ def test_certificates_are_judged_at_the_given_time_only() -> None:
     root = scene.server.stored[ROOT]
     checks.check_root_belongs(APP, root, None, wire=NOTARY)
     checks.check_root_belongs(APP, root, None, wire=NOTARY, at=NOW)
+    checks.check_root_belongs(APP, root, None, wire=NOTARY, at=CERTIFIED - LEEWAY)
     with refused(CertificateOfAnotherName, "valid from", gun=APP, keyid=root.root.roles[ROOT].keyids[0]):
-        checks.check_root_belongs(APP, root, None, wire=NOTARY, at=CERTIFIED - DAY)
+        checks.check_root_belongs(APP, root, None, wire=NOTARY, at=CERTIFIED - LEEWAY - SECOND)
 
 
 def test_a_notary_root_names_its_collection_with_every_certificate() -> None:
