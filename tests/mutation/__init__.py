@@ -1,1 +1,1 @@
-"""Mutation testing of verification and keys: `make mutation`, a part of `make test-long`."""
+"""Mutation testing of verification: `make mutation`, a part of `make test-long`."""

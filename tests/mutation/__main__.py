@@ -1,4 +1,4 @@
-"""`make mutation`: change verification and keys in every small way, and demand that a test fails each time.
+"""`make mutation`: change verification in every small way, and demand that a test fails each time.
 
 mutmut makes the mutants and runs the tests (`[tool.mutmut]` in pyproject.toml says of what, and which ones). A mutant
 that no test catches is a survivor. Each survivor must be explained in `survivors.toml`, by function and changed lines:
