@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from keys.certificate import root_certificate
+from keys.certificate import LEEWAY, root_certificate
 from keys.notary import NotaryKey
 from tests.simulator import keyring
 from tests.simulator.forgery import Document, file_of, text_of
@@ -243,11 +243,12 @@ def test_a_root_certificate_for_another(name: str) -> None:
 
 
 def test_a_root_certificate_is_valid_when_it_is_uploaded() -> None:
+    """As in the Go programs, the owner's clock may be a day ahead."""
     scene = _scene()
     certificate = root_certificate(keyring.private("root"), gun=APP, at=scene.server.at)
-    for at in (scene.server.at, scene.server.at + timedelta(days=3650)):
+    for at in (scene.server.at - LEEWAY, scene.server.at, scene.server.at + timedelta(days=3650)):
         assert _root_with(scene, certificate, at=at).changed == (ROOT,)
-    for at in (scene.server.at - timedelta(seconds=1), scene.server.at + timedelta(days=3650, seconds=1)):
+    for at in (scene.server.at - LEEWAY - timedelta(seconds=1), scene.server.at + timedelta(days=3650, seconds=1)):
         with pytest.raises(CertificateOfAnotherName, match="to 2036-10-29 only"):
             _root_with(scene, certificate, at=at)
 
