@@ -21,8 +21,9 @@ find_python() { # version: on PATH, or among those of pyenv, whose shims may lea
 fitting() { # the names of the packages whose wheels are for every Python
   find "$wheels" -name '*.whl' | sed -n -E 's#.*/([^/-]*)-[^/]*-(none|abi3)-[^-]*\.whl$#\1#p' | tr 'A-Z' 'a-z' | tr '_\n' '- '
 }
+decides() { cat "$lock" pyproject.toml tests/other_pythons.sh; } # what an environment was made by
 install_into() { # folder, Python
-  if cmp -s "$lock" "$1/installed.lock"; then return; fi
+  if decides | cmp -s - "$1/installed"; then return; fi
   rm -rf "$1"
   "$venv_uv" venv --quiet --python "$2" "$1"
   awk -v have=" $(fitting)" '/^[a-z0-9]/ { split($1, part, /==|\[/); wanted = !index(have, " " part[1] " ") } wanted' \
@@ -32,7 +33,7 @@ install_into() { # folder, Python
   "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-index --no-deps --require-hashes \
     --find-links "$wheels" --find-links "$1/wheels" -r "$lock"
   "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-deps --no-build-isolation --editable .
-  cp "$lock" "$1/installed.lock"
+  decides >"$1/installed"
 }
 
 venv_python=$2/bin/python venv_uv=$2/bin/uv
