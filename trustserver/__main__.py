@@ -168,6 +168,10 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
             "was published. The server must be stopped.",
         ),
     ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Note here what is sound; if interrupted, go on from there within a day."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,  # noqa: FBT002
     config: Config = None,
 ) -> None:
@@ -176,7 +180,17 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     from trustserver.admin.commands import check as run
     from trustserver.app import now
 
-    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json, at=now()):
+    sound = run(
+        given,
+        os.environ,
+        config,
+        against=against or [],
+        accept=accept_restore,
+        as_json=as_json,
+        at=now(),
+        resume=resume,
+    )
+    if not sound:
         raise typer.Exit(1)
 
 

@@ -242,7 +242,7 @@ def test_deleting_leaves_a_tombstone_and_nothing_else(store: MetadataStore) -> N
     assert store.current(APP, ROOT) is None
     assert store.due(at=AT + timedelta(days=999), limit=9) == ()
     assert store.earliest_expiries() == {}
-    assert store.sealed_keys() == ()
+    assert store.waiting_keys() == ()
 
 
 def test_over_a_tombstone_nothing_begins_until_it_is_released(store: MetadataStore) -> None:
@@ -324,6 +324,26 @@ def test_the_listing_names_data_and_tombstones(store: MetadataStore) -> None:
     assert listed == [(APP, Status.DELETED, 2, tombstone()), (OTHER, Status.LIVE, 1, None)]
 
 
+def test_the_listing_comes_in_parts(store: MetadataStore) -> None:
+    store.publish(publication(1, gun=OTHER))
+    begin(store)
+    (first,) = store.collections(limit=1)
+    (second,) = store.collections(after=first.gun, limit=1)
+    assert (first.gun, second.gun) == (APP, OTHER)
+    assert store.collections(after=second.gun) == ()
+
+
+def test_many_names_are_loaded_as_each_alone(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(1, gun=OTHER))
+    store.delete(OTHER, base=1, tombstone=tombstone())
+    waiting = GUN("registry.example.com/waiting")
+    store.offer(replace(key(SNAPSHOT, "o", KeyState.OFFERED), gun=waiting), limit=10)
+    names = (OTHER, GUN("registry.example.com/absent"), APP, waiting)
+    assert store.load_many(names) == tuple(map(store.load, names))
+    assert store.load_many(()) == ()
+
+
 def test_the_seal_mark_is_kept(store: MetadataStore) -> None:
     assert store.seal_mark() == ""
     store.set_seal_mark("one")
@@ -332,10 +352,10 @@ def test_the_seal_mark_is_kept(store: MetadataStore) -> None:
     store.ping()
 
 
-def test_sealed_keys_lists_offered_and_held_keys(store: MetadataStore) -> None:
+def test_keys_wait_where_there_is_no_live_collection(store: MetadataStore) -> None:
     begin(store)
     store.offer(replace(key(SNAPSHOT, "o", KeyState.OFFERED), gun=OTHER), limit=10)
-    assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "o"}
+    assert [k.keyid for k in store.waiting_keys()] == ["o"]
 
 
 def noted(changes: Iterable[FeedRecord]) -> list[tuple[str, int, str]]:
@@ -434,11 +454,11 @@ def test_files_are_looked_up_in_collections_of_one_format_if_that_is_asked(store
 
 
 def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -> None:
-    assert store.renew_at(APP) is None
+    assert store.load(APP).renew_at is None
     store.publish(publication(1, renew_at=AT + timedelta(days=1)))
-    assert store.renew_at(APP) == AT + timedelta(days=1)
+    assert store.load(APP).renew_at == AT + timedelta(days=1)
     assert store.current_timestamp(APP) == (store.current(APP, TIMESTAMP), AT + timedelta(days=1))
     assert store.current_timestamp(APP, wire="notary-v1") is None
     store.delete(APP, base=1, tombstone=tombstone())
-    assert store.renew_at(APP) is None
+    assert store.load(APP).renew_at is None
     assert store.current_timestamp(APP) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -54,6 +54,10 @@ class MemoryStore:
                 return replace(slot.collection, keys=offered)
             return StoredCollection(gun=gun, status=Status.ABSENT, keys=offered)
 
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        with self._lock:
+            return tuple(map(self.load, guns))
+
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         with self._lock:
             slot = self._slot(gun, wire)
@@ -75,11 +79,6 @@ class MemoryStore:
             slot = self._slot(gun, wire)
             newest = slot.collection.files.get(TIMESTAMP) if slot else None
             return (newest, slot.renew_at) if slot and newest else None
-
-    def renew_at(self, gun: GUN) -> datetime | None:
-        with self._lock:
-            slot = self._slots.get(gun)
-            return slot.renew_at if slot else None
 
     def publish(self, publication: Publication) -> int:
         with self._lock:
@@ -114,6 +113,7 @@ class MemoryStore:
                 revision=revision,
                 files=files,
                 keys=tuple(key for key in held.values() if key.state is not KeyState.OFFERED),
+                renew_at=publication.renew_at,
             )
             self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
             self._forget_offers(gun)
@@ -123,7 +123,9 @@ class MemoryStore:
         with self._lock:
             known = self._live(gun, base)
             status = Status.RELEASED if released else Status.DELETED
-            state = replace(known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone)
+            state = replace(
+                known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone, renew_at=None
+            )
             self._slots[gun] = _Slot(collection=state)
             if released:
                 self._note(gun, tombstone.deleted_at)
@@ -186,12 +188,14 @@ class MemoryStore:
             found = [gun for gun, slot in self._slots.items() if _outlives(slot.collection, bounds)]
             return tuple(sorted(found)[:limit])
 
-    def collections(self) -> tuple[Summary, ...]:
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         with self._lock:
-            return tuple(
+            every = tuple(
                 Summary(gun=gun, format=c.format, status=c.status, revision=c.revision, tombstone=c.tombstone)
                 for gun, c in sorted((gun, slot.collection) for gun, slot in self._slots.items())
+                if gun > after
             )
+            return every[:limit]
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._lock:
@@ -202,10 +206,9 @@ class MemoryStore:
                     found[kind] = min(found.get(kind, file.expires), file.expires)
             return found
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._lock:
-            live = [key for slot in self._slots.values() for key in slot.collection.keys]
-            return (*live, *self._offers.values())
+            return tuple(self._offers.values())
 
     def seal_mark(self) -> str:
         return self._seal_mark

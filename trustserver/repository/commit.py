@@ -200,6 +200,7 @@ def _after(
         files={**before.state.files, **{file.role: file for file in publication.files}},
         keys=_keys_after(before.state.keys, (*publication.promoted_keys, *publication.imported_keys)),
         tombstone=None,
+        renew_at=publication.renew_at,
     )
     return ParsedCollection(state=state, envelopes=envelopes)
 

@@ -6,7 +6,7 @@ tests/contracts/test_metadata_store.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -89,7 +89,8 @@ class Tombstone:
 class StoredCollection:
     """All that is stored under one name, at one revision: the current files and the server-held keys.
 
-    A name that was never used has status ABSENT and revision 0; it may have offered keys.
+    A name that was never used has status ABSENT and revision 0; it may have offered keys. `renew_at`: when an online
+    role must be signed again; None if there is no live collection.
     """
 
     gun: GUN
@@ -99,6 +100,7 @@ class StoredCollection:
     files: Mapping[RoleName, StoredFile] = field(default_factory=dict)
     keys: tuple[KeyRecord, ...] = ()
     tombstone: Tombstone | None = None
+    renew_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,9 @@ class MetadataStore(Protocol):
     def load(self, gun: GUN) -> StoredCollection:
         """Return the current files and keys of a name, all of the same revision."""
 
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        """Return the current files and keys of some hundred names, in this order, as `load` does; all of one moment."""
+
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         """Return one version of a role of a live collection; None if it is not stored.
 
@@ -199,9 +204,6 @@ class MetadataStore(Protocol):
 
         `wire`: the name of the format that the collection must have; empty for any.
         """
-
-    def renew_at(self, gun: GUN) -> datetime | None:
-        """Return when an online role of a live collection must be signed again; None if there is no such collection."""
 
     def publish(self, publication: Publication) -> int:
         """Store new files and make them the current ones. Return the new revision.
@@ -251,8 +253,8 @@ class MetadataStore(Protocol):
         server has a CURRENT key for it.
         """
 
-    def collections(self) -> tuple[Summary, ...]:
-        """Return every name that has data or a tombstone, sorted by name."""
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
+        """Return the names that have data or a tombstone and come after `after`, sorted; at most `limit` of them."""
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         """Return the earliest expiry among the current files of all live collections, by kind of role.
@@ -260,8 +262,8 @@ class MetadataStore(Protocol):
         The kinds are the top-level roles and `delegation`.
         """
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
-        """Return every server-held key, for `trust-server check`."""
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
+        """Return the server-held keys of names without a live collection."""
 
     def seal_mark(self) -> str:
         """Return the mark (KeySealer.mark) of the seal key that was used; empty if nothing was sealed yet."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -64,19 +65,19 @@ class SqlStore:
         with self._reading() as connection:
             row = connection.execute(statements.NAME, {"of_gun": gun}).one_or_none()
             keys = connection.execute(statements.KEYS, {"of_gun": gun}).all()
-            held = tuple(map(_key_record, keys))
-            if row is None:
-                return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
-            files = connection.execute(statements.ALL_NEWEST, {"of_id": row.id}).all()
-            return StoredCollection(
-                gun=gun,
-                status=Status(row.status),
-                format=row.format,
-                revision=row.revision,
-                files={RoleName(f.role): _file(f) for f in files},
-                keys=held,
-                tombstone=_tombstone(row),
-            )
+            files = connection.execute(statements.ALL_NEWEST, {"of_id": row.id}).all() if row is not None else ()
+            return _stored(gun, row, files, keys)
+
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        names = {"of_guns": list(guns)}
+        files, keys = defaultdict(list), defaultdict(list)
+        with self._reading() as connection:
+            rows = {row.gun: row for row in connection.execute(statements.NAMES, names)}
+            for key in connection.execute(statements.KEYS_OF_NAMES, names):
+                keys[key.gun].append(key)
+            for file in connection.execute(statements.NEWEST_OF_NAMES, names):
+                files[file.gun].append(file)
+        return tuple(_stored(gun, rows.get(gun), files[gun], keys[gun]) for gun in guns)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         return self._fetch_file(statements.VERSION, gun, role, wire, of_version=version)
@@ -91,10 +92,6 @@ class SqlStore:
         values = {"of_gun": gun, "of_role": str(TIMESTAMP), "of_format": wire}
         row = self._one_row(statements.NEWEST_AND_RENEWAL, values)
         return None if row is None else (_file(row), _optional_instant(row.renew_at))
-
-    def renew_at(self, gun: GUN) -> datetime | None:
-        row = self._one_row(statements.RENEWAL, {"of_gun": gun})
-        return None if row is None else _optional_instant(row.renew_at)
 
     def publish(self, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
@@ -212,9 +209,9 @@ class SqlStore:
                     found.update(connection.execute(select_outliving(wire, role, bound).limit(limit)).scalars())
         return tuple(GUN(gun) for gun in sorted(found)[:limit])
 
-    def collections(self) -> tuple[Summary, ...]:
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         with self._reading() as connection:
-            rows = connection.execute(select(_COLLECTION).order_by(_COLLECTION.c.gun)).all()
+            rows = connection.execute(statements.SUMMARIES.limit(limit), {"after_gun": after})
             return tuple(
                 Summary(
                     gun=GUN(row.gun),
@@ -234,9 +231,9 @@ class SqlStore:
             }
             return {kind: _instant(expires) for kind, expires in soonest.items() if expires is not None}
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:
-            return tuple(map(_key_record, connection.execute(select(_KEY).order_by(_KEY.c.id)).all()))
+            return tuple(map(_key_record, connection.execute(statements.WAITING_KEYS).all()))
 
     def seal_mark(self) -> str:
         with self._reading() as connection:
@@ -358,7 +355,7 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise _not_stored(error) from error
 
-    def _one_row(self, query: Select[Any], values: Mapping[str, str | int]) -> Row[Any] | None:
+    def _one_row(self, query: Select[Any], values: Mapping[str, str | int]) -> Row[*tuple[Any, ...]] | None:
         """Return the row that one statement finds; None if it finds none. Raises: NotStored."""
         try:
             with self._for_one_statement.connect() as connection:
@@ -421,7 +418,25 @@ def _optional_instant(seconds: int | None) -> datetime | None:
     return None if seconds is None else _instant(seconds)
 
 
-def _file(row: Row[Any]) -> StoredFile:
+def _stored(
+    gun: GUN, row: Row[Any] | None, files: Iterable[Row[*tuple[Any, ...]]], keys: Iterable[Row[Any]]
+) -> StoredCollection:
+    held = tuple(map(_key_record, keys))
+    if row is None:
+        return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
+    return StoredCollection(
+        gun=gun,
+        status=Status(row.status),
+        format=row.format,
+        revision=row.revision,
+        files={RoleName(file.role): _file(file) for file in files},
+        keys=held,
+        tombstone=_tombstone(row),
+        renew_at=_optional_instant(row.renew_at),
+    )
+
+
+def _file(row: Row[*tuple[Any, ...]]) -> StoredFile:
     return StoredFile(
         role=RoleName(row.role),
         version=row.version,
