@@ -402,7 +402,7 @@ def test_the_feed_is_read_forwards_and_backwards_from_an_id(store: MetadataStore
 
 def test_a_released_deletion_frees_the_name_and_is_in_the_feed(store: MetadataStore) -> None:
     store.publish(in_feed(1))
-    assert store.delete(APP, base=1, tombstone=tombstone(), released=True) == 2
+    assert store.delete(APP, base=1, tombstone=tombstone(), frees_name=True) == 2
     state = store.load(APP)
     assert (state.status, state.tombstone, dict(state.files)) == (Status.RELEASED, tombstone(), {})
     last = store.changes_before(None, before=None, limit=1)[0]

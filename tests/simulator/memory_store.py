@@ -119,15 +119,15 @@ class MemoryStore:
             self._forget_offers(gun)
             return revision
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         with self._lock:
             known = self._live(gun, base)
-            status = Status.RELEASED if released else Status.DELETED
+            status = Status.RELEASED if frees_name else Status.DELETED
             state = replace(
                 known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone, renew_at=None
             )
             self._slots[gun] = _Slot(collection=state)
-            if released:
+            if frees_name:
                 self._note(gun, tombstone.deleted_at)
             return base + 1
 

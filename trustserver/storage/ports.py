@@ -211,10 +211,10 @@ class MetadataStore(Protocol):
         Raises: RevisionMoved, also if one of the versions is stored already; NotStored.
         """
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         """Delete the files and keys of a collection and leave the tombstone. Return the new revision.
 
-        `released`: a new collection may be published at once, and the change feed gets a record of the deletion.
+        `frees_name`: a new collection may be published at once, and the change feed gets a record of the deletion.
         Raises: RevisionMoved, NotStored.
         """
 

@@ -118,13 +118,13 @@ class SqlStore:
             # The collection or a version exists already: somebody else has published since `base` was read.
             raise RevisionMoved(gun=gun, base=base) from error
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         with self._writing() as connection:
             collection = self._advance(
                 connection,
                 gun,
                 base,
-                status=Status.RELEASED if released else Status.DELETED,
+                status=Status.RELEASED if frees_name else Status.DELETED,
                 renew_at=None,
                 deleted_root=tombstone.root_sha256,
                 deleted_versions=json.dumps(dict(tombstone.versions), sort_keys=True),
@@ -134,7 +134,7 @@ class SqlStore:
             connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
             connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
             connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
-            if released:
+            if frees_name:
                 self._add_change(connection, gun, tombstone.deleted_at)
             return base + 1
 
