@@ -25,7 +25,7 @@ from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
-from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
+from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_time, sealed_record
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import PublishedVersions, publish_result
 from trustserver.storage.ports import (
@@ -83,7 +83,7 @@ class CollectionImport:
             ):
                 return publish_result(stored)
         held_roles = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
-        due = [renewal_of(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
+        due = [renewal_time(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
         after = self._committer.commit_import(
             stored,
             roots=roots,
