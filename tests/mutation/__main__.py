@@ -9,9 +9,9 @@ that no test catches is a survivor. Each survivor must be explained in `survivor
     why = "equal versions were refused before"
 
 Explained as a kind are those that change nothing but the wording of a sentence for people: the text of several words
-after `reason=`, `reason =`, `fault =`, `raise SomeError(` or `raise self._some_error(`, put between XX or written in other letters. Tests look for
-the words that tell one refusal from another, not for whole sentences. Any other value, such as a role, a path or a
-version, is a field that programs act on, and a text of one word may be a name.
+after `reason=`, `reason =`, `fault =`, `raise SomeError(` or `raise self._some_error(`, put between XX or written in
+other letters. Tests look for the words that tell one refusal from another, not for whole sentences. Any other value,
+such as a role, a path or a version, is a field that programs act on, and a text of one word may be a name.
 
 The exit status is 1 if one is not explained, or if an explanation has lost its survivor.
 """
