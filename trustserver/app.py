@@ -288,5 +288,5 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
             sys.stdout.flush()
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 
-        serving.serve(application, bound, certificate, ready=ready)
+        serving.serve(application, bound, certificate, settings=settings, ready=ready)
     _log.info("stopped")

@@ -8,14 +8,19 @@ import os
 import resource
 import secrets
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
-from trustserver.server.fast_path import IDLE_SWEEPS, Front
+from trustserver.server.clients import TunnelNames
+from trustserver.server.connection_limits import ConnectionLimits
+from trustserver.server.fast_path import HotAnswers
+from trustserver.server.front import IDLE_SWEEPS, Front
 from trustserver.server.tunnel import inner_socket
 
 PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
@@ -95,7 +100,14 @@ async def stage() -> AsyncIterator[Stage]:
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setblocking(False)
     reads, behind = Reads(), Behind()
-    front = Front(reads=reads, behind=inner)
+    front = Front(
+        answers=HotAnswers(reads),
+        behind=inner,
+        limits=ConnectionLimits(total=1000, share=1000),
+        names=TunnelNames([Path(tempfile.gettempdir())]),
+        head_seconds=60,
+        files=1_000_000,
+    )
     server = await behind.serve(listening)
     address = bound.getsockname()
     await front.start(bound)
