@@ -25,12 +25,13 @@ from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
+from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
-from trustdata.errors import SettingsUnusable, TrustError
+from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.lifetimes import MaxLife
 from trustdata.model import Signer

@@ -437,5 +437,8 @@ def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -
     assert store.renew_at(APP) is None
     store.publish(publication(1, renew_at=AT + timedelta(days=1)))
     assert store.renew_at(APP) == AT + timedelta(days=1)
+    assert store.current_timestamp(APP) == (store.current(APP, TIMESTAMP), AT + timedelta(days=1))
+    assert store.current_timestamp(APP, wire="notary-v1") is None
     store.delete(APP, base=1, tombstone=tombstone())
     assert store.renew_at(APP) is None
+    assert store.current_timestamp(APP) is None

@@ -70,6 +70,12 @@ class MemoryStore:
             slot = self._slot(gun, wire)
             return slot.collection.files.get(role) if slot else None
 
+    def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
+        with self._lock:
+            slot = self._slot(gun, wire)
+            newest = slot.collection.files.get(TIMESTAMP) if slot else None
+            return (newest, slot.renew_at) if slot and newest else None
+
     def renew_at(self, gun: GUN) -> datetime | None:
         with self._lock:
             slot = self._slots.get(gun)

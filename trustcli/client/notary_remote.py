@@ -14,14 +14,16 @@ from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
-from trustcli.http.messages import Response
-from trustdata.errors import (
-    NoTrustData,
-    PublishRefused,
+from trustcli.errors import (
     RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+)
+from trustcli.http.messages import Response
+from trustdata.errors import (
+    NoTrustData,
+    PublishRefused,
     ServerKeyNotUsed,
     TrustError,
     VersionConflict,

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from keys.record import record
+from trustcli.errors import SettingsUnusable
 from trustdata.duration import parse_duration
-from trustdata.errors import SettingsUnusable, shown
+from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
 

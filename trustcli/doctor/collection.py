@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustdata.errors import (
+from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+)
+from trustdata.errors import (
     ThresholdNotMet,
     TrustError,
     VersionRollback,

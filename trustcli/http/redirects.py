@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
+from trustcli.errors import RemoteMisbehaved
 from trustcli.http.messages import MAX_REDIRECTS, Origin, Response, parse_url
 from trustcli.http.this_machine import names_this_machine
-from trustdata.errors import InvalidName, RemoteMisbehaved
+from trustdata.errors import InvalidName
 
 
 def follow(

@@ -45,13 +45,14 @@ class TufRetrieval:
         return self._absent(gun, name), False
 
     def _newest(self, gun: GUN, name: FileName) -> tuple[ReadyResponse, bool]:
-        file = self._store.current(gun, name.role, wire=TUF.name)
-        if file is None:
-            return self._absent(gun, name), False
-        answer = newest(file.raw, file.sha256)
-        if name.role != TIMESTAMP:
-            return answer, False
-        return with_renewal(answer, file, TUF, self._store.renew_at(gun)), True
+        if name.role == TIMESTAMP:
+            found = self._store.current_timestamp(gun, wire=TUF.name)
+            if found is not None:
+                timestamp, renew_at = found
+                return with_renewal(newest(timestamp.raw, timestamp.sha256), timestamp, TUF, renew_at), True
+        elif (file := self._store.current(gun, name.role, wire=TUF.name)) is not None:
+            return newest(file.raw, file.sha256), False
+        return self._absent(gun, name), False
 
     def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:
         state = self._store.load(gun)

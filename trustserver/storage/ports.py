@@ -194,6 +194,12 @@ class MetadataStore(Protocol):
         `wire`: the name of the format that the collection must have; empty for any.
         """
 
+    def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
+        """Return the newest timestamp of a live collection, and its `renew_at`; None if there is none.
+
+        `wire`: the name of the format that the collection must have; empty for any.
+        """
+
     def renew_at(self, gun: GUN) -> datetime | None:
         """Return when an online role of a live collection must be signed again; None if there is no such collection."""
 
