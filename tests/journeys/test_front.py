@@ -8,6 +8,7 @@ import os
 import resource
 import secrets
 import socket
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from trustserver.app import now
+from trustserver.process.tls import TlsFiles, self_signed, server_context
 from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits
@@ -84,10 +87,13 @@ class Stage:
     reads: Reads
     behind: Behind
     address: tuple[str, int]
+    tls: TlsFiles | None = None
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection(sock=connected(self.address))
+        trust = None if self.tls is None else ssl.create_default_context(cafile=self.tls.ca)
+        name = None if trust is None else "localhost"
+        reader, writer = await asyncio.open_connection(sock=connected(self.address), ssl=trust, server_hostname=name)
         try:
             yield reader, writer
         finally:
@@ -95,7 +101,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def stage(tls: TlsFiles | None = None, limits: ConnectionLimits | None = None) -> AsyncIterator[Stage]:
     listening, inner = inner_socket()
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setblocking(False)
@@ -103,7 +109,8 @@ async def stage() -> AsyncIterator[Stage]:
     front = Front(
         answers=HotAnswers(reads),
         behind=inner,
-        limits=ConnectionLimits(total=1000, share=1000),
+        tls=None if tls is None else server_context(tls),
+        limits=limits or ConnectionLimits(total=1000, share=1000),
         names=TunnelNames([Path(tempfile.gettempdir())]),
         head_seconds=60,
         files=1_000_000,
@@ -112,7 +119,7 @@ async def stage() -> AsyncIterator[Stage]:
     address = bound.getsockname()
     await front.start(bound)
     try:
-        yield Stage(front=front, reads=reads, behind=behind, address=address)
+        yield Stage(front=front, reads=reads, behind=behind, address=address, tls=tls)
     finally:
         front.stop()
         server.close()
@@ -122,19 +129,39 @@ async def stage() -> AsyncIterator[Stage]:
         await server.wait_closed()
 
 
-def run(loop: Loop, scene: Callable[[Stage], Coroutine[None, None, None]]) -> None:
+def run(
+    loop: Loop,
+    scene: Callable[[Stage], Coroutine[None, None, None]],
+    *,
+    tls: TlsFiles | None = None,
+    limits: ConnectionLimits | None = None,
+) -> None:
     async def play() -> None:
-        async with asyncio.timeout(60), stage() as built:
+        async with asyncio.timeout(60), stage(tls, limits) as built:
             await scene(built)
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(play())
 
 
+async def until(is_true: Callable[[], bool]) -> None:
+    """Let the event loop go round until something is true."""
+    for _ in range(100_000):
+        if is_true():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError
+
+
 async def response(reader: asyncio.StreamReader) -> tuple[list[bytes], bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
     length = next(int(line.partition(b":")[2]) for line in head if line.lower().startswith(b"content-length:"))
     return head, await reader.readexactly(length)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    return self_signed(tmp_path_factory.mktemp("tls") / "tls", host="a", at=now())
 
 
 @LOOPS
@@ -461,3 +488,162 @@ def test_a_stop_ends_what_is_idle_and_sends_what_is_on_its_way(loop: Loop) -> No
                 connected(s.address)
 
     run(loop, scene)
+
+
+@LOOPS
+def test_a_client_that_wants_the_connection_closed_gets_that(loop: Loop, tls: TlsFiles) -> None:
+    async def scene(s: Stage) -> None:
+        for path, body in ((PATH, b'{"a":1}'), (BIG, b"x" * 3_000_000)):
+            async with s.client() as (reader, writer):
+                writer.write(HOT.replace(PATH, path).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                head, got = await response(reader)
+                assert b"connection: close" in head
+                assert got == body
+                assert await reader.read() == b"", "an end that TLS confirms, too"
+        assert s.behind.accepted.empty()
+
+    run(loop, scene)
+    run(loop, scene, tls=tls)
+
+
+@LOOPS
+def test_with_tls_hot_reads_are_answered_and_the_rest_reaches_the_server_behind(loop: Loop, tls: TlsFiles) -> None:
+    upload, download = secrets.token_bytes(3_000_000), secrets.token_bytes(3_000_000)
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            for path, body in ((PATH, b'{"a":1}'), (BIG, b"x" * 3_000_000), (PATH, b'{"a":1}')):
+                writer.write(HOT.replace(PATH, path))
+                assert (await response(reader))[1] == body
+            assert s.reads.answered == 3
+            writer.write(COLD + upload)
+            heard, said = await s.behind.accepted.get()
+            assert await heard.readexactly(len(COLD) + len(upload)) == COLD + upload
+            said.write(download)
+            assert await reader.readexactly(len(download)) == download
+            said.close()
+            assert await reader.read() == b""
+
+    run(loop, scene, tls=tls)
+
+
+@LOOPS
+def test_with_tls_a_large_answer_is_encrypted_as_it_is_taken(loop: Loop, tls: TlsFiles) -> None:
+    """Otherwise each slow reader would have the server hold a whole copy of the file."""
+
+    async def scene(s: Stage) -> None:
+        s.reads.answers[BIG] = more = file_response(b"x" * 12_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
+        async with s.client() as (reader, writer):
+            writer.write(HOT.replace(PATH, BIG))
+            await reader.readexactly(100)  # a stream's reader takes no more than twice its limit
+            [connection] = s.front.connections
+            await until(lambda: connection._is_stuck)
+            assert connection._client.get_write_buffer_size() < 200_000
+            assert len(connection._unsent) > 1_000_000
+            assert connection._unsent.obj is more.body["body"], "no copy"
+            for _ in range(IDLE_SWEEPS + 1):
+                s.front.sweep()
+            assert connection._client.is_closing()
+
+    run(loop, scene, tls=tls)
+
+
+@LOOPS
+def test_with_tls_plain_bytes_end_the_connection(loop: Loop, tls: TlsFiles) -> None:
+    async def scene(s: Stage) -> None:
+        with connected(s.address) as client:
+            await asyncio.get_running_loop().sock_sendall(client, HOT)
+            with contextlib.suppress(ConnectionResetError):
+                assert b"HTTP" not in await asyncio.get_running_loop().sock_recv(client, 100)
+        assert s.behind.accepted.empty()
+        assert s.reads.answered == 0
+
+    run(loop, scene, tls=tls)
+
+
+@LOOPS
+@pytest.mark.parametrize("first", [b"", b"GET /x HTTP/1.1\r\nHost:", b"\x16\x03\x01\x02\x00\x01"])
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_who_asks_nothing_in_time_is_ended(loop: Loop, tls: TlsFiles, first: bytes, with_tls: bool) -> None:  # noqa: FBT001
+    async def scene(s: Stage) -> None:
+        async with s.client() as (asked, hot):
+            hot.write(HOT)
+            await response(asked)
+            with connected(s.address) as client:
+                await asyncio.get_running_loop().sock_sendall(client, first)
+                await until(lambda: len(s.front.silent) == 1)
+                if first and not with_tls:
+                    await s.behind.accepted.get()
+                clock = asyncio.get_running_loop().time()
+                s.front.expire(at=clock)
+                assert len(s.front.silent) == 1, "there is time left"
+                s.front.expire(at=clock + 61)
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.get_running_loop().sock_recv(client, 100) == b""
+            hot.write(HOT)
+            assert (await response(asked))[1] == b'{"a":1}'
+
+    run(loop, scene, tls=tls if with_tls else None)
+
+
+@LOOPS
+def test_a_request_that_the_application_has_seen_is_in_time(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(COLD)
+            _, said = await s.behind.accepted.get()
+            [name] = s.front.names._connections
+            connection = s.front.names.connection(name)
+            assert connection is not None
+            assert connection.peer[0] == "127.0.0.1"
+            connection.request_begins()
+            s.front.expire(at=asyncio.get_running_loop().time() + 61)
+            said.write(b"answer")
+            assert await reader.readexactly(6) == b"answer"
+            connection.request_ends()
+            said.close()
+            assert await reader.read() == b""
+        await until(lambda: not s.front.connections)
+        assert s.front.names.connection(name) is None
+        assert s.front.limits.count == 0
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_a_newcomer_takes_the_place_of_who_waits(loop: Loop, tls: TlsFiles) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (first, _), s.client() as (second, asks):
+            asks.write(HOT)
+            await response(second)
+            async with s.client() as (third, writer):
+                writer.write(HOT)
+                assert (await response(third))[1] == b'{"a":1}'
+                with contextlib.suppress(ConnectionResetError):
+                    assert await first.read() == b""
+                asks.write(HOT)
+                assert (await response(second))[1] == b'{"a":1}'
+        assert (s.front.limits.ended, s.front.limits.refused) == (1, 0)
+
+    run(loop, scene, limits=ConnectionLimits(total=2, share=2))
+    run(loop, scene, tls=tls, limits=ConnectionLimits(total=2, share=2))
+
+
+@LOOPS
+def test_who_is_refused_notices(loop: Loop) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(COLD)
+            await s.behind.accepted.get()
+            [connection] = s.front.connections
+            connection.request_begins()
+            with connected(s.address) as client, contextlib.suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(client, 100) == b""
+            assert s.front.limits.refused == 1
+            connection.request_ends()
+            async with s.client() as (other, asks):
+                asks.write(HOT)
+                await response(other)
+            assert await reader.read() == b""
+
+    run(loop, scene, limits=ConnectionLimits(total=1, share=1))

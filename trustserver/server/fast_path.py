@@ -18,15 +18,16 @@ LONGEST_REQUEST: Final = 4096
 """Longest request, in bytes, that is read here."""
 
 # Headers that change no cached response, except accept-encoding and the simplest condition. Everything else is for the
-# server behind: other conditions, ranges, bodies, closing.
+# server behind: other conditions, ranges, bodies.
 _HOT: Final = re.compile(
     rb"GET (/[!-~]*) HTTP/1\.1\r\n"
     rb"((?:(?i:(?:host|user-agent|accept|accept-encoding|accept-language|cache-control|pragma):[ -~]*|"
-    rb"connection: ?keep-alive|"
+    rb"connection: ?(?:keep-alive|close)|"
     rb'if-none-match: ?(?-i:"[0-9a-f]{64}"))\r\n)+)\r\n'
 )
 _HOST: Final = b"\r\nhost:"
 _CONDITION: Final = b"\r\nif-none-match:"
+_CLOSE: Final = re.compile(rb"\r\nconnection: ?close\r")
 _CODING: Final = b"\r\naccept-encoding:"
 
 
@@ -65,8 +66,11 @@ class HotAnswers:
         self._second = 0
         self._date = b""
 
-    def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
-        """Return head and body of the response; None if the request is not one that is answered here."""
+    def answer(self, request: bytes) -> tuple[bytes, bytes, bool] | None:
+        """Return head and body of the response, and whether the connection is to be closed then.
+
+        None if the request is not one that is answered here.
+        """
         hot = hot_request(request)
         if hot is None:
             return None
@@ -82,7 +86,9 @@ class HotAnswers:
         if second != self._second:
             self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"
         self._reads.answered += 1
-        return chosen.head + self._date, chosen.body["body"]
+        if _CLOSE.search(headers) is not None:
+            return chosen.head + b"connection: close\r\n" + self._date, chosen.body["body"], True
+        return chosen.head + self._date, chosen.body["body"], False
 
 
 def _value(headers: bytes, name: bytes) -> bytes:

@@ -1,8 +1,7 @@
 """Take all connections: answer hot reads of plain HTTP here, and hand everything else to the server behind.
 
 The first request of a connection that is no hot read (fast_path.py) takes the connection to the server behind, byte for
-byte and for good. This is no proxy: it understands one kind of request and changes none. With TLS it understands
-nothing: the server behind has the keys.
+byte and for good. This is no proxy: it understands one kind of request and changes none. TLS ends here.
 
 What connections there may be, and for how long one may wait for its client, is decided here for all of them (ADR 0051).
 """
@@ -14,14 +13,18 @@ import contextlib
 import fcntl
 import itertools
 import socket
+import ssl
 import sys
 import termios
+from functools import partial
 from typing import Final, cast
 
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits, Place
 from trustserver.server.fast_path import HotAnswers
+from trustserver.server.tls_session import TlsSession
 from trustserver.server.tunnel import BACKLOG, Tunnel, pause, read_buffer, resume
+from trustserver.server.turns import Turns
 
 IDLE_SWEEPS: Final = 3
 """An idle connection, or one whose client reads nothing, is ended at the third sweep in a row; a tunnel only for the
@@ -38,7 +41,7 @@ _JOINED: Final = 65536
 class Front:
     """Takes connections on one socket.
 
-    `answers`: those given here; None if there are none, as with TLS. `behind`: address of the server
+    `answers`: those given here; None if there are none. `tls`: None for plain HTTP. `behind`: address of the server
     behind, a Unix socket of this process. `limits`: on the number of connections. `names`: gives tunnels their names.
     `head_seconds`: how long a client may take to ask for the first time, with the TLS handshake. `files`: how many
     files the process may open.
@@ -48,6 +51,7 @@ class Front:
         self,
         *,
         answers: HotAnswers | None,
+        tls: ssl.SSLContext | None = None,
         behind: str,
         limits: ConnectionLimits,
         names: TunnelNames,
@@ -58,6 +62,8 @@ class Front:
         self.limits = limits
         self.names = names
         self.answers = answers
+        self.tls = tls
+        self.handshakes = Turns()
         self.files = files
         self.sweeps = 0
         self.connections: set[Connection] = set()
@@ -130,8 +136,11 @@ class Connection(asyncio.Protocol):
         self._front = front
         self._client: asyncio.Transport
         self._place: Place | None = None
+        self._tls = None if front.tls is None else TlsSession(front.tls)
+        self._unsent = memoryview(b"")
         self._tunnel: Tunnel | None = None
         self._name = ""
+        self._closes = False
         self._requests = 0
         self._is_stuck = False
         self._heard = front.sweeps
@@ -149,6 +158,36 @@ class Connection(asyncio.Protocol):
             self._client.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._tls is None:
+            self._hear(data)
+        elif self._tls.is_open:
+            self._decrypt(self._tls, data)
+        else:
+            pause(self._client)  # so that there is one piece of work at a time
+            self._front.handshakes.add(self.peer[0], partial(self._shake_hands, self._tls, data))
+
+    def _shake_hands(self, tls: TlsSession, data: bytes) -> None:
+        if self._client.is_closing():
+            return
+        self._decrypt(tls, data)
+        if not self._unsent and not self._is_stuck and (self._tunnel is None or self._tunnel.is_connected):
+            resume(self._client)
+
+    def _decrypt(self, tls: TlsSession, data: bytes) -> None:
+        try:
+            plain = tls.receive(data)
+        except ssl.SSLError:
+            self._write(tls.to_send())  # an alert says why
+            self._client.close()
+            return
+        self._write(tls.to_send())
+        if plain:
+            self._hear(plain)
+        if tls.has_ended and not self.eof_received():
+            self.end()
+
+    def _hear(self, data: bytes) -> None:
+        """Take the plain bytes that the client has sent."""
         if self._tunnel is not None:
             self._tunnel.forward(data)
             return
@@ -159,16 +198,19 @@ class Connection(asyncio.Protocol):
         answer = None if answers is None else answers.answer(data)
         if answer is None:
             self._tunnel = Tunnel.open(
-                self._client, send=self.give, way=self._front, name=self._give_name, first_bytes=data
+                self._client, send=self.give, end=self._close, way=self._front, name=self._give_name, first_bytes=data
             )
             return
         self._front.silent.pop(self, None)
         self._place.heard = True
-        if len(answer[1]) <= _JOINED:
-            self.give(b"".join(answer))
+        head, body, self._closes = answer
+        if len(body) <= _JOINED:
+            self.give(head + body)
         else:
-            for part in answer:
-                self.give(part)
+            self.give(head)
+            self.give(body)
+        if self._closes and not self._unsent:
+            self._close()
 
     def _give_name(self, unix_socket: socket.socket) -> None:
         self._name = self._front.names.bind(unix_socket, self)
@@ -193,8 +235,32 @@ class Connection(asyncio.Protocol):
 
     def give(self, data: bytes) -> None:
         """Send to the client."""
-        self._given += len(data)
-        self._client.write(data)
+        if self._tls is None:
+            self._write(data)
+        else:
+            self._unsent = memoryview(data)  # what was given before is sent: nothing is asked for until then
+            self._encrypt(self._tls)
+
+    def _encrypt(self, tls: TlsSession) -> None:
+        """Send as much as the client takes. The rest stays as it is, since that is one copy for all readers."""
+        while self._unsent and not self._is_stuck:
+            piece, self._unsent = self._unsent[:_JOINED], self._unsent[_JOINED:]
+            try:
+                self._write(tls.encrypt(piece))
+            except ssl.SSLError:
+                self._client.abort()
+                return
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._given += len(data)
+            self._client.write(data)
+
+    def _close(self) -> None:
+        """Close when all is sent."""
+        if self._tls is not None and not self._client.is_closing():
+            self._write(self._tls.close())
+        self._client.close()
 
     def eof_received(self) -> bool:
         """Whether to stay open: what the client asked before it stopped talking is still answered."""
@@ -214,6 +280,13 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stuck = False
+        if self._tls is not None and self._unsent:
+            self._encrypt(self._tls)
+            if self._unsent or self._is_stuck:
+                return
+            if self._closes:
+                self._close()
+                return
         self._rest()
         if self._tunnel is not None:
             self._tunnel.resume()
@@ -232,7 +305,7 @@ class Connection(asyncio.Protocol):
     def end(self) -> None:
         """Close, after what is on its way. A tunnel ends with the server behind."""
         if self._tunnel is None:
-            self._client.close()
+            self._close()
 
     def abort(self) -> None:
         """Close at once."""

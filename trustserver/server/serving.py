@@ -23,7 +23,7 @@ from granian.server.embed import Server
 
 from trustserver.errors import StartRefused
 from trustserver.process.addresses import is_in
-from trustserver.process.tls import TlsFiles
+from trustserver.process.tls import TlsFiles, server_context
 from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
 from trustserver.server.connection_limits import SHARE, ConnectionLimits
 from trustserver.server.fast_path import HotAnswers, HotReads
@@ -194,8 +194,9 @@ async def _serve(
         backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEAD_BYTES),
         log_enabled=False,
-        ssl_cert=tls.certificate if tls else None,
-        ssl_key=tls.key if tls else None,
+        # Where there is a front, TLS ends there.
+        ssl_cert=tls.certificate if tls and front is None else None,
+        ssl_key=tls.key if tls and front is None else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
     # A large upload makes some hundred thousand objects, and all of them are in use. With the default thresholds the
@@ -245,7 +246,8 @@ def _front(
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     front = Front(
         # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
-        answers=HotAnswers(application.asgi) if tls is None and application.asgi.is_open else None,
+        answers=HotAnswers(application.asgi) if application.asgi.is_open else None,
+        tls=None if tls is None else server_context(tls),
         behind=address,
         limits=connection_limits(settings, files),
         names=names,

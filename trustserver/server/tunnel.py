@@ -61,10 +61,17 @@ class Tunnel(asyncio.BufferedProtocol):
     """The connection of one client to the HTTP server. Each side is read only as fast as the other side receives."""
 
     def __init__(
-        self, client: asyncio.Transport, send: Callable[[bytes], None], first_bytes: bytes, buffer: bytearray
+        self,
+        client: asyncio.Transport,
+        *,
+        send: Callable[[bytes], None],
+        end: Callable[[], None],
+        first_bytes: bytes,
+        buffer: bytearray,
     ) -> None:
         self._client = client
         self._send = send
+        self._end = end
         self._first_bytes = first_bytes
         self._buffer = buffer
         self._server: asyncio.Transport | None = None
@@ -76,16 +83,17 @@ class Tunnel(asyncio.BufferedProtocol):
         client: asyncio.Transport,
         *,
         send: Callable[[bytes], None],
+        end: Callable[[], None],
         way: Way,
         name: Callable[[socket.socket], None],
         first_bytes: bytes,
     ) -> Tunnel:
         """Begin to connect a client to the HTTP server, and return the tunnel. Nothing is read until it is connected.
 
-        `send`: sends to the client. `name`: gives this side's socket the name of the client. `first_bytes`: what the
-        client has sent and the fast path has not answered.
+        `send`: sends to the client. `end`: closes the client's connection when all of that is sent. `name`: gives this
+        side's socket the client's name. `first_bytes`: what the client has sent and the fast path has not answered.
         """
-        tunnel = cls(client, send, first_bytes, way.read_buffer)
+        tunnel = cls(client, send=send, end=end, first_bytes=first_bytes, buffer=way.read_buffer)
         client.pause_reading()
         tunnel._connecting = asyncio.create_task(tunnel._connect(way, name))
         return tunnel
@@ -114,6 +122,11 @@ class Tunnel(asyncio.BufferedProtocol):
         self._first_bytes = b""
         self._client.resume_reading()
 
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the client is read already."""
+        return self._server is not None
+
     def forward(self, data: bytes) -> None:
         """Send to the HTTP server what the client has sent."""
         if self._server is not None and not self._server.is_closing():
@@ -133,7 +146,7 @@ class Tunnel(asyncio.BufferedProtocol):
             self._send(bytes(memoryview(self._buffer)[:nbytes]))
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._client.close()
+        self._end()
 
     def pause_writing(self) -> None:
         pause(self._client)
