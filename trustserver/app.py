@@ -29,6 +29,7 @@ from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.api.renewal_on_read import RenewalOnRead
+from trustserver.api.request_turns import RequestTurns
 from trustserver.api.services import Services
 from trustserver.api.tuf import TufReads
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
@@ -165,7 +166,7 @@ def compose(
         services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
     )
     in_flight = GracefulShutdown(notary)
-    fast = FastRead(cache, OriginCheck(in_flight), read_seconds, authorizer=authorizer)
+    fast = FastRead(cache, RequestTurns(OriginCheck(in_flight)), read_seconds, authorizer=authorizer)
     fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:
@@ -288,5 +289,5 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
             sys.stdout.flush()
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 
-        serving.serve(application, bound, certificate, ready=ready)
+        serving.serve(application, bound, certificate, settings=settings, ready=ready)
     _log.info("stopped")
