@@ -16,7 +16,7 @@ from tests.benchmarks import cpu
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
-from tests.support.attackers import Attacker, Target
+from tests.support.attackers import Attacker, Target, connections
 from trustdata.gun import parse_gun
 
 _READ_SECONDS: Final = 5
@@ -37,7 +37,11 @@ class Attack:
     prepare: Callable[[OurServer], None] | None = None
 
 
-ATTACKS: Final[list[Attack]] = []
+ATTACKS: Final = (
+    Attack(what="half of a handshake", attacker=connections.half_open_from_everywhere, tls=True),
+    Attack(what="half of a request", attacker=connections.half_open_from_everywhere),
+    Attack(what="heads without end", attacker=connections.long_heads),
+)
 
 
 def rows(folder: Path) -> list[Row]:
