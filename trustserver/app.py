@@ -21,6 +21,7 @@ from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
+from trustserver.api.head_limits import HeadLimits
 from trustserver.api.health import health_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
@@ -166,7 +167,7 @@ def compose(
         services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
     )
     in_flight = GracefulShutdown(notary)
-    fast = FastRead(cache, RequestTurns(OriginCheck(in_flight)), read_seconds, authorizer=authorizer)
+    fast = FastRead(cache, HeadLimits(RequestTurns(OriginCheck(in_flight))), read_seconds, authorizer=authorizer)
     fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:

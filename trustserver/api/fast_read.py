@@ -8,6 +8,7 @@ may not read: the application behind says why.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
@@ -15,6 +16,9 @@ from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import Forbidden
 from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.selection import asked, select
+
+LONGEST_CONDITION: Final = 1024
+"""Longest If-None-Match, in bytes, that is looked at here. Others are refused behind if they are far too long."""
 
 
 class FastRead:
@@ -44,7 +48,7 @@ class FastRead:
                 and (self.is_open or self._may_read(scope))
             ):
                 condition, codings = asked(scope["headers"])
-                chosen = select(answer, condition, codings)
+                chosen = select(answer, condition, codings) if len(condition) <= LONGEST_CONDITION else None
                 if chosen is not None:
                     self.answered += 1
                     await send(chosen.start)
