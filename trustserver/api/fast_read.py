@@ -15,6 +15,7 @@ from trustserver.api.sending import PIECE, for_one_reader, send_body
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import Forbidden
 from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.selection import asked, select
 
 LONGEST_CONDITION: Final = 1024
@@ -25,12 +26,20 @@ class FastRead:
     """Answers hot reads (ASGI). `seconds`: the clock, in seconds since 1970."""
 
     def __init__(
-        self, cache: ResponseCache, otherwise: App, seconds: Callable[[], float], *, authorizer: Authorizer
+        self,
+        cache: ResponseCache,
+        otherwise: App,
+        seconds: Callable[[], float],
+        *,
+        authorizer: Authorizer,
+        bodies: BodiesInFlight,
     ) -> None:
         self.is_open = authorizer.reads_are_open
         """Whether everybody may read everything. If not, no cache between may keep a response for others either."""
         self._authorizer = authorizer
         self._cache = cache
+        self.bodies = bodies
+        """The large bodies that are being sent."""
         self._get = cache.get
         self._otherwise = otherwise
         self.seconds = seconds
@@ -55,7 +64,7 @@ class FastRead:
                     if chosen.size <= PIECE:
                         await send(chosen.body)
                     else:
-                        await send_body(send, chosen.body)
+                        await send_body(send, chosen.body, self.bodies)
                     return
         await self._otherwise(scope, receive, send)
 
