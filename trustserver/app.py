@@ -21,6 +21,7 @@ from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
+from trustserver.api.head_limits import HeadLimits
 from trustserver.api.health import health_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
@@ -49,6 +50,7 @@ from trustserver.repository.publish import Publishing
 from trustserver.repository.renewal import Renewal
 from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import ResponseCache
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
@@ -130,6 +132,7 @@ def compose(
     None if nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
     """
     cache = ResponseCache(limit=settings.view_bytes)
+    bodies = BodiesInFlight()
     read_seconds = seconds or (lambda: clock().timestamp())
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
     online = OnlineRoles(store, sealer, guard)
@@ -148,6 +151,7 @@ def compose(
     install_error_handlers(fastapi)
     reads = TufReads(
         cache=cache,
+        bodies=bodies,
         retrieval=TufRetrieval(store, cache),
         renewal=renewal_on_read,
         authorizer=authorizer,
@@ -163,10 +167,17 @@ def compose(
         clock=clock,
     )
     notary = NotaryApi(
-        services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
+        services=services,
+        cache=cache,
+        bodies=bodies,
+        retrieval=NotaryReads(store, cache),
+        renewal=renewal_on_read,
+        otherwise=reads,
     )
     in_flight = GracefulShutdown(notary)
-    fast = FastRead(cache, RequestTurns(OriginCheck(in_flight)), read_seconds, authorizer=authorizer)
+    fast = FastRead(
+        cache, HeadLimits(RequestTurns(OriginCheck(in_flight))), read_seconds, authorizer=authorizer, bodies=bodies
+    )
     fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:

@@ -16,6 +16,7 @@ TrustError
 │   └── BadParameters          the query of the change feed
 ├── NotThere               the caller: no such file, key or page
 │   └── NoSuchRoute            no route of the API has this path and method
+├── HeadTooLarge           the caller: a request whose line or headers are longer than any client's
 ├── EncodingRefused        the caller: a Content-Encoding on an upload
 ├── RequestTooSlow         the caller or the network: the body did not arrive in time
 ├── Forbidden              the caller: not allowed
@@ -203,6 +204,18 @@ class EncodingRefused(TrustError):
 
     def __str__(self) -> str:
         return f"uploads with Content-Encoding {shown(self.encoding)} are not accepted; send them without"
+
+
+@dataclass(eq=False, kw_only=True)
+class HeadTooLarge(TrustError):
+    """The line of a request, or its headers, are too long. `place` says which; `limit`: bytes."""
+
+    code: ClassVar[str] = "head-too-large"
+    place: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.place} of the request may have at most {self.limit} bytes"
 
 
 @dataclass(eq=False, kw_only=True)

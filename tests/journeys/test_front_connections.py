@@ -190,3 +190,52 @@ def test_who_is_refused_notices(loop: Loop) -> None:
             assert await reader.read() == b""
 
     run(loop, scene, limits=ConnectionLimits(total=1, share=1))
+
+
+def large(s: Stage, size: int = 12_000_000) -> bytes:
+    """Have the front answer with a file that does not fit into the kernel's buffers."""
+    s.reads.answers[BIG] = file_response(b"x" * size, "cd" * 32, cache=CACHE_REVALIDATE)
+    return HOT.replace(PATH, BIG)
+
+
+@LOOPS
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_body_counts_while_it_is_not_sent_and_goes_when_there_is_no_memory(
+    loop: Loop,
+    tls: TlsFiles,
+    with_tls: bool,  # noqa: FBT001
+) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (first, asks), s.client() as (second, asks_too):
+            for writer in (asks, asks_too):
+                writer.write(large(s) if writer is asks else HOT.replace(PATH, BIG))
+            await until(lambda: len([c for c in s.front.connections if c._reading is not None]) == 2)
+            assert s.front.bodies.size == 12_000_000, "one body, two readers"
+            assert (await response(second))[1] == b"x" * 12_000_000
+            await until(lambda: len([c for c in s.front.connections if c._reading is not None]) == 1)
+            other = s.front.bodies.read(bytes(s.front.bodies._limit), lambda: None)
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await response(first)
+            other.release()
+        assert s.front.bodies.size == 0
+
+    run(loop, scene, tls=tls if with_tls else None)
+
+
+@LOOPS
+def test_of_many_slow_readers_the_one_ends_that_has_taken_nothing_for_longest(loop: Loop, tls: TlsFiles) -> None:
+    async def scene(s: Stage) -> None:
+        s.front.readers = ConnectionLimits(total=2, share=2)
+        request = large(s)
+        async with s.client() as (first, a), s.client() as (second, b), s.client() as (third, c):
+            for number, writer in enumerate((a, b)):
+                writer.write(request)
+                await until(lambda number=number: s.front.readers.count == number + 1)  # type: ignore[misc]
+            c.write(request)
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await response(first)
+            for reader in (second, third):
+                assert (await response(reader))[1] == b"x" * 12_000_000
+            assert (s.front.readers.ended, s.front.readers.count) == (1, 0)
+
+    run(loop, scene, tls=tls)

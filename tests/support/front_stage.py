@@ -16,6 +16,7 @@ import uvloop
 
 from trustserver.process.tls import TlsFiles, server_context
 from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.fast_path import HotAnswers
@@ -108,6 +109,7 @@ async def stage(tls: TlsFiles | None = None, limits: ConnectionLimits | None = N
         tls=None if tls is None else server_context(tls),
         limits=limits or ConnectionLimits(total=1000, share=1000),
         names=TunnelNames([Path(tempfile.gettempdir())]),
+        bodies=BodiesInFlight(),
         head_seconds=60,
         files=1_000_000,
     )

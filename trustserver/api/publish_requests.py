@@ -79,7 +79,8 @@ class PublishRequests:
         outcome = "internal"
         try:
             with Upload(self._memory, parts) as upload:
-                files = parts.files_to_publish(await upload.read(scope, receive, seconds=self._seconds))
+                sent = await upload.read(scope, receive, seconds=self._seconds)
+                files = await asyncio.to_thread(parts.files_to_publish, sent)  # it may parse them
                 size = await asyncio.to_thread(self._publishing.size, gun, files)
                 async with self._large if size > LARGE_JUDGEMENT else contextlib.nullcontext():
                     published = await asyncio.to_thread(judge, files, self._clock())

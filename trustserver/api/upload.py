@@ -25,6 +25,16 @@ MAX_UPLOAD: Final = 32 * 1024 * 1024
 MAX_PARTS: Final = 1024
 ALL_UPLOADS: Final = 256 * 1024 * 1024
 """The highest number of bytes in all uploads that are being read or checked at one time."""
+MAX_PIECES: Final = 4096
+PIECE_BYTES: Final = 256
+"""A body may arrive in MAX_PIECES pieces, and one more for each PIECE_BYTES: each costs some microseconds, and without
+a limit a client could have millions."""
+_SLICE: Final = 8192
+"""The most bytes that are parsed at one time, on the event loop."""
+_LONGEST_TYPE: Final = 1024
+"""Longest Content-Type, in bytes. Its parser takes a quarter of a millisecond for so many."""
+_LONGEST_DISPOSITION: Final = 2048
+"""Longest Content-Disposition: a role of 255 characters, percent-encoded, has 765."""
 _FIELD: Final = b"files"
 _PLAIN_ENCODINGS: Final = frozenset({b"identity", b""})
 
@@ -152,6 +162,7 @@ class Upload:
         return parts.files()
 
     async def _feed(self, receive: Receive, parts: _Parts) -> None:
+        pieces = 0
         while not self._ended:
             message = await receive()
             self._ended = not message.get("more_body", False)
@@ -162,7 +173,13 @@ class Upload:
                 raise TooLarge(what="upload", limit=self._rules.max_upload)
             self._memory.reserve(len(chunk))
             self._reserved += len(chunk)
-            parts.write(chunk)
+            pieces += 1
+            if pieces > MAX_PIECES + self._reserved // PIECE_BYTES:
+                raise BadRequest(place="body", reason="comes in pieces that are too small")
+            for start in range(0, len(chunk), _SLICE):
+                if start:
+                    await asyncio.sleep(0)  # others have their turn: a slice may be a hundred parts
+                parts.write(chunk[start : start + _SLICE])
 
 
 class _Parts:
@@ -243,7 +260,11 @@ class _Parts:
         self._value.clear()
 
     def _on_headers_finished(self) -> None:
-        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        if len(disposition) > _LONGEST_DISPOSITION:
+            reason = f"has a Content-Disposition of more than {_LONGEST_DISPOSITION} bytes"
+            raise BadRequest(place=f"part {self._count}", reason=reason)
+        kind, options = parse_options_header(disposition)
         role = self._rules.role(f"part {self._count}", kind, options)
         encoding = self._headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
@@ -267,12 +288,15 @@ class _Parts:
 
 async def _discard_rest(receive: Receive, seconds: float, limit: int) -> None:
     """Read the rest of a refused body and drop it, within limits of bytes and time."""
-    remaining = limit
+    remaining, pieces = limit, 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while remaining > 0:
                 message = await receive()
                 remaining -= len(message.get("body", b""))
+                pieces += 1
+                if pieces > MAX_PIECES + (limit - remaining) // PIECE_BYTES:
+                    return
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return
 
@@ -281,7 +305,10 @@ def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding not in _PLAIN_ENCODINGS:
         raise EncodingRefused(encoding=encoding.decode("latin-1"))
-    kind, options = parse_options_header(headers.get(b"content-type"))
+    content_type = headers.get(b"content-type", b"")
+    if len(content_type) > _LONGEST_TYPE:
+        raise BadRequest(place="Content-Type", reason=f"has more than {_LONGEST_TYPE} bytes")
+    kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise BadRequest(place="Content-Type", reason="must be multipart/form-data with a boundary")

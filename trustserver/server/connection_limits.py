@@ -75,6 +75,10 @@ class ConnectionLimits:
         self._by_size: dict[int, OrderedDict[_Group, None]] = {}
         self._largest = 0
 
+    def of_same_addresses(self, *, total: int, share: int) -> ConnectionLimits:
+        """Return other limits, with the same proxies."""
+        return ConnectionLimits(total=total, share=share, is_trusted=self._is_trusted)
+
     def admit(self, address: str, end: Callable[[], None], *, is_room: bool = True) -> Place | None:
         """Count a new connection, and end another one for it if need be. Return None if it must be refused.
 

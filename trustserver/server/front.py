@@ -19,6 +19,7 @@ import termios
 from functools import partial
 from typing import Final, cast
 
+from trustserver.responses.in_flight import BodiesInFlight, Reading
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits, Place
 from trustserver.server.fast_path import HotAnswers
@@ -29,6 +30,9 @@ from trustserver.server.turns import Turns
 IDLE_SWEEPS: Final = 3
 """An idle connection, or one whose client reads nothing, is ended at the third sweep in a row; a tunnel only for the
 latter."""
+MAX_SLOW_READERS: Final = 256
+"""For how many clients bytes may be held that they do not take, half a megabyte for each. When there are more, that
+client of the address with the most is ended that has taken nothing for the longest time."""
 LEAST_BYTES: Final = 10_240
 """What a client must at least take of an answer between two sweeps: with ten seconds between, 1 KiB each second."""
 _FILES_LEFT: Final = 24
@@ -44,7 +48,7 @@ class Front:
     `answers`: those given here; None if there are none. `tls`: None for plain HTTP. `behind`: address of the server
     behind, a Unix socket of this process. `limits`: on the number of connections. `names`: gives tunnels their names.
     `head_seconds`: how long a client may take to ask for the first time, with the TLS handshake. `files`: how many
-    files the process may open.
+    files the process may open. `bodies`: counts what is being sent.
     """
 
     def __init__(
@@ -55,12 +59,16 @@ class Front:
         behind: str,
         limits: ConnectionLimits,
         names: TunnelNames,
+        bodies: BodiesInFlight,
         head_seconds: float,
         files: int,
     ) -> None:
         self.behind = behind
         self.limits = limits
         self.names = names
+        self.bodies = bodies
+        self.readers = limits.of_same_addresses(total=MAX_SLOW_READERS, share=MAX_SLOW_READERS)
+        """The connections for which bytes are held, because their clients take them too slowly."""
         self.answers = answers
         self.tls = tls
         self.handshakes = Turns()
@@ -143,6 +151,8 @@ class Connection(asyncio.Protocol):
         self._closes = False
         self._requests = 0
         self._is_stuck = False
+        self._slow: Place | None = None
+        self._reading: Reading | None = None
         self._heard = front.sweeps
         self._given = 0
         self._taken = 0
@@ -209,6 +219,8 @@ class Connection(asyncio.Protocol):
         else:
             self.give(head)
             self.give(body)
+            if self._unsent or self._is_stuck:
+                self._reading = self._front.bodies.read(body, self.abort)
         if self._closes and not self._unsent:
             self._close()
 
@@ -228,6 +240,11 @@ class Connection(asyncio.Protocol):
         """Note that the application has answered, or given up."""
         self._requests -= 1
         self._rest()
+
+    def _has_read(self) -> None:
+        if self._reading is not None:
+            self._reading.release()
+            self._reading = None
 
     def _rest(self) -> None:
         if self._place is not None and not self._requests and not self._is_stuck:
@@ -273,6 +290,8 @@ class Connection(asyncio.Protocol):
         self._is_stuck = True
         if self._place is not None:
             self._place.busy()
+        if self._slow is None and (self._tls is not None or self._tunnel is not None):  # else nothing is copied
+            self._slow = self._front.readers.admit(self.peer[0], self.abort)
         if self._tunnel is not None:
             self._tunnel.pause()
         else:
@@ -280,6 +299,9 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stuck = False
+        if self._slow is not None:
+            self._slow.leave()
+            self._slow = None
         if self._tls is not None and self._unsent:
             self._encrypt(self._tls)
             if self._unsent or self._is_stuck:
@@ -287,6 +309,7 @@ class Connection(asyncio.Protocol):
             if self._closes:
                 self._close()
                 return
+        self._has_read()
         self._rest()
         if self._tunnel is not None:
             self._tunnel.resume()
@@ -296,6 +319,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._front.lost(self)
         self._front.names.forget(self._name)
+        self._has_read()
+        if self._slow is not None:
+            self._slow.leave()
         if self._place is not None:
             self._place.leave()
             self._place = None

@@ -24,6 +24,7 @@ from granian.server.embed import Server
 from trustserver.errors import StartRefused
 from trustserver.process.addresses import is_in
 from trustserver.process.tls import TlsFiles, server_context
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
 from trustserver.server.connection_limits import SHARE, ConnectionLimits
 from trustserver.server.fast_path import HotAnswers, HotReads
@@ -65,6 +66,10 @@ _log = logging.getLogger(__name__)
 
 class AsgiApplication(HotReads, Protocol):
     """An ASGI application that also gives the fast path the responses to frequent reads."""
+
+    @property
+    def bodies(self) -> BodiesInFlight:
+        """Return the large bodies that are being sent."""
 
     @property
     def is_open(self) -> bool:
@@ -251,6 +256,7 @@ def _front(
         behind=address,
         limits=connection_limits(settings, files),
         names=names,
+        bodies=application.asgi.bodies,
         head_seconds=settings.head_seconds,
         files=files,
     )
