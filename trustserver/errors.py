@@ -21,6 +21,7 @@ TrustError
 ├── Forbidden              the caller: not allowed
 ├── TokenRefused           the caller, or its token server: a token that is forged, for another service, or expired
 ├── OriginRefused          a browser: web pages may not change anything on this server
+├── Overloaded             nobody: too many requests of one kind at one time; send the request again
 ├── Stopping               nobody: the server is about to stop; send the request again
 └── GoneCollection         nobody: the collection was deleted; carries what its tombstone says
 """
@@ -246,11 +247,13 @@ class Forbidden(TrustError):
 class TokenRefused(TrustError):
     """A token is not accepted. `reason` says why, without anything from the token itself.
 
-    The authorizer turns it into `Forbidden`, which is what the caller gets.
+    `lasting`: whether the same token would be refused at any other time too. The authorizer turns this error into
+    `Forbidden`, which is what the caller gets.
     """
 
     code: ClassVar[str] = "token-refused"
     reason: str
+    lasting: bool = False
 
     def __str__(self) -> str:
         return f"the token is refused: {shown(self.reason, 300)}"
@@ -265,6 +268,21 @@ class OriginRefused(TrustError):
 
     def __str__(self) -> str:
         return f"requests of web pages ({shown(self.origin)}) change nothing here; send them without Origin"
+
+
+@dataclass(eq=False, kw_only=True)
+class Overloaded(TrustError):
+    """Too many requests of one kind wait or are worked on, so that this one is turned away at once.
+
+    `what`: what there is too much of. `seconds`: after which time the client should try again.
+    """
+
+    code: ClassVar[str] = "overloaded"
+    what: str
+    seconds: int = 1
+
+    def __str__(self) -> str:
+        return f"too many {self.what}; try again in a moment"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -82,7 +82,7 @@ class NotaryApi:
         route: Route | None = None
         try:
             route = match_route(scope["method"], path)
-            answer = await self._answer(route, self._authorized(scope, route), scope, receive)
+            answer = await self._answer(route, await self._authorized(scope, route), scope, receive)
         except Exception as error:  # noqa: BLE001 - these clients can read errors in one form only, even a bug's
             access = () if route is None else _access(route)
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
@@ -90,18 +90,18 @@ class NotaryApi:
         await send(answer.start)
         await send_body(send, answer.body)
 
-    def _authorized(self, scope: Scope, route: Route) -> Subject:
+    async def _authorized(self, scope: Scope, route: Route) -> Subject:
         """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
         headers = scope["headers"]
         match route.operation:
             case Operation.HEALTH:
                 return _ANONYMOUS
             case Operation.PING:
-                return self._authorizer.authorize_ping(headers)
+                return await self._authorizer.authorize_ping(headers)
             case Operation.ALL_CHANGES:
-                return self._authorizer.authorize_catalog(headers)
+                return await self._authorizer.authorize_catalog(headers)
             case _:
-                return self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
+                return await self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
 
     async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> ReadyResponse:
         answer = _DONE

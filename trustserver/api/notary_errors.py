@@ -41,6 +41,7 @@ from trustserver.errors import (
     NoFileName,
     NoSuchRoute,
     NotThere,
+    Overloaded,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
@@ -230,6 +231,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (NotStored, _unavailable),
     (ClockJumped, _clock_jumped),
     (RevisionMoved, _unavailable),
+    (Overloaded, _unavailable),
     (Stopping, _unavailable),
 )
 
@@ -263,6 +265,8 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
     ]
     if isinstance(error, Forbidden) and error.challenge:
         headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
+    if isinstance(error, Overloaded):
+        headers.append((b"retry-after", str(error.seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
 

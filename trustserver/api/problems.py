@@ -34,6 +34,7 @@ from trustserver.errors import (
     GoneCollection,
     NotThere,
     OriginRefused,
+    Overloaded,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
@@ -63,6 +64,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (NotStored, 503, "Not stored"),
     (ClockJumped, 503, "Clock jumped"),
     (RevisionMoved, 503, "Busy"),
+    (Overloaded, 503, "Overloaded"),
     (Stopping, 503, "Stopping"),
 )
 _INTERNAL: Final = (500, "Internal error")
@@ -146,6 +148,8 @@ def _headers_of(error: Exception) -> dict[str, str]:
     headers = _headers(status_of(error))
     if isinstance(error, Forbidden) and error.challenge:
         headers["www-authenticate"] = error.challenge
+    if isinstance(error, Overloaded):
+        headers["retry-after"] = str(error.seconds)
     return headers
 
 

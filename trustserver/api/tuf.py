@@ -62,7 +62,7 @@ class TufReads:
         if scope["method"] not in {"GET", "HEAD"}:
             raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
         gun, filename = split_metadata_path(path)
-        self._authorizer.authorize(scope["headers"], Action.READ, gun)
+        await self._authorizer.authorize(scope["headers"], Action.READ, gun)
         name = parse_filename(filename)
         answer = await self._found(gun, name)
         place = path_of(gun, name)
