@@ -314,9 +314,10 @@ def test_what_the_clock_refuses_is_not_remembered(held: Held) -> None:
     soon = certify(NOW + timedelta(days=2), name="leaf", issuer=ROOT)
     later = NOW + timedelta(days=2)
 
+    bearer = token(soon.key, claims(NOW, exp=int(later.timestamp()) + 300), **x5c(soon)).encode()
+
     async def ask(at: datetime) -> Grant:
-        said = claims(NOW, exp=int(later.timestamp()) + 300)
-        return await checks.check(held.read(token(soon.key, said, **x5c(soon)).encode(), at), at, address=None)
+        return await checks.check(held.read(bearer, at), at, address=None)
 
     with pytest.raises(TokenRefused, match="or has expired"):
         asyncio.run(ask(NOW))
