@@ -110,6 +110,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     upload_seconds: Annotated[
         int | None, typer.Option("--upload-seconds", help="Time that an upload may take. [60]")
     ] = None,
+    upload_rate: Annotated[
+        int | None, typer.Option("--upload-rate", help="Least rate of an upload, bytes per second; 0: none. [16384]")
+    ] = None,
     view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
     config: Config = None,
@@ -133,6 +136,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         auth_token_jwks=auth_token_jwks,
         auth_anonymous_pull=auth_anonymous_pull,
         upload_seconds=upload_seconds,
+        upload_rate=upload_rate,
         view_bytes=view_bytes,
         log_level=log_level,
     )

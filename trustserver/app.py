@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
-from trustserver.api.gun_path import GunPaths
+from trustserver.api.gun_path import GunPaths, Scope
 from trustserver.api.health import health_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
@@ -139,7 +139,9 @@ def compose(
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
-    requests = PublishRequests(publishing, metrics, clock=clock, seconds=settings.upload_seconds)
+    requests = PublishRequests(
+        publishing, metrics, clock=clock, seconds=settings.upload_seconds, rate=settings.upload_rate
+    )
     renewal_on_read = RenewalOnRead(renewal, cache, clock)
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
@@ -150,6 +152,7 @@ def compose(
         retrieval=TufRetrieval(store, cache),
         renewal=renewal_on_read,
         authorizer=authorizer,
+        address_of=_unknown_address,
         otherwise=GunPaths(fastapi),
     )
     services = Services(
@@ -160,6 +163,7 @@ def compose(
         authorizer=authorizer,
         metrics=metrics,
         clock=clock,
+        address_of=_unknown_address,
     )
     notary = NotaryApi(
         services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
@@ -199,6 +203,12 @@ def compose(
         metrics=metrics,
         clock=clock,
     )
+
+
+def _unknown_address(scope: Scope) -> str | None:
+    """Return the address that a request is from: not known."""
+    del scope
+    return None
 
 
 def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) -> Authorizer:

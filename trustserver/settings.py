@@ -82,6 +82,7 @@ class Settings:
     auth_token_jwks: Path | None = None
     auth_anonymous_pull: bool = False
     upload_seconds: int = 60
+    upload_rate: int = 16 * 1024
     view_bytes: int = 64 * 1024 * 1024
     log_level: str = "info"
 
@@ -138,6 +139,7 @@ class GivenSettings(TypedDict, total=False):
     auth_token_jwks: Path | None
     auth_anonymous_pull: bool | None
     upload_seconds: int | None
+    upload_rate: int | None
     view_bytes: int | None
     log_level: str | None
 
@@ -345,6 +347,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "auth_token_jwks": _path,
     "auth_anonymous_pull": _flag,
     "upload_seconds": _count(1, 3600),
+    "upload_rate": _count(0, 1 << 30),
     "view_bytes": _count(0, 1 << 40),
     "log_level": _level,
 }

@@ -92,16 +92,16 @@ class NotaryApi:
 
     async def _authorized(self, scope: Scope, route: Route) -> Subject:
         """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
-        headers = scope["headers"]
+        headers, address = scope["headers"], self._services.address_of(scope)
         match route.operation:
             case Operation.HEALTH:
                 return _ANONYMOUS
             case Operation.PING:
-                return await self._authorizer.authorize_ping(headers)
+                return await self._authorizer.authorize_ping(headers, address=address)
             case Operation.ALL_CHANGES:
-                return await self._authorizer.authorize_catalog(headers)
+                return await self._authorizer.authorize_catalog(headers, address=address)
             case _:
-                return await self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
+                return await self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun, address=address)
 
     async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> ReadyResponse:
         answer = _DONE
@@ -110,7 +110,13 @@ class NotaryApi:
                 answer = await self._read(route.gun, route.file)
             case Operation.UPLOAD:
                 await self._services.requests.publish(
-                    scope, receive, gun=route.gun, subject=subject, served_format=SERVED_NOTARY, parts=self._parts
+                    scope,
+                    receive,
+                    gun=route.gun,
+                    subject=subject,
+                    served_format=SERVED_NOTARY,
+                    parts=self._parts,
+                    address=self._services.address_of(scope),
                 )
             case Operation.DELETE:
                 await self._delete(route.gun, subject)

@@ -28,6 +28,7 @@ GIVEN = {
     "auth_token_jwks": "/a.json",
     "auth_anonymous_pull": "yes",
     "upload_seconds": "5",
+    "upload_rate": "6",
     "view_bytes": "7",
     "log_level": "debug",
 }
@@ -49,6 +50,7 @@ MEANT = Settings(
     auth_token_jwks=Path("/a.json"),
     auth_anonymous_pull=True,
     upload_seconds=5,
+    upload_rate=6,
     view_bytes=7,
     log_level="debug",
 )
