@@ -93,15 +93,14 @@ class Application:
                 await asyncio.to_thread(self.published_log.compact)
             at = self.clock()
             done = await asyncio.to_thread(self.renewal.round, at=at)
-            dropped = await asyncio.to_thread(self.online.drop_stale_offers, at)
             await asyncio.to_thread(self.guard.record_round, at)
         except (ClockJumped, NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
             return False
         self.metrics.renewals.labels("renewed").inc(done.renewed)
         self.metrics.renewals.labels("failed").inc(done.failed)
-        if done.renewed or done.failed or dropped:
-            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed, "offers_dropped": dropped})
+        if done.renewed or done.failed:
+            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed})
         return done.full
 
 

@@ -261,13 +261,17 @@ class TokenRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class OriginRefused(TrustError):
-    """A web page sent a request that would change something. `origin` is the value of its Origin header."""
+    """A web page sent a request that could change something.
+
+    `origin` is the value of its header Origin or, if that is not there, Sec-Fetch-Site.
+    """
 
     code: ClassVar[str] = "refused-origin"
     origin: str
 
     def __str__(self) -> str:
-        return f"requests of web pages ({shown(self.origin)}) change nothing here; send them without Origin"
+        page = f"requests of web pages ({shown(self.origin)}) change nothing here"
+        return f"{page}; send them without Origin and Sec-Fetch-Site"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.simulator.memory_store import MemoryStore
-from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.errors import RevisionMoved
@@ -25,6 +24,7 @@ from trustserver.storage.ports import (
     KeyRecord,
     KeyState,
     MetadataStore,
+    OfferSalt,
     Publication,
     Status,
     StoredFile,
@@ -82,10 +82,8 @@ def tombstone() -> Tombstone:
 
 def begin(store: MetadataStore) -> None:
     """A collection at revision 1 with current keys `s` and `t`."""
-    for role, keyid in ((SNAPSHOT, "s"), (TIMESTAMP, "t")):
-        store.offer(key(role, keyid, KeyState.OFFERED), limit=10)
-    used = (key(SNAPSHOT, "s", KeyState.OFFERED), key(TIMESTAMP, "t", KeyState.OFFERED))
-    assert store.publish(publication(1, promoted_keys=used)) == 1
+    used = (key(SNAPSHOT, "s", KeyState.CURRENT), key(TIMESTAMP, "t", KeyState.CURRENT))
+    assert store.publish(publication(1, imported_keys=used)) == 1
 
 
 def held(store: MetadataStore, gun: GUN = APP) -> set[tuple[str, str, str]]:
@@ -179,34 +177,13 @@ def test_of_many_writers_at_one_revision_exactly_one_wins(store: MetadataStore) 
     assert {state.files[role].raw.decode().split()[-1] for role in (TARGETS, TIMESTAMP)} == {winner}
 
 
-def test_an_offered_key_is_kept_once_for_each_name_and_role(store: MetadataStore) -> None:
-    first = key(SNAPSHOT, "a", KeyState.OFFERED)
-    assert store.offer(first, limit=10) == first
-    assert store.offer(key(SNAPSHOT, "b", KeyState.OFFERED), limit=10) == first
-    assert store.offer(key(TIMESTAMP, "c", KeyState.OFFERED), limit=10).keyid == "c"
-    assert held(store) == {("snapshot", "a", "offered"), ("timestamp", "c", "offered")}
-
-
-def test_offers_are_bounded_over_all_names(store: MetadataStore) -> None:
-    store.offer(key(SNAPSHOT, "a", KeyState.OFFERED), limit=1)
-    with pytest.raises(NotStored):
-        store.offer(key(SNAPSHOT, "b", KeyState.OFFERED, gun=OTHER), limit=1)
-    assert store.offer(key(SNAPSHOT, "c", KeyState.OFFERED), limit=1).keyid == "a"
-
-
-def test_old_offers_are_dropped_and_current_keys_are_not(store: MetadataStore) -> None:
-    begin(store)
-    store.offer(key(SNAPSHOT, "old", KeyState.OFFERED, gun=OTHER), limit=10)
-    store.offer(key(TIMESTAMP, "new", KeyState.OFFERED, gun=OTHER, created=AT + timedelta(hours=1)), limit=10)
-    assert store.drop_offers(before=AT + timedelta(minutes=1)) == 1
-    assert held(store, OTHER) == {("timestamp", "new", "offered")}
-    assert held(store) == {("snapshot", "s", "current"), ("timestamp", "t", "current")}
-
-
-def test_no_key_is_offered_for_a_name_with_data(store: MetadataStore) -> None:
-    begin(store)
-    with pytest.raises(RevisionMoved):
-        store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10)
+def test_salts_are_kept_until_others_take_their_place(store: MetadataStore) -> None:
+    assert store.offer_salts() == ()
+    old, new = (OfferSalt(created=AT + timedelta(hours=hours), salt=bytes([hours])) for hours in (1, 25))
+    store.replace_offer_salts([new, old])
+    assert store.offer_salts() == (new, old)
+    store.replace_offer_salts([new])
+    assert store.offer_salts() == (new,)
 
 
 def test_a_publish_with_a_key_that_was_dropped_changes_nothing(store: MetadataStore) -> None:
@@ -250,14 +227,11 @@ def test_over_a_tombstone_nothing_begins_until_it_is_released(store: MetadataSto
     store.delete(APP, base=1, tombstone=tombstone())
     with pytest.raises(RevisionMoved):
         store.publish(publication(1, base=2))
-    with pytest.raises(RevisionMoved):
-        store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10)
     assert store.release(APP)
     assert not store.release(APP)
     assert not store.release(OTHER)
     state = store.load(APP)
     assert (state.status, state.revision) == (Status.RELEASED, 3)
-    assert store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10).keyid == "x"
     assert store.publish(publication(1, base=3)) == 4
     begun = store.load(APP)
     assert (begun.status, begun.tombstone) == (Status.LIVE, None)
@@ -276,13 +250,10 @@ def test_what_is_due_comes_longest_due_first_and_bounded(store: MetadataStore) -
 
 def test_what_outlives_its_bound_is_found_by_format_role_and_holder(store: MetadataStore) -> None:
     """Only where the server holds the key: nobody else's file is its to sign."""
-    for gun in (OTHER, APP):
-        for role in (SNAPSHOT, TIMESTAMP):
-            store.offer(key(role, f"{role} of {gun}", KeyState.OFFERED, gun=gun), limit=9)
     expires = AT + timedelta(days=3)
     held = tuple(key(role, f"{role} of {OTHER}", KeyState.CURRENT, gun=OTHER) for role in (SNAPSHOT, TIMESTAMP))
-    store.publish(publication(1, gun=OTHER, promoted_keys=held))
-    store.publish(publication(1, promoted_keys=(key(TIMESTAMP, f"{TIMESTAMP} of {APP}", KeyState.CURRENT),)))
+    store.publish(publication(1, gun=OTHER, imported_keys=held))
+    store.publish(publication(1, imported_keys=(key(TIMESTAMP, f"{TIMESTAMP} of {APP}", KeyState.CURRENT),)))
     earlier = expires - timedelta(seconds=1)
     assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier, SNAPSHOT: earlier}}, limit=9) == (APP, OTHER)
     assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier}}, limit=1) == (APP,)
@@ -332,10 +303,10 @@ def test_the_seal_mark_is_kept(store: MetadataStore) -> None:
     store.ping()
 
 
-def test_sealed_keys_lists_offered_and_held_keys(store: MetadataStore) -> None:
+def test_sealed_keys_lists_every_key(store: MetadataStore) -> None:
     begin(store)
-    store.offer(replace(key(SNAPSHOT, "o", KeyState.OFFERED), gun=OTHER), limit=10)
-    assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "o"}
+    store.add_pending(key(SNAPSHOT, "p", KeyState.PENDING), base=1)
+    assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "p"}
 
 
 def noted(changes: Iterable[FeedRecord]) -> list[tuple[str, int, str]]:

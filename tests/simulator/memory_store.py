@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -17,6 +17,7 @@ from trustserver.storage.ports import (
     FeedRecord,
     KeyRecord,
     KeyState,
+    OfferSalt,
     Publication,
     Status,
     StoredCollection,
@@ -39,7 +40,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = RLock()
         self._slots: dict[GUN, _Slot] = {}
-        self._offers: dict[tuple[GUN, RoleName], KeyRecord] = {}
+        self._salts: tuple[OfferSalt, ...] = ()
         self._changes: list[FeedRecord] = []
         self._seal_mark = ""
         self._clock = ClockRecord()
@@ -47,12 +48,7 @@ class MemoryStore:
     def load(self, gun: GUN) -> StoredCollection:
         with self._lock:
             slot = self._slots.get(gun)
-            if slot is not None and slot.collection.status is Status.LIVE:
-                return slot.collection
-            offered = tuple(key for (name, _), key in sorted(self._offers.items()) if name == gun)
-            if slot is not None:
-                return replace(slot.collection, keys=offered)
-            return StoredCollection(gun=gun, status=Status.ABSENT, keys=offered)
+            return slot.collection if slot else StoredCollection(gun=gun, status=Status.ABSENT)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         with self._lock:
@@ -107,10 +103,9 @@ class MemoryStore:
                 format=publication.format,
                 revision=revision,
                 files=files,
-                keys=tuple(key for key in held.values() if key.state is not KeyState.OFFERED),
+                keys=tuple(held.values()),
             )
             self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
-            self._forget_offers(gun)
             return revision
 
     def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
@@ -140,24 +135,11 @@ class MemoryStore:
             slot.collection = replace(known, keys=(*kept, key), revision=base + 1)
             return base + 1
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        with self._lock:
-            if self.load(key.gun).status in {Status.LIVE, Status.DELETED}:
-                raise RevisionMoved(gun=key.gun, base=0)
-            held = self._offers.get((key.gun, key.role))
-            if held is not None:
-                return held
-            if len(self._offers) >= limit:
-                raise NotStored(reason="too many names wait for their first publish; try again later")
-            self._offers[(key.gun, key.role)] = key
-            return key
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        return self._salts
 
-    def drop_offers(self, *, before: datetime) -> int:
-        with self._lock:
-            old = [place for place, key in self._offers.items() if key.created < before]
-            for place in old:
-                del self._offers[place]
-            return len(old)
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
+        self._salts = tuple(sorted(salts, key=lambda each: each.created, reverse=True))
 
     def release(self, gun: GUN) -> bool:
         with self._lock:
@@ -198,8 +180,7 @@ class MemoryStore:
 
     def sealed_keys(self) -> tuple[KeyRecord, ...]:
         with self._lock:
-            live = [key for slot in self._slots.values() for key in slot.collection.keys]
-            return (*live, *self._offers.values())
+            return tuple(key for slot in self._slots.values() for key in slot.collection.keys)
 
     def seal_mark(self) -> str:
         return self._seal_mark
@@ -256,10 +237,6 @@ class MemoryStore:
         if known.status is not Status.LIVE:
             raise RevisionMoved(gun=gun, base=base)
         return known
-
-    def _forget_offers(self, gun: GUN) -> None:
-        for place in [place for place in self._offers if place[0] == gun]:
-            del self._offers[place]
 
 
 def _outlives(collection: StoredCollection, bounds: Mapping[str, Mapping[RoleName, datetime]]) -> bool:

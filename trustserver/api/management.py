@@ -162,9 +162,9 @@ def management_router(services: Services, collection_import: CollectionImport) -
 
     @router.get("/{gun}/keys/{role}")
     async def key(request: Request, gun: Gun, role: str) -> KeyView:
-        """Return the server's key for snapshot or timestamp. Before the first publish a key is made and kept a day."""
+        """Return the server's key for snapshot or timestamp. Before the first publish it is offered for a day."""
         checked = _online(role)
-        # Reading is not enough, since a key may be made and stored.
+        # Reading is not enough, since a key for a rotation may be made and stored.
         await allowed(request, Action.PUBLISH, gun)
         return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
 

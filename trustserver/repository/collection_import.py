@@ -25,7 +25,8 @@ from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
-from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
+from trustserver.repository.offered_keys import sealed_record
+from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import PublishedVersions, publish_result
 from trustserver.storage.ports import (

@@ -83,7 +83,10 @@ class Committer:
             format=issued.served_format.wire.name,
             base=before.state.revision,
             files=tuple(_as_stored(envelope, issued.at) for envelope in written),
-            promoted_keys=issued.promoted_keys,
+            promoted_keys=tuple(key for key in issued.promoted_keys if key.state is not KeyState.OFFERED),
+            imported_keys=tuple(
+                replace(key, state=KeyState.CURRENT) for key in issued.promoted_keys if key.state is KeyState.OFFERED
+            ),
             renew_at=issued.renew_at,
             in_feed=issued.served_format.in_feed,
         )
@@ -206,5 +209,5 @@ def _after(
 
 def _keys_after(keys: tuple[KeyRecord, ...], new_current: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
     promoted = {key.role: replace(key, state=KeyState.CURRENT) for key in new_current}
-    kept = (key for key in keys if key.role not in promoted and key.state is not KeyState.OFFERED)
+    kept = (key for key in keys if key.role not in promoted)
     return (*kept, *promoted.values())

@@ -6,7 +6,7 @@ tests/contracts/test_metadata_store.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -39,7 +39,7 @@ class KeyState(StrEnum):
     """The states of a server-held key."""
 
     OFFERED = "offered"
-    """Made for a name without data; waits for the first publish."""
+    """Derived for a name without data; stored as CURRENT with the first publish, if its root names it."""
     PENDING = "pending"
     """Made for a rotation; waits for a root that names it."""
     CURRENT = "current"
@@ -89,7 +89,7 @@ class Tombstone:
 class StoredCollection:
     """All that is stored under one name, at one revision: the current files and the server-held keys.
 
-    A name that was never used has status ABSENT and revision 0; it may have offered keys.
+    A name that was never used has status ABSENT and revision 0.
     """
 
     gun: GUN
@@ -106,10 +106,10 @@ class Publication:
     """New files of one collection and what changes with them; all of it is stored in one transaction, or nothing.
 
     `base`: the revision that the change was made for; 0 for a name without data. `promoted_keys`: keys of this server
-    that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys of
-    another server; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an online
-    role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older timestamps stay
-    readable.
+    that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys
+    that are not stored yet; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an
+    online role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older
+    timestamps stay readable.
     """
 
     gun: GUN
@@ -161,6 +161,14 @@ class ClockRecord:
 
     last_round: datetime | None = None
     accepted: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferSalt:
+    """A random value, in use from `created` on for the derivation of keys for names without data."""
+
+    created: datetime
+    salt: bytes = field(repr=False)
 
 
 class MetadataStore(Protocol):
@@ -222,15 +230,11 @@ class MetadataStore(Protocol):
         Raises: RevisionMoved, NotStored.
         """
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        """Store a key for a name without data, and return it. If one is offered already, return that one instead.
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        """Return the salts from which keys are derived for names without data, the newest first."""
 
-        Raises: RevisionMoved if the name has data, or was deleted and not released; NotStored, also if `limit` keys are
-        offered already.
-        """
-
-    def drop_offers(self, *, before: datetime) -> int:
-        """Delete the offered keys that were made before this time. Return how many there were."""
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
+        """Store these salts instead of those that are stored. Raises: NotStored."""
 
     def release(self, gun: GUN) -> bool:
         """Allow a new collection under a deleted name. Return False if no tombstone forbids one."""
@@ -294,6 +298,9 @@ class KeySealer(Protocol):
 
     def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         """Encrypt a private key, authenticated together with the collection's name, the role and the key id."""
+
+    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> bytes:
+        """Return DERIVED_BYTES secret bytes: the same for the same arguments and seal key (HKDF, RFC 5869)."""
 
     def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         """Decrypt a sealed key.

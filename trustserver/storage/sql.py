@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, cast
@@ -29,12 +29,14 @@ from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
+from trustserver.storage.offer_rows import read_salts, write_salts
 from trustserver.storage.ports import (
     Category,
     ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
+    OfferSalt,
     Publication,
     Status,
     StoredCollection,
@@ -137,8 +139,6 @@ class SqlStore:
                 for imported in publication.imported_keys:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
                     connection.execute(insert(_KEY).values(**_key_values(imported)))
-                if base == 0 or publication.promoted_keys:
-                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                     if file.role == TIMESTAMP and publication.in_feed:
@@ -191,26 +191,13 @@ class SqlStore:
             connection.execute(insert(_KEY).values(**_key_values(key)))
             return base + 1
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        with self._writing() as connection:
-            status = connection.execute(select(_COLLECTION.c.status).where(_COLLECTION.c.gun == key.gun)).scalar()
-            if status in {Status.LIVE, Status.DELETED}:
-                raise RevisionMoved(gun=key.gun, base=0)
-            offered = _KEY.c.state == KeyState.OFFERED
-            held = connection.execute(
-                select(_KEY).where(_KEY.c.gun == key.gun, _KEY.c.role == key.role, offered)
-            ).one_or_none()
-            if held is not None:
-                return _key_record(held)
-            if (connection.execute(select(func.count()).select_from(_KEY).where(offered)).scalar() or 0) >= limit:
-                raise NotStored(reason="too many names wait for their first publish; try again later")
-            connection.execute(insert(_KEY).values(**_key_values(key)))
-            return key
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        with self._reading() as connection:
+            return read_salts(connection)
 
-    def drop_offers(self, *, before: datetime) -> int:
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
         with self._writing() as connection:
-            old = (_KEY.c.state == KeyState.OFFERED, _KEY.c.created < _seconds(before))
-            return connection.execute(delete(_KEY).where(*old)).rowcount
+            write_salts(connection, salts)
 
     def release(self, gun: GUN) -> bool:
         with self._writing() as connection:

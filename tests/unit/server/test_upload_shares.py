@@ -273,7 +273,7 @@ def test_a_job_that_is_given_up_while_it_waits_keeps_nobody_waiting() -> None:
             gone.cancel()
             await asyncio.sleep(0)
         just_called.cancel()  # its turn has come, and it has not run yet
-        return await last
+        return await asyncio.wait_for(last, timeout=30)
 
     assert asyncio.run(run())
 
