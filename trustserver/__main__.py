@@ -113,6 +113,19 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     upload_rate: Annotated[
         int | None, typer.Option("--upload-rate", help="Least rate of an upload, bytes per second; 0: none. [16384]")
     ] = None,
+    resign_seconds: Annotated[
+        int | None,
+        typer.Option("--resign-seconds", help="Age of a timestamp for an empty upload to renew it. [60]"),
+    ] = None,
+    keep_seconds: Annotated[
+        int | None, typer.Option("--keep-seconds", help="Time that superseded versions are kept. [3600]")
+    ] = None,
+    max_collections: Annotated[
+        int | None, typer.Option("--max-collections", help="Names that may be in use; 0: no limit. [1000000]")
+    ] = None,
+    subject_collections: Annotated[
+        int | None, typer.Option("--subject-collections", help="Names that one user may begin; 0: no limit. [50000]")
+    ] = None,
     view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
     config: Config = None,
@@ -137,6 +150,10 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         auth_anonymous_pull=auth_anonymous_pull,
         upload_seconds=upload_seconds,
         upload_rate=upload_rate,
+        resign_seconds=resign_seconds,
+        keep_seconds=keep_seconds,
+        max_collections=max_collections,
+        subject_collections=subject_collections,
         view_bytes=view_bytes,
         log_level=log_level,
     )

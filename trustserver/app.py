@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +45,9 @@ from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import OnlineRoles
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.repository.publish import Publishing
+from trustserver.repository.quotas import NameLimits
 from trustserver.repository.renewal import Renewal
+from trustserver.repository.retention import Retention
 from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import ResponseCache
 from trustserver.server import serving
@@ -68,11 +70,19 @@ class Application:
     publishing: Publishing
     renewal: Renewal
     online: OnlineRoles
+    retention: Retention
     guard: ClockGuard
     store: MetadataStore
     published_log: PublishedLog | None
     metrics: Metrics
     clock: Callable[[], datetime]
+    requests: PublishRequests
+    authorizer: Authorizer
+
+    def close(self) -> None:
+        """End the threads of the application, once they have nothing to do."""
+        self.requests.close()
+        self.authorizer.close()
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up once a minute, until `stopping` is set."""
@@ -93,14 +103,15 @@ class Application:
                 await asyncio.to_thread(self.published_log.compact)
             at = self.clock()
             done = await asyncio.to_thread(self.renewal.round, at=at)
+            dropped = await asyncio.to_thread(self.retention.round, at)
             await asyncio.to_thread(self.guard.record_round, at)
         except (ClockJumped, NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
             return False
         self.metrics.renewals.labels("renewed").inc(done.renewed)
         self.metrics.renewals.labels("failed").inc(done.failed)
-        if done.renewed or done.failed:
-            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed})
+        if done.renewed or done.failed or dropped:
+            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed, "versions_dropped": dropped})
         return done.full
 
 
@@ -132,9 +143,18 @@ def compose(
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
     online = OnlineRoles(store, sealer, guard)
     parsed = ParsedCache(store)
-    committer = Committer(store, parsed, cache, published_log)
-    publishing = Publishing(store=store, online=online, parsed=parsed, committer=committer)
-    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer)
+    retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds))
+    committer = Committer(store, parsed, cache, published_log, retention=retention)
+    names = NameLimits(in_all=settings.max_collections, of_subject=settings.subject_collections)
+    publishing = Publishing(
+        store=store,
+        online=online,
+        parsed=parsed,
+        committer=committer,
+        resign=timedelta(seconds=settings.resign_seconds),
+        names=names,
+    )
+    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer, names=names)
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
@@ -196,11 +216,14 @@ def compose(
         publishing=publishing,
         renewal=renewal,
         online=online,
+        retention=retention,
         guard=guard,
         store=store,
         published_log=published_log,
         metrics=metrics,
         clock=clock,
+        requests=requests,
+        authorizer=authorizer,
     )
 
 
@@ -297,5 +320,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
             sys.stdout.flush()
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 
-        serving.serve(application, bound, certificate, ready=ready)
+        try:
+            serving.serve(application, bound, certificate, ready=ready)
+        finally:
+            application.close()
     _log.info("stopped")

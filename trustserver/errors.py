@@ -21,6 +21,7 @@ TrustError
 ├── Forbidden              the caller: not allowed
 ├── TokenRefused           the caller, or its token server: a token that is forged, for another service, or expired
 ├── OriginRefused          a browser: web pages may not change anything on this server
+├── TooMany                the caller, or the operator: a number of things that are kept has reached its limit
 ├── Overloaded             nobody: too many requests of one kind at one time; send the request again
 ├── Stopping               nobody: the server is about to stop; send the request again
 └── GoneCollection         nobody: the collection was deleted; carries what its tombstone says
@@ -272,6 +273,18 @@ class OriginRefused(TrustError):
     def __str__(self) -> str:
         page = f"requests of web pages ({shown(self.origin)}) change nothing here"
         return f"{page}; send them without Origin and Sec-Fetch-Site"
+
+
+@dataclass(eq=False, kw_only=True)
+class TooMany(TrustError):
+    """There are as many of something as are kept; nothing was changed. `what`: of what. `limit`: how many."""
+
+    code: ClassVar[str] = "too-many"
+    what: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"there are as many {shown(self.what)} as are kept: {self.limit}"
 
 
 @dataclass(eq=False, kw_only=True)

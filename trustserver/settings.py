@@ -83,6 +83,10 @@ class Settings:
     auth_anonymous_pull: bool = False
     upload_seconds: int = 60
     upload_rate: int = 16 * 1024
+    resign_seconds: int = 60
+    keep_seconds: int = 3600
+    max_collections: int = 1_000_000
+    subject_collections: int = 50_000
     view_bytes: int = 64 * 1024 * 1024
     log_level: str = "info"
 
@@ -140,6 +144,10 @@ class GivenSettings(TypedDict, total=False):
     auth_anonymous_pull: bool | None
     upload_seconds: int | None
     upload_rate: int | None
+    resign_seconds: int | None
+    keep_seconds: int | None
+    max_collections: int | None
+    subject_collections: int | None
     view_bytes: int | None
     log_level: str | None
 
@@ -348,6 +356,10 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "auth_anonymous_pull": _flag,
     "upload_seconds": _count(1, 3600),
     "upload_rate": _count(0, 1 << 30),
+    "resign_seconds": _count(0, 3600),
+    "keep_seconds": _count(60, 31_536_000),
+    "max_collections": _count(0, 1 << 40),
+    "subject_collections": _count(0, 1 << 40),
     "view_bytes": _count(0, 1 << 40),
     "log_level": _level,
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.roles import TIMESTAMP, RoleName, is_delegated
+from trustdata.roles import ROOT, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
 from trustserver.storage.ports import (
     Category,
@@ -19,9 +19,11 @@ from trustserver.storage.ports import (
     KeyState,
     OfferSalt,
     Publication,
+    Standing,
     Status,
     StoredCollection,
     StoredFile,
+    StoredVersion,
     Summary,
     Tombstone,
 )
@@ -42,6 +44,8 @@ class MemoryStore:
         self._slots: dict[GUN, _Slot] = {}
         self._salts: tuple[OfferSalt, ...] = ()
         self._changes: list[FeedRecord] = []
+        self._last_change = 0
+        self._begun_by: dict[GUN, str] = {}
         self._seal_mark = ""
         self._clock = ClockRecord()
 
@@ -70,6 +74,54 @@ class MemoryStore:
         with self._lock:
             slot = self._slots.get(gun)
             return slot.renew_at if slot else None
+
+    def size(self, gun: GUN) -> int:
+        return sum(len(file.raw) for file in self.load(gun).files.values())
+
+    def standing(self, gun: GUN) -> Standing | None:
+        state = self.load(gun)
+        if state.status is not Status.LIVE:
+            return None
+        held = frozenset(key.role for key in state.keys if key.state is KeyState.CURRENT)
+        signed_at = state.files[TIMESTAMP].stored_at if TIMESTAMP in state.files else None
+        return Standing(format=state.format, revision=state.revision, signed_at=signed_at, held=held)
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+        with self._lock:
+            slot = self._slots.get(gun) or _Slot(collection=StoredCollection(gun=gun, status=Status.ABSENT))
+            return tuple(
+                StoredVersion(
+                    role=role,
+                    version=version,
+                    size=len(file.raw),
+                    stored_at=file.stored_at,
+                    is_current=slot.collection.files[role] is file,
+                )
+                for (role, version), file in slot.versions.items()
+            )
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        with self._lock:
+            slot = self._slots[gun]
+            for role, version in versions:
+                file = slot.versions.get((role, version))
+                if role != ROOT and file is not None and slot.collection.files[role] is not file:
+                    del slot.versions[(role, version)]
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        with self._lock:
+            old = self._changes_of(gun)[: -keep or None]
+            self._changes = [change for change in self._changes if change not in old]
+            return len(old)
+
+    def names(self, *, after: str, limit: int) -> tuple[GUN, ...]:
+        with self._lock:
+            live = [gun for gun, slot in self._slots.items() if slot.collection.status is Status.LIVE and gun > after]
+            return tuple(sorted(live)[:limit])
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        with self._lock:
+            return len(self._slots), sum(begun == subject for begun in self._begun_by.values())
 
     def publish(self, publication: Publication) -> int:
         with self._lock:
@@ -106,6 +158,7 @@ class MemoryStore:
                 keys=tuple(held.values()),
             )
             self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
+            self._begun_by.setdefault(gun, publication.subject)
             return revision
 
     def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
@@ -217,8 +270,9 @@ class MemoryStore:
         return [change for change in self._changes if gun in {None, change.gun}]
 
     def _note(self, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = "") -> None:
+        self._last_change += 1
         change = FeedRecord(
-            id=len(self._changes) + 1,
+            id=self._last_change,
             created=created or datetime.fromtimestamp(0, UTC),
             gun=gun,
             version=version,

@@ -21,7 +21,7 @@ from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
-from trustserver.auth.authorizer import Action, Subject
+from trustserver.auth.authorizer import Action, Subject, known_name
 from trustserver.errors import BadRequest
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
@@ -146,7 +146,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
         subject = await allowed(request, Action.MANAGE_KEYS, gun)
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return collection_import.take_over(gun, sort_parts(files), at=at)
+            return collection_import.take_over(gun, sort_parts(files), at=at, subject=known_name(subject))
 
         imported = await services.requests.accept(
             request.scope,

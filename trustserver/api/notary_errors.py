@@ -45,6 +45,7 @@ from trustserver.errors import (
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TooMany,
     UnknownRole,
 )
 
@@ -203,6 +204,10 @@ def _unavailable(error: TrustError) -> _Refusal:
     return _Refusal(status=status, code="UNAVAILABLE", message="The server cannot do this now; try again.")
 
 
+def _too_many(error: TrustError) -> _Refusal:
+    return _Refusal(status=507, code="UNAVAILABLE", message=str(error))
+
+
 def _clock_jumped(error: TrustError) -> _Refusal:
     return _Refusal(status=503, code="CLOCK_JUMPED", message=str(error))
 
@@ -232,6 +237,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (ClockJumped, _clock_jumped),
     (RevisionMoved, _unavailable),
     (Overloaded, _unavailable),
+    (TooMany, _too_many),
     (Stopping, _unavailable),
 )
 

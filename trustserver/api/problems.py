@@ -38,6 +38,7 @@ from trustserver.errors import (
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TooMany,
 )
 from trustserver.responses.tuf import problem
 
@@ -65,6 +66,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (ClockJumped, 503, "Clock jumped"),
     (RevisionMoved, 503, "Busy"),
     (Overloaded, 503, "Overloaded"),
+    (TooMany, 507, "Too many"),
     (Stopping, 503, "Stopping"),
 )
 _INTERNAL: Final = (500, "Internal error")

@@ -22,7 +22,7 @@ from trustserver.api.metrics import Metrics
 from trustserver.api.problems import status_of
 from trustserver.api.upload import PartRules, Upload
 from trustserver.api.upload_room import UploadPlace, UploadRoom
-from trustserver.auth.authorizer import Subject
+from trustserver.auth.authorizer import Subject, known_name
 from trustserver.errors import DiskFull
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.publish import PublishedVersions, Publishing
@@ -60,6 +60,10 @@ class PublishRequests:
         # Threads of their own, so that slow uploads keep no read waiting.
         self._threads = ThreadPoolExecutor(JUDGES, thread_name_prefix="judge")
 
+    def close(self) -> None:
+        """End the threads that check uploads, once they have nothing to do."""
+        self._threads.shutdown(wait=False)
+
     async def publish(
         self,
         scope: Scope,
@@ -78,7 +82,7 @@ class PublishRequests:
         """
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return self._publishing.publish(gun, files, at=at, served_format=served_format)
+            return self._publishing.publish(gun, files, at=at, served_format=served_format, subject=known_name(subject))
 
         return await self.accept(scope, receive, gun=gun, subject=subject, parts=parts, judge=judge, address=address)
 

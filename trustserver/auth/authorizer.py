@@ -24,6 +24,11 @@ class Subject:
 ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
 
 
+def known_name(subject: Subject) -> str:
+    """Return the name of a subject; empty if the server does not know who it is."""
+    return subject.name if subject.authenticated else ""
+
+
 class Action(StrEnum):
     """What a request does to a collection."""
 
@@ -45,6 +50,9 @@ class Authorizer(Protocol):
     """
 
     reads_are_open: bool
+
+    def close(self) -> None:
+        """End the threads that the authorizer has, if any."""
 
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         """Return whether it is known already that this request may read the collection. If not, ask `authorize`."""
@@ -69,6 +77,9 @@ class OpenAuthorizer:
     """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
 
     reads_are_open = True
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         del headers, gun

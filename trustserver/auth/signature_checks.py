@@ -34,6 +34,10 @@ class SignatureChecks:
         self._by_address: Counter[str] = Counter()
         self._refused: OrderedDict[bytes, str] = OrderedDict()
 
+    def close(self) -> None:
+        """End the thread, once it has nothing to do."""
+        self._thread.shutdown(wait=False)
+
     async def check(self, token: UnverifiedToken, at: datetime, *, address: str | None) -> Grant:
         """Return what a token allows, if its signature holds. `address`: the client's, if it is known.
 

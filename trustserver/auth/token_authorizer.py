@@ -81,6 +81,10 @@ class TokenAuthorizer:
         self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
         self._kept_resources = 0
 
+    def close(self) -> None:
+        """End the thread that checks signatures, once it has nothing to do."""
+        self._checks.close()
+
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         """Return whether the request has a token that was verified before and allows to read the collection."""
         if self.reads_are_open:

@@ -6,7 +6,7 @@ tests/contracts/test_metadata_store.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -109,7 +109,7 @@ class Publication:
     that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys
     that are not stored yet; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an
     online role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older
-    timestamps stay readable.
+    timestamps stay readable. `subject`: who begins the collection, if it is a new one.
     """
 
     gun: GUN
@@ -120,6 +120,7 @@ class Publication:
     renew_at: datetime
     in_feed: bool = False
     imported_keys: tuple[KeyRecord, ...] = ()
+    subject: str = ""
 
 
 class Category(StrEnum):
@@ -171,6 +172,30 @@ class OfferSalt:
     salt: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One stored version of a role, without the file. `size`: its bytes. `stored_at`: as in StoredFile."""
+
+    role: RoleName
+    version: int
+    size: int
+    stored_at: datetime | None
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is known of a live collection without its files.
+
+    `signed_at`: when its timestamp was stored. `held`: the roles for which the server has a CURRENT key.
+    """
+
+    format: str
+    revision: int
+    signed_at: datetime | None
+    held: frozenset[RoleName]
+
+
 class MetadataStore(Protocol):
     """The stored collections, with their files and server-held keys. May be called from several threads.
 
@@ -204,6 +229,27 @@ class MetadataStore(Protocol):
 
     def renew_at(self, gun: GUN) -> datetime | None:
         """Return when an online role of a live collection must be signed again; None if there is no such collection."""
+
+    def size(self, gun: GUN) -> int:
+        """Return how many bytes the current files of a collection have, without reading them."""
+
+    def standing(self, gun: GUN) -> Standing | None:
+        """Return what is known of a live collection without its files; None if there is no such collection."""
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+        """Return every stored version of every role of a collection, without the files, in any order."""
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        """Delete these versions of roles; never a root, and never a current version. Raises: NotStored."""
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        """Delete all but the newest `keep` records of a collection in the change feed. Return how many there were."""
+
+    def names(self, *, after: str, limit: int) -> tuple[GUN, ...]:
+        """Return the names of live collections that sort after `after`, at most `limit`, in their order."""
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
 
     def publish(self, publication: Publication) -> int:
         """Store new files and make them the current ones. Return the new revision.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
 
 from sqlalchemy import (
@@ -29,6 +29,8 @@ from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
+from trustserver.storage import version_rows
+from trustserver.storage.feed_rows import EPOCH, MICROSECOND, drop_changes, feed_record, newest_surplus, select_changes
 from trustserver.storage.offer_rows import read_salts, write_salts
 from trustserver.storage.ports import (
     Category,
@@ -38,9 +40,11 @@ from trustserver.storage.ports import (
     KeyState,
     OfferSalt,
     Publication,
+    Standing,
     Status,
     StoredCollection,
     StoredFile,
+    StoredVersion,
     Summary,
     Tombstone,
 )
@@ -129,6 +133,38 @@ class SqlStore:
             seconds = connection.execute(select(_COLLECTION.c.renew_at).where(_COLLECTION.c.gun == gun)).scalar()
             return None if seconds is None else _instant(seconds)
 
+    def size(self, gun: GUN) -> int:
+        with self._reading() as connection:
+            return version_rows.read_size(connection, gun)
+
+    def standing(self, gun: GUN) -> Standing | None:
+        with self._reading() as connection:
+            return version_rows.read_standing(connection, gun)
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+        with self._reading() as connection:
+            return version_rows.read_versions(connection, gun)
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        with self._writing() as connection:
+            version_rows.drop_versions(connection, gun, versions)
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        with self._reading() as connection:
+            last = newest_surplus(connection, gun, keep=keep)
+        if last is None:
+            return 0
+        with self._writing() as connection:
+            return drop_changes(connection, gun, last=last)
+
+    def names(self, *, after: str, limit: int) -> tuple[GUN, ...]:
+        with self._reading() as connection:
+            return version_rows.read_names(connection, after=after, limit=limit)
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        with self._reading() as connection:
+            return version_rows.count_names(connection, subject=subject)
+
     def publish(self, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
         try:
@@ -174,14 +210,14 @@ class SqlStore:
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            following = _select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
-            return tuple(map(_feed_record, connection.execute(following)))
+            following = select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
+            return tuple(map(feed_record, connection.execute(following)))
 
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            last = _select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
+            last = select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
             found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
-            return tuple(map(_feed_record, reversed(found)))
+            return tuple(map(feed_record, reversed(found)))
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._writing() as connection:
@@ -313,7 +349,7 @@ class SqlStore:
             **_NO_TOMBSTONE,
         }
         if base == 0:
-            return int(connection.execute(_INSERT_COLLECTION, row).scalar_one())
+            return int(connection.execute(_INSERT_COLLECTION, {**row, "created_by": publication.subject}).scalar_one())
         moved = connection.execute(_ADVANCE_COLLECTION, {**row, "at_gun": gun, "at_revision": base}).scalar()
         if moved is None:
             raise RevisionMoved(gun=gun, base=base)
@@ -343,7 +379,7 @@ class SqlStore:
     ) -> None:
         """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
         row = {
-            "created": ((created or _EPOCH) - _EPOCH) // _MICROSECOND,
+            "created": ((created or EPOCH) - EPOCH) // MICROSECOND,
             "gun": gun,
             "version": version,
             "sha256": sha256,
@@ -381,8 +417,6 @@ class SqlStore:
             raise self._refusal from error
 
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
 
 
@@ -425,22 +459,6 @@ def _file(row: _FileRow) -> StoredFile:
         sha256=row.sha256,
         expires=_instant(row.expires),
         stored_at=None if row.stored_at is None else _instant(row.stored_at),
-    )
-
-
-def _select_changes(gun: GUN | None) -> Select[Any]:
-    every = select(_CHANGE)
-    return every if gun is None else every.where(_CHANGE.c.gun == gun)
-
-
-def _feed_record(row: Row[Any]) -> FeedRecord:
-    return FeedRecord(
-        id=row.id,
-        created=_EPOCH + row.created * _MICROSECOND,
-        gun=GUN(row.gun),
-        version=row.version,
-        sha256=row.sha256,
-        category=Category(row.category),
     )
 
 

@@ -31,12 +31,12 @@ class _Counting(TokenVerifier):
 class Guarded(Site):
     """A site that wants tokens."""
 
-    def __init__(self, store: Any = None, *, anonymous_pull: bool = False) -> None:
+    def __init__(self, store: Any = None, *, anonymous_pull: bool = False, **settings: Any) -> None:
         self.verifier = _Counting(TokenKeys([ISSUED.certificate]), issuer=ISSUER, service=SERVICE)
         self.tokens = TokenAuthorizer(
             self.verifier, realm=REALM, service=SERVICE, anonymous_pull=anonymous_pull, clock=lambda: self.at
         )
-        super().__init__(store, authorizer=self.tokens)
+        super().__init__(store, authorizer=self.tokens, **settings)
 
 
 def bearer(*actions: str, name: str = GUN_A, kind: str = "repository", **others: Any) -> dict[str, str]:

@@ -29,6 +29,10 @@ GIVEN = {
     "auth_anonymous_pull": "yes",
     "upload_seconds": "5",
     "upload_rate": "6",
+    "resign_seconds": "73",
+    "keep_seconds": "72",
+    "max_collections": "71",
+    "subject_collections": "70",
     "view_bytes": "7",
     "log_level": "debug",
 }
@@ -51,6 +55,10 @@ MEANT = Settings(
     auth_anonymous_pull=True,
     upload_seconds=5,
     upload_rate=6,
+    resign_seconds=73,
+    keep_seconds=72,
+    max_collections=71,
+    subject_collections=70,
     view_bytes=7,
     log_level="debug",
 )
