@@ -113,6 +113,13 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     upload_rate: Annotated[
         int | None, typer.Option("--upload-rate", help="Least rate of an upload, bytes per second; 0: none. [16384]")
     ] = None,
+    publishes_per_collection: Annotated[
+        int | None,
+        typer.Option("--publishes-per-collection", help="Publishes of a collection in a minute. [600]"),
+    ] = None,
+    publishes_per_user: Annotated[
+        int | None, typer.Option("--publishes-per-user", help="Publishes by a user in a minute. [3000]")
+    ] = None,
     resign_seconds: Annotated[
         int | None,
         typer.Option("--resign-seconds", help="Age of a timestamp for an empty upload to renew it. [60]"),
@@ -150,6 +157,8 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         auth_anonymous_pull=auth_anonymous_pull,
         upload_seconds=upload_seconds,
         upload_rate=upload_rate,
+        publishes_per_collection=publishes_per_collection,
+        publishes_per_user=publishes_per_user,
         resign_seconds=resign_seconds,
         keep_seconds=keep_seconds,
         max_collections=max_collections,

@@ -27,7 +27,7 @@ from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
 from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install_error_handlers
-from trustserver.api.publish_requests import PublishRequests
+from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.services import Services
 from trustserver.api.tuf import TufReads
@@ -158,9 +158,13 @@ def compose(
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
-    requests = PublishRequests(
-        publishing, metrics, clock=clock, seconds=settings.upload_seconds, rate=settings.upload_rate
+    limits = UploadLimits(
+        seconds=settings.upload_seconds,
+        rate=settings.upload_rate,
+        per_collection=settings.publishes_per_collection,
+        per_user=settings.publishes_per_user,
     )
+    requests = PublishRequests(publishing, metrics, clock=clock, limits=limits)
     renewal_on_read = RenewalOnRead(renewal, cache, clock)
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None

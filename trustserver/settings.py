@@ -83,6 +83,8 @@ class Settings:
     auth_anonymous_pull: bool = False
     upload_seconds: int = 60
     upload_rate: int = 16 * 1024
+    publishes_per_collection: int = 600
+    publishes_per_user: int = 3000
     resign_seconds: int = 60
     keep_seconds: int = 3600
     max_collections: int = 1_000_000
@@ -144,6 +146,8 @@ class GivenSettings(TypedDict, total=False):
     auth_anonymous_pull: bool | None
     upload_seconds: int | None
     upload_rate: int | None
+    publishes_per_collection: int | None
+    publishes_per_user: int | None
     resign_seconds: int | None
     keep_seconds: int | None
     max_collections: int | None
@@ -356,6 +360,8 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "auth_anonymous_pull": _flag,
     "upload_seconds": _count(1, 3600),
     "upload_rate": _count(0, 1 << 30),
+    "publishes_per_collection": _count(0, 1_000_000),
+    "publishes_per_user": _count(0, 1_000_000),
     "resign_seconds": _count(0, 3600),
     "keep_seconds": _count(60, 31_536_000),
     "max_collections": _count(0, 1 << 40),

@@ -410,3 +410,71 @@ def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -
     assert store.renew_at(APP) == AT + timedelta(days=1)
     store.delete(APP, base=1, tombstone=tombstone())
     assert store.renew_at(APP) is None
+
+
+def test_versions_are_known_without_their_files(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2, files=(file(TARGETS, 2), file(TIMESTAMP, 2))))
+    known = {(v.role, v.version): (v.size, v.stored_at, v.is_current) for v in store.versions(APP)}
+    old, new = file(TARGETS, 1), file(TARGETS, 2)
+    assert known[(TARGETS, 1)] == (len(old.raw), old.stored_at, False)
+    assert known[(TARGETS, 2)] == (len(new.raw), new.stored_at, True)
+    assert (TIMESTAMP, 1) not in known
+    assert store.versions(OTHER) == ()
+    current = [file(ROOT, 1), file(SNAPSHOT, 1), new, file(TIMESTAMP, 2)]
+    assert store.size(APP) == sum(len(each.raw) for each in current)
+    assert store.size(OTHER) == 0
+
+
+def test_neither_roots_nor_current_versions_are_dropped(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2))
+    everything = [(v.role, v.version) for v in store.versions(APP)]
+    store.drop_versions(APP, [*everything, (TARGETS, 99)])
+    left = {(v.role, v.version) for v in store.versions(APP)}
+    assert left == {(ROOT, 1), (ROOT, 2), (TARGETS, 2), (SNAPSHOT, 2), (TIMESTAMP, 2)}
+    assert store.load(APP).files == {role: file(role, 2) for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)}
+    store.drop_versions(APP, [])
+
+
+def test_what_is_stored_takes_room_and_gives_it_back(store: MetadataStore) -> None:
+    empty = store.database_bytes()
+    begin(store)
+    store.publish(publication(2, files=(file(TARGETS, 2, content="x" * 100_000),)))
+    assert store.database_bytes() >= empty + 100_000
+    store.delete(APP, base=2, tombstone=tombstone())
+    assert store.database_bytes() < empty + 100_000
+
+
+def test_the_standing_of_a_collection(store: MetadataStore) -> None:
+    assert store.standing(APP) is None
+    begin(store)
+    store.add_pending(key(SNAPSHOT, "p", KeyState.PENDING), base=1)
+    standing = store.standing(APP)
+    assert standing is not None
+    assert (standing.format, standing.revision, set(standing.held)) == ("tuf-1.0", 2, {SNAPSHOT, TIMESTAMP})
+    assert standing.signed_at == file(TIMESTAMP, 1).stored_at
+    store.delete(APP, base=2, tombstone=tombstone())
+    assert store.standing(APP) is None
+
+
+def test_names_in_use_are_counted_and_listed_in_pieces(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(1, gun=OTHER, subject="alice"))
+    store.publish(publication(2, gun=OTHER, subject="bob"))
+    assert [store.count_names(subject=name) for name in ("alice", "bob")] == [(2, 1), (2, 0)]
+    first, second = sorted([APP, OTHER])
+    assert store.names(after="", limit=1) == (first,)
+    assert store.names(after=first, limit=9) == (second,)
+    store.delete(OTHER, base=2, tombstone=tombstone())
+    assert store.names(after="", limit=9) == (APP,)
+    assert store.count_names(subject="alice") == (2, 1), "its name is still in use"
+
+
+def test_old_records_of_one_collection_are_dropped_from_the_feed(store: MetadataStore) -> None:
+    for version in (1, 2, 3):
+        store.publish(in_feed(version))
+    store.publish(in_feed(1, gun=OTHER))
+    assert store.drop_changes(APP, keep=3) == 0
+    assert store.drop_changes(APP, keep=1) == 2
+    assert noted(store.changes(None, after=0, limit=9)) == [(APP, 3, "update"), (OTHER, 1, "update")]

@@ -119,6 +119,10 @@ class MemoryStore:
             live = [gun for gun, slot in self._slots.items() if slot.collection.status is Status.LIVE and gun > after]
             return tuple(sorted(live)[:limit])
 
+    def database_bytes(self) -> int:
+        with self._lock:
+            return sum(len(file.raw) for slot in self._slots.values() for file in slot.versions.values())
+
     def count_names(self, *, subject: str) -> tuple[int, int]:
         with self._lock:
             return len(self._slots), sum(begun == subject for begun in self._begun_by.values())

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, ParamSpec, TypeAlias, TypeVar
 
@@ -20,6 +21,7 @@ from trustserver.api.fair_queue import FairQueue
 from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import status_of
+from trustserver.api.publish_rates import PublishRate
 from trustserver.api.upload import PartRules, Upload
 from trustserver.api.upload_room import UploadPlace, UploadRoom
 from trustserver.auth.authorizer import Subject, known_name
@@ -40,21 +42,35 @@ Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], PublishedVersi
 """A function that checks and stores the files of an upload. It gets the files and the time, in a worker thread."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """The limits of uploads that are settings.
+
+    `seconds`: how long the body may take to arrive. `rate`: its least rate in bytes per second. `per_collection`,
+    `per_user`: how many may be stored in a minute. 0: no limit, except for `seconds`.
+    """
+
+    seconds: float
+    rate: int = 0
+    per_collection: int = 0
+    per_user: int = 0
+
+
 class PublishRequests:
     """Handles all uploads of an event loop. They share memory and threads; large ones are checked one at a time."""
 
     def __init__(
-        self, publishing: Publishing, metrics: Metrics, *, clock: Callable[[], datetime], seconds: float, rate: int
+        self, publishing: Publishing, metrics: Metrics, *, clock: Callable[[], datetime], limits: UploadLimits
     ) -> None:
-        """Make a handler of uploads.
-
-        `seconds`: how long the body of an upload may take to arrive. `rate`: its least rate in bytes per second.
-        """
         self._publishing = publishing
         self._metrics = metrics
         self._clock = clock
-        self._seconds = seconds
-        self._room = UploadRoom(rate=rate)
+        self._seconds = limits.seconds
+        self._room = UploadRoom(rate=limits.rate)
+        self._by_collection = PublishRate(
+            limits.per_collection, what="publishes of this collection in a minute", clock=clock
+        )
+        self._by_user = PublishRate(limits.per_user, what="publishes by you in a minute", clock=clock)
         self._judging = FairQueue(JUDGES, what="uploads")
         self._large = FairQueue(1, what="large uploads")
         # Threads of their own, so that slow uploads keep no read waiting.
@@ -103,13 +119,18 @@ class PublishRequests:
         the errors of `judge`.
         """
         began = time.perf_counter()
+        owner = _owner(subject, address, gun)
         outcome = "internal"
         try:
-            with self._room.enter(_owner(subject, address, gun)) as place:
+            self._by_collection.check(gun)
+            self._by_user.check(owner)
+            with self._room.enter(owner) as place:
                 upload = await Upload(place, parts).read(scope, receive, seconds=self._seconds)
                 files = parts.files_to_publish(upload)
                 async with self._turn(place, gun, files):
                     published = await self._in_thread(judge, files, self._clock())
+            self._by_collection.count(gun)
+            self._by_user.count(owner)
             outcome = "stored"
         except (TrustError, KeysError) as error:
             outcome = error.code

@@ -248,6 +248,9 @@ class MetadataStore(Protocol):
     def names(self, *, after: str, limit: int) -> tuple[GUN, ...]:
         """Return the names of live collections that sort after `after`, at most `limit`, in their order."""
 
+    def database_bytes(self) -> int:
+        """Return how many bytes the database takes on the disk, without what it can use again."""
+
     def count_names(self, *, subject: str) -> tuple[int, int]:
         """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
 

@@ -161,6 +161,10 @@ class SqlStore:
         with self._reading() as connection:
             return version_rows.read_names(connection, after=after, limit=limit)
 
+    def database_bytes(self) -> int:
+        with self._reading() as connection:
+            return version_rows.read_bytes(connection)
+
     def count_names(self, *, subject: str) -> tuple[int, int]:
         with self._reading() as connection:
             return version_rows.count_names(connection, subject=subject)

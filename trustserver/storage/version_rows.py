@@ -103,6 +103,15 @@ def read_names(connection: Connection, *, after: str, limit: int) -> tuple[GUN, 
     return tuple(GUN(gun) for gun in connection.execute(following).scalars())
 
 
+def read_bytes(connection: Connection) -> int:
+    """Return how many bytes of the database file are in use."""
+    pages, free, size = (
+        int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
 def count_names(connection: Connection, *, subject: str) -> tuple[int, int]:
     """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
     every = connection.execute(select(func.count()).select_from(_COLLECTION)).scalar_one()

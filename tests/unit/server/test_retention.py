@@ -157,8 +157,8 @@ def _hex(base64_text: str) -> str:
 def test_ten_thousand_bytes_again_and_again_take_a_bounded_room(
     site: NotarySite, monkeypatch: pytest.MonkeyPatch, *, tuf: bool
 ) -> None:
-    monkeypatch.setattr(retention, "KEPT_BYTES", 20_000)
-    monkeypatch.setattr(retention, "AFTER_BYTES", 10_000)
+    monkeypatch.setattr(retention, "KEPT_BYTES", 5_000)
+    monkeypatch.setattr(retention, "AFTER_BYTES", 3_000)
     gun = GUN_A if tuf else GUN_N
     owner: Owner | NotaryOwner = site.begin() if tuf else site.begin_notary()
     for _ in range(40):
@@ -166,7 +166,7 @@ def test_ten_thousand_bytes_again_and_again_take_a_bounded_room(
         assert (site.publish(files) if tuf else site.upload(files)).status_code == 200
     stored = sum(version.size for version in site.store.versions(GUN(gun)))
     current = site.store.size(GUN(gun))
-    assert stored < 20_000 + 10_000 + (2 + LAST_ONLINE) * current
+    assert stored < 5_000 + 3_000 + (2 + LAST_ONLINE) * current
 
 
 def test_the_change_feed_of_a_collection_is_bounded(site: NotarySite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +260,13 @@ def test_names_are_bounded_in_all_and_a_deleted_one_counts() -> None:
     refused = site.publish(new.first_upload(), "example.com/c")
     assert (refused.status_code, refused.json()["code"]) == (507, "too-many")
     assert site.publish({TARGETS: owner.targets()}, "example.com/a").status_code == 200
+
+
+def test_what_fills_the_disk_is_seen_in_the_metrics(site: NotarySite) -> None:
+    site.begin_notary()
+    metrics = site.get("/metrics").text
+    assert "trust_server_collections 1.0" in metrics
+    assert f"trust_server_database_bytes {float(site.store.database_bytes())}" in metrics
 
 
 def test_names_of_one_user_are_bounded_and_those_of_others_are_not() -> None:
