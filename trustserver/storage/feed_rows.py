@@ -35,6 +35,17 @@ def feed_record(row: Row[Any]) -> FeedRecord:
     )
 
 
+def change_row(gun: GUN, created: datetime | None, *, version: int, sha256: str) -> dict[str, object]:
+    """Return the values of a record: of a new timestamp or, if `sha256` is empty, of a deletion."""
+    return {
+        "created": ((created or EPOCH) - EPOCH) // MICROSECOND,
+        "gun": gun,
+        "version": version,
+        "sha256": sha256,
+        "category": Category.UPDATE if sha256 else Category.DELETION,
+    }
+
+
 def newest_surplus(connection: Connection, gun: GUN, *, keep: int) -> int | None:
     """Return the id of the newest record that is not among the newest `keep`; None if there are no more than those."""
     newest = select(_CHANGE.c.id).where(_CHANGE.c.gun == gun).order_by(_CHANGE.c.id.desc())

@@ -30,10 +30,9 @@ from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage import version_rows
-from trustserver.storage.feed_rows import EPOCH, MICROSECOND, drop_changes, feed_record, newest_surplus, select_changes
+from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
 from trustserver.storage.offer_rows import read_salts, write_salts
 from trustserver.storage.ports import (
-    Category,
     ClockRecord,
     FeedRecord,
     KeyRecord,
@@ -382,14 +381,7 @@ class SqlStore:
         self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
     ) -> None:
         """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
-        row = {
-            "created": ((created or EPOCH) - EPOCH) // MICROSECOND,
-            "gun": gun,
-            "version": version,
-            "sha256": sha256,
-        }
-        category = Category.UPDATE if sha256 else Category.DELETION
-        connection.execute(_ADD_CHANGE, {**row, "category": category})
+        connection.execute(_ADD_CHANGE, change_row(gun, created, version=version, sha256=sha256))
 
     def _fetch_file(self, query: Select[Any]) -> StoredFile | None:
         with self._reading() as connection:
