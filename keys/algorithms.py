@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, TypeAlias, TypeGuard, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -151,12 +151,23 @@ def derive_p256(secret: bytes) -> PrivateKey:
 
 def is_private_key(key: object) -> TypeGuard[PrivateKey]:
     """Return whether this is an ECDSA, Ed25519 or RSA private key; `algorithm_of` checks its curve and size."""
-    return isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey)
+    return _is_private(cast("Any", type(key)))
 
 
 def is_public_key(key: object) -> TypeGuard[PublicKey]:
     """Return whether this is an ECDSA, Ed25519 or RSA public key; `algorithm_of` checks its curve and size."""
-    return isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey)
+    return _is_public(cast("Any", type(key)))
+
+
+# They are abstract classes, whose `isinstance` costs as much as a hash of the key; the types are few.
+@lru_cache(maxsize=64)
+def _is_private(kind: type) -> bool:
+    return issubclass(kind, EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey)
+
+
+@lru_cache(maxsize=64)
+def _is_public(kind: type) -> bool:
+    return issubclass(kind, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey)
 
 
 def algorithm_of(key: object, *, named: str) -> Algorithm:

@@ -107,6 +107,19 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     auth_anonymous_pull: Annotated[
         bool | None, typer.Option("--auth-anonymous-pull", help="Everybody may read without a token.")
     ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", help="ADDRESS[/BITS] of a proxy whose X-Forwarded-For is believed."),
+    ] = None,
+    connections: Annotated[
+        int | None, typer.Option("--connections", help="Connections at one time. [1024, or what open files allow]")
+    ] = None,
+    connections_per_address: Annotated[
+        int | None, typer.Option("--connections-per-address", help="Connections of one address. [a quarter of all]")
+    ] = None,
+    head_seconds: Annotated[
+        int | None, typer.Option("--head-seconds", help="Time for TLS handshake and first request. [10]")
+    ] = None,
     upload_seconds: Annotated[
         int | None, typer.Option("--upload-seconds", help="Time that an upload may take. [60]")
     ] = None,
@@ -155,6 +168,10 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         auth_token_cert=auth_token_cert,
         auth_token_jwks=auth_token_jwks,
         auth_anonymous_pull=auth_anonymous_pull,
+        trusted_proxy=trusted_proxy,
+        connections=connections,
+        connections_per_address=connections_per_address,
+        head_seconds=head_seconds,
         upload_seconds=upload_seconds,
         upload_rate=upload_rate,
         publishes_per_collection=publishes_per_collection,
@@ -198,6 +215,10 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
             "was published. The server must be stopped.",
         ),
     ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Note here what is sound; if interrupted, go on from there within a day."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,  # noqa: FBT002
     config: Config = None,
 ) -> None:
@@ -206,7 +227,17 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     from trustserver.admin.commands import check as run
     from trustserver.app import now
 
-    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json, at=now()):
+    sound = run(
+        given,
+        os.environ,
+        config,
+        against=against or [],
+        accept=accept_restore,
+        as_json=as_json,
+        at=now(),
+        resume=resume,
+    )
+    if not sound:
         raise typer.Exit(1)
 
 

@@ -18,9 +18,10 @@ from typing import Final
 from fastapi import FastAPI
 
 from trustdata.errors import NotStored
+from trustserver.api.client_address import client_address
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
-from trustserver.api.gun_path import GunPaths, Scope
+from trustserver.api.gun_path import GunPaths
 from trustserver.api.health import health_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
@@ -29,6 +30,7 @@ from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
+from trustserver.api.request_turns import RequestTurns
 from trustserver.api.services import Services
 from trustserver.api.tuf import TufReads
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
@@ -175,7 +177,7 @@ def compose(
         retrieval=TufRetrieval(store, cache),
         renewal=renewal_on_read,
         authorizer=authorizer,
-        address_of=_unknown_address,
+        address_of=client_address,
         otherwise=GunPaths(fastapi),
     )
     services = Services(
@@ -186,13 +188,13 @@ def compose(
         authorizer=authorizer,
         metrics=metrics,
         clock=clock,
-        address_of=_unknown_address,
+        address_of=client_address,
     )
     notary = NotaryApi(
         services=services, cache=cache, retrieval=NotaryReads(store, cache), renewal=renewal_on_read, otherwise=reads
     )
     in_flight = GracefulShutdown(notary)
-    fast = FastRead(cache, OriginCheck(in_flight), read_seconds, authorizer=authorizer)
+    fast = FastRead(cache, RequestTurns(OriginCheck(in_flight)), read_seconds, authorizer=authorizer)
     fastapi.include_router(management_router(services, collection_import))
 
     def warnings() -> list[str]:
@@ -229,12 +231,6 @@ def compose(
         requests=requests,
         authorizer=authorizer,
     )
-
-
-def _unknown_address(scope: Scope) -> str | None:
-    """Return the address that a request is from: not known."""
-    del scope
-    return None
 
 
 def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) -> Authorizer:
@@ -325,7 +321,7 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 
         try:
-            serving.serve(application, bound, certificate, ready=ready)
+            serving.serve(application, bound, certificate, settings=settings, ready=ready)
         finally:
             application.close()
     _log.info("stopped")

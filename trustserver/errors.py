@@ -1,4 +1,4 @@
-"""Errors that only the server raises. Errors that the command line raises too are in trustdata/errors.py.
+"""Errors that only the server raises. Errors that both programs know are in trustdata/errors.py.
 
 The first word after each name says who must act.
 

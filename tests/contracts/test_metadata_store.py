@@ -219,7 +219,7 @@ def test_deleting_leaves_a_tombstone_and_nothing_else(store: MetadataStore) -> N
     assert store.current(APP, ROOT) is None
     assert store.due(at=AT + timedelta(days=999), limit=9) == ()
     assert store.earliest_expiries() == {}
-    assert store.sealed_keys() == ()
+    assert store.waiting_keys() == ()
 
 
 def test_over_a_tombstone_nothing_begins_until_it_is_released(store: MetadataStore) -> None:
@@ -295,18 +295,30 @@ def test_the_listing_names_data_and_tombstones(store: MetadataStore) -> None:
     assert listed == [(APP, Status.DELETED, 2, tombstone()), (OTHER, Status.LIVE, 1, None)]
 
 
+def test_the_listing_comes_in_parts(store: MetadataStore) -> None:
+    store.publish(publication(1, gun=OTHER))
+    begin(store)
+    (first,) = store.collections(limit=1)
+    (second,) = store.collections(after=first.gun, limit=1)
+    assert (first.gun, second.gun) == (APP, OTHER)
+    assert store.collections(after=second.gun) == ()
+
+
+def test_many_names_are_loaded_as_each_alone(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(1, gun=OTHER))
+    store.delete(OTHER, base=1, tombstone=tombstone())
+    names = (OTHER, GUN("registry.example.com/absent"), APP)
+    assert store.load_many(names) == tuple(map(store.load, names))
+    assert store.load_many(()) == ()
+
+
 def test_the_seal_mark_is_kept(store: MetadataStore) -> None:
     assert store.seal_mark() == ""
     store.set_seal_mark("one")
     store.set_seal_mark("two")
     assert store.seal_mark() == "two"
     store.ping()
-
-
-def test_sealed_keys_lists_every_key(store: MetadataStore) -> None:
-    begin(store)
-    store.add_pending(key(SNAPSHOT, "p", KeyState.PENDING), base=1)
-    assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "p"}
 
 
 def noted(changes: Iterable[FeedRecord]) -> list[tuple[str, int, str]]:
@@ -353,7 +365,7 @@ def test_the_feed_is_read_forwards_and_backwards_from_an_id(store: MetadataStore
 
 def test_a_released_deletion_frees_the_name_and_is_in_the_feed(store: MetadataStore) -> None:
     store.publish(in_feed(1))
-    assert store.delete(APP, base=1, tombstone=tombstone(), released=True) == 2
+    assert store.delete(APP, base=1, tombstone=tombstone(), frees_name=True) == 2
     state = store.load(APP)
     assert (state.status, state.tombstone, dict(state.files)) == (Status.RELEASED, tombstone(), {})
     last = store.changes_before(None, before=None, limit=1)[0]
@@ -405,11 +417,14 @@ def test_files_are_looked_up_in_collections_of_one_format_if_that_is_asked(store
 
 
 def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -> None:
-    assert store.renew_at(APP) is None
+    assert store.load(APP).renew_at is None
     store.publish(publication(1, renew_at=AT + timedelta(days=1)))
-    assert store.renew_at(APP) == AT + timedelta(days=1)
+    assert store.load(APP).renew_at == AT + timedelta(days=1)
+    assert store.current_timestamp(APP) == (store.current(APP, TIMESTAMP), AT + timedelta(days=1))
+    assert store.current_timestamp(APP, wire="notary-v1") is None
     store.delete(APP, base=1, tombstone=tombstone())
-    assert store.renew_at(APP) is None
+    assert store.load(APP).renew_at is None
+    assert store.current_timestamp(APP) is None
 
 
 def test_versions_are_known_without_their_files(store: MetadataStore) -> None:
@@ -438,13 +453,14 @@ def test_neither_roots_nor_current_versions_are_dropped(store: MetadataStore) ->
 
 
 def test_what_is_stored_takes_room_and_gives_it_back(store: MetadataStore) -> None:
-    empty = store.database_bytes()
+    names, empty = store.room_taken()
     begin(store)
     store.publish(publication(2, files=(file(TARGETS, 2, content="x" * 100_000),)))
-    full = store.database_bytes()
+    more_names, full = store.room_taken()
+    assert (names, more_names) == (0, 1)
     assert full >= empty + 90_000
     store.delete(APP, base=2, tombstone=tombstone())
-    assert store.database_bytes() < full - 90_000
+    assert store.room_taken()[1] < full - 90_000
 
 
 def test_the_standing_of_a_collection(store: MetadataStore) -> None:
@@ -459,16 +475,12 @@ def test_the_standing_of_a_collection(store: MetadataStore) -> None:
     assert store.standing(APP) is None
 
 
-def test_names_in_use_are_counted_and_listed_in_pieces(store: MetadataStore) -> None:
+def test_names_in_use_are_counted(store: MetadataStore) -> None:
     begin(store)
     store.publish(publication(1, gun=OTHER, subject="alice"))
     store.publish(publication(2, gun=OTHER, subject="bob"))
     assert [store.count_names(subject=name) for name in ("alice", "bob")] == [(2, 1), (2, 0)]
-    first, second = sorted([APP, OTHER])
-    assert store.names(after="", limit=1) == (first,)
-    assert store.names(after=first, limit=9) == (second,)
     store.delete(OTHER, base=2, tombstone=tombstone())
-    assert store.names(after="", limit=9) == (APP,)
     assert store.count_names(subject="alice") == (2, 1), "its name is still in use"
 
 

@@ -54,6 +54,10 @@ class MemoryStore:
             slot = self._slots.get(gun)
             return slot.collection if slot else StoredCollection(gun=gun, status=Status.ABSENT)
 
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        with self._lock:
+            return tuple(map(self.load, guns))
+
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         with self._lock:
             slot = self._slot(gun, wire)
@@ -70,10 +74,11 @@ class MemoryStore:
             slot = self._slot(gun, wire)
             return slot.collection.files.get(role) if slot else None
 
-    def renew_at(self, gun: GUN) -> datetime | None:
+    def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
         with self._lock:
-            slot = self._slots.get(gun)
-            return slot.renew_at if slot else None
+            slot = self._slot(gun, wire)
+            newest = slot.collection.files.get(TIMESTAMP) if slot else None
+            return (newest, slot.renew_at) if slot and newest else None
 
     def size(self, gun: GUN) -> int:
         return sum(len(file.raw) for file in self.load(gun).files.values())
@@ -114,14 +119,10 @@ class MemoryStore:
             self._changes = [change for change in self._changes if change not in old]
             return len(old)
 
-    def names(self, *, after: str, limit: int) -> tuple[GUN, ...]:
+    def room_taken(self) -> tuple[int, int]:
         with self._lock:
-            live = [gun for gun, slot in self._slots.items() if slot.collection.status is Status.LIVE and gun > after]
-            return tuple(sorted(live)[:limit])
-
-    def database_bytes(self) -> int:
-        with self._lock:
-            return sum(len(file.raw) for slot in self._slots.values() for file in slot.versions.values())
+            size = sum(len(file.raw) for slot in self._slots.values() for file in slot.versions.values())
+            return len(self._slots), size
 
     def count_names(self, *, subject: str) -> tuple[int, int]:
         with self._lock:
@@ -160,18 +161,21 @@ class MemoryStore:
                 revision=revision,
                 files=files,
                 keys=tuple(held.values()),
+                renew_at=publication.renew_at,
             )
             self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
             self._begun_by.setdefault(gun, publication.subject)
             return revision
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         with self._lock:
             known = self._live(gun, base)
-            status = Status.RELEASED if released else Status.DELETED
-            state = replace(known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone)
+            status = Status.RELEASED if frees_name else Status.DELETED
+            state = replace(
+                known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone, renew_at=None
+            )
             self._slots[gun] = _Slot(collection=state)
-            if released:
+            if frees_name:
                 self._note(gun, tombstone.deleted_at)
             return base + 1
 
@@ -219,12 +223,14 @@ class MemoryStore:
             found = [gun for gun, slot in self._slots.items() if _outlives(slot.collection, bounds)]
             return tuple(sorted(found)[:limit])
 
-    def collections(self) -> tuple[Summary, ...]:
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         with self._lock:
-            return tuple(
+            every = tuple(
                 Summary(gun=gun, format=c.format, status=c.status, revision=c.revision, tombstone=c.tombstone)
                 for gun, c in sorted((gun, slot.collection) for gun, slot in self._slots.items())
+                if gun > after
             )
+            return every[:limit]
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._lock:
@@ -235,9 +241,8 @@ class MemoryStore:
                     found[kind] = min(found.get(kind, file.expires), file.expires)
             return found
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
-        with self._lock:
-            return tuple(key for slot in self._slots.values() for key in slot.collection.keys)
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
+        return ()
 
     def seal_mark(self) -> str:
         return self._seal_mark

@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 
 from trustcli.client.local_state import Known
 from trustcli.client.ports import MetadataRemote
+from trustcli.errors import OfflineTooOld
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
@@ -27,7 +28,6 @@ from trustdata.errors import (
     MetadataMissing,
     NoTrustData,
     NotTrusted,
-    OfflineTooOld,
     ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,

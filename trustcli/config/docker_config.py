@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trustdata.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable
 
 if TYPE_CHECKING:
     import subprocess

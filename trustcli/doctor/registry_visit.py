@@ -7,12 +7,16 @@ import json
 from dataclasses import dataclass, replace
 from typing import Final
 
+from trustcli.errors import ImageNotFound
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.record import Authentication, Exchange, Record
 from trustcli.registry.client import PULL, Registry
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
-from trustdata.errors import ImageNotFound, InvalidName, TrustError
+from trustdata.errors import (
+    InvalidName,
+    TrustError,
+)
 from trustdata.gun import Tag, parse_tag
 
 ACTIONS: Final = (PULL, "push")

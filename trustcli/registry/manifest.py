@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from trustdata.errors import ImageNotSupported
+from trustcli.errors import ImageNotSupported
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

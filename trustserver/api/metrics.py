@@ -99,8 +99,7 @@ class _Storage(Collector):
         )
         try:
             expiries = self._store.earliest_expiries()
-            names, _ = self._store.count_names(subject="")
-            size = self._store.database_bytes()
+            names, size = self._store.room_taken()
         except NotStored:
             return  # /readyz reports that the database fails; the other metrics are still useful
         now = self._clock()

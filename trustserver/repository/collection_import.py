@@ -26,7 +26,7 @@ from trustdata.verification.trusted_set import TrustedSet
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.offered_keys import sealed_record
-from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of
+from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_time
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import PublishedVersions, publish_result
 from trustserver.repository.quotas import NameLimits, check_names
@@ -99,7 +99,7 @@ class CollectionImport:
             ):
                 return publish_result(stored)
         held_roles = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
-        due = [renewal_of(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
+        due = [renewal_time(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
         after = self._committer.commit_import(
             stored,
             roots=roots,

@@ -180,14 +180,14 @@ class Committer:
         self._parsed.remember(after)
         return after
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool) -> int:
         """Delete the collection, and return the new revision.
 
-        `base`: the revision that it must have. `released`: a new collection may be published under the name at once.
+        `base`: the revision that it must have. `frees_name`: a new collection may be published under the name at once.
         Raises: RevisionMoved, NotStored.
         """
         with self._cache.changing(gun):
-            revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
+            revision = self._store.delete(gun, base=base, tombstone=tombstone, frees_name=frees_name)
             self._parsed.forget(gun)
             self._cache.drop(gun)
         if self._published_log is not None:
@@ -218,6 +218,7 @@ def _after(
         files={**before.state.files, **{file.role: file for file in publication.files}},
         keys=_keys_after(before.state.keys, (*publication.promoted_keys, *publication.imported_keys)),
         tombstone=None,
+        renew_at=publication.renew_at,
     )
     return ParsedCollection(state=state, envelopes=envelopes)
 

@@ -18,7 +18,7 @@ from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, ServerKeyNotUsed
 from trustdata.gun import GUN
-from trustdata.lifetimes import half_life, outlives
+from trustdata.lifetimes import outlives, renewal_due
 from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
@@ -222,7 +222,7 @@ class OnlineRoles:
             snapshot=snapshot,
             timestamp=timestamp,
             promoted_keys=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
-            renew_at=min(renewal_of(envelope, served_format.wire) for envelope in server_held),
+            renew_at=min(renewal_time(envelope, served_format.wire) for envelope in server_held),
             by_early_clock=self.clock_is_early(at),
         )
 
@@ -246,9 +246,9 @@ class OnlineRoles:
         return signer
 
 
-def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
+def renewal_time(envelope: Envelope, wire: WireFormat) -> datetime:
     """Return when an online role must be signed again: when half of its lifetime is over."""
-    return half_life(envelope.expires, wire.lifetimes.of(envelope.role))
+    return renewal_due(envelope.expires, wire.lifetimes.of(envelope.role))
 
 
 def lives_too_long(envelope: Envelope, wire: WireFormat, at: datetime) -> bool:

@@ -142,9 +142,9 @@ class Publishing:
                 raise CollectionExists(role="collection", reason=reason)
             tombstone = self._tombstone(state, subject, at)
             stored_format = find_format(state.format)
-            released = stored_format is not None and stored_format.in_feed
+            frees_name = stored_format is not None and stored_format.in_feed
             try:
-                return self._committer.delete(gun, base=state.revision, tombstone=tombstone, released=released)
+                return self._committer.delete(gun, base=state.revision, tombstone=tombstone, frees_name=frees_name)
             except RevisionMoved:
                 continue
         raise NotStored(reason="the collection kept changing; try again")

@@ -16,7 +16,7 @@ from typing import Final
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
-from trustserver.storage.ports import MetadataStore, StoredVersion
+from trustserver.storage.ports import MetadataStore, Status, StoredVersion
 
 KEPT_BYTES: Final = 32 * 1024 * 1024
 """The highest number of bytes of superseded versions of one collection, the last ones of each role apart."""
@@ -74,9 +74,9 @@ class Retention:
 
     def round(self, at: datetime) -> int:
         """Look at the next SWEEP collections. Return how many versions were dropped. Raises: NotStored."""
-        names = self._store.names(after=self._swept, limit=SWEEP)
-        self._swept = names[-1] if len(names) == SWEEP else ""
-        return sum(self.prune(gun, at) for gun in names)
+        found = self._store.collections(after=self._swept, limit=SWEEP)
+        self._swept = found[-1].gun if len(found) == SWEEP else ""
+        return sum(self.prune(each.gun, at) for each in found if each.status is Status.LIVE)
 
 
 def superseded(versions: Iterable[StoredVersion], at: datetime, *, keep: timedelta) -> list[tuple[RoleName, int]]:

@@ -89,7 +89,8 @@ class Tombstone:
 class StoredCollection:
     """All that is stored under one name, at one revision: the current files and the server-held keys.
 
-    A name that was never used has status ABSENT and revision 0.
+    A name that was never used has status ABSENT and revision 0. `renew_at`: when an online role must be signed again;
+    None if there is no live collection.
     """
 
     gun: GUN
@@ -99,6 +100,7 @@ class StoredCollection:
     files: Mapping[RoleName, StoredFile] = field(default_factory=dict)
     keys: tuple[KeyRecord, ...] = ()
     tombstone: Tombstone | None = None
+    renew_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,9 @@ class MetadataStore(Protocol):
     def load(self, gun: GUN) -> StoredCollection:
         """Return the current files and keys of a name, all of the same revision."""
 
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        """Return the current files and keys of some hundred names, in this order, as `load` does; all of one moment."""
+
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         """Return one version of a role of a live collection; None if it is not stored.
 
@@ -227,8 +232,11 @@ class MetadataStore(Protocol):
         `wire`: the name of the format that the collection must have; empty for any.
         """
 
-    def renew_at(self, gun: GUN) -> datetime | None:
-        """Return when an online role of a live collection must be signed again; None if there is no such collection."""
+    def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
+        """Return the newest timestamp of a live collection, and its `renew_at`; None if there is none.
+
+        `wire`: the name of the format that the collection must have; empty for any.
+        """
 
     def size(self, gun: GUN) -> int:
         """Return how many bytes the current files of a collection have, without reading them."""
@@ -245,11 +253,8 @@ class MetadataStore(Protocol):
     def drop_changes(self, gun: GUN, *, keep: int) -> int:
         """Delete all but the newest `keep` records of a collection in the change feed. Return how many there were."""
 
-    def names(self, *, after: str, limit: int) -> tuple[GUN, ...]:
-        """Return the names of live collections that sort after `after`, at most `limit`, in their order."""
-
-    def database_bytes(self) -> int:
-        """Return how many bytes the database takes on the disk, without what it can use again."""
+    def room_taken(self) -> tuple[int, int]:
+        """Return how many names have data or a tombstone, and how many bytes of the database are in use."""
 
     def count_names(self, *, subject: str) -> tuple[int, int]:
         """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
@@ -260,10 +265,10 @@ class MetadataStore(Protocol):
         Raises: RevisionMoved, also if one of the versions is stored already; NotStored.
         """
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         """Delete the files and keys of a collection and leave the tombstone. Return the new revision.
 
-        `released`: a new collection may be published at once, and the change feed gets a record of the deletion.
+        `frees_name`: a new collection may be published at once, and the change feed gets a record of the deletion.
         Raises: RevisionMoved, NotStored.
         """
 
@@ -298,8 +303,8 @@ class MetadataStore(Protocol):
         server has a CURRENT key for it.
         """
 
-    def collections(self) -> tuple[Summary, ...]:
-        """Return every name that has data or a tombstone, sorted by name."""
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
+        """Return the names that have data or a tombstone and come after `after`, sorted; at most `limit` of them."""
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         """Return the earliest expiry among the current files of all live collections, by kind of role.
@@ -307,8 +312,8 @@ class MetadataStore(Protocol):
         The kinds are the top-level roles and `delegation`.
         """
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
-        """Return every server-held key, for `trust-server check`."""
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
+        """Return the server-held keys of names without a live collection: there are none unless something is wrong."""
 
     def seal_mark(self) -> str:
         """Return the mark (KeySealer.mark) of the seal key that was used; empty if nothing was sealed yet."""

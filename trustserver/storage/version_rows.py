@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select
 
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP, RoleName
-from trustserver.storage.ports import KeyState, Standing, Status, StoredVersion
+from trustserver.storage.ports import KeyState, Standing, StoredVersion
 from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, OnlineKeyRow, table_of
 
 _COLLECTION: Final = table_of(CollectionRow)
@@ -92,17 +92,6 @@ def drop_versions(connection: Connection, gun: GUN, versions: Collection[tuple[R
     connection.execute(dropping, [{"of": str(role), "at": version} for role, version in versions])
 
 
-def read_names(connection: Connection, *, after: str, limit: int) -> tuple[GUN, ...]:
-    """Return the names of live collections that sort after `after`, at most `limit`."""
-    following = (
-        select(_COLLECTION.c.gun)
-        .where(_COLLECTION.c.gun > after, _COLLECTION.c.status == Status.LIVE)
-        .order_by(_COLLECTION.c.gun)
-        .limit(limit)
-    )
-    return tuple(GUN(gun) for gun in connection.execute(following).scalars())
-
-
 def read_bytes(connection: Connection) -> int:
     """Return how many bytes of the database file are in use."""
     pages, free, size = (
@@ -114,6 +103,10 @@ def read_bytes(connection: Connection) -> int:
 
 def count_names(connection: Connection, *, subject: str) -> tuple[int, int]:
     """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
-    every = connection.execute(select(func.count()).select_from(_COLLECTION)).scalar_one()
     own = select(func.count()).select_from(_COLLECTION).where(_COLLECTION.c.created_by == subject)
-    return int(every), int(connection.execute(own).scalar_one())
+    return read_count(connection), int(connection.execute(own).scalar_one())
+
+
+def read_count(connection: Connection) -> int:
+    """Return how many names have data or a tombstone. Rows of names are never deleted, so it is the highest id."""
+    return int(connection.execute(select(func.max(_COLLECTION.c.id))).scalar() or 0)

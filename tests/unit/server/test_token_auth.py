@@ -24,7 +24,7 @@ from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import Forbidden
-from trustserver.server.fast_path import Front
+from trustserver.server.fast_path import HotAnswers
 from trustserver.settings import Settings
 
 GUN_B = GUN("registry.example.com/team/other")
@@ -211,7 +211,7 @@ def test_the_front_has_nothing_for_those_who_bring_no_token(store: MemoryStore) 
     asked = f"GET {TIMESTAMP} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
     for site, answers in ((Guarded(store), False), (Guarded(store, anonymous_pull=True), True), (Site(store), True)):
         site.get(TIMESTAMP, headers=bearer("pull"))
-        answer = Front(reads=site.app.asgi, behind="").answer(asked)
+        answer = HotAnswers(site.app.asgi).answer(asked)
         assert (answer is not None) is answers
 
 
