@@ -77,8 +77,11 @@ def test_metrics_read_one_entry_of_an_index_for_each_kind_of_role(folder: Path) 
     with working(folder) as site, noted() as statements:
         assert site.get("/metrics").status_code == 200
         asked = [statement for statement in statements if statement.startswith("SELECT")]
+        counted = [statement for statement in asked if "max(collection.id)" in statement]
+        asked = [statement for statement in asked if statement not in counted]
         plans = [_plan(site, statement) for statement in asked]
     assert len(asked) == 5
+    assert len(counted) == 1, "one row at the end of the table"
     assert all("SEARCH current_file USING COVERING INDEX ix_current_file_kind_expires" in plan for plan in plans)
 
 
