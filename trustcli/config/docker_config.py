@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trustdata import bounded_json
 from trustdata.errors import SettingsUnusable
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class DockerConfig:
 
 def _from_helper(output: bytes, program: str) -> Credential | None:
     try:
-        answer = json.loads(output)
+        answer = bounded_json.loads(output)
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError, RecursionError):
         username = secret = None

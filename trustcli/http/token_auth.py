@@ -8,7 +8,6 @@ never into a message.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.this_machine import names_this_machine
+from trustdata import bounded_json
 from trustdata.errors import (
     InvalidName,
     RemoteMisbehaved,
@@ -236,7 +236,7 @@ class ChallengeResponder:
             reason = f"the token server{of} {refuses}"
             raise RemoteRefused(remote=str(origin), status=response.status, reason=reason)
         try:
-            content = json.loads(response.body)
+            content = bounded_json.loads(response.body)
             token = content.get("token") or content.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None

@@ -19,7 +19,7 @@ from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.lifetimes import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
-from trustdata.limits import notary_size_limit
+from trustdata.limits import notary_limits, notary_size_limit
 from trustdata.model import (
     Content,
     Delegations,
@@ -77,10 +77,11 @@ class NotaryFormat:
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
-        if len(raw) > notary_size_limit(role):
-            raise TooLarge(what=f"{role} metadata", limit=notary_size_limit(role))
+        limits = notary_limits(role)
+        if len(raw) > limits.size:
+            raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _NotaryReader(role, raw)
-        parsed = strict_json.parse(role, raw, plain_targets.find_plain_notary_targets)
+        parsed = strict_json.parse(role, raw, plain_targets.find_plain_notary_targets, values=limits.values)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")
@@ -150,6 +151,7 @@ class _NotaryReader(DocumentReader):
     def __init__(self, role: RoleName, raw: bytes) -> None:
         super().__init__(role)
         self._raw = raw
+        self._after_custom = 0
 
     def known_members(self, value: object, path: str, known: Iterable[str]) -> Object:
         """Return an object. Refuse members whose names differ only in case from a known name."""
@@ -349,7 +351,10 @@ class _NotaryReader(DocumentReader):
         Go signs it unchanged, and could not sign the role again if it had another form.
         """
         canonical = canonical_json.to_json(value)
-        if value is None or canonical not in self._raw or _GO_ESCAPES.search(canonical.decode()):
+        # They stand in the file in the order in which they are read: the file is searched once, not for each of them.
+        place = self._raw.find(canonical, self._after_custom)
+        self._after_custom = place + len(canonical)
+        if value is None or place < 0 or _GO_ESCAPES.search(canonical.decode()):
             raise self.refuse(
                 path, "must be canonical JSON without < > & U+2028 U+2029, or no old client can sign again"
             )

@@ -17,7 +17,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.gun import NAME_MEMBER
 from trustdata.lifetimes import TUF_LIFETIMES, TUF_MAX_LIFE
-from trustdata.limits import size_limit
+from trustdata.limits import size_limit, tuf_limits
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
@@ -58,10 +58,11 @@ class TufFormat:
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
-        if len(raw) > size_limit(role):
-            raise TooLarge(what=f"{role} metadata", limit=size_limit(role))
+        limits = tuf_limits(role)
+        if len(raw) > limits.size:
+            raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _TufReader(role)
-        parsed = strict_json.parse(role, raw, plain_targets.find_plain_targets)
+        parsed = strict_json.parse(role, raw, plain_targets.find_plain_targets, values=limits.values)
         document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
         signed = reader.members(document.get("signed"), "signed")

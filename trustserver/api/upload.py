@@ -20,8 +20,8 @@ from trustdata.roles import RoleName, role_from_path
 from trustserver.api.gun_path import Receive, Scope
 from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
-MAX_UPLOAD: Final = 32 * 1024 * 1024
-"""The highest number of bytes in one upload: six roles of the largest size."""
+MAX_UPLOAD: Final = 16 * 1024 * 1024
+"""The highest number of bytes in one upload: three roles of the largest size."""
 MAX_PARTS: Final = 1024
 ALL_UPLOADS: Final = 256 * 1024 * 1024
 """The highest number of bytes in all uploads that are being read or checked at one time."""

@@ -17,6 +17,7 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
+from trustdata.limits import MAX_UPLOAD_VALUES
 from trustdata.roles import ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
@@ -25,7 +26,7 @@ from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_TUF, ServedFormat, find_format
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.quotas import check_collection_size, check_snapshot_size
+from trustserver.repository.quotas import check_collection_size, check_snapshot_size, check_values
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
 ATTEMPTS: Final = 64
@@ -78,6 +79,7 @@ class Publishing:
         # First of all, or a clock that is ahead would make the upload look expired.
         self._online.check_clock(at)
         check_online_roles(files, served_format.wire.upload_rules)
+        check_values(files, MAX_UPLOAD_VALUES)
         with _judging():
             uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
         cached = self._parsed.remembered(gun)
