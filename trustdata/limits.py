@@ -19,6 +19,18 @@ MAX_ROOT_ROTATIONS: Final = 256
 """The maximum number of new roots that one update loads (python-tuf's limit)."""
 MAX_DEPTH: Final = 32
 """The maximum nesting of JSON. No TUF document needs more than eight levels."""
+MAX_SIGNATURES: Final = 128
+"""The maximum number of signatures of a file: that many public-key operations it can cost to refuse it."""
+MAX_ROLE_KEYS: Final = 128
+"""The maximum number of keys of one role."""
+MAX_KEYS: Final = 4096
+"""The maximum number of keys in a file, each of which is decoded."""
+MAX_DELEGATIONS: Final = 4096
+"""The maximum number of roles that a file names. The bins of succinct roles are not named."""
+MAX_PATHS: Final = 1024
+"""The maximum number of paths of one delegation, because each target that is looked up is compared with each path."""
+MAX_PATHS_LENGTH: Final = 65_536
+"""The maximum number of characters of all paths of one delegation: a glob pattern becomes a regular expression."""
 SECOND_OPINION_BELOW: Final = 512 * 1024
 """Files up to this size are also checked by python-tuf's own parser, which takes 64 ms per MB."""
 SECOND_OPINION_VALUES: Final = 100_000

@@ -17,21 +17,19 @@ from trustdata.errors import PublishRefused
 from trustdata.json_bounds import Excess, count_values
 from trustdata.limits import SECOND_OPINION_BELOW, SECOND_OPINION_VALUES
 from trustdata.model import Root, Targets
-from trustdata.roles import ROOT, RoleName
-from trustdata.verification.delegations import reachable_delegations
+from trustdata.roles import ROOT, TARGETS, RoleName
 
 
 def check_second_opinion(roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName]) -> None:
-    """Verify each changed role with python-tuf, for every role of the new state that delegates to it.
+    """Verify each changed role with python-tuf, by the role of the new state that delegates to it.
+
+    In our collections that is root for targets, and targets for every other role.
 
     Raises: PublishRefused if python-tuf refuses one.
     """
     judged = {role for role in changed if _is_small(roles[role].raw)}
-    if ROOT in judged:
-        _verify(roles[ROOT], roles[ROOT])
-    for delegator, role in reachable_delegations(roles):
-        if role in judged:
-            _verify(roles[delegator], roles[role])
+    for role in judged:
+        _verify(roles[ROOT if role in (ROOT, TARGETS) else TARGETS], roles[role])
 
 
 def _is_small(raw: bytes) -> bool:

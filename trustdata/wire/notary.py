@@ -19,7 +19,15 @@ from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.lifetimes import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
-from trustdata.limits import notary_limits, notary_size_limit
+from trustdata.limits import (
+    MAX_DELEGATIONS,
+    MAX_KEYS,
+    MAX_PATHS,
+    MAX_ROLE_KEYS,
+    MAX_SIGNATURES,
+    notary_limits,
+    notary_size_limit,
+)
 from trustdata.model import (
     Content,
     Delegations,
@@ -164,7 +172,7 @@ class _NotaryReader(DocumentReader):
 
     def signatures(self, value: object) -> dict[str, Signature]:
         found: dict[str, Signature] = {}
-        for index, item in enumerate(self.elements(value, "signatures")):
+        for index, item in enumerate(self.elements(value, "signatures", most=MAX_SIGNATURES)):
             path = f"signatures[{index}]"
             entry = self.known_members(item, path, ("keyid", METHOD, "sig"))
             keyid = self.key_id(entry.get("keyid"), f"{path}.keyid")
@@ -237,7 +245,9 @@ class _NotaryReader(DocumentReader):
 
     def keys(self, value: object, path: str) -> dict[str, Key]:
         found: dict[str, Key] = {}
-        for keyid, item in self.members(value, path).items():
+        keys = self.members(value, path)
+        self.few(keys, path, MAX_KEYS)
+        for keyid, item in keys.items():
             place = f"{path}.{keyid}"
             entry = self.known_members(item, place, ("keytype", "keyval"))
             keytype = self.text(entry.get("keytype"), f"{place}.keytype")
@@ -256,7 +266,7 @@ class _NotaryReader(DocumentReader):
     def role(self, role: Object, path: str) -> tuple[list[str], int]:
         keyids = [
             self.key_id(keyid, f"{path}.keyids[{index}]")
-            for index, keyid in enumerate(self.elements(role.get("keyids"), f"{path}.keyids"))
+            for index, keyid in enumerate(self.elements(role.get("keyids"), f"{path}.keyids", most=MAX_ROLE_KEYS))
         ]
         if len(set(keyids)) != len(keyids):
             raise self.refuse(f"{path}.keyids", "holds a key id twice")
@@ -279,7 +289,8 @@ class _NotaryReader(DocumentReader):
         delegations = self.known_members(value, path, ("keys", "roles"))
         keys = self.keys(delegations.get("keys") or {}, f"{path}.keys")
         roles: dict[str, PrefixRole] = {}
-        for index, item in enumerate(self.elements(delegations.get("roles") or [], f"{path}.roles")):
+        named = self.elements(delegations.get("roles") or [], f"{path}.roles", most=MAX_DELEGATIONS)
+        for index, item in enumerate(named):
             place = f"{path}.roles[{index}]"
             role = self.known_members(item, place, ("name", "keyids", "threshold", "paths"))
             name = self.text(role.get("name"), f"{place}.name")
@@ -291,7 +302,7 @@ class _NotaryReader(DocumentReader):
                 )
             if name in roles:
                 raise self.refuse(f"{place}.name", "delegates to one role twice")
-            paths = self.elements(role.get("paths") or [], f"{place}.paths")
+            paths = self.elements(role.get("paths") or [], f"{place}.paths", most=MAX_PATHS)
             if not all(isinstance(prefix, str) for prefix in paths):
                 raise self.refuse(f"{place}.paths", "must be texts")
             # `notary delegation purge` writes null after it has removed the last key.

@@ -17,7 +17,16 @@ from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.gun import NAME_MEMBER
 from trustdata.lifetimes import TUF_LIFETIMES, TUF_MAX_LIFE
-from trustdata.limits import size_limit, tuf_limits
+from trustdata.limits import (
+    MAX_DELEGATIONS,
+    MAX_KEYS,
+    MAX_PATHS,
+    MAX_PATHS_LENGTH,
+    MAX_ROLE_KEYS,
+    MAX_SIGNATURES,
+    size_limit,
+    tuf_limits,
+)
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
@@ -131,7 +140,7 @@ class _TufReader(DocumentReader):
 
     def signatures(self, document: Object) -> dict[str, Signature]:
         found: dict[str, Signature] = {}
-        for index, item in enumerate(self.elements(document.get("signatures"), "signatures")):
+        for index, item in enumerate(self.elements(document.get("signatures"), "signatures", most=MAX_SIGNATURES)):
             path = f"signatures[{index}]"
             entry = self.members(item, path)
             keyid = self.text(entry.get("keyid"), f"{path}.keyid")
@@ -185,7 +194,9 @@ class _TufReader(DocumentReader):
             self.role(self.members(role, f"signed.roles.{name}"), f"signed.roles.{name}")
 
     def keys(self, value: object, path: str) -> None:
-        for keyid, key in self.members(value, path).items():
+        keys = self.members(value, path)
+        self.few(keys, path, MAX_KEYS)
+        for keyid, key in keys.items():
             place = f"{path}.{keyid}"
             entry = self.members(key, place)
             self.text(entry.get("keytype"), f"{place}.keytype")
@@ -197,7 +208,7 @@ class _TufReader(DocumentReader):
                 raise self.refuse(place, "the key id is not the SHA-256 of its key")
 
     def role(self, role: Object, path: str) -> None:
-        keyids = self.elements(role.get("keyids"), f"{path}.keyids")
+        keyids = self.elements(role.get("keyids"), f"{path}.keyids", most=MAX_ROLE_KEYS)
         for index, keyid in enumerate(keyids):
             if not isinstance(keyid, str) or not _KEY_ID.fullmatch(keyid):
                 raise self.refuse(f"{path}.keyids[{index}]", "must be a key id")
@@ -264,7 +275,7 @@ class _TufReader(DocumentReader):
             self.succinct_roles(self.members(delegations["succinct_roles"], f"{path}.succinct_roles"))
             return
         names: set[str] = set()
-        for index, item in enumerate(self.elements(delegations["roles"], f"{path}.roles")):
+        for index, item in enumerate(self.elements(delegations["roles"], f"{path}.roles", most=MAX_DELEGATIONS)):
             place = f"{path}.roles[{index}]"
             role = self.members(item, place)
             self.delegated_role(role, place)
@@ -283,9 +294,13 @@ class _TufReader(DocumentReader):
         if ("paths" in role) == ("path_hash_prefixes" in role):
             raise self.refuse(path, "must have either paths or path_hash_prefixes")
         member = "paths" if "paths" in role else "path_hash_prefixes"
-        for index, pattern in enumerate(self.elements(role[member], f"{path}.{member}")):
+        length = 0
+        for index, pattern in enumerate(self.elements(role[member], f"{path}.{member}", most=MAX_PATHS)):
             if not isinstance(pattern, str):
                 raise self.refuse(f"{path}.{member}[{index}]", "must be text")
+            length += len(pattern)
+        if length > MAX_PATHS_LENGTH:
+            raise self.refuse(f"{path}.{member}", f"hold more than {MAX_PATHS_LENGTH} characters")
 
     def succinct_roles(self, role: Object) -> None:
         path = "signed.delegations.succinct_roles"
