@@ -15,6 +15,7 @@ _CHUNK: Final = 64 * 1024
 """Bytes that are looked at in one go, so that counting takes little memory itself, whatever the text holds."""
 _STRUCTURE: Final = b'{}[],:"'
 _NO_STRUCTURE: Final = bytes(c for c in range(256) if c not in _STRUCTURE)
+_NO_OPENING: Final = bytes(c for c in range(256) if c not in b"{[,:")
 _BRACES_TO_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _OBJECT_WEIGHT: Final = 3
 
@@ -60,6 +61,12 @@ def count_values(text: bytes, *, most: int, depth: int = MAX_DEPTH) -> int:
         if values > most:
             raise TooManyValues(most)
     return values
+
+
+def most_values(text: bytes) -> int:
+    """Return a number that `count_values` does not exceed, in a third of its time: it counts inside of strings too."""
+    marks = text.translate(None, _NO_OPENING)
+    return len(marks) + (_OBJECT_WEIGHT - 1) * marks.count(b"{")
 
 
 def outside_strings(text: bytes, dropped: bytes = b"") -> Iterator[bytes]:

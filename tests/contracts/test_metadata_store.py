@@ -433,6 +433,15 @@ def test_files_are_looked_up_in_collections_of_one_format_if_that_is_asked(store
         assert store.file_by_hash(APP, TARGETS, one.sha256, wire=wire) == found
 
 
+def test_a_name_has_the_size_of_its_current_files(store: MetadataStore) -> None:
+    assert store.size(APP) == 0
+    for revision in (1, 2):
+        store.publish(publication(revision))
+        assert store.size(APP) == sum(len(file.raw) for file in store.load(APP).files.values()) > 0
+    store.delete(APP, base=2, tombstone=tombstone())
+    assert store.size(APP) == 0
+
+
 def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -> None:
     assert store.renew_at(APP) is None
     store.publish(publication(1, renew_at=AT + timedelta(days=1)))

@@ -70,6 +70,9 @@ class MemoryStore:
             slot = self._slot(gun, wire)
             return slot.collection.files.get(role) if slot else None
 
+    def size(self, gun: GUN) -> int:
+        return sum(len(file.raw) for file in self.load(gun).files.values())
+
     def renew_at(self, gun: GUN) -> datetime | None:
         with self._lock:
             slot = self._slots.get(gun)

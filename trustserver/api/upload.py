@@ -23,7 +23,7 @@ from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 MAX_UPLOAD: Final = 16 * 1024 * 1024
 """The highest number of bytes in one upload: three roles of the largest size."""
 MAX_PARTS: Final = 1024
-ALL_UPLOADS: Final = 256 * 1024 * 1024
+ALL_UPLOADS: Final = 64 * 1024 * 1024
 """The highest number of bytes in all uploads that are being read or checked at one time."""
 _FIELD: Final = b"files"
 _PLAIN_ENCODINGS: Final = frozenset({b"identity", b""})

@@ -1,4 +1,7 @@
-"""A cache of parsed collections, limited in bytes. Parsing a large collection takes long."""
+"""A cache of collections whose files are parsed when they are asked for, limited in bytes.
+
+Parsing a large file takes long.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.repository.formats import ServedFormat, find_format
+from trustserver.repository.stored_envelope import StoredEnvelope
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
@@ -21,7 +25,7 @@ PARSED_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedCollection:
-    """One revision of a collection, with all or some of its current files parsed."""
+    """One revision of a collection, with all or some of its current files, parsed or not."""
 
     state: StoredCollection
     envelopes: Mapping[RoleName, Envelope]
@@ -32,7 +36,7 @@ class ParsedCollection:
 
     @property
     def complete(self) -> bool:
-        """Return whether every current file is parsed."""
+        """Return whether every current file is among the envelopes."""
         return self.envelopes.keys() == self.state.files.keys()
 
 
@@ -58,7 +62,7 @@ class ParsedCache:
             return found
 
     def load(self, gun: GUN, *, needed: Collection[RoleName] | None = None) -> ParsedCollection:
-        """Return the collection as it is stored now. `needed`: the roles that must be parsed; None for all.
+        """Return the collection as it is stored now. `needed`: the roles that are wanted; None for all.
 
         Raises: PublishRefused if this version of the server does not know its format; NotStored.
         """
@@ -68,7 +72,7 @@ class ParsedCache:
         if cached is not None and cached.state.revision == state.revision:
             return cached
         envelopes = {
-            role: _parse(file, cached, served_format)
+            role: _envelope(file, cached, served_format)
             for role, file in state.files.items()
             if served_format is not None and (needed is None or role in needed)
         }
@@ -77,7 +81,7 @@ class ParsedCache:
         return parsed
 
     def remember(self, parsed: ParsedCollection) -> None:
-        """Keep a collection, unless a newer revision is kept, it is deleted, too large, or not all of it is parsed."""
+        """Keep a collection, unless a newer revision is kept, it is deleted, too large, or not complete."""
         gun, size = parsed.state.gun, parsed.size
         if parsed.state.status is not Status.LIVE or not parsed.complete or size > self._limit:
             return
@@ -110,8 +114,8 @@ def format_of(state: StoredCollection) -> ServedFormat:
     return served_format
 
 
-def _parse(file: StoredFile, cached: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
+def _envelope(file: StoredFile, cached: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
     before = cached.envelopes.get(file.role) if cached else None
     if before is not None and before.sha256 == file.sha256:
         return before
-    return served_format.wire.parse(file.role, file.raw)
+    return StoredEnvelope(file, served_format.wire)

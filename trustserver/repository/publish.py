@@ -17,6 +17,7 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
+from trustdata.json_bounds import most_values
 from trustdata.limits import MAX_UPLOAD_VALUES
 from trustdata.roles import ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
@@ -29,6 +30,8 @@ from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.quotas import check_collection_size, check_snapshot_size, check_values
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
+_ORDINARY: Final = 8
+"""Bytes for each value in a file of tags. A file with more values takes as much memory as a longer one of tags."""
 ATTEMPTS: Final = 64
 """How often one upload is checked again because others have changed the collection meanwhile."""
 
@@ -63,10 +66,12 @@ class Publishing:
         self._committer = committer
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
-        """Return how many bytes must be parsed to check this upload: its own and the stored ones. Raises: NotStored."""
-        cached = self._parsed.remembered(gun)
-        stored = cached.size if cached else sum(len(file.raw) for file in self._store.load(gun).files.values())
-        return stored + sum(map(len, files.values()))
+        """Return how much must be read to check this upload, as bytes of ordinary files of the same memory.
+
+        That is its own files, and the stored ones if they are not in memory. Raises: NotStored.
+        """
+        stored = 0 if self._parsed.remembered(gun) else self._store.size(gun)
+        return stored + sum(max(len(raw), _ORDINARY * most_values(raw)) for raw in files.values())
 
     def publish(
         self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: ServedFormat = SERVED_TUF

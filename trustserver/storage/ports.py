@@ -194,6 +194,9 @@ class MetadataStore(Protocol):
         `wire`: the name of the format that the collection must have; empty for any.
         """
 
+    def size(self, gun: GUN) -> int:
+        """Return how many bytes the current files of a name have together, without reading them."""
+
     def renew_at(self, gun: GUN) -> datetime | None:
         """Return when an online role of a live collection must be signed again; None if there is no such collection."""
 

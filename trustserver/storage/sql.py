@@ -58,6 +58,12 @@ _CURRENT_FILES = (
     .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
     .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
 )
+_SIZE = (
+    select(func.sum(func.length(_FILE.c.raw)))
+    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
+    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
+    .where(_COLLECTION.c.gun == bindparam("of_gun"))
+)
 _ANY_FILE = select(*_FILE_COLUMNS).join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
 
 
@@ -121,6 +127,10 @@ class SqlStore:
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         return self._fetch_file(_CURRENT_FILES.where(*_matching(gun, wire), _CURRENT.c.role == role))
+
+    def size(self, gun: GUN) -> int:
+        with self._reading() as connection:
+            return connection.execute(_SIZE, {"of_gun": gun}).scalar() or 0
 
     def renew_at(self, gun: GUN) -> datetime | None:
         with self._reading() as connection:
