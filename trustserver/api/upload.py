@@ -148,8 +148,11 @@ class Upload:
         parts = _Parts(_boundary(headers), self._rules)
         if declared is not None and declared > self._rules.max_upload:
             raise TooLarge(what="upload", limit=self._rules.max_upload)
-        await self._feed(receive, parts)
-        return parts.files()
+        try:
+            await self._feed(receive, parts)
+            return parts.files()
+        finally:
+            parts.forget()
 
     async def _feed(self, receive: Receive, parts: _Parts) -> None:
         while not self._ended:
@@ -222,7 +225,13 @@ class _Parts:
             raise BadRequest(place=f"part {self._count}" if self._count else "body", reason="ends before its boundary")
         if not self._files:
             raise BadRequest(place="body", reason="has no part named files")
-        return {role: bytes(content) for role, content in self._files.items()}
+        self._current = None
+        return {role: bytes(self._files.pop(role)) for role in list(self._files)}  # one file at a time is there twice
+
+    def forget(self) -> None:
+        """Drop what was read. The parser refers to this object, so that both would live until the next collection."""
+        self._files.clear()
+        self._first_bytes = self._current = None
 
     def _on_part_begin(self) -> None:
         self._count += 1
