@@ -45,6 +45,7 @@ from trustdata.verification import checks
 from trustdata.verification.delegations import check_scope, delegates_alike, delegations_of
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import UploadRules, WireFormat
+from trustdata.wire.plain_targets import PlainTargets
 
 _SHA256_DIGITS: Final = 64
 MAX_PATTERNS: Final = 64
@@ -314,6 +315,8 @@ def _check_target_entries(envelope: Envelope, rules: UploadRules) -> None:
             parse_tag(name)
         except InvalidName as error:
             raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
+    if isinstance(targets, PlainTargets):
+        return  # each has been matched with a whole sha256
     if not {len(target.hashes.get("sha256", "")) for target in targets.values()} <= {_SHA256_DIGITS}:
         name = next(n for n, target in targets.items() if len(target.hashes.get("sha256", "")) != _SHA256_DIGITS)
         raise MalformedMetadata(

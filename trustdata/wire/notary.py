@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from keys.algorithms import PrivateKey
 from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
@@ -53,7 +53,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleN
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.names import NOTARY_V1
-from trustdata.wire.plain_targets import PlainNotaryTarget
+from trustdata.wire.plain_targets import PlainNotaryTarget, PlainTargets
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
 _EXPIRES: Final = re.compile(
@@ -343,7 +343,7 @@ class _NotaryReader(DocumentReader):
     def targets(self, value: object, *, plain: bool) -> dict[str, TargetFile]:
         targets = self.members(value, "signed.targets")
         if plain:
-            return {name: PlainNotaryTarget(target, name) for name, target in targets.items()}
+            return cast("dict[str, TargetFile]", PlainTargets(targets, PlainNotaryTarget))
         found = {}
         for name, item in targets.items():
             path = f"signed.targets.{name}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from trustdata.model import TargetFile
@@ -24,6 +25,32 @@ def _grammar(sha256: bytes) -> re.Pattern[bytes]:
 
 _TUF: Final = _grammar(_HEX)
 _NOTARY: Final = _grammar(_BASE64)
+
+
+class PlainTargets(Mapping[str, TargetFile]):
+    """Targets that the regular expression has checked. Each is made when it is asked for, and only then.
+
+    Of 10 000 tags a verification asks for one, and a publish for none.
+    """
+
+    __slots__ = ("_kind", "_parsed")
+
+    def __init__(self, parsed: Mapping[str, Any], kind: Callable[[Any, str], TargetFile]) -> None:
+        """Make a mapping from parsed objects by name. `kind`: makes a target from such an object and its name."""
+        self._parsed = parsed
+        self._kind = kind
+
+    def __getitem__(self, name: str) -> TargetFile:
+        return self._kind(self._parsed[name], name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parsed
 
 
 class PlainTarget(TargetFile):

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
@@ -27,12 +27,12 @@ from trustdata.limits import (
     size_limit,
     tuf_limits,
 )
-from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
+from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, TargetFile, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.names import TUF_1_0
-from trustdata.wire.plain_targets import PlainTarget
+from trustdata.wire.plain_targets import PlainTarget, PlainTargets
 
 _CLASSES: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
     "root": Root,
@@ -84,7 +84,7 @@ class TufFormat:
         try:
             content = _CLASSES[kind].from_dict(signed)
             if plain is not None and isinstance(content, Targets):
-                content.targets |= {name: PlainTarget(target, name) for name, target in plain.items()}
+                content.targets = cast("dict[str, TargetFile]", PlainTargets(plain, PlainTarget))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # python-tuf refuses something that the checks above do not name.
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error

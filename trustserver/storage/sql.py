@@ -43,7 +43,7 @@ from trustserver.storage.ports import (
     Tombstone,
 )
 from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
-from trustserver.storage.upkeep_rows import read_clock, select_outliving, write_clock
+from trustserver.storage.upkeep_rows import read_clock, select_outliving, select_size, write_clock
 
 _COLLECTION = table_of(CollectionRow)
 _FILE = table_of(FileRow)
@@ -57,12 +57,6 @@ _CURRENT_FILES = (
     select(*_FILE_COLUMNS)
     .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
     .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
-)
-_SIZE = (
-    select(func.sum(func.length(_FILE.c.raw)))
-    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
-    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
-    .where(_COLLECTION.c.gun == bindparam("of_gun"))
 )
 _ANY_FILE = select(*_FILE_COLUMNS).join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
 
@@ -130,7 +124,7 @@ class SqlStore:
 
     def size(self, gun: GUN) -> int:
         with self._reading() as connection:
-            return connection.execute(_SIZE, {"of_gun": gun}).scalar() or 0
+            return select_size(connection, gun)
 
     def renew_at(self, gun: GUN) -> datetime | None:
         with self._reading() as connection:
