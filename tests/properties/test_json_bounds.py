@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import DOCUMENTS
 from trustdata import json_bounds
-from trustdata.json_bounds import TooDeep, TooManyValues, count_values, outside_strings
+from trustdata.json_bounds import TooDeep, TooManyValues, count_values, most_values, outside_strings
 
 _SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 _HOSTILE_TEXT = st.text(st.sampled_from('a"\\[]{},:\n\x00é😀'), max_size=12)
@@ -50,7 +50,7 @@ def test_values_and_depth_are_those_of_the_parsed_document(
     raw = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
     monkeypatch.setattr(json_bounds, "_CHUNK", chunk)
     values, depth = _values(document), _depth(document)
-    assert count_values(raw, most=values, depth=depth) == values
+    assert count_values(raw, most=values, depth=depth) == values <= most_values(raw)
     if values:
         with pytest.raises(TooManyValues, match=f"holds more than {values - 1} values"):
             count_values(raw, most=values - 1, depth=depth)

@@ -46,10 +46,7 @@ def _read(raw: bytes, wire: WireFormat, *, grammar: bool) -> Envelope | str:
     try:
         if grammar:
             return wire.parse(TARGETS, raw)
-        with (
-            mock.patch.object(plain_targets, "find_plain_targets", return_value=None),
-            mock.patch.object(plain_targets, "find_plain_notary_targets", return_value=None),
-        ):
+        with mock.patch.object(plain_targets, "find_plain_targets", return_value=None):
             return wire.parse(TARGETS, raw)
     except MalformedMetadata as error:
         return str(error)

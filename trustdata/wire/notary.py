@@ -50,10 +50,9 @@ from trustdata.model import (
     UnversionedMeta,
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
-from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
+from trustdata.wire import UploadRules, canonical_json, plain_targets
 from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.names import NOTARY_V1
-from trustdata.wire.plain_targets import PlainNotaryTarget, PlainTargets
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
 _EXPIRES: Final = re.compile(
@@ -89,13 +88,15 @@ class NotaryFormat:
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _NotaryReader(role, raw)
-        parsed = strict_json.parse(role, raw, plain_targets.find_plain_notary_targets, values=limits.values)
+        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values, canonical=False)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")
-        payload = canonical_json.encode(signed)
+        payload = canonical_json.encode(signed) if plain is None else plain.payload(signed)
         try:
-            content = reader.content(signed, plain=parsed.matched is not None)
+            content = reader.content(signed)
+            if plain is not None and isinstance(content, NotaryTargets):
+                content.targets = cast("dict[str, TargetFile]", plain.targets())
         except (ValueError, TypeError) as error:  # python-tuf's classes refuse it
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
         return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
@@ -183,11 +184,8 @@ class _NotaryReader(DocumentReader):
             found[keyid] = Signature(keyid, str(entry["sig"]), {METHOD: method})
         return found
 
-    def content(self, signed: Object, *, plain: bool) -> NotaryContent:
-        """Convert `signed` to the classes of python-tuf. `plain`: the targets were checked already.
-
-        Raises also: ValueError, TypeError.
-        """
+    def content(self, signed: Object) -> NotaryContent:
+        """Convert `signed` to the classes of python-tuf. Raises also: ValueError, TypeError."""
         kind = TARGETS if is_delegated(self._role) else self._role
         if signed.get("_type") != _TYPES[kind]:
             raise self.refuse("signed._type", f"must be {_TYPES[kind]!r}")
@@ -216,7 +214,7 @@ class _NotaryReader(DocumentReader):
             case _:
                 delegations = self.delegations(signed.get("delegations"))
                 content = NotaryTargets(
-                    version, None, expires, self.targets(signed.get("targets"), plain=plain), delegations, foreign
+                    version, None, expires, self.targets(signed.get("targets")), delegations, foreign
                 )
         content.written = written
         return content
@@ -340,10 +338,8 @@ class _NotaryReader(DocumentReader):
             raise self.refuse(f"{path}.hashes", "must have sha256")
         return self.integer(entry.get("length"), f"{path}.length", 0), hashes
 
-    def targets(self, value: object, *, plain: bool) -> dict[str, TargetFile]:
+    def targets(self, value: object) -> dict[str, TargetFile]:
         targets = self.members(value, "signed.targets")
-        if plain:
-            return cast("dict[str, TargetFile]", PlainTargets(targets, PlainNotaryTarget))
         found = {}
         for name, item in targets.items():
             path = f"signed.targets.{name}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -45,22 +45,14 @@ class Parsed:
     """A parsed document.
 
     `value`: dicts, lists, text, integers, booleans, None; members in the order of the text. `canonical`: whether the
-    text is the output of `to_json` for `value`. `matched`: the part of the text that the grammar has matched.
+    text is the output of `to_json` for `value`.
     """
 
     value: object
     canonical: bool
-    matched: slice | None = None
 
 
-Grammar: TypeAlias = Callable[[object, bytes], slice | None]
-"""A function that returns the part of a text whose numbers need no check, or None.
-
-Its arguments are the parsed document and its text, which the document serialises to exactly.
-"""
-
-
-def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None, *, values: int = MAX_VALUES) -> Parsed:
+def parse(role: RoleName, raw: bytes, *, values: int = MAX_VALUES) -> Parsed:
     """Parse a document. `values`: how many it may hold at most. Raises: MalformedMetadata, TooLarge."""
     try:
         count_values(raw, most=values)
@@ -68,14 +60,14 @@ def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None, *, values:
         raise TooLarge(what=f"{role} metadata", limit=error.limit, unit="values") from error
     except TooDeep as error:
         raise MalformedMetadata(role=role, path="", reason=str(error)) from error
-    return _parse_fast(raw, grammar) or Parsed(value=_parse_with_checks(role, raw), canonical=False)
+    return _parse_fast(raw) or Parsed(value=_parse_with_checks(role, raw), canonical=False)
 
 
-def _parse_fast(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
+def _parse_fast(raw: bytes) -> Parsed | None:
     """Parse in one fast pass the text that the writers of both formats produce; return None for any other text.
 
     If a document serialises to exactly the same bytes, it has no duplicate members. Numbers are checked in the text
-    outside of strings, and outside of the part that the grammar has matched.
+    outside of strings.
     """
     try:
         document: object = orjson.loads(raw)
@@ -83,11 +75,7 @@ def _parse_fast(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
         unambiguous = canonical or orjson.dumps(document) == raw  # Notary v1 orders the members differently
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson reads deeper nesting than it can write
         return None
-    if not unambiguous:
-        return None
-    matched = grammar(document, raw) if grammar else None
-    unmatched = raw if matched is None else raw[: matched.start] + raw[matched.stop :]
-    return Parsed(value=document, canonical=canonical, matched=matched) if _is_unambiguous(unmatched) else None
+    return Parsed(value=document, canonical=canonical) if unambiguous and _is_unambiguous(raw) else None
 
 
 def _is_unambiguous(text: bytes) -> bool:

@@ -32,7 +32,7 @@ from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.document_reader import DocumentReader, Object
 from trustdata.wire.names import TUF_1_0
-from trustdata.wire.plain_targets import PlainTarget, PlainTargets
+from trustdata.wire.plain_targets import PlainPart
 
 _CLASSES: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
     "root": Root,
@@ -71,20 +71,24 @@ class TufFormat:
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _TufReader(role)
-        parsed = strict_json.parse(role, raw, plain_targets.find_plain_targets, values=limits.values)
+        kind = "targets" if is_delegated(role) else str(role)
+        plain: PlainPart | None = None
+        if kind == "targets":
+            parsed, plain = plain_targets.parse(role, raw, plain_targets.TUF_FORM, values=limits.values, canonical=True)
+        else:
+            parsed = strict_json.parse(role, raw, values=limits.values)
         document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
         signed = reader.members(document.get("signed"), "signed")
-        kind = "targets" if is_delegated(role) else str(role)
-        plain = reader.members(signed["targets"], "signed.targets") if parsed.matched and kind == "targets" else None
-        reader.signed(signed, kind, plain=plain is not None)
-        payload = _payload(document, raw) if parsed.canonical else canonical_json.encode(signed)
+        reader.signed(signed, kind)
         if plain is not None:
-            signed["targets"] = {}
+            payload = plain.payload(signed)
+        else:
+            payload = _payload(document, raw) if parsed.canonical else canonical_json.encode(signed)
         try:
             content = _CLASSES[kind].from_dict(signed)
             if plain is not None and isinstance(content, Targets):
-                content.targets = cast("dict[str, TargetFile]", PlainTargets(plain, PlainTarget))
+                content.targets = cast("dict[str, TargetFile]", plain.targets())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # python-tuf refuses something that the checks above do not name.
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
@@ -152,8 +156,8 @@ class _TufReader(DocumentReader):
             found[keyid] = Signature(keyid, signature)
         return found
 
-    def signed(self, signed: Object, kind: str, *, plain: bool) -> None:
-        """Check the members of `signed`. `plain`: the targets were checked already."""
+    def signed(self, signed: Object, kind: str) -> None:
+        """Check the members of `signed`."""
         if signed.get("_type") != kind:
             raise self.refuse("signed._type", f"must be {kind!r}")
         spec = self.text(signed.get("spec_version"), "signed.spec_version")
@@ -169,7 +173,7 @@ class _TufReader(DocumentReader):
             case "snapshot":
                 self.snapshot(signed)
             case _:
-                self.targets(signed, plain=plain)
+                self.targets(signed)
 
     def expires(self, value: object) -> None:
         if not isinstance(value, str) or not _EXPIRES.fullmatch(value):
@@ -250,10 +254,9 @@ class _TufReader(DocumentReader):
 
     # --- targets
 
-    def targets(self, signed: Object, *, plain: bool) -> None:
-        if not plain:
-            for name, value in self.members(signed.get("targets"), "signed.targets").items():
-                self.target(name, value)
+    def targets(self, signed: Object) -> None:
+        for name, value in self.members(signed.get("targets"), "signed.targets").items():
+            self.target(name, value)
         if "delegations" in signed:
             self.delegations(self.members(signed["delegations"], "signed.delegations"))
 

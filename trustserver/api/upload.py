@@ -230,6 +230,8 @@ class _Parts:
 
     def forget(self) -> None:
         """Drop what was read. The parser refers to this object, so that both would live until the next collection."""
+        for content in self._files.values():
+            content.clear()
         self._files.clear()
         self._first_bytes = self._current = None
 
@@ -267,6 +269,7 @@ class _Parts:
             raise BadRequest(place=f"part {self._count}", reason="has no headers")
         role, content, limit = self._current
         if len(content) + end - start > limit:
+            content.clear()  # the error's frames still refer to it
             raise TooLarge(what=role, limit=limit)
         content += data[start:end]
 

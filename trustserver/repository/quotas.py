@@ -10,7 +10,7 @@ from typing import Final
 
 from trustdata.envelope import Envelope
 from trustdata.errors import TooLarge
-from trustdata.json_bounds import TooDeep, TooManyValues, count_values
+from trustdata.json_bounds import TooDeep, TooManyValues, count_values, most_values
 from trustdata.limits import MAX_TARGETS
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.candidate_set import Candidate
@@ -31,6 +31,8 @@ def check_values(files: Mapping[RoleName, bytes], most: int) -> None:
     Each file has a limit of its own, but all of them are parsed before the first one is judged. A file that is nested
     too deep is left to its parser, which names it. Raises: TooLarge.
     """
+    if sum(map(most_values, files.values())) <= most:
+        return
     left = most
     for raw in files.values():
         try:
