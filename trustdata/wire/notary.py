@@ -88,7 +88,7 @@ class NotaryFormat:
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _NotaryReader(role, raw)
-        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values, canonical=False)
+        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")

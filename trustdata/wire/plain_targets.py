@@ -162,19 +162,16 @@ TUF_FORM: Final = _form(rb"[0-9a-f]{64}", opening=_before_signed, kind=PlainTarg
 NOTARY_FORM: Final = _form(rb"[A-Za-z0-9+/]{43}=", opening=lambda _: b'{"signed":{', kind=PlainNotaryTarget)
 
 
-def parse(
-    role: RoleName, raw: bytes, form: PlainForm, *, values: int, canonical: bool
-) -> tuple[strict_json.Parsed, PlainPart | None]:
+def parse(role: RoleName, raw: bytes, form: PlainForm, *, values: int) -> tuple[strict_json.Parsed, PlainPart | None]:
     """Parse a file as `strict_json` does, but for its targets if they are plain: in their place is an empty object.
 
-    `values`: how many the file may hold at most. `canonical`: leave only targets out of a text that is canonical
-    without them. Raises: MalformedMetadata, TooLarge.
+    `values`: how many the file may hold at most. Raises: MalformedMetadata, TooLarge.
     """
     part = find_plain_targets(raw, form)
     if part is not None and len(part.names) * _VALUES <= values:
         with suppress(MalformedMetadata, TooLarge):  # the whole text is parsed again, for its true place
             parsed = strict_json.parse(role, part.rest, values=values)
-            if (parsed.canonical or not canonical) and part.fits(parsed.value):
+            if part.fits(parsed.value):
                 return parsed, part
     return strict_json.parse(role, raw, values=values), None
 

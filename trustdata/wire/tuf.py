@@ -74,7 +74,7 @@ class TufFormat:
         kind = "targets" if is_delegated(role) else str(role)
         plain: PlainPart | None = None
         if kind == "targets":
-            parsed, plain = plain_targets.parse(role, raw, plain_targets.TUF_FORM, values=limits.values, canonical=True)
+            parsed, plain = plain_targets.parse(role, raw, plain_targets.TUF_FORM, values=limits.values)
         else:
             parsed = strict_json.parse(role, raw, values=limits.values)
         document = reader.members(parsed.value, "")

@@ -227,6 +227,8 @@ def test_nothing_of_an_upload_is_kept_for_the_garbage_collector() -> None:
             assert read(chunks(whole)) == {ROOT: b"x"}
             with pytest.raises(TooLarge):
                 read(chunks(refused[:5000], refused[5000:]))
+            with pytest.raises(BadRequest):
+                read(chunks(refused[:5000]))
         assert alive() == 0
     finally:
         gc.enable()

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.support.attackers.uploads import document, tags
 from trustdata import bounded_json
 from trustdata.errors import MalformedMetadata, TooLarge, TrustError
 from trustdata.json_bounds import TooDeep, TooManyValues, count_values
@@ -108,6 +109,14 @@ def test_a_hundred_thousand_tags_of_notary_are_read() -> None:
     raw = orjson.dumps({"signed": {**signed, "delegations": {"keys": {}, "roles": []}}, "signatures": []})
     assert len(raw) > 9_000_000
     assert len(NOTARY.parse(TARGETS, raw).targets.targets) == 100_000
+
+
+def test_more_tags_than_that_are_refused_unparsed(parsers: list[int]) -> None:
+    raw = document("notary-v1", tags=tags("notary-v1", 105_000))
+    assert len(raw) < notary_limits(TARGETS).size
+    with pytest.raises(TooLarge, match="targets metadata holds more than 1250000 values"):
+        NOTARY.parse(TARGETS, raw)
+    assert parsers == []
 
 
 def test_the_largest_file_of_targets_of_tuf_is_read() -> None:
