@@ -14,13 +14,21 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
+from trustdata.json_bounds import most_values
 from trustdata.roles import RoleName
 from trustserver.repository.formats import ServedFormat, find_format
 from trustserver.repository.stored_envelope import StoredEnvelope
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
-"""The size of the cache, in bytes of files. Parsed they take about twelve times as much memory."""
+"""The size of the cache, in bytes of ordinary files (`ordinary_size`). Parsed they take up to ten times as much."""
+_ORDINARY: Final = 8
+"""Bytes for each value in a file of tags."""
+
+
+def ordinary_size(raw: bytes) -> int:
+    """Return the size of the file of tags that takes as much memory as this file: a file may have more values."""
+    return max(len(raw), _ORDINARY * most_values(raw))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +37,6 @@ class ParsedCollection:
 
     state: StoredCollection
     envelopes: Mapping[RoleName, Envelope]
-
-    @property
-    def size(self) -> int:
-        return sum(len(envelope.raw) for envelope in self.envelopes.values())
 
     @property
     def complete(self) -> bool:
@@ -51,6 +55,7 @@ class ParsedCache:
         self._limit = limit
         self._lock = Lock()
         self._kept: OrderedDict[GUN, ParsedCollection] = OrderedDict()
+        self._sizes: dict[GUN, dict[tuple[RoleName, str], int]] = {}  # of each file, by role and hash
         self._bytes = 0
 
     def remembered(self, gun: GUN) -> ParsedCollection | None:
@@ -82,8 +87,16 @@ class ParsedCache:
 
     def remember(self, parsed: ParsedCollection) -> None:
         """Keep a collection, unless a newer revision is kept, it is deleted, too large, or not complete."""
-        gun, size = parsed.state.gun, parsed.size
-        if parsed.state.status is not Status.LIVE or not parsed.complete or size > self._limit:
+        gun = parsed.state.gun
+        if parsed.state.status is not Status.LIVE or not parsed.complete:
+            return
+        known = self._sizes.get(gun, {})
+        sizes = {
+            (role, file.sha256): known.get((role, file.sha256)) or ordinary_size(file.raw)
+            for role, file in parsed.envelopes.items()
+        }
+        size = sum(sizes.values())
+        if size > self._limit:
             return
         with self._lock:
             cached = self._kept.get(gun)
@@ -91,6 +104,7 @@ class ParsedCache:
                 return
             self._drop(gun)
             self._kept[gun] = parsed
+            self._sizes[gun] = sizes
             self._bytes += size
             while self._bytes > self._limit:
                 self._drop(next(iter(self._kept)))
@@ -103,7 +117,7 @@ class ParsedCache:
     def _drop(self, gun: GUN) -> None:
         dropped = self._kept.pop(gun, None)
         if dropped is not None:
-            self._bytes -= dropped.size
+            self._bytes -= sum(self._sizes.pop(gun).values())
 
 
 def format_of(state: StoredCollection) -> ServedFormat:

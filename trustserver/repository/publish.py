@@ -17,7 +17,6 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
-from trustdata.json_bounds import most_values
 from trustdata.limits import MAX_UPLOAD_VALUES
 from trustdata.roles import ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
@@ -26,12 +25,10 @@ from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_TUF, ServedFormat, find_format
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
-from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, ordinary_size
 from trustserver.repository.quotas import check_collection_size, check_snapshot_size, check_values
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
-_ORDINARY: Final = 8
-"""Bytes for each value in a file of tags. A file with more values takes as much memory as a longer one of tags."""
 ATTEMPTS: Final = 64
 """How often one upload is checked again because others have changed the collection meanwhile."""
 
@@ -71,7 +68,7 @@ class Publishing:
         That is its own files, and the stored ones if they are not in memory. Raises: NotStored.
         """
         stored = 0 if self._parsed.remembered(gun) else self._store.size(gun)
-        return stored + sum(max(len(raw), _ORDINARY * most_values(raw)) for raw in files.values())
+        return stored + sum(map(ordinary_size, files.values()))
 
     def publish(
         self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: ServedFormat = SERVED_TUF

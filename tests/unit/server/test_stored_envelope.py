@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.server_owner import Owner
@@ -12,7 +14,7 @@ from trustdata.gun import GUN
 from trustdata.model import DelegatedRole, Delegations
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF, TufFormat
-from trustserver.repository.parsed_cache import ParsedCache
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.stored_envelope import StoredEnvelope
 
 ALICE, BOB, CAROL = (RoleName(f"targets/{name}") for name in ("alice", "bob", "carol"))
@@ -113,3 +115,20 @@ def test_a_stored_file_that_cannot_be_read_is_named_by_who_needs_it(
     assert site.publish({ALICE: owner.delegation(ALICE, {"v2": DIGEST})}).status_code == 200
     answer = site.publish({TARGETS: owner.targets(delegations=_delegations(owner, bob="v*"))})
     assert (answer.status_code, answer.json()["role"], answer.json()["reason"]) == (422, BOB, "damaged")
+
+
+def test_a_collection_takes_room_in_the_cache_by_its_values(stored: tuple[Site, Owner]) -> None:
+    """And each of its files by itself, although two signers may have published the same bytes."""
+    state = stored[0].store.load(GUN(GUN_A))
+    files = {
+        role: replace(file, raw=b"[" + b"[]," * 1000 + b"1]", sha256="ab" * 32) for role, file in state.files.items()
+    }
+    dense = ParsedCollection(state=state, envelopes={role: StoredEnvelope(file, TUF) for role, file in files.items()})
+    room = len(files) * 8 * 2001
+    for limit, kept in ((room, True), (room - 1, False)):
+        cache = ParsedCache(stored[0].store, limit=limit)
+        cache.remember(dense)
+        assert (cache.remembered(GUN(GUN_A)) is not None) is kept
+        cache.forget(GUN(GUN_A))
+        cache.remember(dense)
+        assert (cache.remembered(GUN(GUN_A)) is not None) is kept, "all of the room was given back"
