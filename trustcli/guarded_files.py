@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from keys.file_access import unguarded
-from trustdata.errors import FileExposed
+from trustcli.errors import FileExposed
 
 
 def read_guarded(path: Path, *, limit: int) -> bytes:

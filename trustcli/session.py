@@ -25,12 +25,13 @@ from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
+from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
-from trustdata.errors import SettingsUnusable, TrustError
+from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.lifetimes import MaxLife
 from trustdata.model import Signer
@@ -47,9 +48,9 @@ if TYPE_CHECKING:
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.passphrase_comparison import ComparedPassphrases
     from trustcli.http.record import Observer
-    from trustcli.publish.held_keys import StoreKeys
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
+    from trustcli.publish.store_keys import StoreKeys
     from trustcli.registry.client import Registry
     from trustcli.registry.engine import Engine
     from trustdata.editing.owner_roles import OwnerRoles
@@ -304,7 +305,7 @@ class Session:
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
         """Return the keys of the store and the extra ones, ready to sign."""
-        from trustcli.publish.held_keys import StoreKeys
+        from trustcli.publish.store_keys import StoreKeys
 
         return StoreKeys(self.keystore, self.passphrases, extra)
 

@@ -107,8 +107,44 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     auth_anonymous_pull: Annotated[
         bool | None, typer.Option("--auth-anonymous-pull", help="Everybody may read without a token.")
     ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", help="ADDRESS[/BITS] of a proxy whose X-Forwarded-For is believed."),
+    ] = None,
+    connections: Annotated[
+        int | None, typer.Option("--connections", help="Connections at one time. [1024, or what open files allow]")
+    ] = None,
+    connections_per_address: Annotated[
+        int | None, typer.Option("--connections-per-address", help="Connections of one address. [a quarter of all]")
+    ] = None,
+    head_seconds: Annotated[
+        int | None, typer.Option("--head-seconds", help="Time for TLS handshake and first request. [10]")
+    ] = None,
     upload_seconds: Annotated[
         int | None, typer.Option("--upload-seconds", help="Time that an upload may take. [60]")
+    ] = None,
+    upload_rate: Annotated[
+        int | None, typer.Option("--upload-rate", help="Least rate of an upload, bytes per second; 0: none. [16384]")
+    ] = None,
+    publishes_per_collection: Annotated[
+        int | None,
+        typer.Option("--publishes-per-collection", help="Publishes of a collection in a minute. [600]"),
+    ] = None,
+    publishes_per_user: Annotated[
+        int | None, typer.Option("--publishes-per-user", help="Publishes by a user in a minute. [3000]")
+    ] = None,
+    resign_seconds: Annotated[
+        int | None,
+        typer.Option("--resign-seconds", help="Age of a timestamp for an empty upload to renew it. [60]"),
+    ] = None,
+    keep_seconds: Annotated[
+        int | None, typer.Option("--keep-seconds", help="Time that superseded versions are kept. [3600]")
+    ] = None,
+    max_collections: Annotated[
+        int | None, typer.Option("--max-collections", help="Names that may be in use; 0: no limit. [1000000]")
+    ] = None,
+    subject_collections: Annotated[
+        int | None, typer.Option("--subject-collections", help="Names that one user may begin; 0: no limit. [50000]")
     ] = None,
     view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
@@ -132,7 +168,18 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         auth_token_cert=auth_token_cert,
         auth_token_jwks=auth_token_jwks,
         auth_anonymous_pull=auth_anonymous_pull,
+        trusted_proxy=trusted_proxy,
+        connections=connections,
+        connections_per_address=connections_per_address,
+        head_seconds=head_seconds,
         upload_seconds=upload_seconds,
+        upload_rate=upload_rate,
+        publishes_per_collection=publishes_per_collection,
+        publishes_per_user=publishes_per_user,
+        resign_seconds=resign_seconds,
+        keep_seconds=keep_seconds,
+        max_collections=max_collections,
+        subject_collections=subject_collections,
         view_bytes=view_bytes,
         log_level=log_level,
     )
@@ -170,6 +217,10 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
             "was published. The server must be stopped.",
         ),
     ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Note here what is sound; if interrupted, go on from there within a day."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,  # noqa: FBT002
     config: Config = None,
 ) -> None:
@@ -178,7 +229,17 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     from trustserver.admin.commands import check as run
     from trustserver.app import now
 
-    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json, at=now()):
+    sound = run(
+        given,
+        os.environ,
+        config,
+        against=against or [],
+        accept=accept_restore,
+        as_json=as_json,
+        at=now(),
+        resume=resume,
+    )
+    if not sound:
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Errors that only the server raises. Errors that the command line raises too are in trustdata/errors.py.
+"""Errors that only the server raises. Errors that both programs know are in trustdata/errors.py.
 
 The first word after each name says who must act.
 
@@ -16,11 +16,14 @@ TrustError
 │   └── BadParameters          the query of the change feed
 ├── NotThere               the caller: no such file, key or page
 │   └── NoSuchRoute            no route of the API has this path and method
+├── HeadTooLarge           the caller: a request whose line or headers are longer than any client's
 ├── EncodingRefused        the caller: a Content-Encoding on an upload
 ├── RequestTooSlow         the caller or the network: the body did not arrive in time
 ├── Forbidden              the caller: not allowed
 ├── TokenRefused           the caller, or its token server: a token that is forged, for another service, or expired
 ├── OriginRefused          a browser: web pages may not change anything on this server
+├── TooMany                the caller, or the operator: a number of things that are kept has reached its limit
+├── Overloaded             nobody: too many requests of one kind at one time; send the request again
 ├── Stopping               nobody: the server is about to stop; send the request again
 └── GoneCollection         nobody: the collection was deleted; carries what its tombstone says
 """
@@ -206,6 +209,18 @@ class EncodingRefused(TrustError):
 
 
 @dataclass(eq=False, kw_only=True)
+class HeadTooLarge(TrustError):
+    """The line of a request, or its headers, are too long. `place` says which; `limit`: bytes."""
+
+    code: ClassVar[str] = "head-too-large"
+    place: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.place} of the request may have at most {self.limit} bytes"
+
+
+@dataclass(eq=False, kw_only=True)
 class RequestTooSlow(TrustError):
     """The body of a request did not arrive in time. `seconds` is the time that it may take."""
 
@@ -246,11 +261,13 @@ class Forbidden(TrustError):
 class TokenRefused(TrustError):
     """A token is not accepted. `reason` says why, without anything from the token itself.
 
-    The authorizer turns it into `Forbidden`, which is what the caller gets.
+    `lasting`: whether the same token would be refused at any other time too. The authorizer turns this error into
+    `Forbidden`, which is what the caller gets.
     """
 
     code: ClassVar[str] = "token-refused"
     reason: str
+    lasting: bool = False
 
     def __str__(self) -> str:
         return f"the token is refused: {shown(self.reason, 300)}"
@@ -258,13 +275,44 @@ class TokenRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class OriginRefused(TrustError):
-    """A web page sent a request that would change something. `origin` is the value of its Origin header."""
+    """A web page sent a request that could change something.
+
+    `origin` is the value of its header Origin or, if that is not there, Sec-Fetch-Site.
+    """
 
     code: ClassVar[str] = "refused-origin"
     origin: str
 
     def __str__(self) -> str:
-        return f"requests of web pages ({shown(self.origin)}) change nothing here; send them without Origin"
+        page = f"requests of web pages ({shown(self.origin)}) change nothing here"
+        return f"{page}; send them without Origin and Sec-Fetch-Site"
+
+
+@dataclass(eq=False, kw_only=True)
+class TooMany(TrustError):
+    """There are as many of something as are kept; nothing was changed. `what`: of what. `limit`: how many."""
+
+    code: ClassVar[str] = "too-many"
+    what: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"there are as many {shown(self.what)} as are kept: {self.limit}"
+
+
+@dataclass(eq=False, kw_only=True)
+class Overloaded(TrustError):
+    """Too many requests of one kind wait or are worked on, so that this one is turned away at once.
+
+    `what`: what there is too much of. `seconds`: after which time the client should try again.
+    """
+
+    code: ClassVar[str] = "overloaded"
+    what: str
+    seconds: int = 1
+
+    def __str__(self) -> str:
+        return f"too many {self.what}; try again in a moment"
 
 
 @dataclass(eq=False, kw_only=True)

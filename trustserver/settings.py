@@ -12,11 +12,13 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from keys.file_access import unguarded
 from trustserver.errors import StartRefused
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
 _PORTS: Final = range(65536)
@@ -63,7 +65,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of the server. Times are in seconds, sizes in bytes. `database` empty: a file in `data`."""
+    """All settings of the server. Times are in seconds, sizes in bytes.
+
+    `database` empty: a file in `data`. `connections`, `connections_per_address` 0: derived from what the system allows.
+    """
 
     listen: Listen = Listen(host="127.0.0.1", port=4443)
     data: Path = Path("trust-server-data")
@@ -81,7 +86,18 @@ class Settings:
     auth_token_cert: Path | None = None
     auth_token_jwks: Path | None = None
     auth_anonymous_pull: bool = False
+    trusted_proxy: tuple[Network, ...] = ()
+    connections: int = 0
+    connections_per_address: int = 0
+    head_seconds: int = 10
     upload_seconds: int = 60
+    upload_rate: int = 16 * 1024
+    publishes_per_collection: int = 600
+    publishes_per_user: int = 3000
+    resign_seconds: int = 60
+    keep_seconds: int = 3600
+    max_collections: int = 1_000_000
+    subject_collections: int = 50_000
     view_bytes: int = 64 * 1024 * 1024
     log_level: str = "info"
 
@@ -137,7 +153,18 @@ class GivenSettings(TypedDict, total=False):
     auth_token_cert: Path | None
     auth_token_jwks: Path | None
     auth_anonymous_pull: bool | None
+    trusted_proxy: list[str] | None
+    connections: int | None
+    connections_per_address: int | None
+    head_seconds: int | None
     upload_seconds: int | None
+    upload_rate: int | None
+    publishes_per_collection: int | None
+    publishes_per_user: int | None
+    resign_seconds: int | None
+    keep_seconds: int | None
+    max_collections: int | None
+    subject_collections: int | None
     view_bytes: int | None
     log_level: str | None
 
@@ -168,7 +195,7 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
             (file.get(name), f"{name} in {config}"),
         )
         for value, source in candidates:
-            if value is not None:
+            if value is not None and value != []:  # an option that may be repeated gives an empty list
                 values[name], sources[name] = parse(value, source), source
                 break
         else:
@@ -229,6 +256,8 @@ def as_text(value: object) -> str:
     """
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ",".join(str(each) for each in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -320,6 +349,22 @@ def _count(minimum: int, maximum: int) -> Callable[[object, str], int]:
     return parse
 
 
+def _networks(value: object, source: str) -> tuple[Network, ...]:
+    """Read addresses and networks, from a list or separated by commas."""
+    texts = [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
+    found = []
+    for text in ",".join(texts).split(","):
+        if not text.strip():
+            continue
+        try:
+            found.append(ipaddress.ip_network(text.strip()))
+        except ValueError as error:
+            raise StartRefused(
+                what=source, reason=f"{text.strip()} is no address or network, such as 10.0.0.7 or 10.0.0.0/24"
+            ) from error
+    return tuple(found)
+
+
 def _level(value: object, source: str) -> str:
     level = str(value).lower()
     if level not in {"debug", "info", "warning", "error"}:
@@ -344,7 +389,18 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "auth_token_cert": _path,
     "auth_token_jwks": _path,
     "auth_anonymous_pull": _flag,
+    "trusted_proxy": _networks,
+    "connections": _count(0, 1 << 20),
+    "connections_per_address": _count(0, 1 << 20),
+    "head_seconds": _count(1, 3600),
     "upload_seconds": _count(1, 3600),
+    "upload_rate": _count(0, 1 << 30),
+    "publishes_per_collection": _count(0, 1_000_000),
+    "publishes_per_user": _count(0, 1_000_000),
+    "resign_seconds": _count(0, 3600),
+    "keep_seconds": _count(60, 31_536_000),
+    "max_collections": _count(0, 1 << 40),
+    "subject_collections": _count(0, 1 << 40),
     "view_bytes": _count(0, 1 << 40),
     "log_level": _level,
 }

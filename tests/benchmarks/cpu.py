@@ -36,6 +36,12 @@ def seconds(pids: Iterable[int]) -> float:
     return ticks / _TICK
 
 
+def megabytes(pid: int) -> float:
+    """Resident memory of a process and its descendants, shared pages counted once for each."""
+    pages = sum(int(fields[21]) for fields in map(_stat, tree(pid)) if fields)  # rss (proc(5))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def settle(pids: list[int]) -> float:
     """CPU seconds once the processes have come to rest: what a request started may end after its answer."""
     before = seconds(pids)

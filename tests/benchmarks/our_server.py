@@ -7,7 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,12 +39,12 @@ class OurServer:
 
 
 @contextlib.contextmanager
-def start_ours(folder: Path, *, tls: bool = False) -> Iterator[OurServer]:
+def start_ours(folder: Path, *, tls: bool = False, options: Sequence[str] = ()) -> Iterator[OurServer]:
     """trust-server on embedded defaults: one worker, SQLite."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "trustserver", "serve", "--listen", f"127.0.0.1:{port}"]
-    command += ["--data", str(folder / "data"), *(["--self-signed"] if tls else [])]
+    command += ["--data", str(folder / "data"), *(["--self-signed"] if tls else []), *options]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRUST_")}
     with running(command, port=port, log=folder / "trust-server.log", environ=environ) as started:
         ca = folder / "data" / "tls" / "ca.crt" if tls else None

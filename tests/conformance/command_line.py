@@ -15,7 +15,13 @@ from urllib.parse import quote, urlsplit
 from tests.support.delegation_search import search_delegations
 from trustcli.client.local_state import Known
 from trustcli.client.updater import Updater
-from trustdata.errors import ContentMismatch, NotSigned, RemoteUnreachable, TooLarge, TrustError
+from trustcli.errors import RemoteUnreachable
+from trustdata.errors import (
+    ContentMismatch,
+    NotSigned,
+    TooLarge,
+    TrustError,
+)
 from trustdata.gun import GUN
 from trustdata.lifetimes import UNLIMITED_LIFE
 from trustdata.model import TargetFile

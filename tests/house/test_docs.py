@@ -87,7 +87,7 @@ def _server_options() -> Iterator[tuple[str, str]]:
 
 def _classes(root: type[ErrorRecord]) -> Iterator[type[ErrorRecord]]:
     """The root and everything below it that the product's own modules define."""
-    if root.__module__ in {"keys.errors", "trustdata.errors", "trustserver.errors"}:
+    if root.__module__ in {"keys.errors", "trustcli.errors", "trustdata.errors", "trustserver.errors"}:
         yield root
     for below in root.__subclasses__():
         yield from _classes(below)

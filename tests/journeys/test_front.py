@@ -7,122 +7,28 @@ import contextlib
 import os
 import resource
 import secrets
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-import uvloop
 
-from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
-from trustserver.server.fast_path import IDLE_SWEEPS, Front
-from trustserver.server.tunnel import inner_socket
-
-PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
-BIG = b"/tuf/registry.example.com/app/metadata/1.targets.json"
-HOT = b"GET " + PATH + b" HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
-COLD = b"GET /healthz HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
-ANSWER = file_response(b'{"a":1}', "ab" * 32, cache=CACHE_REVALIDATE)
-LARGE = file_response(b"x" * 3_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
-
-LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-Loop = Callable[[], asyncio.AbstractEventLoop]
-
-
-class Reads:
-    """The answers of this test."""
-
-    def __init__(self) -> None:
-        self.answered = 0
-        self.answers = {PATH: ANSWER, BIG: LARGE}
-        self.at = 1_700_000_000.0
-
-    def seconds(self) -> float:
-        return self.at
-
-    def ready(self, path: bytes) -> ReadyResponse | None:
-        return self.answers.get(path)
-
-
-class Behind:
-    """The server behind: keeps what it hears, says what the test wants."""
-
-    def __init__(self) -> None:
-        self.accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-        self.writers: list[asyncio.StreamWriter] = []
-
-    async def serve(self, listening: socket.socket) -> asyncio.Server:
-        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.writers.append(writer)
-            await self.accepted.put((reader, writer))
-
-        return await asyncio.start_unix_server(keep, sock=listening)
-
-
-def connected(address: tuple[str, int]) -> socket.socket:
-    """A client's socket."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # so that little is on its way unread
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        client.connect(address)
-    except OSError:
-        client.close()
-        raise
-    client.setblocking(False)
-    return client
-
-
-@dataclass(kw_only=True)
-class Stage:
-    front: Front
-    reads: Reads
-    behind: Behind
-    address: tuple[str, int]
-
-    @contextlib.asynccontextmanager
-    async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection(sock=connected(self.address))
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-
-
-@contextlib.asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    listening, inner = inner_socket()
-    bound = socket.create_server(("127.0.0.1", 0))
-    bound.setblocking(False)
-    reads, behind = Reads(), Behind()
-    front = Front(reads=reads, behind=inner)
-    server = await behind.serve(listening)
-    address = bound.getsockname()
-    await front.start(bound)
-    try:
-        yield Stage(front=front, reads=reads, behind=behind, address=address)
-    finally:
-        front.stop()
-        server.close()
-        for writer in behind.writers:
-            writer.transport.abort()
-        await front.ended()
-        await server.wait_closed()
-
-
-def run(loop: Loop, scene: Callable[[Stage], Coroutine[None, None, None]]) -> None:
-    async def play() -> None:
-        async with asyncio.timeout(60), stage() as built:
-            await scene(built)
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(play())
-
-
-async def response(reader: asyncio.StreamReader) -> tuple[list[bytes], bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-    length = next(int(line.partition(b":")[2]) for line in head if line.lower().startswith(b"content-length:"))
-    return head, await reader.readexactly(length)
+from tests.support.front_stage import (
+    ANSWER,
+    BIG,
+    COLD,
+    HOT,
+    LARGE,
+    LOOPS,
+    PATH,
+    Loop,
+    Reads,
+    Stage,
+    connected,
+    response,
+    run,
+)
+from trustserver.responses.cache import CACHE_REVALIDATE, file_response
+from trustserver.server.front import IDLE_SWEEPS
 
 
 @LOOPS

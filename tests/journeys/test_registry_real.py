@@ -13,12 +13,17 @@ from tests.support.certificates import make_authority
 from tests.support.images import build_image, build_index
 from tests.support.programs import PASSWORD, USER, RunningProgram, push, start_registry
 from trustcli.config.docker_config import DockerConfig
+from trustcli.errors import (
+    ImageNotFound,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import parse_reference
-from trustdata.errors import ContentMismatch, ImageNotFound, RemoteRefused, RemoteUnreachable
+from trustdata.errors import ContentMismatch
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -10,8 +10,9 @@ from trustcli.client.collection import Collection
 from trustcli.client.local_state import LocalState
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.overlay_cache import OverlayCache
+from trustcli.errors import MemoryUnwritable
 from trustcli.state.read_only import ReadOnlyMemory
-from trustdata.errors import MemoryUnwritable, RootNotPinned
+from trustdata.errors import RootNotPinned
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question
 from trustdata.lifetimes import MaxLife

@@ -15,10 +15,16 @@ from securesystemslib.signer import Signer
 
 from tests.simulator.keyring import Keys
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
+from trustcli.errors import RemoteUnreachable
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
-from trustdata.errors import CollectionExists, NoTrustData, RemoteUnreachable, ServerKeyNotUsed, TooLarge
+from trustdata.errors import (
+    CollectionExists,
+    NoTrustData,
+    ServerKeyNotUsed,
+    TooLarge,
+)
 from trustdata.gun import GUN, parse_gun
 from trustdata.lifetimes import Lifetimes
 from trustdata.model import Key, MetaFile, UnversionedMeta

@@ -18,12 +18,13 @@ from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output, failure_document
+from trustcli.errors import RemoteUnreachable
 from trustcli.http.record import Observer
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
-from trustdata.errors import RemoteUnreachable, TrustError
+from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.lifetimes import MaxLife
 from trustdata.verification.lock_entry import SourcedLock

@@ -14,11 +14,11 @@ from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
+from trustcli.errors import MemoryUnwritable
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
     MalformedMetadata,
-    MemoryUnwritable,
     MetadataExpired,
     NotTrusted,
     ThresholdNotMet,

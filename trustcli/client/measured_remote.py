@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 from trustcli.client.ports import MetadataRemote
-from trustdata.errors import RemoteUnreachable, TooLarge
+from trustcli.errors import RemoteUnreachable
+from trustdata.errors import TooLarge
 from trustdata.gun import GUN
 from trustdata.json_bounds import most_values
 

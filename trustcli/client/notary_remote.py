@@ -13,15 +13,17 @@ from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
+from trustcli.errors import (
+    RemoteClockJumped,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.messages import Response
 from trustdata import bounded_json
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
-    RemoteClockJumped,
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
     ServerKeyNotUsed,
     TrustError,
     VersionConflict,
@@ -37,11 +39,12 @@ if TYPE_CHECKING:
     from trustdata.roles import RoleName
 
 MAX_ANSWER: Final = 64 * 1024
-"""Largest accepted size in bytes of a key or an error; Notary's own clients read 1 024 bytes of an error."""
-MAX_CHANGES: Final = 4 * 1024 * 1024
+"""Largest accepted size in bytes of every answer but files and the change feed."""
+MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 """Largest accepted size in bytes of one page of the change feed."""
-_CHANGES: Final = 1000
-_MOST_PAGES: Final = 1000
+_PAGE_RECORDS: Final = 1000
+_MAX_PAGES: Final = 1000
+_BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
 _PULL: Final = "pull"
 _PUSH: Final = "pull,push"
 _ALL: Final = "*"
@@ -76,7 +79,7 @@ class NotaryRemote:
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        target, scope = _place(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
+        target, scope = _target(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
         return self._link.fetch(target, what=filename, scope=scope, limit=limit, failure=self._failure)
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
@@ -87,7 +90,7 @@ class NotaryRemote:
         """
         from trustcli.http.multipart import publish_form
 
-        content_type, body = publish_form(files, encode=str)
+        content_type, body = publish_form(files, encode=str)  # a part is named by the plain role
         headers = {"Content-Type": content_type}
         answer = self._ask("POST", gun, "/tuf/", _PUSH, body=body, headers=headers)
         if answer.ok:
@@ -136,9 +139,9 @@ class NotaryRemote:
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved (also for a feed without end), TooLarge.
         """
         after = "0"
-        for _ in range(_MOST_PAGES):
-            target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_CHANGES}"
-            answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_CHANGES)
+        for _ in range(_MAX_PAGES):
+            target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_PAGE_RECORDS}"
+            answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_PAGE_BYTES)
             if not answer.ok:
                 raise self._failure(answer)
             page = self._page(answer)
@@ -168,7 +171,7 @@ class NotaryRemote:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        target, scope = _place(gun, rest), _scope(gun, actions)
+        target, scope = _target(gun, rest), _scope(gun, actions)
         return self._link.ask(method, target, scope=scope, limit=MAX_ANSWER, body=body, headers=headers)
 
     def _key(self, answer: Response) -> Key:
@@ -202,10 +205,10 @@ class NotaryRemote:
         return generic
 
     def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:
-        """Return the error for a refused upload, as the publisher must treat it."""
+        """Return the error for a refused upload: its class lets the publisher try again, ask for a key, or stop."""
         code, message, detail = _error_in(answer)
         if code == "VERSION":
-            return VersionConflict(role=ROOT, offered=0, stored=0)
+            return VersionConflict(role=ROOT, offered=0, stored=0)  # the answer has neither role nor versions
         if code != "INVALID_UPDATE":
             return self._failure(answer)
         name, reason = _invalid_update(detail)
@@ -219,10 +222,7 @@ class NotaryRemote:
         return PublishRefused(role=_BAD_ROLES.get(name, "upload"), reason=f"the server says: {reason or message}")
 
 
-_BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
-
-
-def _place(gun: GUN, rest: str) -> str:
+def _target(gun: GUN, rest: str) -> str:
     return f"/v2/{quote(parse_gun(gun), safe='/:')}/_trust{rest}"
 
 

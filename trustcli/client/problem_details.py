@@ -9,16 +9,18 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from trustcli.http.messages import Response
-from trustdata import bounded_json
-from trustdata.errors import (
-    CollectionExists,
-    PublishRefused,
+from trustcli.errors import (
     RemoteClockJumped,
     RemoteFull,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+)
+from trustcli.http.messages import Response
+from trustdata import bounded_json
+from trustdata.errors import (
+    CollectionExists,
+    PublishRefused,
     ServerKeyNotUsed,
     TrustError,
     VersionConflict,

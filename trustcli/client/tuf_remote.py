@@ -12,9 +12,17 @@ from urllib.parse import quote
 
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteRefused,
+)
 from trustcli.http.messages import Response
 from trustdata import bounded_json
-from trustdata.errors import InvalidName, NoTrustData, RemoteMisbehaved, RemoteRefused, TrustError
+from trustdata.errors import (
+    InvalidName,
+    NoTrustData,
+    TrustError,
+)
 from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
 

@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 from trustcli.client.local_state import Known
 from trustcli.client.measured_remote import MeasuredRemote
 from trustcli.client.ports import MetadataRemote
+from trustcli.errors import OfflineTooOld
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
@@ -28,7 +29,6 @@ from trustdata.errors import (
     MetadataMissing,
     NoTrustData,
     NotTrusted,
-    OfflineTooOld,
     ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,

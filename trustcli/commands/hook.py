@@ -9,10 +9,10 @@ import typer
 
 from trustcli.config.settings import load_hook_settings
 from trustcli.console.exit_codes import DONE
+from trustcli.errors import HookNotInstalled
 from trustcli.hooks.bin_dir import entries
 from trustcli.hooks.wrapper import NAME, Wrapper, verifier_program, write_wrapper
 from trustcli.session import Session
-from trustdata.errors import HookNotInstalled
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

@@ -32,9 +32,13 @@ from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.tag_movement import released_as, tag_changed
 from trustcli.console.exit_codes import DONE
 from trustcli.console.failure_table import UsageError
-from trustcli.publish.held_keys import StoreKeys
+from trustcli.errors import (
+    ImageNotFound,
+    ImageNotPushed,
+)
 from trustcli.publish.plan import Plan, Planned
 from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.publish.store_keys import StoreKeys
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference, parse_reference
@@ -42,7 +46,11 @@ from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
-from trustdata.errors import ImageNotFound, ImageNotPushed, NoTrustData, TagMismatch, TrustError
+from trustdata.errors import (
+    NoTrustData,
+    TagMismatch,
+    TrustError,
+)
 from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
 from trustdata.roles import TARGETS, RoleName, is_delegated, signer_name, signer_role

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trustcli.errors import SettingsUnusable
 from trustdata import bounded_json
-from trustdata.errors import SettingsUnusable
 
 if TYPE_CHECKING:
     import subprocess

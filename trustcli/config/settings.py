@@ -24,11 +24,18 @@ from typing import Final
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.hook_settings import VerifierSettings, read_verifier
+from trustcli.errors import (
+    NoTrustServer,
+    SettingsUnusable,
+)
 from trustcli.guarded_files import read_guarded
-from trustdata.errors import InvalidName, NoTrustServer, SettingsUnusable, shown
+from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches, specificity
+from trustdata.errors import (
+    InvalidName,
+    shown,
+)
 from trustdata.gun import GUN, parse_gun
 from trustdata.lifetimes import MaxLife
-from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches, specificity
 
 _WITHOUT_DEFAULT: Final = "docker.io"
 LOCK_FILE: Final = "trust.lock"

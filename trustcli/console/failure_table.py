@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from keys.error_record import ErrorRecord
 from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
 from keys.record import record
+from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
@@ -59,7 +60,7 @@ def _help_command(error: Failure) -> str:
 
 def _login(error: Failure) -> str:
     """Return the advice to log in; none unless the status is 401 or 403, since no other account would help."""
-    if isinstance(error, errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if isinstance(error, cli_errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
     return ""
 
@@ -119,14 +120,14 @@ def _pin_by_fingerprint(error: Failure) -> str:
 
 _ROWS: Final[dict[type[Failure], Row]] = {
     errors.InvalidName: Row(status=USAGE),
-    errors.NoTrustServer: Row(status=USAGE),
-    errors.SettingsUnusable: Row(status=USAGE),
-    errors.FileExposed: Row(status=KEYS, advice=_say("{remedy}, after a look whether it is still what it was")),
-    errors.HookRequestMalformed: Row(
+    cli_errors.NoTrustServer: Row(status=USAGE),
+    cli_errors.SettingsUnusable: Row(status=USAGE),
+    cli_errors.FileExposed: Row(status=KEYS, advice=_say("{remedy}, after a look whether it is still what it was")),
+    cli_errors.HookRequestMalformed: Row(
         status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
     ),
-    errors.HookNotInstalled: Row(status=OTHER, advice=_say("put {place} right, then run the same command again")),
-    errors.VerdictTooLate: Row(
+    cli_errors.HookNotInstalled: Row(status=OTHER, advice=_say("put {place} right, then run the same command again")),
+    cli_errors.VerdictTooLate: Row(
         status=UNREACHABLE,
         advice=_say("see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"),
     ),
@@ -135,10 +136,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("check name and server (trust doctor {gun}); its publisher begins with: trust init {gun}"),
     ),
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
-    errors.ImageNotPushed: Row(
+    cli_errors.ImageNotPushed: Row(
         status=REFUSED, advice=_say("docker push {image}, then sign it; or sign what the registry has, without --local")
     ),
-    errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
+    cli_errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
         advice=_say(
@@ -196,7 +197,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.CollectionDeleted: Row(
         status=NOT_TRUSTED, advice=_say("if the publisher started anew: trust pin {gun} REF --replace")
     ),
-    errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
+    cli_errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
     errors.TagMismatch: Row(
         status=NOT_TRUSTED,
         advice=_say("do not use this image; trust explain {gun}:{tag} says who signed what"),
@@ -210,7 +211,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.TooLarge: Row(status=NOT_TRUSTED),
     errors.PolicyRefused: Row(status=POLICY, advice=_say("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
-    errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
+    cli_errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
     errors.CollectionExists: Row(status=REFUSED, advice=_say("trust pins, to see what is known here")),
     errors.PublishRefused: Row(status=REFUSED, advice=_say("trust inspect --pretty NAME shows roles and signers")),
     errors.WouldBreakRole: Row(
@@ -218,37 +219,37 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("publish {role} again in the same step, or give a new signer a name that was never used"),
     ),
     errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
-    errors.RemoteRefused: Row(status=REFUSED, advice=_login),
-    errors.RemoteUnreachable: Row(
+    cli_errors.RemoteRefused: Row(status=REFUSED, advice=_login),
+    cli_errors.RemoteUnreachable: Row(
         status=UNREACHABLE,
         advice=_say(
             "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
         ),
     ),
-    errors.RemoteFull: Row(
+    cli_errors.RemoteFull: Row(
         status=UNREACHABLE,
         advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
     ),
-    errors.RemoteClockJumped: Row(
+    cli_errors.RemoteClockJumped: Row(
         status=UNREACHABLE,
         advice=_say("tell the operator of {remote}; when its clock is right, run the same command again"),
     ),
-    errors.CertificateRefused: Row(
+    cli_errors.CertificateRefused: Row(
         status=UNREACHABLE,
         advice=_say(
             "a private CA: --cacert FILE or TRUST_CACERT, or its file where it is looked for; "
             "else tell the operator of {remote}"
         ),
     ),
-    errors.ProxyRefused: Row(
+    cli_errors.ProxyRefused: Row(
         status=UNREACHABLE,
         advice=_say("put user and password of the proxy into its variable (HTTPS_PROXY), or the host into NO_PROXY"),
     ),
-    errors.EngineUnreachable: Row(
+    cli_errors.EngineUnreachable: Row(
         status=UNREACHABLE,
         advice=_say("start the engine, or name it in DOCKER_HOST; signing without --local asks the registry instead"),
     ),
-    errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
+    cli_errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
     errors.TrustError: Row(status=OTHER),
     PassphraseMissing: Row(status=KEYS),
     PassphraseWrong: Row(

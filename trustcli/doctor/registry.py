@@ -22,6 +22,14 @@ from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding, Severity
 from trustcli.doctor.registry_visit import Visit, visit
+from trustcli.errors import (
+    ImageNotFound,
+    ImageNotSupported,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+    SettingsUnusable,
+)
 from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.record import Authentication
@@ -31,13 +39,7 @@ from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata import bounded_json
 from trustdata.errors import (
-    ImageNotFound,
-    ImageNotSupported,
     InvalidName,
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
-    SettingsUnusable,
     TrustError,
     shown,
 )

@@ -6,13 +6,17 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import Final
 
+from trustcli.errors import ImageNotFound
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.record import Authentication, Exchange, Record
 from trustcli.registry.client import PULL, Registry
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata import bounded_json
-from trustdata.errors import ImageNotFound, InvalidName, TrustError
+from trustdata.errors import (
+    InvalidName,
+    TrustError,
+)
 from trustdata.gun import Tag, parse_tag
 
 ACTIONS: Final = (PULL, "push")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trustdata.errors import HookRequestMalformed, NotTrusted
+from trustcli.errors import HookRequestMalformed
+from trustdata.errors import NotTrusted
 from trustdata.roles import TARGETS
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from typing import Final, NoReturn
 
 from trustcli.config.hook_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
+from trustcli.errors import VerdictTooLate
 from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
 from trustcli.hooks.refusal import HookRequest, refusal_line
-from trustdata.errors import VerdictTooLate
 
 _STDIN: Final = 0
 _STDOUT: Final = 1

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from trustcli.errors import HookRequestMalformed
 from trustcli.registry.reference import parse_digest
-from trustdata.errors import HookRequestMalformed, InvalidName, MalformedMetadata, TooLarge
+from trustdata.errors import (
+    InvalidName,
+    MalformedMetadata,
+    TooLarge,
+)
 from trustdata.roles import RoleName
 
 MEDIA_TYPE: Final = "application/vnd.oci.descriptor.v1+json"

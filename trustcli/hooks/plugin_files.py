@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from keys.durable_file import write_durably
+from trustcli.errors import HookNotInstalled
 from trustcli.hooks.docker_plugin import NAMES
-from trustdata.errors import HookNotInstalled
 
 FOLDER: Final = "cli-plugins"
 FILES: Final = tuple(f"docker-{name}" for name in NAMES)

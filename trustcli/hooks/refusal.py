@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import OTHER
 from trustcli.console.failure_table import Failure, row_for
 from trustcli.console.internal_error import internal_error
@@ -97,11 +98,13 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.NoTrustData: _unsigned,
     errors.NotSigned: _unsigned,
     errors.PolicyRefused: _unsigned,
-    errors.NoTrustServer: _unsigned,
-    errors.MemoryUnwritable: _writable,
+    cli_errors.NoTrustServer: _unsigned,
+    cli_errors.MemoryUnwritable: _writable,
     errors.MemoryDamaged: _general,
-    errors.HookRequestMalformed: _general,
-    errors.VerdictTooLate: _general,
-    errors.SettingsUnusable: lambda error, _: f"put {error.details()['place']} right, then: trust doctor containerd",
+    cli_errors.HookRequestMalformed: _general,
+    cli_errors.VerdictTooLate: _general,
+    cli_errors.SettingsUnusable: lambda error, _: (
+        f"put {error.details()['place']} right, then: trust doctor containerd"
+    ),
     errors.PolicyMalformed: lambda error, _: f"put {error.details()['source']} right, then: trust doctor containerd",
 }

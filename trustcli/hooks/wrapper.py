@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.durable_file import sync_folder, write_durably
-from trustdata.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable
 
 NAME: Final = "trust-image-verifier"
 MAX_WRAPPER: Final = 16 * 1024

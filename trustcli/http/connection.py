@@ -13,12 +13,16 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
+from trustcli.errors import RemoteMisbehaved
 from trustcli.http.errors import proxy_refused, transport_failure
 from trustcli.http.messages import MAX_ERROR_BODY, USER_AGENT, Origin, Response, is_success
 from trustcli.http.network import Network
 from trustcli.http.proxies import Proxy, is_loopback, proxy_for
 from trustcli.http.time_budget import BudgetedSocket, ExchangeBudget, TooManyBytes
-from trustdata.errors import RemoteMisbehaved, TooLarge, TrustError
+from trustdata.errors import (
+    TooLarge,
+    TrustError,
+)
 
 if TYPE_CHECKING:
     import ssl

@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from trustcli.errors import (
+    CertificateRefused,
+    ProxyRefused,
+    RemoteMisbehaved,
+    RemoteUnreachable,
+)
 from trustcli.http.tls import offered_certificate
-from trustdata.errors import CertificateRefused, ProxyRefused, RemoteMisbehaved, RemoteUnreachable
 
 if TYPE_CHECKING:
     from trustcli.http.messages import Origin

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from trustdata.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from keys.record import record
 from trustcli.config.docker_config import docker_folder
-from trustdata.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable
 
 if TYPE_CHECKING:
     from trustcli.http.messages import Origin

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.this_machine import names_this_machine
 from trustdata import bounded_json
 from trustdata.errors import (
     InvalidName,
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
     TooLarge,
     TrustError,
     shown,

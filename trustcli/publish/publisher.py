@@ -18,11 +18,15 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from trustcli.client.ports import PublishReceipt, PublishRemote
+from trustcli.errors import RemoteUnreachable
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
-from trustdata.errors import RemoteUnreachable, VersionConflict, WouldBreakRole
+from trustdata.errors import (
+    VersionConflict,
+    WouldBreakRole,
+)
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat

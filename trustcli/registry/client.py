@@ -13,6 +13,12 @@ from dataclasses import replace
 from typing import Final
 
 from keys import record
+from trustcli.errors import (
+    ImageNotFound,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.authenticated import AuthenticatedClient, ServerRules
 from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
@@ -25,11 +31,7 @@ from trustcli.registry.reference import ImageReference
 from trustdata import bounded_json
 from trustdata.errors import (
     ContentMismatch,
-    ImageNotFound,
     InvalidName,
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
     TooLarge,
 )
 

@@ -15,6 +15,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+from trustcli.errors import (
+    EngineUnreachable,
+    ImageNotFound,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+    SettingsUnusable,
+)
 from trustcli.http.connection import EachLine, HttpConnection
 from trustcli.http.messages import Origin, Response
 from trustcli.http.network import Network
@@ -23,12 +31,6 @@ from trustcli.http.time_budget import Timeouts
 from trustcli.registry.reference import parse_digest
 from trustdata import bounded_json
 from trustdata.errors import (
-    EngineUnreachable,
-    ImageNotFound,
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
-    SettingsUnusable,
     TooLarge,
     shown,
 )

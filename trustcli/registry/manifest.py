@@ -10,8 +10,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from trustcli.errors import ImageNotSupported
 from trustdata import bounded_json
-from trustdata.errors import ImageNotSupported
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from keys.durable_file import file_lock, make_private_folder, write_durably
+from trustcli.errors import MemoryUnwritable
 from trustcli.guarded_files import check_guarded, read_guarded
-from trustdata.errors import MemoryUnwritable
 
 MAX_STATE_FILE: Final = 64 * 1024 * 1024
 """Largest accepted size in bytes; enough for about 50 000 collections."""

@@ -19,8 +19,14 @@ from pathlib import Path
 from typing import Final
 
 from keys.record import record
+from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
-from trustdata.errors import FormatChanged, InvalidName, PinsDisagree, SettingsUnusable, shown
+from trustdata.errors import (
+    FormatChanged,
+    InvalidName,
+    PinsDisagree,
+    shown,
+)
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin, parse_pin
 from trustdata.wire.names import FORMAT_NAMES

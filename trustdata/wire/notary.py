@@ -1,8 +1,8 @@
 """Notary v1 metadata files, as `docker` (up to version 28) and `notary` write and read them.
 
 Signatures cover the canonical form of the parsed `signed` and not a part of the file, because Go escapes `<`, `>` and
-`&` in files. Refused is what its clients read in different ways, or fail on: `_NotaryReader` has the rules. The format:
-docs/reference/notary-format.md.
+`&` in files. Refused is what its clients read in different ways, or fail on: `_NotaryMembers` has the rules. The
+format: docs/reference/notary-format.md.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from trustdata.model import (
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
 from trustdata.wire import UploadRules, canonical_json, plain_targets
-from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire.member_checks import MemberChecks, Object
 from trustdata.wire.names import NOTARY_V1
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
@@ -87,7 +87,7 @@ class NotaryFormat:
         limits = notary_limits(role)
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
-        reader = _NotaryReader(role, raw)
+        reader = _NotaryMembers(role, raw)
         parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
@@ -151,7 +151,7 @@ class NotaryFormat:
 NOTARY: Final = NotaryFormat()
 
 
-class _NotaryReader(DocumentReader):
+class _NotaryMembers(MemberChecks):
     """A reader of the members of Notary v1 files. Every method raises MalformedMetadata.
 
     Go ignores the case of member names, so a name is refused that differs only in case from a known one.

@@ -1,7 +1,7 @@
 """TUF 1.0 metadata files (specification 1.0.34, section 4): read strictly, written in canonical JSON.
 
 The contents are python-tuf's classes. What these classes do not check is checked here first, so that every error names
-the wrong member: `strict_json` checks the text, `_TufReader` the members.
+the wrong member: `strict_json` checks the text, `_TufMembers` the members.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trustdata.limits import (
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, TargetFile, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
-from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire.member_checks import MemberChecks, Object
 from trustdata.wire.names import TUF_1_0
 from trustdata.wire.plain_targets import PlainPart
 
@@ -70,7 +70,7 @@ class TufFormat:
         limits = tuf_limits(role)
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
-        reader = _TufReader(role)
+        reader = _TufMembers(role)
         kind = "targets" if is_delegated(role) else str(role)
         plain: PlainPart | None = None
         if kind == "targets":
@@ -137,7 +137,7 @@ class TufFormat:
 TUF: Final = TufFormat()
 
 
-class _TufReader(DocumentReader):
+class _TufMembers(MemberChecks):
     """A reader of the members of TUF 1.0 files."""
 
     # --- envelope

@@ -8,25 +8,37 @@ may not read: the application behind says why.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
-from trustserver.auth.authorizer import Action, Authorizer
-from trustserver.errors import Forbidden
+from trustserver.auth.authorizer import Authorizer
 from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.selection import asked, select
+
+LONGEST_CONDITION: Final = 1024
+"""Longest If-None-Match, in bytes, that is looked at here. Others are refused behind if they are far too long."""
 
 
 class FastRead:
     """Answers hot reads (ASGI). `seconds`: the clock, in seconds since 1970."""
 
     def __init__(
-        self, cache: ResponseCache, otherwise: App, seconds: Callable[[], float], *, authorizer: Authorizer
+        self,
+        cache: ResponseCache,
+        otherwise: App,
+        seconds: Callable[[], float],
+        *,
+        authorizer: Authorizer,
+        bodies: BodiesInFlight,
     ) -> None:
         self.is_open = authorizer.reads_are_open
         """Whether everybody may read everything. If not, no cache between may keep a response for others either."""
         self._authorizer = authorizer
         self._cache = cache
+        self.bodies = bodies
+        """The large bodies that are being sent."""
         self._get = cache.get
         self._otherwise = otherwise
         self.seconds = seconds
@@ -44,14 +56,14 @@ class FastRead:
                 and (self.is_open or self._may_read(scope))
             ):
                 condition, codings = asked(scope["headers"])
-                chosen = select(answer, condition, codings)
+                chosen = select(answer, condition, codings) if len(condition) <= LONGEST_CONDITION else None
                 if chosen is not None:
                     self.answered += 1
                     await send(chosen.start)
                     if chosen.size <= PIECE:
                         await send(chosen.body)
                     else:
-                        await send_body(send, chosen.body)
+                        await send_body(send, chosen.body, self.bodies)
                     return
         await self._otherwise(scope, receive, send)
 
@@ -62,10 +74,5 @@ class FastRead:
 
     def _may_read(self, scope: Scope) -> bool:
         gun = self._cache.gun(scope["raw_path"])
-        if gun is None:  # dropped by another thread since
-            return False
-        try:
-            self._authorizer.authorize(scope["headers"], Action.READ, gun)
-        except Forbidden:
-            return False
-        return True
+        # None: dropped by another thread since
+        return gun is not None and self._authorizer.may_read_now(scope["headers"], gun)

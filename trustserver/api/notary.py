@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import orjson
@@ -24,12 +25,14 @@ from trustserver.api.notary_routes import Operation, Route, is_notary_path, matc
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.api.services import Services
+from trustserver.api.shared_reads import SharedReads
 from trustserver.auth.authorizer import Action, Subject
 from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import encoded_key
 from trustserver.responses.cache import ReadyResponse, ResponseCache, plain_response
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import KeyRecord
 
@@ -61,6 +64,7 @@ class NotaryApi:
         *,
         services: Services,
         cache: ResponseCache,
+        bodies: BodiesInFlight,
         retrieval: NotaryReads,
         renewal: RenewalOnRead,
         otherwise: App,
@@ -68,6 +72,8 @@ class NotaryApi:
         self._services = services
         self._authorizer = services.authorizer
         self._cache = cache
+        self._bodies = bodies
+        self._shared = SharedReads(cache)
         self._retrieval = retrieval
         self._renewal = renewal
         self._otherwise = otherwise
@@ -82,26 +88,26 @@ class NotaryApi:
         route: Route | None = None
         try:
             route = match_route(scope["method"], path)
-            answer = await self._answer(route, self._authorized(scope, route), scope, receive)
+            answer = await self._answer(route, await self._authorized(scope, route), scope, receive)
         except Exception as error:  # noqa: BLE001 - these clients can read errors in one form only, even a bug's
             access = () if route is None else _access(route)
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
             return
         await send(answer.start)
-        await send_body(send, answer.body)
+        await send_body(send, answer.body, self._bodies)
 
-    def _authorized(self, scope: Scope, route: Route) -> Subject:
+    async def _authorized(self, scope: Scope, route: Route) -> Subject:
         """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
-        headers = scope["headers"]
+        headers, address = scope["headers"], self._services.address_of(scope)
         match route.operation:
             case Operation.HEALTH:
                 return _ANONYMOUS
             case Operation.PING:
-                return self._authorizer.authorize_ping(headers)
+                return await self._authorizer.authorize_ping(headers, address=address)
             case Operation.ALL_CHANGES:
-                return self._authorizer.authorize_catalog(headers)
+                return await self._authorizer.authorize_catalog(headers, address=address)
             case _:
-                return self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
+                return await self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun, address=address)
 
     async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> ReadyResponse:
         answer = _DONE
@@ -110,7 +116,13 @@ class NotaryApi:
                 answer = await self._read(route.gun, route.file)
             case Operation.UPLOAD:
                 await self._services.requests.publish(
-                    scope, receive, gun=route.gun, subject=subject, served_format=SERVED_NOTARY, parts=self._parts
+                    scope,
+                    receive,
+                    gun=route.gun,
+                    subject=subject,
+                    served_format=SERVED_NOTARY,
+                    parts=self._parts,
+                    address=self._services.address_of(scope),
                 )
             case Operation.DELETE:
                 await self._delete(route.gun, subject)
@@ -144,7 +156,9 @@ class NotaryApi:
 
     async def _lookup(self, gun: GUN, name: NotaryFile) -> ReadyResponse:
         kept = self._cache.get(notary_path(gun, name))
-        return kept if kept is not None else await asyncio.to_thread(self._retrieval.answer, gun, name)
+        if kept is not None:
+            return kept
+        return await self._shared.read(gun, notary_path(gun, name), partial(self._retrieval.answer, gun, name))
 
     def _count(self, status: int) -> None:
         self.answered[status] = self.answered.get(status, 0) + 1

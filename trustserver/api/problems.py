@@ -32,11 +32,14 @@ from trustserver.errors import (
     EncodingRefused,
     Forbidden,
     GoneCollection,
+    HeadTooLarge,
     NotThere,
     OriginRefused,
+    Overloaded,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TooMany,
 )
 from trustserver.responses.tuf import problem
 
@@ -57,12 +60,15 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (TooLarge, 413, "Too large"),
     (EncodingRefused, 415, "Encoding not accepted"),
     (PublishRefused, 422, "Upload refused"),
+    (HeadTooLarge, 431, "Head too large"),
     (MalformedMetadata, 422, "Malformed metadata"),
     (NotTrusted, 422, "Upload not trusted"),
     (DiskFull, 507, "Disk full"),
     (NotStored, 503, "Not stored"),
     (ClockJumped, 503, "Clock jumped"),
     (RevisionMoved, 503, "Busy"),
+    (Overloaded, 503, "Overloaded"),
+    (TooMany, 507, "Too many"),
     (Stopping, 503, "Stopping"),
 )
 _INTERNAL: Final = (500, "Internal error")
@@ -146,6 +152,8 @@ def _headers_of(error: Exception) -> dict[str, str]:
     headers = _headers(status_of(error))
     if isinstance(error, Forbidden) and error.challenge:
         headers["www-authenticate"] = error.challenge
+    if isinstance(error, Overloaded):
+        headers["retry-after"] = str(error.seconds)
     return headers
 
 

@@ -11,8 +11,9 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 from trustserver.api.gun_path import Send
+from trustserver.responses.in_flight import BodiesInFlight, Reading
 
-PIECE: Final = 65_536
+PIECE: Final = 32_768
 """Bytes of one piece. The HTTP server copies it and keeps it until the client has received it."""
 PIECE_SECONDS: Final = 30.0
 """How long a client may take to receive one piece."""
@@ -22,23 +23,32 @@ _PUBLIC: Final = b"public"
 _log = logging.getLogger(__name__)
 
 
-async def send_body(send: Send, event: MutableMapping[str, Any]) -> None:
+async def send_body(send: Send, event: MutableMapping[str, Any], bodies: BodiesInFlight) -> None:
     """Send an `http.response.body` event, in pieces if it is large.
 
-    If the client does not receive a piece in time, the rest is not sent. The client notices that, since Content-Length
-    was sent before.
+    If the client does not receive a piece in time, or there is no memory for its body any more, the rest is not sent.
+    The client notices that, since Content-Length was sent before.
     """
     body = memoryview(event["body"])
     if len(body) <= PIECE:
         await send(event)
         return
+    loop = asyncio.get_running_loop()
+    reading: Reading | None = None
     try:
-        for start in range(0, len(body), PIECE):
-            piece = {**event, "body": bytes(body[start : start + PIECE]), "more_body": start + PIECE < len(body)}
-            async with asyncio.timeout(PIECE_SECONDS):
+        async with asyncio.timeout(None) as deadline:
+            reading = bodies.read(event["body"], lambda: deadline.reschedule(loop.time()))
+            for start in range(0, len(body), PIECE):
+                if reading.has_ended:
+                    break
+                piece = {**event, "body": bytes(body[start : start + PIECE]), "more_body": start + PIECE < len(body)}
+                deadline.reschedule(loop.time() + PIECE_SECONDS)
                 await send(piece)
     except TimeoutError:
-        _log.info("a client took no answer", extra={"seconds": PIECE_SECONDS})
+        _log.info("a client took too little of an answer", extra={"seconds": PIECE_SECONDS})
+    finally:
+        if reading is not None:
+            reading.release()
 
 
 def for_one_reader(send: Send) -> Send:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from trustdata.errors import TrustError
@@ -13,11 +14,13 @@ from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_
 from trustserver.api.problems import send_problem
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
+from trustserver.api.shared_reads import SharedReads
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
 from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.gzip import pack
+from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.selection import asked, select
 from trustserver.responses.tuf_paths import FileName, parse_filename, path_of
 
@@ -29,15 +32,20 @@ class TufReads:
         self,
         *,
         cache: ResponseCache,
+        bodies: BodiesInFlight,
         retrieval: TufRetrieval,
         renewal: RenewalOnRead,
         authorizer: Authorizer,
+        address_of: Callable[[Scope], str | None],
         otherwise: App,
     ) -> None:
         self._cache = cache
+        self._bodies = bodies
+        self._shared = SharedReads(cache)
         self._retrieval = retrieval
         self._renewal = renewal
         self._authorizer = authorizer
+        self._address_of = address_of
         self._otherwise = otherwise
         self._packing: tuple[bytes, asyncio.Task[ReadyResponse]] | None = None
         self.answered: dict[int, int] = {}
@@ -55,14 +63,14 @@ class TufReads:
         chosen = select(answer, *asked(scope["headers"])) or await self._packed(place, answer)
         self._count(chosen.status)
         await send(chosen.start)
-        await send_body(send, _no_body() if head else chosen.body)
+        await send_body(send, _no_body() if head else chosen.body, self._bodies)
 
     async def _answer(self, scope: Scope, path: str) -> tuple[bytes, ReadyResponse]:
         """Return the response and its path in the cache."""
         if scope["method"] not in {"GET", "HEAD"}:
             raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
         gun, filename = split_metadata_path(path)
-        self._authorizer.authorize(scope["headers"], Action.READ, gun)
+        await self._authorizer.authorize(scope["headers"], Action.READ, gun, address=self._address_of(scope))
         name = parse_filename(filename)
         answer = await self._found(gun, name)
         place = path_of(gun, name)
@@ -75,7 +83,7 @@ class TufReads:
         kept = self._cache.get(path_of(gun, name))
         if kept is not None:
             return kept
-        return await asyncio.to_thread(self._retrieval.answer, gun, name)
+        return await self._shared.read(gun, path_of(gun, name), partial(self._retrieval.answer, gun, name))
 
     async def _packed(self, place: bytes, answer: ReadyResponse) -> ReadyResponse:
         """Return the gzip form, made once, or the plain response where compressing does not pay.

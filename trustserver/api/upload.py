@@ -9,22 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from trustdata.errors import NotStored, TooLarge, TrustError
+from trustdata.errors import TooLarge, TrustError
 from trustdata.limits import size_limit
 from trustdata.roles import RoleName, role_from_path
 from trustserver.api.gun_path import Receive, Scope
+from trustserver.api.upload_room import UploadPlace
 from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
 MAX_UPLOAD: Final = 16 * 1024 * 1024
 """The highest number of bytes in one upload: three roles of the largest size."""
 MAX_PARTS: Final = 1024
-ALL_UPLOADS: Final = 64 * 1024 * 1024
-"""The highest number of bytes in all uploads that are being read or checked at one time."""
+MAX_PIECES: Final = 4096
+PIECE_BYTES: Final = 256
+"""A body may arrive in MAX_PIECES pieces, and one more for each PIECE_BYTES: each costs some microseconds, and without
+a limit a client could have millions."""
+_SLICE: Final = 8192
+"""The most bytes that are parsed at one time, on the event loop."""
+_LONGEST_TYPE: Final = 1024
+"""Longest Content-Type, in bytes. Its parser takes a quarter of a millisecond for so many."""
+_LONGEST_DISPOSITION: Final = 2048
+"""Longest Content-Disposition: a role of 255 characters, percent-encoded, has 765."""
 _FIELD: Final = b"files"
 _PLAIN_ENCODINGS: Final = frozenset({b"identity", b""})
 
@@ -91,56 +100,34 @@ class TufParts:
         return files
 
 
-class UploadMemory:
-    """Counts the memory that uploads take, for all requests of one event loop. `limit`: bytes."""
-
-    def __init__(self, limit: int = ALL_UPLOADS) -> None:
-        self._free = limit
-
-    def reserve(self, size: int) -> None:
-        """Reserve memory for an upload. Raises: NotStored if there is not enough left."""
-        if size > self._free:
-            raise NotStored(reason="too many uploads at one time; try again")
-        self._free -= size
-
-    def release(self, size: int) -> None:
-        self._free += size
-
-
 class Upload:
-    """One upload, as a context manager: at the end of the block its memory is released."""
+    """One upload. `place`: counts the memory that it takes."""
 
-    def __init__(self, memory: UploadMemory, rules: PartRules) -> None:
-        self._memory = memory
+    def __init__(self, place: UploadPlace, rules: PartRules) -> None:
+        self._place = place
         self._rules = rules
-        self._reserved = 0
         self._ended = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._memory.release(self._reserved)
-        self._reserved = 0
 
     async def read(self, scope: Scope, receive: Receive, *, seconds: float) -> Mapping[RoleName, bytes]:
         """Read the body of a request, and return the files by role, byte for byte. `seconds`: how long it may take.
 
-        Raises: EncodingRefused, BadRequest (names the place), InvalidName, TooLarge, RequestTooSlow, NotStored.
+        Raises: EncodingRefused, BadRequest (names the place), InvalidName, TooLarge, RequestTooSlow, Overloaded.
         """
         headers = {name.lower(): value for name, value in scope["headers"]}
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else None
         try:
-            async with asyncio.timeout(seconds):
+            async with self._place.arriving(seconds=seconds):
                 return await self._read(headers, receive, declared)
-        except TimeoutError as error:
-            raise RequestTooSlow(seconds=seconds) from error
-        except TrustError:
-            # A client that is still sending would get a connection reset instead of the response.
-            if not self._ended and (declared is None or declared <= 2 * self._rules.max_upload):
-                await _discard_rest(receive, seconds, self._rules.max_upload)
+        except RequestTooSlow:
             raise
+        except TrustError as error:
+            refusal = _without_frames(error)
+        self._place.release()
+        # A client that is still sending would get a connection reset instead of the response.
+        if not (self._ended or self._place.gave_way) and (declared is None or declared <= 2 * self._rules.max_upload):
+            await _discard_rest(receive, seconds, self._rules.max_upload)
+        raise refusal
 
     async def _read(
         self, headers: Mapping[bytes, bytes], receive: Receive, declared: int | None
@@ -155,17 +142,23 @@ class Upload:
             parts.forget()
 
     async def _feed(self, receive: Receive, parts: _Parts) -> None:
+        pieces = 0
         while not self._ended:
             message = await receive()
             self._ended = not message.get("more_body", False)
             if message["type"] == "http.disconnect":
                 raise BadRequest(place="body", reason="the connection ended before the body did")
             chunk: bytes = message.get("body", b"")
-            if self._reserved + len(chunk) > self._rules.max_upload:
+            if self._place.held + len(chunk) > self._rules.max_upload:
                 raise TooLarge(what="upload", limit=self._rules.max_upload)
-            self._memory.reserve(len(chunk))
-            self._reserved += len(chunk)
-            parts.write(chunk)
+            self._place.take(len(chunk))
+            pieces += 1
+            if pieces > MAX_PIECES + self._place.held // PIECE_BYTES:
+                raise BadRequest(place="body", reason="comes in pieces that are too small")
+            for start in range(0, len(chunk), _SLICE):
+                if start:
+                    await asyncio.sleep(0)  # others have their turn: a slice may be a hundred parts
+                parts.write(chunk[start : start + _SLICE])
 
 
 class _Parts:
@@ -254,7 +247,11 @@ class _Parts:
         self._value.clear()
 
     def _on_headers_finished(self) -> None:
-        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        if len(disposition) > _LONGEST_DISPOSITION:
+            reason = f"has a Content-Disposition of more than {_LONGEST_DISPOSITION} bytes"
+            raise BadRequest(place=f"part {self._count}", reason=reason)
+        kind, options = parse_options_header(disposition)
         role = self._rules.role(f"part {self._count}", kind, options)
         encoding = self._headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
@@ -277,14 +274,26 @@ class _Parts:
         self._ended = True
 
 
+def _without_frames(error: TrustError) -> TrustError:
+    """Drop the frames of an error, which hold what has arrived of the upload."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__context__
+    return error
+
+
 async def _discard_rest(receive: Receive, seconds: float, limit: int) -> None:
     """Read the rest of a refused body and drop it, within limits of bytes and time."""
-    remaining = limit
+    remaining, pieces = limit, 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while remaining > 0:
                 message = await receive()
                 remaining -= len(message.get("body", b""))
+                pieces += 1
+                if pieces > MAX_PIECES + (limit - remaining) // PIECE_BYTES:
+                    return
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return
 
@@ -293,7 +302,10 @@ def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding not in _PLAIN_ENCODINGS:
         raise EncodingRefused(encoding=encoding.decode("latin-1"))
-    kind, options = parse_options_header(headers.get(b"content-type"))
+    content_type = headers.get(b"content-type", b"")
+    if len(content_type) > _LONGEST_TYPE:
+        raise BadRequest(place="Content-Type", reason=f"has more than {_LONGEST_TYPE} bytes")
+    kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise BadRequest(place="Content-Type", reason="must be multipart/form-data with a boundary")

@@ -60,6 +60,17 @@ def from_files(certificate: Path, key: Path) -> TlsFiles:
     return TlsFiles(certificate=certificate, key=key)
 
 
+def server_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return the settings of TLS to serve with: TLS 1.2 or 1.3, HTTP/1.1, one ticket for each session."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key, password=lambda: "")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.num_tickets = 1
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def self_signed(folder: Path, *, host: str, at: datetime) -> TlsFiles:
     """Return a certificate for localhost, 127.0.0.1, ::1 and `host`, signed by the CA in this folder.
 

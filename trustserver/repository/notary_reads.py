@@ -25,15 +25,15 @@ class NotaryReads:
         Raises: NoTrustData if the file is not stored; NotStored.
         """
         ticket = self._cache.ticket(gun)
-        file = self._file(gun, name)
+        if name.is_current and name.role == TIMESTAMP:
+            file, renew_at = self._store.current_timestamp(gun, wire=NOTARY.name) or (None, None)
+        else:
+            file, renew_at = self._file(gun, name), None
         if file is None:
             raise NoTrustData(gun=gun)
-        if not name.is_current:
-            answer = consistent(file)
-        elif name.role == TIMESTAMP:
-            answer = with_renewal(current(file), file, NOTARY, self._store.renew_at(gun))
-        else:
-            answer = current(file)
+        answer = current(file) if name.is_current else consistent(file)
+        if name.is_current and name.role == TIMESTAMP:
+            answer = with_renewal(answer, file, NOTARY, renew_at)
         self._cache.offer(gun, notary_path(gun, name), answer, ticket=ticket)
         return answer
 

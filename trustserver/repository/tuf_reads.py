@@ -35,23 +35,26 @@ class TufRetrieval:
         return answer
 
     def _versioned(self, gun: GUN, name: FileName, version: int) -> tuple[ReadyResponse, bool]:
+        # Every client asks for the root after the newest one. So the newest is looked at first: mostly it is enough.
+        newest_root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
+        if newest_root is not None and version > newest_root.version:
+            return missing(gun, name), version == newest_root.version + 1
+        if newest_root is not None and version == newest_root.version:
+            return versioned(newest_root.raw, newest_root.sha256), True
         file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
             return versioned(file.raw, file.sha256), True
-        # Every client asks for the root after the newest one, so only that 404 is worth keeping.
-        root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
-        if root is not None:
-            return missing(gun, name), version == root.version + 1
-        return self._absent(gun, name), False
+        return (missing(gun, name) if newest_root is not None else self._absent(gun, name)), False
 
     def _newest(self, gun: GUN, name: FileName) -> tuple[ReadyResponse, bool]:
-        file = self._store.current(gun, name.role, wire=TUF.name)
-        if file is None:
-            return self._absent(gun, name), False
-        answer = newest(file.raw, file.sha256)
-        if name.role != TIMESTAMP:
-            return answer, False
-        return with_renewal(answer, file, TUF, self._store.renew_at(gun)), True
+        if name.role == TIMESTAMP:
+            found = self._store.current_timestamp(gun, wire=TUF.name)
+            if found is not None:
+                timestamp, renew_at = found
+                return with_renewal(newest(timestamp.raw, timestamp.sha256), timestamp, TUF, renew_at), True
+        elif (file := self._store.current(gun, name.role, wire=TUF.name)) is not None:
+            return newest(file.raw, file.sha256), False
+        return self._absent(gun, name), False
 
     def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:
         state = self._store.load(gun)

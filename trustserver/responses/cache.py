@@ -35,7 +35,7 @@ CACHE_NOTHING: Final = b"no-store"
 _NO_BODY: Final[MutableMapping[str, Any]] = {"type": "http.response.body", "body": b""}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class ReadyResponse:
     """A response, ready to send as ASGI events; it is shared, so no reader may change it.
 

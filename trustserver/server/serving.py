@@ -22,10 +22,15 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from trustserver.errors import StartRefused
-from trustserver.process.tls import TlsFiles
-from trustserver.server.fast_path import IDLE_SWEEPS, Front, HotReads
+from trustserver.process.addresses import is_in
+from trustserver.process.tls import TlsFiles, server_context
+from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
+from trustserver.server.connection_limits import SHARE, ConnectionLimits
+from trustserver.server.fast_path import HotAnswers, HotReads
+from trustserver.server.front import IDLE_SWEEPS, Front
 from trustserver.server.tunnel import BACKLOG, inner_socket
-from trustserver.settings import Listen
+from trustserver.settings import Listen, Settings
 
 WORKER_THREADS: Final = 8
 """How many uploads are checked, or reads done in the database, at one time."""
@@ -43,6 +48,16 @@ With TLS nothing else ends it: granian waits without limit, and holds some megab
 CONNECTIONS: Final = 1_000_000
 """More connections than a process can have open files, so that granian sets no limit of its own. By default it accepts
 as many as the backlog: a thousand silent connections would make all others wait until HEADER_MILLISECONDS are over."""
+MOST_CONNECTIONS: Final = 1024
+"""How many connections there may be by default. Each may hold a quarter of a megabyte, if its client reads slowly."""
+FILES_OF_A_CONNECTION: Final = 3
+"""How many files a connection takes: its own, and the two ends of its tunnel."""
+OTHER_FILES: Final = 80
+"""How many files are kept for what is no connection: database, log, event loops."""
+HEAD_BYTES: Final = 65_536
+"""The highest number of bytes that granian keeps of a request's head, and of an answer that is not read."""
+EXPIRY_SECONDS: Final = 0.5
+"""Time between two looks for connections whose client has asked nothing in time."""
 GARBAGE_THRESHOLD: Final = 100_000
 """How many objects may be made, minus those freed, before Python's garbage collector runs."""
 
@@ -51,6 +66,10 @@ _log = logging.getLogger(__name__)
 
 class AsgiApplication(HotReads, Protocol):
     """An ASGI application that also gives the fast path the responses to frequent reads."""
+
+    @property
+    def bodies(self) -> BodiesInFlight:
+        """Return the large bodies that are being sent."""
 
     @property
     def is_open(self) -> bool:
@@ -122,8 +141,28 @@ def allow_open_files() -> None:
         _log.warning("the limit of open files stays", extra={"reason": str(error)})
 
 
+def connection_limits(settings: Settings, files: int) -> ConnectionLimits:
+    """Return the limits on connections for a process that may open so many files."""
+    room = max((files - OTHER_FILES) // FILES_OF_A_CONNECTION, 1)
+    total = min(settings.connections or MOST_CONNECTIONS, room)
+    if total < settings.connections:
+        _log.warning(
+            "fewer connections than wanted: the system allows too few open files", extra={"connections": total}
+        )
+    return ConnectionLimits(
+        total=total,
+        share=settings.connections_per_address or -(-total // SHARE),
+        is_trusted=lambda address: is_in(address, settings.trusted_proxy),
+    )
+
+
 def serve(
-    application: ServedApplication, bound: socket.socket, tls: TlsFiles | None, *, ready: Callable[[], None]
+    application: ServedApplication,
+    bound: socket.socket,
+    tls: TlsFiles | None,
+    *,
+    settings: Settings,
+    ready: Callable[[], None],
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those that have begun.
 
@@ -132,33 +171,37 @@ def serve(
     allow_open_files()
     # For a read, the event loop costs more than the answer. uvloop's costs a third less than asyncio's.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(application, bound, tls, ready))
+        runner.run(_serve(application, bound, tls, settings, ready))
 
 
 async def _serve(
-    application: ServedApplication, bound: socket.socket, tls: TlsFiles | None, ready: Callable[[], None]
+    application: ServedApplication,
+    bound: socket.socket,
+    tls: TlsFiles | None,
+    settings: Settings,
+    ready: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="work"))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
-    has_fast_path = tls is None and sys.platform == "linux" and application.asgi.is_open
-    front, inner = _front(application) if has_fast_path else (None, bound)
+    names = TunnelNames(usual_folders(settings.data)) if sys.platform == "linux" else None
+    front, inner = (None, bound) if names is None else _front(application, names, settings, tls)
     server: Any = _BoundServer(  # granian's embedded server has no types
         inner,
-        application.asgi,
+        ClientAddresses(application.asgi, names, settings.trusted_proxy),
         interface=Interfaces.ASGINL,
         # If HTTP/2 is allowed too, granian waits for the first bytes of a connection without any limit.
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEAD_BYTES),
         log_enabled=False,
-        ssl_cert=tls.certificate if tls else None,
-        ssl_key=tls.key if tls else None,
+        # Where there is a front, TLS ends there.
+        ssl_cert=tls.certificate if tls and front is None else None,
+        ssl_key=tls.key if tls and front is None else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
     # A large upload makes some hundred thousand objects, and all of them are in use. With the default thresholds the
@@ -171,6 +214,7 @@ async def _serve(
     if front is not None:
         await front.start(bound)
         upkeep.append(asyncio.create_task(_sweep(front, stopping)))
+        upkeep.append(asyncio.create_task(_expire(front, stopping)))
     ready()
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
@@ -199,16 +243,41 @@ async def _serve(
         raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")
 
 
-def _front(application: ServedApplication) -> tuple[Front, socket.socket]:
-    """Make the fast path, which accepts the connections, and the socket of the HTTP server behind it."""
+def _front(
+    application: ServedApplication, names: TunnelNames, settings: Settings, tls: TlsFiles | None
+) -> tuple[Front, socket.socket]:
+    """Make the front, which accepts the connections, and the socket of the HTTP server behind it."""
     inner, address = inner_socket()
-    return Front(reads=application.asgi, behind=address), inner
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    front = Front(
+        # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
+        answers=HotAnswers(application.asgi) if application.asgi.is_open else None,
+        tls=None if tls is None else server_context(tls),
+        behind=address,
+        limits=connection_limits(settings, files),
+        names=names,
+        bodies=application.asgi.bodies,
+        head_seconds=settings.head_seconds,
+        files=files,
+    )
+    return front, inner
 
 
 async def _sweep(front: Front, stopping: asyncio.Event) -> None:
-    """Close idle connections of the fast path, until `stopping` is set."""
-    while not stopping.is_set():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HEADER_MILLISECONDS / 1000 / IDLE_SWEEPS):
-                await stopping.wait()
+    """End idle connections and those of slow readers, until `stopping` is set."""
+    while not await _is_set(stopping, seconds=HEADER_MILLISECONDS / 1000 / IDLE_SWEEPS):
         front.sweep()
+
+
+async def _expire(front: Front, stopping: asyncio.Event) -> None:
+    """End connections whose client asks nothing in time, until `stopping` is set."""
+    while not await _is_set(stopping, seconds=EXPIRY_SECONDS):
+        front.expire(at=asyncio.get_running_loop().time())
+
+
+async def _is_set(event: asyncio.Event, *, seconds: float) -> bool:
+    """Wait until an event is set, or for so many seconds. Return whether it is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

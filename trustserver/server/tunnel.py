@@ -6,13 +6,20 @@ All bytes are forwarded unchanged, in both directions. Why there are two servers
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 BACKLOG: Final = 1024
+_PIECE: Final = 65_536
+"""The most bytes that are read from the HTTP server at one time: what a slow reader makes this side hold."""
+_FILES_LEFT: Final = 8
+"""How many files the process must still be able to open before a tunnel is: the HTTP server needs one for it, and
+takes no connection any more, ever, once it could not open one."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,34 +36,76 @@ def resume(transport: asyncio.Transport) -> None:
         transport.resume_reading()
 
 
-class Tunnel(asyncio.Protocol):
+class Way(Protocol):
+    """How the HTTP server is reached. trustserver.server.fast_path.Front provides it."""
+
+    @property
+    def behind(self) -> str:
+        """Return the address of the HTTP server's socket."""
+
+    @property
+    def files(self) -> int:
+        """Return how many files the process may open."""
+
+    @property
+    def read_buffer(self) -> bytearray:
+        """Return the buffer that all tunnels of this event loop read into."""
+
+
+def read_buffer() -> bytearray:
+    """Make the buffer that all tunnels of an event loop read into."""
+    return bytearray(_PIECE)
+
+
+class Tunnel(asyncio.BufferedProtocol):
     """The connection of one client to the HTTP server. Each side is read only as fast as the other side receives."""
 
-    def __init__(self, client: asyncio.Transport, send: Callable[[bytes], None], first_bytes: bytes) -> None:
+    def __init__(
+        self,
+        client: asyncio.Transport,
+        *,
+        send: Callable[[bytes], None],
+        end: Callable[[], None],
+        first_bytes: bytes,
+        buffer: bytearray,
+    ) -> None:
         self._client = client
         self._send = send
+        self._end = end
         self._first_bytes = first_bytes
+        self._buffer = buffer
         self._server: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     @classmethod
-    def open(cls, client: asyncio.Transport, send: Callable[[bytes], None], address: str, first_bytes: bytes) -> Tunnel:
+    def open(
+        cls,
+        client: asyncio.Transport,
+        *,
+        send: Callable[[bytes], None],
+        end: Callable[[], None],
+        way: Way,
+        name: Callable[[socket.socket], None],
+        first_bytes: bytes,
+    ) -> Tunnel:
         """Begin to connect a client to the HTTP server, and return the tunnel. Nothing is read until it is connected.
 
-        `send`: sends to the client. `address`: of the HTTP server's socket. `first_bytes`: what the client has sent and
-        the fast path has not answered.
+        `send`: sends to the client. `end`: closes the client's connection when all of that is sent. `name`: gives this
+        side's socket the client's name. `first_bytes`: what the client has sent and the fast path has not answered.
         """
-        tunnel = cls(client, send, first_bytes)
+        tunnel = cls(client, send=send, end=end, first_bytes=first_bytes, buffer=way.read_buffer)
         client.pause_reading()
-        tunnel._connecting = asyncio.create_task(tunnel._connect(address))
+        tunnel._connecting = asyncio.create_task(tunnel._connect(way, name))
         return tunnel
 
-    async def _connect(self, address: str) -> None:
+    async def _connect(self, way: Way, name: Callable[[socket.socket], None]) -> None:
         unix_socket: socket.socket | None = None
         try:
             unix_socket = socket.socket(socket.AF_UNIX)  # fails if the process may open no more files
+            _check_files(unix_socket, way.files)
             unix_socket.setblocking(False)
-            unix_socket.connect(address)  # a Unix socket connects at once, or fails because the queue is full
+            name(unix_socket)
+            unix_socket.connect(way.behind)  # a Unix socket connects at once, or fails because the queue is full
             await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=unix_socket)
         except OSError as error:
             _log.error("the server behind takes no connection", extra={"reason": str(error)})
@@ -73,6 +122,11 @@ class Tunnel(asyncio.Protocol):
         self._first_bytes = b""
         self._client.resume_reading()
 
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the client is read already."""
+        return self._server is not None
+
     def forward(self, data: bytes) -> None:
         """Send to the HTTP server what the client has sent."""
         if self._server is not None and not self._server.is_closing():
@@ -83,12 +137,16 @@ class Tunnel(asyncio.Protocol):
         if self._server is not None and not self._server.is_closing():
             self._server.write_eof()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if not self._client.is_closing():
-            self._send(data)
+            self._send(bytes(memoryview(self._buffer)[:nbytes]))
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._client.close()
+        self._end()
 
     def pause_writing(self) -> None:
         pause(self._client)
@@ -115,6 +173,12 @@ class Tunnel(asyncio.Protocol):
         """Close the connection to the HTTP server: the client has closed its own."""
         if self._server is not None:
             self._server.close()
+
+
+def _check_files(newest: socket.socket, files: int) -> None:
+    """Raise OSError if the process can open hardly any further file: the newest has the lowest number that was free."""
+    if newest.fileno() >= files - _FILES_LEFT:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def inner_socket() -> tuple[socket.socket, str]:

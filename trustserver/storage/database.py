@@ -17,7 +17,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from trustserver.errors import StartRefused
 
-POOL_SIZE: Final = 8
+POOL_SIZE: Final = 12
+"""As many as there are threads that use the database: eight for requests, four that check uploads."""
 BUSY_SECONDS: Final = 10
 """How long a writer waits for another process, such as an operator's command, before it fails."""
 
@@ -131,5 +132,7 @@ def _configure_connection(dbapi: SqliteConnection, _entry: ConnectionPoolEntry) 
 def _begin(connection: Connection) -> None:
     # A writing transaction takes the lock at its beginning. One that takes it after its first read can fail, because
     # somebody else has written in between.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    # One statement alone needs no transaction around it.
+    options = connection.get_execution_options()
+    if not options.get("one_statement", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias, cast
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
     Select,
-    bindparam,
     delete,
-    func,
     insert,
     select,
     update,
@@ -27,23 +25,28 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.roles import TIMESTAMP, RoleName, is_delegated
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
+from trustserver.storage import statements, version_rows
+from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
+from trustserver.storage.offer_rows import read_salts, write_salts
 from trustserver.storage.ports import (
-    Category,
     ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
+    OfferSalt,
     Publication,
+    Standing,
     Status,
     StoredCollection,
     StoredFile,
+    StoredVersion,
     Summary,
     Tombstone,
 )
 from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
-from trustserver.storage.upkeep_rows import read_clock, select_outliving, select_size, write_clock
+from trustserver.storage.upkeep_rows import read_clock, select_outliving, write_clock
 
 _COLLECTION = table_of(CollectionRow)
 _FILE = table_of(FileRow)
@@ -52,84 +55,78 @@ _KEY = table_of(OnlineKeyRow)
 _CHANGE = table_of(ChangeRow)
 _SEAL = table_of(SealRow)
 
-_FILE_COLUMNS = (_FILE.c.role, _FILE.c.version, _FILE.c.raw, _FILE.c.sha256, _FILE.c.expires, _FILE.c.stored_at)
-_CURRENT_FILES = (
-    select(*_FILE_COLUMNS)
-    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
-    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
-)
-_ANY_FILE = select(*_FILE_COLUMNS).join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
-
-
-# The statements that every publish needs are made once, because making one costs more than running it.
-_INSERT_COLLECTION = insert(_COLLECTION).returning(_COLLECTION.c.id)
-_ADVANCE_COLLECTION = (
-    update(_COLLECTION)
-    .where(
-        _COLLECTION.c.gun == bindparam("at_gun"),
-        _COLLECTION.c.revision == bindparam("at_revision"),
-        _COLLECTION.c.status != Status.DELETED,
-    )
-    .returning(_COLLECTION.c.id)
-)
-_ADD_FILE = insert(_FILE).returning(_FILE.c.id)
-_ADD_CHANGE = insert(_CHANGE)
-_ANY_CURRENT = upsert(_CURRENT)
-_MAKE_CURRENT = _ANY_CURRENT.on_conflict_do_update(
-    index_elements=["collection_id", "role"],
-    set_={name: _ANY_CURRENT.excluded[name] for name in ("file_id", "kind", "expires")},
-)
-_DROP_OLDER = delete(_FILE).where(
-    _FILE.c.collection_id == bindparam("of"), _FILE.c.role == bindparam("as_role"), _FILE.c.version != bindparam("but")
-)
-
-_FileRow: TypeAlias = Row[Any, Any, Any, Any, Any, Any]
-
 
 class SqlStore:
     """The MetadataStore on an engine from storage/database.py, whose schema must be at the newest revision."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._for_one_statement = engine.execution_options(one_statement=True)
         self._refusal: NotStored | None = None
 
     def load(self, gun: GUN) -> StoredCollection:
         with self._reading() as connection:
-            row = connection.execute(select(_COLLECTION).where(_COLLECTION.c.gun == gun)).one_or_none()
-            keys = connection.execute(select(_KEY).where(_KEY.c.gun == gun).order_by(_KEY.c.role, _KEY.c.id)).all()
-            held = tuple(map(_key_record, keys))
-            if row is None:
-                return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
-            files = connection.execute(_CURRENT_FILES.where(_CURRENT.c.collection_id == row.id)).all()
-            return StoredCollection(
-                gun=gun,
-                status=Status(row.status),
-                format=row.format,
-                revision=row.revision,
-                files={RoleName(f.role): _file(f) for f in files},
-                keys=held,
-                tombstone=_tombstone(row),
-            )
+            row = connection.execute(statements.NAME, {"of_gun": gun}).one_or_none()
+            keys = connection.execute(statements.KEYS, {"of_gun": gun}).all()
+            files = connection.execute(statements.ALL_NEWEST, {"of_id": row.id}).all() if row is not None else ()
+            return _stored(gun, row, files, keys)
+
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        names = {"of_guns": list(guns)}
+        files, keys = defaultdict(list), defaultdict(list)
+        with self._reading() as connection:
+            rows = {row.gun: row for row in connection.execute(statements.NAMES, names)}
+            for key in connection.execute(statements.KEYS_OF_NAMES, names):
+                keys[key.gun].append(key)
+            for file in connection.execute(statements.NEWEST_OF_NAMES, names):
+                files[file.gun].append(file)
+        return tuple(_stored(gun, rows.get(gun), files[gun], keys[gun]) for gun in guns)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
-        return self._fetch_file(
-            _ANY_FILE.where(*_matching(gun, wire), _FILE.c.role == role, _FILE.c.version == version)
-        )
+        return self._fetch_file(statements.VERSION, gun, role, wire, of_version=version)
 
     def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
-        return self._fetch_file(_ANY_FILE.where(*_matching(gun, wire), _FILE.c.role == role, _FILE.c.sha256 == sha256))
+        return self._fetch_file(statements.BY_HASH, gun, role, wire, of_hash=sha256)
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
-        return self._fetch_file(_CURRENT_FILES.where(*_matching(gun, wire), _CURRENT.c.role == role))
+        return self._fetch_file(statements.NEWEST, gun, role, wire)
+
+    def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
+        values = {"of_gun": gun, "of_role": str(TIMESTAMP), "of_format": wire}
+        row = self._one_row(statements.NEWEST_AND_RENEWAL, values)
+        return None if row is None else (_file(row), _optional_instant(row.renew_at))
 
     def size(self, gun: GUN) -> int:
         with self._reading() as connection:
-            return select_size(connection, gun)
+            return version_rows.read_size(connection, gun)
 
-    def renew_at(self, gun: GUN) -> datetime | None:
+    def standing(self, gun: GUN) -> Standing | None:
         with self._reading() as connection:
-            seconds = connection.execute(select(_COLLECTION.c.renew_at).where(_COLLECTION.c.gun == gun)).scalar()
-            return None if seconds is None else _instant(seconds)
+            return version_rows.read_standing(connection, gun)
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+        with self._reading() as connection:
+            return version_rows.read_versions(connection, gun)
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        with self._writing() as connection:
+            version_rows.drop_versions(connection, gun, versions)
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        with self._reading() as connection:
+            last = newest_surplus(connection, gun, keep=keep)
+        if last is None:
+            return 0
+        with self._writing() as connection:
+            return drop_changes(connection, gun, last=last)
+
+    def room_taken(self) -> tuple[int, int]:
+        with self._reading() as connection:
+            return version_rows.read_count(connection), version_rows.read_bytes(connection)
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        with self._reading() as connection:
+            return version_rows.count_names(connection, subject=subject)
 
     def publish(self, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
@@ -141,8 +138,6 @@ class SqlStore:
                 for imported in publication.imported_keys:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
                     connection.execute(insert(_KEY).values(**_key_values(imported)))
-                if base == 0 or publication.promoted_keys:
-                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                     if file.role == TIMESTAMP and publication.in_feed:
@@ -150,19 +145,19 @@ class SqlStore:
                     elif file.role == TIMESTAMP:
                         # In TUF nobody can ask for an older timestamp: the file has no version in its name.
                         older = {"of": collection, "as_role": str(TIMESTAMP), "but": file.version}
-                        connection.execute(_DROP_OLDER, older)
+                        connection.execute(statements.DROP_OLDER, older)
                 return base + 1
         except IntegrityError as error:
             # The collection or a version exists already: somebody else has published since `base` was read.
             raise RevisionMoved(gun=gun, base=base) from error
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         with self._writing() as connection:
             collection = self._advance(
                 connection,
                 gun,
                 base,
-                status=Status.RELEASED if released else Status.DELETED,
+                status=Status.RELEASED if frees_name else Status.DELETED,
                 renew_at=None,
                 deleted_root=tombstone.root_sha256,
                 deleted_versions=json.dumps(dict(tombstone.versions), sort_keys=True),
@@ -172,49 +167,40 @@ class SqlStore:
             connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
             connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
             connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
-            if released:
+            if frees_name:
                 self._add_change(connection, gun, tombstone.deleted_at)
             return base + 1
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            following = _select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
-            return tuple(map(_feed_record, connection.execute(following)))
+            following = select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
+            return tuple(map(feed_record, connection.execute(following)))
 
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            last = _select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
+            last = select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
             found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
-            return tuple(map(_feed_record, reversed(found)))
+            return tuple(map(feed_record, reversed(found)))
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._writing() as connection:
             self._advance(connection, key.gun, base)
-            pending = (_KEY.c.gun == key.gun, _KEY.c.role == key.role, _KEY.c.state == KeyState.PENDING)
+            pending = (
+                _KEY.c.gun == key.gun,
+                _KEY.c.role == key.role,
+                _KEY.c.state == KeyState.PENDING,
+            )
             connection.execute(delete(_KEY).where(*pending))
             connection.execute(insert(_KEY).values(**_key_values(key)))
             return base + 1
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        with self._writing() as connection:
-            status = connection.execute(select(_COLLECTION.c.status).where(_COLLECTION.c.gun == key.gun)).scalar()
-            if status in {Status.LIVE, Status.DELETED}:
-                raise RevisionMoved(gun=key.gun, base=0)
-            offered = _KEY.c.state == KeyState.OFFERED
-            held = connection.execute(
-                select(_KEY).where(_KEY.c.gun == key.gun, _KEY.c.role == key.role, offered)
-            ).one_or_none()
-            if held is not None:
-                return _key_record(held)
-            if (connection.execute(select(func.count()).select_from(_KEY).where(offered)).scalar() or 0) >= limit:
-                raise NotStored(reason="too many names wait for their first publish; try again later")
-            connection.execute(insert(_KEY).values(**_key_values(key)))
-            return key
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        with self._reading() as connection:
+            return read_salts(connection)
 
-    def drop_offers(self, *, before: datetime) -> int:
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
         with self._writing() as connection:
-            old = (_KEY.c.state == KeyState.OFFERED, _KEY.c.created < _seconds(before))
-            return connection.execute(delete(_KEY).where(*old)).rowcount
+            write_salts(connection, salts)
 
     def release(self, gun: GUN) -> bool:
         with self._writing() as connection:
@@ -243,9 +229,9 @@ class SqlStore:
                     found.update(connection.execute(select_outliving(wire, role, bound).limit(limit)).scalars())
         return tuple(GUN(gun) for gun in sorted(found)[:limit])
 
-    def collections(self) -> tuple[Summary, ...]:
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         with self._reading() as connection:
-            rows = connection.execute(select(_COLLECTION).order_by(_COLLECTION.c.gun)).all()
+            rows = connection.execute(statements.SUMMARIES.limit(limit), {"after_gun": after})
             return tuple(
                 Summary(
                     gun=GUN(row.gun),
@@ -259,12 +245,15 @@ class SqlStore:
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._reading() as connection:
-            soonest = select(_CURRENT.c.kind, func.min(_CURRENT.c.expires)).group_by(_CURRENT.c.kind)
-            return {kind: _instant(expires) for kind, expires in connection.execute(soonest)}
+            # One for each kind, since that is one step in the index; a grouping reads the whole of it.
+            soonest = {
+                kind: connection.execute(statements.EARLIEST_EXPIRY, {"of_kind": kind}).scalar() for kind in _KINDS
+            }
+            return {kind: _instant(expires) for kind, expires in soonest.items() if expires is not None}
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:
-            return tuple(map(_key_record, connection.execute(select(_KEY).order_by(_KEY.c.id)).all()))
+            return tuple(map(_key_record, connection.execute(statements.WAITING_KEYS).all()))
 
     def seal_mark(self) -> str:
         with self._reading() as connection:
@@ -311,7 +300,11 @@ class SqlStore:
         """Advance a live collection from revision `base` to the next, and return its id. Raises: RevisionMoved."""
         moved = connection.execute(
             update(_COLLECTION)
-            .where(_COLLECTION.c.gun == gun, _COLLECTION.c.revision == base, _COLLECTION.c.status == Status.LIVE)
+            .where(
+                _COLLECTION.c.gun == gun,
+                _COLLECTION.c.revision == base,
+                _COLLECTION.c.status == Status.LIVE,
+            )
             .values(revision=base + 1, **values)
             .returning(_COLLECTION.c.id)
         ).scalar()
@@ -330,8 +323,12 @@ class SqlStore:
             **_NO_TOMBSTONE,
         }
         if base == 0:
-            return int(connection.execute(_INSERT_COLLECTION, row).scalar_one())
-        moved = connection.execute(_ADVANCE_COLLECTION, {**row, "at_gun": gun, "at_revision": base}).scalar()
+            return int(
+                connection.execute(
+                    statements.INSERT_COLLECTION, {**row, "created_by": publication.subject}
+                ).scalar_one()
+            )
+        moved = connection.execute(statements.ADVANCE_COLLECTION, {**row, "at_gun": gun, "at_revision": base}).scalar()
         if moved is None:
             raise RevisionMoved(gun=gun, base=base)
         return int(moved)
@@ -351,33 +348,35 @@ class SqlStore:
         stored_at = None if file.stored_at is None else _seconds(file.stored_at)
         content = {"version": file.version, "sha256": file.sha256, "expires": expires, "raw": file.raw}
         content["stored_at"] = stored_at
-        file_id = connection.execute(_ADD_FILE, {**row_key, **content}).scalar_one()
-        kind = "delegation" if is_delegated(file.role) else str(file.role)
-        connection.execute(_MAKE_CURRENT, {**row_key, "file_id": file_id, "kind": kind, "expires": expires})
+        file_id = connection.execute(statements.ADD_FILE, {**row_key, **content}).scalar_one()
+        kind = _DELEGATION if is_delegated(file.role) else str(file.role)
+        connection.execute(statements.MAKE_CURRENT, {**row_key, "file_id": file_id, "kind": kind, "expires": expires})
 
     def _add_change(
         self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
     ) -> None:
         """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
-        row = {
-            "created": ((created or _EPOCH) - _EPOCH) // _MICROSECOND,
-            "gun": gun,
-            "version": version,
-            "sha256": sha256,
-        }
-        category = Category.UPDATE if sha256 else Category.DELETION
-        connection.execute(_ADD_CHANGE, {**row, "category": category})
+        connection.execute(statements.ADD_CHANGE, change_row(gun, created, version=version, sha256=sha256))
 
-    def _fetch_file(self, query: Select[Any]) -> StoredFile | None:
-        with self._reading() as connection:
-            row = connection.execute(query).one_or_none()
-            return None if row is None else _file(row)
+    def _fetch_file(
+        self, query: Select[Any], gun: GUN, role: RoleName, wire: str, **more: str | int
+    ) -> StoredFile | None:
+        row = self._one_row(query, {"of_gun": gun, "of_role": str(role), "of_format": wire, **more})
+        return None if row is None else _file(row)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
+        except SQLAlchemyError as error:
+            raise _not_stored(error) from error
+
+    def _one_row(self, query: Select[Any], values: Mapping[str, str | int]) -> Row[*tuple[Any, ...]] | None:
+        """Return the row that one statement finds; None if it finds none. Raises: NotStored."""
+        try:
+            with self._for_one_statement.connect() as connection:
+                return connection.execute(query, values).one_or_none()
         except SQLAlchemyError as error:
             raise _not_stored(error) from error
 
@@ -398,8 +397,8 @@ class SqlStore:
             raise self._refusal from error
 
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_DELEGATION = "delegation"
+_KINDS = (str(ROOT), str(TARGETS), str(SNAPSHOT), str(TIMESTAMP), _DELEGATION)
 _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
 
 
@@ -430,34 +429,36 @@ def _instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _matching(gun: GUN, wire: str) -> list[ColumnElement[bool]]:
-    return [_COLLECTION.c.gun == gun, *([_COLLECTION.c.format == wire] if wire else [])]
+def _optional_instant(seconds: int | None) -> datetime | None:
+    return None if seconds is None else _instant(seconds)
 
 
-def _file(row: _FileRow) -> StoredFile:
+def _stored(
+    gun: GUN, row: Row[Any] | None, files: Iterable[Row[*tuple[Any, ...]]], keys: Iterable[Row[Any]]
+) -> StoredCollection:
+    held = tuple(map(_key_record, keys))
+    if row is None:
+        return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
+    return StoredCollection(
+        gun=gun,
+        status=Status(row.status),
+        format=row.format,
+        revision=row.revision,
+        files={RoleName(file.role): _file(file) for file in files},
+        keys=held,
+        tombstone=_tombstone(row),
+        renew_at=_optional_instant(row.renew_at),
+    )
+
+
+def _file(row: Row[*tuple[Any, ...]]) -> StoredFile:
     return StoredFile(
         role=RoleName(row.role),
         version=row.version,
         raw=row.raw,
         sha256=row.sha256,
         expires=_instant(row.expires),
-        stored_at=None if row.stored_at is None else _instant(row.stored_at),
-    )
-
-
-def _select_changes(gun: GUN | None) -> Select[Any]:
-    every = select(_CHANGE)
-    return every if gun is None else every.where(_CHANGE.c.gun == gun)
-
-
-def _feed_record(row: Row[Any]) -> FeedRecord:
-    return FeedRecord(
-        id=row.id,
-        created=_EPOCH + row.created * _MICROSECOND,
-        gun=GUN(row.gun),
-        version=row.version,
-        sha256=row.sha256,
-        category=Category(row.category),
+        stored_at=_optional_instant(row.stored_at),
     )
 
 

@@ -1,33 +1,21 @@
-"""Statements about what is stored: the size of a collection, the record of the clock, which files outlive a bound."""
+"""The statements of upkeep: what is recorded of the clock, and which files outlive a bound."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from trustdata.roles import RoleName
 from trustserver.storage.ports import ClockRecord, KeyState
-from trustserver.storage.tables import ClockRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, table_of
+from trustserver.storage.tables import ClockRow, CollectionRow, CurrentRow, OnlineKeyRow, table_of
 
 _CLOCK: Final = table_of(ClockRow)
 _COLLECTION: Final = table_of(CollectionRow)
 _CURRENT: Final = table_of(CurrentRow)
-_FILE: Final = table_of(FileRow)
 _KEY: Final = table_of(OnlineKeyRow)
-_SIZE: Final = (
-    select(func.sum(func.length(_FILE.c.raw)))
-    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
-    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
-    .where(_COLLECTION.c.gun == bindparam("gun"))
-)
-
-
-def select_size(connection: Connection, gun: str) -> int:
-    """Return how many bytes the current files of a name have together."""
-    return connection.execute(_SIZE, {"gun": gun}).scalar() or 0
 
 
 def read_clock(connection: Connection) -> ClockRecord:

@@ -18,6 +18,7 @@ from trustcli.console.exit_codes import DONE, NOT_SIGNED, NOT_TRUSTED, USAGE
 from trustcli.console.failure_table import UsageError
 from trustcli.doctor.examination import examine
 from trustcli.doctor.pins import check_pins
+from trustcli.errors import SettingsUnusable
 from trustcli.hooks import docker_plugin
 from trustcli.hooks.admission import admit
 from trustcli.registry.reference import parse_reference
@@ -28,7 +29,6 @@ from trustdata.errors import (
     PinsDisagree,
     RootNotNamed,
     RootOfAnotherName,
-    SettingsUnusable,
 )
 from trustdata.gun import parse_gun
 from trustdata.roles import TARGETS

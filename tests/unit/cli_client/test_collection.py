@@ -11,17 +11,19 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
+from trustcli.errors import (
+    MemoryUnwritable,
+    OfflineTooOld,
+    RemoteUnreachable,
+)
 from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import (
     CollectionDeleted,
     ExpiredUnknown,
-    MemoryUnwritable,
     MetadataExpired,
     NoTrustData,
     NotSigned,
-    OfflineTooOld,
     PinsDisagree,
-    RemoteUnreachable,
     RootNotPinned,
     TrustDataWithheld,
     TrustError,

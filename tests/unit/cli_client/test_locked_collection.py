@@ -11,11 +11,11 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
+from trustcli.errors import OfflineTooOld
 from trustdata.errors import (
     CollectionDeleted,
     LockDisagrees,
     MetadataExpired,
-    OfflineTooOld,
     PinsDisagree,
     RootNotPinned,
     TrustDataWithheld,

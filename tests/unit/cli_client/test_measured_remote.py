@@ -12,7 +12,8 @@ from tests.simulator.repository import APP
 from tests.simulator.scene import good_collection
 from trustcli.client import measured_remote
 from trustcli.client.measured_remote import MeasuredRemote
-from trustdata.errors import RemoteUnreachable, TooLarge, Unpinned
+from trustcli.errors import RemoteUnreachable
+from trustdata.errors import TooLarge, Unpinned
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustdata.wire import WireFormat

@@ -25,8 +25,12 @@ from trustcli.client.server_link import ServerLink
 from trustcli.commands.migrate.command import MigrationResult, _Run, _ServerKeys
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteRefused,
+)
 from trustcli.http.messages import Response
-from trustcli.publish.held_keys import StoreKeys
+from trustcli.publish.store_keys import StoreKeys
 from trustcli.session import Session
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions
 from trustdata.editing.signing import sign
@@ -35,8 +39,6 @@ from trustdata.errors import (
     ExpiredUnknown,
     MetadataMissing,
     NoTrustData,
-    RemoteMisbehaved,
-    RemoteRefused,
     RootNotPinned,
     ThresholdNotMet,
     TooLarge,

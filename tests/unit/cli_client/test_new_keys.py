@@ -13,7 +13,8 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.siblings import first_root
 from trustcli.console.exit_codes import DONE
-from trustdata.errors import PublishRefused, RemoteMisbehaved
+from trustcli.errors import RemoteMisbehaved
+from trustdata.errors import PublishRefused
 from trustdata.gun import GUN, NAME_MEMBER
 from trustdata.model import Key
 from trustdata.roles import ROOT, TIMESTAMP, RoleName

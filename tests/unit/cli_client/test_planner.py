@@ -13,6 +13,7 @@ from tests.simulator.owner import Owner
 from tests.simulator.repository import APP
 from tests.simulator.scene import GOOD, NEWER, good_collection
 from tests.simulator.siblings import siblings
+from trustcli.errors import TagChanged
 from trustcli.publish import plan_view
 from trustcli.publish.plan import Current, KeyPlace, Plan
 from trustcli.publish.planner import Planner
@@ -22,7 +23,11 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import Contents, TagEdit
 from trustdata.envelope import Envelope
-from trustdata.errors import MetadataExpired, PublishRefused, TagChanged, WouldBreakRole
+from trustdata.errors import (
+    MetadataExpired,
+    PublishRefused,
+    WouldBreakRole,
+)
 from trustdata.gun import parse_tag
 from trustdata.model import Key, MetaFile, Signer
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName

@@ -10,6 +10,10 @@ from tests.simulator.keyring import key, keyid
 from tests.simulator.owner import Owner, digest_of
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, good_collection
+from trustcli.errors import (
+    RemoteUnreachable,
+    TagChanged,
+)
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import RETRY_SECONDS
 from trustdata.editing import repository_editor as editor
@@ -18,9 +22,7 @@ from trustdata.editing.repository_editor import Contents
 from trustdata.errors import (
     MetadataExpired,
     PublishRefused,
-    RemoteUnreachable,
     ServerKeyNotUsed,
-    TagChanged,
     VersionConflict,
     WouldBreakRole,
 )

@@ -23,9 +23,10 @@ from trustcli.doctor.failing import guarded
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look, look_at
 from trustcli.doctor.registry import granted
+from trustcli.errors import ImageNotFound
 from trustcli.http.messages import Origin, Response
 from trustcli.http.record import Exchange
-from trustdata.errors import ImageNotFound, ThresholdNotMet
+from trustdata.errors import ThresholdNotMet
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from trustcli.console.failure_table import UsageError
+from trustcli.errors import HookNotInstalled
 from trustcli.hooks import docker_plugin, plugin_files
 from trustcli.hooks.docker_plugin import Call, main, metadata, overview, read
-from trustdata.errors import HookNotInstalled
 
 APP = "registry.example.com:5000/team/app"
 

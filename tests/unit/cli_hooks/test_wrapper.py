@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from trustcli.errors import SettingsUnusable
 from trustcli.hooks.bin_dir import entries
 from trustcli.hooks.wrapper import NAME, Wrapper, parse_wrapper, write_wrapper
-from trustdata.errors import SettingsUnusable
 
 STRANGE = 'it\'s $HOME `x` "y" \\ * é; exit 0 #'
 

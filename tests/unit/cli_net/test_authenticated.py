@@ -10,8 +10,12 @@ from tests.support.hostile_server import HostileServer, Request, Wire, json_repl
 from tests.support.network_users import DIGEST, FILE, Stored, TrustServerUser, stored_for
 from tests.unit.cli_net.conftest import Serve, Users, answering
 from trustcli.config.docker_config import Credential
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.record import Record
-from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trustcli.config.docker_config import Credential, DockerConfig, docker_folder, without_passphrases
-from trustdata.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable
 
 Write = Callable[[object], DockerConfig]
 

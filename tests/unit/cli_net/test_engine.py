@@ -17,16 +17,18 @@ import pytest
 
 from tests.support.hostile_server import Request, Script, Wire, json_reply, read_request, reply
 from trustcli.config.docker_config import Credential
-from trustcli.http.network import Network
-from trustcli.http.tls import CertificateAuthorities
-from trustcli.registry.engine import MAX_LINE, Engine
-from trustdata.errors import (
+from trustcli.errors import (
     ImageNotFound,
-    InvalidName,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
     SettingsUnusable,
+)
+from trustcli.http.network import Network
+from trustcli.http.tls import CertificateAuthorities
+from trustcli.registry.engine import MAX_LINE, Engine
+from trustdata.errors import (
+    InvalidName,
     TrustError,
 )
 

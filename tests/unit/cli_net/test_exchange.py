@@ -18,10 +18,15 @@ from tests.support.certificates import EXPIRED, Authority, make_authority
 from tests.support.hostile_server import DripClock, Request, Wire, megabytes_after, reply
 from tests.support.network_users import DIGEST, FILE, connections_of, padded
 from tests.unit.cli_net.conftest import Serve, Users, answering, memory_of
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteUnreachable,
+    SettingsUnusable,
+)
 from trustcli.http.record import Record
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
-from trustdata.errors import RemoteMisbehaved, RemoteUnreachable, SettingsUnusable, TooLarge
+from trustdata.errors import TooLarge
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

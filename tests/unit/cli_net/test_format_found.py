@@ -19,9 +19,16 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.errors import (
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.record import Observer
 from trustcli.session import Session
-from trustdata.errors import FormatChanged, RemoteRefused, RemoteUnreachable, TrustError
+from trustdata.errors import (
+    FormatChanged,
+    TrustError,
+)
 from trustdata.judgement import Question
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
 from trustdata.verification.trust_pinning import Pin

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trustcli.errors import ImageNotSupported
 from trustcli.registry.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest, read_manifest
-from trustdata.errors import ImageNotSupported
 
 A, B = "a" * 64, "b" * 64
 

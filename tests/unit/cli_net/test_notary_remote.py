@@ -14,13 +14,15 @@ from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering
 from trustcli.client.notary_remote import MAX_ANSWER, NotaryRemote
 from trustcli.client.ports import CollectionState
-from trustdata.errors import (
-    NoTrustData,
-    PublishRefused,
+from trustcli.errors import (
     RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+)
+from trustdata.errors import (
+    NoTrustData,
+    PublishRefused,
     ServerKeyNotUsed,
     TooLarge,
     TrustError,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from trustcli.errors import SettingsUnusable
 from trustcli.http.proxies import is_loopback, proxy_for
-from trustdata.errors import SettingsUnusable
 
 PROXY = "http://proxy.example:3128"
 

@@ -21,6 +21,12 @@ from tests.support.hostile_server import (
 from tests.support.network_users import Stored, network_of
 from tests.unit.cli_net.conftest import Serve, answering
 from trustcli.config.docker_config import Credential
+from trustcli.errors import (
+    ImageNotFound,
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.record import Record
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.http.token_auth import CredentialSource
@@ -29,11 +35,7 @@ from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX, OCI_MANI
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustdata.errors import (
     ContentMismatch,
-    ImageNotFound,
     InvalidName,
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
     TooLarge,
     TrustError,
 )

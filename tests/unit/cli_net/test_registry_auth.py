@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 
 from tests.support.network_users import Stored
 from trustcli.config.docker_config import Credential
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteRefused,
+    RemoteUnreachable,
+)
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.token_auth import MAX_TOKEN_ANSWER, ChallengeResponder, parse_challenges
-from trustdata.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, TrustError
+from trustdata.errors import TrustError
 
 SCOPE = "repository:team/app:pull"
 ALICE = Credential(source="config.json", username="alice", password="hunter2")

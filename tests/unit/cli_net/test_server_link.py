@@ -10,7 +10,8 @@ import pytest
 from tests.support.hostile_server import Request, Wire, json_reply, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering, fetch
-from trustdata.errors import InvalidName, RemoteUnreachable
+from trustcli.errors import RemoteUnreachable
+from trustdata.errors import InvalidName
 from trustdata.roles import ROOT, TARGETS
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -16,6 +16,7 @@ from tests.support.network_users import DIGEST, FILE, GUN, Stored, network_of
 from tests.unit.cli_net.conftest import Serve, answering
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
+from trustcli.errors import RemoteMisbehaved
 from trustcli.http import this_machine
 from trustcli.http.authenticated import AuthenticatedClient, ServerRules
 from trustcli.http.messages import Origin, Response
@@ -23,7 +24,6 @@ from trustcli.http.this_machine import is_this_machine, names_this_machine
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import OCI_MANIFEST
 from trustcli.registry.reference import parse_reference
-from trustdata.errors import RemoteMisbehaved
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.1.1", "::ffff:127.0.1.1"])
 

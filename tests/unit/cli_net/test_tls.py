@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Authority, make_authority
+from trustcli.errors import SettingsUnusable
 from trustcli.http.messages import Origin
 from trustcli.http.tls import CertificateAuthorities, speaks_no_tls
-from trustdata.errors import SettingsUnusable
 
 ORIGIN = Origin(scheme="https", host="r.example", port=443)
 PORT = Origin(scheme="https", host="r.example", port=5000)

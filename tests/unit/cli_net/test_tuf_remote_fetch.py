@@ -10,10 +10,12 @@ from tests.support.hostile_server import json_reply, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering, fetch, memory_of
 from trustcli.client.tuf_remote import COMPRESSED_FROM
-from trustdata.errors import (
+from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+)
+from trustdata.errors import (
     TooLarge,
     TrustError,
 )

@@ -11,12 +11,14 @@ from tests.support.hostile_server import Request, Wire, json_reply, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering
 from trustcli.client.ports import CollectionState, DeletedCollection
-from trustdata.errors import (
-    CollectionExists,
-    NoTrustData,
+from trustcli.errors import (
     RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
+)
+from trustdata.errors import (
+    CollectionExists,
+    NoTrustData,
     ServerKeyNotUsed,
     TrustError,
     VersionConflict,

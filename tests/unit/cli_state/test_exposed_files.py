@@ -14,9 +14,9 @@ from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import load_hook_settings, load_settings
 from trustcli.console.exit_codes import KEYS
 from trustcli.console.failure_table import row_for
+from trustcli.errors import FileExposed
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
-from trustdata.errors import FileExposed
 from trustdata.gun import GUN
 
 APP = GUN("registry.example.com/team/app")

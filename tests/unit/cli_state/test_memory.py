@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli_state.samples import ANOTHER, APP, AT, ENTRY, OTHER, memory
+from trustcli.errors import MemoryUnwritable
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
-from trustdata.errors import MemoryDamaged, MemoryUnwritable, RootNotPinned
+from trustdata.errors import (
+    MemoryDamaged,
+    RootNotPinned,
+)
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
 
 

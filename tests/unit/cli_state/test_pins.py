@@ -15,8 +15,15 @@ from hypothesis import strategies as st
 
 from keys.record import replace
 from tests.unit.cli_state.samples import ANOTHER, APP, ENTRY, OTHER
+from trustcli.errors import (
+    MemoryUnwritable,
+    SettingsUnusable,
+)
 from trustcli.state.pins import HOW, PinEntry, PinsFile
-from trustdata.errors import FormatChanged, MemoryUnwritable, PinsDisagree, SettingsUnusable
+from trustdata.errors import (
+    FormatChanged,
+    PinsDisagree,
+)
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire.names import FORMAT_NAMES

@@ -9,7 +9,10 @@ import pytest
 
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
-from trustdata.errors import NoTrustServer, SettingsUnusable
+from trustcli.errors import (
+    NoTrustServer,
+    SettingsUnusable,
+)
 from trustdata.gun import parse_gun
 from trustdata.lifetimes import MaxLife
 

@@ -8,7 +8,7 @@ import pytest
 
 from trustcli.config.hook_settings import AllowedName, VerifierSettings
 from trustcli.config.settings import Settings, load_hook_settings
-from trustdata.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable
 from trustdata.gun import parse_gun
 
 DIGEST = f"sha256:{'a' * 64}"

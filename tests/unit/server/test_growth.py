@@ -96,7 +96,13 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
     small_came = Event()
 
     def publish(
-        self: Publishing, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: object
+        self: Publishing,
+        gun: GUN,
+        files: Mapping[RoleName, bytes],
+        *,
+        at: datetime,
+        served_format: object,
+        subject: str,
     ) -> PublishedVersions:
         if len(files[TARGETS]) < 1000:
             seen.append("small")

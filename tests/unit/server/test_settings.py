@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from trustserver.errors import StartRefused
-from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, check_for_serving, load
+from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, as_text, check_for_serving, load
 
 GIVEN = {
     "listen": "127.0.0.1:9",
@@ -27,7 +28,18 @@ GIVEN = {
     "auth_token_cert": "/a.pem",
     "auth_token_jwks": "/a.json",
     "auth_anonymous_pull": "yes",
+    "trusted_proxy": "10.0.0.7, 2001:db8::/32",
+    "connections": "9",
+    "connections_per_address": "3",
+    "head_seconds": "2",
     "upload_seconds": "5",
+    "upload_rate": "6",
+    "publishes_per_collection": "91",
+    "publishes_per_user": "90",
+    "resign_seconds": "73",
+    "keep_seconds": "72",
+    "max_collections": "71",
+    "subject_collections": "70",
     "view_bytes": "7",
     "log_level": "debug",
 }
@@ -48,7 +60,18 @@ MEANT = Settings(
     auth_token_cert=Path("/a.pem"),
     auth_token_jwks=Path("/a.json"),
     auth_anonymous_pull=True,
+    trusted_proxy=(ip_network("10.0.0.7"), ip_network("2001:db8::/32")),
+    connections=9,
+    connections_per_address=3,
+    head_seconds=2,
     upload_seconds=5,
+    upload_rate=6,
+    publishes_per_collection=91,
+    publishes_per_user=90,
+    resign_seconds=73,
+    keep_seconds=72,
+    max_collections=71,
+    subject_collections=70,
     view_bytes=7,
     log_level="debug",
 )
@@ -89,6 +112,16 @@ def test_option_beats_variable_beats_file_and_the_source_is_told(tmp_path: Path)
     assert sourced.sources["workers"] == "default"
 
 
+def test_proxies_come_from_repeated_options_a_list_in_the_file_or_one_text(tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('trusted-proxy = ["10.0.0.7", "10.1.0.0/16"]\n')
+    meant = (ip_network("10.0.0.7"), ip_network("10.1.0.0/16"))
+    assert load({"trusted_proxy": ["10.0.0.7", "10.1.0.0/16"]}, {}).settings.trusted_proxy == meant
+    assert load({"trusted_proxy": []}, {}, file).settings.trusted_proxy == meant
+    assert as_text(meant) == "10.0.0.7/32,10.1.0.0/16"
+    assert load({}, {"TRUST_SERVER_TRUSTED_PROXY": as_text(meant)}).settings.trusted_proxy == meant
+
+
 def test_variables_that_kubernetes_makes_are_left_alone() -> None:
     made = {"TRUST_SERVER_PORT": "tcp://10.0.0.1:4443", "TRUST_SERVER_SERVICE_HOST": "10.0.0.1"}
     assert load({}, made).settings == load({}, {}).settings
@@ -102,6 +135,11 @@ def test_variables_that_kubernetes_makes_are_left_alone() -> None:
         ("listen", "127.0.0.1:-1"),
         ("listen", "example.com:80"),
         ("listen", "127.0.0.1:٣"),
+        ("trusted_proxy", "proxy.example.com"),
+        ("trusted_proxy", "10.0.0.7/8"),
+        ("trusted_proxy", True),
+        ("head_seconds", "0"),
+        ("connections", "-1"),
         ("workers", "0"),
         ("workers", "two"),
         ("workers", True),

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from tests.support.server_site import GUN_A, Site
-from trustdata.errors import NotStored, TooLarge
+from trustdata.errors import TooLarge
 from trustdata.limits import MAX_ROOT
 from trustdata.roles import ROOT
 from trustserver.api import upload as module
-from trustserver.api.upload import MAX_UPLOAD, TufParts, Upload, UploadMemory
-from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
+from trustserver.api.upload import MAX_UPLOAD, TufParts, Upload
+from trustserver.api.upload_room import UploadRoom
+from trustserver.errors import BadRequest, EncodingRefused, Overloaded, RequestTooSlow
 
 PATH = f"/api/v1/collections/{GUN_A}/publish"
 FORM = "multipart/form-data; boundary=xx"
@@ -173,27 +174,28 @@ def test_a_connection_that_ends_early_is_a_bad_request() -> None:
 
 
 def test_all_uploads_together_have_a_limit_and_give_their_room_back() -> None:
-    memory = UploadMemory(limit=1000)
+    room = UploadRoom(limit=1000)
     body = part(content=b"x" * 700) + END
     for _ in range(5):
-        assert read(chunks(body), memory=memory)
-    memory.reserve(500)
-    with pytest.raises(NotStored):
-        read(chunks(body), memory=memory)
-    memory.release(500)
-    assert read(chunks(body), memory=memory)
+        assert read(chunks(body), room=room)
+    with room.enter("others") as held:
+        held.take(500)
+        with pytest.raises(Overloaded):
+            read(chunks(body), room=room)
+    assert read(chunks(body), room=room)
+    assert room.free == 1000
 
 
 def read(
-    receive: Callable[[], Any], *, length: int | None = None, memory: UploadMemory | None = None, seconds: float = 60
+    receive: Callable[[], Any], *, length: int | None = None, room: UploadRoom | None = None, seconds: float = 60
 ) -> Any:
     headers = [(b"content-type", FORM.encode())]
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
 
     async def run() -> Any:
-        with Upload(memory or UploadMemory(), TufParts()) as upload:
-            return await upload.read({"headers": headers}, receive, seconds=seconds)
+        with (room or UploadRoom()).enter("someone") as place:
+            return await Upload(place, TufParts()).read({"headers": headers}, receive, seconds=seconds)
 
     return asyncio.run(run())
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trustcli import errors as cli_errors
 from trustdata import errors
 from trustdata.errors import TrustError, shown
 
@@ -94,7 +95,7 @@ def test_foreign_text_is_escaped_and_cut() -> None:
 
 
 def test_data_of_every_kind_is_ready_for_json() -> None:
-    error = errors.RemoteRefused(
+    error = cli_errors.RemoteRefused(
         remote="r", status=403, reason="no", server_details={"at": _TIME, "list": [{"a\n": "\n"}], "none": None}
     )
     assert error.details()["server_details"] == {
@@ -125,9 +126,9 @@ def test_who_did_not_sign_is_named() -> None:
 
 
 def test_a_race_names_both_digests_and_signers() -> None:
-    error = errors.TagChanged(gun="a/b", tag="1", ours="sha256:aa", theirs="sha256:bb")
+    error = cli_errors.TagChanged(gun="a/b", tag="1", ours="sha256:aa", theirs="sha256:bb")
     assert str(error).count("the repository key") == 2
-    named = errors.TagChanged(
+    named = cli_errors.TagChanged(
         gun="a/b", tag="1", ours="sha256:aa", theirs="sha256:bb", their_signers=("bob",), our_signers=("alice",)
     )
     for part in ("sha256:aa", "sha256:bb", "alice", "bob"):

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from trustcli.errors import (
+    RemoteMisbehaved,
+    RemoteUnreachable,
+)
 from trustcli.http.connection import HttpConnection
 from trustcli.http.messages import Origin, Response
 from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
-from trustdata.errors import RemoteMisbehaved, RemoteUnreachable
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from trustcli.commands.demo.image import MANIFEST_TYPE, Image
 from trustcli.commands.demo.programs import ask
-from trustdata.errors import RemoteRefused
+from trustcli.errors import RemoteRefused
 
 
 class DemoRegistry(Protocol):

@@ -23,6 +23,7 @@ from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.failure_table import UsageError
+from trustcli.errors import RemoteMisbehaved
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
@@ -32,7 +33,11 @@ from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
-from trustdata.errors import PublishRefused, RemoteMisbehaved, VersionMismatch, VersionRollback
+from trustdata.errors import (
+    PublishRefused,
+    VersionMismatch,
+    VersionRollback,
+)
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName

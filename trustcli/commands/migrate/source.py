@@ -13,6 +13,7 @@ from trustcli.client.local_state import Known
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.updater import Updater
+from trustcli.errors import RemoteRefused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     InvalidName,
@@ -20,7 +21,6 @@ from trustdata.errors import (
     MetadataMissing,
     NoTrustData,
     NotTrusted,
-    RemoteRefused,
     TooLarge,
     TrustError,
 )

@@ -22,13 +22,14 @@ from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.console.failure_table import UsageError
+from trustcli.errors import RemoteUnreachable
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
-from trustdata.errors import CollectionExists, RemoteUnreachable
+from trustdata.errors import CollectionExists
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
 from trustdata.model import Signer

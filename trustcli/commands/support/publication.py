@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trustdata.errors import RemoteMisbehaved
+from trustcli.errors import RemoteMisbehaved
 
 
 def check_visible(visible: bool, *, server: str, what: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from trustcli.errors import TagChanged
 from trustcli.publish.preparation import Roles
 from trustdata.editing import repository_editor
-from trustdata.errors import TagChanged
 from trustdata.gun import GUN
 from trustdata.roles import signer_name
 from trustdata.verification.target_lookup import Target, signers_of_target

@@ -1,4 +1,7 @@
-"""Type checks on parsed documents whose errors name the wrong member, for both wire formats."""
+"""Check the types of the members of parsed documents, for both wire formats; an error names the wrong member.
+
+What one format demands of a member (`expires`, keys, paths) is in tuf.py and notary.py.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from trustdata.roles import RoleName, parse_role
 Object: TypeAlias = dict[str, object]
 
 
-class DocumentReader:
-    """A reader of the file of one role. Every method raises MalformedMetadata."""
+class MemberChecks:
+    """Checks the members of the file of one role. Every method raises MalformedMetadata."""
 
     def __init__(self, role: RoleName) -> None:
         self._role = role

@@ -1,0 +1,141 @@
+"""Honest reads and publishes while somebody attacks the server, at a fixed rate and from a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from tests.benchmarks import cpu
+from tests.benchmarks.common_pots import begin_for_attacker
+from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
+from tests.benchmarks.reads import requests_per_second
+from tests.benchmarks.table import Row
+from tests.support.attackers import Attacker, Target, common_pots, connections
+from trustdata.gun import parse_gun
+
+_READ_SECONDS: Final = 5
+_PUBLISH_BUDGET: Final = 10.0
+_MEMORY_BUDGET: Final = 600.0
+_RECOVERY_BUDGET: Final = 60.0
+_TAGS: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """One attack. `options`: of `trust-server serve`. `prepare`: called before the attacker starts."""
+
+    what: str
+    attacker: Attacker
+    tls: bool = False
+    options: tuple[str, ...] = ()
+    prepare: Callable[[OurServer], None] | None = None
+
+
+ATTACKS: Final = (
+    Attack(what="half of a handshake", attacker=connections.half_open_from_everywhere, tls=True),
+    Attack(what="half of a request", attacker=connections.half_open_from_everywhere),
+    Attack(what="heads without end", attacker=connections.long_heads),
+    Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
+    Attack(what="keys of many names", attacker=common_pots.many_names),
+    Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
+)
+
+
+def rows(folder: Path) -> list[Row]:
+    """Measure every attack against a server of its own."""
+    measured: list[Row] = []
+    for number, attack in enumerate(ATTACKS):
+        with start_ours(folder / str(number), tls=attack.tls, options=attack.options) as server:
+            measured += _under(attack, server)
+    return measured
+
+
+def _under(attack: Attack, server: OurServer) -> Iterator[Row]:
+    honest = BenchCollection(server, parse_gun("127.0.0.1:5000/honest/app"))
+    honest.init()
+    honest.send(honest.next_upload(range(_TAGS)))
+    if attack.prepare is not None:
+        attack.prepare(server)
+    url = f"{server.url}/tuf/{honest.gun}/metadata/timestamp.json"
+    alone = requests_per_second(url, seconds=_READ_SECONDS)
+    with _attacking(attack.attacker, server), _publishing(honest) as publishes, _watching(server.pid) as memory:
+        attacked = requests_per_second(url, seconds=_READ_SECONDS)
+    ended = time.monotonic()
+    honest.send(honest.next_upload(range(_TAGS)))
+    recovered = time.monotonic() - ended
+    yield Row(
+        what=f"{attack.what}: honest reads", ours=attacked, peer=alone, unit="1/s", wanted=0.5, more_is_better=True
+    )
+    slowest = max(publishes, default=float("inf"))
+    yield Row(what=f"{attack.what}: slowest publish", ours=slowest, peer=_PUBLISH_BUDGET, unit="s", wanted=1.0)
+    yield Row(what=f"{attack.what}: memory", ours=max(memory), peer=_MEMORY_BUDGET, unit="MB", wanted=1.0)
+    yield Row(what=f"{attack.what}: recovery", ours=recovered, peer=_RECOVERY_BUDGET, unit="s", wanted=1.0)
+
+
+@contextlib.contextmanager
+def _attacking(attacker: Attacker, server: OurServer) -> Iterator[None]:
+    parts = urlsplit(server.url)
+    spawning = multiprocessing.get_context("spawn")
+    stop = spawning.Event()
+    target = Target(host=parts.hostname or "", port=parts.port or 0, ca=server.ca)
+    process = spawning.Process(target=attacker, args=(target, stop))
+    process.start()
+    try:
+        time.sleep(2)  # it has begun, and holds what it holds
+        yield
+    finally:
+        stop.set()
+        process.join(10)
+        process.kill()
+        process.join()
+
+
+@contextlib.contextmanager
+def _publishing(collection: BenchCollection) -> Iterator[list[float]]:
+    """Publish again and again in a thread. The list has the seconds that each took."""
+    stop = threading.Event()
+    seconds: list[float] = []
+
+    def publish() -> None:
+        number = _TAGS
+        while not stop.is_set():
+            upload = collection.next_upload(range(number, number + 1))
+            began = time.monotonic()
+            collection.send(upload)
+            seconds.append(time.monotonic() - began)
+            number += 1
+            stop.wait(0.5)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _watching(pid: int) -> Iterator[list[float]]:
+    """Note the memory of a process and its children, in MB, five times a second."""
+    stop = threading.Event()
+    noted: list[float] = [cpu.megabytes(pid)]
+
+    def note() -> None:
+        while not stop.wait(0.2):
+            noted.append(cpu.megabytes(pid))
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    try:
+        yield noted
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,62 @@
+"""Attackers that ask for large files and read them slowly."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Sequence
+from multiprocessing.synchronize import Event
+from typing import Final
+
+from tests.support.attackers import Target
+
+READERS: Final = 82
+RATE: Final = 4_700
+"""Bytes that each reader takes in a second."""
+
+
+def ask(target: Target, path: str, *headers: str, source: str = "", method: str = "GET") -> socket.socket:
+    """Ask for a file, and read nothing of the answer. Raises: OSError."""
+    client: socket.socket = socket.socket()
+    try:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.bind((source or target.source, 0))
+        client.connect((target.host, target.port))
+        if target.ca:
+            trusting = ssl.create_default_context(cafile=target.ca)
+            client = trusting.wrap_socket(client, server_hostname=target.host)
+        lines = [f"{method} {path} HTTP/1.1", "Host: a", *headers]
+        if target.token:
+            lines.append(f"Authorization: Bearer {target.token}")
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def read_slowly(target: Target, stop: Event, *, paths: Sequence[str], headers: Sequence[str] = ()) -> None:
+    """Have READERS read these files, in turn, at RATE each."""
+    readers: list[socket.socket] = []
+    number = 0
+    while not stop.is_set():
+        while len(readers) < READERS:
+            number += 1
+            try:
+                readers.append(ask(target, paths[number % len(paths)], *headers))
+            except OSError:
+                break
+        stop.wait(1)
+        for each in list(readers):
+            try:
+                taken = each.recv(RATE)
+            except OSError:
+                taken = b""
+            if not taken:
+                readers.remove(each)
+                with contextlib.suppress(OSError):
+                    each.close()
+    for each in readers:
+        each.close()

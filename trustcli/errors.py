@@ -1,0 +1,266 @@
+"""Errors that only the command line and its hooks raise, sorted by who must act. All others are in trustdata/errors.py.
+
+TrustError
+├── NotTrusted
+│   └── OfflineTooOld            the last refresh is too long ago, or the clock went back
+├── TagChanged               another publisher changed the tag at the same time
+├── RemoteUnreachable        the network, or the operator of the server
+│   ├── RemoteFull               the operator of the server: its disk is full
+│   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
+│   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
+│   ├── ProxyRefused             the operator of the network: a proxy refuses the connection
+│   └── EngineUnreachable        the user: no container engine runs here
+├── RemoteRefused            the user: credentials or rights are missing
+├── RemoteMisbehaved         the operator of the server: a response that breaks the protocol
+├── ImageNotFound            the registry has no such repository, tag or digest
+├── ImageNotPushed           the registry has other content under the tag than the engine
+├── ImageNotSupported        the registry's image is of a kind that cannot be signed
+├── FileExposed              the user: others may change a file that decides what is trusted
+├── SettingsUnusable         the user: a settings file, variable or option cannot be used
+├── HookRequestMalformed     the container runtime: a request that the hook cannot judge
+├── HookNotInstalled         a hook could not be installed
+├── VerdictTooLate           a hook had no verdict when its time ended
+├── NoTrustServer            the user: no trust server is known for this name
+└── MemoryUnwritable         rollback memory, pins or cache cannot be written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from trustdata.errors import NotTrusted, TrustError, shown
+
+_NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class OfflineTooOld(NotTrusted):
+    """The stored data is too old for a verdict without the server. `reason` names the limit."""
+
+    code: ClassVar[str] = "offline-too-old"
+    gun: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.gun} cannot be judged offline: {self.reason}"
+
+
+class TagChanged(TrustError):
+    """Another publisher changed the tag while we were signing. `ours`, `theirs`: `sha256:HEX` or `nothing`."""
+
+    code: ClassVar[str] = "tag-changed"
+    gun: str
+    tag: str
+    ours: str
+    theirs: str
+    their_signers: tuple[str, ...] = ()
+    our_signers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.gun}:{self.tag} was changed meanwhile: it is now {self.theirs} "
+            f"(by {', '.join(map(shown, self.their_signers)) or 'the repository key'}), we wanted {self.ours} "
+            f"(by {', '.join(map(shown, self.our_signers)) or 'the repository key'})"
+        )
+
+
+class RemoteUnreachable(TrustError):
+    """A server cannot be reached: network, DNS, TLS, or a 5xx response. `remote`: scheme, host and port."""
+
+    code: ClassVar[str] = "remote-unreachable"
+    remote: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.remote} cannot be reached: {shown(self.reason, 600)}"
+
+
+class RemoteFull(RemoteUnreachable):
+    """The server has no disk space left (507) and has stored nothing."""
+
+    code: ClassVar[str] = "remote-full"
+
+    def __str__(self) -> str:
+        return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
+
+
+class RemoteClockJumped(RemoteUnreachable):
+    """The server signs nothing, because its clock has jumped forward (503). It has stored nothing; reads go on."""
+
+    code: ClassVar[str] = "remote-clock-jumped"
+
+    def __str__(self) -> str:
+        return f"{self.remote} has changed nothing: {shown(self.reason, 600)}"
+
+
+class CertificateRefused(RemoteUnreachable):
+    """The TLS certificate of the server is not signed by a trusted CA, or is not valid for this host or time."""
+
+    code: ClassVar[str] = "certificate-refused"
+
+
+class ProxyRefused(RemoteUnreachable):
+    """A proxy requires credentials or refuses the connection to the server."""
+
+    code: ClassVar[str] = "proxy-refused"
+
+
+class EngineUnreachable(RemoteUnreachable):
+    """No container engine responds at the configured address."""
+
+    code: ClassVar[str] = "engine-unreachable"
+
+
+class RemoteRefused(TrustError):
+    """A server refuses the request, because of rights or of its form. `status`: the HTTP status, such as 401 or 403."""
+
+    code: ClassVar[str] = "remote-refused"
+    remote: str
+    status: int
+    reason: str
+    server_code: str = ""
+    server_details: Mapping[str, object] = _NO_DETAILS
+
+    def __str__(self) -> str:
+        return f"{self.remote} refused ({self.status}): {shown(self.reason, 300)}"
+
+
+class RemoteMisbehaved(TrustError):
+    """A server sends a response that cannot be used: a redirect loop, a truncated body, or nonsense."""
+
+    code: ClassVar[str] = "remote-misbehaved"
+    remote: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.remote} gave an answer that cannot be used: {shown(self.reason, 300)}"
+
+
+class ImageNotFound(TrustError):
+    """The registry has no such repository, tag or digest, or hides it from this user."""
+
+    code: ClassVar[str] = "image-not-found"
+    image: str
+    registry: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.image, 400)} does not exist in {self.registry}: {shown(self.reason)}"
+
+
+class ImageNotPushed(TrustError):
+    """The registry has other content under the tag than the container engine has pushed or pulled.
+
+    `found`: the registry's digest. `digests`: the engine's digests in this repository.
+    """
+
+    code: ClassVar[str] = "image-not-pushed"
+    image: str
+    found: str
+    engine: str
+    digests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(shown(digest) for digest in self.digests)
+        return (
+            f"the registry has {shown(self.image, 400)} as {shown(self.found)}, and {self.engine} has pushed or pulled "
+            f"its image as {known}"
+        )
+
+
+class ImageNotSupported(TrustError):
+    """The registry has the image, but it is of a kind that cannot be signed by digest."""
+
+    code: ClassVar[str] = "image-not-supported"
+    image: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.image, 400)} cannot be signed: {shown(self.reason, 300)}"
+
+
+class SettingsUnusable(TrustError):
+    """A setting cannot be used. `place`: a file, an environment variable, an option, or a configured program."""
+
+    code: ClassVar[str] = "settings-unusable"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.place)} cannot be used: {shown(self.reason, 300)}"
+
+
+class FileExposed(TrustError):
+    """Others may change a file that decides what is trusted: pins, rollback memory, policy, settings.
+
+    `path`: the file, or the folder that it lies in. `mode`: octal text. `remedy`: the command that puts it right.
+    """
+
+    code: ClassVar[str] = "file-exposed"
+    path: str
+    mode: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.path, 300)} {self.reason}: it cannot decide what is trusted"
+
+
+class HookRequestMalformed(TrustError):
+    """The container runtime sent a request that is not valid. `place`: an argument, or the standard input."""
+
+    code: ClassVar[str] = "hook-request-malformed"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the request cannot be judged: {shown(self.place)} {shown(self.reason, 300)}"
+
+
+class HookNotInstalled(TrustError):
+    """A hook could not be installed. `place`: the folder or file that prevents it."""
+
+    code: ClassVar[str] = "hook-not-installed"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no hook was put into {shown(self.place)}: {shown(self.reason, 300)}"
+
+
+class VerdictTooLate(TrustError):
+    """A hook has no verdict within its time limit, which is shorter than its caller's. `doing`: the slow step."""
+
+    code: ClassVar[str] = "verdict-too-late"
+    seconds: int
+    doing: str
+
+    def __str__(self) -> str:
+        return f"no verdict within {self.seconds} s, while {shown(self.doing, 300)}"
+
+
+class NoTrustServer(TrustError):
+    """No trust server is known for the registry. `settings`: the file whose section `[servers]` can name one."""
+
+    code: ClassVar[str] = "no-trust-server"
+    gun: str
+    registry: str
+    settings: str
+
+    def __str__(self) -> str:
+        return (
+            f"no trust server is known for {self.gun}: {self.registry} has no default; give --server URL or "
+            f"TRUST_SERVER, or name one for {self.registry} under [servers] in {self.settings}"
+        )
+
+
+class MemoryUnwritable(TrustError):
+    """The rollback memory, the pins or the cache cannot be written. `path`: the file."""
+
+    code: ClassVar[str] = "memory-unwritable"
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be written: {self.reason}"

@@ -1,0 +1,15 @@
+"""Say which client a request is from, for limits that each client has of its own."""
+
+from __future__ import annotations
+
+from trustserver.api.gun_path import Scope
+from trustserver.process.addresses import address_group
+
+
+def client_address(scope: Scope) -> str | None:
+    """Return what the client of a request is counted under: its address, or its /64 network; None if it is not known.
+
+    Behind a proxy that --trusted-proxy names it is the client that the proxy had the request from.
+    """
+    client = scope.get("client")
+    return address_group(str(client[0])) if client else None

@@ -1,0 +1,95 @@
+"""Read the addresses of clients: what they are counted under, and what a trusted proxy says about them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from trustserver.settings import Network
+
+_LONGEST_CHAIN: Final = 16
+"""How many addresses of a forwarded chain are looked at, from its end."""
+
+
+def address_group(address: str) -> str:
+    """Return what an address is counted under: an IPv4 address itself, an IPv6 address as its /64 network.
+
+    A customer of a network gets at least 2^64 IPv6 addresses (RFC 6177), so that single ones say nothing.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+
+
+def is_in(address: str, networks: Sequence[Network]) -> bool:
+    """Return whether an address is in one of these networks."""
+    if not networks:
+        return False
+    try:
+        parsed = _parsed(address)
+    except ValueError:
+        return False
+    return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def forwarded_address(headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:
+    """Return the address that a trusted proxy has its request from; None if it does not say so clearly.
+
+    It is the last address of X-Forwarded-For, or of Forwarded (RFC 7239), that is no trusted proxy: what stands before
+    it was written by somebody who is not trusted. A request with both headers is not clear: the proxy writes one of
+    them, and its client may have written the other.
+    """
+    plain: list[bytes] = []
+    standard: list[bytes] = []
+    for name, value in headers:
+        if name == b"x-forwarded-for":
+            plain.append(value)
+        elif name == b"forwarded":
+            standard.append(value)
+    if bool(plain) == bool(standard):
+        return None
+    chain = b",".join(plain or standard).rsplit(b",", _LONGEST_CHAIN)[-_LONGEST_CHAIN:]
+    for element in reversed(chain):
+        text = element.decode("latin-1")
+        address = _address(text if plain else _for_parameter(text))
+        if address is None:
+            return None
+        if not is_in(address, trusted):
+            return address
+    return None
+
+
+def _for_parameter(element: str) -> str:
+    """Return the value of `for` in one element of Forwarded; empty if there is none."""
+    values = [
+        value.strip().strip('"')
+        for name, _, value in (pair.partition("=") for pair in element.split(";", 8))
+        if name.strip().lower() == "for"
+    ]
+    return values[0] if len(values) == 1 else ""
+
+
+def _address(text: str) -> str | None:
+    """Return the address in `text`, which may have a port; None if there is none."""
+    host = text.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        return str(_parsed(host))
+    except ValueError:
+        return None
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
+    return mapped if mapped is not None else parsed

@@ -1,0 +1,126 @@
+"""Tell the application which client a request is from.
+
+The HTTP server behind the front sees connections of this process only. So each tunnel gets a name, as the address of
+its own end: a Unix socket is bound to a path that exists for a moment (unix(7)). The HTTP server hands the name to the
+application, and here it becomes the client's address. A header could not do that: clients write headers, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from trustserver.process.addresses import forwarded_address, is_in
+from trustserver.settings import Network
+
+_LONGEST_PATH: Final = 107  # bytes of sun_path without its NUL
+
+
+class AsgiApp(Protocol):
+    """An ASGI application."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class NamedConnection(Protocol):
+    """A client's connection, of which the application answers requests."""
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """Return address and port of the client."""
+
+    def request_begins(self) -> None:
+        """Note that the head of a request has arrived whole."""
+
+    def request_ends(self) -> None:
+        """Note that a request has been answered, or given up."""
+
+
+class TunnelNames:
+    """Gives names to Unix sockets, and remembers whose they are. `folders`: where a path may be made, best first."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._numbers = itertools.count()
+        self._connections: dict[str, NamedConnection] = {}
+        self._prefix = ""
+        for folder in folders:
+            prefix = str(folder / f".trust-{secrets.token_hex(16)}-")
+            with socket.socket(socket.AF_UNIX) as trial, contextlib.suppress(OSError):
+                _bind(trial, f"{prefix}trial")
+                self._prefix = prefix
+                break
+
+    def bind(self, unix_socket: socket.socket, connection: NamedConnection) -> str:
+        """Give a socket a name. Return it; empty if no path can be made, as on a full disk."""
+        name = f"{self._prefix}{next(self._numbers)}"
+        if not self._prefix or len(name) > _LONGEST_PATH:
+            return ""
+        try:
+            _bind(unix_socket, name)
+        except OSError:
+            return ""
+        self._connections[name] = connection
+        return name
+
+    def forget(self, name: str) -> None:
+        """Forget a name."""
+        self._connections.pop(name, None)
+
+    def connection(self, name: str) -> NamedConnection | None:
+        """Return whose name this is."""
+        return self._connections.get(name)
+
+
+def usual_folders(data: Path) -> Sequence[Path]:
+    """Return the folders in which a path may be made: one in memory first, since a disk may be full."""
+    return Path("/dev/shm"), Path(tempfile.gettempdir()), data.absolute()  # noqa: S108 - no file stays there
+
+
+def _bind(unix_socket: socket.socket, path: str) -> None:
+    unix_socket.bind(path)
+    os.unlink(path)  # noqa: PTH108 - pathlib costs as much as the system call
+
+
+class ClientAddresses:
+    """An ASGI application in front of another: it puts the client's address and port into the scope, under `client`.
+
+    None stands there for a client that is not known. `names`: of the tunnels; None if the HTTP server has the clients'
+    connections itself. `trusted`: the proxies whose word about the address of their clients is taken.
+    """
+
+    def __init__(self, app: AsgiApp, names: TunnelNames | None, trusted: Sequence[Network]) -> None:
+        self._app = app
+        self._names = names
+        self._trusted = trusted
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        found = scope.get("client")
+        if self._names is None:
+            if found and self._trusted:
+                scope["client"] = self._client(found, scope)
+            await self._app(scope, receive, send)
+            return
+        connection = self._names.connection(found[0]) if found else None
+        if connection is None:
+            scope["client"] = None
+            await self._app(scope, receive, send)
+            return
+        scope["client"] = self._client(connection.peer, scope) if self._trusted else connection.peer
+        connection.request_begins()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            connection.request_ends()
+
+    def _client(self, peer: tuple[str, int], scope: Any) -> tuple[str, int]:
+        if not is_in(peer[0], self._trusted):
+            return peer
+        forwarded = forwarded_address(scope["headers"], self._trusted)
+        return peer if forwarded is None else (forwarded, 0)

@@ -1,0 +1,360 @@
+"""Take all connections: answer hot reads of plain HTTP here, and hand everything else to the server behind.
+
+The first request of a connection that is no hot read (fast_path.py) takes the connection to the server behind, byte for
+byte and for good. This is no proxy: it understands one kind of request and changes none. TLS ends here.
+
+What connections there may be, and for how long one may wait for its client, is decided here for all of them (ADR 0051).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import socket
+import ssl
+import sys
+import termios
+from functools import partial
+from typing import Final, cast
+
+from trustserver.responses.in_flight import BodiesInFlight, Reading
+from trustserver.server.clients import TunnelNames
+from trustserver.server.connection_limits import ConnectionLimits, Place
+from trustserver.server.fast_path import HotAnswers
+from trustserver.server.tls_session import TlsSession
+from trustserver.server.tunnel import BACKLOG, Tunnel, pause, read_buffer, resume
+from trustserver.server.turns import Turns
+
+IDLE_SWEEPS: Final = 3
+"""An idle connection, or one whose client reads nothing, is ended at the third sweep in a row; a tunnel only for the
+latter."""
+MAX_SLOW_READERS: Final = 256
+"""For how many clients bytes may be held that they do not take, half a megabyte for each. When there are more, that
+client of the address with the most is ended that has taken nothing for the longest time."""
+LEAST_BYTES: Final = 10_240
+"""What a client must at least take of an answer between two sweeps: with ten seconds between, 1 KiB each second."""
+_FILES_LEFT: Final = 24
+"""How many files the process must still be able to open when a connection has been taken: for its tunnel and for the
+database."""
+_JOINED: Final = 65536
+"""Bodies up to this are copied behind their head, which costs less than a second write."""
+
+
+class Front:
+    """Takes connections on one socket.
+
+    `answers`: those given here; None if there are none. `tls`: None for plain HTTP. `behind`: address of the server
+    behind, a Unix socket of this process. `limits`: on the number of connections. `names`: gives tunnels their names.
+    `head_seconds`: how long a client may take to ask for the first time, with the TLS handshake. `files`: how many
+    files the process may open. `bodies`: counts what is being sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        answers: HotAnswers | None,
+        tls: ssl.SSLContext | None = None,
+        behind: str,
+        limits: ConnectionLimits,
+        names: TunnelNames,
+        bodies: BodiesInFlight,
+        head_seconds: float,
+        files: int,
+    ) -> None:
+        self.behind = behind
+        self.limits = limits
+        self.names = names
+        self.bodies = bodies
+        self.readers = limits.of_same_addresses(total=MAX_SLOW_READERS, share=MAX_SLOW_READERS)
+        """The connections for which bytes are held, because their clients take them too slowly."""
+        self.answers = answers
+        self.tls = tls
+        self.handshakes = Turns()
+        self.files = files
+        self.sweeps = 0
+        self.connections: set[Connection] = set()
+        self.silent: dict[Connection, float] = {}
+        """Connections whose client has asked nothing yet, and until when it may take; the first has least time left."""
+        self.read_buffer = read_buffer()
+        self._head_seconds = head_seconds
+        self._none = asyncio.Event()
+        self._none.set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, bound: socket.socket) -> None:
+        """Take connections on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
+
+    def stop(self) -> None:
+        """Take no more connections, and end those that are no tunnels; answers that are on their way are sent."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.end()
+
+    def opened(self, connection: Connection, address: str, file: int) -> Place | None:
+        """Count a new connection. Return None if there is no room for it."""
+        self.connections.add(connection)
+        self._none.clear()
+        place = self.limits.admit(address, connection.abort, is_room=file < self.files - _FILES_LEFT)
+        if place is not None:
+            self.silent[connection] = asyncio.get_running_loop().time() + self._head_seconds
+        return place
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self.connections.discard(connection)
+        self.silent.pop(connection, None)
+        if not self.connections:
+            self._none.set()
+
+    async def ended(self, *, seconds: float = 0) -> None:
+        """Wait until no connection is open; call it after `stop` and after the end of the server behind.
+
+        `seconds`: how long responses that are being sent may still take; then their connections are aborted.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none.wait()
+        for connection in list(self.connections):
+            connection.abort()
+        await self._none.wait()
+
+    def expire(self, *, at: float) -> None:
+        """End connections whose client has taken too long to ask for the first time. `at`: the event loop's time."""
+        late = list(itertools.takewhile(lambda connection: self.silent[connection] <= at, self.silent))
+        for connection in late:
+            del self.silent[connection]
+            connection.abort()
+
+    def sweep(self) -> None:
+        """End connections that do nothing. Call it at regular intervals."""
+        self.sweeps += 1
+        for connection in list(self.connections):
+            connection.end_if_idle()
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: hot reads, until a request is none; from then on a tunnel."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._client: asyncio.Transport
+        self._place: Place | None = None
+        self._tls = None if front.tls is None else TlsSession(front.tls)
+        self._unsent = memoryview(b"")
+        self._tunnel: Tunnel | None = None
+        self._name = ""
+        self._closes = False
+        self._requests = 0
+        self._is_stuck = False
+        self._slow: Place | None = None
+        self._reading: Reading | None = None
+        self._heard = front.sweeps
+        self._given = 0
+        self._taken = 0
+        self.peer = ("", 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._client = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        peer = transport.get_extra_info("peername")  # None if the client has gone again
+        if peer is not None:
+            self.peer = (peer[0], peer[1])
+        self._place = self._front.opened(self, self.peer[0], transport.get_extra_info("socket").fileno())
+        if self._place is None:
+            self._client.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._tls is None:
+            self._hear(data)
+        elif self._tls.is_open:
+            self._decrypt(self._tls, data)
+        else:
+            pause(self._client)  # so that there is one piece of work at a time
+            self._front.handshakes.add(self.peer[0], partial(self._shake_hands, self._tls, data))
+
+    def _shake_hands(self, tls: TlsSession, data: bytes) -> None:
+        if self._client.is_closing():
+            return
+        self._decrypt(tls, data)
+        if not self._unsent and not self._is_stuck and (self._tunnel is None or self._tunnel.is_connected):
+            resume(self._client)
+
+    def _decrypt(self, tls: TlsSession, data: bytes) -> None:
+        try:
+            plain = tls.receive(data)
+        except ssl.SSLError:
+            self._write(tls.to_send())  # an alert says why
+            self._client.close()
+            return
+        self._write(tls.to_send())
+        if plain:
+            self._hear(plain)
+        if tls.has_ended and not self.eof_received():
+            self.end()
+
+    def _hear(self, data: bytes) -> None:
+        """Take the plain bytes that the client has sent."""
+        if self._tunnel is not None:
+            self._tunnel.forward(data)
+            return
+        if self._place is None:
+            return
+        self._heard = self._front.sweeps
+        answers = self._front.answers
+        answer = None if answers is None else answers.answer(data)
+        if answer is None:
+            self._tunnel = Tunnel.open(
+                self._client, send=self.give, end=self._close, way=self._front, name=self._give_name, first_bytes=data
+            )
+            return
+        self._front.silent.pop(self, None)
+        self._place.heard = True
+        head, body, self._closes = answer
+        if len(body) <= _JOINED:
+            self.give(head + body)
+        else:
+            self.give(head)
+            self.give(body)
+            if self._unsent or self._is_stuck:
+                self._reading = self._front.bodies.read(body, self.abort)
+        if self._closes and not self._unsent:
+            self._close()
+
+    def _give_name(self, unix_socket: socket.socket) -> None:
+        self._name = self._front.names.bind(unix_socket, self)
+        if not self._name:  # nobody will tell when a request begins
+            self._front.silent.pop(self, None)
+
+    def request_begins(self) -> None:
+        """Note that the application answers a request of this connection."""
+        self._requests += 1
+        self._front.silent.pop(self, None)
+        if self._place is not None:
+            self._place.busy()
+
+    def request_ends(self) -> None:
+        """Note that the application has answered, or given up."""
+        self._requests -= 1
+        self._rest()
+
+    def _has_read(self) -> None:
+        if self._reading is not None:
+            self._reading.release()
+            self._reading = None
+
+    def _rest(self) -> None:
+        if self._place is not None and not self._requests and not self._is_stuck:
+            self._place.idle()
+
+    def give(self, data: bytes) -> None:
+        """Send to the client."""
+        if self._tls is None:
+            self._write(data)
+        else:
+            self._unsent = memoryview(data)  # what was given before is sent: nothing is asked for until then
+            self._encrypt(self._tls)
+
+    def _encrypt(self, tls: TlsSession) -> None:
+        """Send as much as the client takes. The rest stays as it is, since that is one copy for all readers."""
+        while self._unsent and not self._is_stuck:
+            piece, self._unsent = self._unsent[:_JOINED], self._unsent[_JOINED:]
+            try:
+                self._write(tls.encrypt(piece))
+            except ssl.SSLError:
+                self._client.abort()
+                return
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._given += len(data)
+            self._client.write(data)
+
+    def _close(self) -> None:
+        """Close when all is sent."""
+        if self._tls is not None and not self._client.is_closing():
+            self._write(self._tls.close())
+        self._client.close()
+
+    def eof_received(self) -> bool:
+        """Whether to stay open: what the client asked before it stopped talking is still answered."""
+        if self._tunnel is None:
+            return False  # answers that are on their way are sent first
+        self._tunnel.forward_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        self._is_stuck = True
+        if self._place is not None:
+            self._place.busy()
+        if self._slow is None and (self._tls is not None or self._tunnel is not None):  # else nothing is copied
+            self._slow = self._front.readers.admit(self.peer[0], self.abort)
+        if self._tunnel is not None:
+            self._tunnel.pause()
+        else:
+            pause(self._client)  # who does not take answers asks no more questions
+
+    def resume_writing(self) -> None:
+        self._is_stuck = False
+        if self._slow is not None:
+            self._slow.leave()
+            self._slow = None
+        if self._tls is not None and self._unsent:
+            self._encrypt(self._tls)
+            if self._unsent or self._is_stuck:
+                return
+            if self._closes:
+                self._close()
+                return
+        self._has_read()
+        self._rest()
+        if self._tunnel is not None:
+            self._tunnel.resume()
+        else:
+            resume(self._client)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._front.lost(self)
+        self._front.names.forget(self._name)
+        self._has_read()
+        if self._slow is not None:
+            self._slow.leave()
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
+        if self._tunnel is not None:
+            self._tunnel.close()
+
+    def end(self) -> None:
+        """Close, after what is on its way. A tunnel ends with the server behind."""
+        if self._tunnel is None:
+            self._close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._client.abort()
+        if self._tunnel is not None:
+            self._tunnel.abort()
+
+    def end_if_idle(self) -> None:
+        """End a connection whose client neither sends nor reads, or reads too little.
+
+        What the client of a tunnel sends is for the server behind to watch. That server holds what the client does not
+        read, without a time limit: so this looks after it.
+        """
+        unsent = self._client.get_write_buffer_size() + _in_kernel(self._client)
+        taken = self._given - unsent
+        if taken >= self._taken + LEAST_BYTES or (self._tunnel is not None and not unsent):
+            self._heard = self._front.sweeps
+        self._taken = taken
+        if self._front.sweeps - self._heard >= IDLE_SWEEPS:
+            self._client.abort()
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel has taken and the other end has not: some megabytes, minutes for a slow reader (tcp(7))."""
+    queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(queued, sys.byteorder)
