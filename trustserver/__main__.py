@@ -184,7 +184,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         log_level=log_level,
     )
     from trustserver.app import serve as run
+    from trustserver.process.heap import give_large_blocks_back
 
+    give_large_blocks_back()
     run(given, os.environ, config)
 
 

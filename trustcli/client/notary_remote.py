@@ -6,7 +6,6 @@ trusted. The API is described in docs/reference/notary-api.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ from trustcli.errors import (
     RemoteUnreachable,
 )
 from trustcli.http.messages import Response
+from trustdata import bounded_json
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
@@ -153,7 +153,7 @@ class NotaryRemote:
 
     def _page(self, answer: Response) -> list[FeedEntry]:
         try:
-            records = json.loads(answer.body)["records"] or []
+            records = bounded_json.loads(answer.body)["records"] or []
             return [
                 FeedEntry(id=str(record["ID"]), gun=str(record["GUN"]), deleted=record["Category"] == "deletion")
                 for record in records
@@ -182,7 +182,7 @@ class NotaryRemote:
         from keys.notary import NotaryKey
 
         try:
-            members = json.loads(answer.body)
+            members = bounded_json.loads(answer.body)
             key = NotaryKey.of(str(members["keytype"]), str(members["keyval"]["public"]))
             check_accepted(key)
         except (ValueError, LookupError, TypeError, RecursionError, KeyNotAccepted) as error:
@@ -233,7 +233,7 @@ def _scope(gun: GUN, actions: str) -> str:
 def _error_in(answer: Response) -> tuple[str, str, object]:
     """Return code, message and detail of the one error in the answer; all empty if it holds none."""
     try:
-        (error,) = json.loads(answer.body)["errors"]
+        (error,) = bounded_json.loads(answer.body)["errors"]
         return str(error["code"]), str(error.get("message", "")), error.get("detail")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "", "", None

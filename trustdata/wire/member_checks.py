@@ -5,6 +5,7 @@ What one format demands of a member (`expires`, keys, paths) is in tuf.py and no
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TypeAlias
 
 from trustdata.errors import InvalidName, MalformedMetadata
@@ -29,10 +30,15 @@ class MemberChecks:
             raise self.refuse(path, "must be an object")
         return value
 
-    def elements(self, value: object, path: str) -> list[object]:
+    def elements(self, value: object, path: str, *, most: int | None = None) -> list[object]:
         if not isinstance(value, list):
             raise self.refuse(path, "must be an array")
+        self.few(value, path, most)
         return value
+
+    def few(self, value: Sized, path: str, most: int | None) -> None:
+        if most is not None and len(value) > most:
+            raise self.refuse(path, f"has more than {most} entries")
 
     def text(self, value: object, path: str) -> str:
         if not isinstance(value, str) or not value:

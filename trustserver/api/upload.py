@@ -21,8 +21,8 @@ from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.upload_room import UploadPlace
 from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
-MAX_UPLOAD: Final = 32 * 1024 * 1024
-"""The highest number of bytes in one upload: six roles of the largest size."""
+MAX_UPLOAD: Final = 16 * 1024 * 1024
+"""The highest number of bytes in one upload: three roles of the largest size."""
 MAX_PARTS: Final = 1024
 MAX_PIECES: Final = 4096
 PIECE_BYTES: Final = 256
@@ -135,8 +135,11 @@ class Upload:
         parts = _Parts(_boundary(headers), self._rules)
         if declared is not None and declared > self._rules.max_upload:
             raise TooLarge(what="upload", limit=self._rules.max_upload)
-        await self._feed(receive, parts)
-        return parts.files()
+        try:
+            await self._feed(receive, parts)
+            return parts.files()
+        finally:
+            parts.forget()
 
     async def _feed(self, receive: Receive, parts: _Parts) -> None:
         pieces = 0
@@ -215,7 +218,15 @@ class _Parts:
             raise BadRequest(place=f"part {self._count}" if self._count else "body", reason="ends before its boundary")
         if not self._files:
             raise BadRequest(place="body", reason="has no part named files")
-        return {role: bytes(content) for role, content in self._files.items()}
+        self._current = None
+        return {role: bytes(self._files.pop(role)) for role in list(self._files)}  # one file at a time is there twice
+
+    def forget(self) -> None:
+        """Drop what was read. The parser refers to this object, so that both would live until the next collection."""
+        for content in self._files.values():
+            content.clear()
+        self._files.clear()
+        self._first_bytes = self._current = None
 
     def _on_part_begin(self) -> None:
         self._count += 1
@@ -255,6 +266,7 @@ class _Parts:
             raise BadRequest(place=f"part {self._count}", reason="has no headers")
         role, content, limit = self._current
         if len(content) + end - start > limit:
+            content.clear()  # the error's frames still refer to it
             raise TooLarge(what=role, limit=limit)
         content += data[start:end]
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from trustserver.errors import Overloaded, RequestTooSlow
 
-ALL_UPLOADS: Final = 256 * 1024 * 1024
+ALL_UPLOADS: Final = 64 * 1024 * 1024
 """The highest number of bytes in all uploads that are being read or checked at one time."""
 PATIENCE: Final = 10.0
 """Seconds for which an upload may come slower than the least rate, before it is ended."""

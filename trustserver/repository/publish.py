@@ -17,6 +17,7 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
+from trustdata.limits import MAX_UPLOAD_VALUES
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
@@ -24,13 +25,14 @@ from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_TUF, ServedFormat, find_format
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
-from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, ordinary_size
 from trustserver.repository.quotas import (
     NameLimits,
     check_collection_size,
     check_names,
     check_root_history,
     check_snapshot_size,
+    check_values,
 )
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
@@ -80,8 +82,13 @@ class Publishing:
         self._committer = committer
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
-        """Return how many bytes must be parsed to check this upload: its own and the stored ones. Raises: NotStored."""
-        return self._store.size(gun) + sum(map(len, files.values()))
+        """Return how much must be read to check this upload, as bytes of ordinary files of the same memory.
+
+        That is its own files, and the stored ones if they are not in memory. Raises: NotStored.
+        """
+        in_memory = files and self._parsed.remembered(gun) is not None
+        stored = 0 if in_memory else self._store.size(gun)
+        return stored + sum(map(ordinary_size, files.values()))
 
     def publish(
         self,
@@ -104,6 +111,7 @@ class Publishing:
         fresh = None if files else self._fresh(gun, at, served_format)
         if fresh is not None:
             return fresh
+        check_values(files, MAX_UPLOAD_VALUES)
         with _judging():
             uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
         cached = self._parsed.remembered(gun)

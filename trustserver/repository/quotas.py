@@ -11,6 +11,7 @@ from typing import Final
 
 from trustdata.envelope import Envelope
 from trustdata.errors import TooLarge
+from trustdata.json_bounds import TooDeep, TooManyValues, count_values, most_values
 from trustdata.limits import MAX_TARGETS
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.candidate_set import Candidate
@@ -29,6 +30,24 @@ MAX_ROOT_BYTES: Final = 32 * 1024 * 1024
 _OWNERS: Final = frozenset({ROOT, TARGETS, RELEASES})
 """The roles that have only a limit of their own. A signer who fills the collection must not be able to keep the owner
 from removing that signer."""
+
+
+def check_values(files: Mapping[RoleName, bytes], most: int) -> None:
+    """Refuse an upload whose files together hold more than `most` values, before any of them is parsed.
+
+    Each file has a limit of its own, but all of them are parsed before the first one is judged. A file that is nested
+    too deep is left to its parser, which names it. Raises: TooLarge.
+    """
+    if sum(map(most_values, files.values())) <= most:
+        return
+    left = most
+    for raw in files.values():
+        try:
+            left -= count_values(raw, most=left)
+        except TooManyValues as error:
+            raise TooLarge(what="the upload", limit=most, unit="values") from error
+        except TooDeep:
+            continue
 
 
 def check_collection_size(stored: Mapping[RoleName, Envelope], candidate: Candidate, wire: WireFormat) -> None:

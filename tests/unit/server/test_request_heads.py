@@ -172,9 +172,9 @@ def test_a_timestamp_in_an_upload_is_not_parsed_on_the_event_loop(monkeypatch: p
     where: list[threading.Thread] = []
     parse = strict_json.parse
 
-    def noted(*arguments: Any) -> Any:
+    def noted(*arguments: Any, **named: Any) -> Any:
         where.append(threading.current_thread())
-        return parse(*arguments)
+        return parse(*arguments, **named)
 
     monkeypatch.setattr(strict_json, "parse", noted)
     body = part("timestamp", b"{}") + b"--xx--\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.support.server_site import GUN_A, Site
 from trustdata.errors import TooLarge
 from trustdata.limits import MAX_ROOT
+from trustdata.roles import ROOT
 from trustserver.api import upload as module
 from trustserver.api.upload import MAX_UPLOAD, TufParts, Upload
 from trustserver.api.upload_room import UploadRoom
@@ -206,3 +208,29 @@ def chunks(*bodies: bytes, endless: bool = False) -> Callable[[], Any]:
         return {"type": "http.request", "body": body, "more_body": bool(left)}
 
     return receive
+
+
+def test_nothing_of_an_upload_is_kept_for_the_garbage_collector() -> None:
+    """Refused or not: a body may have megabytes, and nothing else that is garbage would make the collector run."""
+
+    class Marked(bytearray):
+        """A bytearray that can be found."""
+
+    def alive() -> int:
+        return sum(len(found) for found in gc.get_objects() if isinstance(found, Marked))
+
+    refused = part('name="files"; filename="root"', b"x" * (MAX_ROOT + 1)) + END
+    whole = part('name="files"; filename="root"', b"x") + END
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "bytearray", Marked, raising=False)
+            assert read(chunks(whole)) == {ROOT: b"x"}
+            with pytest.raises(TooLarge):
+                read(chunks(refused[:5000], refused[5000:]))
+            with pytest.raises(BadRequest):
+                read(chunks(refused[:5000]))
+        assert alive() == 0
+    finally:
+        gc.enable()
