@@ -54,13 +54,13 @@ def start_ours(folder: Path, *, tls: bool = False, options: Sequence[str] = ()) 
 class BenchCollection:
     """One collection with keys of its own."""
 
-    def __init__(self, server: OurServer, gun: GUN) -> None:
+    def __init__(self, server: OurServer, gun: GUN, *, docker_config: Path | None = None) -> None:
         self.gun = gun
         self.remote = TufRemote(
             ServerLink(
                 server.url,
                 Network(authorities=CertificateAuthorities(os.environ, cacert=server.ca), environ={}),
-                DockerConfig({"DOCKER_CONFIG": os.devnull}),
+                DockerConfig({"DOCKER_CONFIG": str(docker_config or os.devnull)}),
             )
         )
         self._root, self._targets = CryptoSigner.generate_ecdsa(), CryptoSigner.generate_ecdsa()

@@ -20,9 +20,22 @@ def cpu_per_request(url: str, pids: list[int], *, connections: int = 2, headers:
     return (cpu.settle(pids) - before) / requests * 1e6
 
 
-def requests_per_second(url: str, *, seconds: int, connections: int = 2) -> float:
+def requests_per_second(url: str, *, seconds: int, connections: int = 2, headers: Sequence[str] = ()) -> float:
     """Return the rate of GETs; requests that fail do not count."""
-    command = [program("wrk"), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", url]
+    options = [part for header in headers for part in ("-H", header)]
+    command = [
+        program("wrk"),
+        "-t",
+        "1",
+        "-c",
+        str(connections),
+        "-d",
+        f"{seconds}s",
+        "--timeout",
+        "10s",
+        *options,
+        url,
+    ]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     done, failed = re.search(r"(\d+) requests in", output), re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     return (int(done[1]) - (int(failed[1]) if failed else 0)) / seconds if done else 0.0

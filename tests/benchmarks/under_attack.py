@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
+import json
 import multiprocessing
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.common_pots import begin_for_attacker
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
-from tests.support.attackers import Attacker, Target, common_pots, connections
+from tests.support.attackers import Attacker, Target, common_pots, connections, slow_readers, uploads
+from tests.support.token_server import ISSUER, PASSWORD, SERVICE, TokenServer, logged_in, start_token_server
 from trustdata.gun import parse_gun
 
 _READ_SECONDS: Final = 5
@@ -29,22 +34,41 @@ _TAGS: Final = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """One attack. `options`: of `trust-server serve`. `prepare`: called before the attacker starts."""
+    """One attack. `prepare`: called before the attacker starts. `tokens`: everybody needs a token, also to read."""
 
     what: str
     attacker: Attacker
     tls: bool = False
-    options: tuple[str, ...] = ()
+    tokens: bool = False
     prepare: Callable[[OurServer], None] | None = None
 
 
+_LARGE_GUN: Final = "127.0.0.1:5000/honest/large"
+_LARGE_TAGS: Final = 38_000
+_LARGE_FILE: Final = f"/tuf/{_LARGE_GUN}/metadata/2.targets.json"
+
+
+def begin_large(server: OurServer) -> None:
+    """Publish a collection whose targets have 4.7 MB."""
+    large = BenchCollection(server, parse_gun(_LARGE_GUN))
+    large.init()
+    large.send(large.next_upload(range(_LARGE_TAGS)))
+
+
+_SLOWLY: Final = functools.partial(slow_readers.read_slowly, paths=[_LARGE_FILE])
 ATTACKS: Final = (
+    Attack(what="forged tokens", attacker=common_pots.forged_tokens, tokens=True),
+    Attack(what="forged tokens, TLS", attacker=common_pots.forged_tokens, tls=True, tokens=True),
     Attack(what="half of a handshake", attacker=connections.half_open_from_everywhere, tls=True),
     Attack(what="half of a request", attacker=connections.half_open_from_everywhere),
+    Attack(what="nested uploads", attacker=uploads.nests),
+    Attack(what="worst uploads that are admitted", attacker=uploads.worst_uploads),
+    Attack(what="82 slow readers", attacker=_SLOWLY, prepare=begin_large),
+    Attack(what="82 slow readers, TLS", attacker=_SLOWLY, tls=True, prepare=begin_large),
+    Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
     Attack(what="heads without end", attacker=connections.long_heads),
     Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
     Attack(what="keys of many names", attacker=common_pots.many_names),
-    Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
 )
 
 
@@ -52,21 +76,31 @@ def rows(folder: Path) -> list[Row]:
     """Measure every attack against a server of its own."""
     measured: list[Row] = []
     for number, attack in enumerate(ATTACKS):
-        with start_ours(folder / str(number), tls=attack.tls, options=attack.options) as server:
-            measured += _under(attack, server)
+        with contextlib.ExitStack() as stack:
+            here = folder / str(number)
+            tokens = stack.enter_context(start_token_server(here / "tokens")) if attack.tokens else None
+            options = tokens.options() if tokens else []
+            server = stack.enter_context(start_ours(here / "server", tls=attack.tls, options=options))
+            measured += _under(attack, server, tokens, here)
     return measured
 
 
-def _under(attack: Attack, server: OurServer) -> Iterator[Row]:
-    honest = BenchCollection(server, parse_gun("127.0.0.1:5000/honest/app"))
+def _under(attack: Attack, server: OurServer, tokens: TokenServer | None, folder: Path) -> Iterator[Row]:
+    gun = parse_gun("127.0.0.1:5000/honest/app")
+    headers = []
+    if tokens is not None:
+        logged_in(folder / "docker", "alice", urlsplit(server.url).netloc)
+        headers = [f"Authorization: Bearer {_token_to_read(tokens, gun)}"]
+    honest = BenchCollection(server, gun, docker_config=folder / "docker" if tokens else None)
     honest.init()
     honest.send(honest.next_upload(range(_TAGS)))
     if attack.prepare is not None:
         attack.prepare(server)
     url = f"{server.url}/tuf/{honest.gun}/metadata/timestamp.json"
-    alone = requests_per_second(url, seconds=_READ_SECONDS)
-    with _attacking(attack.attacker, server), _publishing(honest) as publishes, _watching(server.pid) as memory:
-        attacked = requests_per_second(url, seconds=_READ_SECONDS)
+    alone = requests_per_second(url, seconds=_READ_SECONDS, headers=headers)
+    forged = f"{ISSUER}\n{SERVICE}" if tokens else ""
+    with _attacking(attack.attacker, server, forged), _publishing(honest) as publishes, _watching(server) as memory:
+        attacked = requests_per_second(url, seconds=_READ_SECONDS, headers=headers)
     ended = time.monotonic()
     honest.send(honest.next_upload(range(_TAGS)))
     recovered = time.monotonic() - ended
@@ -79,12 +113,21 @@ def _under(attack: Attack, server: OurServer) -> Iterator[Row]:
     yield Row(what=f"{attack.what}: recovery", ours=recovered, peer=_RECOVERY_BUDGET, unit="s", wanted=1.0)
 
 
+def _token_to_read(tokens: TokenServer, gun: str) -> str:
+    """Ask the token server for a token as alice does."""
+    query = urlencode({"service": SERVICE, "scope": f"repository:{gun}:pull"})
+    asked = urllib.request.Request(f"{tokens.realm}?{query}")
+    asked.add_header("Authorization", "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode())
+    with urllib.request.urlopen(asked) as answer:
+        return str(json.loads(answer.read())["token"])
+
+
 @contextlib.contextmanager
-def _attacking(attacker: Attacker, server: OurServer) -> Iterator[None]:
+def _attacking(attacker: Attacker, server: OurServer, token: str) -> Iterator[None]:
     parts = urlsplit(server.url)
     spawning = multiprocessing.get_context("spawn")
     stop = spawning.Event()
-    target = Target(host=parts.hostname or "", port=parts.port or 0, ca=server.ca)
+    target = Target(host=parts.hostname or "", port=parts.port or 0, ca=server.ca, token=token)
     process = spawning.Process(target=attacker, args=(target, stop))
     process.start()
     try:
@@ -123,14 +166,14 @@ def _publishing(collection: BenchCollection) -> Iterator[list[float]]:
 
 
 @contextlib.contextmanager
-def _watching(pid: int) -> Iterator[list[float]]:
-    """Note the memory of a process and its children, in MB, five times a second."""
+def _watching(server: OurServer) -> Iterator[list[float]]:
+    """Note the memory of the server and its children, in MB, five times a second."""
     stop = threading.Event()
-    noted: list[float] = [cpu.megabytes(pid)]
+    noted: list[float] = [cpu.megabytes(server.pid)]
 
     def note() -> None:
         while not stop.wait(0.2):
-            noted.append(cpu.megabytes(pid))
+            noted.append(cpu.megabytes(server.pid))
 
     thread = threading.Thread(target=note)
     thread.start()
