@@ -491,3 +491,10 @@ def test_old_records_of_one_collection_are_dropped_from_the_feed(store: Metadata
     assert store.drop_changes(APP, keep=3) == 0
     assert store.drop_changes(APP, keep=1) == 2
     assert noted(store.changes(None, after=0, limit=9)) == [(APP, 3, "update"), (OTHER, 1, "update")]
+
+
+def test_a_collection_is_loaded_without_the_files_that_nobody_needs(store: MetadataStore) -> None:
+    begin(store)
+    assert store.load(APP, only=()) == replace(whole := store.load(APP), files={})
+    assert store.load(APP, only=(ROOT, RoleName("targets/nobody"))) == replace(whole, files={ROOT: whole.files[ROOT]})
+    assert store.load(OTHER, only=(ROOT,)) == store.load(OTHER)

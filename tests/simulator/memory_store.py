@@ -49,10 +49,12 @@ class MemoryStore:
         self._seal_mark = ""
         self._clock = ClockRecord()
 
-    def load(self, gun: GUN) -> StoredCollection:
+    def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
         with self._lock:
             slot = self._slots.get(gun)
-            return slot.collection if slot else StoredCollection(gun=gun, status=Status.ABSENT)
+            whole = slot.collection if slot else StoredCollection(gun=gun, status=Status.ABSENT)
+            files = {role: file for role, file in whole.files.items() if only is None or role in only}
+            return whole if only is None else replace(whole, files=files)
 
     def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
         with self._lock:

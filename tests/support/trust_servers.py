@@ -77,6 +77,8 @@ class PeerServer(NotaryApi):
     """Notary stores targets on which its own client panics, and members that are read in two ways."""
     refuses_a_role_twice: bool
     """Notary does so over its memory store; over PostgreSQL the last part counts."""
+    signs_anew_for_nothing: bool
+    """Notary stores a new snapshot and timestamp for each upload of nothing; ours takes those of the last minute."""
     said_of_missing_snapshot: str
     """What a client prints when nobody makes the snapshot; with a notary-signer, Notary hands on the signer's error."""
 
@@ -101,6 +103,7 @@ def peer_of(stack: NotaryStack) -> PeerServer:
         looks_up_exactly=False,
         refuses_what_clients_cannot_survive=False,
         refuses_a_role_twice=False,
+        signs_anew_for_nothing=True,
         said_of_missing_snapshot="An error occurred during validation: rpc error: code = NotFound",
     )
 
@@ -132,6 +135,7 @@ def peer_of_process(process: ServerProcess) -> PeerServer:
         looks_up_exactly=True,
         refuses_what_clients_cannot_survive=True,
         refuses_a_role_twice=True,
+        signs_anew_for_nothing=False,
         said_of_missing_snapshot="Metadata hierarchy is incomplete: no snapshot was included in update and server "
         "does not hold current snapshot key for repository",
     )

@@ -22,14 +22,15 @@ from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
 from trustserver.auth.authorizer import Action, Subject, known_name
-from trustserver.errors import BadRequest
+from trustserver.errors import BadRequest, RevisionMoved
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import held_key, refuse_tombstone
-from trustserver.repository.publish import PublishedVersions
-from trustserver.storage.ports import KeyRecord, Status, StoredCollection
+from trustserver.repository.publish import PublishedVersions, current_versions
+from trustserver.storage.ports import KeyRecord, MetadataStore, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
+_ATTEMPTS: Final = 16
 
 
 class CollectionView(BaseModel):
@@ -181,18 +182,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
     async def state(request: Request, gun: Gun) -> StateView:
         """Return the collection's format, revision and versions, and for which roles the server holds the key."""
         await allowed(request, Action.READ, gun)
-        found = await asyncio.to_thread(services.store.load, gun)
-        refuse_tombstone(found)
-        if found.status is not Status.LIVE:
-            raise NoTrustData(gun=gun)
-        versions = {str(role): file.version for role, file in sorted(found.files.items())}
-        return StateView(
-            gun=gun,
-            format=found.format,
-            revision=found.revision,
-            versions=versions,
-            server_keys=await asyncio.to_thread(_server_keys, found),
-        )
+        return await asyncio.to_thread(_state, services.store, gun)
 
     @router.delete("/{gun}")
     async def delete(request: Request, gun: Gun) -> DeletedView:
@@ -204,6 +194,26 @@ def management_router(services: Services, collection_import: CollectionImport) -
         return DeletedView(gun=gun, revision=revision)
 
     return router
+
+
+def _state(store: MetadataStore, gun: GUN) -> StateView:
+    """Read the state of a collection, but of its files only root: the others may be large."""
+    for _ in range(_ATTEMPTS):
+        found = store.load(gun, only=(ROOT,))
+        refuse_tombstone(found)
+        if found.status is not Status.LIVE:
+            raise NoTrustData(gun=gun)
+        versions = current_versions(store, gun)
+        standing = store.standing(gun)
+        if standing is not None and standing.revision == found.revision:
+            return StateView(
+                gun=gun,
+                format=found.format,
+                revision=found.revision,
+                versions=versions,
+                server_keys=_server_keys(found),
+            )
+    raise RevisionMoved(gun=gun, base=found.revision)
 
 
 def _server_keys(found: StoredCollection) -> list[str]:

@@ -18,6 +18,7 @@ from trustdata.errors import CollectionExists, NoTrustData
 from trustdata.gun import GUN
 from trustdata.wire.notary import NOTARY
 from trustserver.api.changefeed import parse_feed_query
+from trustserver.api.fair_queue import FairQueue
 from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
 from trustserver.api.notary_errors import Access, send_notary_error
 from trustserver.api.notary_parts import NotaryParts
@@ -36,6 +37,8 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.storage.ports import KeyRecord
 
+_FEED_READS: Final = 2
+"""How many reads of the change feed are answered at one time: each may be ten thousand records."""
 _JSON: Final = b"application/json; charset=utf-8"
 _ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
 _ACTIONS: Final[Mapping[Operation, Action]] = {
@@ -78,6 +81,7 @@ class NotaryApi:
         self._renewal = renewal
         self._otherwise = otherwise
         self._parts = NotaryParts()
+        self._feeds = FairQueue(_FEED_READS, what="reads of the change feed")
         self.answered: dict[int, int] = {}
         """The number of reads of files by status, without those that the response cache has answered."""
 
@@ -133,7 +137,8 @@ class NotaryApi:
             case Operation.CHANGES | Operation.ALL_CHANGES:
                 query = parse_feed_query(scope["query_string"])
                 gun = route.gun if route.operation is Operation.CHANGES else None
-                answer = _json(await asyncio.to_thread(query.read, self._services.store, gun))
+                async with self._feeds.place(self._services.address_of(scope) or subject.name):
+                    answer = _json(await asyncio.to_thread(query.read, self._services.store, gun))
             case Operation.PING | Operation.HEALTH:
                 answer = _json(b"{}")
         return answer

@@ -12,10 +12,13 @@ from typing import Final
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
+from trustserver.api.fair_queue import FairQueue
 from trustserver.errors import ClockJumped
 from trustserver.repository.renewal import Renewal
 from trustserver.responses.cache import ReadyResponse, ResponseCache
 
+AT_ONE_TIME: Final = 4
+"""How many collections are renewed at one time, so that other reads have threads, too."""
 RENEWAL_PAUSE: Final = timedelta(seconds=30)
 """How long to wait after a failed renewal before trying again. Clients get the old response meanwhile."""
 
@@ -29,6 +32,7 @@ class RenewalOnRead:
         self._renewal = renewal
         self._cache = cache
         self._clock = clock
+        self._turns = FairQueue(AT_ONE_TIME, what="renewals")
         self._renewing: dict[GUN, asyncio.Task[None]] = {}
 
     def is_due(self, answer: ReadyResponse) -> bool:
@@ -50,7 +54,8 @@ class RenewalOnRead:
     async def _renew(self, gun: GUN, path: bytes, old: ReadyResponse) -> None:
         ticket = self._cache.ticket(gun)
         try:
-            await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
+            async with self._turns.place(gun):
+                await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
         except (TrustError, KeysError) as error:
             if not isinstance(error, ClockJumped):  # the rounds of upkeep report that once for all collections
                 _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})

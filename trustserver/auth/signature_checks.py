@@ -16,10 +16,10 @@ from typing import Final
 from trustserver.auth.tokens import Grant, TokenVerifier, UnverifiedToken
 from trustserver.errors import Overloaded, TokenRefused
 
-MAX_WAITING: Final = 64
-"""How many tokens may wait for the check of their signatures, in all: together they take less than 0.1 seconds."""
-MAX_WAITING_OF_ONE: Final = 16
-"""How many tokens of one client address may wait."""
+MAX_WAITING: Final = 256
+"""How many tokens may wait for the check of their signatures, in all: together they take less than 0.3 seconds."""
+MAX_WAITING_OF_ONE: Final = 32
+"""How many tokens of one client address may wait: as many as it may have requests worked on."""
 MAX_REFUSED: Final = 4096
 """How many refused tokens are remembered; the least recently used is dropped first."""
 

@@ -76,7 +76,7 @@ class OnlineRoles:
         the caller uses. Raises: GoneCollection, CollectionExists (the collection is in another format), NotThere and
         RevisionMoved (it kept changing), NotStored, ClockJumped (a new key).
         """
-        state = self._store.load(gun)
+        state = self._store.load(gun, only=(ROOT,))
         _refuse_other_format(state, wire)
         if state.status is Status.LIVE:
             root = wire.parse(ROOT, state.files[ROOT].raw).root
@@ -92,7 +92,7 @@ class OnlineRoles:
         kept changing), ClockJumped.
         """
         for attempt in range(_ATTEMPTS):
-            state = self._store.load(gun)
+            state = self._store.load(gun, only=(ROOT,))
             _refuse_other_format(state, wire)
             if state.status is not Status.LIVE:
                 raise NotThere(what=f"collection {gun}")

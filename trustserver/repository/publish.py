@@ -34,7 +34,7 @@ from trustserver.repository.quotas import (
     check_snapshot_size,
     check_values,
 )
-from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
+from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredVersion, Tombstone
 
 ATTEMPTS: Final = 64
 """How often one upload is checked again because others have changed the collection meanwhile."""
@@ -141,7 +141,7 @@ class Publishing:
         already), CollectionExists (it is in another format), NotStored.
         """
         for _ in range(ATTEMPTS):
-            state = self._store.load(gun)
+            state = self._store.load(gun, only=(ROOT,))
             refuse_tombstone(state)
             if state.status is not Status.LIVE:
                 raise NoTrustData(gun=gun)
@@ -233,7 +233,7 @@ class Publishing:
         first = self._store.file(state.gun, ROOT, 1)
         return Tombstone(
             root_sha256=first.sha256 if first else state.files[ROOT].sha256,
-            versions={str(role): file.version for role, file in sorted(state.files.items())},
+            versions=current_versions(self._store, state.gun),
             deleted_at=at.replace(microsecond=0),
             subject=subject,
         )
@@ -250,6 +250,15 @@ def _judging() -> Iterator[None]:
         _log.exception("an upload could not be judged")
         kind = type(error).__name__
         raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
+
+
+def current_versions(store: MetadataStore, gun: GUN) -> dict[str, int]:
+    """Return the current version of each role of a collection, without reading its files. Raises: NotStored."""
+    return {str(each.role): each.version for each in sorted(store.versions(gun), key=_role) if each.is_current}
+
+
+def _role(version: StoredVersion) -> str:
+    return version.role
 
 
 def publish_result(after: ParsedCollection) -> PublishedVersions:

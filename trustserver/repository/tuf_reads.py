@@ -57,7 +57,7 @@ class TufRetrieval:
         return self._absent(gun, name), False
 
     def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:
-        state = self._store.load(gun)
+        state = self._store.load(gun, only=())
         if state.status is Status.LIVE and state.format == TUF.name:
             return missing(gun, name)
         if state.status is Status.DELETED and state.tombstone is not None:

@@ -207,8 +207,11 @@ class MetadataStore(Protocol):
     NotStored if the database cannot be read or written.
     """
 
-    def load(self, gun: GUN) -> StoredCollection:
-        """Return the current files and keys of a name, all of the same revision."""
+    def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
+        """Return the current files and keys of a name, all of the same revision.
+
+        `only`: the roles whose files are read, since a collection may be large; None for all. The others are left out.
+        """
 
     def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
         """Return the current files and keys of some hundred names, in this order, as `load` does; all of one moment."""

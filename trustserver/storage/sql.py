@@ -64,11 +64,11 @@ class SqlStore:
         self._for_one_statement = engine.execution_options(one_statement=True)
         self._refusal: NotStored | None = None
 
-    def load(self, gun: GUN) -> StoredCollection:
+    def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
         with self._reading() as connection:
             row = connection.execute(statements.NAME, {"of_gun": gun}).one_or_none()
             keys = connection.execute(statements.KEYS, {"of_gun": gun}).all()
-            files = connection.execute(statements.ALL_NEWEST, {"of_id": row.id}).all() if row is not None else ()
+            files = connection.execute(*statements.newest_files(row.id, only)).all() if row is not None else ()
             return _stored(gun, row, files, keys)
 
     def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:

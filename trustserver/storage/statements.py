@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from trustdata.roles import RoleName
 from trustserver.storage.ports import Status
 from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
 
@@ -37,6 +41,7 @@ NEWEST_AND_RENEWAL = NEWEST.add_columns(_COLLECTION.c.renew_at)
 NAME = select(_COLLECTION).where(_COLLECTION.c.gun == bindparam("of_gun"))
 KEYS = select(_KEY).where(_KEY.c.gun == bindparam("of_gun")).order_by(_KEY.c.role, _KEY.c.id)
 ALL_NEWEST = _CURRENT_FILES.where(_CURRENT.c.collection_id == bindparam("of_id"))
+SOME_NEWEST = ALL_NEWEST.where(_CURRENT.c.role.in_(bindparam("of_roles", expanding=True)))
 NAMES = select(_COLLECTION).where(_COLLECTION.c.gun.in_(bindparam("of_guns", expanding=True)))
 KEYS_OF_NAMES = (
     select(_KEY).where(_KEY.c.gun.in_(bindparam("of_guns", expanding=True))).order_by(_KEY.c.role, _KEY.c.id)
@@ -73,3 +78,10 @@ MAKE_CURRENT = _ANY_CURRENT.on_conflict_do_update(
 DROP_OLDER = delete(_FILE).where(
     _FILE.c.collection_id == bindparam("of"), _FILE.c.role == bindparam("as_role"), _FILE.c.version != bindparam("but")
 )
+
+
+def newest_files(collection: int, only: Collection[RoleName] | None) -> tuple[Select[Any], dict[str, object]]:
+    """Return the query for the current files of these roles of a collection, and its values. `only` None: of all."""
+    if only is None:
+        return ALL_NEWEST, {"of_id": collection}
+    return SOME_NEWEST, {"of_id": collection, "of_roles": [str(role) for role in only]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from tests.simulator.memory_store import MemoryStore
 from tests.support.notary_owner import NotaryOwner, bare_signer
 from tests.support.notary_site import GUN_N, NotarySite
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.admin.audit import Audit, AuditFinding
 from trustserver.admin.restore import Restore
 from trustserver.repository.commit import Committer
@@ -79,8 +80,8 @@ class _Damaged(MemoryStore):
         super().__init__()
         self._inner, self._damaged = inner, damaged
 
-    def load(self, gun: GUN) -> StoredCollection:
-        return self._damaged if gun == self._damaged.gun else self._inner.load(gun)
+    def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
+        return self._damaged if gun == self._damaged.gun else self._inner.load(gun, only=only)
 
     def file(self, gun: GUN, role: object, version: int, *, wire: str = "") -> StoredFile | None:
         return self._inner.file(gun, role, version, wire=wire)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
+from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 from trustserver.storage.ports import Publication, StoredCollection
 
@@ -367,7 +368,7 @@ def test_not_ready_without_the_database_or_while_stopping() -> None:
 
 def test_failures_of_ours_are_500_without_a_word() -> None:
     class Broken(MemoryStore):
-        def load(self, gun: GUN) -> StoredCollection:
+        def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
             raise ZeroDivisionError("secret")
 
     answer = Site(Broken()).get(f"/api/v1/collections/{GUN_A}")

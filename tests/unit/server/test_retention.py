@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,9 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.repository import quotas, retention
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.repository.retention import KEPT_BYTES, LAST_OFFLINE, LAST_ONLINE, Retention, superseded
+from trustserver.storage import sql
 from trustserver.storage.database import migrate, open_engine
-from trustserver.storage.ports import MetadataStore, StoredVersion
+from trustserver.storage.ports import MetadataStore, StoredFile, StoredVersion
 from trustserver.storage.sql import SqlStore
 
 HOUR = timedelta(hours=1)
@@ -285,3 +287,34 @@ def test_names_of_one_user_are_bounded_and_those_of_others_are_not() -> None:
     assert begin("example.com/b", "mallory") == 507
     assert begin("example.com/b", "alice") == 200
     assert site.store.count_names(subject="mallory") == (2, 1)
+
+
+LARGE = frozenset({TARGETS, SNAPSHOT})
+"""The roles that may be large."""
+
+
+def test_what_anybody_may_ask_reads_no_large_file(sql_store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not there, a server's key, the state: a stranger asks for them as often as they like."""
+    site = NotarySite(sql_store)
+    site.begin()
+    site.begin_notary()
+    read: list[str] = []
+    as_stored = sql._file
+
+    def noted(row: Any) -> StoredFile:
+        read.append(row.role)
+        return as_stored(row)
+
+    monkeypatch.setattr(sql, "_file", noted)
+    assert site.file("99.nothing.json").status_code == 404
+    assert site.get(f"/api/v1/collections/{GUN_A}/keys/snapshot").status_code == 200
+    assert site.tuf("timestamp.key").status_code == 200
+    assert site.request("POST", f"/api/v1/collections/{GUN_A}/keys/snapshot").status_code == 200
+    state = site.get(f"/api/v1/collections/{GUN_A}").json()
+    assert state["versions"] == {"root": 1, "snapshot": 1, "targets": 1, "timestamp": 1}
+    assert state["server_keys"] == ["snapshot", "timestamp"]
+    assert not LARGE & set(read)
+    gone = site.request("DELETE", f"/api/v1/collections/{GUN_A}")
+    assert gone.status_code == 200
+    assert not LARGE & set(read)
+    assert site.get(f"/api/v1/collections/{GUN_A}").json()["versions"] == state["versions"]

@@ -235,15 +235,15 @@ def test_a_token_is_turned_away_where_too_many_wait(held: Held) -> None:
 
     async def ask() -> list[Grant | BaseException]:
         waiting = [
-            asyncio.create_task(checks.check(read(number), NOW, address=f"10.0.0.{number}"))
+            asyncio.create_task(checks.check(read(number), NOW, address=f"10.0.{number}.1"))
             for number in range(MAX_WAITING)
         ]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
-            await checks.check(read(-1), NOW, address="10.0.1.1")
+            await checks.check(read(-1), NOW, address="10.1.0.1")
         held.let_go.set()
         done = await asyncio.gather(*waiting, return_exceptions=True)
-        return [*done, await checks.check(read(-1), NOW, address="10.0.1.1")]
+        return [*done, await checks.check(read(-1), NOW, address="10.1.0.1")]
 
     done = asyncio.run(ask())
     assert len(done) == held.checked == MAX_WAITING + 1
