@@ -17,7 +17,7 @@ from tests.benchmarks.common_pots import begin_for_attacker
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
-from tests.support.attackers import Attacker, Target, common_pots, connections
+from tests.support.attackers import Attacker, Target, common_pots, connections, uploads
 from trustdata.gun import parse_gun
 
 _READ_SECONDS: Final = 5
@@ -44,6 +44,8 @@ ATTACKS: Final = (
     Attack(what="heads without end", attacker=connections.long_heads),
     Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
     Attack(what="keys of many names", attacker=common_pots.many_names),
+    Attack(what="nested uploads", attacker=uploads.nests),
+    Attack(what="the worst uploads", attacker=uploads.worst_uploads),
     Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
 )
 
