@@ -10,7 +10,15 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import beside_nginx, common_pots, cpu, many_collections, notary_format, under_attack
+from tests.benchmarks import (
+    beside_nginx,
+    common_pots,
+    cpu,
+    hostile_files,
+    many_collections,
+    notary_format,
+    under_attack,
+)
 from tests.benchmarks.commands import medians
 from tests.benchmarks.notary_client import NotaryClient
 from tests.benchmarks.our_server import BenchCollection, OurServer, run_trust, start_ours
@@ -45,6 +53,7 @@ def main() -> int:
         rows += beside_nginx.rows(ours, tls, folder / "nginx")
         rows += many_collections.rows(folder / "many-collections")
         rows += under_attack.rows(folder / "attacked")
+        rows += hostile_files.rows(folder)
         rows += common_pots.token_rows()
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):

@@ -19,6 +19,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, MetadataMissing, PublishRefused, ServerKeyNotUsed
 from trustdata.gun import GUN
 from trustdata.lifetimes import UNLIMITED_LIFE
+from trustdata.limits import MAX_UPLOAD_VALUES
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
@@ -29,7 +30,7 @@ from trustserver.repository.offered_keys import sealed_record
 from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_time
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import PublishedVersions, publish_result
-from trustserver.repository.quotas import NameLimits, check_names
+from trustserver.repository.quotas import NameLimits, check_names, check_values
 from trustserver.storage.ports import (
     NEVER_RENEWED,
     KeyRecord,
@@ -85,6 +86,7 @@ class CollectionImport:
         one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
         GoneCollection, NotStored, RevisionMoved.
         """
+        check_values([*imported.roots, *imported.files.values()], MAX_UPLOAD_VALUES)
         roots, current = _verified(gun, imported, at)
         stored = self._parsed.load(gun)
         refuse_tombstone(stored.state)

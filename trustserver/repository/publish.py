@@ -111,7 +111,7 @@ class Publishing:
         fresh = None if files else self._fresh(gun, at, served_format)
         if fresh is not None:
             return fresh
-        check_values(files, MAX_UPLOAD_VALUES)
+        check_values(files.values(), MAX_UPLOAD_VALUES)
         with _judging():
             uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
         cached = self._parsed.remembered(gun)

@@ -5,7 +5,7 @@ The limits are for signers. They never keep the owner from repairing, shrinking 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,16 +32,16 @@ _OWNERS: Final = frozenset({ROOT, TARGETS, RELEASES})
 from removing that signer."""
 
 
-def check_values(files: Mapping[RoleName, bytes], most: int) -> None:
+def check_values(files: Collection[bytes], most: int) -> None:
     """Refuse an upload whose files together hold more than `most` values, before any of them is parsed.
 
     Each file has a limit of its own, but all of them are parsed before the first one is judged. A file that is nested
     too deep is left to its parser, which names it. Raises: TooLarge.
     """
-    if sum(map(most_values, files.values())) <= most:
+    if sum(map(most_values, files)) <= most:
         return
     left = most
-    for raw in files.values():
+    for raw in files:
         try:
             left -= count_values(raw, most=left)
         except TooManyValues as error:

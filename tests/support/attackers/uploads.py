@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.support.attackers import Target
 
-RATE: Final = 8
+RATE: Final = 4
 """Uploads each second, over as many connections."""
 _BOUNDARY: Final = "5f" * 16
 _CONNECTIONS: Final = 8
@@ -71,7 +71,7 @@ def beyond(wire: str) -> Mapping[str, bytes]:
     """Files that no limit of values lets in, within the limit of bytes."""
     size = {"tuf-1.0": 4_990_000, "notary-v1": 12_500_000}[wire]
     return {
-        "lists": document(wire, foreign=filled(b"[],", size - 1000)),
+        "too many lists": document(wire, foreign=filled(b"[],", size - 1000)),
         "nests": document(wire, foreign=filled(b'{"":{"":{"":{"":0}}}},', size - 1000)),
         "depth": document(wire, foreign=b"[" * (size - 1000)),
     }

@@ -12,12 +12,14 @@ import pytest
 from tests.support.server_owner import Owner
 from tests.support.server_site import GUN_A, Site
 from trustdata.envelope import Envelope
+from trustdata.errors import MalformedMetadata
 from trustdata.gun import GUN
 from trustdata.limits import MAX_SNAPSHOT
 from trustdata.model import DelegatedRole, Delegations, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF, TufFormat
 from trustserver.api import publish_requests
+from trustserver.repository import publish as publishing
 from trustserver.repository import quotas as growth
 from trustserver.repository.publish import PublishedVersions, Publishing
 
@@ -156,3 +158,24 @@ def test_renewal_parses_neither_targets_nor_delegations(monkeypatch: pytest.Monk
     snapshot = TUF.parse(SNAPSHOT, site.file("5.snapshot.json").content).snapshot
     assert snapshot.meta[f"{ALICE}.json"].version == 3
     assert isinstance(TUF.parse(TARGETS, site.file("2.targets.json").content).content, Targets)
+
+
+def test_the_values_of_all_files_of_an_upload_are_counted_before_one_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    parsed: list[RoleName] = []
+
+    def parse(_: TufFormat, role: RoleName, raw: bytes) -> Envelope:
+        del raw
+        parsed.append(role)
+        raise MalformedMetadata(role=role, path="", reason="parsed")
+
+    monkeypatch.setattr(TufFormat, "parse", parse)
+    monkeypatch.setattr(publishing, "MAX_UPLOAD_VALUES", 10)
+    five = b'["[[[[[[[[[[",1,1,1,1]'
+    assert site.publish({TARGETS: five, ROOT: five}).json()["reason"] == "parsed"
+    parsed.clear()
+    answer = site.publish({TARGETS: five, ROOT: five[:-1] + b",1]"})
+    assert answer.status_code == 413
+    assert (answer.json()["what"], answer.json()["limit"], answer.json()["unit"]) == ("the upload", 10, "values")
+    assert parsed == []
+    assert site.publish({TARGETS: b"[" * 50}).json()["reason"] == "parsed", "its parser names the place"
