@@ -40,6 +40,7 @@ from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
 from trustserver.process import kernel_clock, tls
 from trustserver.process.logs import start_logging
+from trustserver.process.memory import give_back, keep_little
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
@@ -95,6 +96,7 @@ class Application:
             if self.published_log is not None:
                 await asyncio.to_thread(self.published_log.compact)
             at = self.clock()
+            await asyncio.to_thread(give_back)
             done = await asyncio.to_thread(self.renewal.round, at=at)
             dropped = await asyncio.to_thread(self.online.drop_stale_offers, at)
             await asyncio.to_thread(self.guard.record_round, at)
@@ -260,6 +262,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
     settings = load(given, environ, config).settings
     check_for_serving(settings)
     start_logging(settings.log_level)
+    keep_little()
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
