@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, TypeAlias, TypeGuard, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurve,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
+    derive_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -49,6 +50,8 @@ _PUBLIC_EXPONENT: Final = 65537
 RSA_GENERATED_BITS: Final = 3072
 RSA_MIN_BITS: Final = 2048
 RSA_MAX_BITS: Final = 8192
+DERIVED_BYTES: Final = 48
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _MAX_PEM: Final = 4096  # characters; an RSA key of 8192 bits has about 1500
 _ED25519_HEX: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
@@ -135,14 +138,36 @@ def generate(algorithm: Algorithm = Algorithm.ECDSA_P256) -> PrivateKey:
     return _KINDS[algorithm].generate()
 
 
+def derive_p256(secret: bytes) -> PrivateKey:
+    """Return the ECDSA P-256 key that belongs to a secret of DERIVED_BYTES bytes: always the same one.
+
+    The secret must be uniform, as the output of a key derivation function is. It has 128 bits more than the order of
+    the curve, so that the remainder is as good as uniform (FIPS 186-5, A.2.1). Raises: ValueError if it is too short.
+    """
+    if len(secret) < DERIVED_BYTES:
+        raise ValueError(f"a secret of {DERIVED_BYTES} bytes is needed")
+    return derive_private_key(int.from_bytes(secret, "big") % (_P256_ORDER - 1) + 1, SECP256R1())
+
+
 def is_private_key(key: object) -> TypeGuard[PrivateKey]:
     """Return whether this is an ECDSA, Ed25519 or RSA private key; `algorithm_of` checks its curve and size."""
-    return isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey)
+    return _is_private(cast("Any", type(key)))
 
 
 def is_public_key(key: object) -> TypeGuard[PublicKey]:
     """Return whether this is an ECDSA, Ed25519 or RSA public key; `algorithm_of` checks its curve and size."""
-    return isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey)
+    return _is_public(cast("Any", type(key)))
+
+
+# They are abstract classes, whose `isinstance` costs as much as a hash of the key; the types are few.
+@lru_cache(maxsize=64)
+def _is_private(kind: type) -> bool:
+    return issubclass(kind, EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey)
+
+
+@lru_cache(maxsize=64)
+def _is_public(kind: type) -> bool:
+    return issubclass(kind, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey)
 
 
 def algorithm_of(key: object, *, named: str) -> Algorithm:

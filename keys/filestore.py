@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from keys import envelope
+from keys import sealed_file
 from keys.algorithms import PrivateKey
 from keys.durable_file import file_lock, make_private_folder, sync_folder, write_durably
-from keys.envelope import PRODUCTION_COST, ScryptCost
 from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
 from keys.material import MAX_KEY_FILE
+from keys.sealed_file import PRODUCTION_COST, ScryptCost
 from keys.store import check_new, find, in_order, is_keyid
 
 _SUFFIX: Final = ".key"
@@ -52,11 +52,11 @@ class FileKeyStore:
 
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
         """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong."""
-        return envelope.unseal(self._read(keyid), passphrase, place=str(self._path(keyid)))
+        return sealed_file.unseal(self._read(keyid), passphrase, place=str(self._path(keyid)))
 
     def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
         """Store a new key. Raises: KeyExists, PassphraseMissing."""
-        sealed = envelope.seal(private, passphrase, info=info, cost=self._cost)
+        sealed = sealed_file.seal(private, passphrase, info=info, cost=self._cost)
         with self._locked(make=True):
             check_new(self.list(), info)
             write_durably(self._path(info.keyid), sealed)
@@ -64,14 +64,14 @@ class FileKeyStore:
     def retire(self, keyid: str) -> None:
         """Mark a key as retired: it stays in the store and can be opened. Raises: KeyNotFound."""
         with self._locked(keyid):
-            write_durably(self._path(keyid), envelope.retire(self._read(keyid), place=str(self._path(keyid))))
+            write_durably(self._path(keyid), sealed_file.retire(self._read(keyid), place=str(self._path(keyid))))
 
     def passwd(self, keyid: str, old: str, new: str) -> None:
         """Change the passphrase of a key. Raises: KeyNotFound, PassphraseWrong, PassphraseMissing."""
         with self._locked(keyid):
             info = self._info(keyid)
             private = self.private(keyid, old)
-            write_durably(self._path(keyid), envelope.seal(private, new, info=info, cost=self._cost))
+            write_durably(self._path(keyid), sealed_file.seal(private, new, info=info, cost=self._cost))
 
     def remove(self, keyid: str) -> None:
         """Delete a key for good. Raises: KeyNotFound."""
@@ -85,7 +85,7 @@ class FileKeyStore:
 
     def _info(self, keyid: str) -> KeyInfo:
         place = str(self._path(keyid))
-        info = envelope.read_info(self._read(keyid), place=place)
+        info = sealed_file.read_info(self._read(keyid), place=place)
         if info.keyid != keyid:
             raise KeyFileMalformed(place=place, reason="it holds another key than its name says")
         return info

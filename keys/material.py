@@ -73,7 +73,7 @@ def is_encrypted_pem(data: bytes) -> bool:
 def write_private_pem(private: PrivateKey, passphrase: bytes | None) -> bytes:
     """Write a private key as PKCS#8 PEM, encrypted if a passphrase is given.
 
-    The encryption is PBES2, whose key derivation is weaker than that of the sealed envelope (`keys.envelope`). None
+    The encryption is PBES2, whose key derivation is weaker than that of the sealed envelope (`keys.sealed_file`). None
     writes a plain key. Raises: PassphraseMissing for an empty passphrase.
     """
     encryption: KeySerializationEncryption = NoEncryption()

@@ -199,7 +199,7 @@ def write_notary_key_file(private: PrivateKey, *, role: str, gun: str, passphras
 
     `gun`: the collection that the key signs, "" if several. Store the file under `private/`, named after the Notary id
     of the bare key. Its key derivation (PBKDF2 with SHA-1) is weaker than that of the sealed envelope
-    (`keys.envelope`).
+    (`keys.sealed_file`).
 
     Raises: PassphraseMissing for an empty passphrase.
     """

@@ -1,6 +1,6 @@
 """The recovery key: a second root key in a file that the user chooses. It can replace the root without the first one.
 
-The file should be kept away from this machine. A new one is a sealed key file (`keys.envelope`); an existing one may
+The file should be kept away from this machine. A new one is a sealed key file (`keys.sealed_file`); an existing one may
 also be PKCS#8 PEM, encrypted or plain.
 """
 
@@ -14,10 +14,9 @@ from pathlib import Path
 
 from securesystemslib.signer import SSlibKey
 
-from keys import envelope, material
+from keys import material, sealed_file
 from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.durable_file import write_durably
-from keys.envelope import PRODUCTION_COST, ScryptCost
 from keys.errors import (
     KeyExists,
     KeyFileMalformed,
@@ -28,6 +27,7 @@ from keys.errors import (
 )
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
+from keys.sealed_file import PRODUCTION_COST, ScryptCost
 
 
 def create(
@@ -47,7 +47,7 @@ def create(
         raise KeyExists(key="the recovery key file", place=str(path))
     private = generate(algorithm)
     info = KeyInfo.of(private, purpose="recovery", name=name, created=created)
-    sealed = envelope.seal(private, passphrase, info=info, cost=cost)
+    sealed = sealed_file.seal(private, passphrase, info=info, cost=cost)
     try:
         write_durably(path, sealed, replace=False)
     except FileExistsError as error:
@@ -73,17 +73,17 @@ def read_asking(path: Path, ask: Callable[[], str]) -> PrivateKey:
     KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong, and the errors of `ask`.
     """
     data = _read(path)
-    sealed = envelope.is_sealed(data) or material.is_encrypted_pem(data)
+    sealed = sealed_file.is_sealed(data) or material.is_encrypted_pem(data)
     return _open(data, ask() if sealed else None, path)
 
 
 def _open(data: bytes, passphrase: str | None, path: Path) -> PrivateKey:
-    if not envelope.is_sealed(data):
+    if not sealed_file.is_sealed(data):
         secret = None if passphrase is None else passphrase.encode("utf-8", "surrogateescape")
         return material.read_private_pem(data, secret, place=str(path))
     if not passphrase:
         raise PassphraseMissing(key=str(path), sources=())
-    return envelope.unseal(data, passphrase, place=str(path))
+    return sealed_file.unseal(data, passphrase, place=str(path))
 
 
 def public(path: Path, passphrase: str | None = None) -> SSlibKey:
@@ -95,8 +95,8 @@ def public(path: Path, passphrase: str | None = None) -> SSlibKey:
     KeyFileMalformed, KeyNotAccepted; PassphraseMissing and PassphraseWrong only for an encrypted PEM file.
     """
     data = _read(path)
-    if envelope.is_sealed(data):
-        return envelope.read_info(data, place=str(path)).public
+    if sealed_file.is_sealed(data):
+        return sealed_file.read_info(data, place=str(path)).public
     return material.tuf_key(_open(data, passphrase, path), named=str(path))
 
 
@@ -116,7 +116,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise KeyStoreUnwritable(path=str(path), reason=error.strerror or type(error).__name__) from error
     exposed = not_private(path, status)
-    if exposed is not None and not envelope.is_sealed(data) and not material.is_encrypted_pem(data):
+    if exposed is not None and not sealed_file.is_sealed(data) and not material.is_encrypted_pem(data):
         # The file system of a memory stick may have no modes, so only plain keys must be unreadable for others.
         raise KeyStoreInsecure(path=str(path), mode=exposed.mode, wanted=exposed.wanted, owner=exposed.owner)
     return data

@@ -17,7 +17,7 @@ _opened: Final[WeakKeyDictionary[KeyStore, dict[str, FileSigner]]] = WeakKeyDict
 
 
 class FileSigner(Signer):
-    """A signer with a private key that was opened from a key store. Its errors name the key."""
+    """A signer with a private key that is open in memory. Its errors name the key."""
 
     def __init__(self, private: PrivateKey, info: KeyInfo) -> None:
         self.private = private

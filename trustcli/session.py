@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.passphrase_comparison import ComparedPassphrases
     from trustcli.http.record import Observer
-    from trustcli.publish.held_keys import StoreKeys
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
+    from trustcli.publish.store_keys import StoreKeys
     from trustcli.registry.client import Registry
     from trustcli.registry.engine import Engine
     from trustdata.editing.owner_roles import OwnerRoles
@@ -305,7 +305,7 @@ class Session:
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
         """Return the keys of the store and the extra ones, ready to sign."""
-        from trustcli.publish.held_keys import StoreKeys
+        from trustcli.publish.store_keys import StoreKeys
 
         return StoreKeys(self.keystore, self.passphrases, extra)
 

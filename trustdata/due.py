@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.lifetimes import Lifetimes, half_life
+from trustdata.lifetimes import Lifetimes, renewal_due
 from trustdata.roles import ONLINE, RoleName
 
 LAST_PART: Final = 3
@@ -40,4 +40,6 @@ def late_online_roles(
     roles: Mapping[RoleName, Envelope], lifetimes: Lifetimes, *, at: datetime
 ) -> tuple[RoleName, ...]:
     """Return the online roles that are past half of their life: the server should have signed them again."""
-    return tuple(role for role in ONLINE if role in roles and half_life(roles[role].expires, lifetimes.of(role)) <= at)
+    return tuple(
+        role for role in ONLINE if role in roles and renewal_due(roles[role].expires, lifetimes.of(role)) <= at
+    )

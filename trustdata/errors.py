@@ -540,14 +540,16 @@ class CollectionExists(PublishRefused):
 
 
 class TooLarge(TrustError):
-    """A file or body is larger than allowed. `limit`: in bytes."""
+    """A file or body is larger than allowed, or holds more than allowed. `unit`: what `limit` counts."""
 
     code: ClassVar[str] = "too-large"
     what: str
     limit: int
+    unit: str = "bytes"
 
     def __str__(self) -> str:
-        return f"{shown(self.what)} is larger than {self.limit} bytes"
+        relation = "is larger than" if self.unit == "bytes" else "holds more than"
+        return f"{shown(self.what)} {relation} {self.limit} {shown(self.unit)}"
 
 
 class NotStored(TrustError):

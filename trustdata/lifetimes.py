@@ -64,7 +64,7 @@ def expires_at(at: datetime, lifetime: timedelta) -> datetime:
     return (at + lifetime).astimezone(UTC).replace(microsecond=0)
 
 
-def half_life(expires: datetime, lifetime: timedelta) -> datetime:
+def renewal_due(expires: datetime, lifetime: timedelta) -> datetime:
     """Return the time at which a file with this expiry and lifetime should be signed again: half of its life."""
     return expires - lifetime / 2
 

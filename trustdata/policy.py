@@ -23,11 +23,11 @@ from typing import Final, Literal
 
 from keys.algorithms import key_fingerprint
 from keys.record import record, replace
+from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches, specificity
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
 from trustdata.lifetimes import MaxLife
-from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches, specificity
 from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of

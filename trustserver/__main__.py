@@ -123,6 +123,29 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     upload_seconds: Annotated[
         int | None, typer.Option("--upload-seconds", help="Time that an upload may take. [60]")
     ] = None,
+    upload_rate: Annotated[
+        int | None, typer.Option("--upload-rate", help="Least rate of an upload, bytes per second; 0: none. [16384]")
+    ] = None,
+    publishes_per_collection: Annotated[
+        int | None,
+        typer.Option("--publishes-per-collection", help="Publishes of a collection in a minute. [600]"),
+    ] = None,
+    publishes_per_user: Annotated[
+        int | None, typer.Option("--publishes-per-user", help="Publishes by a user in a minute. [3000]")
+    ] = None,
+    resign_seconds: Annotated[
+        int | None,
+        typer.Option("--resign-seconds", help="Age of a timestamp for an empty upload to renew it. [60]"),
+    ] = None,
+    keep_seconds: Annotated[
+        int | None, typer.Option("--keep-seconds", help="Time that superseded versions are kept. [3600]")
+    ] = None,
+    max_collections: Annotated[
+        int | None, typer.Option("--max-collections", help="Names that may be in use; 0: no limit. [1000000]")
+    ] = None,
+    subject_collections: Annotated[
+        int | None, typer.Option("--subject-collections", help="Names that one user may begin; 0: no limit. [50000]")
+    ] = None,
     view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
     config: Config = None,
@@ -150,11 +173,20 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         connections_per_address=connections_per_address,
         head_seconds=head_seconds,
         upload_seconds=upload_seconds,
+        upload_rate=upload_rate,
+        publishes_per_collection=publishes_per_collection,
+        publishes_per_user=publishes_per_user,
+        resign_seconds=resign_seconds,
+        keep_seconds=keep_seconds,
+        max_collections=max_collections,
+        subject_collections=subject_collections,
         view_bytes=view_bytes,
         log_level=log_level,
     )
     from trustserver.app import serve as run
+    from trustserver.process.heap import give_large_blocks_back
 
+    give_large_blocks_back()
     run(given, os.environ, config)
 
 
@@ -185,6 +217,10 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
             "was published. The server must be stopped.",
         ),
     ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Note here what is sound; if interrupted, go on from there within a day."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,  # noqa: FBT002
     config: Config = None,
 ) -> None:
@@ -193,7 +229,17 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     from trustserver.admin.commands import check as run
     from trustserver.app import now
 
-    if not run(given, os.environ, config, against=against or [], accept=accept_restore, as_json=as_json, at=now()):
+    sound = run(
+        given,
+        os.environ,
+        config,
+        against=against or [],
+        accept=accept_restore,
+        as_json=as_json,
+        at=now(),
+        resume=resume,
+    )
+    if not sound:
         raise typer.Exit(1)
 
 

@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 
 from trustdata.errors import NotStored
+from trustserver.api.client_address import client_address
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
@@ -28,7 +29,7 @@ from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
 from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install_error_handlers
-from trustserver.api.publish_requests import PublishRequests
+from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.request_turns import RequestTurns
 from trustserver.api.services import Services
@@ -48,7 +49,9 @@ from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import OnlineRoles
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.repository.publish import Publishing
+from trustserver.repository.quotas import NameLimits
 from trustserver.repository.renewal import Renewal
+from trustserver.repository.retention import Retention
 from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.cache import ResponseCache
 from trustserver.responses.in_flight import BodiesInFlight
@@ -72,11 +75,19 @@ class Application:
     publishing: Publishing
     renewal: Renewal
     online: OnlineRoles
+    retention: Retention
     guard: ClockGuard
     store: MetadataStore
     published_log: PublishedLog | None
     metrics: Metrics
     clock: Callable[[], datetime]
+    requests: PublishRequests
+    authorizer: Authorizer
+
+    def close(self) -> None:
+        """End the threads of the application, once they have nothing to do."""
+        self.requests.close()
+        self.authorizer.close()
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up once a minute, until `stopping` is set."""
@@ -98,7 +109,7 @@ class Application:
             at = self.clock()
             await asyncio.to_thread(give_back)
             done = await asyncio.to_thread(self.renewal.round, at=at)
-            dropped = await asyncio.to_thread(self.online.drop_stale_offers, at)
+            dropped = await asyncio.to_thread(self.retention.round, at)
             await asyncio.to_thread(self.guard.record_round, at)
         except (ClockJumped, NotStored, OSError) as error:
             _log.error("upkeep failed", extra={"reason": str(error)})
@@ -106,7 +117,7 @@ class Application:
         self.metrics.renewals.labels("renewed").inc(done.renewed)
         self.metrics.renewals.labels("failed").inc(done.failed)
         if done.renewed or done.failed or dropped:
-            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed, "offers_dropped": dropped})
+            _log.info("upkeep", extra={"renewed": done.renewed, "failed": done.failed, "versions_dropped": dropped})
         return done.full
 
 
@@ -139,13 +150,28 @@ def compose(
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
     online = OnlineRoles(store, sealer, guard)
     parsed = ParsedCache(store)
-    committer = Committer(store, parsed, cache, published_log)
-    publishing = Publishing(store=store, online=online, parsed=parsed, committer=committer)
-    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer)
+    retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds))
+    committer = Committer(store, parsed, cache, published_log, retention=retention)
+    names = NameLimits(in_all=settings.max_collections, of_subject=settings.subject_collections)
+    publishing = Publishing(
+        store=store,
+        online=online,
+        parsed=parsed,
+        committer=committer,
+        resign=timedelta(seconds=settings.resign_seconds),
+        names=names,
+    )
+    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer, names=names)
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
-    requests = PublishRequests(publishing, metrics, clock=clock, seconds=settings.upload_seconds)
+    limits = UploadLimits(
+        seconds=settings.upload_seconds,
+        rate=settings.upload_rate,
+        per_collection=settings.publishes_per_collection,
+        per_user=settings.publishes_per_user,
+    )
+    requests = PublishRequests(publishing, metrics, clock=clock, limits=limits)
     renewal_on_read = RenewalOnRead(renewal, cache, clock)
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
@@ -157,6 +183,7 @@ def compose(
         retrieval=TufRetrieval(store, cache),
         renewal=renewal_on_read,
         authorizer=authorizer,
+        address_of=client_address,
         otherwise=GunPaths(fastapi),
     )
     services = Services(
@@ -167,6 +194,7 @@ def compose(
         authorizer=authorizer,
         metrics=metrics,
         clock=clock,
+        address_of=client_address,
     )
     notary = NotaryApi(
         services=services,
@@ -207,11 +235,14 @@ def compose(
         publishing=publishing,
         renewal=renewal,
         online=online,
+        retention=retention,
         guard=guard,
         store=store,
         published_log=published_log,
         metrics=metrics,
         clock=clock,
+        requests=requests,
+        authorizer=authorizer,
     )
 
 
@@ -303,5 +334,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
             sys.stdout.flush()
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 
-        serving.serve(application, bound, certificate, settings=settings, ready=ready)
+        try:
+            serving.serve(application, bound, certificate, settings=settings, ready=ready)
+        finally:
+            application.close()
     _log.info("stopped")

@@ -22,6 +22,8 @@ TrustError
 ├── Forbidden              the caller: not allowed
 ├── TokenRefused           the caller, or its token server: a token that is forged, for another service, or expired
 ├── OriginRefused          a browser: web pages may not change anything on this server
+├── TooMany                the caller, or the operator: a number of things that are kept has reached its limit
+├── Overloaded             nobody: too many requests of one kind at one time; send the request again
 ├── Stopping               nobody: the server is about to stop; send the request again
 └── GoneCollection         nobody: the collection was deleted; carries what its tombstone says
 """
@@ -259,11 +261,13 @@ class Forbidden(TrustError):
 class TokenRefused(TrustError):
     """A token is not accepted. `reason` says why, without anything from the token itself.
 
-    The authorizer turns it into `Forbidden`, which is what the caller gets.
+    `lasting`: whether the same token would be refused at any other time too. The authorizer turns this error into
+    `Forbidden`, which is what the caller gets.
     """
 
     code: ClassVar[str] = "token-refused"
     reason: str
+    lasting: bool = False
 
     def __str__(self) -> str:
         return f"the token is refused: {shown(self.reason, 300)}"
@@ -271,13 +275,44 @@ class TokenRefused(TrustError):
 
 @dataclass(eq=False, kw_only=True)
 class OriginRefused(TrustError):
-    """A web page sent a request that would change something. `origin` is the value of its Origin header."""
+    """A web page sent a request that could change something.
+
+    `origin` is the value of its header Origin or, if that is not there, Sec-Fetch-Site.
+    """
 
     code: ClassVar[str] = "refused-origin"
     origin: str
 
     def __str__(self) -> str:
-        return f"requests of web pages ({shown(self.origin)}) change nothing here; send them without Origin"
+        page = f"requests of web pages ({shown(self.origin)}) change nothing here"
+        return f"{page}; send them without Origin and Sec-Fetch-Site"
+
+
+@dataclass(eq=False, kw_only=True)
+class TooMany(TrustError):
+    """There are as many of something as are kept; nothing was changed. `what`: of what. `limit`: how many."""
+
+    code: ClassVar[str] = "too-many"
+    what: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"there are as many {shown(self.what)} as are kept: {self.limit}"
+
+
+@dataclass(eq=False, kw_only=True)
+class Overloaded(TrustError):
+    """Too many requests of one kind wait or are worked on, so that this one is turned away at once.
+
+    `what`: what there is too much of. `seconds`: after which time the client should try again.
+    """
+
+    code: ClassVar[str] = "overloaded"
+    what: str
+    seconds: int = 1
+
+    def __str__(self) -> str:
+        return f"too many {self.what}; try again in a moment"
 
 
 @dataclass(eq=False, kw_only=True)

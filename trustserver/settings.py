@@ -91,6 +91,13 @@ class Settings:
     connections_per_address: int = 0
     head_seconds: int = 10
     upload_seconds: int = 60
+    upload_rate: int = 16 * 1024
+    publishes_per_collection: int = 600
+    publishes_per_user: int = 3000
+    resign_seconds: int = 60
+    keep_seconds: int = 3600
+    max_collections: int = 1_000_000
+    subject_collections: int = 50_000
     view_bytes: int = 64 * 1024 * 1024
     log_level: str = "info"
 
@@ -151,6 +158,13 @@ class GivenSettings(TypedDict, total=False):
     connections_per_address: int | None
     head_seconds: int | None
     upload_seconds: int | None
+    upload_rate: int | None
+    publishes_per_collection: int | None
+    publishes_per_user: int | None
+    resign_seconds: int | None
+    keep_seconds: int | None
+    max_collections: int | None
+    subject_collections: int | None
     view_bytes: int | None
     log_level: str | None
 
@@ -380,6 +394,13 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "connections_per_address": _count(0, 1 << 20),
     "head_seconds": _count(1, 3600),
     "upload_seconds": _count(1, 3600),
+    "upload_rate": _count(0, 1 << 30),
+    "publishes_per_collection": _count(0, 1_000_000),
+    "publishes_per_user": _count(0, 1_000_000),
+    "resign_seconds": _count(0, 3600),
+    "keep_seconds": _count(60, 31_536_000),
+    "max_collections": _count(0, 1 << 40),
+    "subject_collections": _count(0, 1 << 40),
     "view_bytes": _count(0, 1 << 40),
     "log_level": _level,
 }

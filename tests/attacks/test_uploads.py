@@ -388,7 +388,7 @@ def test_more_paths_than_anybody_should_be_asked_to_match() -> None:
 def test_a_delegation_to_a_top_level_role(wire: WireFormat) -> None:
     """Both readers refuse it; whoever judges does not rely on that."""
     scene = good_collection(wire)
-    targets = wire.parse(TARGETS, file_of(text_of(scene.forger.document(TARGETS) | {"version": 5}), []))
+    targets = scene.forger.successor(TARGETS)
     delegations = targets.targets.delegations
     assert delegations is not None
     assert delegations.roles is not None

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import beside_nginx, cpu, notary_format, under_attack
+from tests.benchmarks import beside_nginx, common_pots, cpu, many_collections, notary_format, under_attack
 from tests.benchmarks.commands import medians
 from tests.benchmarks.notary_client import NotaryClient
 from tests.benchmarks.our_server import BenchCollection, OurServer, run_trust, start_ours
@@ -43,7 +43,9 @@ def main() -> int:
         rows += _reading(ours, notary)
         rows += notary_format.server_rows(ours, tls, notary)
         rows += beside_nginx.rows(ours, tls, folder / "nginx")
+        rows += many_collections.rows(folder / "many-collections")
         rows += under_attack.rows(folder / "attacked")
+        rows += common_pots.token_rows()
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify and trust inspect: not measured: {docker}")

@@ -13,10 +13,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tests.benchmarks import cpu
+from tests.benchmarks.common_pots import begin_for_attacker
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
-from tests.support.attackers import Attacker, Target
+from tests.support.attackers import Attacker, Target, common_pots, connections
 from trustdata.gun import parse_gun
 
 _READ_SECONDS: Final = 5
@@ -37,7 +38,14 @@ class Attack:
     prepare: Callable[[OurServer], None] | None = None
 
 
-ATTACKS: Final[list[Attack]] = []
+ATTACKS: Final = (
+    Attack(what="half of a handshake", attacker=connections.half_open_from_everywhere, tls=True),
+    Attack(what="half of a request", attacker=connections.half_open_from_everywhere),
+    Attack(what="heads without end", attacker=connections.long_heads),
+    Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
+    Attack(what="keys of many names", attacker=common_pots.many_names),
+    Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
+)
 
 
 def rows(folder: Path) -> list[Row]:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.simulator.memory_store import MemoryStore
-from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.errors import RevisionMoved
@@ -25,6 +24,7 @@ from trustserver.storage.ports import (
     KeyRecord,
     KeyState,
     MetadataStore,
+    OfferSalt,
     Publication,
     Status,
     StoredFile,
@@ -82,10 +82,8 @@ def tombstone() -> Tombstone:
 
 def begin(store: MetadataStore) -> None:
     """A collection at revision 1 with current keys `s` and `t`."""
-    for role, keyid in ((SNAPSHOT, "s"), (TIMESTAMP, "t")):
-        store.offer(key(role, keyid, KeyState.OFFERED), limit=10)
-    used = (key(SNAPSHOT, "s", KeyState.OFFERED), key(TIMESTAMP, "t", KeyState.OFFERED))
-    assert store.publish(publication(1, promoted_keys=used)) == 1
+    used = (key(SNAPSHOT, "s", KeyState.CURRENT), key(TIMESTAMP, "t", KeyState.CURRENT))
+    assert store.publish(publication(1, imported_keys=used)) == 1
 
 
 def held(store: MetadataStore, gun: GUN = APP) -> set[tuple[str, str, str]]:
@@ -179,34 +177,13 @@ def test_of_many_writers_at_one_revision_exactly_one_wins(store: MetadataStore) 
     assert {state.files[role].raw.decode().split()[-1] for role in (TARGETS, TIMESTAMP)} == {winner}
 
 
-def test_an_offered_key_is_kept_once_for_each_name_and_role(store: MetadataStore) -> None:
-    first = key(SNAPSHOT, "a", KeyState.OFFERED)
-    assert store.offer(first, limit=10) == first
-    assert store.offer(key(SNAPSHOT, "b", KeyState.OFFERED), limit=10) == first
-    assert store.offer(key(TIMESTAMP, "c", KeyState.OFFERED), limit=10).keyid == "c"
-    assert held(store) == {("snapshot", "a", "offered"), ("timestamp", "c", "offered")}
-
-
-def test_offers_are_bounded_over_all_names(store: MetadataStore) -> None:
-    store.offer(key(SNAPSHOT, "a", KeyState.OFFERED), limit=1)
-    with pytest.raises(NotStored):
-        store.offer(key(SNAPSHOT, "b", KeyState.OFFERED, gun=OTHER), limit=1)
-    assert store.offer(key(SNAPSHOT, "c", KeyState.OFFERED), limit=1).keyid == "a"
-
-
-def test_old_offers_are_dropped_and_current_keys_are_not(store: MetadataStore) -> None:
-    begin(store)
-    store.offer(key(SNAPSHOT, "old", KeyState.OFFERED, gun=OTHER), limit=10)
-    store.offer(key(TIMESTAMP, "new", KeyState.OFFERED, gun=OTHER, created=AT + timedelta(hours=1)), limit=10)
-    assert store.drop_offers(before=AT + timedelta(minutes=1)) == 1
-    assert held(store, OTHER) == {("timestamp", "new", "offered")}
-    assert held(store) == {("snapshot", "s", "current"), ("timestamp", "t", "current")}
-
-
-def test_no_key_is_offered_for_a_name_with_data(store: MetadataStore) -> None:
-    begin(store)
-    with pytest.raises(RevisionMoved):
-        store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10)
+def test_salts_are_kept_until_others_take_their_place(store: MetadataStore) -> None:
+    assert store.offer_salts() == ()
+    old, new = (OfferSalt(created=AT + timedelta(hours=hours), salt=bytes([hours])) for hours in (1, 25))
+    store.replace_offer_salts([new, old])
+    assert store.offer_salts() == (new, old)
+    store.replace_offer_salts([new])
+    assert store.offer_salts() == (new,)
 
 
 def test_a_publish_with_a_key_that_was_dropped_changes_nothing(store: MetadataStore) -> None:
@@ -242,7 +219,7 @@ def test_deleting_leaves_a_tombstone_and_nothing_else(store: MetadataStore) -> N
     assert store.current(APP, ROOT) is None
     assert store.due(at=AT + timedelta(days=999), limit=9) == ()
     assert store.earliest_expiries() == {}
-    assert store.sealed_keys() == ()
+    assert store.waiting_keys() == ()
 
 
 def test_over_a_tombstone_nothing_begins_until_it_is_released(store: MetadataStore) -> None:
@@ -250,14 +227,11 @@ def test_over_a_tombstone_nothing_begins_until_it_is_released(store: MetadataSto
     store.delete(APP, base=1, tombstone=tombstone())
     with pytest.raises(RevisionMoved):
         store.publish(publication(1, base=2))
-    with pytest.raises(RevisionMoved):
-        store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10)
     assert store.release(APP)
     assert not store.release(APP)
     assert not store.release(OTHER)
     state = store.load(APP)
     assert (state.status, state.revision) == (Status.RELEASED, 3)
-    assert store.offer(key(SNAPSHOT, "x", KeyState.OFFERED), limit=10).keyid == "x"
     assert store.publish(publication(1, base=3)) == 4
     begun = store.load(APP)
     assert (begun.status, begun.tombstone) == (Status.LIVE, None)
@@ -276,13 +250,10 @@ def test_what_is_due_comes_longest_due_first_and_bounded(store: MetadataStore) -
 
 def test_what_outlives_its_bound_is_found_by_format_role_and_holder(store: MetadataStore) -> None:
     """Only where the server holds the key: nobody else's file is its to sign."""
-    for gun in (OTHER, APP):
-        for role in (SNAPSHOT, TIMESTAMP):
-            store.offer(key(role, f"{role} of {gun}", KeyState.OFFERED, gun=gun), limit=9)
     expires = AT + timedelta(days=3)
     held = tuple(key(role, f"{role} of {OTHER}", KeyState.CURRENT, gun=OTHER) for role in (SNAPSHOT, TIMESTAMP))
-    store.publish(publication(1, gun=OTHER, promoted_keys=held))
-    store.publish(publication(1, promoted_keys=(key(TIMESTAMP, f"{TIMESTAMP} of {APP}", KeyState.CURRENT),)))
+    store.publish(publication(1, gun=OTHER, imported_keys=held))
+    store.publish(publication(1, imported_keys=(key(TIMESTAMP, f"{TIMESTAMP} of {APP}", KeyState.CURRENT),)))
     earlier = expires - timedelta(seconds=1)
     assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier, SNAPSHOT: earlier}}, limit=9) == (APP, OTHER)
     assert store.outliving({"tuf-1.0": {TIMESTAMP: earlier}}, limit=1) == (APP,)
@@ -324,18 +295,30 @@ def test_the_listing_names_data_and_tombstones(store: MetadataStore) -> None:
     assert listed == [(APP, Status.DELETED, 2, tombstone()), (OTHER, Status.LIVE, 1, None)]
 
 
+def test_the_listing_comes_in_parts(store: MetadataStore) -> None:
+    store.publish(publication(1, gun=OTHER))
+    begin(store)
+    (first,) = store.collections(limit=1)
+    (second,) = store.collections(after=first.gun, limit=1)
+    assert (first.gun, second.gun) == (APP, OTHER)
+    assert store.collections(after=second.gun) == ()
+
+
+def test_many_names_are_loaded_as_each_alone(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(1, gun=OTHER))
+    store.delete(OTHER, base=1, tombstone=tombstone())
+    names = (OTHER, GUN("registry.example.com/absent"), APP)
+    assert store.load_many(names) == tuple(map(store.load, names))
+    assert store.load_many(()) == ()
+
+
 def test_the_seal_mark_is_kept(store: MetadataStore) -> None:
     assert store.seal_mark() == ""
     store.set_seal_mark("one")
     store.set_seal_mark("two")
     assert store.seal_mark() == "two"
     store.ping()
-
-
-def test_sealed_keys_lists_offered_and_held_keys(store: MetadataStore) -> None:
-    begin(store)
-    store.offer(replace(key(SNAPSHOT, "o", KeyState.OFFERED), gun=OTHER), limit=10)
-    assert {k.keyid for k in store.sealed_keys()} == {"s", "t", "o"}
 
 
 def noted(changes: Iterable[FeedRecord]) -> list[tuple[str, int, str]]:
@@ -382,7 +365,7 @@ def test_the_feed_is_read_forwards_and_backwards_from_an_id(store: MetadataStore
 
 def test_a_released_deletion_frees_the_name_and_is_in_the_feed(store: MetadataStore) -> None:
     store.publish(in_feed(1))
-    assert store.delete(APP, base=1, tombstone=tombstone(), released=True) == 2
+    assert store.delete(APP, base=1, tombstone=tombstone(), frees_name=True) == 2
     state = store.load(APP)
     assert (state.status, state.tombstone, dict(state.files)) == (Status.RELEASED, tombstone(), {})
     last = store.changes_before(None, before=None, limit=1)[0]
@@ -434,11 +417,77 @@ def test_files_are_looked_up_in_collections_of_one_format_if_that_is_asked(store
 
 
 def test_a_live_collection_says_when_it_is_to_be_renewed(store: MetadataStore) -> None:
-    assert store.renew_at(APP) is None
+    assert store.load(APP).renew_at is None
     store.publish(publication(1, renew_at=AT + timedelta(days=1)))
-    assert store.renew_at(APP) == AT + timedelta(days=1)
+    assert store.load(APP).renew_at == AT + timedelta(days=1)
     assert store.current_timestamp(APP) == (store.current(APP, TIMESTAMP), AT + timedelta(days=1))
     assert store.current_timestamp(APP, wire="notary-v1") is None
     store.delete(APP, base=1, tombstone=tombstone())
-    assert store.renew_at(APP) is None
+    assert store.load(APP).renew_at is None
     assert store.current_timestamp(APP) is None
+
+
+def test_versions_are_known_without_their_files(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2, files=(file(TARGETS, 2), file(TIMESTAMP, 2))))
+    known = {(v.role, v.version): (v.size, v.stored_at, v.is_current) for v in store.versions(APP)}
+    old, new = file(TARGETS, 1), file(TARGETS, 2)
+    assert known[(TARGETS, 1)] == (len(old.raw), old.stored_at, False)
+    assert known[(TARGETS, 2)] == (len(new.raw), new.stored_at, True)
+    assert (TIMESTAMP, 1) not in known
+    assert store.versions(OTHER) == ()
+    current = [file(ROOT, 1), file(SNAPSHOT, 1), new, file(TIMESTAMP, 2)]
+    assert store.size(APP) == sum(len(each.raw) for each in current)
+    assert store.size(OTHER) == 0
+
+
+def test_neither_roots_nor_current_versions_are_dropped(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(2))
+    everything = [(v.role, v.version) for v in store.versions(APP)]
+    store.drop_versions(APP, [*everything, (TARGETS, 99)])
+    left = {(v.role, v.version) for v in store.versions(APP)}
+    assert left == {(ROOT, 1), (ROOT, 2), (TARGETS, 2), (SNAPSHOT, 2), (TIMESTAMP, 2)}
+    assert store.load(APP).files == {role: file(role, 2) for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)}
+    store.drop_versions(APP, [])
+
+
+def test_what_is_stored_takes_room_and_gives_it_back(store: MetadataStore) -> None:
+    names, empty = store.room_taken()
+    begin(store)
+    store.publish(publication(2, files=(file(TARGETS, 2, content="x" * 100_000),)))
+    more_names, full = store.room_taken()
+    assert (names, more_names) == (0, 1)
+    assert full >= empty + 90_000
+    store.delete(APP, base=2, tombstone=tombstone())
+    assert store.room_taken()[1] < full - 90_000
+
+
+def test_the_standing_of_a_collection(store: MetadataStore) -> None:
+    assert store.standing(APP) is None
+    begin(store)
+    store.add_pending(key(SNAPSHOT, "p", KeyState.PENDING), base=1)
+    standing = store.standing(APP)
+    assert standing is not None
+    assert (standing.format, standing.revision, set(standing.held)) == ("tuf-1.0", 2, {SNAPSHOT, TIMESTAMP})
+    assert standing.signed_at == file(TIMESTAMP, 1).stored_at
+    store.delete(APP, base=2, tombstone=tombstone())
+    assert store.standing(APP) is None
+
+
+def test_names_in_use_are_counted(store: MetadataStore) -> None:
+    begin(store)
+    store.publish(publication(1, gun=OTHER, subject="alice"))
+    store.publish(publication(2, gun=OTHER, subject="bob"))
+    assert [store.count_names(subject=name) for name in ("alice", "bob")] == [(2, 1), (2, 0)]
+    store.delete(OTHER, base=2, tombstone=tombstone())
+    assert store.count_names(subject="alice") == (2, 1), "its name is still in use"
+
+
+def test_old_records_of_one_collection_are_dropped_from_the_feed(store: MetadataStore) -> None:
+    for version in (1, 2, 3):
+        store.publish(in_feed(version))
+    store.publish(in_feed(1, gun=OTHER))
+    assert store.drop_changes(APP, keep=3) == 0
+    assert store.drop_changes(APP, keep=1) == 2
+    assert noted(store.changes(None, after=0, limit=9)) == [(APP, 3, "update"), (OTHER, 1, "update")]

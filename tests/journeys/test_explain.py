@@ -20,7 +20,7 @@ def test_a_trusted_image_from_the_server_to_the_registry(owner: TrustUser, gun: 
     for sentence in (
         f"trusted: {gun}@{begun.digest}",
         f"{owner.environ['TRUST_SERVER']} (TRUST_SERVER)",
-        f"({owner.home / 'pins.toml'}): held by root version 1",
+        f"({owner.home / 'pins.toml'}): matches root version 1",
         "(1 of 2 needed), and by",
         "; current, expires ",
         "seen before",

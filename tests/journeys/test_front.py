@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -232,6 +233,25 @@ def test_either_end_that_goes_takes_the_other_with_it(loop: Loop) -> None:
             heard, _ = await s.behind.accepted.get()
             writer.close()
             assert await heard.read() == COLD
+
+    run(loop, scene)
+
+
+@LOOPS
+def test_an_answer_that_comes_before_the_request_is_whole_is_not_lost(loop: Loop) -> None:
+    """The server behind refuses a request by its head, and closes while the body is on its way."""
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(COLD)
+            heard, said = await s.behind.accepted.get()
+            await heard.readexactly(len(COLD))
+            (connection,) = s.front.connections
+            with socket.socket(fileno=os.dup(said.get_extra_info("socket").fileno())) as own:
+                own.send(b"refused")
+                own.shutdown(socket.SHUT_RDWR)
+            connection.data_received(b"the body")
+            assert await reader.read() == b"refused"
 
     run(loop, scene)
 

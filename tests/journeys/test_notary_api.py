@@ -114,7 +114,7 @@ def begin(server: ServerProcess) -> NotaryOwner:
 
 
 def test_what_was_answered_with_200_is_there_after_a_crash(server: ServerProcess) -> None:
-    server.start()
+    server.start("--resign-seconds", "0")
     owner = begin(server)
     assert server.get(BASE, method="POST", data=EMPTY, kind=FORM) == (200, b"")
     before = {name: server.get(f"{BASE}{name}")[1] for name in ("root.json", "snapshot.json", "timestamp.json")}

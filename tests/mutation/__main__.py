@@ -9,9 +9,9 @@ that no test catches is a survivor. Each survivor must be explained in `survivor
     why = "equal versions were refused before"
 
 Explained as a kind are those that change nothing but the wording of a sentence for people: the text of several words
-after `reason=`, `reason =`, `fault =` or `raise SomeError(`, put between XX or written in other letters. Tests look for
-the words that tell one refusal from another, not for whole sentences. Any other value, such as a role, a path or a
-version, is a field that programs act on, and a text of one word may be a name.
+after `reason=`, `reason =`, `fault =`, `raise SomeError(` or `raise self._some_error(`, put between XX or written in
+other letters. Tests look for the words that tell one refusal from another, not for whole sentences. Any other value,
+such as a role, a path or a version, is a field that programs act on, and a text of one word may be a name.
 
 The exit status is 1 if one is not explained, or if an explanation has lost its survivor.
 """
@@ -30,7 +30,7 @@ from pathlib import Path
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 _TOP = Path(__file__).resolve().parents[2]
 _SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
-_SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise \w+\()"(?P<text>[^"\\]* [^"\\]*)"')
+_SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
 _CAUGHT = frozenset({"killed", "timeout", "caught by type check"})
 
 

@@ -91,6 +91,8 @@ def _source(function: str) -> str:
         ('reason = "is no role"', 'reason = "IS NO ROLE"', True),
         ('fault = "cannot be read"', 'fault = "XXcannot be readXX"', True),
         ('raise ValueError("is no role")', 'raise ValueError("XXis no roleXX")', True),
+        ('raise self._damaged("is no role", of=name)', 'raise self._damaged("XXis no roleXX", of=name)', True),
+        ('raise self._damaged("is no role", of=name)', "raise self._damaged(None, of=name)", False),
         ('raise E(role=role, reason="is no role")', "raise E(role=role, reason=None)", False),
         ('raise E(role=role, reason="is no role")', 'raise E(role=None, reason="is no role")', False),
         ('raise E(role=role, reason="is no role")', 'raise E(role=None, reason="XXis no roleXX")', False),

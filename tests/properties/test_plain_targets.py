@@ -46,10 +46,7 @@ def _read(raw: bytes, wire: WireFormat, *, grammar: bool) -> Envelope | str:
     try:
         if grammar:
             return wire.parse(TARGETS, raw)
-        with (
-            mock.patch.object(plain_targets, "find_plain_targets", return_value=None),
-            mock.patch.object(plain_targets, "find_plain_notary_targets", return_value=None),
-        ):
+        with mock.patch.object(plain_targets, "find_plain_targets", return_value=None):
             return wire.parse(TARGETS, raw)
     except MalformedMetadata as error:
         return str(error)
@@ -65,7 +62,11 @@ def _alike(raw: bytes) -> Envelope | str:
     return found[0]
 
 
-_TARGETS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), st.just(_PLAIN))
+_TARGETS = st.dictionaries(
+    st.text("az09.-:{},[] ", min_size=1, max_size=5)
+    | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
+    st.just(_PLAIN),
+)
 _ANOTHER = b'"a":{"hashes":{"sha256":"' + b"0" * 64 + b'"},"length":0},'
 _PIECES = st.sampled_from(
     [b"{", b"}", b",", b":", b'"', b'""', b"\\", b"-", b"0", b"1e1", b"1.0", b"9999999999999999", b"A", b"[]", b"null",
@@ -73,7 +74,10 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@given(_TARGETS, st.integers(0, 10_000), _PIECES, st.integers(0, 3))
+_ASCII = st.dictionaries(st.text("az09.-:{},[] ", min_size=1, max_size=5), st.just(_PLAIN), min_size=1)
+
+
+@given(_TARGETS | _ASCII, st.integers(0, 10_000), _PIECES, st.integers(0, 3))
 def test_mutants_are_read_alike(targets: Any, place: int, piece: bytes, cut: int) -> None:
     raw = _file(targets)
     place %= len(raw) + 1
@@ -107,6 +111,20 @@ def test_a_target_that_is_not_plain_is_seen_among_plain_ones(odd: object) -> Non
 def test_numbers_that_are_read_in_several_ways_are_seen(length: bytes) -> None:
     read = _alike(_file({"a": _PLAIN, "b": _PLAIN}).replace(b'"length":5}}', b'"length":' + length + b"}}"))
     assert isinstance(read, str) or length == b"5 "
+
+
+@given(_ASCII, st.text('a\n"\\<\x01é'), st.text('a\n"\\<\x01é'))
+def test_what_stands_before_and_after_them_is_signed_as_it_is(targets: Any, before: str, after: str) -> None:
+    """Keys in PEM have newlines, which are signed unescaped."""
+    read = _alike(_file(targets, signed={"a": before, "x": after}))
+    assert isinstance(read, Envelope)
+    assert list(read.targets.targets) == sorted(targets)
+    assert all(name in read.targets.targets and read.targets.targets[name].length == 5 for name in targets)
+
+
+def test_an_end_that_is_wrong_is_named_at_its_place() -> None:
+    raw = _file({"a": _PLAIN, "b": _PLAIN})
+    assert f"column {len(raw)}" in str(_alike(raw[:-1]))
 
 
 @pytest.mark.parametrize("name", ["", "\\", '"', "\n", "\x7f", "é"])

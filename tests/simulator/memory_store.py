@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.roles import TIMESTAMP, RoleName, is_delegated
+from trustdata.roles import ROOT, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
 from trustserver.storage.ports import (
     Category,
@@ -17,10 +17,13 @@ from trustserver.storage.ports import (
     FeedRecord,
     KeyRecord,
     KeyState,
+    OfferSalt,
     Publication,
+    Standing,
     Status,
     StoredCollection,
     StoredFile,
+    StoredVersion,
     Summary,
     Tombstone,
 )
@@ -39,20 +42,21 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = RLock()
         self._slots: dict[GUN, _Slot] = {}
-        self._offers: dict[tuple[GUN, RoleName], KeyRecord] = {}
+        self._salts: tuple[OfferSalt, ...] = ()
         self._changes: list[FeedRecord] = []
+        self._last_change = 0
+        self._begun_by: dict[GUN, str] = {}
         self._seal_mark = ""
         self._clock = ClockRecord()
 
     def load(self, gun: GUN) -> StoredCollection:
         with self._lock:
             slot = self._slots.get(gun)
-            if slot is not None and slot.collection.status is Status.LIVE:
-                return slot.collection
-            offered = tuple(key for (name, _), key in sorted(self._offers.items()) if name == gun)
-            if slot is not None:
-                return replace(slot.collection, keys=offered)
-            return StoredCollection(gun=gun, status=Status.ABSENT, keys=offered)
+            return slot.collection if slot else StoredCollection(gun=gun, status=Status.ABSENT)
+
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        with self._lock:
+            return tuple(map(self.load, guns))
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         with self._lock:
@@ -76,10 +80,53 @@ class MemoryStore:
             newest = slot.collection.files.get(TIMESTAMP) if slot else None
             return (newest, slot.renew_at) if slot and newest else None
 
-    def renew_at(self, gun: GUN) -> datetime | None:
+    def size(self, gun: GUN) -> int:
+        return sum(len(file.raw) for file in self.load(gun).files.values())
+
+    def standing(self, gun: GUN) -> Standing | None:
+        state = self.load(gun)
+        if state.status is not Status.LIVE:
+            return None
+        held = frozenset(key.role for key in state.keys if key.state is KeyState.CURRENT)
+        signed_at = state.files[TIMESTAMP].stored_at if TIMESTAMP in state.files else None
+        return Standing(format=state.format, revision=state.revision, signed_at=signed_at, held=held)
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
         with self._lock:
-            slot = self._slots.get(gun)
-            return slot.renew_at if slot else None
+            slot = self._slots.get(gun) or _Slot(collection=StoredCollection(gun=gun, status=Status.ABSENT))
+            return tuple(
+                StoredVersion(
+                    role=role,
+                    version=version,
+                    size=len(file.raw),
+                    stored_at=file.stored_at,
+                    is_current=slot.collection.files[role] is file,
+                )
+                for (role, version), file in slot.versions.items()
+            )
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        with self._lock:
+            slot = self._slots[gun]
+            for role, version in versions:
+                file = slot.versions.get((role, version))
+                if role != ROOT and file is not None and slot.collection.files[role] is not file:
+                    del slot.versions[(role, version)]
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        with self._lock:
+            old = self._changes_of(gun)[: -keep or None]
+            self._changes = [change for change in self._changes if change not in old]
+            return len(old)
+
+    def room_taken(self) -> tuple[int, int]:
+        with self._lock:
+            size = sum(len(file.raw) for slot in self._slots.values() for file in slot.versions.values())
+            return len(self._slots), size
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        with self._lock:
+            return len(self._slots), sum(begun == subject for begun in self._begun_by.values())
 
     def publish(self, publication: Publication) -> int:
         with self._lock:
@@ -113,19 +160,22 @@ class MemoryStore:
                 format=publication.format,
                 revision=revision,
                 files=files,
-                keys=tuple(key for key in held.values() if key.state is not KeyState.OFFERED),
+                keys=tuple(held.values()),
+                renew_at=publication.renew_at,
             )
             self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
-            self._forget_offers(gun)
+            self._begun_by.setdefault(gun, publication.subject)
             return revision
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         with self._lock:
             known = self._live(gun, base)
-            status = Status.RELEASED if released else Status.DELETED
-            state = replace(known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone)
+            status = Status.RELEASED if frees_name else Status.DELETED
+            state = replace(
+                known, status=status, revision=base + 1, files={}, keys=(), tombstone=tombstone, renew_at=None
+            )
             self._slots[gun] = _Slot(collection=state)
-            if released:
+            if frees_name:
                 self._note(gun, tombstone.deleted_at)
             return base + 1
 
@@ -146,24 +196,11 @@ class MemoryStore:
             slot.collection = replace(known, keys=(*kept, key), revision=base + 1)
             return base + 1
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        with self._lock:
-            if self.load(key.gun).status in {Status.LIVE, Status.DELETED}:
-                raise RevisionMoved(gun=key.gun, base=0)
-            held = self._offers.get((key.gun, key.role))
-            if held is not None:
-                return held
-            if len(self._offers) >= limit:
-                raise NotStored(reason="too many names wait for their first publish; try again later")
-            self._offers[(key.gun, key.role)] = key
-            return key
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        return self._salts
 
-    def drop_offers(self, *, before: datetime) -> int:
-        with self._lock:
-            old = [place for place, key in self._offers.items() if key.created < before]
-            for place in old:
-                del self._offers[place]
-            return len(old)
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
+        self._salts = tuple(sorted(salts, key=lambda each: each.created, reverse=True))
 
     def release(self, gun: GUN) -> bool:
         with self._lock:
@@ -186,12 +223,14 @@ class MemoryStore:
             found = [gun for gun, slot in self._slots.items() if _outlives(slot.collection, bounds)]
             return tuple(sorted(found)[:limit])
 
-    def collections(self) -> tuple[Summary, ...]:
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         with self._lock:
-            return tuple(
+            every = tuple(
                 Summary(gun=gun, format=c.format, status=c.status, revision=c.revision, tombstone=c.tombstone)
                 for gun, c in sorted((gun, slot.collection) for gun, slot in self._slots.items())
+                if gun > after
             )
+            return every[:limit]
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._lock:
@@ -202,10 +241,8 @@ class MemoryStore:
                     found[kind] = min(found.get(kind, file.expires), file.expires)
             return found
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
-        with self._lock:
-            live = [key for slot in self._slots.values() for key in slot.collection.keys]
-            return (*live, *self._offers.values())
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
+        return ()
 
     def seal_mark(self) -> str:
         return self._seal_mark
@@ -242,8 +279,9 @@ class MemoryStore:
         return [change for change in self._changes if gun in {None, change.gun}]
 
     def _note(self, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = "") -> None:
+        self._last_change += 1
         change = FeedRecord(
-            id=len(self._changes) + 1,
+            id=self._last_change,
             created=created or datetime.fromtimestamp(0, UTC),
             gun=gun,
             version=version,
@@ -262,10 +300,6 @@ class MemoryStore:
         if known.status is not Status.LIVE:
             raise RevisionMoved(gun=gun, base=base)
         return known
-
-    def _forget_offers(self, gun: GUN) -> None:
-        for place in [place for place in self._offers if place[0] == gun]:
-            del self._offers[place]
 
 
 def _outlives(collection: StoredCollection, bounds: Mapping[str, Mapping[RoleName, datetime]]) -> bool:

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from keys.durable_file import make_private_folder, write_atomically
 from trustdata.gun import GUN
-from trustdata.limits import size_limit
+from trustdata.limits import notary_size_limit, size_limit
 from trustdata.roles import ROOT, RoleName, role_to_path
+from trustdata.wire.names import NOTARY_V1
 
 _LONGEST: Final = 200  # bytes of a file name; file systems allow 255, and temporary names and suffixes need some
 _SUFFIX: Final = ".json"
@@ -27,11 +28,12 @@ class FileCache:
         home = folder / format_name / _file_name(quote(gun, safe=""))
         self._roots = home / "roots"
         self._roles = home / "roles"
+        self._limit = notary_size_limit if format_name == NOTARY_V1 else size_limit
 
     def roots(self) -> list[bytes]:
         """Return the stored roots from version 1 on, ascending, up to the first gap."""
         found: list[bytes] = []
-        while (raw := _read(self._root(len(found) + 1), size_limit(ROOT))) is not None:
+        while (raw := _read(self._root(len(found) + 1), self._limit(ROOT))) is not None:
             found.append(raw)
         return found
 
@@ -46,7 +48,7 @@ class FileCache:
 
     def load(self, role: RoleName) -> bytes | None:
         """Return the newest stored file of a role other than root, or None."""
-        return _read(self._role(role), size_limit(role))
+        return _read(self._role(role), self._limit(role))
 
     def store(self, role: RoleName, raw: bytes) -> None:
         """Store a role's file in place of the older one."""

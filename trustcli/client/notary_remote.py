@@ -6,7 +6,6 @@ trusted. The API is described in docs/reference/notary-api.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ from trustcli.errors import (
     RemoteUnreachable,
 )
 from trustcli.http.messages import Response
+from trustdata import bounded_json
 from trustdata.errors import (
     NoTrustData,
     PublishRefused,
@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from trustdata.roles import RoleName
 
 MAX_ANSWER: Final = 64 * 1024
-"""Largest accepted size in bytes of a key or an error; Notary's own clients read 1 024 bytes of an error."""
-MAX_CHANGES: Final = 4 * 1024 * 1024
+"""Largest accepted size in bytes of every answer but files and the change feed."""
+MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 """Largest accepted size in bytes of one page of the change feed."""
-_CHANGES: Final = 1000
-_MOST_PAGES: Final = 1000
+_PAGE_RECORDS: Final = 1000
+_MAX_PAGES: Final = 1000
+_BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
 _PULL: Final = "pull"
 _PUSH: Final = "pull,push"
 _ALL: Final = "*"
@@ -78,7 +79,7 @@ class NotaryRemote:
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        target, scope = _place(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
+        target, scope = _target(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
         return self._link.fetch(target, what=filename, scope=scope, limit=limit, failure=self._failure)
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
@@ -89,7 +90,7 @@ class NotaryRemote:
         """
         from trustcli.http.multipart import publish_form
 
-        content_type, body = publish_form(files, encode=str)
+        content_type, body = publish_form(files, encode=str)  # a part is named by the plain role
         headers = {"Content-Type": content_type}
         answer = self._ask("POST", gun, "/tuf/", _PUSH, body=body, headers=headers)
         if answer.ok:
@@ -138,9 +139,9 @@ class NotaryRemote:
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved (also for a feed without end), TooLarge.
         """
         after = "0"
-        for _ in range(_MOST_PAGES):
-            target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_CHANGES}"
-            answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_CHANGES)
+        for _ in range(_MAX_PAGES):
+            target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_PAGE_RECORDS}"
+            answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_PAGE_BYTES)
             if not answer.ok:
                 raise self._failure(answer)
             page = self._page(answer)
@@ -152,7 +153,7 @@ class NotaryRemote:
 
     def _page(self, answer: Response) -> list[FeedEntry]:
         try:
-            records = json.loads(answer.body)["records"] or []
+            records = bounded_json.loads(answer.body)["records"] or []
             return [
                 FeedEntry(id=str(record["ID"]), gun=str(record["GUN"]), deleted=record["Category"] == "deletion")
                 for record in records
@@ -170,7 +171,7 @@ class NotaryRemote:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        target, scope = _place(gun, rest), _scope(gun, actions)
+        target, scope = _target(gun, rest), _scope(gun, actions)
         return self._link.ask(method, target, scope=scope, limit=MAX_ANSWER, body=body, headers=headers)
 
     def _key(self, answer: Response) -> Key:
@@ -181,7 +182,7 @@ class NotaryRemote:
         from keys.notary import NotaryKey
 
         try:
-            members = json.loads(answer.body)
+            members = bounded_json.loads(answer.body)
             key = NotaryKey.of(str(members["keytype"]), str(members["keyval"]["public"]))
             check_accepted(key)
         except (ValueError, LookupError, TypeError, RecursionError, KeyNotAccepted) as error:
@@ -204,10 +205,10 @@ class NotaryRemote:
         return generic
 
     def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:
-        """Return the error for a refused upload, as the publisher must treat it."""
+        """Return the error for a refused upload: its class lets the publisher try again, ask for a key, or stop."""
         code, message, detail = _error_in(answer)
         if code == "VERSION":
-            return VersionConflict(role=ROOT, offered=0, stored=0)
+            return VersionConflict(role=ROOT, offered=0, stored=0)  # the answer has neither role nor versions
         if code != "INVALID_UPDATE":
             return self._failure(answer)
         name, reason = _invalid_update(detail)
@@ -221,10 +222,7 @@ class NotaryRemote:
         return PublishRefused(role=_BAD_ROLES.get(name, "upload"), reason=f"the server says: {reason or message}")
 
 
-_BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
-
-
-def _place(gun: GUN, rest: str) -> str:
+def _target(gun: GUN, rest: str) -> str:
     return f"/v2/{quote(parse_gun(gun), safe='/:')}/_trust{rest}"
 
 
@@ -235,7 +233,7 @@ def _scope(gun: GUN, actions: str) -> str:
 def _error_in(answer: Response) -> tuple[str, str, object]:
     """Return code, message and detail of the one error in the answer; all empty if it holds none."""
     try:
-        (error,) = json.loads(answer.body)["errors"]
+        (error,) = bounded_json.loads(answer.body)["errors"]
         return str(error["code"]), str(error.get("message", "")), error.get("detail")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "", "", None

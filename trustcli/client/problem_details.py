@@ -5,7 +5,6 @@ They are not signed: they decide what is shown to the user and what is tried nex
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -18,6 +17,7 @@ from trustcli.errors import (
     RemoteUnreachable,
 )
 from trustcli.http.messages import Response
+from trustdata import bounded_json
 from trustdata.errors import (
     CollectionExists,
     PublishRefused,
@@ -36,7 +36,7 @@ def problem(answer: Response) -> Mapping[str, object]:
     if "json" not in answer.first("content-type"):
         return {}
     try:
-        content = json.loads(answer.body)
+        content = bounded_json.loads(answer.body)
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

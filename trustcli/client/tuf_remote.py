@@ -6,7 +6,6 @@ This module knows paths and answers of the API (docs/reference/http.md); `server
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from trustcli.errors import (
     RemoteRefused,
 )
 from trustcli.http.messages import Response
+from trustdata import bounded_json
 from trustdata.errors import (
     InvalidName,
     NoTrustData,
@@ -195,7 +195,7 @@ class TufRemote:
 
     def _object(self, answer: Response, gun: GUN | None) -> dict[str, object]:
         try:
-            members = json.loads(answer.body)
+            members = bounded_json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its answer is not JSON; is it a trust server?") from error
         if not isinstance(members, dict):

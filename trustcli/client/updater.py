@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from trustcli.client.local_state import Known
+from trustcli.client.measured_remote import MeasuredRemote
 from trustcli.client.ports import MetadataRemote
 from trustcli.errors import OfflineTooOld
 from trustdata.envelope import Envelope
@@ -76,7 +77,7 @@ class Updater:
     ) -> None:
         self._gun = gun
         self._wire = wire
-        self._remote = remote
+        self._remote: MetadataRemote = MeasuredRemote(remote)
         self._cache = known.cache
         self._at = at
         self._pins = tuple(known.pins)

@@ -36,9 +36,9 @@ from trustcli.errors import (
     ImageNotFound,
     ImageNotPushed,
 )
-from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.plan import Plan, Planned
 from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.publish.store_keys import StoreKeys
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference, parse_reference

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustcli.errors import SettingsUnusable
+from trustdata import bounded_json
 
 if TYPE_CHECKING:
     import subprocess
@@ -204,7 +205,7 @@ class DockerConfig:
 
 def _from_helper(output: bytes, program: str) -> Credential | None:
     try:
-        answer = json.loads(output)
+        answer = bounded_json.loads(output)
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError, RecursionError):
         username = secret = None

@@ -8,7 +8,7 @@ from typing import Final
 from keys.record import record
 from trustcli.console.failure_table import UsageError
 
-_VALUES: Final = {
+_WITH_VALUE: Final = {
     "--server": "server",
     "--home": "home",
     "--cacert": "cacert",
@@ -25,7 +25,11 @@ _REPEATED: Final = "--insecure-registry"
 
 @record
 class GlobalOptions:
-    """The global options as typed; None, empty or False if not given."""
+    """The global options as typed; None, empty or False if not given.
+
+    `server`: URL. `home`: folder of keys, pins and memory. `cacert`: PEM file. `pin`: `sha256:HEX` or `key:HEX`.
+    `lock`: path of a lock file. `insecure_registries`: HOST[:PORT] each.
+    """
 
     server: str | None = None
     home: str | None = None
@@ -41,8 +45,9 @@ class GlobalOptions:
 def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     """Return the global options of a command line (without the program's name), and the remaining words in order.
 
-    Both `--opt VALUE` and `--opt=VALUE` are read. The last of several counts (of `--insecure-registry`: all). Words
-    from `--` on are left as they are. Raises: UsageError.
+    Both `--opt VALUE` and `--opt=VALUE` are read. If an option is given twice, the last is used; of
+    `--insecure-registry`, all. A value that begins with `--` must be written with `=`. Words from `--` on are left as
+    they are. Raises: UsageError.
     """
     values: dict[str, str] = {}
     flags: dict[str, bool] = {}
@@ -58,14 +63,14 @@ def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
             if equals:
                 raise UsageError(f"{name} takes no value")
             flags[_FLAGS[name]] = True
-        elif name in _VALUES or name == _REPEATED:
+        elif name in _WITH_VALUE or name == _REPEATED:
             given = value if equals else next(words, "")
             if not given or (not equals and given.startswith("--")):
                 raise UsageError(f"{name} wants a value")
             if name == _REPEATED:
                 insecure.append(given)
             else:
-                values[_VALUES[name]] = given
+                values[_WITH_VALUE[name]] = given
         else:
             rest.append(word)
     return (

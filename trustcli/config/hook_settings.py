@@ -17,10 +17,10 @@ from typing import Final
 
 from keys.record import record
 from trustcli.errors import SettingsUnusable
+from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches
 from trustdata.duration import parse_duration
 from trustdata.errors import shown
 from trustdata.gun import GUN
-from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches
 
 DEFAULT_TIMEOUT: Final = 8.0
 """Seconds.

@@ -29,13 +29,13 @@ from trustcli.errors import (
     SettingsUnusable,
 )
 from trustcli.guarded_files import read_guarded
+from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches, specificity
 from trustdata.errors import (
     InvalidName,
     shown,
 )
 from trustdata.gun import GUN, parse_gun
 from trustdata.lifetimes import MaxLife
-from trustdata.name_patterns import PATTERN, is_pattern, pattern_matches, specificity
 
 _WITHOUT_DEFAULT: Final = "docker.io"
 LOCK_FILE: Final = "trust.lock"

@@ -7,11 +7,6 @@ from collections.abc import Iterator
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
-from trustcli.errors import (
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
-)
 from trustdata.errors import (
     ThresholdNotMet,
     TrustError,
@@ -53,9 +48,9 @@ def check_briefly(look: Look) -> Finding:
 
 
 def check_name(look: Look) -> Iterator[Finding]:
-    """Return a finding if the root does not say whose it is: no member in TUF 1.0, a wildcard certificate in Notary v1.
+    """Return a finding if the root does not say whose it is, with a remedy that gives the collection such a root.
 
-    Its remedy gives the collection such a root.
+    In TUF 1.0 it has no `x-content-trust-gun`; in Notary v1 it has a wildcard certificate.
     """
     if look.refusal is None and not look.named:
         yield Finding(
@@ -69,8 +64,6 @@ def check_name(look: Look) -> Iterator[Finding]:
 
 
 def _refused(look: Look, refusal: TrustError) -> Finding:
-    if isinstance(refusal, RemoteUnreachable | RemoteRefused | RemoteMisbehaved):
-        return failed(_CHECK, refusal, place=str(look.gun))
     check = "memory" if isinstance(refusal, VersionRollback) else _CHECK
     return failed(check, refusal, place=str(look.gun))
 
@@ -89,8 +82,8 @@ def _delegations(look: Look) -> Iterator[Finding]:
         yield Finding(
             check="delegation",
             severity="note",
-            text=f"{name} has signed nothing yet: TUF clients that load every delegation at the start (tough) "
-            f"cannot read {look.gun} until then",
+            text=f"{name} has signed nothing yet: TUF clients that load every delegation at the start "
+            f"(such as tough, in Rust) cannot read {look.gun} until then",
             remedy=f"let {name} sign a tag; or trust signer remove {name} {look.gun}",
             place=shown(role),
         )
@@ -108,7 +101,8 @@ def _releases(look: Look) -> Iterator[Finding]:
     yield Finding(
         check="releases",
         severity="wrong",
-        text="the repository key is none of the keys of targets/releases: a signer who leaves takes the releases along",
+        text="the repository key is none of the keys of targets/releases: if the last signer leaves, nobody can "
+        "release tags",
         remedy=f"trust key rotate targets {look.gun}, which puts it there",
     )
 
@@ -120,7 +114,7 @@ def _two_digests(look: Look) -> Iterator[Finding]:
             check="two-digests",
             severity="wrong",
             text=f"{tag.tag} is released as sha256:{tag.released}, and targets lists it as sha256:{tag.in_targets}: "
-            "a client that is shown no targets/releases takes that",
+            "a client that is shown no targets/releases would accept the latter",
             remedy=f"where the repository key is: trust sign {look.gun}:{tag.tag}@sha256:{tag.released}",
         )
     if len(found) > _TAGS_SHOWN:
@@ -129,15 +123,18 @@ def _two_digests(look: Look) -> Iterator[Finding]:
 
 
 def _root(look: Look) -> Iterator[Finding]:
-    root = look.roles[ROOT].root.roles[ROOT]
-    spare = len(root.keyids) - root.threshold
+    root_role = look.roles[ROOT].root.roles[ROOT]
+    spare = len(root_role.keyids) - root_role.threshold
     if spare > 0:
-        text = f"root needs {root.threshold} of {len(root.keyids)} keys: losing one is no loss of the collection"
+        text = (
+            f"root needs {root_role.threshold} of {len(root_role.keyids)} keys: the collection survives the loss of one"
+        )
         yield Finding(check="recovery", severity="ok", text=text)
         return
     yield Finding(
         check="recovery",
         severity="note",
-        text=f"root needs all of its {len(root.keyids)} keys: if one is lost, nobody can change {look.gun} any more",
+        text=f"root needs all of its {len(root_role.keyids)} keys: if one is lost, nobody can change {look.gun} any "
+        "more",
         remedy="keep a copy of each root key elsewhere (trust key export), under a passphrase of its own",
     )

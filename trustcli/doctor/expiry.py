@@ -10,7 +10,7 @@ from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
-from trustdata.lifetimes import half_life, outlives
+from trustdata.lifetimes import outlives, renewal_due
 from trustdata.roles import ONLINE, ROOT, TARGETS, is_delegated
 from trustdata.verification import checks
 
@@ -48,7 +48,7 @@ def _online(envelope: Envelope, lifetime: timedelta, at: datetime) -> Iterator[F
             f"more than {lifetime.days} days from now: the clock that signed it was ahead, or the clock here is behind",
             remedy="see that the clock here is right; else tell the server's operator, who has a guide for it",
         )
-    if at < half_life(envelope.expires, lifetime) + _GRACE:
+    if at < renewal_due(envelope.expires, lifetime) + _GRACE:
         return
     yield Finding(
         check="expiry",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import ssl
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -38,6 +37,7 @@ from trustcli.http.tls import speaks_no_tls
 from trustcli.http.token_auth import Challenge
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
+from trustdata import bounded_json
 from trustdata.errors import (
     InvalidName,
     TrustError,
@@ -361,7 +361,7 @@ def granted(token: str) -> Mapping[str, frozenset[str]] | None:
     """
     parts = token.split(".")
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = bounded_json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         entries = claims["access"] or []
         return {
             str(entry["name"]): frozenset(map(str, entry["actions"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +12,7 @@ from trustcli.http.record import Authentication, Exchange, Record
 from trustcli.registry.client import PULL, Registry
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
+from trustdata import bounded_json
 from trustdata.errors import (
     InvalidName,
     TrustError,
@@ -112,6 +112,6 @@ def _first_tag(tags: Outcome) -> Tag | None:
     if not isinstance(tags, Response) or not tags.ok:
         return None
     try:
-        return parse_tag(json.loads(tags.body)["tags"][0])
+        return parse_tag(bounded_json.loads(tags.body)["tags"][0])
     except (ValueError, LookupError, TypeError, RecursionError, InvalidName):
         return None

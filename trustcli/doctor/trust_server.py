@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
@@ -18,6 +17,7 @@ from trustcli.doctor.findings import Finding
 from trustcli.http.messages import Response
 from trustcli.http.record import Exchange, Record
 from trustcli.session import Session
+from trustdata import bounded_json
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 
@@ -110,7 +110,7 @@ def _all_the_same(finding: Finding) -> Finding:
 
 def _object(response: Response) -> dict[str, object]:
     try:
-        told = json.loads(response.body)
+        told = bounded_json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -16,12 +16,14 @@ from trustcli.registry.reference import parse_digest
 from trustdata.errors import (
     InvalidName,
     MalformedMetadata,
+    TooLarge,
 )
 from trustdata.roles import RoleName
 
 MEDIA_TYPE: Final = "application/vnd.oci.descriptor.v1+json"
 MAX_DESCRIPTOR: Final = 64 * 1024
 """Largest accepted size in bytes; a descriptor has some 150, with annotations some thousand."""
+MAX_DESCRIPTOR_VALUES: Final = 10_000
 _STDIN: Final = "standard input"
 _FLAGS: Final = ("name", "digest", "stdin-media-type", "config", "state")
 _NEEDED: Final = _FLAGS[:3]
@@ -85,10 +87,12 @@ def check_descriptor(raw: bytes, digest: str) -> None:
     if not raw.strip():
         raise HookRequestMalformed(place=_STDIN, reason="holds no descriptor")
     try:
-        document = strict_json.parse(RoleName("descriptor"), raw).value
+        document = strict_json.parse(RoleName("descriptor"), raw, values=MAX_DESCRIPTOR_VALUES).value
     except MalformedMetadata as error:
         place = f" at {error.path}" if error.path else ""
         raise HookRequestMalformed(place=_STDIN, reason=f"is no descriptor{place}: {error.reason}") from error
+    except TooLarge as error:
+        raise HookRequestMalformed(place=_STDIN, reason=f"holds more than {error.limit} {error.unit}") from error
     if not isinstance(document, dict):
         raise HookRequestMalformed(place=_STDIN, reason="is no descriptor: it must be an object")
     media_type, size = document.get("mediaType"), document.get("size")

@@ -68,7 +68,7 @@ class AuthenticatedClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request and return the answer, after at most one repetition with credentials and three redirects.
+        """Send a request, once more with credentials if need be, follow MAX_REDIRECTS redirects, and return the answer.
 
         Raises: as `Transport.exchange`, and RemoteRefused if a challenge cannot be met.
         """

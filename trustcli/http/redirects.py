@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urljoin
 
 from trustcli.errors import RemoteMisbehaved
-from trustcli.http.messages import MAX_REDIRECTS, Origin, Response, parse_url
+from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.this_machine import names_this_machine
 from trustdata.errors import InvalidName
+
+MAX_REDIRECTS: Final = 3
+"""The most redirects that one request follows."""
 
 
 def follow(
@@ -15,8 +19,8 @@ def follow(
 ) -> tuple[Origin, str]:
     """Return origin and target that a redirect leads to, if it may be followed.
 
-    Only a GET is redirected, at most three times, never from https to http, and never from elsewhere to this machine.
-    Here the last is judged by the name; what address a name has is judged where it is connected to (`connection`).
+    Only a GET is redirected, at most MAX_REDIRECTS times, never from https to http, and never from elsewhere to this
+    machine. Here the last is judged by the name; `connection` judges the address that a name has.
     `count`: redirects of this request so far, this one included. `within`: the only origin that is allowed; None: any.
     Raises: RemoteMisbehaved.
     """

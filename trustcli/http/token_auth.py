@@ -8,7 +8,6 @@ never into a message.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from trustcli.errors import (
 )
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.this_machine import names_this_machine
+from trustdata import bounded_json
 from trustdata.errors import (
     InvalidName,
     TooLarge,
@@ -238,7 +238,7 @@ class ChallengeResponder:
             reason = f"the token server{of} {refuses}"
             raise RemoteRefused(remote=str(origin), status=response.status, reason=reason)
         try:
-            content = json.loads(response.body)
+            content = bounded_json.loads(response.body)
             token = content.get("token") or content.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None

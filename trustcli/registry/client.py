@@ -7,7 +7,6 @@ hash of what it sent; what it says in headers may only contradict, never prove.
 from __future__ import annotations
 
 import hashlib
-import json
 import ssl
 from collections.abc import Collection
 from dataclasses import replace
@@ -29,6 +28,7 @@ from trustcli.http.tls import speaks_no_tls
 from trustcli.http.token_auth import CredentialSource
 from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, Manifest, read_manifest
 from trustcli.registry.reference import ImageReference
+from trustdata import bounded_json
 from trustdata.errors import (
     ContentMismatch,
     InvalidName,
@@ -160,7 +160,7 @@ def no_https(error: BaseException) -> bool:
 def _registry_error(response: Response) -> tuple[str, str]:
     """Return code and message of the first error in an answer (distribution specification); empty if there is none."""
     try:
-        first = json.loads(response.body)["errors"][0]
+        first = bounded_json.loads(response.body)["errors"][0]
         code, message = first.get("code"), first.get("message")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return "", ""

@@ -29,6 +29,7 @@ from trustcli.http.network import Network
 from trustcli.http.proxies import is_loopback
 from trustcli.http.time_budget import Timeouts
 from trustcli.registry.reference import parse_digest
+from trustdata import bounded_json
 from trustdata.errors import (
     TooLarge,
     shown,
@@ -112,7 +113,7 @@ class Engine:
         """
         answer = self._whole("GET", f"/images/{quote(image, safe='/:@')}/json", image, success=HTTPStatus.OK)
         try:
-            digests = json.loads(answer).get("RepoDigests") or []
+            digests = bounded_json.loads(answer).get("RepoDigests") or []
             return tuple(str(digest) for digest in digests)
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its answer about an image cannot be read") from error
@@ -169,7 +170,7 @@ class Engine:
         if not line.strip():
             return
         try:
-            message = json.loads(line)
+            message = bounded_json.loads(line)
             error, status = message.get("error"), message.get("status")
         except (ValueError, AttributeError, RecursionError) as cause:
             raise RemoteMisbehaved(remote=self.name, reason="a message of its pull cannot be read") from cause
@@ -188,7 +189,7 @@ class Engine:
 
     def _failure(self, response: Response, image: str) -> ImageNotFound | RemoteRefused | RemoteUnreachable:
         try:
-            said = json.loads(response.body).get("message")
+            said = bounded_json.loads(response.body).get("message")
         except (ValueError, AttributeError, RecursionError):
             said = None
         reason = said if isinstance(said, str) and said else f"it answered {response.status}"

@@ -7,11 +7,11 @@ from the received bytes; no HTTP header is trusted.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 
 from trustcli.errors import ImageNotSupported
+from trustdata import bounded_json
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -70,7 +70,7 @@ def read_manifest(raw: bytes, *, content_type: str, image: str) -> Manifest:
 
 def _parsed(raw: bytes, image: str) -> dict[str, object]:
     try:
-        content = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_doubles)
+        content = bounded_json.loads(raw, encoding="utf-8", pairs=_without_doubles)
     except _Doubled as error:
         raise ImageNotSupported(image=image, reason=f"its manifest has the member {error} twice") from error
     except (ValueError, RecursionError) as error:

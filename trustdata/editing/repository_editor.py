@@ -84,7 +84,7 @@ def new_collection(
     root.roles[ROOT].threshold = threshold
     for role, key in ((TARGETS, targets_key), (SNAPSHOT, snapshot_key), (TIMESTAMP, timestamp_key)):
         root.add_key(key, role)
-    return {ROOT: root, TARGETS: Targets(1, expires=expires_at(terms.at, terms.lifetimes.targets))}
+    return {ROOT: root, TARGETS: Targets(1, expires=expires_at(terms.at, terms.lifetimes.of(TARGETS)))}
 
 
 # --- tags
@@ -423,7 +423,7 @@ def _next_targets(roles: Mapping[RoleName, Envelope], role: RoleName, terms: Edi
 
     A TargetFile is replaced and never changed, because copying 10 000 of them takes 100 ms.
     """
-    expires = expires_at(terms.at, terms.lifetimes.targets)
+    expires = expires_at(terms.at, terms.lifetimes.of(role))
     if role not in roles:
         return Targets(1, expires=expires)
     old = roles[role].targets

@@ -3,12 +3,16 @@
     1. the upload has allowed roles only, and each has exactly the next version after the stored one
     2. root: signed by the thresholds of the stored root and of its own; it names no other collection; its keys are
        complete and accepted
-    3. targets, then delegations from the top down: signatures by the keys of the new state, paths, expiry
-    4. every stored role that is still delegated must verify in the new state or be uploaded too; it may have expired,
-       so that a signer whose role has expired does not block the others
+    3. targets, then delegations from the top down: signatures by the keys of the new state, before anything else of
+       them is looked at; then names, keys, paths, expiry
+    4. a stored role that is still delegated must verify in the new state or be uploaded too; it may have expired, so
+       that a signer whose role has expired does not block the others
     5. each tag has one released digest, which every client finds; target names are valid tags
     6. a snapshot, if its owner holds the key (Notary v1): it must list every role of the new state, and live no longer
        than clients accept
+
+Judged is what the upload changes. A stored role is not judged again if the role that delegates to it has the same entry
+for it as before, with the same keys: it was judged when one of the two was uploaded (docs/adr/0055).
 
 `WireFormat.upload_rules` says where the formats differ. There is no I/O and no clock. The caller issues snapshot and
 timestamp for an accepted upload, and stores everything or nothing.
@@ -21,7 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from keys.algorithms import check_accepted, key_fingerprint
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -35,12 +39,13 @@ from trustdata.errors import (
     WouldBreakRole,
 )
 from trustdata.gun import GUN, are_tags, parse_tag
-from trustdata.model import Key, Role, Targets
+from trustdata.model import Delegator, Key, Role, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
-from trustdata.verification.delegations import check_scope, reachable_delegations
+from trustdata.verification.delegations import check_scope, delegates_alike, delegations_of
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import UploadRules, WireFormat
+from trustdata.wire.plain_targets import PlainTargets
 
 _SHA256_DIGITS: Final = 64
 MAX_PATTERNS: Final = 64
@@ -93,18 +98,26 @@ def judge_upload(
     roles = {role: envelope for role, envelope in stored.items() if role not in ONLINE} | uploads
     if ROOT in uploads:
         _check_root(gun, stored.get(ROOT), uploads[ROOT], at, wire)
-    for role, envelope in uploads.items():
-        if role != ROOT:
-            _check_target_entries(envelope, rules)
-            _check_delegations(envelope, wire)
-    changed = _check_roles(roles, uploads, at, rules)
+    changed = _from_the_top_down(roles, uploads, wire)
+    for delegator, role in changed:
+        checks.check_signatures(_delegator(roles, delegator), delegator, roles[role])
+    for _, role in changed:
+        _check_target_entries(roles[role], rules)
+        _check_delegations(roles[role], wire)
+    for delegator, role in changed:
+        if rules.tags_only and delegator != ROOT:
+            check_scope(roles[delegator].targets, roles[role])
+        checks.check_not_expired(roles[role], at)
+    _check_stored_roles(stored, uploads, roles, rules)
     if wire.releases_are_terminating and TARGETS in uploads:
         _check_releases_delegation(uploads[TARGETS])
-    check_release_conflicts(roles)
+    if TARGETS in uploads or RELEASES in uploads:
+        check_release_conflicts(roles)
     if snapshot is not None:
         checks.check_life(snapshot, at, wire.max_life)
         _check_snapshot(snapshot, roles, uploads, at)
-    return Candidate(roles=roles, changed=tuple(changed), snapshot=snapshot)
+    root = (ROOT,) if ROOT in uploads else ()
+    return Candidate(roles=roles, changed=(*root, *(role for _, role in changed)), snapshot=snapshot)
 
 
 def _check_uploaded_roles(
@@ -164,76 +177,118 @@ def _check_root(gun: GUN, old: Envelope | None, new: Envelope, at: datetime, wir
     checks.check_not_expired(new, at)
     if wire.lists_versions and not new.root.consistent_snapshot:
         raise MalformedMetadata(role=ROOT, path="signed.consistent_snapshot", reason="must be true")
+    keys = _KeyChecks(new.role, new.root.keys)
     for name, role in new.root.roles.items():
-        _check_keys(new.role, f"signed.roles.{name}", role, new.root.keys)
+        keys.check(f"signed.roles.{name}", role)
 
 
-def _check_roles(
-    roles: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], at: datetime, rules: UploadRules
-) -> list[RoleName]:
-    """Check all roles of the new state and return the uploaded ones, from the top down.
+def _from_the_top_down(
+    roles: Mapping[RoleName, Envelope], uploads: Mapping[RoleName, Envelope], wire: WireFormat
+) -> list[tuple[RoleName, RoleName]]:
+    """Return the uploaded roles other than root, each after its delegator: (delegator, role), level by level.
 
-    Raises: MetadataMissing if no role delegates to an uploaded one, and the errors of `judge_upload`.
+    A role has one delegator: in Notary v1 its name says which, in our TUF collections it is targets.
+    Raises: MetadataMissing if no role of the new state delegates to one.
     """
-    changed = [role for role in (ROOT, TARGETS) if role in uploads]
-    for delegator, role in reachable_delegations(roles):
-        if role in uploads and role not in changed:
-            changed.append(role)
-        _check_role(roles, role, delegator, at=at, uploaded=role in uploads, rules=rules)
-    for role in uploads:
-        if role not in changed:
-            raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
-    return changed
+    delegated: dict[RoleName, dict[RoleName, int]] = {}
+
+    def position(role: RoleName) -> list[int]:
+        if role == TARGETS:
+            return []
+        delegator = _delegator_name(role, wire)
+        if delegator in roles and delegator != role:
+            if delegator not in delegated:
+                delegated[delegator] = {name: n for n, name in enumerate(delegations_of(_delegator(roles, delegator)))}
+            if role in delegated[delegator]:
+                return [*position(delegator), delegated[delegator][role]]
+        raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
+
+    places = {role: position(role) for role in uploads if role != ROOT}
+    ordered = sorted(places, key=lambda role: (len(places[role]), places[role]))
+    return [(_delegator_name(role, wire), role) for role in ordered]
 
 
-def _check_keys(
-    document: RoleName, path: str, role: Role, keys: Mapping[str, Key], *, may_lack_keys: bool = False
-) -> None:
-    """Refuse keys that clients do not accept and thresholds that the keys cannot meet.
-
-    Such a role could never be verified again. Raises: MalformedMetadata.
-    """
-    fingerprints: set[str] = set()
-    for keyid in role.keyids:
-        if keyid not in keys:
-            if may_lack_keys:
-                continue
-            raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=f"key {keyid} is not among the keys")
-        try:
-            check_accepted(keys[keyid])
-        except KeyNotAccepted as error:
-            raise MalformedMetadata(role=document, path=f"{path}.keyids", reason=str(error)) from error
-        fingerprints.add(key_fingerprint(keys[keyid]))
-    if len(fingerprints) < role.threshold and not may_lack_keys:
-        reason = f"{role.threshold} signatures are asked for, but there are {len(fingerprints)} distinct keys"
-        raise MalformedMetadata(role=document, path=f"{path}.threshold", reason=reason)
+def _delegator_name(role: RoleName, wire: WireFormat) -> RoleName:
+    if role == TARGETS:
+        return ROOT
+    return RoleName(role.rpartition("/")[0]) if wire.delegations_nest else TARGETS
 
 
-def _check_role(
+def _delegator(roles: Mapping[RoleName, Envelope], name: RoleName) -> Delegator:
+    return roles[name].root if name == ROOT else roles[name].targets
+
+
+def _check_stored_roles(
+    stored: Mapping[RoleName, Envelope],
+    uploads: Mapping[RoleName, Envelope],
     roles: Mapping[RoleName, Envelope],
-    role: RoleName,
-    delegator: RoleName,
-    *,
-    at: datetime,
-    uploaded: bool,
     rules: UploadRules,
 ) -> None:
-    if role not in roles:
-        return  # delegated, not published yet
-    if rules.may_break_roles and not uploaded and role != TARGETS:
+    """Check that the stored roles to which an uploaded one delegates otherwise than before still verify.
+
+    Raises: WouldBreakRole.
+    """
+    if ROOT in uploads:
+        _check_stored_role(stored, uploads, roles, (ROOT, TARGETS), rules)
+    if TARGETS in uploads and not rules.may_break_roles:
+        for role in delegations_of(uploads[TARGETS].targets):
+            _check_stored_role(stored, uploads, roles, (TARGETS, role), rules)
+
+
+def _check_stored_role(
+    stored: Mapping[RoleName, Envelope],
+    uploads: Mapping[RoleName, Envelope],
+    roles: Mapping[RoleName, Envelope],
+    pair: tuple[RoleName, RoleName],
+    rules: UploadRules,
+) -> None:
+    delegator, role = pair
+    if role in uploads or role not in roles:
+        return  # judged already, or delegated and not published yet
+    parent = _delegator(roles, delegator)
+    if delegator in stored and delegates_alike(_delegator(stored, delegator), parent, role):
         return
-    envelope = roles[role]
-    parent = roles[delegator].root if delegator == ROOT else roles[delegator].targets
     try:
-        checks.check_signatures(parent, delegator, envelope)
+        checks.check_signatures(parent, delegator, roles[role])
         if isinstance(parent, Targets) and rules.tags_only:
-            check_scope(parent, envelope)
+            check_scope(parent, roles[role])
     except NotTrusted as error:
-        if uploaded:
-            raise
         raise WouldBreakRole(role=role, reason=f"the stored role would no longer verify: {error}") from error
-    if uploaded:
-        checks.check_not_expired(envelope, at)
+
+
+class _KeyChecks:
+    """Checks the keys of the roles that one document names. Each key is decoded once, however many roles have it."""
+
+    def __init__(self, document: RoleName, keys: Mapping[str, Key]) -> None:
+        self._document = document
+        self._keys = keys
+        self._fingerprints: dict[str, str] = {}
+
+    def check(self, path: str, role: Role, *, may_lack_keys: bool = False) -> None:
+        """Refuse keys that clients do not accept and thresholds that the keys cannot meet.
+
+        Such a role could never be verified again. `path`: the place of the role. Raises: MalformedMetadata.
+        """
+        fingerprints: set[str] = set()
+        for keyid in role.keyids:
+            if keyid in self._keys:
+                fingerprints.add(self._fingerprint(keyid, path))
+            elif not may_lack_keys:
+                raise self._refuse(f"{path}.keyids", f"key {keyid} is not among the keys")
+        if len(fingerprints) < role.threshold and not may_lack_keys:
+            reason = f"{role.threshold} signatures are asked for, but there are {len(fingerprints)} distinct keys"
+            raise self._refuse(f"{path}.threshold", reason)
+
+    def _fingerprint(self, keyid: str, path: str) -> str:
+        if keyid not in self._fingerprints:
+            try:
+                self._fingerprints[keyid] = key_fingerprint(self._keys[keyid])
+            except KeyNotAccepted as error:
+                raise self._refuse(f"{path}.keyids", str(error)) from error
+        return self._fingerprints[keyid]
+
+    def _refuse(self, path: str, reason: str) -> MalformedMetadata:
+        return MalformedMetadata(role=self._document, path=path, reason=reason)
 
 
 def _check_releases_delegation(targets: Envelope) -> None:
@@ -260,6 +315,8 @@ def _check_target_entries(envelope: Envelope, rules: UploadRules) -> None:
             parse_tag(name)
         except InvalidName as error:
             raise MalformedMetadata(role=envelope.role, path="signed.targets", reason=str(error)) from error
+    if isinstance(targets, PlainTargets):
+        return  # each has been matched with a whole sha256
     if not {len(target.hashes.get("sha256", "")) for target in targets.values()} <= {_SHA256_DIGITS}:
         name = next(n for n, target in targets.items() if len(target.hashes.get("sha256", "")) != _SHA256_DIGITS)
         raise MalformedMetadata(
@@ -274,12 +331,13 @@ def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
     if envelope.role != TARGETS and not wire.delegations_nest:
         # Otherwise a signer could delegate tags outside its own paths, and fill the snapshot.
         raise PublishRefused(role=envelope.role, reason="must not delegate: only targets does")
+    keys = _KeyChecks(envelope.role, delegations.keys)
     if delegations.succinct_roles is not None:
-        _check_keys(envelope.role, "signed.delegations.succinct_roles", delegations.succinct_roles, delegations.keys)
+        keys.check("signed.delegations.succinct_roles", delegations.succinct_roles)
     for index, role in enumerate((delegations.roles or {}).values()):
         if not is_delegated(role.name):
             raise PublishRefused(role=role.name, reason="is no delegation")
         path = f"signed.delegations.roles[{index}]"
-        _check_keys(envelope.role, path, role, delegations.keys, may_lack_keys=wire.upload_rules.may_break_roles)
+        keys.check(path, role, may_lack_keys=wire.upload_rules.may_break_roles)
         if wire.upload_rules.tags_only and len(role.paths or role.path_hash_prefixes or ()) > MAX_PATTERNS:
             raise MalformedMetadata(role=envelope.role, path=path, reason=f"has more than {MAX_PATTERNS} paths")

@@ -5,42 +5,95 @@ For both formats; sections are those of the TUF specification 1.0.
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import DelegationOutOfScope, MalformedMetadata
-from trustdata.model import Delegator, PrefixRole, Root, Targets
+from trustdata.errors import DelegationOutOfScope, MalformedMetadata, PublishRefused
+from trustdata.model import Delegator, Key, PrefixRole, Root, Targets
 from trustdata.roles import ROOT, TARGETS, RoleName
 
 MAX_BIN_BITS: Final = 14
 """The maximum `bit_length` of succinct roles: a snapshot of 1 MiB cannot list 2**14 bins with their hashes."""
 
+MAX_COMPARISONS: Final = 1_000_000
+"""The maximum number of comparisons of targets with paths for one uploaded role: about a second."""
+
 
 def check_scope(delegator: Targets, envelope: Envelope) -> None:
-    """Check that a role lists only targets in the paths delegated to it. Raises: DelegationOutOfScope.
+    """Check that a role lists only targets in the paths delegated to it.
 
-    Only uploads are checked so: a client never looks up a target outside these paths.
+    Only uploads are checked so: a client never looks up a target outside these paths. Raises: DelegationOutOfScope;
+    PublishRefused if that takes more than MAX_COMPARISONS.
     """
-    for target in envelope.targets.targets:
-        if not may_list(delegator, envelope.role, target):
+    targets = envelope.targets.targets
+    covers = _matcher(delegator, envelope.role)
+    delegated = (delegator.delegations.roles or {}).get(envelope.role) if delegator.delegations else None
+    paths = len(delegated.paths or delegated.path_hash_prefixes or ()) if delegated else 1
+    if len(targets) * paths > MAX_COMPARISONS:
+        reason = f"lists {len(targets)} targets, each to be compared with {paths} paths"
+        raise PublishRefused(role=envelope.role, reason=f"{reason}: more than {MAX_COMPARISONS} comparisons")
+    for target in targets:
+        if not covers(target):
             raise DelegationOutOfScope(role=envelope.role, target=target)
 
 
 def may_list(delegator: Targets, role: RoleName, target: str) -> bool:
     """Return whether the target is in the paths that `delegator` delegates to the role."""
+    return _matcher(delegator, role)(target)
+
+
+def _matcher(delegator: Targets, role: RoleName) -> Callable[[str], bool]:
+    """Return the function that says whether a target is in the paths that `delegator` delegates to the role."""
     delegations = delegator.delegations
-    if delegations is None:
-        return False
-    if delegations.succinct_roles is not None:
-        return delegations.succinct_roles.get_role_for_target(target) == role
-    delegated = (delegations.roles or {}).get(role)
+    succinct = delegations.succinct_roles if delegations is not None else None
+    if succinct is not None:
+        return lambda target: succinct.get_role_for_target(target) == role
+    delegated = (delegations.roles or {}).get(role) if delegations is not None else None
     if delegated is None:
+        return lambda _: False
+    paths = delegated.paths
+    if paths is None or isinstance(delegated, PrefixRole):
+        return delegated.is_delegated_path
+    if "*" in paths:  # the usual case, without pattern matching for each of 10 000 tags
+        return lambda target: "/" not in target or delegated.is_delegated_path(target)
+    one_level = _one_level(tuple(paths))
+    return lambda target: delegated.is_delegated_path(target) if "/" in target else one_level(target) is not None
+
+
+@lru_cache(maxsize=64)
+def _one_level(paths: tuple[str, ...]) -> Callable[[str], re.Match[str] | None]:
+    """Return the match function of one regular expression for those of the glob patterns that hold no slash.
+
+    Only these match a target without a slash, as tags are. `fnmatch.translate` backtracks over no `*`, so a comparison
+    takes time in proportion to the lengths of target and pattern.
+    """
+    patterns = [fnmatch.translate(path) for path in paths if "/" not in path]
+    return re.compile("|".join(patterns) if patterns else r"(?!)").match
+
+
+def delegates_alike(old: Delegator, new: Delegator, role: RoleName) -> bool:
+    """Return whether two versions of a file delegate to a role by the same keys, threshold and paths.
+
+    Then what one of them verifies, the other one does. Key ids are the hashes of their keys.
+    """
+    try:
+        before, after = old.get_delegated_role(role), new.get_delegated_role(role)
+    except ValueError:  # one of them does not delegate to it
         return False
-    if "*" in (delegated.paths or ()) and "/" not in target and not isinstance(delegated, PrefixRole):
-        return True  # the usual case, without pattern matching for each of 10 000 tags
-    return delegated.is_delegated_path(target)
+    if type(before) is not type(after) or before.to_dict() != after.to_dict():
+        return False
+    return all((keyid in _keys(old)) == (keyid in _keys(new)) for keyid in after.keyids)
+
+
+def _keys(delegator: Delegator) -> Mapping[str, Key]:
+    if isinstance(delegator, Root):
+        return delegator.keys
+    return delegator.delegations.keys if delegator.delegations is not None else {}
 
 
 def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:

@@ -1,5 +1,7 @@
 """The entry of a collection in a lock file, and the checks that follow from it (docs/adr/0013, docs/adr/0032).
 
+How an entry is read and written: lock_document.py.
+
 An entry names a root of the verified chain and the versions that were verified under it. It is used in two ways:
 
 1. As a pin, if there is neither a pin nor rollback memory of the collection. If there is one, the entry must agree with

@@ -141,7 +141,7 @@ def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
     if len(names) < 2 or _first_match_wins(roles[TARGETS].targets):
         return
     first, second = (roles[role].targets.targets for role in names)
-    for tag in sorted(first.keys() & second.keys()):
+    for tag in sorted(first.keys() & second.keys() if first and second else ()):
         raise _conflict(tag, [read_target(role, tag, roles[role].targets.targets[tag]) for role in names])
 
 

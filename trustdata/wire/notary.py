@@ -1,8 +1,8 @@
 """Notary v1 metadata files, as `docker` (up to version 28) and `notary` write and read them.
 
 Signatures cover the canonical form of the parsed `signed` and not a part of the file, because Go escapes `<`, `>` and
-`&` in files. Refused is what its clients read in different ways, or fail on: `_NotaryReader` has the rules. The format:
-docs/reference/notary-format.md.
+`&` in files. Refused is what its clients read in different ways, or fail on: `_NotaryMembers` has the rules. The
+format: docs/reference/notary-format.md.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from keys.algorithms import PrivateKey
 from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.lifetimes import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
-from trustdata.limits import notary_size_limit
+from trustdata.limits import (
+    MAX_DELEGATIONS,
+    MAX_KEYS,
+    MAX_PATHS,
+    MAX_ROLE_KEYS,
+    MAX_SIGNATURES,
+    notary_limits,
+    notary_size_limit,
+)
 from trustdata.model import (
     Content,
     Delegations,
@@ -42,10 +50,9 @@ from trustdata.model import (
     UnversionedMeta,
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
-from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
-from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire import UploadRules, canonical_json, plain_targets
+from trustdata.wire.member_checks import MemberChecks, Object
 from trustdata.wire.names import NOTARY_V1
-from trustdata.wire.plain_targets import PlainNotaryTarget
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
 _EXPIRES: Final = re.compile(
@@ -77,16 +84,19 @@ class NotaryFormat:
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
-        if len(raw) > notary_size_limit(role):
-            raise TooLarge(what=f"{role} metadata", limit=notary_size_limit(role))
-        reader = _NotaryReader(role, raw)
-        parsed = strict_json.parse(role, raw, plain_targets.find_plain_notary_targets)
+        limits = notary_limits(role)
+        if len(raw) > limits.size:
+            raise TooLarge(what=f"{role} metadata", limit=limits.size)
+        reader = _NotaryMembers(role, raw)
+        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")
-        payload = canonical_json.encode(signed)
+        payload = canonical_json.encode(signed) if plain is None else plain.payload(signed)
         try:
-            content = reader.content(signed, plain=parsed.matched is not None)
+            content = reader.content(signed)
+            if plain is not None and isinstance(content, NotaryTargets):
+                content.targets = cast("dict[str, TargetFile]", plain.targets())
         except (ValueError, TypeError) as error:  # python-tuf's classes refuse it
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
         return Envelope.of(role=role, raw=raw, payload=payload, content=content, signatures=signatures)
@@ -141,7 +151,7 @@ class NotaryFormat:
 NOTARY: Final = NotaryFormat()
 
 
-class _NotaryReader(DocumentReader):
+class _NotaryMembers(MemberChecks):
     """A reader of the members of Notary v1 files. Every method raises MalformedMetadata.
 
     Go ignores the case of member names, so a name is refused that differs only in case from a known one.
@@ -150,6 +160,7 @@ class _NotaryReader(DocumentReader):
     def __init__(self, role: RoleName, raw: bytes) -> None:
         super().__init__(role)
         self._raw = raw
+        self._after_custom = 0
 
     def known_members(self, value: object, path: str, known: Iterable[str]) -> Object:
         """Return an object. Refuse members whose names differ only in case from a known name."""
@@ -162,7 +173,7 @@ class _NotaryReader(DocumentReader):
 
     def signatures(self, value: object) -> dict[str, Signature]:
         found: dict[str, Signature] = {}
-        for index, item in enumerate(self.elements(value, "signatures")):
+        for index, item in enumerate(self.elements(value, "signatures", most=MAX_SIGNATURES)):
             path = f"signatures[{index}]"
             entry = self.known_members(item, path, ("keyid", METHOD, "sig"))
             keyid = self.key_id(entry.get("keyid"), f"{path}.keyid")
@@ -173,11 +184,8 @@ class _NotaryReader(DocumentReader):
             found[keyid] = Signature(keyid, str(entry["sig"]), {METHOD: method})
         return found
 
-    def content(self, signed: Object, *, plain: bool) -> NotaryContent:
-        """Convert `signed` to the classes of python-tuf. `plain`: the targets were checked already.
-
-        Raises also: ValueError, TypeError.
-        """
+    def content(self, signed: Object) -> NotaryContent:
+        """Convert `signed` to the classes of python-tuf. Raises also: ValueError, TypeError."""
         kind = TARGETS if is_delegated(self._role) else self._role
         if signed.get("_type") != _TYPES[kind]:
             raise self.refuse("signed._type", f"must be {_TYPES[kind]!r}")
@@ -206,7 +214,7 @@ class _NotaryReader(DocumentReader):
             case _:
                 delegations = self.delegations(signed.get("delegations"))
                 content = NotaryTargets(
-                    version, None, expires, self.targets(signed.get("targets"), plain=plain), delegations, foreign
+                    version, None, expires, self.targets(signed.get("targets")), delegations, foreign
                 )
         content.written = written
         return content
@@ -235,7 +243,9 @@ class _NotaryReader(DocumentReader):
 
     def keys(self, value: object, path: str) -> dict[str, Key]:
         found: dict[str, Key] = {}
-        for keyid, item in self.members(value, path).items():
+        keys = self.members(value, path)
+        self.few(keys, path, MAX_KEYS)
+        for keyid, item in keys.items():
             place = f"{path}.{keyid}"
             entry = self.known_members(item, place, ("keytype", "keyval"))
             keytype = self.text(entry.get("keytype"), f"{place}.keytype")
@@ -254,7 +264,7 @@ class _NotaryReader(DocumentReader):
     def role(self, role: Object, path: str) -> tuple[list[str], int]:
         keyids = [
             self.key_id(keyid, f"{path}.keyids[{index}]")
-            for index, keyid in enumerate(self.elements(role.get("keyids"), f"{path}.keyids"))
+            for index, keyid in enumerate(self.elements(role.get("keyids"), f"{path}.keyids", most=MAX_ROLE_KEYS))
         ]
         if len(set(keyids)) != len(keyids):
             raise self.refuse(f"{path}.keyids", "holds a key id twice")
@@ -277,7 +287,8 @@ class _NotaryReader(DocumentReader):
         delegations = self.known_members(value, path, ("keys", "roles"))
         keys = self.keys(delegations.get("keys") or {}, f"{path}.keys")
         roles: dict[str, PrefixRole] = {}
-        for index, item in enumerate(self.elements(delegations.get("roles") or [], f"{path}.roles")):
+        named = self.elements(delegations.get("roles") or [], f"{path}.roles", most=MAX_DELEGATIONS)
+        for index, item in enumerate(named):
             place = f"{path}.roles[{index}]"
             role = self.known_members(item, place, ("name", "keyids", "threshold", "paths"))
             name = self.text(role.get("name"), f"{place}.name")
@@ -289,7 +300,7 @@ class _NotaryReader(DocumentReader):
                 )
             if name in roles:
                 raise self.refuse(f"{place}.name", "delegates to one role twice")
-            paths = self.elements(role.get("paths") or [], f"{place}.paths")
+            paths = self.elements(role.get("paths") or [], f"{place}.paths", most=MAX_PATHS)
             if not all(isinstance(prefix, str) for prefix in paths):
                 raise self.refuse(f"{place}.paths", "must be texts")
             # `notary delegation purge` writes null after it has removed the last key.
@@ -327,10 +338,8 @@ class _NotaryReader(DocumentReader):
             raise self.refuse(f"{path}.hashes", "must have sha256")
         return self.integer(entry.get("length"), f"{path}.length", 0), hashes
 
-    def targets(self, value: object, *, plain: bool) -> dict[str, TargetFile]:
+    def targets(self, value: object) -> dict[str, TargetFile]:
         targets = self.members(value, "signed.targets")
-        if plain:
-            return {name: PlainNotaryTarget(target, name) for name, target in targets.items()}
         found = {}
         for name, item in targets.items():
             path = f"signed.targets.{name}"
@@ -349,7 +358,10 @@ class _NotaryReader(DocumentReader):
         Go signs it unchanged, and could not sign the role again if it had another form.
         """
         canonical = canonical_json.to_json(value)
-        if value is None or canonical not in self._raw or _GO_ESCAPES.search(canonical.decode()):
+        # They stand in the file in the order in which they are read: the file is searched once, not for each of them.
+        place = self._raw.find(canonical, self._after_custom)
+        self._after_custom = place + len(canonical)
+        if value is None or place < 0 or _GO_ESCAPES.search(canonical.decode()):
             raise self.refuse(
                 path, "must be canonical JSON without < > & U+2028 U+2029, or no old client can sign again"
             )

@@ -2,7 +2,7 @@
 
 Refused are duplicate members, floats and exponents, -0, integers of 2**53 and more, NaN and Infinity, lone surrogates,
 control characters in strings, byte order marks, invalid UTF-8, text after the document, and deep nesting
-(docs/adr/0002).
+(docs/adr/0002). Values and nesting are counted before anything is parsed (docs/adr/0054).
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import orjson
 
-from trustdata.errors import MalformedMetadata
-from trustdata.limits import MAX_DEPTH
+from trustdata.errors import MalformedMetadata, TooLarge
+from trustdata.json_bounds import TooDeep, TooManyValues, count_values, outside_strings
+from trustdata.limits import MAX_DEPTH, MAX_VALUES
 from trustdata.roles import RoleName
 from trustdata.wire.canonical_json import to_json
 
@@ -27,8 +28,6 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # For the text outside of strings: every digit becomes 0, every sign of a fraction, exponent or negative number !.
 _NUMBER_CHARACTERS: Final = bytes.maketrans(b"123456789.E+-", b"000000000!!!!")
 _SUSPECT: Final = (b"!", b"0e", b"0" * _INTEGER_DIGITS)
-_BRACES_TO_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS: Final = bytes(c for c in range(256) if c not in b"{}[]")
 
 
 _Path: TypeAlias = tuple[str | int, ...]
@@ -46,31 +45,29 @@ class Parsed:
     """A parsed document.
 
     `value`: dicts, lists, text, integers, booleans, None; members in the order of the text. `canonical`: whether the
-    text is the output of `to_json` for `value`. `matched`: the part of the text that the grammar has matched.
+    text is the output of `to_json` for `value`.
     """
 
     value: object
     canonical: bool
-    matched: slice | None = None
 
 
-Grammar: TypeAlias = Callable[[object, bytes], slice | None]
-"""A function that returns the part of a text whose numbers and nesting need no check, or None.
+def parse(role: RoleName, raw: bytes, *, values: int = MAX_VALUES) -> Parsed:
+    """Parse a document. `values`: how many it may hold at most. Raises: MalformedMetadata, TooLarge."""
+    try:
+        count_values(raw, most=values)
+    except TooManyValues as error:
+        raise TooLarge(what=f"{role} metadata", limit=error.limit, unit="values") from error
+    except TooDeep as error:
+        raise MalformedMetadata(role=role, path="", reason=str(error)) from error
+    return _parse_fast(raw) or Parsed(value=_parse_with_checks(role, raw), canonical=False)
 
-Its arguments are the parsed document and its text, which the document serialises to exactly.
-"""
 
-
-def parse(role: RoleName, raw: bytes, grammar: Grammar | None = None) -> Parsed:
-    """Parse a document. Raises: MalformedMetadata."""
-    return _parse_fast(raw, grammar) or Parsed(value=_parse_with_checks(role, raw), canonical=False)
-
-
-def _parse_fast(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
+def _parse_fast(raw: bytes) -> Parsed | None:
     """Parse in one fast pass the text that the writers of both formats produce; return None for any other text.
 
-    If a document serialises to exactly the same bytes, it has no duplicate members. Numbers and nesting are checked in
-    the text outside of strings, and outside of the part that the grammar has matched.
+    If a document serialises to exactly the same bytes, it has no duplicate members. Numbers are checked in the text
+    outside of strings.
     """
     try:
         document: object = orjson.loads(raw)
@@ -78,30 +75,20 @@ def _parse_fast(raw: bytes, grammar: Grammar | None = None) -> Parsed | None:
         unambiguous = canonical or orjson.dumps(document) == raw  # Notary v1 orders the members differently
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson reads deeper nesting than it can write
         return None
-    if not unambiguous:
-        return None
-    matched = grammar(document, raw) if grammar else None
-    unmatched = raw if matched is None else raw[: matched.start] + raw[matched.stop :]
-    return Parsed(value=document, canonical=canonical, matched=matched) if _is_unambiguous(unmatched) else None
+    return Parsed(value=document, canonical=canonical) if unambiguous and _is_unambiguous(raw) else None
 
 
 def _is_unambiguous(text: bytes) -> bool:
-    """Return whether all numbers are integers that every parser reads alike, and the nesting is not too deep."""
-    without_newlines = text.replace(b"\\n", b"")
-    if b"\\" in without_newlines:
+    """Return whether all numbers are integers that every parser reads alike."""
+    if b"\\" in text.replace(b"\\n", b""):
         return False
-    outside_strings = b"".join(without_newlines.split(b'"')[::2])
-    numbers = outside_strings.translate(_NUMBER_CHARACTERS)
-    return not any(suspect in numbers for suspect in _SUSPECT) and _is_shallow(outside_strings)
-
-
-def _is_shallow(outside_strings: bytes) -> bool:
-    brackets = outside_strings.translate(_BRACES_TO_BRACKETS, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return True
-        brackets = brackets.replace(b"[]", b"")  # removes the innermost level of nesting
-    return not brackets
+    before = b""  # a number may be cut by the end of a chunk
+    for outside in outside_strings(text):
+        numbers = before + outside.translate(_NUMBER_CHARACTERS)
+        if any(suspect in numbers for suspect in _SUSPECT):
+            return False
+        before = numbers[-_INTEGER_DIGITS:]
+    return True
 
 
 def _parse_with_checks(role: RoleName, raw: bytes) -> object:
@@ -120,7 +107,7 @@ def _parse_with_checks(role: RoleName, raw: bytes) -> object:
         raise MalformedMetadata(role=role, path="", reason=reason) from error
     except RecursionError as error:
         raise MalformedMetadata(role=role, path="", reason=f"nested deeper than {MAX_DEPTH}") from error
-    for path, refused in _refusals(document, (), 0):
+    for path, refused in _refusals(document, ()):
         raise MalformedMetadata(role=role, path=_place(path), reason=refused)
     return document
 
@@ -140,21 +127,19 @@ def _integer(text: str) -> object:
     return number if abs(number) <= _MAX_INTEGER else _Refused(f"{text} is not an integer below 2**53")
 
 
-def _refusals(value: object, path: _Path, depth: int) -> Iterator[tuple[_Path, str]]:
+def _refusals(value: object, path: _Path) -> Iterator[tuple[_Path, str]]:
     if isinstance(value, _Refused):
         yield path, value.reason
     elif isinstance(value, str):
         if _SURROGATE.search(value):
             yield path, "holds a lone surrogate"
-    elif isinstance(value, dict | list) and depth >= MAX_DEPTH:
-        yield path, f"nested deeper than {MAX_DEPTH}"
     elif isinstance(value, dict | list):
         children = value.items() if isinstance(value, dict) else enumerate(value)
         for name, child in children:
             if isinstance(name, str) and _SURROGATE.search(name):
                 yield path, "holds a lone surrogate in a member's name"
             if isinstance(child, _Refused | str | dict | list):
-                yield from _refusals(child, (*path, name), depth + 1)
+                yield from _refusals(child, (*path, name))
 
 
 def _place(path: _Path) -> str:

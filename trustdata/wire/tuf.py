@@ -1,7 +1,7 @@
 """TUF 1.0 metadata files (specification 1.0.34, section 4): read strictly, written in canonical JSON.
 
 The contents are python-tuf's classes. What these classes do not check is checked here first, so that every error names
-the wrong member: `strict_json` checks the text, `_TufReader` the members.
+the wrong member: `strict_json` checks the text, `_TufMembers` the members.
 """
 
 from __future__ import annotations
@@ -10,20 +10,29 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from keys.algorithms import PrivateKey, check_accepted
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.gun import NAME_MEMBER
 from trustdata.lifetimes import TUF_LIFETIMES, TUF_MAX_LIFE
-from trustdata.limits import size_limit
-from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, Targets, Timestamp
+from trustdata.limits import (
+    MAX_DELEGATIONS,
+    MAX_KEYS,
+    MAX_PATHS,
+    MAX_PATHS_LENGTH,
+    MAX_ROLE_KEYS,
+    MAX_SIGNATURES,
+    size_limit,
+    tuf_limits,
+)
+from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, TargetFile, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
-from trustdata.wire.document_reader import DocumentReader, Object
+from trustdata.wire.member_checks import MemberChecks, Object
 from trustdata.wire.names import TUF_1_0
-from trustdata.wire.plain_targets import PlainTarget
+from trustdata.wire.plain_targets import PlainPart
 
 _CLASSES: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {
     "root": Root,
@@ -58,23 +67,28 @@ class TufFormat:
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:
         """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
-        if len(raw) > size_limit(role):
-            raise TooLarge(what=f"{role} metadata", limit=size_limit(role))
-        reader = _TufReader(role)
-        parsed = strict_json.parse(role, raw, plain_targets.find_plain_targets)
+        limits = tuf_limits(role)
+        if len(raw) > limits.size:
+            raise TooLarge(what=f"{role} metadata", limit=limits.size)
+        reader = _TufMembers(role)
+        kind = "targets" if is_delegated(role) else str(role)
+        plain: PlainPart | None = None
+        if kind == "targets":
+            parsed, plain = plain_targets.parse(role, raw, plain_targets.TUF_FORM, values=limits.values)
+        else:
+            parsed = strict_json.parse(role, raw, values=limits.values)
         document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
         signed = reader.members(document.get("signed"), "signed")
-        kind = "targets" if is_delegated(role) else str(role)
-        plain = reader.members(signed["targets"], "signed.targets") if parsed.matched and kind == "targets" else None
-        reader.signed(signed, kind, plain=plain is not None)
-        payload = _payload(document, raw) if parsed.canonical else canonical_json.encode(signed)
+        reader.signed(signed, kind)
         if plain is not None:
-            signed["targets"] = {}
+            payload = plain.payload(signed)
+        else:
+            payload = _payload(document, raw) if parsed.canonical else canonical_json.encode(signed)
         try:
             content = _CLASSES[kind].from_dict(signed)
             if plain is not None and isinstance(content, Targets):
-                content.targets |= {name: PlainTarget(target, name) for name, target in plain.items()}
+                content.targets = cast("dict[str, TargetFile]", plain.targets())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # python-tuf refuses something that the checks above do not name.
             raise MalformedMetadata(role=role, path="signed", reason=str(error)) from error
@@ -123,14 +137,14 @@ class TufFormat:
 TUF: Final = TufFormat()
 
 
-class _TufReader(DocumentReader):
+class _TufMembers(MemberChecks):
     """A reader of the members of TUF 1.0 files."""
 
     # --- envelope
 
     def signatures(self, document: Object) -> dict[str, Signature]:
         found: dict[str, Signature] = {}
-        for index, item in enumerate(self.elements(document.get("signatures"), "signatures")):
+        for index, item in enumerate(self.elements(document.get("signatures"), "signatures", most=MAX_SIGNATURES)):
             path = f"signatures[{index}]"
             entry = self.members(item, path)
             keyid = self.text(entry.get("keyid"), f"{path}.keyid")
@@ -142,8 +156,8 @@ class _TufReader(DocumentReader):
             found[keyid] = Signature(keyid, signature)
         return found
 
-    def signed(self, signed: Object, kind: str, *, plain: bool) -> None:
-        """Check the members of `signed`. `plain`: the targets were checked already."""
+    def signed(self, signed: Object, kind: str) -> None:
+        """Check the members of `signed`."""
         if signed.get("_type") != kind:
             raise self.refuse("signed._type", f"must be {kind!r}")
         spec = self.text(signed.get("spec_version"), "signed.spec_version")
@@ -159,7 +173,7 @@ class _TufReader(DocumentReader):
             case "snapshot":
                 self.snapshot(signed)
             case _:
-                self.targets(signed, plain=plain)
+                self.targets(signed)
 
     def expires(self, value: object) -> None:
         if not isinstance(value, str) or not _EXPIRES.fullmatch(value):
@@ -184,7 +198,9 @@ class _TufReader(DocumentReader):
             self.role(self.members(role, f"signed.roles.{name}"), f"signed.roles.{name}")
 
     def keys(self, value: object, path: str) -> None:
-        for keyid, key in self.members(value, path).items():
+        keys = self.members(value, path)
+        self.few(keys, path, MAX_KEYS)
+        for keyid, key in keys.items():
             place = f"{path}.{keyid}"
             entry = self.members(key, place)
             self.text(entry.get("keytype"), f"{place}.keytype")
@@ -196,7 +212,7 @@ class _TufReader(DocumentReader):
                 raise self.refuse(place, "the key id is not the SHA-256 of its key")
 
     def role(self, role: Object, path: str) -> None:
-        keyids = self.elements(role.get("keyids"), f"{path}.keyids")
+        keyids = self.elements(role.get("keyids"), f"{path}.keyids", most=MAX_ROLE_KEYS)
         for index, keyid in enumerate(keyids):
             if not isinstance(keyid, str) or not _KEY_ID.fullmatch(keyid):
                 raise self.refuse(f"{path}.keyids[{index}]", "must be a key id")
@@ -238,10 +254,9 @@ class _TufReader(DocumentReader):
 
     # --- targets
 
-    def targets(self, signed: Object, *, plain: bool) -> None:
-        if not plain:
-            for name, value in self.members(signed.get("targets"), "signed.targets").items():
-                self.target(name, value)
+    def targets(self, signed: Object) -> None:
+        for name, value in self.members(signed.get("targets"), "signed.targets").items():
+            self.target(name, value)
         if "delegations" in signed:
             self.delegations(self.members(signed["delegations"], "signed.delegations"))
 
@@ -263,7 +278,7 @@ class _TufReader(DocumentReader):
             self.succinct_roles(self.members(delegations["succinct_roles"], f"{path}.succinct_roles"))
             return
         names: set[str] = set()
-        for index, item in enumerate(self.elements(delegations["roles"], f"{path}.roles")):
+        for index, item in enumerate(self.elements(delegations["roles"], f"{path}.roles", most=MAX_DELEGATIONS)):
             place = f"{path}.roles[{index}]"
             role = self.members(item, place)
             self.delegated_role(role, place)
@@ -282,9 +297,13 @@ class _TufReader(DocumentReader):
         if ("paths" in role) == ("path_hash_prefixes" in role):
             raise self.refuse(path, "must have either paths or path_hash_prefixes")
         member = "paths" if "paths" in role else "path_hash_prefixes"
-        for index, pattern in enumerate(self.elements(role[member], f"{path}.{member}")):
+        length = 0
+        for index, pattern in enumerate(self.elements(role[member], f"{path}.{member}", most=MAX_PATHS)):
             if not isinstance(pattern, str):
                 raise self.refuse(f"{path}.{member}[{index}]", "must be text")
+            length += len(pattern)
+        if length > MAX_PATHS_LENGTH:
+            raise self.refuse(f"{path}.{member}", f"hold more than {MAX_PATHS_LENGTH} characters")
 
     def succinct_roles(self, role: Object) -> None:
         path = "signed.delegations.succinct_roles"

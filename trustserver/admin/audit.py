@@ -28,6 +28,7 @@ from trustserver.repository.online_roles import encoded_key, held_key, lives_too
 from trustserver.repository.parsed_cache import format_of
 from trustserver.storage.ports import (
     NEVER_RENEWED,
+    KeyRecord,
     KeySealer,
     KeyState,
     MetadataStore,
@@ -77,30 +78,30 @@ class Audit:
         self._sealer = sealer
         self._at = at
 
-    def collection(self, gun: GUN, remembered: Iterable[ClientState] = ()) -> Iterator[AuditFinding]:
-        """Yield the findings for one name. `remembered`: what clients remember of it. Raises: NotStored."""
-        state = self._store.load(gun)
+    def collection(self, state: StoredCollection, remembered: Iterable[ClientState] = ()) -> Iterator[AuditFinding]:
+        """Yield the findings for one name and its keys. Raises: NotStored.
+
+        `remembered`: what clients remember of it.
+        """
         client_states = list(remembered)
         if state.status is Status.LIVE:
             yield from self._live(state, client_states)
+            yield from self.sealed_keys(state.keys)
             return
         if state.status is Status.DELETED:
             yield from _tombstone(state)
             return
         for each in client_states:
             yield AuditFinding(
-                gun=gun,
+                gun=state.gun,
                 code="older-than-remembered",
                 message=f"is not here, but {each.source} knows it",
                 remedy=OLDER_REMEDY,
             )
 
-    def sealed_keys(self) -> Iterator[AuditFinding]:
-        """Yield a finding for every server-held key that cannot be decrypted, or is not the key that its id names.
-
-        Raises: NotStored.
-        """
-        for key in self._store.sealed_keys() if self._sealer else ():
+    def sealed_keys(self, keys: Iterable[KeyRecord]) -> Iterator[AuditFinding]:
+        """Yield a finding for each of these keys that cannot be decrypted, or is not the key that its id names."""
+        for key in keys if self._sealer else ():
             try:
                 self._check_key(key.gun, key.role, key.keyid, key.sealed)
             except (TrustError, KeysError) as error:
@@ -127,7 +128,7 @@ class Audit:
             return
         served_format = format_of(state)
         yield from self._delegations(state, trusted, served_format.wire.upload_rules)
-        if self._store.renew_at(gun) == NEVER_RENEWED:
+        if state.renew_at == NEVER_RENEWED:
             yield AuditFinding(gun=gun, code="online-key", message=_TAKEN_OVER, remedy=_ROTATION, wrong=False)
         else:
             yield from _online_keys(state, trusted.root, served_format.wire)
@@ -170,7 +171,8 @@ class Audit:
         return version
 
     def _root(self, state: StoredCollection, version: int) -> bytes:
-        file = self._store.file(state.gun, ROOT, version)
+        newest = state.files[ROOT]
+        file = newest if version == newest.version else self._store.file(state.gun, ROOT, version)
         if file is None:
             raise NotSound(reason=f"its root version {version} is missing: no client can follow the chain")
         return file.raw

@@ -14,6 +14,7 @@ from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.admin.audit import Audit, AuditFinding, outdated_finding
+from trustserver.admin.check_progress import CheckProgress
 from trustserver.admin.client_state import ClientState, read_client_state
 from trustserver.admin.restore import Accepted, highest_versions, open_restore
 from trustserver.errors import StartRefused
@@ -21,10 +22,12 @@ from trustserver.settings import Settings
 from trustserver.storage import database
 from trustserver.storage.file_audit import audit_files
 from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
-from trustserver.storage.ports import MetadataStore
+from trustserver.storage.ports import KeySealer, MetadataStore, Status, Summary
 from trustserver.storage.published_log import LogEntry, PublishedLogFile, find_outdated, merge_stored
 
 _BACKUP: Final = "restore a backup in which it is sound"
+_BATCH: Final = 200
+"""How many collections are read at one time."""
 _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.md"
 
 
@@ -33,12 +36,14 @@ class Report:
     """The result of `trust-server check`.
 
     `accepted`: the collections whose online roles were issued anew. `names`, `sealed_keys`: how many were checked.
+    `skipped`: names that an interrupted check had found sound, and that have not changed since.
     """
 
     findings: Sequence[AuditFinding]
     accepted: Sequence[Accepted]
     names: int
     sealed_keys: int
+    skipped: int = 0
 
     @property
     def wrong(self) -> int:
@@ -53,6 +58,8 @@ class Report:
         if self.accepted:
             issued = sum(not each.failed for each in self.accepted)
             yield f"accepted as it is: snapshot and timestamp of {issued} collections issued anew"
+        if self.skipped:
+            yield f"{self.skipped} names were found sound before the check was interrupted, and are unchanged"
         verdict = f"{self.wrong} wrong" if self.wrong else "sound"
         yield f"{self.names} names, {self.sealed_keys} sealed keys: {verdict}"
 
@@ -62,6 +69,7 @@ class Report:
             "sound": not self.wrong,
             "names": self.names,
             "sealed_keys": self.sealed_keys,
+            "skipped": self.skipped,
             "findings": [asdict(finding) for finding in self.findings],
             "accepted": [
                 {"gun": each.gun, "versions": each.versions, "lost": each.lost, "failed": each.failed}
@@ -71,11 +79,14 @@ class Report:
         return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
 
 
-def check_database(settings: Settings, *, against: Iterable[Path], accept: bool, at: datetime) -> Report:
+def check_database(
+    settings: Settings, *, against: Iterable[Path], accept: bool, at: datetime, resume: Path | None = None
+) -> Report:
     """Check everything that is stored. With `accept`, first accept a restored database: issue the online roles anew.
 
-    `against`: files in which clients keep what they have seen. Raises: StartRefused (a file or the database cannot be
-    read), ServerRunning (with `accept`), NotStored.
+    `against`: files in which clients keep what they have seen. `resume`: the file of an interrupted check, or where
+    this one shall note what it has done. Raises: StartRefused (a file or the database cannot be read), ServerRunning
+    (with `accept`), NotStored.
     """
     remembered = [each for path in against for each in read_client_state(path)]
     store = existing_store(settings)
@@ -84,15 +95,20 @@ def check_database(settings: Settings, *, against: Iterable[Path], accept: bool,
         if accept:
             with exclusive_use(settings, at=at, listen="trust-server check --accept-restore"):
                 accepted = _accept(settings, store, remembered, at)
-        findings = list(_findings(settings, store, remembered, at))
+        sealer = open_sealer(settings, store) if store.seal_mark() else None
+        with CheckProgress(resume, mark=sealer.mark if sealer else "", at=at) as progress:
+            walk = _Walk(store, Audit(store, sealer, at), progress)
+            findings = [*_of_the_database(settings, store, sealer), *walk.findings(remembered)]
+            progress.finish()
         findings += [_unissued(each) for each in accepted if each.failed]
         if not remembered:  # otherwise the comparison with the clients' files reports the same
             findings += [_lost(each) for each in accepted if each.lost]
         return Report(
             findings=findings,
             accepted=accepted,
-            names=len(store.collections()),
-            sealed_keys=len(store.sealed_keys()),
+            names=walk.names,
+            sealed_keys=walk.sealed_keys,
+            skipped=walk.skipped,
         )
     finally:
         store.close()
@@ -127,9 +143,8 @@ def _versions(store: MetadataStore, gun: GUN) -> Mapping[RoleName, int]:
     return {role: file.version for role, file in store.load(gun).files.items()}
 
 
-def _findings(
-    settings: Settings, store: MetadataStore, remembered: Sequence[ClientState], at: datetime
-) -> Iterator[AuditFinding]:
+def _of_the_database(settings: Settings, store: MetadataStore, sealer: KeySealer | None) -> Iterator[AuditFinding]:
+    """Yield what is wrong with the database as a whole, and with its files."""
     engine = database.open_engine(settings.database_url)
     try:
         verdict = database.quick_check(engine)
@@ -140,17 +155,52 @@ def _findings(
             yield AuditFinding(gun=fault.gun, code=code, message=fault.message, remedy=_BACKUP)
     finally:
         engine.dispose()
-    sealer = open_sealer(settings, store) if store.seal_mark() else None
-    audit = Audit(store, sealer, at)
-    known: dict[GUN, list[ClientState]] = {}
-    for each in remembered:
-        known.setdefault(each.gun, []).append(each)
     # The log is read before the database: a publish in between can only make the database newer than the log.
     published = PublishedLogFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
     yield from map(outdated_finding, find_outdated(published or {}, store.collections()))
-    for gun in sorted({*(summary.gun for summary in store.collections()), *known}):
-        yield from audit.collection(gun, known.get(gun, ()))
-    yield from audit.sealed_keys()
+
+
+class _Walk:
+    """Checks all names in the order of the alphabet, some hundred at a time, and counts what it has checked."""
+
+    def __init__(self, store: MetadataStore, audit: Audit, progress: CheckProgress) -> None:
+        self._store = store
+        self._audit = audit
+        self._progress = progress
+        self.names = 0
+        self.sealed_keys = 0
+        self.skipped = 0
+
+    def findings(self, remembered: Iterable[ClientState]) -> Iterator[AuditFinding]:
+        """Yield the findings of every name. `remembered`: what clients remember. Raises: NotStored, StartRefused."""
+        known: dict[GUN, list[ClientState]] = {}
+        for each in remembered:
+            known.setdefault(each.gun, []).append(each)
+        after = ""
+        while summaries := self._store.collections(after=after, limit=_BATCH):
+            after = summaries[-1].gun
+            self.names += len(summaries)
+            yield from self._batch(summaries, known)
+        for state in self._store.load_many(sorted(known)):  # no name of the database
+            yield from self._audit.collection(state, known[state.gun])
+        waiting = self._store.waiting_keys()
+        self.sealed_keys += len(waiting)
+        yield from self._audit.sealed_keys(waiting)
+
+    def _batch(self, summaries: Sequence[Summary], known: dict[GUN, list[ClientState]]) -> Iterator[AuditFinding]:
+        """Yield the findings of some names, and take these out of `known`."""
+        guns = [each.gun for each in summaries if not self._progress.is_sound(each.gun, each.revision)]
+        self.skipped += len(summaries) - len(guns)
+        for each in summaries:
+            if each.gun in known and each.gun not in guns:
+                guns.append(each.gun)
+                self.skipped -= 1
+        for state in self._store.load_many(guns):
+            self.sealed_keys += len(state.keys) if state.status is Status.LIVE else 0
+            findings = list(self._audit.collection(state, known.pop(state.gun, ())))
+            if not findings:
+                self._progress.note(state.gun, state.revision)
+            yield from findings
 
 
 def _unissued(accepted: Accepted) -> AuditFinding:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -14,7 +15,10 @@ from trustserver.admin.check import check_database
 from trustserver.settings import GivenSettings, as_text, load
 from trustserver.storage import database
 from trustserver.storage.opening import exclusive_use, existing_store
-from trustserver.storage.ports import Status
+from trustserver.storage.ports import MetadataStore, Status, Summary
+
+_BATCH: Final = 1000
+"""How many names are read at one time."""
 
 
 def migrate(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime) -> None:
@@ -40,12 +44,14 @@ def check(
     accept: bool,
     as_json: bool,
     at: datetime,
+    resume: Path | None = None,
 ) -> bool:
     """Check the database and print the findings. Return False if anything is wrong.
 
     Raises: StartRefused (a file or the database cannot be read), ServerRunning (with `accept`), NotStored.
     """
-    report = check_database(load(given, environ, config).settings, against=against, accept=accept, at=at)
+    settings = load(given, environ, config).settings
+    report = check_database(settings, against=against, accept=accept, at=at, resume=resume)
     for line in [report.document()] if as_json else report.lines():
         typer.echo(line)
     return not report.wrong
@@ -63,7 +69,7 @@ def list_collections(given: GivenSettings, environ: Mapping[str, str], config: P
     """Print one line for every collection and every deleted name. Raises: StartRefused, NotStored."""
     store = existing_store(load(given, environ, config).settings)
     try:
-        for entry in store.collections():
+        for entry in _all(store):
             line = f"{entry.gun}  {entry.format}  {entry.status}  revision {entry.revision}"
             if entry.tombstone is not None:
                 stone = entry.tombstone
@@ -72,6 +78,14 @@ def list_collections(given: GivenSettings, environ: Mapping[str, str], config: P
             typer.echo(line)
     finally:
         store.close()
+
+
+def _all(store: MetadataStore) -> Iterator[Summary]:
+    """Yield every name, without holding all of them at a time. Raises: NotStored."""
+    after = ""
+    while found := store.collections(after=after, limit=_BATCH):
+        yield from found
+        after = found[-1].gun
 
 
 def release(name: str, given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> bool:

@@ -12,8 +12,7 @@ from typing import Final
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
-from trustserver.auth.authorizer import Action, Authorizer
-from trustserver.errors import Forbidden
+from trustserver.auth.authorizer import Authorizer
 from trustserver.responses.cache import ReadyResponse, ResponseCache
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.selection import asked, select
@@ -75,10 +74,5 @@ class FastRead:
 
     def _may_read(self, scope: Scope) -> bool:
         gun = self._cache.gun(scope["raw_path"])
-        if gun is None:  # dropped by another thread since
-            return False
-        try:
-            self._authorizer.authorize(scope["headers"], Action.READ, gun)
-        except Forbidden:
-            return False
-        return True
+        # None: dropped by another thread since
+        return gun is not None and self._authorizer.may_read_now(scope["headers"], gun)

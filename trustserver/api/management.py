@@ -21,7 +21,7 @@ from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
-from trustserver.auth.authorizer import Action
+from trustserver.auth.authorizer import Action, Subject, known_name
 from trustserver.errors import BadRequest
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
@@ -117,46 +117,62 @@ Gun = Annotated[GUN, Depends(_gun)]
 
 def management_router(services: Services, collection_import: CollectionImport) -> APIRouter:
     """Make the routes below /api/v1/collections."""
-    authorizer, clock = services.authorizer, services.clock
+    clock, address_of = services.clock, services.address_of
     router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
     parts = TufParts()
+
+    async def allowed(request: Request, action: Action, gun: GUN) -> Subject:
+        headers, address = request.scope["headers"], address_of(request.scope)
+        return await services.authorizer.authorize(headers, action, gun, address=address)
 
     @router.post("/{gun}/publish", openapi_extra=_UPLOAD)
     async def publish(request: Request, gun: Gun) -> CollectionView:
         """Publish new versions of root, targets and delegations: all of them or none."""
-        subject = authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
+        subject = await allowed(request, Action.PUBLISH, gun)
         published = await services.requests.publish(
-            request.scope, request.receive, gun=gun, subject=subject, served_format=SERVED_TUF, parts=parts
+            request.scope,
+            request.receive,
+            gun=gun,
+            subject=subject,
+            served_format=SERVED_TUF,
+            parts=parts,
+            address=address_of(request.scope),
         )
         return _view(published)
 
     @router.post("/{gun}/take-over", openapi_extra=_TAKE_OVER)
     async def take_over(request: Request, gun: Gun) -> CollectionView:
         """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
-        subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
+        subject = await allowed(request, Action.MANAGE_KEYS, gun)
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return collection_import.take_over(gun, sort_parts(files), at=at)
+            return collection_import.take_over(gun, sort_parts(files), at=at, subject=known_name(subject))
 
         imported = await services.requests.accept(
-            request.scope, request.receive, gun=gun, subject=subject, parts=TakeOverParts(), judge=judge
+            request.scope,
+            request.receive,
+            gun=gun,
+            subject=subject,
+            parts=TakeOverParts(),
+            judge=judge,
+            address=address_of(request.scope),
         )
         _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
         return _view(imported)
 
     @router.get("/{gun}/keys/{role}")
     async def key(request: Request, gun: Gun, role: str) -> KeyView:
-        """Return the server's key for snapshot or timestamp. Before the first publish a key is made and kept a day."""
+        """Return the server's key for snapshot or timestamp. Before the first publish it is offered for a day."""
         checked = _online(role)
-        # Reading is not enough, since a key may be made and stored.
-        authorizer.authorize(request.scope["headers"], Action.PUBLISH, gun)
+        # Reading is not enough, since a key for a rotation may be made and stored.
+        await allowed(request, Action.PUBLISH, gun)
         return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
         """Make a new key to rotate to. It is used as soon as a root that names it is published."""
         checked = _online(role)
-        subject = authorizer.authorize(request.scope["headers"], Action.MANAGE_KEYS, gun)
+        subject = await allowed(request, Action.MANAGE_KEYS, gun)
         record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
         return _key_view(record)
@@ -164,7 +180,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
     @router.get("/{gun}")
     async def state(request: Request, gun: Gun) -> StateView:
         """Return the collection's format, revision and versions, and for which roles the server holds the key."""
-        authorizer.authorize(request.scope["headers"], Action.READ, gun)
+        await allowed(request, Action.READ, gun)
         found = await asyncio.to_thread(services.store.load, gun)
         refuse_tombstone(found)
         if found.status is not Status.LIVE:
@@ -181,7 +197,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
     @router.delete("/{gun}")
     async def delete(request: Request, gun: Gun) -> DeletedView:
         """Delete the collection with all of its files and keys. A tombstone remains."""
-        subject = authorizer.authorize(request.scope["headers"], Action.DELETE, gun)
+        subject = await allowed(request, Action.DELETE, gun)
         revision = await asyncio.to_thread(services.publishing.delete, gun, subject=subject.name, at=clock())
         services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})

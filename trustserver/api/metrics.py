@@ -99,12 +99,15 @@ class _Storage(Collector):
         )
         try:
             expiries = self._store.earliest_expiries()
+            names, size = self._store.room_taken()
         except NotStored:
             return  # /readyz reports that the database fails; the other metrics are still useful
         now = self._clock()
         for role, expires in sorted(expiries.items()):
             expiry.add_metric([role], (expires - now).total_seconds())
         yield expiry
+        yield GaugeMetricFamily("trust_server_collections", "Names in use, also by deleted collections.", names)
+        yield GaugeMetricFamily("trust_server_database_bytes", "Bytes of the database that are in use.", size)
 
 
 def metrics_router(

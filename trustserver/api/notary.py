@@ -88,7 +88,7 @@ class NotaryApi:
         route: Route | None = None
         try:
             route = match_route(scope["method"], path)
-            answer = await self._answer(route, self._authorized(scope, route), scope, receive)
+            answer = await self._answer(route, await self._authorized(scope, route), scope, receive)
         except Exception as error:  # noqa: BLE001 - these clients can read errors in one form only, even a bug's
             access = () if route is None else _access(route)
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
@@ -96,18 +96,18 @@ class NotaryApi:
         await send(answer.start)
         await send_body(send, answer.body, self._bodies)
 
-    def _authorized(self, scope: Scope, route: Route) -> Subject:
+    async def _authorized(self, scope: Scope, route: Route) -> Subject:
         """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
-        headers = scope["headers"]
+        headers, address = scope["headers"], self._services.address_of(scope)
         match route.operation:
             case Operation.HEALTH:
                 return _ANONYMOUS
             case Operation.PING:
-                return self._authorizer.authorize_ping(headers)
+                return await self._authorizer.authorize_ping(headers, address=address)
             case Operation.ALL_CHANGES:
-                return self._authorizer.authorize_catalog(headers)
+                return await self._authorizer.authorize_catalog(headers, address=address)
             case _:
-                return self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun)
+                return await self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun, address=address)
 
     async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> ReadyResponse:
         answer = _DONE
@@ -116,7 +116,13 @@ class NotaryApi:
                 answer = await self._read(route.gun, route.file)
             case Operation.UPLOAD:
                 await self._services.requests.publish(
-                    scope, receive, gun=route.gun, subject=subject, served_format=SERVED_NOTARY, parts=self._parts
+                    scope,
+                    receive,
+                    gun=route.gun,
+                    subject=subject,
+                    served_format=SERVED_NOTARY,
+                    parts=self._parts,
+                    address=self._services.address_of(scope),
                 )
             case Operation.DELETE:
                 await self._delete(route.gun, subject)

@@ -41,9 +41,11 @@ from trustserver.errors import (
     NoFileName,
     NoSuchRoute,
     NotThere,
+    Overloaded,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TooMany,
     UnknownRole,
 )
 
@@ -202,6 +204,10 @@ def _unavailable(error: TrustError) -> _Refusal:
     return _Refusal(status=status, code="UNAVAILABLE", message="The server cannot do this now; try again.")
 
 
+def _too_many(error: TrustError) -> _Refusal:
+    return _Refusal(status=507, code="UNAVAILABLE", message=str(error))
+
+
 def _clock_jumped(error: TrustError) -> _Refusal:
     return _Refusal(status=503, code="CLOCK_JUMPED", message=str(error))
 
@@ -230,6 +236,8 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (NotStored, _unavailable),
     (ClockJumped, _clock_jumped),
     (RevisionMoved, _unavailable),
+    (Overloaded, _unavailable),
+    (TooMany, _too_many),
     (Stopping, _unavailable),
 )
 
@@ -263,6 +271,8 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
     ]
     if isinstance(error, Forbidden) and error.challenge:
         headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
+    if isinstance(error, Overloaded):
+        headers.append((b"retry-after", str(error.seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
 

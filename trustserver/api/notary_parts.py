@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from trustdata.errors import TrustError, VersionConflict
-from trustdata.limits import MAX_NOTARY_FILE, notary_size_limit
+from trustdata.limits import MAX_NOTARY_UPLOAD, notary_limits, notary_size_limit
 from trustdata.roles import MAX_ROLE_LENGTH, TIMESTAMP, RoleName
 from trustdata.wire import strict_json
 from trustserver.errors import NoFileName, UnknownRole
@@ -20,13 +20,13 @@ _ROLE: Final = re.compile(r"root|snapshot|timestamp|(?!.*/_trust/tuf/)targets(?:
 """No delegation may have `/_trust/tuf/` in its name: its path would be that of a file of another collection, whose
 readers would then get this one."""
 _FORM_OVERHEAD: Final = 1024 * 1024
-"""Bytes that an upload may have in addition to its largest file: the other parts, and the multipart format itself."""
+"""Bytes that an upload may have in addition to its files: the multipart format itself."""
 
 
 class NotaryParts:
     """The PartRules for Notary v1."""
 
-    max_upload: Final = MAX_NOTARY_FILE + _FORM_OVERHEAD
+    max_upload: Final = MAX_NOTARY_UPLOAD + _FORM_OVERHEAD
     may_be_empty: Final = True
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
@@ -52,8 +52,8 @@ class NotaryParts:
     def files_to_publish(self, files: Mapping[RoleName, bytes]) -> Mapping[RoleName, bytes]:
         """Return the files that are to be published: all but the timestamp, which the server signs itself.
 
-        A timestamp in the upload must still be well-formed. Raises: MalformedMetadata.
+        A timestamp in the upload must still be well-formed. Raises: MalformedMetadata, TooLarge.
         """
         if TIMESTAMP in files:
-            strict_json.parse(TIMESTAMP, files[TIMESTAMP])
+            strict_json.parse(TIMESTAMP, files[TIMESTAMP], values=notary_limits(TIMESTAMP).values)
         return {role: raw for role, raw in files.items() if role != TIMESTAMP}

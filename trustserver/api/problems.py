@@ -35,9 +35,11 @@ from trustserver.errors import (
     HeadTooLarge,
     NotThere,
     OriginRefused,
+    Overloaded,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TooMany,
 )
 from trustserver.responses.tuf import problem
 
@@ -65,6 +67,8 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (NotStored, 503, "Not stored"),
     (ClockJumped, 503, "Clock jumped"),
     (RevisionMoved, 503, "Busy"),
+    (Overloaded, 503, "Overloaded"),
+    (TooMany, 507, "Too many"),
     (Stopping, 503, "Stopping"),
 )
 _INTERNAL: Final = (500, "Internal error")
@@ -148,6 +152,8 @@ def _headers_of(error: Exception) -> dict[str, str]:
     headers = _headers(status_of(error))
     if isinstance(error, Forbidden) and error.challenge:
         headers["www-authenticate"] = error.challenge
+    if isinstance(error, Overloaded):
+        headers["retry-after"] = str(error.seconds)
     return headers
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from trustserver.api.gun_path import Scope
 from trustserver.api.metrics import Metrics
 from trustserver.api.publish_requests import PublishRequests
 from trustserver.auth.authorizer import Authorizer
@@ -16,7 +17,10 @@ from trustserver.storage.ports import MetadataStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of the server that both publishing APIs use, as one value. `clock`: the current time in UTC."""
+    """The parts of the server that both publishing APIs use, as one value.
+
+    `clock`: the current time in UTC. `address_of`: the address that a request is from; None if it is not known.
+    """
 
     store: MetadataStore
     publishing: Publishing
@@ -25,3 +29,4 @@ class Services:
     authorizer: Authorizer
     metrics: Metrics
     clock: Callable[[], datetime]
+    address_of: Callable[[Scope], str | None]

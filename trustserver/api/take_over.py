@@ -13,7 +13,7 @@ from typing import Final
 
 from keys.errors import KeysError
 from keys.material import MAX_KEY_FILE, read_private_pem
-from trustdata.limits import MAX_NOTARY_FILE, notary_size_limit
+from trustdata.limits import MAX_NOTARY_UPLOAD, notary_size_limit
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustserver.api.upload import TufParts
 from trustserver.errors import BadRequest
@@ -32,7 +32,7 @@ class TakeOverParts(TufParts):
     @property
     def max_upload(self) -> int:
         """Return the highest number of bytes that the upload may have."""
-        return MAX_NOTARY_FILE + _FORM_OVERHEAD
+        return MAX_NOTARY_UPLOAD + _FORM_OVERHEAD
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:
         """Return the name of a part: a role, a root version, or a private key. Raises: BadRequest, InvalidName."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,6 +36,7 @@ class TufReads:
         retrieval: TufRetrieval,
         renewal: RenewalOnRead,
         authorizer: Authorizer,
+        address_of: Callable[[Scope], str | None],
         otherwise: App,
     ) -> None:
         self._cache = cache
@@ -44,6 +45,7 @@ class TufReads:
         self._retrieval = retrieval
         self._renewal = renewal
         self._authorizer = authorizer
+        self._address_of = address_of
         self._otherwise = otherwise
         self._packing: tuple[bytes, asyncio.Task[ReadyResponse]] | None = None
         self.answered: dict[int, int] = {}
@@ -68,7 +70,7 @@ class TufReads:
         if scope["method"] not in {"GET", "HEAD"}:
             raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
         gun, filename = split_metadata_path(path)
-        self._authorizer.authorize(scope["headers"], Action.READ, gun)
+        await self._authorizer.authorize(scope["headers"], Action.READ, gun, address=self._address_of(scope))
         name = parse_filename(filename)
         answer = await self._found(gun, name)
         place = path_of(gun, name)

@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from trustdata.errors import NotStored, TooLarge, TrustError
+from trustdata.errors import TooLarge, TrustError
 from trustdata.limits import size_limit
 from trustdata.roles import RoleName, role_from_path
 from trustserver.api.gun_path import Receive, Scope
+from trustserver.api.upload_room import UploadPlace
 from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
 
-MAX_UPLOAD: Final = 32 * 1024 * 1024
-"""The highest number of bytes in one upload: six roles of the largest size."""
+MAX_UPLOAD: Final = 16 * 1024 * 1024
+"""The highest number of bytes in one upload: three roles of the largest size."""
 MAX_PARTS: Final = 1024
-ALL_UPLOADS: Final = 256 * 1024 * 1024
-"""The highest number of bytes in all uploads that are being read or checked at one time."""
 MAX_PIECES: Final = 4096
 PIECE_BYTES: Final = 256
 """A body may arrive in MAX_PIECES pieces, and one more for each PIECE_BYTES: each costs some microseconds, and without
@@ -101,56 +100,34 @@ class TufParts:
         return files
 
 
-class UploadMemory:
-    """Counts the memory that uploads take, for all requests of one event loop. `limit`: bytes."""
-
-    def __init__(self, limit: int = ALL_UPLOADS) -> None:
-        self._free = limit
-
-    def reserve(self, size: int) -> None:
-        """Reserve memory for an upload. Raises: NotStored if there is not enough left."""
-        if size > self._free:
-            raise NotStored(reason="too many uploads at one time; try again")
-        self._free -= size
-
-    def release(self, size: int) -> None:
-        self._free += size
-
-
 class Upload:
-    """One upload, as a context manager: at the end of the block its memory is released."""
+    """One upload. `place`: counts the memory that it takes."""
 
-    def __init__(self, memory: UploadMemory, rules: PartRules) -> None:
-        self._memory = memory
+    def __init__(self, place: UploadPlace, rules: PartRules) -> None:
+        self._place = place
         self._rules = rules
-        self._reserved = 0
         self._ended = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._memory.release(self._reserved)
-        self._reserved = 0
 
     async def read(self, scope: Scope, receive: Receive, *, seconds: float) -> Mapping[RoleName, bytes]:
         """Read the body of a request, and return the files by role, byte for byte. `seconds`: how long it may take.
 
-        Raises: EncodingRefused, BadRequest (names the place), InvalidName, TooLarge, RequestTooSlow, NotStored.
+        Raises: EncodingRefused, BadRequest (names the place), InvalidName, TooLarge, RequestTooSlow, Overloaded.
         """
         headers = {name.lower(): value for name, value in scope["headers"]}
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else None
         try:
-            async with asyncio.timeout(seconds):
+            async with self._place.arriving(seconds=seconds):
                 return await self._read(headers, receive, declared)
-        except TimeoutError as error:
-            raise RequestTooSlow(seconds=seconds) from error
-        except TrustError:
-            # A client that is still sending would get a connection reset instead of the response.
-            if not self._ended and (declared is None or declared <= 2 * self._rules.max_upload):
-                await _discard_rest(receive, seconds, self._rules.max_upload)
+        except RequestTooSlow:
             raise
+        except TrustError as error:
+            refusal = _without_frames(error)
+        self._place.release()
+        # A client that is still sending would get a connection reset instead of the response.
+        if not (self._ended or self._place.gave_way) and (declared is None or declared <= 2 * self._rules.max_upload):
+            await _discard_rest(receive, seconds, self._rules.max_upload)
+        raise refusal
 
     async def _read(
         self, headers: Mapping[bytes, bytes], receive: Receive, declared: int | None
@@ -158,8 +135,11 @@ class Upload:
         parts = _Parts(_boundary(headers), self._rules)
         if declared is not None and declared > self._rules.max_upload:
             raise TooLarge(what="upload", limit=self._rules.max_upload)
-        await self._feed(receive, parts)
-        return parts.files()
+        try:
+            await self._feed(receive, parts)
+            return parts.files()
+        finally:
+            parts.forget()
 
     async def _feed(self, receive: Receive, parts: _Parts) -> None:
         pieces = 0
@@ -169,12 +149,11 @@ class Upload:
             if message["type"] == "http.disconnect":
                 raise BadRequest(place="body", reason="the connection ended before the body did")
             chunk: bytes = message.get("body", b"")
-            if self._reserved + len(chunk) > self._rules.max_upload:
+            if self._place.held + len(chunk) > self._rules.max_upload:
                 raise TooLarge(what="upload", limit=self._rules.max_upload)
-            self._memory.reserve(len(chunk))
-            self._reserved += len(chunk)
+            self._place.take(len(chunk))
             pieces += 1
-            if pieces > MAX_PIECES + self._reserved // PIECE_BYTES:
+            if pieces > MAX_PIECES + self._place.held // PIECE_BYTES:
                 raise BadRequest(place="body", reason="comes in pieces that are too small")
             for start in range(0, len(chunk), _SLICE):
                 if start:
@@ -239,7 +218,15 @@ class _Parts:
             raise BadRequest(place=f"part {self._count}" if self._count else "body", reason="ends before its boundary")
         if not self._files:
             raise BadRequest(place="body", reason="has no part named files")
-        return {role: bytes(content) for role, content in self._files.items()}
+        self._current = None
+        return {role: bytes(self._files.pop(role)) for role in list(self._files)}  # one file at a time is there twice
+
+    def forget(self) -> None:
+        """Drop what was read. The parser refers to this object, so that both would live until the next collection."""
+        for content in self._files.values():
+            content.clear()
+        self._files.clear()
+        self._first_bytes = self._current = None
 
     def _on_part_begin(self) -> None:
         self._count += 1
@@ -279,11 +266,21 @@ class _Parts:
             raise BadRequest(place=f"part {self._count}", reason="has no headers")
         role, content, limit = self._current
         if len(content) + end - start > limit:
+            content.clear()  # the error's frames still refer to it
             raise TooLarge(what=role, limit=limit)
         content += data[start:end]
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _without_frames(error: TrustError) -> TrustError:
+    """Drop the frames of an error, which hold what has arrived of the upload."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__context__
+    return error
 
 
 async def _discard_rest(receive: Receive, seconds: float, limit: int) -> None:

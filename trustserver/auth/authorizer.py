@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from trustdata.gun import GUN
 
@@ -21,6 +21,14 @@ class Subject:
     authenticated: bool
 
 
+ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
+
+
+def known_name(subject: Subject) -> str:
+    """Return the name of a subject; empty if the server does not know who it is."""
+    return subject.name if subject.authenticated else ""
+
+
 class Action(StrEnum):
     """What a request does to a collection."""
 
@@ -30,27 +38,38 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-class Authorizer(Protocol):
-    """Decides from the headers of a request whether it is allowed. Its methods must not block.
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
-    `reads_are_open`: whether everybody may read every collection, so that reads need not ask the authorizer.
+
+class Authorizer(Protocol):
+    """Decides from the headers of a request whether it is allowed. Its methods must not block the event loop.
+
+    `reads_are_open`: whether everybody may read every collection, so that reads need not ask the authorizer. `address`:
+    the client's address, if it is known; no address may keep the others waiting. All but `may_read_now` raise
+    Overloaded if too many requests wait for their decision.
     """
 
     reads_are_open: bool
 
-    def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        """Return who sent the request, if they may do this to the collection. Raises: Forbidden."""
+    def close(self) -> None:
+        """End the threads that the authorizer has, if any."""
 
-    def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden.
+    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+        """Return whether it is known already that this request may read the collection. If not, ask `authorize`."""
+
+    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
+
+    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden, Overloaded.
 
         For `GET /v2/_trust/changefeed`.
         """
 
-    def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
+    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
         """Return who sent a `GET /v2/`, with which clients find out whether they need a token.
 
-        Raises: Forbidden if they need one; its challenge says where to get it.
+        Raises: Forbidden if they need one; its challenge says where to get it. Overloaded.
         """
 
 
@@ -59,14 +78,21 @@ class OpenAuthorizer:
 
     reads_are_open = True
 
-    def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        del headers, action, gun
-        return Subject(name="anonymous", authenticated=False)
+    def close(self) -> None:
+        """There is nothing to end."""
 
-    def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        del headers
-        return Subject(name="anonymous", authenticated=False)
+    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+        del headers, gun
+        return True
 
-    def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        del headers
-        return Subject(name="anonymous", authenticated=False)
+    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+        del headers, action, gun, address
+        return ANONYMOUS
+
+    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
+        del headers, address
+        return ANONYMOUS
+
+    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+        del headers, address
+        return ANONYMOUS

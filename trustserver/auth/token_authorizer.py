@@ -8,20 +8,22 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from trustdata.errors import shown
 from trustdata.gun import GUN
-from trustserver.auth.authorizer import Action, Subject
+from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject
+from trustserver.auth.signature_checks import SignatureChecks
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, TokenRefused
 
 MAX_KEPT_TOKENS: Final = 1024
 """How many verified tokens are kept; the least recently used is dropped first."""
-ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
+MAX_KEPT_RESOURCES: Final = 16 * 1024
+"""How many resources the kept tokens may name in all, since each of them takes memory: some megabytes."""
 
 _ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.READ: ("pull",),
@@ -73,29 +75,46 @@ class TokenAuthorizer:
         """
         self.reads_are_open = anonymous_pull
         self._verifier = verifier
+        self._checks = SignatureChecks(verifier)
         self._challenge = f"Bearer realm={_quoted(realm)},service={_quoted(service)}"
         self._clock = clock
         self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
+        self._kept_resources = 0
 
-    def authorize(self, headers: Iterable[tuple[bytes, bytes]], action: Action, gun: GUN) -> Subject:
-        """Return who sent the request, if they may do this to the collection. Raises: Forbidden."""
+    def close(self) -> None:
+        """End the thread that checks signatures, once it has nothing to do."""
+        self._checks.close()
+
+    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+        """Return whether the request has a token that was verified before and allows to read the collection."""
+        if self.reads_are_open:
+            return True
+        try:
+            token = _bearer(headers)
+        except TokenRefused:
+            return False
+        grant = None if token is None else self._known(hashlib.sha256(token).digest(), self._clock())
+        return grant is not None and grant.allows("repository", gun, _ACTIONS[Action.READ])
+
+    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
         if self.reads_are_open and action is Action.READ:
             # A bad token is not refused here, since the response cache answers most reads without looking at tokens.
             return ANONYMOUS
         required = _RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
-        return self._allowed(self._grant(headers, required), required)
+        return self._allowed(await self._grant(headers, required, address), required)
 
-    def authorize_catalog(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
-        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden."""
-        return self._allowed(self._grant(headers, _CATALOG), _CATALOG)
+    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
+        return self._allowed(await self._grant(headers, _CATALOG, address), _CATALOG)
 
-    def authorize_ping(self, headers: Iterable[tuple[bytes, bytes]]) -> Subject:
+    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
         """Return who sent the request, if it has a valid token. What the token allows does not matter here.
 
         A request without a token is refused even if everybody may read: a client that gets no challenge here would
-        never ask for a token, and so could never publish. Raises: Forbidden.
+        never ask for a token, and so could never publish. Raises: Forbidden, Overloaded.
         """
-        grant = self._grant(headers, _PING)
+        grant = await self._grant(headers, _PING, address)
         if grant is None:
             raise self._forbidden(_PING, reason="it wants a token")
         return _subject(grant)
@@ -109,28 +128,51 @@ class TokenAuthorizer:
             raise self._forbidden(required, reason=reason, error="insufficient_scope", subject=subject)
         return subject
 
-    def _grant(self, headers: Iterable[tuple[bytes, bytes]], required: _RequiredAccess) -> Grant | None:
-        """Return what the request's token allows; None if it has no token. Raises: Forbidden if it is a bad token."""
+    async def _grant(self, headers: Headers, required: _RequiredAccess, address: str | None) -> Grant | None:
+        """Return what the request's token allows; None if it has no token.
+
+        Raises: Forbidden if it is a bad token; Overloaded.
+        """
         try:
             token = _bearer(headers)
-            return None if token is None else self._verified(token)
+            return None if token is None else await self._verified(token, address)
         except TokenRefused as error:
             _log.info("token refused", extra={"reason": error.reason})
             raise self._forbidden(required, reason=str(error), error="invalid_token") from error
 
-    def _verified(self, token: bytes) -> Grant:
-        at = self._clock()
-        digest = hashlib.sha256(token).digest()
+    def _known(self, digest: bytes, at: datetime) -> Grant | None:
+        """Return what a token allows that was verified before and has not expired. `digest`: its SHA-256."""
         known = self._verified_tokens.get(digest)
-        if known is not None and at.timestamp() < known.until:
-            self._verified_tokens.move_to_end(digest)
+        if known is None:
+            return None
+        if at.timestamp() >= known.until:
+            self._drop(digest)
+            return None
+        self._verified_tokens.move_to_end(digest)
+        return known
+
+    async def _verified(self, token: bytes, address: str | None) -> Grant:
+        at = self._clock()
+        known = self._known(hashlib.sha256(token).digest(), at)
+        if known is not None:
             return known
-        self._verified_tokens.pop(digest, None)
-        grant = self._verifier.verify(token, at)
-        self._verified_tokens[digest] = grant
-        if len(self._verified_tokens) > MAX_KEPT_TOKENS:
-            self._verified_tokens.popitem(last=False)
+        read = self._verifier.read(token, at)
+        grant = await self._checks.check(read, at, address=address)
+        self._keep(read.digest, grant)
         return grant
+
+    def _keep(self, digest: bytes, grant: Grant) -> None:
+        """Keep what a verified token allows, and drop the least recently used ones if there are too many."""
+        self._drop(digest)
+        self._verified_tokens[digest] = grant
+        self._kept_resources += len(grant.actions)
+        while len(self._verified_tokens) > MAX_KEPT_TOKENS or self._kept_resources > MAX_KEPT_RESOURCES:
+            self._drop(next(iter(self._verified_tokens)))
+
+    def _drop(self, digest: bytes) -> None:
+        dropped = self._verified_tokens.pop(digest, None)
+        if dropped is not None:
+            self._kept_resources -= len(dropped.actions)
 
     def _forbidden(
         self, required: _RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS
@@ -150,7 +192,7 @@ def _subject(grant: Grant) -> Subject:
     return Subject(name=shown(grant.subject), authenticated=True) if grant.subject else ANONYMOUS
 
 
-def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+def _bearer(headers: Headers) -> bytes | None:
     """Return the request's bearer token; None if it has none, or uses another scheme such as Basic.
 
     Raises: TokenRefused if there is more than one Authorization header.

@@ -8,7 +8,6 @@ which most token servers of registries write; or the `kid` that the JWK set give
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import warnings
@@ -16,28 +15,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
+from trustserver.auth.public_keys import PublicKey, usable
+from trustserver.auth.token_chain import ChainVerifier, decode_chain
 from trustserver.errors import StartRefused, TokenRefused
 
 MAX_FILE: Final = 1024 * 1024
-MAX_CHAIN: Final = 8
-"""The highest number of certificates in `x5c`."""
-LEAST_RSA: Final = 2048
-"""The smallest RSA key that is accepted, in bits (RFC 7518, 3.3)."""
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 """When a key of a JWK set expires: never, since a JWK set has no dates."""
-
-_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
-_PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +56,10 @@ class TokenKeys:
 
         Raises: ValueError if a key is of a type, curve or size that is not accepted, or is a private or shared key.
         """
-        self._certificates = list(certificates)
+        self._chains = ChainVerifier(certificates) if certificates else None
         self._by_kid: dict[str, list[_KnownKey]] = {}
         for certificate in certificates:
-            public = _usable(certificate.public_key())
+            public = usable(certificate.public_key())
             key = _joserfc_key(public)
             known_key = _KnownKey(
                 key=key, since=certificate.not_valid_before_utc, until=certificate.not_valid_after_utc
@@ -76,7 +69,7 @@ class TokenKeys:
         for key in jwks:
             if isinstance(key, OctKey) or key.is_private:
                 raise ValueError("a token server's secret is none of this server's business: only public keys are")
-            _usable(key.public_key)
+            usable(key.public_key)
             known_key = _KnownKey(key=key, since=datetime.min.replace(tzinfo=UTC), until=FOREVER)
             self._by_kid.setdefault(key.kid or key.thumbprint(), []).append(known_key)
 
@@ -85,6 +78,15 @@ class TokenKeys:
         """Return when the last of the keys expires."""
         return max(known_key.until for keys in self._by_kid.values() for known_key in keys)
 
+    def check_named(self, header: Mapping[str, object]) -> None:
+        """Check that a header names a key that may be known, without parsing certificates. Raises: TokenRefused."""
+        if "x5c" in header:
+            decode_chain(header["x5c"])
+            if self._chains is None:
+                raise TokenRefused(reason="it names its key by x5c, and no certificates are known here")
+        else:
+            self._candidates(header)
+
     def find(self, header: Mapping[str, object], at: datetime) -> SigningKey:
         """Return the key that a token with this header must be signed with.
 
@@ -92,38 +94,26 @@ class TokenKeys:
         """
         if "x5c" in header:
             return self._by_chain(header["x5c"], at)
+        for known_key in self._candidates(header):
+            if known_key.since <= at <= known_key.until:
+                return SigningKey(key=known_key.key, until=known_key.until)
+        raise TokenRefused(reason="the certificate of its key has expired, or is not valid yet")
+
+    def _candidates(self, header: Mapping[str, object]) -> list[_KnownKey]:
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise TokenRefused(reason="it names no key by x5c or kid")
         candidates = self._by_kid.get(kid)
         if candidates is None:
             raise TokenRefused(reason="it is signed with a key that is not known here")
-        for known_key in candidates:
-            if known_key.since <= at <= known_key.until:
-                return SigningKey(key=known_key.key, until=known_key.until)
-        raise TokenRefused(reason="the certificate of its key has expired, or is not valid yet")
+        return candidates
 
     def _by_chain(self, x5c: object, at: datetime) -> SigningKey:
-        chain = _certificates(x5c)
-        if not self._certificates:
+        chain = decode_chain(x5c)
+        if self._chains is None:
             raise TokenRefused(reason="it names its key by x5c, and no certificates are known here")
-        verifier = (
-            PolicyBuilder()
-            .store(Store(self._certificates))
-            .time(at)
-            .extension_policies(ca_policy=_AUTHORITY, ee_policy=ExtensionPolicy.permit_all())
-            .build_client_verifier()
-        )
-        try:
-            verified = verifier.verify(chain[0], chain[1:]).chain
-        except VerificationError as error:
-            reason = "its certificate chain leads to no certificate that is known here, or has expired"
-            raise TokenRefused(reason=reason) from error
-        try:
-            key = _joserfc_key(_usable(chain[0].public_key()))
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise TokenRefused(reason="the key of its certificate cannot sign tokens here") from error
-        return SigningKey(key=key, until=min(certificate.not_valid_after_utc for certificate in verified))
+        verified = self._chains.verify(chain, at)
+        return SigningKey(key=_joserfc_key(verified.key), until=verified.until)
 
 
 def load_keys(certificates: Path | None, jwks: Path | None) -> TokenKeys:
@@ -139,7 +129,7 @@ def load_keys(certificates: Path | None, jwks: Path | None) -> TokenKeys:
     return found
 
 
-def libtrust_id(public: _PublicKey) -> str:
+def libtrust_id(public: PublicKey) -> str:
     """Return libtrust's fingerprint of a public key: 240 bits of its SHA-256 in base32, in twelve groups of four.
 
     The hash is over the key in DER (SubjectPublicKeyInfo).
@@ -149,18 +139,7 @@ def libtrust_id(public: _PublicKey) -> str:
     return ":".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
-def _usable(public: object) -> _PublicKey:
-    """Return the key if it may sign tokens. Raises: ValueError if its type, curve or size is not accepted."""
-    if not isinstance(public, _PublicKey):
-        raise ValueError("it is neither RSA nor ECDSA nor Ed25519")  # noqa: TRY004 - bad input, not a bad call
-    if isinstance(public, rsa.RSAPublicKey) and public.key_size < LEAST_RSA:
-        raise ValueError(f"RSA keys have at least {LEAST_RSA} bits")
-    if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name not in _CURVES:
-        raise ValueError(f"the curve {public.curve.name} is not used for tokens")
-    return public
-
-
-def _joserfc_key(public: _PublicKey) -> Key:
+def _joserfc_key(public: PublicKey) -> Key:
     if isinstance(public, rsa.RSAPublicKey):
         return RSAKey.import_key(_pem(public))
     if isinstance(public, ec.EllipticCurvePublicKey):
@@ -168,34 +147,8 @@ def _joserfc_key(public: _PublicKey) -> Key:
     return OKPKey.import_key(_pem(public))
 
 
-def _pem(public: _PublicKey) -> bytes:
+def _pem(public: PublicKey) -> bytes:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _certificates(x5c: object) -> list[x509.Certificate]:
-    if not isinstance(x5c, list) or not 0 < len(x5c) <= MAX_CHAIN:
-        raise TokenRefused(reason=f"its x5c is no list of 1 to {MAX_CHAIN} certificates")
-    try:
-        return [x509.load_der_x509_certificate(base64.b64decode(entry, validate=True)) for entry in x5c]
-    except (TypeError, ValueError, binascii.Error) as error:
-        raise TokenRefused(reason="its x5c holds something that is no certificate") from error
-
-
-def _may_issue(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    del policy, certificate
-    if usage is not None and not usage.key_cert_sign:
-        raise ValueError("this certificate's key may not sign others")
-
-
-# The certificates of token servers are mostly made by hand and for this purpose only. So the extensions that the
-# certificates of web servers need are not required. What is required of a certificate that issues another one is
-# BasicConstraints and, if it has KeyUsage, the right to sign certificates (RFC 5280, 6.1.4). The library itself checks
-# that cA is set and that the path is not too long.
-_AUTHORITY: Final = (
-    ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
-    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_issue)
-)
 
 
 def _read_certificates(path: Path) -> list[x509.Certificate]:

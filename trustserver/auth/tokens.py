@@ -5,6 +5,8 @@ Sources: RFC 7515, RFC 7519, RFC 8725; for the claim `access` the token authenti
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +15,7 @@ from typing import Any, Final
 import orjson
 from joserfc import jws
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
-from joserfc.jws import CompactSignature, JWSRegistry
+from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 from trustserver.auth.token_keys import TokenKeys
@@ -23,6 +25,10 @@ LEEWAY: Final = 60
 """How many seconds the clocks of the token server and of this server may differ."""
 MAX_TOKEN: Final = 32 * 1024
 """The largest token, in bytes. A certificate chain in it takes some thousand."""
+MAX_SIGNATURE: Final = 2048
+"""The longest signature, in bytes of base64: that of the largest RSA key takes 1366."""
+MAX_VALUES: Final = 4096
+"""The highest number of values in the header, and in the payload. A token for four hundred repositories has as many."""
 ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
@@ -65,50 +71,81 @@ class _JwsAlgorithms(JWSRegistry):
         return self.algorithms[name]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedToken:
+    """A token whose claims are in order, if it is genuine: its signature has not been checked.
+
+    `digest`: the SHA-256 of the token. `actions`: as in `Grant`. `until`: when it expires, in seconds since 1970.
+    """
+
+    raw: bytes
+    digest: bytes
+    header: Mapping[str, object]
+    subject: str
+    until: float
+    actions: Mapping[tuple[str, str], frozenset[str]]
+
+
 class TokenVerifier:
-    """Verifies the tokens of one issuer for one service."""
+    """Verifies the tokens of one issuer for one service, in two steps: what costs little comes first."""
 
     def __init__(self, keys: TokenKeys, *, issuer: str, service: str) -> None:
         self._keys = keys
         self._issuer = issuer
         self._service = service
-        # Unknown headers are ignored, as RFC 7515, 4 asks; `crit` is checked in `verify`.
+        # Unknown headers are ignored, as RFC 7515, 4 asks; `crit` is checked in `read`.
         self._registry = _JwsAlgorithms(algorithms=ALGORITHMS, strict_check_header=False)
 
     def verify(self, token: bytes, at: datetime) -> Grant:
         """Verify a token and return what it allows at this time. Raises: TokenRefused."""
+        return self.verify_signature(self.read(token, at), at)
+
+    def read(self, token: bytes, at: datetime) -> UnverifiedToken:
+        """Check all of a token that can be checked without a signature or a certificate: sizes, header and claims.
+
+        So whether a signature holds is not found out with claims that are wrong. Raises: TokenRefused.
+        """
         if len(token) > MAX_TOKEN:
             raise TokenRefused(reason=f"it has more than {MAX_TOKEN} bytes")
-        try:
-            signed = jws.extract_compact(token, registry=self._registry)
-        except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise TokenRefused(reason="it is no JSON Web Token") from error
-        header = signed.headers()
+        parts = token.split(b".")
+        if len(parts) != len(("header", "payload", "signature")) or len(parts[2]) > MAX_SIGNATURE:
+            raise TokenRefused(reason="it is no JSON Web Token")
+        header = _parse_object(parts[0], "it is no JSON Web Token")
         if "crit" in header or "b64" in header:
             raise TokenRefused(reason="it needs extensions (crit) that are not known here")
-        signing = self._keys.find(header, at)
-        if not self._is_genuine(signed, signing.key):
-            raise TokenRefused(reason="its signature is not that of its key")
-        claims = self._claims(signed, at)
-        return Grant(
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str):
+            raise TokenRefused(reason="it is no JSON Web Token")
+        self._registry.get_alg(algorithm)
+        claims = self._claims(_parse_object(parts[1], "its claims are no JSON object"), at)
+        read = UnverifiedToken(
+            raw=token,
+            digest=hashlib.sha256(token).digest(),
+            header=header,
             subject=_text(claims, "sub"),
-            until=min(claims["exp"] + LEEWAY, signing.until.timestamp()),
+            until=claims["exp"] + LEEWAY,
             actions=_actions(claims),
         )
+        self._keys.check_named(header)
+        return read
 
-    def _is_genuine(self, signed: CompactSignature, key: Any) -> bool:
+    def verify_signature(self, token: UnverifiedToken, at: datetime) -> Grant:
+        """Find the key of a token and check its signature. Return what it allows. Raises: TokenRefused."""
+        signing = self._keys.find(token.header, at)
+        if not self._is_genuine(token.raw, signing.key):
+            raise TokenRefused(reason="its signature is not that of its key", lasting=True)
+        until = min(token.until, signing.until.timestamp())
+        return Grant(subject=token.subject, until=until, actions=token.actions)
+
+    def _is_genuine(self, token: bytes, key: Any) -> bool:
         try:
+            signed = jws.extract_compact(token, registry=self._registry)
             return jws.validate_compact(signed, key, registry=self._registry)
-        except (JoseError, ValueError, TypeError) as error:  # for example an RSA key and an algorithm for ECDSA
-            raise TokenRefused(reason="its key and its algorithm do not belong together") from error
+        except (JoseError, ValueError, TypeError, AttributeError) as error:
+            # for example an RSA key and an algorithm for ECDSA
+            raise TokenRefused(reason="its key and its algorithm do not belong together", lasting=True) from error
 
-    def _claims(self, signed: CompactSignature, at: datetime) -> Mapping[str, Any]:
-        try:
-            claims = orjson.loads(signed.payload)
-        except orjson.JSONDecodeError as error:
-            raise TokenRefused(reason="its claims are not JSON") from error
-        if not isinstance(claims, dict):
-            raise TokenRefused(reason="its claims are no JSON object")
+    def _claims(self, claims: Mapping[str, Any], at: datetime) -> Mapping[str, Any]:
         rules = JWTClaimsRegistry(
             now=int(at.timestamp()),
             leeway=LEEWAY,
@@ -117,12 +154,26 @@ class TokenVerifier:
             exp={"essential": True},
         )
         try:
-            rules.validate(claims)
+            rules.validate(dict(claims))
         except ExpiredTokenError as error:
             raise TokenRefused(reason="it has expired") from error
         except ClaimError as error:
             raise TokenRefused(reason=f"its claim {error.claim} is missing, or is not what is expected here") from error
         return claims
+
+
+def _parse_object(encoded: bytes, refusal: str) -> dict[str, Any]:
+    """Decode and parse the header or the payload, if it holds few values. Raises: TokenRefused with this reason."""
+    try:
+        text = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
+            raise TokenRefused(reason=f"it holds more than {MAX_VALUES} values")
+        content = orjson.loads(text)
+    except ValueError as error:
+        raise TokenRefused(reason=refusal) from error
+    if not isinstance(content, dict):
+        raise TokenRefused(reason=refusal)
+    return content
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

@@ -25,9 +25,11 @@ from trustdata.verification import checks
 from trustdata.verification.trusted_set import TrustedSet
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_NOTARY
-from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_of, sealed_record
+from trustserver.repository.offered_keys import sealed_record
+from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_time
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import PublishedVersions, publish_result
+from trustserver.repository.quotas import NameLimits, check_names
 from trustserver.storage.ports import (
     NEVER_RENEWED,
     KeyRecord,
@@ -57,16 +59,28 @@ class ImportedCollection:
 class CollectionImport:
     """Imports collections. Call it from a worker thread: it verifies signatures and waits for the database."""
 
-    def __init__(self, *, store: MetadataStore, sealer: KeySealer, parsed: ParsedCache, committer: Committer) -> None:
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        sealer: KeySealer,
+        parsed: ParsedCache,
+        committer: Committer,
+        names: NameLimits | None = None,
+    ) -> None:
+        self._names = names or NameLimits()
         self._store = store
         self._sealer = sealer
         self._parsed = parsed
         self._committer = committer
 
-    def take_over(self, gun: GUN, imported: ImportedCollection, *, at: datetime) -> PublishedVersions:
+    def take_over(
+        self, gun: GUN, imported: ImportedCollection, *, at: datetime, subject: str = ""
+    ) -> PublishedVersions:
         """Verify a collection as a client does, except for expiry, and store all of it.
 
-        If the same state is stored already, nothing changes. Raises: MalformedMetadata, TooLarge, NotTrusted,
+        If the same state is stored already, nothing changes. `subject`: who sends it; empty if nobody knows.
+        Raises: MalformedMetadata, TooLarge, TooMany (names), NotTrusted,
         PublishRefused (a file is missing or superfluous), CollectionExists (another collection has the name, or this
         one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
         GoneCollection, NotStored, RevisionMoved.
@@ -74,6 +88,8 @@ class CollectionImport:
         roots, current = _verified(gun, imported, at)
         stored = self._parsed.load(gun)
         refuse_tombstone(stored.state)
+        if stored.state.status is Status.ABSENT:
+            check_names(self._store, self._names, subject=subject)
         keys = self._records(gun, current[ROOT].root, imported.keys, at)
         if stored.state.status is Status.LIVE:
             _check_same(stored, roots, current)
@@ -83,7 +99,7 @@ class CollectionImport:
             ):
                 return publish_result(stored)
         held_roles = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
-        due = [renewal_of(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
+        due = [renewal_time(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
         after = self._committer.commit_import(
             stored,
             roots=roots,
@@ -92,6 +108,7 @@ class CollectionImport:
             at=at,
             imported_keys=tuple(keys.values()),
             renew_at=min(due, default=NEVER_RENEWED),
+            subject=subject,
         )
         return publish_result(after)
 

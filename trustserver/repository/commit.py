@@ -18,6 +18,7 @@ from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued, lives_too_long
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
+from trustserver.repository.retention import Retention
 from trustserver.responses.cache import ResponseCache
 from trustserver.storage.ports import (
     KeyRecord,
@@ -52,7 +53,10 @@ class Committer:
         parsed: ParsedCache,
         cache: ResponseCache,
         published_log: PublishedLog | None = None,
+        *,
+        retention: Retention | None = None,
     ) -> None:
+        self._retention = retention
         self._store = store
         self._published_log = published_log
         self._parsed = parsed
@@ -62,13 +66,19 @@ class Committer:
         """How many snapshots and timestamps that lived too long were replaced."""
 
     def commit(
-        self, before: ParsedCollection, roles: Mapping[RoleName, Envelope], changed: Iterable[RoleName], issued: Issued
+        self,
+        before: ParsedCollection,
+        roles: Mapping[RoleName, Envelope],
+        changed: Iterable[RoleName],
+        issued: Issued,
+        *,
+        subject: str = "",
     ) -> ParsedCollection:
         """Store the changed offline roles with their new snapshot and timestamp, and return the new state.
 
         `before`: the collection at the revision that the change was made for. `roles`: all offline roles in their new
-        state. `changed`: those of them that are to be stored. `issued`: the new snapshot and timestamp. All of it is
-        stored, or nothing. Raises: RevisionMoved, NotStored.
+        state. `changed`: those of them that are to be stored. `issued`: the new snapshot and timestamp. `subject`: who
+        publishes; empty if nobody knows. All of it is stored, or nothing. Raises: RevisionMoved, NotStored.
         """
         gun = before.state.gun
         envelopes = {**roles, SNAPSHOT: issued.snapshot, TIMESTAMP: issued.timestamp}
@@ -83,11 +93,17 @@ class Committer:
             format=issued.served_format.wire.name,
             base=before.state.revision,
             files=tuple(_as_stored(envelope, issued.at) for envelope in written),
-            promoted_keys=issued.promoted_keys,
+            promoted_keys=tuple(key for key in issued.promoted_keys if key.state is not KeyState.OFFERED),
+            imported_keys=tuple(
+                replace(key, state=KeyState.CURRENT) for key in issued.promoted_keys if key.state is KeyState.OFFERED
+            ),
             renew_at=issued.renew_at,
             in_feed=issued.served_format.in_feed,
+            subject=subject,
         )
         after = self._write(before, publication, envelopes, issued.served_format)
+        if self._retention is not None:
+            self._retention.published(gun, sum(len(file.raw) for file in publication.files), issued.at)
         self._report_overlong(before, after, issued)
         return after
 
@@ -116,6 +132,7 @@ class Committer:
         at: datetime,
         imported_keys: tuple[KeyRecord, ...],
         renew_at: datetime,
+        subject: str = "",
     ) -> ParsedCollection:
         """Store what was published on another server, and return the new state.
 
@@ -138,6 +155,7 @@ class Committer:
             imported_keys=imported_keys,
             renew_at=renew_at,
             in_feed=served_format.in_feed,
+            subject=subject,
         )
         return self._write(before, publication, current, served_format)
 
@@ -162,14 +180,14 @@ class Committer:
         self._parsed.remember(after)
         return after
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool) -> int:
         """Delete the collection, and return the new revision.
 
-        `base`: the revision that it must have. `released`: a new collection may be published under the name at once.
+        `base`: the revision that it must have. `frees_name`: a new collection may be published under the name at once.
         Raises: RevisionMoved, NotStored.
         """
         with self._cache.changing(gun):
-            revision = self._store.delete(gun, base=base, tombstone=tombstone, released=released)
+            revision = self._store.delete(gun, base=base, tombstone=tombstone, frees_name=frees_name)
             self._parsed.forget(gun)
             self._cache.drop(gun)
         if self._published_log is not None:
@@ -200,11 +218,12 @@ def _after(
         files={**before.state.files, **{file.role: file for file in publication.files}},
         keys=_keys_after(before.state.keys, (*publication.promoted_keys, *publication.imported_keys)),
         tombstone=None,
+        renew_at=publication.renew_at,
     )
     return ParsedCollection(state=state, envelopes=envelopes)
 
 
 def _keys_after(keys: tuple[KeyRecord, ...], new_current: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
     promoted = {key.role: replace(key, state=KeyState.CURRENT) for key in new_current}
-    kept = (key for key in keys if key.role not in promoted and key.state is not KeyState.OFFERED)
+    kept = (key for key in keys if key.role not in promoted)
     return (*kept, *promoted.values())

@@ -11,14 +11,14 @@ from functools import lru_cache
 from threading import Lock
 from typing import Final
 
-from keys.algorithms import Algorithm, PrivateKey, generate
-from keys.material import read_private_der, tuf_key, write_private_der
+from keys.algorithms import Algorithm, generate
+from keys.material import read_private_der
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, ServerKeyNotUsed
 from trustdata.gun import GUN
-from trustdata.lifetimes import half_life, outlives
+from trustdata.lifetimes import outlives, renewal_due
 from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
@@ -26,12 +26,11 @@ from trustdata.wire.formats import wire_named
 from trustserver.errors import GoneCollection, NotThere, RevisionMoved
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.formats import ServedFormat
+from trustserver.repository.offered_keys import OfferedKeys, sealed_record
 from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, Status, StoredCollection, Tombstone
 
-MAX_OFFERED_KEYS: Final = 10_000
-"""How many keys may be stored for names without data, in all, so that requests for keys cannot fill the disk."""
 OFFER_LIFETIME: Final = timedelta(hours=24)
-"""After this time an offered key is deleted, and a pending one may be replaced."""
+"""How long an offered key can be published with, at least. After this time a pending key may be replaced."""
 LOADED_KEYS: Final = 1024
 """How many decrypted private keys are kept in memory; the least recently used is dropped first."""
 _ATTEMPTS: Final = 16
@@ -42,7 +41,8 @@ class Issued:
     """A new timestamp and the snapshot that it lists; the snapshot may be an older one, or one that its owner signed.
 
     `at`: when the new ones were signed. `promoted_keys`: server-held keys that the root names and that are not CURRENT
-    yet. `renew_at`: when one of them must be signed again. `by_early_clock`: whether `at` is taken to be behind.
+    yet; OFFERED ones are not stored yet. `renew_at`: when a role must be signed again. `by_early_clock`: whether `at`
+    is taken to be behind.
     """
 
     served_format: ServedFormat
@@ -61,6 +61,7 @@ class OnlineRoles:
         self._store = store
         self._sealer = sealer
         self._clock_guard = clock_guard
+        self._offers = OfferedKeys(store, sealer)
         self._lock = Lock()
         self._signers: OrderedDict[tuple[str, str], Signer] = OrderedDict()
 
@@ -71,26 +72,17 @@ class OnlineRoles:
 
         For a collection: the key that root names or, if root names a key that the server does not hold (in Notary v1
         owners may hold the snapshot key), a new key to rotate to. For a name without data: a key for its first publish,
-        stored for OFFER_LIFETIME. `wire`: the format that the caller uses.
-        Raises: GoneCollection, CollectionExists (the collection is in another format), NotThere and RevisionMoved (it
-        kept changing), NotStored (also if too many names wait for their first publish), ClockJumped (a new key).
+        for OFFER_LIFETIME; it is derived and not stored, since anybody may ask for any name. `wire`: the format that
+        the caller uses. Raises: GoneCollection, CollectionExists (the collection is in another format), NotThere and
+        RevisionMoved (it kept changing), NotStored, ClockJumped (a new key).
         """
-        for _ in range(_ATTEMPTS):
-            state = self._store.load(gun)
-            _refuse_other_format(state, wire)
-            if state.status is Status.LIVE:
-                root = wire.parse(ROOT, state.files[ROOT].raw).root
-                return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire)
-            for key in state.keys:
-                if key.role == role and key.state is KeyState.OFFERED:
-                    return key
-            self.check_clock(at)
-            try:
-                self._store.drop_offers(before=at - OFFER_LIFETIME)
-                return self._store.offer(self._make_key(gun, role, KeyState.OFFERED, at), limit=MAX_OFFERED_KEYS)
-            except RevisionMoved:
-                continue
-        raise NotThere(what=f"{role} key of {gun}")
+        state = self._store.load(gun)
+        _refuse_other_format(state, wire)
+        if state.status is Status.LIVE:
+            root = wire.parse(ROOT, state.files[ROOT].raw).root
+            return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire)
+        self.check_clock(at)
+        return self._offers.newest(state, role, at)
 
     def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
         """Return a new key to rotate to. It becomes CURRENT when a root that names it is published.
@@ -117,10 +109,6 @@ class OnlineRoles:
                 continue
             return record
         raise NotThere(what=f"collection {gun}")
-
-    def drop_stale_offers(self, at: datetime) -> int:
-        """Delete the offered keys that were not used for a publish within OFFER_LIFETIME. Return how many."""
-        return self._store.drop_offers(before=at - OFFER_LIFETIME)
 
     def check_clock(self, at: datetime) -> None:
         """Check that the clock, which says `at`, may be signed with. Raises: ClockJumped, NotStored."""
@@ -151,6 +139,7 @@ class OnlineRoles:
         (the snapshot).
         """
         self.check_clock(at)
+        state = self._offers.add(state, at)
         keys = {role: _named_key(state, root, role, served_format.wire) for role in ONLINE}
         snapshot = sign(
             next_snapshot(
@@ -187,6 +176,7 @@ class OnlineRoles:
         SigningFailed.
         """
         self.check_clock(at)
+        state = self._offers.add(state, at)
         keys = {TIMESTAMP: _named_key(state, root, TIMESTAMP, served_format.wire)}
         snapshot_key = held_key(state, root, SNAPSHOT, served_format.wire)
         if snapshot_key is not None:
@@ -232,7 +222,7 @@ class OnlineRoles:
             snapshot=snapshot,
             timestamp=timestamp,
             promoted_keys=tuple(key for key in keys.values() if key.state is not KeyState.CURRENT),
-            renew_at=min(renewal_of(envelope, served_format.wire) for envelope in server_held),
+            renew_at=min(renewal_time(envelope, served_format.wire) for envelope in server_held),
             by_early_clock=self.clock_is_early(at),
         )
 
@@ -256,25 +246,9 @@ class OnlineRoles:
         return signer
 
 
-def sealed_record(
-    private: PrivateKey, sealer: KeySealer, *, gun: GUN, role: RoleName, state: KeyState, at: datetime
-) -> KeyRecord:
-    """Make the record of a key for storage: public key as a TUF key object, private key sealed for this collection."""
-    public = tuf_key(private)
-    return KeyRecord(
-        gun=gun,
-        role=role,
-        keyid=public.keyid,
-        public=json.dumps(public.to_dict(), sort_keys=True, separators=(",", ":")),
-        sealed=sealer.seal(write_private_der(private), gun=gun, role=role, keyid=public.keyid),
-        state=state,
-        created=at.replace(microsecond=0),
-    )
-
-
-def renewal_of(envelope: Envelope, wire: WireFormat) -> datetime:
+def renewal_time(envelope: Envelope, wire: WireFormat) -> datetime:
     """Return when an online role must be signed again: when half of its lifetime is over."""
-    return half_life(envelope.expires, wire.lifetimes.of(envelope.role))
+    return renewal_due(envelope.expires, wire.lifetimes.of(envelope.role))
 
 
 def lives_too_long(envelope: Envelope, wire: WireFormat, at: datetime) -> bool:

@@ -1,4 +1,7 @@
-"""A cache of parsed collections, limited in bytes. Parsing a large collection takes long."""
+"""A cache of collections whose files are parsed when they are asked for, limited in bytes.
+
+Parsing a large file takes long.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,33 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
+from trustdata.json_bounds import most_values
 from trustdata.roles import RoleName
 from trustserver.repository.formats import ServedFormat, find_format
+from trustserver.repository.stored_envelope import StoredEnvelope
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
-"""The size of the cache, in bytes of files. Parsed they take about twelve times as much memory."""
+"""The size of the cache, in bytes of ordinary files (`ordinary_size`). Parsed they take up to ten times as much."""
+_ORDINARY: Final = 8
+"""Bytes for each value in a file of tags."""
+
+
+def ordinary_size(raw: bytes) -> int:
+    """Return the size of the file of tags that takes as much memory as this file: a file may have more values."""
+    return max(len(raw), _ORDINARY * most_values(raw))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedCollection:
-    """One revision of a collection, with all or some of its current files parsed."""
+    """One revision of a collection, with all or some of its current files, parsed or not."""
 
     state: StoredCollection
     envelopes: Mapping[RoleName, Envelope]
 
     @property
-    def size(self) -> int:
-        return sum(len(envelope.raw) for envelope in self.envelopes.values())
-
-    @property
     def complete(self) -> bool:
-        """Return whether every current file is parsed."""
+        """Return whether every current file is among the envelopes."""
         return self.envelopes.keys() == self.state.files.keys()
 
 
@@ -47,6 +55,7 @@ class ParsedCache:
         self._limit = limit
         self._lock = Lock()
         self._kept: OrderedDict[GUN, ParsedCollection] = OrderedDict()
+        self._sizes: dict[GUN, dict[tuple[RoleName, str], int]] = {}  # of each file, by role and hash
         self._bytes = 0
 
     def remembered(self, gun: GUN) -> ParsedCollection | None:
@@ -58,7 +67,7 @@ class ParsedCache:
             return found
 
     def load(self, gun: GUN, *, needed: Collection[RoleName] | None = None) -> ParsedCollection:
-        """Return the collection as it is stored now. `needed`: the roles that must be parsed; None for all.
+        """Return the collection as it is stored now. `needed`: the roles that are wanted; None for all.
 
         Raises: PublishRefused if this version of the server does not know its format; NotStored.
         """
@@ -68,7 +77,7 @@ class ParsedCache:
         if cached is not None and cached.state.revision == state.revision:
             return cached
         envelopes = {
-            role: _parse(file, cached, served_format)
+            role: _envelope(file, cached, served_format)
             for role, file in state.files.items()
             if served_format is not None and (needed is None or role in needed)
         }
@@ -77,9 +86,17 @@ class ParsedCache:
         return parsed
 
     def remember(self, parsed: ParsedCollection) -> None:
-        """Keep a collection, unless a newer revision is kept, it is deleted, too large, or not all of it is parsed."""
-        gun, size = parsed.state.gun, parsed.size
-        if parsed.state.status is not Status.LIVE or not parsed.complete or size > self._limit:
+        """Keep a collection, unless a newer revision is kept, it is deleted, too large, or not complete."""
+        gun = parsed.state.gun
+        if parsed.state.status is not Status.LIVE or not parsed.complete:
+            return
+        known = self._sizes.get(gun, {})
+        sizes = {
+            (role, file.sha256): known.get((role, file.sha256)) or ordinary_size(file.raw)
+            for role, file in parsed.envelopes.items()
+        }
+        size = sum(sizes.values())
+        if size > self._limit:
             return
         with self._lock:
             cached = self._kept.get(gun)
@@ -87,6 +104,7 @@ class ParsedCache:
                 return
             self._drop(gun)
             self._kept[gun] = parsed
+            self._sizes[gun] = sizes
             self._bytes += size
             while self._bytes > self._limit:
                 self._drop(next(iter(self._kept)))
@@ -99,7 +117,7 @@ class ParsedCache:
     def _drop(self, gun: GUN) -> None:
         dropped = self._kept.pop(gun, None)
         if dropped is not None:
-            self._bytes -= dropped.size
+            self._bytes -= sum(self._sizes.pop(gun).values())
 
 
 def format_of(state: StoredCollection) -> ServedFormat:
@@ -110,8 +128,8 @@ def format_of(state: StoredCollection) -> ServedFormat:
     return served_format
 
 
-def _parse(file: StoredFile, cached: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
+def _envelope(file: StoredFile, cached: ParsedCollection | None, served_format: ServedFormat) -> Envelope:
     before = cached.envelopes.get(file.role) if cached else None
     if before is not None and before.sha256 == file.sha256:
         return before
-    return served_format.wire.parse(file.role, file.raw)
+    return StoredEnvelope(file, served_format.wire)

@@ -11,21 +11,29 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, RoleName
+from trustdata.limits import MAX_UPLOAD_VALUES
+from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_TUF, ServedFormat, find_format
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
-from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.quotas import check_collection_size, check_snapshot_size
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, ordinary_size
+from trustserver.repository.quotas import (
+    NameLimits,
+    check_collection_size,
+    check_names,
+    check_root_history,
+    check_snapshot_size,
+    check_values,
+)
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, Tombstone
 
 ATTEMPTS: Final = 64
@@ -37,7 +45,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedVersions:
-    """The state of a collection after a publish, as its publisher is told. `versions`: of every role."""
+    """The state of a collection after a publish, as its publisher is told.
+
+    `versions`: of every role; empty if an empty upload has changed nothing.
+    """
 
     gun: GUN
     format: str
@@ -55,29 +66,52 @@ class Publishing:
         online: OnlineRoles,
         parsed: ParsedCache,
         committer: Committer,
+        resign: timedelta = timedelta(0),
+        names: NameLimits | None = None,
     ) -> None:
+        """Make the publisher.
+
+        `resign`: for so long a timestamp is new enough for an upload without files. `names`: how many names may be
+        used; None for no limit.
+        """
+        self._resign = resign
+        self._names = names or NameLimits()
         self._store = store
         self._online = online
         self._parsed = parsed
         self._committer = committer
 
     def size(self, gun: GUN, files: Mapping[RoleName, bytes]) -> int:
-        """Return how many bytes must be parsed to check this upload: its own and the stored ones. Raises: NotStored."""
-        cached = self._parsed.remembered(gun)
-        stored = cached.size if cached else sum(len(file.raw) for file in self._store.load(gun).files.values())
-        return stored + sum(map(len, files.values()))
+        """Return how much must be read to check this upload, as bytes of ordinary files of the same memory.
+
+        That is its own files, and the stored ones if they are not in memory. Raises: NotStored.
+        """
+        in_memory = files and self._parsed.remembered(gun) is not None
+        stored = 0 if in_memory else self._store.size(gun)
+        return stored + sum(map(ordinary_size, files.values()))
 
     def publish(
-        self, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: ServedFormat = SERVED_TUF
+        self,
+        gun: GUN,
+        files: Mapping[RoleName, bytes],
+        *,
+        at: datetime,
+        served_format: ServedFormat = SERVED_TUF,
+        subject: str = "",
     ) -> PublishedVersions:
         """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
-        Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused or one of its subclasses, NotStored; ClockJumped
-        or KeysError if this server cannot sign the snapshot and timestamp.
+        `subject`: who sends it; empty if nobody knows. Raises: MalformedMetadata, TooLarge, TooMany, NotTrusted,
+        PublishRefused or one of its subclasses, NotStored; ClockJumped or KeysError if this server cannot sign the
+        snapshot and timestamp.
         """
         # First of all, or a clock that is ahead would make the upload look expired.
         self._online.check_clock(at)
         check_online_roles(files, served_format.wire.upload_rules)
+        fresh = None if files else self._fresh(gun, at, served_format)
+        if fresh is not None:
+            return fresh
+        check_values(files, MAX_UPLOAD_VALUES)
         with _judging():
             uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
         cached = self._parsed.remembered(gun)
@@ -85,6 +119,7 @@ class Publishing:
             stored = cached or self._parsed.load(gun)
             try:
                 candidate = self._judge(stored, uploads, at, served_format)
+                self._check_room(stored.state, candidate, subject)
                 issued = self._issue(stored, candidate, at, served_format)
             except TrustError:
                 if cached is None or self._parsed.load(gun).state.revision == stored.state.revision:
@@ -92,7 +127,7 @@ class Publishing:
                 cached = None  # refused because the cached state was outdated: check again on the stored one
                 continue
             try:
-                after = self._committer.commit(stored, candidate.roles, candidate.changed, issued)
+                after = self._committer.commit(stored, candidate.roles, candidate.changed, issued, subject=subject)
             except RevisionMoved:
                 cached = None
                 continue
@@ -115,12 +150,32 @@ class Publishing:
                 raise CollectionExists(role="collection", reason=reason)
             tombstone = self._tombstone(state, subject, at)
             stored_format = find_format(state.format)
-            released = stored_format is not None and stored_format.in_feed
+            frees_name = stored_format is not None and stored_format.in_feed
             try:
-                return self._committer.delete(gun, base=state.revision, tombstone=tombstone, released=released)
+                return self._committer.delete(gun, base=state.revision, tombstone=tombstone, frees_name=frees_name)
             except RevisionMoved:
                 continue
         raise NotStored(reason="the collection kept changing; try again")
+
+    def _fresh(self, gun: GUN, at: datetime, served_format: ServedFormat) -> PublishedVersions | None:
+        """Return the state of a collection whose snapshot and timestamp are as new as an empty upload could make them.
+
+        An empty upload costs its sender nothing, and anybody who may publish can send it again and again. So it has new
+        ones signed only if the last ones are older than `resign`. None: it must be judged.
+        """
+        standing = self._store.standing(gun)
+        if standing is None or standing.signed_at is None or standing.format != served_format.wire.name:
+            return None
+        if not standing.held.issuperset(ONLINE) or not timedelta(0) <= at - standing.signed_at < self._resign:
+            return None
+        return PublishedVersions(gun=gun, format=standing.format, revision=standing.revision, versions={})
+
+    def _check_room(self, state: StoredCollection, candidate: Candidate, subject: str) -> None:
+        """Refuse an upload that would use one name, or one version of root, too many. Raises: TooMany, NotStored."""
+        if state.status is Status.ABSENT:
+            check_names(self._store, self._names, subject=subject)
+        elif ROOT in candidate.changed:
+            check_root_history(self._store.versions(state.gun), candidate.root)
 
     def _judge(
         self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, served_format: ServedFormat

@@ -1,8 +1,9 @@
 """Sign snapshot and timestamp again when half of their lifetime is over: once a minute, or when a client reads them.
 
 Those that live longer than files that are signed now are due at once: they were signed while the clock was ahead
-(docs/adr/0047), unless it is now that the clock is early. The rules (`half_life`, `outlives`) and the lifetimes are in
-trustdata/lifetimes.py: clients use them too. The minute is in app.py.
+(docs/adr/0047), unless it is now that the clock is early. The rules (`renewal_due`, `outlives`)
+and the lifetimes are in trustdata/lifetimes.py, since clients use them too; `renewal_time` and `lives_too_long` in
+online_roles.py apply them. The minute is in app.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire.formats import FORMATS
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.repository.commit import Committer
-from trustserver.repository.online_roles import OnlineRoles, held_key, lives_too_long, renewal_of
+from trustserver.repository.online_roles import OnlineRoles, held_key, lives_too_long, renewal_time
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
 from trustserver.storage.ports import MetadataStore, Status
 
@@ -100,7 +101,7 @@ class Renewal:
         due = [
             role
             for role in (SNAPSHOT, TIMESTAMP)
-            if renewal_of(envelopes[role], wire) <= at or (not early and lives_too_long(envelopes[role], wire, at))
+            if renewal_time(envelopes[role], wire) <= at or (not early and lives_too_long(envelopes[role], wire, at))
         ]
         if SNAPSHOT in due and wire.upload_rules.may_include_snapshot:
             root = envelopes[ROOT].root

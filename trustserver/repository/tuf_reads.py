@@ -35,14 +35,16 @@ class TufRetrieval:
         return answer
 
     def _versioned(self, gun: GUN, name: FileName, version: int) -> tuple[ReadyResponse, bool]:
+        # Every client asks for the root after the newest one. So the newest is looked at first: mostly it is enough.
+        newest_root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
+        if newest_root is not None and version > newest_root.version:
+            return missing(gun, name), version == newest_root.version + 1
+        if newest_root is not None and version == newest_root.version:
+            return versioned(newest_root.raw, newest_root.sha256), True
         file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
             return versioned(file.raw, file.sha256), True
-        # Every client asks for the root after the newest one, so only that 404 is worth keeping.
-        root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
-        if root is not None:
-            return missing(gun, name), version == root.version + 1
-        return self._absent(gun, name), False
+        return (missing(gun, name) if newest_root is not None else self._absent(gun, name)), False
 
     def _newest(self, gun: GUN, name: FileName) -> tuple[ReadyResponse, bool]:
         if name.role == TIMESTAMP:

@@ -255,7 +255,8 @@ class Connection(asyncio.Protocol):
         if self._tls is None:
             self._write(data)
         else:
-            self._unsent = memoryview(data)  # what was given before is sent: nothing is asked for until then
+            # Mostly all that was given before is sent, since nothing is asked for until then.
+            self._unsent = memoryview(b"".join((self._unsent, data)) if self._unsent else data)
             self._encrypt(self._tls)
 
     def _encrypt(self, tls: TlsSession) -> None:

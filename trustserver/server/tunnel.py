@@ -6,6 +6,7 @@ All bytes are forwarded unchanged, in both directions. Why there are two servers
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -20,6 +21,9 @@ _PIECE: Final = 65_536
 _FILES_LEFT: Final = 8
 """How many files the process must still be able to open before a tunnel is: the HTTP server needs one for it, and
 takes no connection any more, ever, once it could not open one."""
+
+_LAST_WORDS: Final = 65_536
+"""Longest answer, in bytes, of an HTTP server that closes before it has read the request: a refusal."""
 
 _log = logging.getLogger(__name__)
 
@@ -145,8 +149,23 @@ class Tunnel(asyncio.BufferedProtocol):
         if not self._client.is_closing():
             self._send(bytes(memoryview(self._buffer)[:nbytes]))
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            self._send_last_words()
         self._end()
+
+    def _send_last_words(self) -> None:
+        """Send what the HTTP server said before it closed.
+
+        It may answer a request before the whole of it has come, and close. What is then still written to it fails, and
+        the event loop reads no more. The kernel has the answer.
+        """
+        if self._server is None or self._client.is_closing():
+            return
+        with contextlib.suppress(OSError):  # it has said nothing
+            rest = os.read(self._server.get_extra_info("socket").fileno(), _LAST_WORDS)
+            if rest:
+                self._send(rest)
 
     def pause_writing(self) -> None:
         pause(self._client)

@@ -17,7 +17,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from trustserver.errors import StartRefused
 
-POOL_SIZE: Final = 8
+POOL_SIZE: Final = 12
+"""As many as there are threads that use the database: eight for requests, four that check uploads."""
 BUSY_SECONDS: Final = 10
 """How long a writer waits for another process, such as an operator's command, before it fails."""
 

@@ -6,7 +6,7 @@ tests/contracts/test_metadata_store.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -39,7 +39,7 @@ class KeyState(StrEnum):
     """The states of a server-held key."""
 
     OFFERED = "offered"
-    """Made for a name without data; waits for the first publish."""
+    """Derived for a name without data; stored as CURRENT with the first publish, if its root names it."""
     PENDING = "pending"
     """Made for a rotation; waits for a root that names it."""
     CURRENT = "current"
@@ -89,7 +89,8 @@ class Tombstone:
 class StoredCollection:
     """All that is stored under one name, at one revision: the current files and the server-held keys.
 
-    A name that was never used has status ABSENT and revision 0; it may have offered keys.
+    A name that was never used has status ABSENT and revision 0. `renew_at`: when an online role must be signed again;
+    None if there is no live collection.
     """
 
     gun: GUN
@@ -99,6 +100,7 @@ class StoredCollection:
     files: Mapping[RoleName, StoredFile] = field(default_factory=dict)
     keys: tuple[KeyRecord, ...] = ()
     tombstone: Tombstone | None = None
+    renew_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +108,10 @@ class Publication:
     """New files of one collection and what changes with them; all of it is stored in one transaction, or nothing.
 
     `base`: the revision that the change was made for; 0 for a name without data. `promoted_keys`: keys of this server
-    that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys of
-    another server; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an online
-    role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older timestamps stay
-    readable.
+    that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys
+    that are not stored yet; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an
+    online role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older
+    timestamps stay readable. `subject`: who begins the collection, if it is a new one.
     """
 
     gun: GUN
@@ -120,6 +122,7 @@ class Publication:
     renew_at: datetime
     in_feed: bool = False
     imported_keys: tuple[KeyRecord, ...] = ()
+    subject: str = ""
 
 
 class Category(StrEnum):
@@ -163,6 +166,38 @@ class ClockRecord:
     accepted: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferSalt:
+    """A random value, in use from `created` on for the derivation of keys for names without data."""
+
+    created: datetime
+    salt: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One stored version of a role, without the file. `size`: its bytes. `stored_at`: as in StoredFile."""
+
+    role: RoleName
+    version: int
+    size: int
+    stored_at: datetime | None
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is known of a live collection without its files.
+
+    `signed_at`: when its timestamp was stored. `held`: the roles for which the server has a CURRENT key.
+    """
+
+    format: str
+    revision: int
+    signed_at: datetime | None
+    held: frozenset[RoleName]
+
+
 class MetadataStore(Protocol):
     """The stored collections, with their files and server-held keys. May be called from several threads.
 
@@ -174,6 +209,9 @@ class MetadataStore(Protocol):
 
     def load(self, gun: GUN) -> StoredCollection:
         """Return the current files and keys of a name, all of the same revision."""
+
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        """Return the current files and keys of some hundred names, in this order, as `load` does; all of one moment."""
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         """Return one version of a role of a live collection; None if it is not stored.
@@ -200,8 +238,26 @@ class MetadataStore(Protocol):
         `wire`: the name of the format that the collection must have; empty for any.
         """
 
-    def renew_at(self, gun: GUN) -> datetime | None:
-        """Return when an online role of a live collection must be signed again; None if there is no such collection."""
+    def size(self, gun: GUN) -> int:
+        """Return how many bytes the current files of a collection have, without reading them."""
+
+    def standing(self, gun: GUN) -> Standing | None:
+        """Return what is known of a live collection without its files; None if there is no such collection."""
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+        """Return every stored version of every role of a collection, without the files, in any order."""
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        """Delete these versions of roles; never a root, and never a current version. Raises: NotStored."""
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        """Delete all but the newest `keep` records of a collection in the change feed. Return how many there were."""
+
+    def room_taken(self) -> tuple[int, int]:
+        """Return how many names have data or a tombstone, and how many bytes of the database are in use."""
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
 
     def publish(self, publication: Publication) -> int:
         """Store new files and make them the current ones. Return the new revision.
@@ -209,10 +265,10 @@ class MetadataStore(Protocol):
         Raises: RevisionMoved, also if one of the versions is stored already; NotStored.
         """
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         """Delete the files and keys of a collection and leave the tombstone. Return the new revision.
 
-        `released`: a new collection may be published at once, and the change feed gets a record of the deletion.
+        `frees_name`: a new collection may be published at once, and the change feed gets a record of the deletion.
         Raises: RevisionMoved, NotStored.
         """
 
@@ -228,15 +284,11 @@ class MetadataStore(Protocol):
         Raises: RevisionMoved, NotStored.
         """
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        """Store a key for a name without data, and return it. If one is offered already, return that one instead.
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        """Return the salts from which keys are derived for names without data, the newest first."""
 
-        Raises: RevisionMoved if the name has data, or was deleted and not released; NotStored, also if `limit` keys are
-        offered already.
-        """
-
-    def drop_offers(self, *, before: datetime) -> int:
-        """Delete the offered keys that were made before this time. Return how many there were."""
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
+        """Store these salts instead of those that are stored. Raises: NotStored."""
 
     def release(self, gun: GUN) -> bool:
         """Allow a new collection under a deleted name. Return False if no tombstone forbids one."""
@@ -251,8 +303,8 @@ class MetadataStore(Protocol):
         server has a CURRENT key for it.
         """
 
-    def collections(self) -> tuple[Summary, ...]:
-        """Return every name that has data or a tombstone, sorted by name."""
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
+        """Return the names that have data or a tombstone and come after `after`, sorted; at most `limit` of them."""
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         """Return the earliest expiry among the current files of all live collections, by kind of role.
@@ -260,8 +312,8 @@ class MetadataStore(Protocol):
         The kinds are the top-level roles and `delegation`.
         """
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
-        """Return every server-held key, for `trust-server check`."""
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
+        """Return the server-held keys of names without a live collection: there are none unless something is wrong."""
 
     def seal_mark(self) -> str:
         """Return the mark (KeySealer.mark) of the seal key that was used; empty if nothing was sealed yet."""
@@ -300,6 +352,9 @@ class KeySealer(Protocol):
 
     def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         """Encrypt a private key, authenticated together with the collection's name, the role and the key id."""
+
+    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> bytes:
+        """Return DERIVED_BYTES secret bytes: the same for the same arguments and seal key (HKDF, RFC 5869)."""
 
     def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         """Decrypt a sealed key.

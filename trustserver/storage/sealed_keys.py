@@ -16,7 +16,10 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from keys.algorithms import DERIVED_BYTES
 from keys.durable_file import write_durably
 from keys.errors import KeyFileMalformed
 from keys.file_access import not_private
@@ -35,6 +38,7 @@ class SealedKeys:
     """The KeySealer with this seal key. Its repr does not show the key."""
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._cipher = AESGCM(key)
         self._mark = hmac.new(key, b"content-trust seal mark", hashlib.sha256).hexdigest()[:32]
 
@@ -55,6 +59,10 @@ class SealedKeys:
             return self._cipher.decrypt(nonce, body, _associated_data(gun, role, keyid))
         except InvalidTag as error:
             raise KeyFileMalformed(place=place, reason="altered, moved, or sealed with another seal key") from error
+
+    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> bytes:
+        info = f"content-trust offered key\n{gun}\n{role}\n{revision}".encode()
+        return HKDF(algorithm=SHA256(), length=DERIVED_BYTES, salt=salt, info=info).derive(self._key)
 
 
 def open_seal(store: MetadataStore, path: Path, *, may_create: bool) -> SealedKeys:

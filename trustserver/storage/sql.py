@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -14,7 +15,6 @@ from sqlalchemy import (
     Engine,
     Select,
     delete,
-    func,
     insert,
     select,
     update,
@@ -27,17 +27,21 @@ from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
-from trustserver.storage import statements
+from trustserver.storage import statements, version_rows
+from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
+from trustserver.storage.offer_rows import read_salts, write_salts
 from trustserver.storage.ports import (
-    Category,
     ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
+    OfferSalt,
     Publication,
+    Standing,
     Status,
     StoredCollection,
     StoredFile,
+    StoredVersion,
     Summary,
     Tombstone,
 )
@@ -64,19 +68,19 @@ class SqlStore:
         with self._reading() as connection:
             row = connection.execute(statements.NAME, {"of_gun": gun}).one_or_none()
             keys = connection.execute(statements.KEYS, {"of_gun": gun}).all()
-            held = tuple(map(_key_record, keys))
-            if row is None:
-                return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
-            files = connection.execute(statements.ALL_NEWEST, {"of_id": row.id}).all()
-            return StoredCollection(
-                gun=gun,
-                status=Status(row.status),
-                format=row.format,
-                revision=row.revision,
-                files={RoleName(f.role): _file(f) for f in files},
-                keys=held,
-                tombstone=_tombstone(row),
-            )
+            files = connection.execute(statements.ALL_NEWEST, {"of_id": row.id}).all() if row is not None else ()
+            return _stored(gun, row, files, keys)
+
+    def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
+        names = {"of_guns": list(guns)}
+        files, keys = defaultdict(list), defaultdict(list)
+        with self._reading() as connection:
+            rows = {row.gun: row for row in connection.execute(statements.NAMES, names)}
+            for key in connection.execute(statements.KEYS_OF_NAMES, names):
+                keys[key.gun].append(key)
+            for file in connection.execute(statements.NEWEST_OF_NAMES, names):
+                files[file.gun].append(file)
+        return tuple(_stored(gun, rows.get(gun), files[gun], keys[gun]) for gun in guns)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         return self._fetch_file(statements.VERSION, gun, role, wire, of_version=version)
@@ -92,9 +96,37 @@ class SqlStore:
         row = self._one_row(statements.NEWEST_AND_RENEWAL, values)
         return None if row is None else (_file(row), _optional_instant(row.renew_at))
 
-    def renew_at(self, gun: GUN) -> datetime | None:
-        row = self._one_row(statements.RENEWAL, {"of_gun": gun})
-        return None if row is None else _optional_instant(row.renew_at)
+    def size(self, gun: GUN) -> int:
+        with self._reading() as connection:
+            return version_rows.read_size(connection, gun)
+
+    def standing(self, gun: GUN) -> Standing | None:
+        with self._reading() as connection:
+            return version_rows.read_standing(connection, gun)
+
+    def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+        with self._reading() as connection:
+            return version_rows.read_versions(connection, gun)
+
+    def drop_versions(self, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
+        with self._writing() as connection:
+            version_rows.drop_versions(connection, gun, versions)
+
+    def drop_changes(self, gun: GUN, *, keep: int) -> int:
+        with self._reading() as connection:
+            last = newest_surplus(connection, gun, keep=keep)
+        if last is None:
+            return 0
+        with self._writing() as connection:
+            return drop_changes(connection, gun, last=last)
+
+    def room_taken(self) -> tuple[int, int]:
+        with self._reading() as connection:
+            return version_rows.read_count(connection), version_rows.read_bytes(connection)
+
+    def count_names(self, *, subject: str) -> tuple[int, int]:
+        with self._reading() as connection:
+            return version_rows.count_names(connection, subject=subject)
 
     def publish(self, publication: Publication) -> int:
         gun, base = publication.gun, publication.base
@@ -106,8 +138,6 @@ class SqlStore:
                 for imported in publication.imported_keys:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
                     connection.execute(insert(_KEY).values(**_key_values(imported)))
-                if base == 0 or publication.promoted_keys:
-                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.OFFERED))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                     if file.role == TIMESTAMP and publication.in_feed:
@@ -121,13 +151,13 @@ class SqlStore:
             # The collection or a version exists already: somebody else has published since `base` was read.
             raise RevisionMoved(gun=gun, base=base) from error
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, released: bool = False) -> int:
+    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
         with self._writing() as connection:
             collection = self._advance(
                 connection,
                 gun,
                 base,
-                status=Status.RELEASED if released else Status.DELETED,
+                status=Status.RELEASED if frees_name else Status.DELETED,
                 renew_at=None,
                 deleted_root=tombstone.root_sha256,
                 deleted_versions=json.dumps(dict(tombstone.versions), sort_keys=True),
@@ -137,20 +167,20 @@ class SqlStore:
             connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
             connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
             connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
-            if released:
+            if frees_name:
                 self._add_change(connection, gun, tombstone.deleted_at)
             return base + 1
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            following = _select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
-            return tuple(map(_feed_record, connection.execute(following)))
+            following = select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
+            return tuple(map(feed_record, connection.execute(following)))
 
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            last = _select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
+            last = select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
             found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
-            return tuple(map(_feed_record, reversed(found)))
+            return tuple(map(feed_record, reversed(found)))
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._writing() as connection:
@@ -164,26 +194,13 @@ class SqlStore:
             connection.execute(insert(_KEY).values(**_key_values(key)))
             return base + 1
 
-    def offer(self, key: KeyRecord, *, limit: int) -> KeyRecord:
-        with self._writing() as connection:
-            status = connection.execute(select(_COLLECTION.c.status).where(_COLLECTION.c.gun == key.gun)).scalar()
-            if status in {Status.LIVE, Status.DELETED}:
-                raise RevisionMoved(gun=key.gun, base=0)
-            offered = _KEY.c.state == KeyState.OFFERED
-            held = connection.execute(
-                select(_KEY).where(_KEY.c.gun == key.gun, _KEY.c.role == key.role, offered)
-            ).one_or_none()
-            if held is not None:
-                return _key_record(held)
-            if (connection.execute(select(func.count()).select_from(_KEY).where(offered)).scalar() or 0) >= limit:
-                raise NotStored(reason="too many names wait for their first publish; try again later")
-            connection.execute(insert(_KEY).values(**_key_values(key)))
-            return key
+    def offer_salts(self) -> tuple[OfferSalt, ...]:
+        with self._reading() as connection:
+            return read_salts(connection)
 
-    def drop_offers(self, *, before: datetime) -> int:
+    def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
         with self._writing() as connection:
-            old = (_KEY.c.state == KeyState.OFFERED, _KEY.c.created < _seconds(before))
-            return connection.execute(delete(_KEY).where(*old)).rowcount
+            write_salts(connection, salts)
 
     def release(self, gun: GUN) -> bool:
         with self._writing() as connection:
@@ -212,9 +229,9 @@ class SqlStore:
                     found.update(connection.execute(select_outliving(wire, role, bound).limit(limit)).scalars())
         return tuple(GUN(gun) for gun in sorted(found)[:limit])
 
-    def collections(self) -> tuple[Summary, ...]:
+    def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         with self._reading() as connection:
-            rows = connection.execute(select(_COLLECTION).order_by(_COLLECTION.c.gun)).all()
+            rows = connection.execute(statements.SUMMARIES.limit(limit), {"after_gun": after})
             return tuple(
                 Summary(
                     gun=GUN(row.gun),
@@ -234,9 +251,9 @@ class SqlStore:
             }
             return {kind: _instant(expires) for kind, expires in soonest.items() if expires is not None}
 
-    def sealed_keys(self) -> tuple[KeyRecord, ...]:
+    def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:
-            return tuple(map(_key_record, connection.execute(select(_KEY).order_by(_KEY.c.id)).all()))
+            return tuple(map(_key_record, connection.execute(statements.WAITING_KEYS).all()))
 
     def seal_mark(self) -> str:
         with self._reading() as connection:
@@ -306,7 +323,11 @@ class SqlStore:
             **_NO_TOMBSTONE,
         }
         if base == 0:
-            return int(connection.execute(statements.INSERT_COLLECTION, row).scalar_one())
+            return int(
+                connection.execute(
+                    statements.INSERT_COLLECTION, {**row, "created_by": publication.subject}
+                ).scalar_one()
+            )
         moved = connection.execute(statements.ADVANCE_COLLECTION, {**row, "at_gun": gun, "at_revision": base}).scalar()
         if moved is None:
             raise RevisionMoved(gun=gun, base=base)
@@ -335,14 +356,7 @@ class SqlStore:
         self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
     ) -> None:
         """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
-        row = {
-            "created": ((created or _EPOCH) - _EPOCH) // _MICROSECOND,
-            "gun": gun,
-            "version": version,
-            "sha256": sha256,
-        }
-        category = Category.UPDATE if sha256 else Category.DELETION
-        connection.execute(statements.ADD_CHANGE, {**row, "category": category})
+        connection.execute(statements.ADD_CHANGE, change_row(gun, created, version=version, sha256=sha256))
 
     def _fetch_file(
         self, query: Select[Any], gun: GUN, role: RoleName, wire: str, **more: str | int
@@ -358,7 +372,7 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise _not_stored(error) from error
 
-    def _one_row(self, query: Select[Any], values: Mapping[str, str | int]) -> Row[Any] | None:
+    def _one_row(self, query: Select[Any], values: Mapping[str, str | int]) -> Row[*tuple[Any, ...]] | None:
         """Return the row that one statement finds; None if it finds none. Raises: NotStored."""
         try:
             with self._for_one_statement.connect() as connection:
@@ -383,10 +397,8 @@ class SqlStore:
             raise self._refusal from error
 
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _DELEGATION = "delegation"
 _KINDS = (str(ROOT), str(TARGETS), str(SNAPSHOT), str(TIMESTAMP), _DELEGATION)
-_MICROSECOND = timedelta(microseconds=1)
 _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
 
 
@@ -421,7 +433,25 @@ def _optional_instant(seconds: int | None) -> datetime | None:
     return None if seconds is None else _instant(seconds)
 
 
-def _file(row: Row[Any]) -> StoredFile:
+def _stored(
+    gun: GUN, row: Row[Any] | None, files: Iterable[Row[*tuple[Any, ...]]], keys: Iterable[Row[Any]]
+) -> StoredCollection:
+    held = tuple(map(_key_record, keys))
+    if row is None:
+        return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
+    return StoredCollection(
+        gun=gun,
+        status=Status(row.status),
+        format=row.format,
+        revision=row.revision,
+        files={RoleName(file.role): _file(file) for file in files},
+        keys=held,
+        tombstone=_tombstone(row),
+        renew_at=_optional_instant(row.renew_at),
+    )
+
+
+def _file(row: Row[*tuple[Any, ...]]) -> StoredFile:
     return StoredFile(
         role=RoleName(row.role),
         version=row.version,
@@ -429,22 +459,6 @@ def _file(row: Row[Any]) -> StoredFile:
         sha256=row.sha256,
         expires=_instant(row.expires),
         stored_at=_optional_instant(row.stored_at),
-    )
-
-
-def _select_changes(gun: GUN | None) -> Select[Any]:
-    every = select(_CHANGE)
-    return every if gun is None else every.where(_CHANGE.c.gun == gun)
-
-
-def _feed_record(row: Row[Any]) -> FeedRecord:
-    return FeedRecord(
-        id=row.id,
-        created=_EPOCH + row.created * _MICROSECOND,
-        gun=GUN(row.gun),
-        version=row.version,
-        sha256=row.sha256,
-        category=Category(row.category),
     )
 
 

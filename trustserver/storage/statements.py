@@ -37,7 +37,19 @@ NEWEST_AND_RENEWAL = NEWEST.add_columns(_COLLECTION.c.renew_at)
 NAME = select(_COLLECTION).where(_COLLECTION.c.gun == bindparam("of_gun"))
 KEYS = select(_KEY).where(_KEY.c.gun == bindparam("of_gun")).order_by(_KEY.c.role, _KEY.c.id)
 ALL_NEWEST = _CURRENT_FILES.where(_CURRENT.c.collection_id == bindparam("of_id"))
-RENEWAL = select(_COLLECTION.c.renew_at).where(_COLLECTION.c.gun == bindparam("of_gun"))
+NAMES = select(_COLLECTION).where(_COLLECTION.c.gun.in_(bindparam("of_guns", expanding=True)))
+KEYS_OF_NAMES = (
+    select(_KEY).where(_KEY.c.gun.in_(bindparam("of_guns", expanding=True))).order_by(_KEY.c.role, _KEY.c.id)
+)
+NEWEST_OF_NAMES = _CURRENT_FILES.add_columns(_COLLECTION.c.gun).where(
+    _COLLECTION.c.gun.in_(bindparam("of_guns", expanding=True))
+)
+SUMMARIES = select(_COLLECTION).where(_COLLECTION.c.gun > bindparam("after_gun")).order_by(_COLLECTION.c.gun)
+WAITING_KEYS = (
+    select(_KEY)
+    .where(_KEY.c.gun.not_in(select(_COLLECTION.c.gun).where(_COLLECTION.c.status == Status.LIVE)))
+    .order_by(_KEY.c.id)
+)
 EARLIEST_EXPIRY = select(func.min(_CURRENT.c.expires)).where(_CURRENT.c.kind == bindparam("of_kind"))
 
 # Publishes.

@@ -25,6 +25,7 @@ class CollectionRow(SQLModel, table=True):
     deleted_versions: str = Field(default="{}")
     deleted_at: int | None = Field(default=None, sa_type=BigInteger)
     deleted_by: str = Field(default="", max_length=255)
+    created_by: str = Field(default="", max_length=255, index=True, sa_column_kwargs={"server_default": ""})
 
 
 class FileRow(SQLModel, table=True):
@@ -60,7 +61,7 @@ class CurrentRow(SQLModel, table=True):
 
 
 class OnlineKeyRow(SQLModel, table=True):
-    """A server-held key. It has the name and not a collection's id, since it may be made before the collection."""
+    """A server-held key. It has the name of its collection: early versions stored keys before there was one."""
 
     __tablename__ = "online_key"
     __table_args__ = (UniqueConstraint("gun", "role", "keyid"), Index("ix_online_key_state", "state", "created"))
@@ -73,6 +74,16 @@ class OnlineKeyRow(SQLModel, table=True):
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     state: str = Field(max_length=16)
     created: int = Field(sa_type=BigInteger)
+
+
+class OfferSaltRow(SQLModel, table=True):
+    """A salt from which keys are derived for names without data (OfferSalt)."""
+
+    __tablename__ = "offer_salt"
+
+    id: int | None = Field(default=None, primary_key=True)
+    created: int = Field(sa_type=BigInteger)
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class ChangeRow(SQLModel, table=True):

@@ -107,10 +107,8 @@ CORRUPTIONS: Final = (
     Corruption(name="version-of-5000-digits", change=_version(b"9" * 5000), path="signed.version"),
     Corruption(name="foreign-float", change=_member(b'"a":0.5'), path="signed.a"),
     Corruption(name="foreign-nan", change=_member(b'"a":[NaN]'), path=r"signed.a\[0\]"),
-    Corruption(name="nested-34-deep", change=_member(b'"A":' + b"[" * 32 + b"]" * 32), path=r"signed\.A(\[0\])+"),
-    Corruption(
-        name="nested-34-deep-by-turns", change=_member(b'"A":' + b'{"a":[' * 16 + b"]}" * 16), path=r"signed\.A.*"
-    ),
+    Corruption(name="nested-34-deep", change=_member(b'"A":' + b"[" * 32 + b"]" * 32), path=""),
+    Corruption(name="nested-34-deep-by-turns", change=_member(b'"A":' + b'{"a":[' * 16 + b"]}" * 16), path=""),
     Corruption(
         name="nested-100000-deep",
         change=_member(b'"A":' + b"[" * 10**5 + b"]" * 10**5),

@@ -30,7 +30,7 @@ from trustcli.errors import (
     RemoteRefused,
 )
 from trustcli.http.messages import Response
-from trustcli.publish.held_keys import StoreKeys
+from trustcli.publish.store_keys import StoreKeys
 from trustcli.session import Session
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions
 from trustdata.editing.signing import sign

@@ -102,7 +102,7 @@ def test_verifying_a_signature_loads_no_code_for_sealing() -> None:
         "import keys.algorithms, keys.material, keys.durable_file\nfrom securesystemslib.signer import Key\n"
         f"keys.algorithms.check_accepted(Key.from_dict({key.keyid!r}, {key.to_dict()!r}))"
     )
-    assert not {m for m in loaded if "scrypt" in m or m in {"keys.envelope", "keys.filestore"}}
+    assert not {m for m in loaded if "scrypt" in m or m in {"keys.sealed_file", "keys.filestore"}}
 
 
 def test_signers_and_stores_load_nothing_heavy() -> None:

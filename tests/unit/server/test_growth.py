@@ -96,7 +96,13 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
     small_came = Event()
 
     def publish(
-        self: Publishing, gun: GUN, files: Mapping[RoleName, bytes], *, at: datetime, served_format: object
+        self: Publishing,
+        gun: GUN,
+        files: Mapping[RoleName, bytes],
+        *,
+        at: datetime,
+        served_format: object,
+        subject: str,
     ) -> PublishedVersions:
         if len(files[TARGETS]) < 1000:
             seen.append("small")
@@ -118,12 +124,13 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
     assert seen == ["begins", "small", "ends", "begins", "ends"]
 
 
-def test_what_is_stored_counts_for_the_size_of_a_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_stored_and_not_in_memory_counts_for_the_size_of_a_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
     site, _ = filled(monkeypatch)
     files = site.store.load(GUN_A).files
     whole = sum(len(file.raw) for file in files.values())
-    for beside in (site, Site(site.store)):
-        assert beside.app.publishing.size(GUN_A, {ALICE: b"12345"}) == whole + 5
+    for beside, stored in ((site, 0), (Site(site.store), whole)):
+        assert beside.app.publishing.size(GUN_A, {ALICE: b"12345"}) == stored + 5
+        assert beside.app.publishing.size(GUN_A, {ALICE: b"[[],{}]"}) == stored + 8 * (3 + 3 - 1 + 1), "by its values"
 
 
 def test_renewal_parses_neither_targets_nor_delegations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,7 +194,7 @@ def feed(site: NotarySite, query: str, gun: str = "") -> list[dict[str, Any]]:
 
 def busy() -> NotarySite:
     """Records 1 to 6: three of each of two collections, in turns."""
-    site = NotarySite()
+    site = NotarySite(resign_seconds=0)
     for gun in ("a", "b"):
         site.begin_notary(gun)
         site.later(seconds=1, microseconds=250_000)

@@ -24,8 +24,8 @@ GUN_OF = GUN(GUN_N)
 
 
 def found(site: NotarySite, store: MemoryStore | None = None) -> list[AuditFinding]:
-    soundness = Audit(store or site.store, site.sealer, site.at)
-    return [*soundness.collection(GUN_OF), *soundness.sealed_keys()]
+    searched = store or site.store
+    return list(Audit(searched, site.sealer, site.at).collection(searched.load(GUN_OF)))
 
 
 def with_alice(site: NotarySite) -> NotaryOwner:

@@ -99,6 +99,7 @@ def test_the_same_role_twice_gives_version() -> None:
 def test_an_empty_upload_of_an_existing_repository_gives_a_new_snapshot_and_timestamp() -> None:
     site, _ = started()
     assert len(EMPTY) == 68
+    site.later(seconds=60)
     answer = site.post(EMPTY)
     assert (answer.status_code, answer.content) == (200, b"")
     assert site.versions() == {"root": 1, "targets": 2, "snapshot": 2, "timestamp": 2}
@@ -367,7 +368,7 @@ def test_an_upload_is_judged_again_when_the_collection_was_renewed_meanwhile() -
     store = _Moving()
     site = NotarySite(store)
     owner = site.begin_notary()
-    beside = NotarySite(store, sealer=site.sealer).app.publishing
+    beside = NotarySite(store, sealer=site.sealer, resign_seconds=0).app.publishing
     store.meanwhile = lambda: beside.publish(GUN(GUN_N), {}, at=site.at, served_format=SERVED_NOTARY)
     assert site.upload({TARGETS: owner.targets()}).status_code == 200
     assert site.versions() == {"root": 1, "targets": 3, "snapshot": 3, "timestamp": 3}
@@ -378,7 +379,7 @@ def test_an_upload_whose_role_moved_meanwhile_is_version() -> None:
     site = NotarySite(store)
     owner = site.begin_notary()
     first, second = owner.targets(version=3, targets={}), owner.targets(version=3)
-    beside = NotarySite(store, sealer=site.sealer).app.publishing
+    beside = NotarySite(store, sealer=site.sealer, resign_seconds=0).app.publishing
     store.meanwhile = lambda: beside.publish(GUN(GUN_N), {TARGETS: first}, at=site.at, served_format=SERVED_NOTARY)
     answer = site.upload({TARGETS: second})
     assert (answer.status_code, refusal(answer)["code"]) == (400, "VERSION")

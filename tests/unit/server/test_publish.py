@@ -19,7 +19,6 @@ from trustdata.model import DelegatedRole, Delegations, TargetFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 from trustserver.errors import RevisionMoved
-from trustserver.repository import online_roles
 from trustserver.repository import publish as publishing
 from trustserver.storage.ports import KeyState, Publication
 
@@ -306,25 +305,6 @@ def test_what_python_tuf_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(publishing, "check_second_opinion", refuse)
     assert site.publish({TARGETS: owner.targets()}).json()["code"] == "publish-refused"
     assert site.get(f"/api/v1/collections/{GUN_A}").json()["revision"] == 1
-
-
-def test_offered_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_roles, "MAX_OFFERED_KEYS", 1)
-    site = Site()
-    assert site.get("/api/v1/collections/example.com/a/keys/snapshot").status_code == 200
-    refused = site.get("/api/v1/collections/example.com/b/keys/snapshot")
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-
-
-def test_a_key_is_offered_once_and_forgotten_after_a_day() -> None:
-    site = Site()
-    path = f"/api/v1/collections/{GUN_A}/keys/snapshot"
-    first = site.get(path).json()
-    site.later(hours=23)
-    assert site.get(path).json() == first
-    site.later(hours=2)
-    site.app.online.drop_stale_offers(site.at)
-    assert site.get(path).json()["keyid"] != first["keyid"]
 
 
 def test_rotation_puts_the_pending_key_to_use_in_the_publish_whose_root_names_it() -> None:

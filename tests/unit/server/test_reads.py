@@ -186,6 +186,30 @@ def test_deleting_never_splits_a_name() -> None:
     assert site.get("/api/v1/collections/example.com/ci").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "refused"),
+    [
+        ("Origin", "https://evil.example", True),
+        ("origin", "null", True),
+        ("Sec-Fetch-Site", "cross-site", True),
+        ("Sec-Fetch-Site", "same-site", True),
+        ("sec-fetch-site", "same-origin", True),  # a name of the page's own that points to this server
+        ("Sec-Fetch-Site", "none", False),
+        ("Accept", "*/*", False),
+    ],
+)
+def test_a_web_page_gets_no_keys_made(header: str, value: str, *, refused: bool) -> None:
+    site = Site()
+    expected = 403 if refused else 200
+    for path in (
+        f"/api/v1/collections/{GUN_A}/keys/snapshot",
+        f"/v2/{GUN_A}/_trust/tuf/timestamp.key",
+        f"/v2/{GUN_A}/_trust/tuf/snapshot%2Ekey",
+    ):
+        assert site.request("GET", path, headers={header: value}).status_code == expected
+    assert len(site.store.offer_salts()) == (0 if refused else 1)
+
+
 def test_a_web_page_changes_nothing() -> None:
     site = Site()
     owner = site.begin()

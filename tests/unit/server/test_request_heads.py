@@ -17,7 +17,8 @@ from trustdata.roles import TARGETS, TIMESTAMP
 from trustdata.wire import strict_json
 from trustserver.api import gun_path, upload
 from trustserver.api.head_limits import MAX_AUTHORIZATION, MAX_HEAD, MAX_HEADER, MAX_TARGET
-from trustserver.api.upload import MAX_PIECES, PIECE_BYTES, TufParts, Upload, UploadMemory
+from trustserver.api.upload import MAX_PIECES, PIECE_BYTES, TufParts, Upload
+from trustserver.api.upload_room import UploadRoom
 from trustserver.errors import BadRequest
 
 PUBLISH = f"/api/v1/collections/{GUN_A}/publish"
@@ -114,7 +115,8 @@ def body_in(pieces: list[bytes]) -> tuple[Callable[[], Any], list[int]]:
 
 
 def read(receive: Callable[[], Any]) -> Any:
-    with Upload(UploadMemory(), TufParts()) as reading:
+    with UploadRoom().enter("someone") as place:
+        reading = Upload(place, TufParts())
         scope = {"headers": [(b"content-type", FORM["Content-Type"].encode())]}
         return asyncio.run(reading.read(scope, receive, seconds=60))
 
@@ -152,9 +154,9 @@ def test_a_large_piece_is_parsed_in_slices_and_others_have_their_turn(monkeypatc
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(others())
-        with Upload(UploadMemory(), TufParts()) as one:
+        with UploadRoom().enter("someone") as place:
             scope = {"headers": [(b"content-type", FORM["Content-Type"].encode())]}
-            files = await one.read(scope, receive, seconds=60)
+            files = await Upload(place, TufParts()).read(scope, receive, seconds=60)
         task.cancel()
         return files
 
@@ -170,9 +172,9 @@ def test_a_timestamp_in_an_upload_is_not_parsed_on_the_event_loop(monkeypatch: p
     where: list[threading.Thread] = []
     parse = strict_json.parse
 
-    def noted(*arguments: Any) -> Any:
+    def noted(*arguments: Any, **named: Any) -> Any:
         where.append(threading.current_thread())
-        return parse(*arguments)
+        return parse(*arguments, **named)
 
     monkeypatch.setattr(strict_json, "parse", noted)
     body = part("timestamp", b"{}") + b"--xx--\r\n"

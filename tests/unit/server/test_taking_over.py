@@ -212,7 +212,7 @@ def test_it_stands_in_the_change_feed_once(site: TakingSite) -> None:
 def test_the_check_does_not_ask_for_a_backup_of_keys_that_never_were_here(site: TakingSite) -> None:
     gun = GUN(gun_of("onetag"))
     site.take(gun, parts_of("onetag"))
-    finding, *others = Audit(site.store, site.sealer, site.at).collection(gun)
+    finding, *others = Audit(site.store, site.sealer, site.at).collection(site.store.load(gun))
     assert {other.code for other in others} == {"lives-too-long"}, "the fixtures' online roles live until 2046"
     assert (finding.code, finding.wrong) == ("online-key", False)
     assert "trust key rotate timestamp" in finding.remedy

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ API = f"/api/v1/collections/{GUN_A}"
 
 def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def decided(decision: Coroutine[Any, Any, Subject]) -> Subject:
+    return asyncio.run(decision)
 
 
 @pytest.fixture
@@ -140,7 +145,7 @@ def test_the_tombstone_names_whom_the_token_names(store: MemoryStore) -> None:
 def test_the_catalogue() -> None:
     tokens = Guarded().tokens
     scope = "registry:catalog:*"
-    assert tokens.authorize_catalog(raw(bearer("*", name="catalog", kind="registry"))).name == "alice"
+    assert decided(tokens.authorize_catalog(raw(bearer("*", name="catalog", kind="registry")))).name == "alice"
     for headers, error in (
         ({}, ""),
         (bearer("*"), "insufficient_scope"),
@@ -148,7 +153,7 @@ def test_the_catalogue() -> None:
         ({"Authorization": "Bearer x"}, "invalid_token"),
     ):
         with pytest.raises(Forbidden) as refused:
-            tokens.authorize_catalog(raw(headers))
+            decided(tokens.authorize_catalog(raw(headers)))
         assert refused.value.challenge == challenge(scope, error)
 
 
@@ -157,10 +162,10 @@ def test_the_ping_asks_for_a_token_even_where_reading_needs_none(*, anonymous_pu
     tokens = Guarded(anonymous_pull=anonymous_pull).tokens
     for headers, error in (({}, ""), ({"Authorization": "Bearer x"}, "invalid_token")):
         with pytest.raises(Forbidden) as refused:
-            tokens.authorize_ping(raw(headers))
+            decided(tokens.authorize_ping(raw(headers)))
         assert refused.value.challenge == challenge("registry:catalog:*", error)
-    assert tokens.authorize_ping(raw(bearer())) == Subject(name="alice", authenticated=True)
-    assert tokens.authorize_ping(raw(bearer(sub=""))) == Subject(name="anonymous", authenticated=False)
+    assert decided(tokens.authorize_ping(raw(bearer()))) == Subject(name="alice", authenticated=True)
+    assert decided(tokens.authorize_ping(raw(bearer(sub="")))) == Subject(name="anonymous", authenticated=False)
 
 
 # --- anonymous pull
@@ -235,7 +240,7 @@ def test_a_token_is_verified_once_until_it_expires(store: MemoryStore) -> None:
     assert site.verifier.verified == 1
     site.later(seconds=1)
     assert site.get(TIMESTAMP, headers=good).status_code == 401
-    assert site.verifier.verified >= 2
+    assert site.verifier.verified == 1, "its claims say that it has expired"
 
 
 def test_a_certificate_that_ends_ends_its_remembered_tokens() -> None:
@@ -250,19 +255,19 @@ def test_a_certificate_that_ends_ends_its_remembered_tokens() -> None:
     )
     signed = token(short.key, claims(NOW, access(GUN_A, "pull")), kid=libtrust_id(short.key.public_key()))
     headers = raw({"Authorization": f"Bearer {signed}"})
-    tokens.authorize(headers, Action.READ, GUN_A)
+    decided(tokens.authorize(headers, Action.READ, GUN_A))
     at = NOW + timedelta(seconds=61)
     with pytest.raises(Forbidden, match="has expired"):
-        tokens.authorize(headers, Action.READ, GUN_A)
+        decided(tokens.authorize(headers, Action.READ, GUN_A))
 
 
 def test_remembered_tokens_are_bounded_and_the_used_ones_stay() -> None:
     tokens = Guarded().tokens
     mine = raw(bearer("pull"))
-    tokens.authorize(mine, Action.READ, GUN_A)
+    decided(tokens.authorize(mine, Action.READ, GUN_A))
     for number in range(MAX_KEPT_TOKENS + 10):
-        tokens.authorize(raw(bearer("pull", jti=str(number))), Action.READ, GUN_A)
-        tokens.authorize(mine, Action.READ, GUN_A)
+        decided(tokens.authorize(raw(bearer("pull", jti=str(number))), Action.READ, GUN_A))
+        decided(tokens.authorize(mine, Action.READ, GUN_A))
     assert len(tokens._verified_tokens) == MAX_KEPT_TOKENS
     verifier = tokens._verifier
     assert isinstance(verifier, _Counting)
@@ -273,7 +278,7 @@ def test_refused_tokens_are_not_remembered() -> None:
     tokens = Guarded().tokens
     for number in range(5):
         with pytest.raises(Forbidden):
-            tokens.authorize(raw({"Authorization": f"Bearer x{number}"}), Action.READ, GUN_A)
+            decided(tokens.authorize(raw({"Authorization": f"Bearer x{number}"}), Action.READ, GUN_A))
     assert not tokens._verified_tokens
 
 
@@ -289,7 +294,7 @@ def test_a_challenge_is_a_header_whatever_it_quotes() -> None:
         clock=lambda: NOW,
     )
     with pytest.raises(Forbidden) as refused:
-        tokens.authorize([], Action.READ, GUN_A)
+        decided(tokens.authorize([], Action.READ, GUN_A))
     said = 'Bearer realm="https://auth.example.com/\\"token\\"\\\\",service="tru%0D%0Ast %C3%A9"'
     assert refused.value.challenge == f'{said},scope="repository:{GUN_A}:pull"'
 
@@ -307,7 +312,7 @@ def test_the_settings_make_the_authorizer(tmp_path: Path, *, anonymous_pull: boo
     )
     made = open_authorizer(settings, clock=lambda: NOW)
     assert made.reads_are_open is anonymous_pull
-    assert made.authorize(raw(bearer("pull", "push")), Action.PUBLISH, GUN_A).name == "alice"
+    assert decided(made.authorize(raw(bearer("pull", "push")), Action.PUBLISH, GUN_A)).name == "alice"
     assert isinstance(open_authorizer(Settings()), OpenAuthorizer)
 
 
@@ -339,4 +344,4 @@ def test_open_servers_ask_nobody(store: MemoryStore) -> None:
     answer: httpx.Response = Site(store).get(TIMESTAMP, headers={"Authorization": "Bearer nonsense"})
     assert answer.status_code == 200
     anonymous = Subject(name="anonymous", authenticated=False)
-    assert OpenAuthorizer().authorize_ping([]) == OpenAuthorizer().authorize_catalog([]) == anonymous
+    assert decided(OpenAuthorizer().authorize_ping([])) == decided(OpenAuthorizer().authorize_catalog([])) == anonymous

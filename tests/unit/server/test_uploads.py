@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.support.server_site import GUN_A, Site
-from trustdata.errors import NotStored, TooLarge
+from trustdata.errors import TooLarge
 from trustdata.limits import MAX_ROOT
+from trustdata.roles import ROOT
 from trustserver.api import upload as module
-from trustserver.api.upload import MAX_UPLOAD, TufParts, Upload, UploadMemory
-from trustserver.errors import BadRequest, EncodingRefused, RequestTooSlow
+from trustserver.api.upload import MAX_UPLOAD, TufParts, Upload
+from trustserver.api.upload_room import UploadRoom
+from trustserver.errors import BadRequest, EncodingRefused, Overloaded, RequestTooSlow
 
 PATH = f"/api/v1/collections/{GUN_A}/publish"
 FORM = "multipart/form-data; boundary=xx"
@@ -171,27 +174,28 @@ def test_a_connection_that_ends_early_is_a_bad_request() -> None:
 
 
 def test_all_uploads_together_have_a_limit_and_give_their_room_back() -> None:
-    memory = UploadMemory(limit=1000)
+    room = UploadRoom(limit=1000)
     body = part(content=b"x" * 700) + END
     for _ in range(5):
-        assert read(chunks(body), memory=memory)
-    memory.reserve(500)
-    with pytest.raises(NotStored):
-        read(chunks(body), memory=memory)
-    memory.release(500)
-    assert read(chunks(body), memory=memory)
+        assert read(chunks(body), room=room)
+    with room.enter("others") as held:
+        held.take(500)
+        with pytest.raises(Overloaded):
+            read(chunks(body), room=room)
+    assert read(chunks(body), room=room)
+    assert room.free == 1000
 
 
 def read(
-    receive: Callable[[], Any], *, length: int | None = None, memory: UploadMemory | None = None, seconds: float = 60
+    receive: Callable[[], Any], *, length: int | None = None, room: UploadRoom | None = None, seconds: float = 60
 ) -> Any:
     headers = [(b"content-type", FORM.encode())]
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
 
     async def run() -> Any:
-        with Upload(memory or UploadMemory(), TufParts()) as upload:
-            return await upload.read({"headers": headers}, receive, seconds=seconds)
+        with (room or UploadRoom()).enter("someone") as place:
+            return await Upload(place, TufParts()).read({"headers": headers}, receive, seconds=seconds)
 
     return asyncio.run(run())
 
@@ -204,3 +208,29 @@ def chunks(*bodies: bytes, endless: bool = False) -> Callable[[], Any]:
         return {"type": "http.request", "body": body, "more_body": bool(left)}
 
     return receive
+
+
+def test_nothing_of_an_upload_is_kept_for_the_garbage_collector() -> None:
+    """Refused or not: a body may have megabytes, and nothing else that is garbage would make the collector run."""
+
+    class Marked(bytearray):
+        """A bytearray that can be found."""
+
+    def alive() -> int:
+        return sum(len(found) for found in gc.get_objects() if isinstance(found, Marked))
+
+    refused = part('name="files"; filename="root"', b"x" * (MAX_ROOT + 1)) + END
+    whole = part('name="files"; filename="root"', b"x") + END
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "bytearray", Marked, raising=False)
+            assert read(chunks(whole)) == {ROOT: b"x"}
+            with pytest.raises(TooLarge):
+                read(chunks(refused[:5000], refused[5000:]))
+            with pytest.raises(BadRequest):
+                read(chunks(refused[:5000]))
+        assert alive() == 0
+    finally:
+        gc.enable()

@@ -11,7 +11,7 @@ from tests.simulator import keyring
 from tests.simulator.scene import good_collection
 from trustdata.editing.signing import sign
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.lifetimes import TUF_LIFETIMES, expires_at, half_life
+from trustdata.lifetimes import TUF_LIFETIMES, expires_at, renewal_due
 from trustdata.model import Signature, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.wire.tuf import TUF
@@ -76,4 +76,4 @@ def test_lifetimes() -> None:
     assert TUF_LIFETIMES.of("snapshot") == timedelta(days=14)
     assert TUF_LIFETIMES.of("root") == timedelta(days=730)
     assert TUF_LIFETIMES.of("targets/alice") == timedelta(days=365)
-    assert half_life(at, timedelta(days=2)) == at - timedelta(days=1)
+    assert renewal_due(at, timedelta(days=2)) == at - timedelta(days=1)

@@ -78,7 +78,7 @@ def test_the_whole_chain_of_a_trusted_tag() -> None:
     assert told.registry.diverges is False
     assert timestamp.expires == told.changes[0].at
     text = _text(told)
-    for part in ("TRUST_SERVER", "held by root version 1", "seen before", "alice agrees", "in 3 d 0 h", "as signed"):
+    for part in ("TRUST_SERVER", "matches root version 1", "seen before", "alice agrees", "in 3 d 0 h", "as signed"):
         assert part in text, part
 
 
@@ -200,7 +200,7 @@ def test_pins_of_another_root_are_held_by_none() -> None:
     client.pins = [replace(client.pins[0], pin=type(scene.pin)("sha256", "ab" * 32))]
     told = _explained(client)
     assert [pin.held_by for pin in told.pins] == [None]
-    assert "held by no root of this chain" in _text(told)
+    assert "matches no root of this chain" in _text(told)
 
 
 def test_an_expired_role_is_told_with_who_can_renew_it() -> None:

@@ -207,6 +207,21 @@ def test_the_limits_are_this_format_s() -> None:
         NOTARY.parse(TIMESTAMP, raw + b" " * (MAX_NOTARY_TIMESTAMP - len(raw) + 1))
 
 
+def test_a_custom_is_not_taken_for_one_before_it() -> None:
+    """Go has to write it again as it stands here, not as it stands elsewhere in the file."""
+    raw = change(TARGETS, *TARGET, "custom", to={"b": 1, "a": 2})
+    before = raw.replace(
+        b'"targets":{',
+        b'"targets":{"g":{"custom":{"a":2,"b":1},"hashes":{"sha256":"' + b"A" * 43 + b'="},"length":1},',
+        1,
+    )
+    assert before != raw
+    with pytest.raises(MalformedMetadata) as caught:
+        NOTARY.parse(TARGETS, before)
+    assert caught.value.path == "signed.targets.h.custom"
+    NOTARY.parse(TARGETS, before.replace(b'{"b":1,"a":2}', b'{"a":2,"b":1}'))
+
+
 def test_file_names() -> None:
     assert NOTARY.filename(RoleName("targets/qa")) == "targets/qa.json"
     assert NOTARY.filename(RoleName("targets/qa"), version=3) == "3.targets/qa.json"
@@ -251,7 +266,7 @@ def test_keys_and_signers_as_each_format_writes_them() -> None:
 
 
 def test_how_large_a_file_may_be() -> None:
-    assert [NOTARY.size_limit(role) for role in (TIMESTAMP, ROOT, TARGETS)] == [2**20, 100 * 2**20, 100 * 2**20]
+    assert [NOTARY.size_limit(role) for role in (TIMESTAMP, ROOT, TARGETS)] == [2**16, 2**20, 12 * 2**20]
     assert TUF.size_limit(TIMESTAMP) == 16_384
 
 

@@ -14,8 +14,8 @@ from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.source import FIRST_ROOT, SourceCollection
 from trustcli.errors import RemoteMisbehaved
 from trustcli.publish.effects import check_same_releases
-from trustcli.publish.held_keys import StoreKeys
 from trustcli.publish.preparation import Roles
+from trustcli.publish.store_keys import StoreKeys
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import OwnerDecisions, file_reference

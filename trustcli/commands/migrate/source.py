@@ -25,7 +25,7 @@ from trustdata.errors import (
     TrustError,
 )
 from trustdata.gun import GUN, parse_gun
-from trustdata.limits import MAX_NOTARY_FILE
+from trustdata.limits import MAX_NOTARY_UPLOAD
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of
@@ -105,8 +105,8 @@ class Source:
         updater.refresh()
         # Check before any of it is read: a snapshot may list more than fits into one upload, or into memory.
         listed = updater.roles()[SNAPSHOT].snapshot.meta.values()
-        if sum(meta.length or 0 for meta in listed) > MAX_NOTARY_FILE:
-            raise TooLarge(what=f"everything that the snapshot of {gun} lists", limit=MAX_NOTARY_FILE)
+        if sum(meta.length or 0 for meta in listed) > MAX_NOTARY_UPLOAD:
+            raise TooLarge(what=f"everything that the snapshot of {gun} lists", limit=MAX_NOTARY_UPLOAD)
         broken: dict[RoleName, TrustError] = {}
         queue = [TARGETS]
         while queue:

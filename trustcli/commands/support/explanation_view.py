@@ -82,15 +82,15 @@ def _known_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
         used_as = "minimum versions and, because there is no other, the pin" if lock.pins else "minimum versions"
         yield "lock", f"{lock.source}: root version {lock.root_version}, {lock.root}; {used_as}"
     for demand in explanation.demands:
-        yield "asked for", f"{demand} ({demand.source})"
+        yield "required", f"{demand} ({demand.source})"
 
 
 def _pin(pin: PinReport, *, has_roots: bool) -> str:
     if pin.held_by is not None:
-        held = f"held by root version {pin.held_by}"
+        found = f"matches root version {pin.held_by}"
     else:
-        held = "held by no root of this chain" if has_roots else "not compared: no root was had"
-    return f"{pin.pin} ({pin.source}): {held}"
+        found = "matches no root of this chain" if has_roots else "not compared: no root was had"
+    return f"{pin.pin} ({pin.source}): {found}"
 
 
 def _root(root: RootStep, at: datetime) -> str:

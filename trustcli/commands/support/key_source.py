@@ -49,13 +49,13 @@ class KeySource(Protocol):
         """Make a new key, store it, and return a signer with it."""
 
     def recovery(self, file: Path) -> Signer:
-        """Return a signer with the key in an existing recovery file; the file was opened, so it works."""
+        """Decrypt an existing recovery file, and return a signer with its key."""
 
     def new_recovery(self, file: Path) -> Signer:
         """Make a recovery key in a new file, read it back, and return a signer with it."""
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
-        """Return a root key's public part as roots of the format write it: in Notary v1 within a new certificate."""
+        """Return a root key as a root of the format holds it: for Notary v1, a new certificate."""
 
     def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return the server's key for a role of a new collection."""
@@ -93,7 +93,7 @@ class SessionKeys:
         return FileSigner(private, info)
 
     def recovery(self, file: Path) -> Signer:
-        """Return a signer with the key in an existing recovery file; the file was opened, so it works."""
+        """Decrypt an existing recovery file, and return a signer with its key."""
         private = recovery_file.read_asking(
             file,
             lambda: self._session.passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}"),
@@ -107,11 +107,13 @@ class SessionKeys:
         return self.recovery(file)
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
-        """Return a root key's public part as roots of the format write it: in Notary v1 within a new certificate."""
+        """Return a root key as a root of the format holds it: for Notary v1, a new certificate."""
         if not wire.certifies_root_keys:
             return wire.encode_key(signer.public_key)
         if not isinstance(signer, FileSigner):
-            raise KeyNotAccepted(key=signer.public_key.keyid, reason="only a key of the store can be certified")
+            raise KeyNotAccepted(
+                key=signer.public_key.keyid, reason="only a private key that is open here can be certified"
+            )
         from keys.certificate import root_certificate  # Notary v1 only: start-up time
 
         return root_certificate(signer.private, gun=gun, at=self._session.at)

@@ -50,11 +50,19 @@ def test_the_file_that_is_damaged_below() -> None:
         (GOOD + 'x = "\n', 24, "is no TOML"),
         ("x = [", 1, "is no TOML"),
         ("\n\nx = [\n\n\n", 3, "is no TOML"),
+        ('x = """\nX\nX', 3, "is no TOML"),
+        ('x = """\n ', 2, "is no TOML"),
+        (GOOD.replace("timestamp = 1", f"timestamp = 1\n{'a' * 256} = 1", 1), 12, "must have 1 to 255"),
+        (GOOD[: GOOD.rindex("[")] + "minimum = 3\n", 20, "minimum must be a table"),
     ],
 )
 def test_the_line(text: str, line: int, reason: str) -> None:
     with refused(LockDamaged, reason, path="trust.lock", line=line):
         read_lock(text.encode(), path="trust.lock")
+
+
+def test_a_file_without_a_collection() -> None:
+    assert read_lock(HEAD.encode(), path="trust.lock") == {}
 
 
 @pytest.mark.parametrize(("raw", "line"), [(b"\xff\n", 1), (b"\n\n \xff\n\n", 3)])

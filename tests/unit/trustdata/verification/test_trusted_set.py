@@ -332,8 +332,9 @@ def test_an_older_snapshot_in_notary_v1() -> None:
     cached = scene.forger.raw(SNAPSHOT)
     scene.forger.alter(SNAPSHOT, lambda d: d.update(version=6))
     step(trusted, scene, TIMESTAMP)
-    with pytest.raises(ContentMismatch):
+    with pytest.raises(ContentMismatch) as other:
         trusted.update_snapshot(cached, cached=True)
+    assert other.value.role == SNAPSHOT
     with refused(VersionRollback, role=SNAPSHOT, offered=6, known=7, source="verified before"):
         step(trusted, scene, SNAPSHOT)
     fresh = loaded(scene, TIMESTAMP, memory=seen(scene, {SNAPSHOT: 7}))

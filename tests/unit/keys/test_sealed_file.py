@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib.signer._utils import compute_default_keyid
 
-from keys import envelope
+from keys import sealed_file
 from keys.algorithms import Algorithm, generate
-from keys.envelope import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
 from keys.errors import KeyFileMalformed, KeyNotAccepted, KeysError, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_der
+from keys.sealed_file import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
 from tests.support.cheap_keys import CHEAP
 
 PRIVATE = generate()
@@ -171,7 +171,7 @@ def test_what_is_out_of_bounds_is_refused_before_any_work_and_names_the_file(
     def must_not_run(*_: object, **__: object) -> None:
         raise AssertionError("scrypt was started")
 
-    monkeypatch.setattr(envelope, "Scrypt", must_not_run)
+    monkeypatch.setattr(sealed_file, "Scrypt", must_not_run)
     for read in (
         lambda: unseal(altered(change), "secret", place=PLACE),
         lambda: read_info(altered(change), place=PLACE),
@@ -219,9 +219,9 @@ def test_a_private_key_that_is_not_of_its_public_key_is_refused() -> None:
     # Only who knows the passphrase can make such a file; it is refused all the same.
     document = json.loads(SEALED)
     header = {m: document[m] for m in ("format", "kdf", "cipher", "info")}
-    key = envelope._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)
+    key = sealed_file._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)
     nonce = base64.b64decode(document["cipher"]["nonce"])
-    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), envelope._authenticated(header))
+    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), sealed_file._authenticated(header))
     with pytest.raises(KeyFileMalformed, match="not that of its public key"):
         unseal(altered(lambda d: d.update(sealed=base64.b64encode(other).decode())), "secret", place=PLACE)
 

@@ -1,7 +1,11 @@
-"""Type checks on parsed documents whose errors name the wrong member, for both wire formats."""
+"""Check the types of the members of parsed documents, for both wire formats; an error names the wrong member.
+
+What one format demands of a member (`expires`, keys, paths) is in tuf.py and notary.py.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TypeAlias
 
 from trustdata.errors import InvalidName, MalformedMetadata
@@ -11,8 +15,8 @@ from trustdata.roles import RoleName, parse_role
 Object: TypeAlias = dict[str, object]
 
 
-class DocumentReader:
-    """A reader of the file of one role. Every method raises MalformedMetadata."""
+class MemberChecks:
+    """Checks the members of the file of one role. Every method raises MalformedMetadata."""
 
     def __init__(self, role: RoleName) -> None:
         self._role = role
@@ -26,10 +30,15 @@ class DocumentReader:
             raise self.refuse(path, "must be an object")
         return value
 
-    def elements(self, value: object, path: str) -> list[object]:
+    def elements(self, value: object, path: str, *, most: int | None = None) -> list[object]:
         if not isinstance(value, list):
             raise self.refuse(path, "must be an array")
+        self.few(value, path, most)
         return value
+
+    def few(self, value: Sized, path: str, most: int | None) -> None:
+        if most is not None and len(value) > most:
+            raise self.refuse(path, f"has more than {most} entries")
 
     def text(self, value: object, path: str) -> str:
         if not isinstance(value, str) or not value:

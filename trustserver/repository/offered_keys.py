@@ -1,0 +1,81 @@
+"""Derive the keys that are offered for names without data, so that nothing is stored until the first publish.
+
+Anybody may ask for the keys of any name before its first publish. A key is derived from the seal key, a random salt in
+the database, the name, the role and the revision of the name (HKDF, RFC 5869). The first publish, whose root names it,
+stores it like any other key. A salt is used for a day and forgotten after two: from then on the seal key alone does not
+give the keys that were derived with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Final
+
+from keys.algorithms import PrivateKey, derive_p256
+from keys.material import tuf_key, write_private_der
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, RoleName
+from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, OfferSalt, Status, StoredCollection
+
+SALT_LIFETIME: Final = timedelta(hours=24)
+"""For this time new keys are derived with a salt. They can be published with for as long again."""
+_SALT_BYTES: Final = 32
+
+
+class OfferedKeys:
+    """Derives offered keys. May be called from several threads."""
+
+    def __init__(self, store: MetadataStore, sealer: KeySealer) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._lock = Lock()
+
+    def newest(self, state: StoredCollection, role: RoleName, at: datetime) -> KeyRecord:
+        """Return the key to offer for a role of a name without data. Raises: NotStored."""
+        return self._derive(state, role, self._salt(at), at)
+
+    def add(self, state: StoredCollection, at: datetime) -> StoredCollection:
+        """Return the state of a name with the keys that may have been offered for it, if it has no data."""
+        if state.status is Status.LIVE:
+            return state
+        offered = [self._derive(state, role, salt, at) for salt in self._usable(at) for role in ONLINE]
+        return replace(state, keys=(*state.keys, *offered))
+
+    def _salt(self, at: datetime) -> OfferSalt:
+        """Return the salt for new offers; a new one if the last has served its time. Raises: NotStored."""
+        with self._lock:
+            usable = self._usable(at)
+            if usable and abs(at - usable[0].created) < SALT_LIFETIME:
+                return usable[0]
+            made = OfferSalt(created=at.replace(microsecond=0), salt=os.urandom(_SALT_BYTES))
+            self._store.replace_offer_salts([made, *usable])
+            return made
+
+    def _usable(self, at: datetime) -> list[OfferSalt]:
+        """Return the salts with which offered keys may have been derived that still count, the newest first."""
+        return [salt for salt in self._store.offer_salts() if abs(at - salt.created) < 2 * SALT_LIFETIME]
+
+    def _derive(self, state: StoredCollection, role: RoleName, salt: OfferSalt, at: datetime) -> KeyRecord:
+        secret = self._sealer.derive(salt.salt, gun=state.gun, role=role, revision=state.revision)
+        private = derive_p256(secret)
+        return sealed_record(private, self._sealer, gun=state.gun, role=role, state=KeyState.OFFERED, at=at)
+
+
+def sealed_record(
+    private: PrivateKey, sealer: KeySealer, *, gun: GUN, role: RoleName, state: KeyState, at: datetime
+) -> KeyRecord:
+    """Make the record of a key for storage: public key as a TUF key object, private key sealed for this collection."""
+    public = tuf_key(private)
+    return KeyRecord(
+        gun=gun,
+        role=role,
+        keyid=public.keyid,
+        public=json.dumps(public.to_dict(), sort_keys=True, separators=(",", ":")),
+        sealed=sealer.seal(write_private_der(private), gun=gun, role=role, keyid=public.keyid),
+        state=state,
+        created=at.replace(microsecond=0),
+    )

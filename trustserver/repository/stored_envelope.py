@@ -1,0 +1,61 @@
+"""A stored file that is parsed when its content is asked for. Most of a collection is not needed to change a part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from trustdata.envelope import Envelope
+from trustdata.model import Content, Signature
+from trustdata.wire import WireFormat
+from trustserver.storage.ports import StoredFile
+
+
+class StoredEnvelope(Envelope):
+    """An Envelope of a stored file. Role, bytes, hash, version and expiry are known without parsing it.
+
+    What is parsed is kept. Two threads may parse the same file at one time; the result is the same. Reading `payload`,
+    `content` or `signatures` raises what `WireFormat.parse` raises.
+    """
+
+    __slots__ = ("_file", "_parsed", "_wire")
+    _file: StoredFile
+    _parsed: Envelope | None
+    _wire: WireFormat
+
+    def __init__(self, file: StoredFile, wire: WireFormat) -> None:
+        values = {"role": file.role, "raw": file.raw, "sha256": file.sha256, "_file": file, "_parsed": None}
+        for name, value in {**values, "_wire": wire}.items():
+            object.__setattr__(self, name, value)  # the base class is frozen
+
+    @property
+    def parsed(self) -> bool:
+        """Return whether the content has been asked for."""
+        return self._parsed is not None
+
+    @property
+    def version(self) -> int:
+        return self._file.version
+
+    @property
+    def expires(self) -> datetime:
+        return self._file.expires
+
+    @property
+    def payload(self) -> bytes:
+        return self._whole().payload
+
+    @property
+    def content(self) -> Content:
+        return self._whole().content
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._whole().signatures
+
+    def _whole(self) -> Envelope:
+        parsed = self._parsed
+        if parsed is None:
+            parsed = self._wire.parse(self.role, self.raw)
+            object.__setattr__(self, "_parsed", parsed)
+        return parsed
