@@ -40,8 +40,8 @@ from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
 from trustserver.process import kernel_clock, tls
+from trustserver.process.heap import give_free_pages_back
 from trustserver.process.logs import start_logging
-from trustserver.process.memory import give_back, keep_little
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
@@ -107,7 +107,7 @@ class Application:
             if self.published_log is not None:
                 await asyncio.to_thread(self.published_log.compact)
             at = self.clock()
-            await asyncio.to_thread(give_back)
+            await asyncio.to_thread(give_free_pages_back)
             done = await asyncio.to_thread(self.renewal.round, at=at)
             dropped = await asyncio.to_thread(self.retention.round, at)
             await asyncio.to_thread(self.guard.record_round, at)
@@ -293,7 +293,6 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
     settings = load(given, environ, config).settings
     check_for_serving(settings)
     start_logging(settings.log_level)
-    keep_little()
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.common_pots import begin_for_attacker
+from tests.benchmarks.large_file import large_file
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
-from tests.support.attackers import Attacker, Target, common_pots, connections
+from tests.support.attackers import Attacker, Target, common_pots, connections, slow_readers
 from trustdata.gun import parse_gun
 
 _READ_SECONDS: Final = 5
@@ -42,6 +43,9 @@ ATTACKS: Final = (
     Attack(what="half of a handshake", attacker=connections.half_open_from_everywhere, tls=True),
     Attack(what="half of a request", attacker=connections.half_open_from_everywhere),
     Attack(what="heads without end", attacker=connections.long_heads),
+    Attack(what="200 handshakes a second", attacker=connections.handshakes, tls=True),
+    Attack(what="82 slow readers", attacker=slow_readers.readers_of_attackers_file, prepare=large_file),
+    Attack(what="82 slow readers, TLS", attacker=slow_readers.readers_of_attackers_file, tls=True, prepare=large_file),
     Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
     Attack(what="keys of many names", attacker=common_pots.many_names),
     Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),

@@ -12,12 +12,12 @@ import pytest
 _PROGRAM = """
 import re, sys, threading
 from pathlib import Path
-from trustserver.process.memory import give_back, keep_little
+from trustserver.process.heap import give_free_pages_back, give_large_blocks_back
 
 def pages():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
-assert sys.argv[1] == "back" or keep_little()
+assert sys.argv[1] == "back" or give_large_blocks_back()
 before = pages()
 
 def work():
@@ -34,7 +34,7 @@ for _ in range(3):
     for thread in threads:
         thread.join()
 if sys.argv[1] == "back":
-    give_back()
+    give_free_pages_back()
 print((pages() - before) // 1024)
 """
 
