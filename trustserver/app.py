@@ -40,6 +40,7 @@ from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
 from trustserver.process import kernel_clock, tls
+from trustserver.process.heap import give_free_pages_back
 from trustserver.process.logs import start_logging
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
@@ -106,6 +107,7 @@ class Application:
             if self.published_log is not None:
                 await asyncio.to_thread(self.published_log.compact)
             at = self.clock()
+            await asyncio.to_thread(give_free_pages_back)
             done = await asyncio.to_thread(self.renewal.round, at=at)
             dropped = await asyncio.to_thread(self.retention.round, at)
             await asyncio.to_thread(self.guard.record_round, at)

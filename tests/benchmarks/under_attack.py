@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import json
 import multiprocessing
 import threading
@@ -18,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.common_pots import begin_for_attacker
+from tests.benchmarks.large_file import large_file
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
@@ -43,19 +43,6 @@ class Attack:
     prepare: Callable[[OurServer], None] | None = None
 
 
-_LARGE_GUN: Final = "127.0.0.1:5000/honest/large"
-_LARGE_TAGS: Final = 38_000
-_LARGE_FILE: Final = f"/tuf/{_LARGE_GUN}/metadata/2.targets.json"
-
-
-def begin_large(server: OurServer) -> None:
-    """Publish a collection whose targets have 4.7 MB."""
-    large = BenchCollection(server, parse_gun(_LARGE_GUN))
-    large.init()
-    large.send(large.next_upload(range(_LARGE_TAGS)))
-
-
-_SLOWLY: Final = functools.partial(slow_readers.read_slowly, paths=[_LARGE_FILE])
 ATTACKS: Final = (
     Attack(what="forged tokens", attacker=common_pots.forged_tokens, tokens=True),
     Attack(what="forged tokens, TLS", attacker=common_pots.forged_tokens, tls=True, tokens=True),
@@ -63,10 +50,11 @@ ATTACKS: Final = (
     Attack(what="half of a request", attacker=connections.half_open_from_everywhere),
     Attack(what="nested uploads", attacker=uploads.nests),
     Attack(what="worst uploads that are admitted", attacker=uploads.worst_uploads),
-    Attack(what="82 slow readers", attacker=_SLOWLY, prepare=begin_large),
-    Attack(what="82 slow readers, TLS", attacker=_SLOWLY, tls=True, prepare=begin_large),
     Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
     Attack(what="heads without end", attacker=connections.long_heads),
+    Attack(what="200 handshakes a second", attacker=connections.handshakes, tls=True),
+    Attack(what="82 slow readers", attacker=slow_readers.readers_of_attackers_file, prepare=large_file),
+    Attack(what="82 slow readers, TLS", attacker=slow_readers.readers_of_attackers_file, tls=True, prepare=large_file),
     Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
     Attack(what="keys of many names", attacker=common_pots.many_names),
 )

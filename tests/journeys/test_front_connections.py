@@ -24,6 +24,7 @@ from tests.support.front_stage import (
 from trustserver.app import now
 from trustserver.process.tls import TlsFiles, self_signed
 from trustserver.responses.cache import CACHE_REVALIDATE, file_response
+from trustserver.server import front
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.front import IDLE_SWEEPS
 
@@ -239,3 +240,58 @@ def test_of_many_slow_readers_the_one_ends_that_has_taken_nothing_for_longest(lo
             assert (s.front.readers.ended, s.front.readers.count) == (1, 0)
 
     run(loop, scene, tls=tls)
+
+
+@LOOPS
+def test_without_files_to_open_newcomers_are_refused_and_no_tunnel_is_begun(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server behind takes no connection any more, ever, once it could not open a file for it."""
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(HOT)
+            await response(reader)
+            [connection] = s.front.connections
+            connection.request_begins()  # so that it does not give way
+            s.front.files = 5
+            async with s.client() as (refused, _):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await refused.read() == b""
+            assert s.front.limits.refused == 1
+            connection.request_ends()
+            writer.write(COLD)
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            assert s.behind.accepted.empty()
+        assert "takes no connection" in caplog.text
+
+    run(loop, scene)
+
+
+@LOOPS
+@pytest.mark.parametrize(("each", "ends"), [(front.LEAST_BYTES - 1, True), (front.LEAST_BYTES, False)])
+def test_who_takes_too_little_between_sweeps_is_ended(
+    loop: Loop,
+    each: int,
+    ends: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(s: Stage) -> None:
+        async with s.client() as (reader, writer):
+            writer.write(large(s))
+            await reader.readexactly(100)
+            [connection] = s.front.connections
+            await until(lambda: connection._is_stuck)
+            untaken = [connection._given]
+
+            def in_kernel(_: object) -> int:
+                untaken[0] -= each
+                return untaken[0] - connection._client.get_write_buffer_size()
+
+            monkeypatch.setattr(front, "_in_kernel", in_kernel)
+            for _ in range(IDLE_SWEEPS + 1):
+                s.front.sweep()
+            assert connection._client.is_closing() is ends
+
+    run(loop, scene)

@@ -84,3 +84,14 @@ def _hold(target: Target, stop: Event, first: bytes, *, sources: list[str]) -> N
             held.popleft().close()
     for each in held:
         each.close()
+
+
+def handshakes(target: Target, stop: Event) -> None:
+    """Begin handshakes and close the connections at once, from two hundred addresses."""
+    first = half_of_it(target)
+    sources = list(addresses(200))
+    number = 0
+    while not stop.wait(1 / RATE):
+        number += 1
+        with contextlib.suppress(OSError):
+            connect(target, first, source=sources[number % len(sources)]).close()

@@ -60,3 +60,8 @@ def read_slowly(target: Target, stop: Event, *, paths: Sequence[str], headers: S
                     each.close()
     for each in readers:
         each.close()
+
+
+def readers_of_attackers_file(target: Target, stop: Event) -> None:
+    """Read the newest targets of the attacker's own collection, which is too large for the kernel's buffers."""
+    read_slowly(target, stop, paths=[f"/tuf/{target.gun}/metadata/targets.json"])
