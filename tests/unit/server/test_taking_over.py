@@ -16,10 +16,12 @@ from keys.material import write_private_pem
 from tests.support.notary_site import NotarySite, refused_update
 from trustdata.editing.signing import sign
 from trustdata.gun import GUN
+from trustdata.json_bounds import count_values
 from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
 from trustserver.admin.audit import Audit
+from trustserver.repository import collection_import
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
 STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
@@ -216,3 +218,14 @@ def test_the_check_does_not_ask_for_a_backup_of_keys_that_never_were_here(site: 
     assert {other.code for other in others} == {"lives-too-long"}, "the fixtures' online roles live until 2046"
     assert (finding.code, finding.wrong) == ("online-key", False)
     assert "trust key rotate timestamp" in finding.remedy
+
+
+def test_the_values_of_all_files_together_are_bounded(site: TakingSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roots, too: each has a limit of its own, and there may be a thousand."""
+    parts, gun = parts_of("deleg"), gun_of("deleg")
+    values = sum(count_values(raw, most=10**6) for name, raw in parts.items() if not name.startswith("key."))
+    monkeypatch.setattr(collection_import, "MAX_UPLOAD_VALUES", values - 1)
+    answer = site.take(gun, parts)
+    refused(answer, 413, "too-large", f"the upload holds more than {values - 1} values")
+    monkeypatch.setattr(collection_import, "MAX_UPLOAD_VALUES", values)
+    assert site.take(gun, parts).status_code == 200
