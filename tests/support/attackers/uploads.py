@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.support.attackers import Target
 
-RATE: Final = 4
+RATE: Final = 8
 """Uploads each second, over as many connections."""
 _BOUNDARY: Final = "5f" * 16
 _CONNECTIONS: Final = 8
