@@ -211,6 +211,7 @@ def test_a_body_counts_while_it_is_not_sent_and_goes_when_there_is_no_memory(
             for writer in (asks, asks_too):
                 writer.write(large(s) if writer is asks else HOT.replace(PATH, BIG))
             await until(lambda: len([c for c in s.front.connections if c._reading is not None]) == 2)
+            lost = list(s.front.connections)
             assert s.front.bodies.size == 12_000_000, "one body, two readers"
             assert (await response(second))[1] == b"x" * 12_000_000
             await until(lambda: len([c for c in s.front.connections if c._reading is not None]) == 1)
@@ -218,7 +219,9 @@ def test_a_body_counts_while_it_is_not_sent_and_goes_when_there_is_no_memory(
             with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
                 await response(first)
             other.release()
+        await until(lambda: not s.front.connections)
         assert s.front.bodies.size == 0
+        assert not any(connection._unsent for connection in lost), "what is lost keeps no body"
 
     run(loop, scene, tls=tls if with_tls else None)
 

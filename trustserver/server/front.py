@@ -319,6 +319,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._front.lost(self)
+        self._unsent = memoryview(b"")  # a body must not wait for the garbage collector
         self._front.names.forget(self._name)
         self._has_read()
         if self._slow is not None:
