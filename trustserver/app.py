@@ -67,8 +67,8 @@ UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""
 JUDGE_SECONDS: Final = 30.0
 """Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
-JUDGE_MEMORY: Final = 320 * 1024 * 1024
-"""Bytes of data of the process that judges large uploads: the largest takes TODO."""
+JUDGE_MEMORY: Final = 384 * 1024 * 1024
+"""Bytes of data of the process that judges large uploads: the worst upload within the limits takes it to 320 MB."""
 
 _log = logging.getLogger(__name__)
 

@@ -150,7 +150,7 @@ class Helper:
         if status == OUT_OF_MEMORY:
             return f"{self._what} takes more memory than it may have"
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        return f"the process for {self._what} ended ({how}); try again"
+        return f"the process for {self._what} has ended ({how})"
 
 
 def _exchange(process: subprocess.Popen[bytes], frames: Iterable[bytes]) -> bytes | None:
@@ -224,7 +224,11 @@ def _end_with_the_server() -> None:
 
 
 def limit_memory(size: int) -> None:
-    """Let this process have so many bytes of data, its interpreter included. More raises MemoryError, or ends it."""
+    """Let this process have so many bytes of data, its interpreter included. More raises MemoryError, or ends it.
+
+    C code that does not look whether it got memory ends it with a signal; that leaves no core file.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = size if hard == resource.RLIM_INFINITY else min(size, hard)
