@@ -46,8 +46,8 @@ from trustserver.process.logs import start_logging
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
-from trustserver.repository.judge_apart import JudgeApart
-from trustserver.repository.judging import Judge, JudgeBySize
+from trustserver.repository.judge_apart import Asked, JudgeApart
+from trustserver.repository.judging import JudgeBySize
 from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import OnlineRoles
 from trustserver.repository.parsed_cache import ParsedCache
@@ -143,14 +143,14 @@ def compose(
     is_synchronised: Callable[[], bool] = lambda: True,
     published_log: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
-    judge: Judge | None = None,
+    helper: Asked | None = None,
 ) -> Application:
     """Make the parts of the server and connect them.
 
     `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `uptime`,
     `is_synchronised`: what the kernel says (ClockGuard); by default nothing that contradicts `clock`. `published_log`:
     None if nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
-    `judge`: judges the uploads; None: in the threads of this process.
+    `helper`: the process that judges large uploads; None: the threads of this process do.
     """
     cache = ResponseCache(limit=settings.view_bytes)
     bodies = BodiesInFlight()
@@ -161,6 +161,7 @@ def compose(
     retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds))
     committer = Committer(store, parsed, cache, published_log, retention=retention)
     names = NameLimits(in_all=settings.max_collections, of_subject=settings.subject_collections)
+    apart = JudgeApart(helper) if helper is not None else None
     publishing = Publishing(
         store=store,
         online=online,
@@ -168,9 +169,16 @@ def compose(
         committer=committer,
         resign=timedelta(seconds=settings.resign_seconds),
         names=names,
-        judge=judge,
+        judge=None if apart is None else JudgeBySize(apart),
     )
-    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer, names=names)
+    collection_import = CollectionImport(
+        store=store,
+        sealer=sealer,
+        parsed=parsed,
+        committer=committer,
+        names=names,
+        verify=None if apart is None else apart.verify,
+    )
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
@@ -344,7 +352,7 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
         is_synchronised=kernel_clock.is_synchronised,
         published_log=open_published_log(settings, store, sealer),
         authorizer=open_authorizer(settings),
-        judge=JudgeBySize(JudgeApart(helper)),
+        helper=helper,
     )
     certificate = open_tls(settings)
     with serving.bind(settings.listen) as bound:

@@ -18,8 +18,8 @@ from keys.error_record import ErrorRecord
 from keys.errors import KeysError
 from trustdata.errors import NotStored, TrustError
 
-_LONGEST: Final = 1000
-"""Characters of a text that are kept. Messages and documents show fewer."""
+_LONGEST: Final = 4096
+"""Characters of a text that are kept. Of foreign text, messages and documents show fewer."""
 _MOST: Final = 1000
 """Elements of a list or mapping that are kept."""
 

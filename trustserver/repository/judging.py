@@ -129,11 +129,10 @@ def _unexpected_refused() -> Iterator[None]:
 class JudgeBySize:
     """The Judge that leaves uploads of LARGE_UPLOAD bytes and more to another one."""
 
-    def __init__(self, large: Judge, *, least: int = LARGE_UPLOAD) -> None:
+    def __init__(self, large: Judge) -> None:
         self._small = JudgeHere()
         self._large = large
-        self._least = least
 
     def judging(self, upload: UploadedFiles) -> Judging:
         """Return the function of the judge that this upload is for."""
-        return (self._large if upload.size >= self._least else self._small).judging(upload)
+        return (self._large if upload.size >= LARGE_UPLOAD else self._small).judging(upload)

@@ -18,13 +18,15 @@ from tests.support.server_owner import DIGEST, NOW, Owner
 from tests.support.server_site import GUN_A, Site
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
+from trustdata.limits import MAX_VALUES
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.wire import strict_json
 from trustserver.app import open_judge
 from trustserver.process.helper import FrameBroken, Helper, read_frame, write_frame
+from trustserver.repository import judging
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.judge_apart import JudgeApart
-from trustserver.repository.judging import JudgeBySize, UploadedFiles
+from trustserver.repository.judging import UploadedFiles
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.settings import Settings
 from trustserver.storage.opening import open_store
@@ -61,7 +63,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     parse = strict_json.parse
 
-    def noting(role: RoleName, raw: bytes, *, values: int = strict_json.MAX_VALUES) -> strict_json.Parsed:
+    def noting(role: RoleName, raw: bytes, *, values: int = MAX_VALUES) -> strict_json.Parsed:
         sizes.append(len(raw))
         return parse(role, raw, values=values)
 
@@ -71,10 +73,16 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def _tuf(store: MetadataStore, helper: Helper, gun: str) -> tuple[Site, Owner]:
     """A site whose large uploads the process judges, and a collection there."""
-    site = Site(store, judge=JudgeBySize(JudgeApart(helper)))
+    site = Site(store, helper=helper)
     owner = site.begin(gun)
     owner.tags = dict(_TAGS)
     return site, owner
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every upload is a large one."""
+    monkeypatch.setattr(judging, "LARGE_UPLOAD", 0)
 
 
 class _Killed:
@@ -117,7 +125,7 @@ def test_a_large_notary_upload_is_stored_and_never_parsed_by_the_server(
     store: MetadataStore, helper: Helper, parsed: list[int]
 ) -> None:
     """With a delegation and the owner's own snapshot."""
-    site = NotarySite(store, judge=JudgeBySize(JudgeApart(helper)))
+    site = NotarySite(store, helper=helper)
     owner = site.begin_notary(holds_snapshot=True)
     releases = owner.add_delegation("targets/releases")
     owner.tags = dict(_TAGS)
@@ -136,7 +144,7 @@ def test_what_is_refused_is_refused_in_the_same_words_as_in_the_server(
 ) -> None:
     documents = {**worst_admitted(wire), **beyond(wire)}
     chosen = ("objects", "escapes", "tags with custom", "nests", "depth")
-    apart, here = NotarySite(store, judge=JudgeBySize(JudgeApart(helper))), NotarySite()
+    apart, here = NotarySite(store, helper=helper), NotarySite()
     for name in chosen:
         files = {TARGETS: documents[name], ROOT: document(wire)}
         answers = []
@@ -166,7 +174,7 @@ def test_a_version_conflict_and_a_missing_signature_are_named(store: MetadataSto
 def test_a_small_upload_asks_nobody() -> None:
     site = Site()
     asked = AskedHere(site.store)
-    beside = Site(site.store, judge=JudgeBySize(JudgeApart(asked)))
+    beside = Site(site.store, helper=asked)
     owner = beside.begin()
     owner.tags = {**_TAGS}
     assert asked.asked == 0
@@ -182,7 +190,7 @@ def test_a_process_that_is_killed_refuses_one_upload_and_is_started_again(store:
     begun, killed = helper.started, helper.pid
     owner.tags["2.0"] = DIGEST
     raw = owner.targets()
-    failing = Site(store, judge=JudgeBySize(JudgeApart(_Killed(helper))))
+    failing = Site(store, helper=_Killed(helper))
     answer = failing.publish({TARGETS: raw}, gun)
     assert (answer.status_code, answer.json()["code"]) == (503, "not-stored")
     assert "judging a large upload has ended (signal 9)" in answer.json()["detail"]
@@ -255,6 +263,30 @@ def test_frames_are_whole_or_refused() -> None:
             read_frame(io.BytesIO(broken))
 
 
+def test_a_large_import_is_verified_apart(store: MetadataStore, helper: Helper, parsed: list[int]) -> None:
+    old = NotarySite()
+    owner = old.begin_notary("example.com/imported")
+    owner.tags = dict(_TAGS)
+    assert old.upload({TARGETS: owner.targets()}, owner.gun).status_code == 200
+    files = {str(role): file.raw for role, file in old.store.load(GUN(owner.gun)).files.items()}
+    names = {"1.root" if role == ROOT else role: raw for role, raw in files.items()}
+    site = NotarySite(store, helper=helper)
+    parsed.clear()
+
+    def take_over(parts: dict[str, bytes]) -> tuple[int, dict[str, object]]:
+        sent = [("files", (name, raw)) for name, raw in parts.items()]
+        answer = site.request("POST", f"/api/v1/collections/{owner.gun}/take-over", files=sent)
+        return answer.status_code, answer.json()
+
+    spoilt = files["targets"].replace(b'"length":1000', b'"length":1001', 1)
+    status, refused = take_over({**names, "targets": spoilt})
+    assert (status, refused["code"], refused["role"]) == (422, "content-mismatch", "targets")
+    status, stored = take_over(names)
+    assert (status, stored["versions"]) == (200, {"root": 1, "targets": 3, "snapshot": 2, "timestamp": 2})
+    assert site.tuf("targets.json", owner.gun).content == files["targets"]
+    assert max(parsed, default=0) < 10_000
+
+
 # -- a collection that moves on meanwhile -------------------------------------------------------------------
 
 
@@ -264,17 +296,19 @@ def _moved(site: Site, owner: Owner) -> None:
     site.app_publish({signer: owner.delegation(signer, {"a": DIGEST})})
 
 
+@pytest.mark.usefixtures("large")
 def test_what_was_judged_on_a_newer_state_than_the_server_remembers_is_judged_once() -> None:
     site = Site()
     owner = site.begin(signers=("alice",))
     asked = AskedHere(site.store)
-    beside = Site(site.store, judge=JudgeApart(asked))
+    beside = Site(site.store, helper=asked)
     assert beside.publish({TARGETS: owner.targets()}).json()["revision"] == 2
     _moved(site, owner)
     assert beside.publish({TARGETS: owner.targets()}).json()["revision"] == 4
     assert asked.asked == 2
 
 
+@pytest.mark.usefixtures("large")
 def test_a_collection_that_moves_after_the_judgement_has_the_upload_judged_again() -> None:
     site = Site()
     owner = site.begin(signers=("alice",))
@@ -284,17 +318,18 @@ def test_a_collection_that_moves_after_the_judgement_has_the_upload_judged_again
             _moved(site, owner)
 
     asked = AskedHere(site.store, after=first_time)
-    beside = Site(site.store, judge=JudgeApart(asked))
+    beside = Site(site.store, helper=asked)
     answer = beside.publish({TARGETS: owner.targets()}).json()
     assert (answer["revision"], answer["versions"]["targets/alice"], asked.asked) == (3, 1, 2)
 
 
+@pytest.mark.usefixtures("large")
 def test_a_refusal_counts_for_the_newest_state_only() -> None:
     """The server remembers an old state, and the upload does not follow the new one."""
     site = Site()
     owner = site.begin()
     asked = AskedHere(site.store)
-    beside = Site(site.store, judge=JudgeApart(asked))
+    beside = Site(site.store, helper=asked)
     assert beside.publish({TARGETS: owner.targets()}).status_code == 200
     site.app_publish({TARGETS: owner.targets()})
     owner.versions[TARGETS] = 2
