@@ -176,14 +176,19 @@ def answer_question(parsed: ParsedCache, question: Question) -> bytes:
     try:
         answer = _verify(question) if isinstance(question, ImportQuestion) else _judge(parsed, question)
     except (TrustError, KeysError) as error:
-        answer = {"error": error_to_json(error)}
+        return answer_error(error)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever an upload makes fail, the next one is judged
         _log.exception("a large upload could not be judged")
         reason = f"cannot be judged ({type(error).__name__}); the server's log says more"
-        answer = {"error": error_to_json(PublishRefused(role="upload", reason=reason))}
+        return answer_error(PublishRefused(role="upload", reason=reason))
     return json.dumps(answer).encode()
+
+
+def answer_error(error: TrustError | KeysError) -> bytes:
+    """Return the answer that tells an error."""
+    return json.dumps({"error": error_to_json(error)}).encode()
 
 
 def _judge(parsed: ParsedCache, upload: UploadedFiles) -> dict[str, object]:

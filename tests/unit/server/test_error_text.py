@@ -41,9 +41,8 @@ def test_an_error_that_took_megabytes_does_not_take_them_again() -> None:
 
 
 def test_times_and_numbers_keep_their_types() -> None:
-    expired = _sent(
-        MetadataExpired(role="targets", version=1, expires=datetime(2026, 1, 1, tzinfo=UTC), at=datetime.now(UTC))
-    )
+    new_year = datetime(2026, 1, 1, tzinfo=UTC)
+    expired = _sent(MetadataExpired(role="targets", version=1, expires=new_year, at=new_year))
     assert isinstance(expired, MetadataExpired)
     assert expired.expires == new_year
     conflict = _sent(VersionConflict(role="root", offered=2, stored=3))
