@@ -41,7 +41,7 @@ from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
 from trustserver.process import kernel_clock, tls
-from trustserver.process.helper import Helper, python_command
+from trustserver.process.helper_process import Helper, python_command
 from trustserver.process.logs import start_logging
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport

@@ -11,7 +11,7 @@ from typing import IO
 
 from trustdata.errors import TrustError
 from trustserver.process.heap import give_large_blocks_back
-from trustserver.process.helper import OUT_OF_MEMORY, FrameBroken, limit_memory, serve_frames
+from trustserver.process.helper_process import OUT_OF_MEMORY, FrameBroken, limit_memory, serve_frames
 from trustserver.process.logs import start_logging
 from trustserver.repository.judge_apart import answer_question, read_question
 from trustserver.repository.parsed_cache import ParsedCache

@@ -14,7 +14,7 @@ from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.wire import WireFormat
-from trustserver.process.helper import write_frame
+from trustserver.process.helper_process import write_frame
 from trustserver.repository.formats import find_format
 from trustserver.repository.judge_apart import JudgeApart, answer_question, read_question
 from trustserver.repository.judging import Judge, JudgeHere, UploadedFiles

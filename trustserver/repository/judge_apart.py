@@ -21,7 +21,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
 from trustdata.verification.candidate_set import Candidate
 from trustserver.errors import RevisionMoved
-from trustserver.process.helper import FrameBroken, read_frame
+from trustserver.process.helper_process import FrameBroken, read_frame
 from trustserver.repository.collection_import import ImportedCollection, VerifiedImport, verify_import
 from trustserver.repository.error_text import error_from_json, error_to_json
 from trustserver.repository.formats import SERVED_NOTARY, ServedFormat, find_format

@@ -12,7 +12,7 @@ import trustdata.errors
 import trustserver.errors
 from keys.error_record import ErrorRecord
 from keys.errors import KeyNotAccepted, KeysError
-from tests.house.test_errors import ERRORS, SAMPLES, typed_fields
+from tests.support.error_samples import ERRORS, SAMPLES, typed_fields
 from trustdata.errors import MalformedMetadata, MetadataExpired, NotStored, TrustError, VersionConflict
 from trustserver.repository.error_text import error_from_json, error_to_json
 

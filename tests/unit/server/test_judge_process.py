@@ -22,7 +22,7 @@ from trustdata.limits import MAX_VALUES
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.wire import strict_json
 from trustserver.app import open_judge
-from trustserver.process.helper import FrameBroken, Helper, read_frame, write_frame
+from trustserver.process.helper_process import FrameBroken, Helper, read_frame, write_frame
 from trustserver.repository import judging
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.judge_apart import JudgeApart
