@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from trustdata.errors import TrustError
 from trustserver.process.heap import give_large_blocks_back
@@ -18,8 +19,10 @@ from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.settings import Settings
 from trustserver.storage.opening import existing_store
 
-PARSED_BYTES = 2 * 1024 * 1024
+PARSED_BYTES: Final = 2 * 1024 * 1024
 """The size of this process's own cache of stored collections."""
+GARBAGE_THRESHOLD: Final = 100_000
+"""How many objects may be made, minus those freed, before garbage is looked for in the middle of a judgement."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +41,15 @@ def main() -> None:
     parsed = ParsedCache(store, limit=PARSED_BYTES)
 
     def answer(questions: IO[bytes]) -> bytes | None:
+        gc.collect()  # the last upload has its answer, and nothing of it is to stay while the next one comes
         try:
             upload = read_question(questions)
             return None if upload is None else answer_question(parsed, upload)
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
 
+    gc.freeze()  # modules and their like live as long as the process: no collection need look at them
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
     try:
         serve_frames(answer)
     except (FrameBroken, OSError):

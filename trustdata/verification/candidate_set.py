@@ -191,21 +191,31 @@ def _from_the_top_down(
     Raises: MetadataMissing if no role of the new state delegates to one.
     """
     delegated: dict[RoleName, dict[RoleName, int]] = {}
-
-    def position(role: RoleName) -> list[int]:
-        if role == TARGETS:
-            return []
-        delegator = _delegator_name(role, wire)
-        if delegator in roles and delegator != role:
-            if delegator not in delegated:
-                delegated[delegator] = {name: n for n, name in enumerate(delegations_of(_delegator(roles, delegator)))}
-            if role in delegated[delegator]:
-                return [*position(delegator), delegated[delegator][role]]
-        raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
-
-    places = {role: position(role) for role in uploads if role != ROOT}
+    # A function in this one that calls itself would be a reference cycle, which keeps the files until it is collected.
+    places = {role: _position(role, roles, wire, delegated) for role in uploads if role != ROOT}
     ordered = sorted(places, key=lambda role: (len(places[role]), places[role]))
     return [(_delegator_name(role, wire), role) for role in ordered]
+
+
+def _position(
+    role: RoleName,
+    roles: Mapping[RoleName, Envelope],
+    wire: WireFormat,
+    delegated: dict[RoleName, dict[RoleName, int]],
+) -> list[int]:
+    """Return the places of a role and its delegators, from the top down, each among the roles of its delegator.
+
+    `delegated`: the places that are known, by delegator; others are added. Raises: MetadataMissing.
+    """
+    if role == TARGETS:
+        return []
+    delegator = _delegator_name(role, wire)
+    if delegator in roles and delegator != role:
+        if delegator not in delegated:
+            delegated[delegator] = {name: n for n, name in enumerate(delegations_of(_delegator(roles, delegator)))}
+        if role in delegated[delegator]:
+            return [*_position(delegator, roles, wire, delegated), delegated[delegator][role]]
+    raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
 
 
 def _delegator_name(role: RoleName, wire: WireFormat) -> RoleName:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -13,9 +14,11 @@ import pytest
 
 from tests.support.attackers.uploads import beyond, document, worst_admitted
 from tests.support.judged_apart import AskedHere
+from tests.support.notary_owner import NotaryOwner
 from tests.support.notary_site import GUN_N, NotarySite
 from tests.support.server_owner import DIGEST, NOW, Owner
 from tests.support.server_site import GUN_A, Site
+from trustdata.envelope import Envelope
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.limits import MAX_VALUES
@@ -24,8 +27,8 @@ from trustdata.wire import strict_json
 from trustserver.app import open_judge
 from trustserver.process.helper_process import FrameBroken, Helper, read_frame, write_frame
 from trustserver.repository import judging
-from trustserver.repository.formats import SERVED_NOTARY
-from trustserver.repository.judge_apart import JudgeApart
+from trustserver.repository.formats import SERVED_NOTARY, SERVED_TUF, find_format
+from trustserver.repository.judge_apart import JudgeApart, answer_question
 from trustserver.repository.judging import UploadedFiles
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.settings import Settings
@@ -285,6 +288,45 @@ def test_a_large_import_is_verified_apart(store: MetadataStore, helper: Helper, 
     assert (status, stored["versions"]) == (200, {"root": 1, "targets": 3, "snapshot": 2, "timestamp": 2})
     assert site.tuf("targets.json", owner.gun).content == files["targets"]
     assert max(parsed, default=0) < 10_000
+
+
+@pytest.mark.parametrize("wire", ["tuf-1.0", "notary-v1"])
+def test_a_judgement_leaves_nothing_to_a_garbage_collector(wire: str) -> None:
+    """Accepted or refused: what waits for one holds megabytes."""
+    owner: Owner | NotaryOwner
+    site = NotarySite()
+    owner = site.begin(signers=("alice",)) if wire == "tuf-1.0" else site.begin_notary()
+    gun, role = (GUN(GUN_A), RoleName("targets/alice")) if isinstance(owner, Owner) else (GUN(owner.gun), TARGETS)
+    served_format = find_format(wire)
+    assert served_format is not None
+    parsed = ParsedCache(site.store)
+    owner.tags = dict(_TAGS)
+    raw = owner.delegation(role, _TAGS) if isinstance(owner, Owner) else owner.targets()
+    for files, expected in (({role: raw}, b'"revision"'), ({role: raw.replace(b"v2999", b"v3000")}, b'"error"')):
+        upload = UploadedFiles(gun=gun, files=files, at=NOW, served_format=served_format)
+        assert expected in answer_question(parsed, upload)  # what is imported and cached on the way is so now
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            answer_question(parsed, upload)
+            gc.collect()
+            assert [found for found in gc.garbage if isinstance(found, Envelope | bytes)] == []
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+
+def test_forty_uploads_take_no_more_memory_than_one(settings: Settings, store: MetadataStore) -> None:
+    """In a process that has little more than one takes."""
+    with open_judge(settings, memory=110 * 1024 * 1024) as small:
+        site, owner = _tuf(store, small, "example.com/many")
+        raw = owner.targets()
+        upload = UploadedFiles(gun=GUN("example.com/many"), files={TARGETS: raw}, at=NOW, served_format=SERVED_TUF)
+        stored = ParsedCache(site.store).load(upload.gun)
+        versions = {JudgeApart(small).judging(upload)(stored).targets.version for _ in range(40)}
+        assert (versions, small.started) == ({2}, 1)
 
 
 # -- a collection that moves on meanwhile -------------------------------------------------------------------
