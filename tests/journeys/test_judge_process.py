@@ -68,7 +68,9 @@ def test_there_is_no_process_until_a_large_upload_comes(server: ServerProcess) -
     assert _children(server.pid) == []
     owner.tags = dict(_TAGS)
     assert server.publish(_GUN, {TARGETS: owner.targets()})[0] == 200
-    assert len(_children(server.pid)) == 1
+    (judge,) = _children(server.pid)
+    files = [str(entry.readlink()) for entry in Path(f"/proc/{judge}/fd").iterdir()]
+    assert [file for file in files if file.startswith("socket:") or file.endswith((".lock", "seal.key"))] == []
 
 
 def test_reads_and_small_uploads_are_answered_while_a_large_one_is_judged(server: ServerProcess) -> None:

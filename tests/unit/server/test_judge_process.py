@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import io
 import os
+import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -24,8 +27,8 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_VALUES
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.wire import strict_json
-from trustserver.app import open_judge
-from trustserver.process.helper_process import FrameBroken, Helper, read_frame, write_frame
+from trustserver.app import JUDGE_MEMORY, open_judge
+from trustserver.process.helper_process import FrameBroken, Helper, python_command, read_frame, write_frame
 from trustserver.repository import judging
 from trustserver.repository.formats import SERVED_NOTARY, SERVED_TUF, find_format
 from trustserver.repository.judge_apart import JudgeApart, answer_question
@@ -252,6 +255,45 @@ def test_a_closed_helper_starts_nothing() -> None:
     with pytest.raises(NotStored, match="stopping"):
         helper.ask([b"?"])
     assert helper.started == 0
+
+
+def test_a_process_at_work_ends_when_nobody_can_ask_any_more() -> None:
+    """Its question would keep it busy for ever."""
+    program = (
+        "import threading; from trustserver.process.helper_process import read_frame, serve_frames; "
+        "serve_frames(lambda file: (read_frame(file), print('begun', flush=True), threading.Event().wait()))"
+    )
+    busy = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with busy:
+        assert busy.stdin is not None
+        assert busy.stderr is not None
+        write_frame(busy.stdin, b"?")
+        busy.stdin.flush()
+        assert busy.stderr.readline() == b"begun\n", "what is printed goes to standard error, and is no answer"
+        busy.stdin.close()
+        assert busy.wait(timeout=60) == 0
+
+
+def test_the_process_finds_its_modules_where_the_server_does_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    done = subprocess.run(python_command("trustserver.judge", "no order"), capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"JSONDecodeError" in done.stderr
+
+
+def test_if_memory_runs_out_on_the_machine_the_process_goes_first(store: MetadataStore, helper: Helper) -> None:
+    site, owner = _tuf(store, helper, "example.com/first-to-go")
+    assert site.publish({TARGETS: owner.targets()}, "example.com/first-to-go").status_code == 200
+    assert Path(f"/proc/{helper.pid}/oom_score_adj").read_text() == "1000\n"
+    limits = Path(f"/proc/{helper.pid}/limits").read_text()
+    assert re.search(rf"Max data size +{JUDGE_MEMORY} +{JUDGE_MEMORY} ", limits)
+    assert re.search(r"Max core file size +0 +0 ", limits)
 
 
 def test_frames_are_whole_or_refused() -> None:
