@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -41,10 +42,13 @@ from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
 from trustserver.process import kernel_clock, tls
 from trustserver.process.heap import give_free_pages_back
+from trustserver.process.helper_process import Helper, python_command
 from trustserver.process.logs import start_logging
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
+from trustserver.repository.judge_apart import Asked, JudgeApart
+from trustserver.repository.judging import JudgeBySize
 from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import OnlineRoles
 from trustserver.repository.parsed_cache import ParsedCache
@@ -62,6 +66,10 @@ from trustserver.storage.ports import KeySealer, MetadataStore
 
 UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""
+JUDGE_SECONDS: Final = 30.0
+"""Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
+JUDGE_MEMORY: Final = 384 * 1024 * 1024
+"""Bytes of data of the process that judges large uploads: the worst upload within the limits takes it to 320 MB."""
 
 _log = logging.getLogger(__name__)
 
@@ -137,12 +145,14 @@ def compose(
     is_synchronised: Callable[[], bool] = lambda: True,
     published_log: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
+    helper: Asked | None = None,
 ) -> Application:
     """Make the parts of the server and connect them.
 
     `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `uptime`,
     `is_synchronised`: what the kernel says (ClockGuard); by default nothing that contradicts `clock`. `published_log`:
     None if nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
+    `helper`: the process that judges large uploads; None: the threads of this process do.
     """
     cache = ResponseCache(limit=settings.view_bytes)
     bodies = BodiesInFlight()
@@ -153,6 +163,7 @@ def compose(
     retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds))
     committer = Committer(store, parsed, cache, published_log, retention=retention)
     names = NameLimits(in_all=settings.max_collections, of_subject=settings.subject_collections)
+    apart = JudgeApart(helper) if helper is not None else None
     publishing = Publishing(
         store=store,
         online=online,
@@ -160,8 +171,16 @@ def compose(
         committer=committer,
         resign=timedelta(seconds=settings.resign_seconds),
         names=names,
+        judge=None if apart is None else JudgeBySize(apart),
     )
-    collection_import = CollectionImport(store=store, sealer=sealer, parsed=parsed, committer=committer, names=names)
+    collection_import = CollectionImport(
+        store=store,
+        sealer=sealer,
+        parsed=parsed,
+        committer=committer,
+        names=names,
+        verify=None if apart is None else apart.verify,
+    )
     renewal = Renewal(store=store, online=online, parsed=parsed, committer=committer)
     authorizer = authorizer or OpenAuthorizer()
     metrics = Metrics()
@@ -297,12 +316,28 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
     with exclusive_use(settings, at=now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
         try:
-            _serve(settings, store, use)
+            with open_judge(settings) as helper:
+                _serve(settings, store, use, helper)
         finally:
             store.close()
 
 
-def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
+def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: int = JUDGE_MEMORY) -> Helper:
+    """Return the process that judges large uploads, which starts with the first of them.
+
+    `seconds`: the time for one upload. `memory`: bytes of data that the process may have, its interpreter included.
+    """
+    order = {
+        "data": str(settings.data),
+        "database": settings.database,
+        "log_level": settings.log_level,
+        "memory": memory,
+    }
+    command = python_command("trustserver.judge", json.dumps(order))
+    return Helper(command, what="judging a large upload", seconds=seconds)
+
+
+def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: Helper) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
         _log.warning(
@@ -319,6 +354,7 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse) -> None:
         is_synchronised=kernel_clock.is_synchronised,
         published_log=open_published_log(settings, store, sealer),
         authorizer=open_authorizer(settings),
+        helper=helper,
     )
     certificate = open_tls(settings)
     with serving.bind(settings.listen) as bound:

@@ -17,6 +17,7 @@ from trustdata.roles import ONLINE
 from trustserver.app import Application, compose
 from trustserver.auth.authorizer import Authorizer
 from trustserver.repository.commit import PublishedLog
+from trustserver.repository.judge_apart import Asked
 from trustserver.settings import Settings
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.sealed_keys import SealedKeys
@@ -36,6 +37,7 @@ class Site:
         sealer: KeySealer | None = None,
         witness: PublishedLog | None = None,
         authorizer: Authorizer | None = None,
+        helper: Asked | None = None,
         **settings: Any,
     ) -> None:
         self.at = NOW
@@ -52,6 +54,7 @@ class Site:
             is_synchronised=lambda: self.synchronised,
             published_log=witness,
             authorizer=authorizer,
+            helper=helper,
         )
 
     def now(self) -> datetime:

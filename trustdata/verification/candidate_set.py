@@ -191,18 +191,21 @@ def _from_the_top_down(
     Raises: MetadataMissing if no role of the new state delegates to one.
     """
     delegated: dict[RoleName, dict[RoleName, int]] = {}
-    places = {role: _place(role, roles, wire, delegated) for role in uploads if role != ROOT}
+    # A function in this one that calls itself would be a reference cycle, which keeps the files until it is collected.
+    places = {role: _position(role, roles, wire, delegated) for role in uploads if role != ROOT}
     ordered = sorted(places, key=lambda role: (len(places[role]), places[role]))
     return [(_delegator_name(role, wire), role) for role in ordered]
 
 
-def _place(
-    role: RoleName, roles: Mapping[RoleName, Envelope], wire: WireFormat, delegated: dict[RoleName, dict[RoleName, int]]
+def _position(
+    role: RoleName,
+    roles: Mapping[RoleName, Envelope],
+    wire: WireFormat,
+    delegated: dict[RoleName, dict[RoleName, int]],
 ) -> list[int]:
-    """Return the position of a role among the delegations of its delegator, below that of the delegator.
+    """Return the places of a role and its delegators, from the top down, each among the roles of its delegator.
 
-    `delegated`: the positions that are known, by delegator; others are added. Not a function inside of another one: one
-    that calls itself keeps what it uses, an upload here, until the garbage collector runs. Raises: MetadataMissing.
+    `delegated`: the places that are known, by delegator; others are added. Raises: MetadataMissing.
     """
     if role == TARGETS:
         return []
@@ -211,7 +214,7 @@ def _place(
         if delegator not in delegated:
             delegated[delegator] = {name: n for n, name in enumerate(delegations_of(_delegator(roles, delegator)))}
         if role in delegated[delegator]:
-            return [*_place(delegator, roles, wire, delegated), delegated[delegator][role]]
+            return [*_position(delegator, roles, wire, delegated), delegated[delegator][role]]
     raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
 
 

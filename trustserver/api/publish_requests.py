@@ -27,12 +27,14 @@ from trustserver.api.upload_room import UploadPlace, UploadRoom
 from trustserver.auth.authorizer import Subject, known_name
 from trustserver.errors import DiskFull
 from trustserver.repository.formats import ServedFormat
+from trustserver.repository.judging import LARGE_UPLOAD, size_of
 from trustserver.repository.publish import PublishedVersions, Publishing
 
 JUDGES: Final = 4
 """How many uploads are checked at one time."""
 LARGE_JUDGEMENT: Final = 2 * 1024 * 1024
-"""Bytes to parse from which on uploads are checked one at a time, since a parsed byte takes about twelve in memory."""
+"""Bytes to parse, stored files included, from which on uploads are checked one at a time, since a parsed byte takes
+about twelve in memory. So are all uploads from LARGE_UPLOAD on, which one process checks."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -159,10 +161,13 @@ class PublishRequests:
     @contextlib.asynccontextmanager
     async def _turn(self, place: UploadPlace, gun: GUN, files: Mapping[RoleName, bytes]) -> AsyncIterator[None]:
         """Wait until the upload may be checked: when it is its owner's turn. Raises: Overloaded, NotStored."""
-        size = await self._in_thread(self._publishing.size, gun, files)
+        # Looking closer at a large one would take as long as judging a small one.
+        goes_alone = size_of(files) >= LARGE_UPLOAD or (
+            await self._in_thread(self._publishing.size, gun, files) > LARGE_JUDGEMENT
+        )
         async with contextlib.AsyncExitStack() as turn:
             async with place.waiting():
-                if size > LARGE_JUDGEMENT:
+                if goes_alone:
                     await turn.enter_async_context(self._large.place(place.owner))
                 await turn.enter_async_context(self._judging.place(place.owner))
             yield

@@ -1,1 +1,1 @@
-"""The operating system process: the lock against a second server, TLS files, logs."""
+"""The operating system process: the lock against a second server, TLS files, logs, the process that helps it."""

@@ -8,10 +8,10 @@ the same collection can be imported again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from keys.algorithms import PrivateKey
 from keys.material import tuf_key
@@ -57,6 +57,12 @@ class ImportedCollection:
     keys: Mapping[RoleName, PrivateKey] = field(default_factory=dict, repr=False)
 
 
+VerifiedImport: TypeAlias = tuple[list[Envelope], dict[RoleName, Envelope]]
+"""The root chain, ascending, and the current file of every role."""
+ImportVerifier: TypeAlias = Callable[[GUN, ImportedCollection, datetime], VerifiedImport]
+"""A function that does what `verify_import` does, and raises its errors; or NotStored, if it cannot."""
+
+
 class CollectionImport:
     """Imports collections. Call it from a worker thread: it verifies signatures and waits for the database."""
 
@@ -68,7 +74,10 @@ class CollectionImport:
         parsed: ParsedCache,
         committer: Committer,
         names: NameLimits | None = None,
+        verify: ImportVerifier | None = None,
     ) -> None:
+        """Make the importer. `verify`: verifies what is imported; None: in the thread that imports."""
+        self._verify: ImportVerifier = verify or verify_import
         self._names = names or NameLimits()
         self._store = store
         self._sealer = sealer
@@ -87,7 +96,7 @@ class CollectionImport:
         GoneCollection, NotStored, RevisionMoved.
         """
         check_values([*imported.roots, *imported.files.values()], MAX_UPLOAD_VALUES)
-        roots, current = _verified(gun, imported, at)
+        roots, current = self._verify(gun, imported, at)
         stored = self._parsed.load(gun)
         refuse_tombstone(stored.state)
         if stored.state.status is Status.ABSENT:
@@ -141,7 +150,7 @@ def _held(state: StoredCollection, root: Root) -> set[RoleName]:
     return {role for role in ONLINE if held_key(state, root, role, _WIRE) is not None}
 
 
-def _verified(gun: GUN, imported: ImportedCollection, at: datetime) -> tuple[list[Envelope], dict[RoleName, Envelope]]:
+def verify_import(gun: GUN, imported: ImportedCollection, at: datetime) -> VerifiedImport:
     """Verify all files, and return the root chain and every current file, parsed.
 
     Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused (a file is missing or superfluous).

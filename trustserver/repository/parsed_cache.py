@@ -90,6 +90,8 @@ class ParsedCache:
         gun = parsed.state.gun
         if parsed.state.status is not Status.LIVE or not parsed.complete:
             return
+        if sum(len(file.raw) for file in parsed.envelopes.values()) > self._limit:
+            return  # without counting the values of what is large anyway
         known = self._sizes.get(gun, {})
         sizes = {
             (role, file.sha256): known.get((role, file.sha256)) or ordinary_size(file.raw)

@@ -7,40 +7,31 @@ changed one of its own roles, or if it no longer verifies there.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from trustdata.envelope import Envelope
-from trustdata.errors import CollectionExists, NoTrustData, NotStored, PublishRefused, TrustError
+from trustdata.errors import CollectionExists, NoTrustData, NotStored, TrustError
 from trustdata.gun import GUN
-from trustdata.limits import MAX_UPLOAD_VALUES
 from trustdata.roles import ONLINE, ROOT, RoleName
-from trustdata.verification.candidate_set import Candidate, check_online_roles, judge_upload
-from trustdata.verification.second_opinion import check_second_opinion
+from trustdata.verification.candidate_set import Candidate, check_online_roles
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
 from trustserver.repository.formats import SERVED_TUF, ServedFormat, find_format
+from trustserver.repository.judging import Judge, JudgeHere, UploadedFiles
 from trustserver.repository.online_roles import Issued, OnlineRoles, refuse_tombstone
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, ordinary_size
 from trustserver.repository.quotas import (
     NameLimits,
-    check_collection_size,
     check_names,
     check_root_history,
     check_snapshot_size,
-    check_values,
 )
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredVersion, Tombstone
 
 ATTEMPTS: Final = 64
 """How often one upload is checked again because others have changed the collection meanwhile."""
-
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +59,14 @@ class Publishing:
         committer: Committer,
         resign: timedelta = timedelta(0),
         names: NameLimits | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """Make the publisher.
 
-        `resign`: for so long a timestamp is new enough for an upload without files. `names`: how many names may be
-        used; None for no limit.
+        `judge`: judges the uploads; None: in the thread that publishes. `resign`: for so long a timestamp is new enough
+        for an upload without files. `names`: how many names may be used; None for no limit.
         """
+        self._judge: Judge = judge or JudgeHere()
         self._resign = resign
         self._names = names or NameLimits()
         self._store = store
@@ -112,15 +105,18 @@ class Publishing:
         if fresh is not None:
             return fresh
         check_values(files.values(), MAX_UPLOAD_VALUES)
-        with _judging():
-            uploads = {role: served_format.wire.parse(role, raw) for role, raw in files.items()}
+        upload = UploadedFiles(gun=gun, files=files, at=at, served_format=served_format)
+        judging = self._judge.judging(upload)
         cached = self._parsed.remembered(gun)
         for _ in range(ATTEMPTS):
             stored = cached or self._parsed.load(gun)
             try:
-                candidate = self._judge(stored, uploads, at, served_format)
+                candidate = judging(stored)
                 self._check_room(stored.state, candidate, subject)
                 issued = self._issue(stored, candidate, at, served_format)
+            except RevisionMoved:
+                cached = None  # it was judged against a newer state
+                continue
             except TrustError:
                 if cached is None or self._parsed.load(gun).state.revision == stored.state.revision:
                     raise
@@ -177,34 +173,6 @@ class Publishing:
         elif ROOT in candidate.changed:
             check_root_history(self._store.versions(state.gun), candidate.root)
 
-    def _judge(
-        self, stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], at: datetime, served_format: ServedFormat
-    ) -> Candidate:
-        if stored.envelopes and stored.state.format != served_format.wire.name:
-            reason = f"is in format {stored.state.format}, not {served_format.wire.name}"
-            raise CollectionExists(role="collection", reason=reason)
-        if stored.state.status is Status.DELETED:
-            raise CollectionExists(
-                role=ROOT,
-                reason="the collection was deleted; to begin anew the operator runs: "
-                f"trust-server collections release {stored.state.gun}",
-            )
-        # In Notary v1 the first root may have any version. So a root version 1 does not mean that a collection is
-        # initialised; it is only an old version.
-        initialises = (
-            not served_format.wire.upload_rules.may_skip_versions and ROOT in uploads and uploads[ROOT].version == 1
-        )
-        if initialises and ROOT in stored.envelopes and uploads[ROOT].sha256 != stored.envelopes[ROOT].sha256:
-            raise CollectionExists(role=ROOT, reason="the collection is initialised already")
-        with _judging():
-            candidate = judge_upload(
-                gun=stored.state.gun, stored=stored.envelopes, uploads=uploads, at=at, wire=served_format.wire
-            )
-            if served_format.second_opinion:
-                check_second_opinion(candidate.roles, candidate.changed)
-        check_collection_size(stored.envelopes, candidate, served_format.wire)
-        return candidate
-
     def _issue(
         self, stored: ParsedCollection, candidate: Candidate, at: datetime, served_format: ServedFormat
     ) -> Issued:
@@ -237,19 +205,6 @@ class Publishing:
             deleted_at=at.replace(microsecond=0),
             subject=subject,
         )
-
-
-@contextmanager
-def _judging() -> Iterator[None]:
-    """Refuse an upload whose content makes the code of this block fail in an unexpected way. Raises: PublishRefused."""
-    try:
-        yield
-    except (TrustError, MemoryError):
-        raise
-    except Exception as error:
-        _log.exception("an upload could not be judged")
-        kind = type(error).__name__
-        raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
 
 
 def current_versions(store: MetadataStore, gun: GUN) -> dict[str, int]:

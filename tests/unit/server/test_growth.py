@@ -126,6 +126,39 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
     assert seen == ["begins", "small", "ends", "begins", "ends"]
 
 
+def test_an_upload_that_is_judged_apart_goes_alone_without_a_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its values are counted where it is judged: counting holds the interpreter, too."""
+    monkeypatch.setattr(publish_requests, "LARGE_UPLOAD", 1000)
+    monkeypatch.setattr(publish_requests, "LARGE_JUDGEMENT", 1_000_000)
+    site = Site()
+    looked: list[int] = []
+
+    def size(_: GUN, files: Mapping[RoleName, bytes]) -> int:
+        looked.append(len(files[TARGETS]))
+        return 0
+
+    monkeypatch.setattr(site.app.publishing, "size", size)
+    at_one_time, most = 0, 0
+    large_came, small_came = Event(), Event()
+
+    def publish(gun: GUN, files: Mapping[RoleName, bytes], **_: object) -> PublishedVersions:
+        nonlocal at_one_time, most
+        at_one_time += 1
+        most = max(most, at_one_time)
+        mine, other = (large_came, small_came) if len(files[TARGETS]) >= 1000 else (small_came, large_came)
+        mine.set()
+        assert other.wait(timeout=30)
+        at_one_time -= 1
+        return PublishedVersions(gun=gun, format="tuf-1.0", revision=1, versions={})
+
+    monkeypatch.setattr(site.app.publishing, "publish", publish)
+    url = "/api/v1/collections/example.com/a/publish"
+    sizes = (1000, 5000, 1000, 999)
+    uploads = [{"method": "POST", "url": url, "files": [("files", ("targets", b"x" * size))]} for size in sizes]
+    assert [answer.status_code for answer in site.together(*uploads)] == [200] * 4
+    assert (looked, most) == ([999], 2)
+
+
 def test_what_is_stored_and_not_in_memory_counts_for_the_size_of_a_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
     site, _ = filled(monkeypatch)
     files = site.store.load(GUN_A).files

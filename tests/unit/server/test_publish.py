@@ -19,7 +19,7 @@ from trustdata.model import DelegatedRole, Delegations, TargetFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF
 from trustserver.errors import RevisionMoved
-from trustserver.repository import publish as publishing
+from trustserver.repository import judging
 from trustserver.storage.ports import KeyState, Publication
 
 
@@ -302,7 +302,7 @@ def test_what_python_tuf_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*_: object) -> None:
         raise PublishRefused(role=TARGETS, reason="python-tuf refuses it")
 
-    monkeypatch.setattr(publishing, "check_second_opinion", refuse)
+    monkeypatch.setattr(judging, "check_second_opinion", refuse)
     assert site.publish({TARGETS: owner.targets()}).json()["code"] == "publish-refused"
     assert site.get(f"/api/v1/collections/{GUN_A}").json()["revision"] == 1
 

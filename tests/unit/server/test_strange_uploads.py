@@ -12,7 +12,7 @@ from keys.errors import KeyNotAccepted
 from tests.support.server_site import Site
 from trustdata.roles import ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire import canonical_json
-from trustserver.repository import publish as publishing
+from trustserver.repository import judging
 
 _STRANGE_KEYS: dict[str, dict[str, Any]] = {
     "GPG RSA": {"keytype": "rsa", "scheme": "pgp+rsa-pkcsv1.5", "keyval": {"public": {"e": "01", "n": "02"}}},
@@ -53,7 +53,7 @@ def test_whatever_an_upload_makes_us_raise_it_is_refused(
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(publishing, place, fail)
+    monkeypatch.setattr(judging, place, fail)
     answer = site.publish({TARGETS: owner.targets()})
     assert (answer.status_code, answer.json()["code"]) == (422, "publish-refused")
     assert "secret" not in answer.text
