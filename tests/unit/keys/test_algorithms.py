@@ -89,6 +89,20 @@ def test_refuses_small_and_huge_rsa() -> None:
         check_accepted(tuf_like_rsa(huge))
 
 
+@pytest.mark.parametrize("bits", [31, 32, 2040])
+def test_rsa_exponents_that_make_a_signature_costly_are_refused(bits: int) -> None:
+    """OpenSSL takes exponents as long as the key below 3072 bits: five milliseconds for each signature, not 0.06."""
+    public = rsa.RSAPublicNumbers((1 << bits) - 1, (1 << 2100) + 1).public_key()
+    if bits <= 31:
+        assert algorithm_of(public, named="a key") is Algorithm.RSA
+        check_accepted(tuf_like_rsa(public))
+        return
+    with pytest.raises(KeyNotAccepted, match="public exponent of more than 2147483647"):
+        check_accepted(tuf_like_rsa(public))
+    with pytest.raises(KeyNotAccepted, match=r"a key.*public exponent"):
+        algorithm_of(public, named="a key")
+
+
 def tuf_like_rsa(public: rsa.RSAPublicKey) -> SSlibKey:
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     return SSlibKey("11" * 32, "rsa", "rsassa-pss-sha256", {"public": pem})
