@@ -50,6 +50,9 @@ _PUBLIC_EXPONENT: Final = 65537
 RSA_GENERATED_BITS: Final = 3072
 RSA_MIN_BITS: Final = 2048
 RSA_MAX_BITS: Final = 8192
+RSA_MAX_EXPONENT: Final = 2**31 - 1
+"""The largest public exponent, as in Go. Nearly all keys have 65537; with one as long as the key, checking a signature
+takes eighty times as long."""
 DERIVED_BYTES: Final = 48
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _MAX_PEM: Final = 4096  # characters; an RSA key of 8192 bits has about 1500
@@ -125,7 +128,11 @@ _KINDS: Final[Mapping[Algorithm, _Kind]] = {
     ),
     Algorithm.RSA: _Kind(
         generate=lambda: rsa.generate_private_key(public_exponent=_PUBLIC_EXPONENT, key_size=RSA_GENERATED_BITS),
-        fits=lambda key: isinstance(key, RSAPublicKey) and RSA_MIN_BITS <= key.key_size <= RSA_MAX_BITS,
+        fits=lambda key: (
+            isinstance(key, RSAPublicKey)
+            and RSA_MIN_BITS <= key.key_size <= RSA_MAX_BITS
+            and key.public_numbers().e <= RSA_MAX_EXPONENT
+        ),
         types_and_schemes=(("rsa", "rsassa-pss-sha256"),),
         read=_read_pem,
     ),
@@ -181,7 +188,9 @@ def algorithm_of(key: object, *, named: str) -> Algorithm:
     for algorithm, kind in _KINDS.items():
         if kind.fits(public):
             return algorithm
-    if isinstance(public, RSAPublicKey):
+    if isinstance(public, RSAPublicKey) and public.public_numbers().e > RSA_MAX_EXPONENT:
+        reason = f"RSA with a public exponent of more than {RSA_MAX_EXPONENT}"
+    elif isinstance(public, RSAPublicKey):
         reason = f"RSA with {public.key_size} bits; {RSA_MIN_BITS} to {RSA_MAX_BITS} are accepted"
     else:
         reason = f"curve {cast('EllipticCurvePublicKey', public).curve.name} is neither P-256 nor P-384"

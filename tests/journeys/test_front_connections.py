@@ -72,6 +72,22 @@ def test_with_tls_hot_reads_are_answered_and_the_rest_reaches_the_server_behind(
 
 
 @LOOPS
+def test_with_tls_many_small_records_arrive_whole_and_in_order(loop: Loop, tls: TlsFiles) -> None:
+    """They are decrypted in turns, and none before the tunnel is connected."""
+    pieces = [secrets.token_bytes(20 + number % 300) for number in range(4_000)]
+
+    async def scene(s: Stage) -> None:
+        async with s.client() as (_, writer):
+            for piece in [COLD, *pieces]:
+                writer.write(piece)
+            heard, _ = await s.behind.accepted.get()
+            whole = COLD + b"".join(pieces)
+            assert await heard.readexactly(len(whole)) == whole
+
+    run(loop, scene, tls=tls)
+
+
+@LOOPS
 def test_with_tls_a_large_answer_is_encrypted_as_it_is_taken(loop: Loop, tls: TlsFiles) -> None:
     """Otherwise each slow reader would have the server hold a whole copy of the file."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Final
 
 from trustcli.guarded_files import read_guarded
 from trustcli.registry.reference import ImageReference
+from trustdata import bounded_toml
 from trustdata.errors import PolicyMalformed
 from trustdata.judgement import Question
 from trustdata.policy import Policy, Rule, read_policy
@@ -21,7 +21,7 @@ LATEST = "latest"
 def load_policy(file: Path) -> Policy:
     """Read a policy file (TOML). Raises: PolicyMalformed, FileExposed (others may change it)."""
     try:
-        return read_policy(tomllib.loads(read_guarded(file, limit=MAX_POLICY_FILE).decode()), source=str(file))
+        return read_policy(bounded_toml.loads(read_guarded(file, limit=MAX_POLICY_FILE).decode()), source=str(file))
     except OSError as error:
         raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
     except (ValueError, RecursionError) as error:

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from trustcli.errors import (
     SettingsUnusable,
 )
 from trustcli.guarded_files import read_guarded
+from trustdata import bounded_toml
 from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches, specificity
 from trustdata.errors import (
     InvalidName,
@@ -274,7 +274,7 @@ class _SettingsFile:
 
     def _read(self) -> dict[str, object]:
         try:
-            return tomllib.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE).decode())
+            return bounded_toml.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE).decode())
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
                 return {}

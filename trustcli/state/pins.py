@@ -12,7 +12,6 @@ memory, cache and server are then those of OTHER, whose name the root must have 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final
 from keys.record import record
 from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
+from trustdata import bounded_toml
 from trustdata.errors import (
     FormatChanged,
     InvalidName,
@@ -73,7 +73,7 @@ class PinsFile:
         if raw is None:
             return {}
         try:
-            document = tomllib.loads(raw.decode())
+            document = bounded_toml.loads(raw.decode())
         except (ValueError, RecursionError) as error:
             raise self._unusable(f"is no TOML: {error}") from error
         entries = document.get("pins", {})

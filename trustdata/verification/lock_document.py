@@ -19,10 +19,10 @@ Reading is strict: a damaged file is refused, with the line. Equal entries are w
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Final
 
+from trustdata import bounded_toml
 from trustdata.errors import InvalidName, LockDamaged, shown
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, parse_role
@@ -92,7 +92,7 @@ class _Reader:
 
     def _document(self) -> dict[str, object]:
         try:
-            return tomllib.loads(self._text)
+            return bounded_toml.loads(self._text)
         except (ValueError, RecursionError) as error:
             found = _TOML_LINE.search(str(error))
             # An error at the end of the file has no line number.

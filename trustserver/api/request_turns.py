@@ -1,7 +1,8 @@
 """Work on a few requests of one client at one time; the others of that client wait for their turn.
 
 So a client with hundreds of connections gets no more of the worker threads than others do. What the response cache
-answers is not counted, and a request is no longer counted once its answer begins: a slow reader keeps nobody waiting.
+answers is not counted, and a request is no longer counted once its answer begins or its body is waited for: neither a
+slow reader nor a slow upload keeps anybody waiting. Uploads have limits and queues of their own.
 """
 
 from __future__ import annotations
@@ -43,18 +44,24 @@ class RequestTurns:
         await self._turn(address, client)
         counts = True
 
-        async def counted(event: MutableMapping[str, Any]) -> None:
+        def hand_on() -> None:
             nonlocal counts
             if counts:
                 counts = False
                 self._done(address, client)
+
+        async def received() -> MutableMapping[str, Any]:
+            hand_on()
+            return await receive()
+
+        async def sent(event: MutableMapping[str, Any]) -> None:
+            hand_on()
             await send(event)
 
         try:
-            await self._app(scope, receive, counted)
+            await self._app(scope, received, sent)
         finally:
-            if counts:
-                self._done(address, client)
+            hand_on()
 
     async def _turn(self, address: str, client: _Client) -> None:
         """Wait until a request of this client may be worked on, and count it."""

@@ -62,12 +62,21 @@ class UploadRoom:
         place.held = 0
 
     def _make_room(self, place: UploadPlace, size: int) -> None:
-        """End the largest upload that arrives or waits, of the owner who holds most. Raises: Overloaded."""
+        """End the largest upload that arrives or waits, of the owner who holds most. Raises: Overloaded.
+
+        Of the owner of this place, who may be many people behind one address, only a larger one than this.
+        """
         held: dict[str, int] = {}
         for each in self._places:
             held[each.owner] = held.get(each.owner, 0) + each.held
         mine = held.get(place.owner, 0) + size
-        ends = [each for each in self._places if each.may_end and each is not place and held[each.owner] > mine]
+        ends = [
+            each
+            for each in self._places
+            if each.may_end
+            and each is not place
+            and (each.held > place.held + size if each.owner == place.owner else held[each.owner] > mine)
+        ]
         if not ends:
             raise Overloaded(what=_TOO_MUCH)
         max(ends, key=lambda each: (held[each.owner], each.held)).give_way()

@@ -141,6 +141,8 @@ class TokenVerifier:
         try:
             signed = jws.extract_compact(token, registry=self._registry)
             return jws.validate_compact(signed, key, registry=self._registry)
+        except RecursionError as error:  # joserfc parses the header again, with a parser that allows less than orjson
+            raise TokenRefused(reason="its header is nested too deep", lasting=True) from error
         except (JoseError, ValueError, TypeError, AttributeError) as error:
             # for example an RSA key and an algorithm for ECDSA
             raise TokenRefused(reason="its key and its algorithm do not belong together", lasting=True) from error

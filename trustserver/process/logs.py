@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +16,20 @@ from trustdata.errors import shown
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LONGEST: Final = 2000
+LIMITED_EVENTS: Final = frozenset(
+    {
+        "token refused",
+        "publish refused",
+        "request failed",
+        "a client took too little of an answer",
+        "the server behind takes no connection",
+    }
+)
+"""Events that people without any right can cause as often as they like. All others are written whatever happens: they
+say what was changed."""
+BURST_BYTES: Final = 1024 * 1024
+BYTES_PER_SECOND: Final = 2048
+"""Each limited event may have BURST_BYTES of lines, and from then on so many in a second: 170 MB in a day."""
 
 
 class JsonLines(logging.Formatter):
@@ -39,8 +54,51 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
+@dataclass(slots=True)
+class _Allowance:
+    """How many bytes of one event may be written, as of `since`, and how many lines were left out."""
+
+    left: float
+    since: float
+    left_out: int = 0
+
+
+class LineLimits(logging.Filter):
+    """Leave out lines of LIMITED_EVENTS when there are too many, so that nobody fills the disk with refusals.
+
+    The next line that is written has `left_out`: how many before it were not.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._allowances: dict[str, _Allowance] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be written."""
+        event = record.getMessage()
+        if event not in LIMITED_EVENTS:
+            return True
+        allowance = self._allowances.setdefault(event, _Allowance(left=BURST_BYTES, since=record.created))
+        gained = max(record.created - allowance.since, 0) * BYTES_PER_SECOND
+        allowance.left = min(allowance.left + gained, BURST_BYTES)
+        allowance.since = record.created
+        if allowance.left <= 0:
+            allowance.left_out += 1
+            return False
+        if allowance.left_out:
+            record.left_out = allowance.left_out
+            allowance.left_out = 0
+        return True
+
+    def wrote(self, record: logging.LogRecord, size: int) -> None:
+        """Count the bytes of a line that was written."""
+        allowance = self._allowances.get(record.getMessage())
+        if allowance is not None:
+            allowance.left -= size
+
+
 class LineWriter(logging.Handler):
-    """Write each record as one whole line to a file descriptor.
+    """Write each record as one whole line to a file descriptor, within LineLimits.
 
     If the disk is full the rest of a line is lost. The next record then still begins on a line of its own.
     """
@@ -49,6 +107,8 @@ class LineWriter(logging.Handler):
         super().__init__()
         self._descriptor = descriptor
         self._line_is_cut = False
+        self._limits = LineLimits()
+        self.addFilter(self._limits)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -56,6 +116,7 @@ class LineWriter(logging.Handler):
         except Exception:  # noqa: BLE001 - as in logging's own handlers: a failing log must not break the work
             self.handleError(record)
             return
+        self._limits.wrote(record, len(unwritten))
         if self._line_is_cut:
             unwritten = b"\n" + unwritten
         try:

@@ -104,7 +104,6 @@ class Publishing:
         fresh = None if files else self._fresh(gun, at, served_format)
         if fresh is not None:
             return fresh
-        check_values(files.values(), MAX_UPLOAD_VALUES)
         upload = UploadedFiles(gun=gun, files=files, at=at, served_format=served_format)
         judging = self._judge.judging(upload)
         cached = self._parsed.remembered(gun)

@@ -71,7 +71,7 @@ class Front:
         """The connections for which bytes are held, because their clients take them too slowly."""
         self.answers = answers
         self.tls = tls
-        self.handshakes = Turns()
+        self.turns = Turns()
         self.files = files
         self.sweeps = 0
         self.connections: set[Connection] = set()
@@ -145,6 +145,7 @@ class Connection(asyncio.Protocol):
         self._client: asyncio.Transport
         self._place: Place | None = None
         self._tls = None if front.tls is None else TlsSession(front.tls)
+        self._has_turn = False
         self._unsent = memoryview(b"")
         self._tunnel: Tunnel | None = None
         self._name = ""
@@ -170,17 +171,36 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._tls is None:
             self._hear(data)
-        elif self._tls.is_open:
+        elif self._tls.is_open and not self._has_turn:
             self._decrypt(self._tls, data)
+            if self._tls.is_behind:
+                self._read_on()
         else:
-            pause(self._client)  # so that there is one piece of work at a time
-            self._front.handshakes.add(self.peer[0], partial(self._shake_hands, self._tls, data))
+            self._take_turn(self._tls, data)
 
-    def _shake_hands(self, tls: TlsSession, data: bytes) -> None:
-        if self._client.is_closing():
+    def _take_turn(self, tls: TlsSession, data: bytes) -> None:
+        """Decrypt when it is this address's turn: a handshake, or the next of many records."""
+        pause(self._client)  # so that there is one piece of work at a time
+        self._has_turn = True
+        self._front.turns.add(self.peer[0], partial(self._use_turn, tls, data))
+
+    def _use_turn(self, tls: TlsSession, data: bytes) -> None:
+        self._has_turn = False
+        if not self._client.is_closing():
+            self._decrypt(tls, data)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Take more from the client, unless what it has asked for must be sent first."""
+        if self._client.is_closing() or self._has_turn:
             return
-        self._decrypt(tls, data)
-        if not self._unsent and not self._is_stuck and (self._tunnel is None or self._tunnel.is_connected):
+        tunnel = self._tunnel
+        is_ready = not (self._unsent or self._is_stuck) if tunnel is None else tunnel.takes_more
+        if self._tls is not None and self._tls.is_behind:
+            pause(self._client)
+            if is_ready:
+                self._take_turn(self._tls, b"")
+        elif is_ready:
             resume(self._client)
 
     def _decrypt(self, tls: TlsSession, data: bytes) -> None:
@@ -208,7 +228,13 @@ class Connection(asyncio.Protocol):
         answer = None if answers is None else answers.answer(data)
         if answer is None:
             self._tunnel = Tunnel.open(
-                self._client, send=self.give, end=self._close, way=self._front, name=self._give_name, first_bytes=data
+                self._client,
+                send=self.give,
+                end=self._close,
+                read_on=self._read_on,
+                way=self._front,
+                name=self._give_name,
+                first_bytes=data,
             )
             return
         self._front.silent.pop(self, None)
@@ -315,7 +341,7 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.resume()
         else:
-            resume(self._client)
+            self._read_on()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._front.lost(self)

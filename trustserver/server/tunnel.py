@@ -70,15 +70,18 @@ class Tunnel(asyncio.BufferedProtocol):
         *,
         send: Callable[[bytes], None],
         end: Callable[[], None],
+        read_on: Callable[[], None],
         first_bytes: bytes,
         buffer: bytearray,
     ) -> None:
         self._client = client
         self._send = send
         self._end = end
+        self._read_on = read_on
         self._first_bytes = first_bytes
         self._buffer = buffer
         self._server: asyncio.Transport | None = None
+        self._is_full = False
         self._connecting: asyncio.Task[None] | None = None
 
     @classmethod
@@ -88,16 +91,18 @@ class Tunnel(asyncio.BufferedProtocol):
         *,
         send: Callable[[bytes], None],
         end: Callable[[], None],
+        read_on: Callable[[], None],
         way: Way,
         name: Callable[[socket.socket], None],
         first_bytes: bytes,
     ) -> Tunnel:
         """Begin to connect a client to the HTTP server, and return the tunnel. Nothing is read until it is connected.
 
-        `send`: sends to the client. `end`: closes the client's connection when all of that is sent. `name`: gives this
-        side's socket the client's name. `first_bytes`: what the client has sent and the fast path has not answered.
+        `send`: sends to the client. `end`: closes the client's connection when all of that is sent. `read_on`: reads
+        from the client again. `name`: gives this side's socket the client's name. `first_bytes`: what the client has
+        sent and the fast path has not answered.
         """
-        tunnel = cls(client, send=send, end=end, first_bytes=first_bytes, buffer=way.read_buffer)
+        tunnel = cls(client, send=send, end=end, read_on=read_on, first_bytes=first_bytes, buffer=way.read_buffer)
         client.pause_reading()
         tunnel._connecting = asyncio.create_task(tunnel._connect(way, name))
         return tunnel
@@ -124,12 +129,12 @@ class Tunnel(asyncio.BufferedProtocol):
             return
         self._server.write(self._first_bytes)
         self._first_bytes = b""
-        self._client.resume_reading()
+        self._read_on()
 
     @property
-    def is_connected(self) -> bool:
-        """Return whether the client is read already."""
-        return self._server is not None
+    def takes_more(self) -> bool:
+        """Return whether the HTTP server is connected, and receives as fast as the client sends."""
+        return self._server is not None and not self._is_full
 
     def forward(self, data: bytes) -> None:
         """Send to the HTTP server what the client has sent."""
@@ -168,10 +173,12 @@ class Tunnel(asyncio.BufferedProtocol):
                 self._send(rest)
 
     def pause_writing(self) -> None:
+        self._is_full = True
         pause(self._client)
 
     def resume_writing(self) -> None:
-        resume(self._client)
+        self._is_full = False
+        self._read_on()
 
     def pause(self) -> None:
         """Stop reading from the HTTP server: the client receives too slowly."""

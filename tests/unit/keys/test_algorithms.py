@@ -89,6 +89,24 @@ def test_refuses_small_and_huge_rsa() -> None:
         check_accepted(tuf_like_rsa(huge))
 
 
+def rsa_with_exponent(bits: int) -> rsa.RSAPublicKey:
+    return rsa.RSAPublicNumbers((1 << bits) - 1, (1 << 2100) + 1).public_key()
+
+
+def test_accepts_rsa_exponents_that_go_accepts() -> None:
+    assert algorithm_of(rsa_with_exponent(31), named="a key") is Algorithm.RSA
+    check_accepted(tuf_like_rsa(rsa_with_exponent(31)))
+
+
+@pytest.mark.parametrize("bits", [32, 2040])
+def test_refuses_rsa_exponents_that_make_a_signature_costly(bits: int) -> None:
+    """OpenSSL takes exponents as long as the key up to 3072 bits: five milliseconds for each signature, not 0.06."""
+    with pytest.raises(KeyNotAccepted, match="public exponent of more than 2147483647"):
+        check_accepted(tuf_like_rsa(rsa_with_exponent(bits)))
+    with pytest.raises(KeyNotAccepted, match=r"a key.*public exponent"):
+        algorithm_of(rsa_with_exponent(bits), named="a key")
+
+
 def tuf_like_rsa(public: rsa.RSAPublicKey) -> SSlibKey:
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     return SSlibKey("11" * 32, "rsa", "rsassa-pss-sha256", {"public": pem})

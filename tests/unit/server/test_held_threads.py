@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.notary_site import GUN_N, NotarySite
+from trustserver.api import metrics
 from trustserver.api.changefeed import FeedQuery
 from trustserver.repository.renewal import Renewal
 
@@ -80,3 +81,21 @@ def test_renewals_of_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     statuses = asyncio.run(read_beside(late, slow, held))
     assert statuses == [200] * 13
     assert held.most == 4
+
+
+def test_pages_of_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to have a token for them, and they are work of Python: one at a time, and one for all who wait."""
+    site = NotarySite()
+    site.begin_notary()
+    held = Held(b"", enough=1)
+    made: list[object] = []
+
+    def make(registry: object) -> object:
+        made.append(registry)
+        return held()
+
+    monkeypatch.setattr(metrics, "generate_latest", make)
+    statuses = asyncio.run(read_beside(NotarySite(site.store), ["/metrics"] * 20, held))
+    assert statuses == [200] * 21
+    assert held.most == 1
+    assert 1 <= len(made) <= 2

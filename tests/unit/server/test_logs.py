@@ -7,9 +7,10 @@ import logging
 import os
 import resource
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
-from trustserver.process.logs import JsonLines, LineWriter
+from trustserver.process.logs import BURST_BYTES, BYTES_PER_SECOND, JsonLines, LineWriter
 
 
 def line(message: str, **extra: object) -> dict[str, object]:
@@ -72,3 +73,37 @@ def test_a_line_that_was_cut_off_is_ended_by_the_next(tmp_path: Path) -> None:
     first, cut, *others = path.read_text().splitlines()
     assert [json.loads(each)["event"] for each in (first, *others)] == ["x" * 200] * 3
     assert len(cut) < len(first)
+
+
+def logged(path: Path, records: Iterable[tuple[str, float]]) -> list[dict[str, object]]:
+    """The lines that a writer writes for these events at these times."""
+    with path.open("wb") as file:
+        writer = LineWriter(file.fileno())
+        writer.setFormatter(JsonLines())
+        for event, at in records:
+            values = {"msg": event, "levelname": "INFO", "name": "x", "created": at, "reason": "y" * 900}
+            writer.handle(logging.makeLogRecord(values))
+    return [json.loads(each) for each in path.read_text().splitlines()]
+
+
+def test_refusals_that_anybody_can_cause_do_not_fill_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    lines = logged(path, (("token refused", number / 1000) for number in range(20_000)))
+    assert BURST_BYTES <= path.stat().st_size <= BURST_BYTES + 20 * BYTES_PER_SECOND + 4000
+    assert len(lines) + sum(int(str(each.get("left_out", 0))) for each in lines) > 19_000, "they are counted"
+
+
+def test_what_was_changed_is_always_logged(tmp_path: Path) -> None:
+    events = [event for _ in range(5_000) for event in ("publish refused", "published")]
+    lines = logged(tmp_path / "log", ((event, 0.0) for event in events))
+    assert [each["event"] for each in lines].count("published") == 5_000
+    assert [each["event"] for each in lines].count("publish refused") < 1_500
+
+
+def test_after_a_flood_refusals_are_logged_again_and_say_how_many_are_missing(tmp_path: Path) -> None:
+    flood = [("token refused", 0.0)] * 3_000
+    lines = logged(tmp_path / "log", [*flood, ("token refused", 5.0), ("token refused", 5.0)])
+    written = [each for each in lines if each["time"] == "1970-01-01T00:00:00.000+00:00"]
+    first, second = lines[-2:]
+    assert first["left_out"] == 3_000 - len(written)
+    assert "left_out" not in second

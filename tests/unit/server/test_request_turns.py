@@ -19,6 +19,8 @@ class Work:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         name = scope["path"]
         self.begun.append(name)
+        if name.startswith("upload"):
+            await receive()
         self.go_on[name] = asyncio.Event()
         await self.go_on[name].wait()
         if name.startswith("fails"):
@@ -41,10 +43,13 @@ class Site:
         async def send(event: Any) -> None:
             await reads.wait()
 
+        async def receive() -> Any:
+            await asyncio.get_running_loop().create_future()
+
         scope = {"type": "http", "path": name, "client": address and (address, 1)}
 
         async def request() -> None:
-            await self.turns(scope, None, send)  # type: ignore[arg-type]
+            await self.turns(scope, receive, send)
 
         self.tasks[name] = asyncio.create_task(request())
         await self.settle()
@@ -103,6 +108,25 @@ def test_one_who_goes_when_its_turn_comes_hands_it_on() -> None:
         site.tasks["a3"].cancel()
         await site.settle()
         assert site.work.begun == ["a1", "a2", "a4"]
+        await site.end()
+
+    asyncio.run(scene())
+
+
+def test_a_body_that_does_not_come_keeps_no_other_waiting() -> None:
+    """Behind one address there may be a whole company, and one of them with two slow uploads."""
+
+    async def scene() -> None:
+        site = Site()
+        for name in ("upload1", "upload2", "upload3", "a1", "a2", "a3"):
+            await site.ask(name, "192.0.2.1")
+        assert site.work.begun == ["upload1", "upload2", "upload3", "a1", "a2"]
+        site.tasks["upload1"].cancel()
+        await site.settle()
+        assert site.work.begun[5:] == [], "an upload that ends gives no place back twice"
+        site.work.go_on["a1"].set()
+        await site.settle()
+        assert site.work.begun[5:] == ["a3"]
         await site.end()
 
     asyncio.run(scene())

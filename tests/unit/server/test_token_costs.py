@@ -334,3 +334,14 @@ def test_the_order_of_checks_tells_nothing_of_the_signature() -> None:
                 verifier().verify(token(key, said, kid=KID).encode(), NOW)
             reasons.add(refused.value.reason)
         assert len(reasons) == 1, json.dumps(said)
+
+
+@pytest.mark.parametrize("depth", [100, 980, 1000, 1020, 5000, 12_000])
+def test_a_header_that_is_nested_deep_is_a_refusal(depth: int) -> None:
+    """Two parsers read it, and one allows less than the other."""
+    head = json.dumps({"alg": "ES256", "kid": KID, "a": 0})[:-2] + "[" * depth + "]" * depth + "}"
+    body = json.dumps(claims(NOW, access("a", "pull")))
+    encoded = [base64.urlsafe_b64encode(part).rstrip(b"=") for part in (head.encode(), body.encode(), b"x" * 64)]
+    verifier = TokenVerifier(TokenKeys([ROOT.certificate]), issuer=ISSUER, service=SERVICE)
+    with pytest.raises(TokenRefused):
+        verifier.verify(b".".join(encoded), NOW)

@@ -68,6 +68,27 @@ def test_unfinished_uploads_of_one_give_way_to_those_of_another() -> None:
     assert room.free == 1000
 
 
+def test_of_one_owner_the_largest_gives_way_to_a_smaller_one() -> None:
+    """Many people may be behind one address, and one of them may hold all of its room."""
+    room = UploadRoom(1000)
+
+    async def run() -> list[str]:
+        tasks = [await stalled(room, "one address", 250) for _ in range(4)]
+        with room.enter("one address") as place:
+            async with place.arriving(seconds=FOREVER):
+                place.take(100)
+                place.take(100)
+                with pytest.raises(Overloaded):
+                    place.take(100)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        found = outcomes(tasks)
+        await ended(tasks)
+        return found
+
+    assert sorted(asyncio.run(run())) == ["Overloaded", "arriving", "arriving", "arriving"]
+    assert room.free == 1000
+
+
 def test_only_as_many_give_way_as_must() -> None:
     room = UploadRoom(1000)
 
