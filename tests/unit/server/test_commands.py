@@ -50,8 +50,8 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_square_brackets_in_the_help_are_shown_and_are_no_markup() -> None:
     shown = " ".join(CliRunner().invoke(app, ["serve", "--help"]).output.split())
-    for text in ("ADDRESS[/BITS]", "[a quarter of all]", "[./trust-server-data]", "[info]"):
-        assert text in shown
+    for shown_as in ("ADDRESS[/BITS]", "[a quarter of all]", "[./trust-server-data]", "[info]"):
+        assert shown_as in shown
 
 
 @pytest.fixture
