@@ -6,6 +6,7 @@ TrustError
 ├── TagChanged               another publisher changed the tag at the same time
 ├── RemoteUnreachable        the network, or the operator of the server
 │   ├── RemoteFull               the operator of the server: its disk is full
+│   ├── RemoteBusy               nobody: the server has too much to do; send the request again later
 │   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
 │   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
 │   ├── ProxyRefused             the operator of the network: a proxy refuses the connection
@@ -83,6 +84,17 @@ class RemoteFull(RemoteUnreachable):
 
     def __str__(self) -> str:
         return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
+
+
+class RemoteBusy(RemoteUnreachable):
+    """The server turns the request away for now (429 or 503) and says after how many `seconds` to send it again."""
+
+    code: ClassVar[str] = "remote-busy"
+    status: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.remote} is busy ({self.status}): {shown(self.reason, 600)}"
 
 
 class RemoteClockJumped(RemoteUnreachable):

@@ -23,10 +23,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # the texts have defaults in square brackets, which Rich takes for markup
 )
-collections_app = typer.Typer(help="What the operator does to collections.", no_args_is_help=True)
+collections_app = typer.Typer(
+    help="What the operator does to collections.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(collections_app, name="collections")
-clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True)
+clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clock_app, name="clock")
 
 _REFUSED: Final = 2
@@ -109,7 +112,11 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = None,
     trusted_proxy: Annotated[
         list[str] | None,
-        typer.Option("--trusted-proxy", help="ADDRESS[/BITS] of a proxy whose X-Forwarded-For is believed."),
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS[/BITS]",
+            help="A proxy, or a network of them, whose X-Forwarded-For is believed; may be repeated.",
+        ),
     ] = None,
     connections: Annotated[
         int | None, typer.Option("--connections", help="Connections at one time. [1024, or what open files allow]")

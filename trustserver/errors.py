@@ -312,7 +312,8 @@ class Overloaded(TrustError):
     seconds: int = 1
 
     def __str__(self) -> str:
-        return f"too many {self.what}; try again in a moment"
+        when = "in a moment" if self.seconds <= 1 else f"in {self.seconds} seconds"
+        return f"too many {self.what}; try again {when}"
 
 
 @dataclass(eq=False, kw_only=True)

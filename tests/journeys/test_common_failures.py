@@ -129,6 +129,25 @@ def test_the_server_is_down(owner: TrustUser, gun: str, begun: BuiltImage) -> No
     assert (verified.status, doctor.status) == (6, 1)
 
 
+def test_the_server_is_busy(tmp_path: Path, own_server: ServerProcess, gun: str, put: Put) -> None:
+    own_server.program = ("tests.journeys.slow_minute_server", "serve")
+    own_server.start("--publishes-per-collection", "2")
+    owner = TrustUser(tmp_path / "busy-owner", own_server.url)
+    put("1.0")
+    owner.run("init", gun, "--no-recovery-key")
+    owner.run("sign", f"{gun}:1.0")
+    (revoked,) = replay("The server is busy", owner, values(owner, gun))
+    assert revoked.status == 6
+
+
+def test_the_server_takes_no_more_names(tmp_path: Path, own_server: ServerProcess, gun: str) -> None:
+    own_server.start("--max-collections", "1")
+    owner = TrustUser(tmp_path / "one-of-many", own_server.url)
+    owner.run("init", f"{gun}-other", "--no-recovery-key")
+    (refused,) = replay("The server takes no more names", owner, values(owner, gun))
+    assert refused.status == 7
+
+
 def test_not_a_trust_server(owner: TrustUser, gun: str, begun: BuiltImage, shared_registry: RunningProgram) -> None:
     owner.environ["TRUST_SERVER"] = f"http://{shared_registry.netloc}"
     verified, doctor = replay("Not a trust server", owner, values(owner, gun))

@@ -37,13 +37,15 @@ class FakeBackoff:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.pauses: list[float] = []
+        self.leasts: list[float] = []
 
     def elapsed(self) -> float:
         return self.seconds
 
-    def pause(self, longest: float) -> None:
+    def pause(self, longest: float, *, least: float = 0) -> None:
         self.pauses.append(longest)
-        self.seconds += longest
+        self.leasts.append(least)
+        self.seconds += least + longest
 
 
 class Owner:

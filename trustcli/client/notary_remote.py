@@ -14,6 +14,7 @@ from urllib.parse import quote
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import (
+    RemoteBusy,
     RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
@@ -198,6 +199,12 @@ class NotaryRemote:
             return RemoteRefused(
                 remote=self.name, status=answer.status, reason=message or code, server_code=code, server_details={}
             )
+        if code == "TOO_MANY":
+            return RemoteRefused(
+                remote=self.name, status=answer.status, reason=message, server_code=code, server_details={}
+            )
+        if isinstance(generic, RemoteBusy) and code != "CLOCK_JUMPED" and message:
+            return RemoteBusy(remote=self.name, reason=message, status=answer.status, seconds=generic.seconds)
         if code == "CLOCK_JUMPED":
             return RemoteClockJumped(remote=self.name, reason=message)
         if type(generic) is RemoteUnreachable and message:

@@ -58,10 +58,18 @@ def _help_command(error: Failure) -> str:
     return error.help_command if isinstance(error, UsageError) else ""
 
 
-def _login(error: Failure) -> str:
-    """Return the advice to log in; none unless the status is 401 or 403, since no other account would help."""
-    if isinstance(error, cli_errors.RemoteRefused) and error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+def _after_refusal(error: Failure) -> str:
+    """Return what helps against the refusal of a server; another account does with 401 and 403 only."""
+    if not isinstance(error, cli_errors.RemoteRefused):
+        return ""
+    if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:
+        return f"use a faster line, or ask the operator of {error.remote} to allow slower uploads"
+    if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return "give the repository several names, each with fewer tags and signers"
+    if error.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return f"ask the operator of {error.remote} to raise this limit; to wait does not help"
     return ""
 
 
@@ -219,7 +227,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("publish {role} again in the same step, or give a new signer a name that was never used"),
     ),
     errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
-    cli_errors.RemoteRefused: Row(status=REFUSED, advice=_login),
+    cli_errors.RemoteRefused: Row(status=REFUSED, advice=_after_refusal),
     cli_errors.RemoteUnreachable: Row(
         status=UNREACHABLE,
         advice=_say(
@@ -229,6 +237,12 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.RemoteFull: Row(
         status=UNREACHABLE,
         advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
+    ),
+    cli_errors.RemoteBusy: Row(
+        status=UNREACHABLE,
+        advice=_say(
+            "run the same command again after {seconds} s; if the server stays busy, tell the operator of {remote}"
+        ),
     ),
     cli_errors.RemoteClockJumped: Row(
         status=UNREACHABLE,

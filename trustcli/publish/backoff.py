@@ -12,7 +12,7 @@ _SILENT_SECONDS: Final = 5.0
 
 
 class JitteredBackoff:
-    """The `Backoff` of a real publisher. `notice`: tells the user, once, that others are publishing."""
+    """The `Backoff` of a real publisher. `notice`: tells the user, once, why it waits."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._start = time.monotonic()
@@ -22,9 +22,10 @@ class JitteredBackoff:
         """Return the seconds since this object was made."""
         return time.monotonic() - self._start
 
-    def pause(self, longest: float) -> None:
-        """Sleep for a random time of at most `longest` seconds."""
-        if self._notice is not None and self.elapsed() > _SILENT_SECONDS:
-            self._notice("others are publishing to this collection; waiting for our turn")
+    def pause(self, longest: float, *, least: float = 0) -> None:
+        """Sleep for `least` seconds, and then for a random time of at most `longest` seconds."""
+        if self._notice is not None and self.elapsed() + least > _SILENT_SECONDS:
+            who = "others are publishing to this collection" if not least else "the server is busy"
+            self._notice(f"{who}; waiting for our turn")
             self._notice = None
-        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+        time.sleep(least + random.uniform(0, longest))  # noqa: S311 - jitter, no secret

@@ -5,7 +5,8 @@
     3. sign      with keys that are here
     4. judge     with the rules of the server and of every client, before anything is sent
     5. send      one upload, stored wholly or not at all
-    6. retry     after a conflict or a lost reply: again from 1 after a random pause, for about a minute
+    6. retry     after a conflict, a lost reply or where the server is busy: again from 1 after a random pause, for
+                 about a minute
 
 If the edit finds nothing left to change, the publish is done, by whichever attempt.
 """
@@ -18,7 +19,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from trustcli.client.ports import PublishReceipt, PublishRemote
-from trustcli.errors import RemoteUnreachable
+from trustcli.errors import RemoteBusy, RemoteUnreachable
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
@@ -32,7 +33,7 @@ from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
 RETRY_SECONDS: Final = 60.0
-"""How long a publisher retries after conflicts."""
+"""How long a publisher retries after conflicts, and where the server is busy."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
@@ -51,8 +52,8 @@ class Backoff(Protocol):
     def elapsed(self) -> float:
         """Return the seconds since the first attempt."""
 
-    def pause(self, longest: float) -> None:
-        """Wait for a random time of at most `longest` seconds."""
+    def pause(self, longest: float, *, least: float = 0) -> None:
+        """Wait for `least` seconds, and then for a random time of at most `longest` seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +95,9 @@ class Publisher:
     def publish(self, edit: Edit, check: Check | None = None) -> PublishResult:
         """Publish the edit (steps 1 to 6).
 
-        Raises: VersionConflict (still in conflict after a minute), RemoteUnreachable (and the edit was not stored), the
-        errors of the edit, NotVouchedFor, PublishRefused, NotTrusted (our own upload does not verify), KeysError,
-        RemoteRefused, RemoteMisbehaved.
+        Raises: VersionConflict (still in conflict after a minute), RemoteBusy (still busy then), RemoteUnreachable (and
+        the edit was not stored), the errors of the edit, NotVouchedFor, PublishRefused, NotTrusted (our own upload does
+        not verify), KeysError, RemoteRefused, RemoteMisbehaved.
         """
         longest = _FIRST_PAUSE
         attempts = 0
@@ -117,16 +118,21 @@ class Publisher:
             attempts += 1
             try:
                 published = self.send(uploads)
-            except (VersionConflict, WouldBreakRole) as error:
+            except (VersionConflict, WouldBreakRole, RemoteBusy) as error:
                 broken = (error, _state(roles)) if isinstance(error, WouldBreakRole) else None
-                if self._backoff.elapsed() > RETRY_SECONDS:
-                    raise
-                self._backoff.pause(longest)
+                self._wait(error, longest)
                 longest = min(longest * 2, _LONGEST_PAUSE)
             except RemoteUnreachable as error:
                 lost = error  # the upload may have been stored, and only the reply lost: read once more
             else:
                 return PublishResult(published=published, uploads=uploads, attempts=attempts, roles=roles)
+
+    def _wait(self, error: VersionConflict | WouldBreakRole | RemoteBusy, longest: float) -> None:
+        """Wait before the next attempt, as long as a busy server wants; raise the error if there is no time left."""
+        least = error.seconds if isinstance(error, RemoteBusy) else 0
+        if self._backoff.elapsed() + least > RETRY_SECONDS:
+            raise error
+        self._backoff.pause(longest, least=least)
 
     def send(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
         """Send one upload once (step 5).

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, Protocol
 
 from trustdata.errors import (
@@ -204,8 +205,12 @@ def _unavailable(error: TrustError) -> _Refusal:
     return _Refusal(status=status, code="UNAVAILABLE", message="The server cannot do this now; try again.")
 
 
+def _overloaded(error: TrustError) -> _Refusal:
+    return _Refusal(status=503, code="UNAVAILABLE", message=str(error))
+
+
 def _too_many(error: TrustError) -> _Refusal:
-    return _Refusal(status=507, code="UNAVAILABLE", message=str(error))
+    return _Refusal(status=507, code="TOO_MANY", message=str(error))
 
 
 def _clock_jumped(error: TrustError) -> _Refusal:
@@ -236,7 +241,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (NotStored, _unavailable),
     (ClockJumped, _clock_jumped),
     (RevisionMoved, _unavailable),
-    (Overloaded, _unavailable),
+    (Overloaded, _overloaded),
     (TooMany, _too_many),
     (Stopping, _unavailable),
 )
@@ -271,8 +276,9 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
     ]
     if isinstance(error, Forbidden) and error.challenge:
         headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
-    if isinstance(error, Overloaded):
-        headers.append((b"retry-after", str(error.seconds).encode()))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = error.seconds if isinstance(error, Overloaded) else 1
+        headers.append((b"retry-after", str(seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
 

@@ -29,7 +29,9 @@ MAX_CERTIFICATE: Final = 8 * 1024
 MAX_AUTHORITIES: Final = 4
 """How many of the operator's certificates are tried. More than one has the right name while keys are changed."""
 
-_LEADS_NOWHERE: Final = "its certificate chain leads to no certificate that is known here, or has expired"
+_LEADS_NOWHERE: Final = (
+    "its certificate chain, in the order given, leads to no certificate that is known here, or has expired"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

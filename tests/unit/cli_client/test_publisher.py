@@ -11,6 +11,7 @@ from tests.simulator.owner import Owner, digest_of
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, good_collection
 from trustcli.errors import (
+    RemoteBusy,
     RemoteUnreachable,
     TagChanged,
 )
@@ -207,6 +208,37 @@ def test_patience_ends() -> None:
     assert RETRY_SECONDS < owner.backoff.seconds < RETRY_SECONDS + 5
     assert owner.backoff.pauses[:4] == [0.05, 0.1, 0.2, 0.4]
     assert max(owner.backoff.pauses) == 2.0
+
+
+def test_a_server_that_is_busy_is_asked_again_when_it_says() -> None:
+    scene = good_collection()
+    refusals = [RemoteBusy(remote="r", reason="too many uploads", status=503, seconds=n) for n in (1, 7)]
+
+    def busy() -> None:
+        if refusals:
+            raise refusals.pop(0)
+
+    scene.server.before_publish = busy
+    owner = scene.owner
+    assert owner.publish(Careful(owner, "3.0", NEWER)).attempts == 3
+    assert owner.backoff.leasts == [1, 7]
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(25, 3), (61, 1)])
+def test_nobody_waits_for_a_busy_server_beyond_the_limit(seconds: int, sent: int) -> None:
+    scene = good_collection()
+    attempts = 0
+
+    def busy() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise RemoteBusy(remote="r", reason="too many publishes", status=503, seconds=seconds)
+
+    scene.server.before_publish = busy
+    with pytest.raises(RemoteBusy):
+        scene.owner.publish(Careful(scene.owner, "3.0", NEWER))
+    assert attempts == sent
+    assert scene.owner.backoff.seconds <= RETRY_SECONDS
 
 
 def test_an_edit_that_breaks_a_role_on_a_state_that_stands_still_is_refused_at_once() -> None:

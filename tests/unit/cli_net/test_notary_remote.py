@@ -15,7 +15,9 @@ from tests.unit.cli_net.conftest import Remotes, Serve, answering
 from trustcli.client.notary_remote import MAX_ANSWER, NotaryRemote
 from trustcli.client.ports import CollectionState
 from trustcli.errors import (
+    RemoteBusy,
     RemoteClockJumped,
+    RemoteFull,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -105,6 +107,20 @@ def test_a_server_that_can_do_nothing_now_is_quoted(serve: Serve, notary_of: Not
         with pytest.raises(error, match="the reason") as refused:
             notary_of(serve(answering(answer))).publish(GUN, {TARGETS: b"{}"})
         assert type(refused.value) is error
+
+
+def test_a_busy_server_and_a_limit_are_told_apart_from_a_full_disk(serve: Serve, notary_of: NotaryOf) -> None:
+    busy = json_reply(503, {"errors": [{"code": "UNAVAILABLE", "message": "too many uploads"}]}, {"Retry-After": "7"})
+    with pytest.raises(RemoteBusy, match="too many uploads") as caught:
+        notary_of(serve(answering(busy))).publish(GUN, {TARGETS: b"{}"})
+    assert caught.value.seconds == 7
+    limit = json_reply(507, {"errors": [{"code": "TOO_MANY", "message": "as many as are kept: 9"}]})
+    with pytest.raises(RemoteRefused, match="as many as are kept: 9") as refused:
+        notary_of(serve(answering(limit))).publish(GUN, {TARGETS: b"{}"})
+    assert (refused.value.status, refused.value.server_code) == (507, "TOO_MANY")
+    full = json_reply(507, {"errors": [{"code": "UNAVAILABLE", "message": "no"}]})
+    with pytest.raises(RemoteFull):
+        notary_of(serve(answering(full))).publish(GUN, {TARGETS: b"{}"})
 
 
 def test_a_redirect_leads_nowhere_but_within_the_server(serve: Serve, notary_of: NotaryOf) -> None:

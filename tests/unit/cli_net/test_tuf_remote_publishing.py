@@ -11,10 +11,14 @@ from tests.support.hostile_server import Request, Wire, json_reply, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, answering
 from trustcli.client.ports import CollectionState, DeletedCollection
+from trustcli.console.failure_table import row_for
 from trustcli.errors import (
+    RemoteBusy,
     RemoteClockJumped,
+    RemoteFull,
     RemoteMisbehaved,
     RemoteRefused,
+    RemoteUnreachable,
 )
 from trustdata.errors import (
     CollectionExists,
@@ -93,6 +97,35 @@ def test_a_server_whose_clock_jumped_is_no_network_that_fails(serve: Serve, remo
     answer = json_reply(503, {"code": "clock-jumped", "detail": "the server's clock says 2027"})
     with pytest.raises(RemoteClockJumped, match="has changed nothing: the server's clock says 2027"):
         remote_of(serve(answering(answer))).publish(GUN, {ROOT: b""})
+
+
+def test_a_server_that_is_busy_says_when_to_ask_again(serve: Serve, remote_of: Remotes) -> None:
+    for status, header, seconds in ((503, "7", 7), (429, "30", 30), (503, "9" * 5000, 86_400)):
+        answer = json_reply(status, {"code": "overloaded", "detail": "too many uploads"}, {"Retry-After": header})
+        with pytest.raises(RemoteBusy, match=rf"is busy \({status}\): too many uploads") as caught:
+            remote_of(serve(answering(answer))).publish(GUN, {ROOT: b""})
+        assert (caught.value.status, caught.value.seconds) == (status, seconds)
+        assert f"after {seconds} s" in row_for(caught.value).advice(caught.value)
+
+
+@pytest.mark.parametrize("header", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "1.5", "", "²"])
+def test_a_server_that_does_not_say_when_is_an_outage(serve: Serve, remote_of: Remotes, header: str) -> None:
+    answer = json_reply(503, {"detail": "no"}, {"Retry-After": header} if header.isascii() else {})
+    with pytest.raises(RemoteUnreachable) as caught:
+        remote_of(serve(answering(answer))).publish(GUN, {ROOT: b""})
+    assert type(caught.value) is RemoteUnreachable
+
+
+def test_a_limit_of_the_server_is_no_full_disk(serve: Serve, remote_of: Remotes) -> None:
+    detail = "there are as many collections on this server as are kept: 9"
+    answer = json_reply(507, {"code": "too-many", "detail": detail, "what": "collections", "limit": 9})
+    with pytest.raises(RemoteRefused, match="as are kept: 9") as caught:
+        remote_of(serve(answering(answer))).publish(GUN, {ROOT: b""})
+    assert (caught.value.server_code, caught.value.server_details) == ("too-many", {"what": "collections", "limit": 9})
+    assert "raise this limit" in row_for(caught.value).advice(caught.value)
+    full = json_reply(507, {"code": "disk-full", "detail": "the disk is full"})
+    with pytest.raises(RemoteFull, match="the disk is full"):
+        remote_of(serve(answering(full))).publish(GUN, {ROOT: b""})
 
 
 def test_an_early_refusal_of_a_large_upload_is_heard(serve: Serve, remote_of: Remotes) -> None:

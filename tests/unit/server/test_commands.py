@@ -28,6 +28,32 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "serve",
+        "migrate",
+        "check",
+        "settings",
+        "collections",
+        "collections list",
+        "collections release",
+        "clock accept",
+    ],
+)
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert (result.exit_code, result.exception) == (0, None)
+    assert "Usage: " in result.output
+
+
+def test_square_brackets_in_the_help_are_shown_and_are_no_markup() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["serve", "--help"]).output.split())
+    for shown_as in ("ADDRESS[/BITS]", "[a quarter of all]", "[./trust-server-data]", "[info]"):
+        assert shown_as in shown
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which a server has worked: one collection."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +32,7 @@ from trustdata.errors import (
     VersionMismatch,
     WouldBreakRole,
 )
-from trustserver.api.notary_errors import LONGEST, Access, notary_error
+from trustserver.api.notary_errors import LONGEST, Access, notary_error, send_notary_error
 from trustserver.errors import (
     BadParameters,
     BadRequest,
@@ -42,9 +43,11 @@ from trustserver.errors import (
     NoFileName,
     NoSuchRoute,
     NotThere,
+    Overloaded,
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TooMany,
     UnknownRole,
 )
 
@@ -83,6 +86,8 @@ def told(error: Exception, access: tuple[Access, ...] = ()) -> tuple[int, dict[s
         (DiskFull(), 507, "UNAVAILABLE", None),
         (RevisionMoved(gun="x", base=1), 503, "UNAVAILABLE", None),
         (Stopping(), 503, "UNAVAILABLE", None),
+        (Overloaded(what="uploads", seconds=7), 503, "UNAVAILABLE", None),
+        (TooMany(what="names", limit=9), 507, "TOO_MANY", None),
         (RuntimeError("secret"), 500, "UNKNOWN", None),
         (SigningFailed(key="secret", reason="secret"), 500, "UNKNOWN", None),
         (
@@ -99,6 +104,27 @@ def test_every_refusal_has_its_row(error: Exception, status: int, code: str, det
     assert (found, entry["code"], entry.get("detail")) == (status, code, detail)
     assert ("detail" in entry) == (detail is not None)
     assert "secret" not in json.dumps(entry)
+
+
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [
+        (Overloaded(what="uploads", seconds=7), b"7"),
+        (Stopping(), b"1"),
+        (NotStored(reason="secret"), b"1"),
+        (DiskFull(), None),
+        (TooMany(what="names", limit=9), None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_who_is_turned_away_for_now_is_told_when_to_come_again(error: Exception, after: bytes | None) -> None:
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(send_notary_error(send, error))
+    assert dict(sent[0]["headers"]).get(b"retry-after") == after
 
 
 @pytest.mark.parametrize(
