@@ -19,7 +19,7 @@ from trustdata.model import DelegatedRole, Delegations, Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.tuf import TUF, TufFormat
 from trustserver.api import publish_requests
-from trustserver.repository import publish as publishing
+from trustserver.repository import judging
 from trustserver.repository import quotas as growth
 from trustserver.repository.publish import PublishedVersions, Publishing
 
@@ -203,7 +203,7 @@ def test_the_values_of_all_files_of_an_upload_are_counted_before_one_is_parsed(m
         raise MalformedMetadata(role=role, path="", reason="parsed")
 
     monkeypatch.setattr(TufFormat, "parse", parse)
-    monkeypatch.setattr(publishing, "MAX_UPLOAD_VALUES", 10)
+    monkeypatch.setattr(judging, "MAX_UPLOAD_VALUES", 10)
     five = b'["[[[[[[[[[[",1,1,1,1]'
     assert site.publish({TARGETS: five, ROOT: five}).json()["reason"] == "parsed"
     parsed.clear()
