@@ -284,8 +284,8 @@ class OriginRefused(TrustError):
     origin: str
 
     def __str__(self) -> str:
-        page = f"requests of web pages ({shown(self.origin)}) change nothing here"
-        return f"{page}; send them without Origin and Sec-Fetch-Site"
+        page = f"web pages ({shown(self.origin)}) may change nothing here, and get no keys"
+        return f"{page}; programs send no Origin and no Sec-Fetch-Site"
 
 
 @dataclass(eq=False, kw_only=True)

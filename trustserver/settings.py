@@ -357,11 +357,17 @@ def _networks(value: object, source: str) -> tuple[Network, ...]:
         if not text.strip():
             continue
         try:
-            found.append(ipaddress.ip_network(text.strip()))
+            network = ipaddress.ip_network(text.strip(), strict=False)
         except ValueError as error:
             raise StartRefused(
                 what=source, reason=f"{text.strip()} is no address or network, such as 10.0.0.7 or 10.0.0.0/24"
             ) from error
+        address = text.strip().partition("/")[0]
+        if ipaddress.ip_address(address) != network.network_address:
+            raise StartRefused(
+                what=source, reason=f"{text.strip()} is one address of a network: {address} or {network}?"
+            )
+        found.append(network)
     return tuple(found)
 
 

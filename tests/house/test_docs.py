@@ -22,7 +22,11 @@ from trustdata.errors import TrustError
 from trustserver import __main__ as server
 from trustserver import errors as server_errors
 from trustserver import settings as server_settings
-from trustserver.api import problems
+from trustserver.api import fair_queue, problems, request_turns, upload, upload_room
+from trustserver.auth import signature_checks
+from trustserver.repository import quotas, retention
+from trustserver.responses import in_flight
+from trustserver.server import front, serving
 
 _TOP: Final = Path(__file__).resolve().parents[2]
 _REFERENCE: Final = _TOP / "docs" / "reference"
@@ -153,6 +157,58 @@ def test_every_setting_with_option_variable_and_key(name: str) -> None:
     option = "--" + name.replace("_", "-")
     (row,) = [row for row in _rows(_text("server-settings.md")) if re.match(rf"`{option}[ `]", row[0])]
     assert row[1:3] == [f"`{server_settings.ENVIRONMENT_PREFIX}{name.upper()}`", f"`{name}`"]
+
+
+_DEFAULTS: Final = {name: getattr(server_settings.Settings(), name) for name in server_settings.SETTING_NAMES}
+
+
+@pytest.mark.parametrize("name", [name for name, value in _DEFAULTS.items() if type(value) is int])
+def test_every_default_that_is_a_number(name: str) -> None:
+    option = "--" + name.replace("_", "-")
+    (row,) = [row for row in _rows(_text("server-settings.md")) if re.match(rf"`{option}[ `]", row[0])]
+    assert row[3] == str(_DEFAULTS[name])
+
+
+_SETTINGS: Final = _REFERENCE / "server-settings.md"
+_OPERATING: Final = _TOP / "docs" / "guides" / "operate-server.md"
+_FIGURES: Final = [
+    (_SETTINGS, "all uploads being read or judged", f"{upload_room.ALL_UPLOADS >> 20} MiB"),
+    (_OPERATING, "memory of uploads", f"{upload_room.ALL_UPLOADS >> 20} MiB"),
+    (_SETTINGS, "large answers that are being sent", f"{in_flight.MAX_BYTES >> 20} MiB"),
+    (_OPERATING, "large files that are being sent", f"{in_flight.MAX_BYTES >> 20} MiB"),
+    (_SETTINGS, "clients that take an answer more slowly", f"{front.MAX_SLOW_READERS};"),
+    (_OPERATING, "clients that take an answer more slowly", f"{front.MAX_SLOW_READERS};"),
+    (_SETTINGS, "requests of one client", f"{request_turns.AT_ONE_TIME};"),
+    (_OPERATING, "requests of one client", f"{request_turns.AT_ONE_TIME};"),
+    (
+        _SETTINGS,
+        "tokens whose signature",
+        f"{signature_checks.MAX_WAITING} wait, {signature_checks.MAX_WAITING_OF_ONE}",
+    ),
+    (
+        _OPERATING,
+        "tokens whose",
+        f"{signature_checks.MAX_WAITING}, of one address {signature_checks.MAX_WAITING_OF_ONE}",
+    ),
+    (_SETTINGS, "superseded versions of one", f"{retention.KEPT_BYTES >> 20} MiB; beyond"),
+    (_OPERATING, "superseded versions", f"{retention.KEPT_BYTES >> 20} MiB"),
+    (
+        _SETTINGS,
+        "superseded versions of one",
+        f"{quotas.MAX_ROOT_VERSIONS} versions and {quotas.MAX_ROOT_BYTES >> 20} MiB",
+    ),
+    (_SETTINGS, "uploads judged at one time", f"at most {fair_queue.MAX_WAITING} wait"),
+    (_SETTINGS, "one upload", f"{upload.MAX_UPLOAD >> 20} MiB, {upload.MAX_PARTS} parts"),
+    (_OPERATING, "connections at one time", f"{serving.MOST_CONNECTIONS}, or"),
+]
+"""Limits that the documents give: document, beginning of the row, and what stands in it."""
+
+
+@pytest.mark.parametrize(("document", "beginning", "figure"), _FIGURES)
+def test_a_limit_is_what_the_documents_say(document: Path, beginning: str, figure: str) -> None:
+    rows = [row for row in _rows(document.read_text(encoding="utf-8")) if row[0].startswith(beginning)]
+    assert len(rows) == 1
+    assert figure in " ".join(rows[0])
 
 
 # --- errors

@@ -162,9 +162,9 @@ def _malformed(error: TrustError) -> _Refusal:
     return _by_role(error)
 
 
-def _malformed_upload(error: TrustError) -> _Refusal:
+def _malformed_upload(_: TrustError) -> _Refusal:
     return _Refusal(
-        status=408 if isinstance(error, RequestTooSlow) else 400,
+        status=400,
         code="MALFORMED_UPLOAD",
         message="The body of your request is malformed.",
     )
@@ -205,6 +205,10 @@ def _unavailable(error: TrustError) -> _Refusal:
     return _Refusal(status=status, code="UNAVAILABLE", message="The server cannot do this now; try again.")
 
 
+def _too_slow(error: TrustError) -> _Refusal:
+    return _Refusal(status=HTTPStatus.REQUEST_TIMEOUT, code="MALFORMED_UPLOAD", message=str(error))
+
+
 def _overloaded(error: TrustError) -> _Refusal:
     return _Refusal(status=503, code="UNAVAILABLE", message=str(error))
 
@@ -229,7 +233,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (BadParameters, _invalid_parameters),
     (BadRequest, _malformed_upload),
     (EncodingRefused, _malformed_upload),
-    (RequestTooSlow, _malformed_upload),
+    (RequestTooSlow, _too_slow),
     (TooLarge, _too_large),
     (VersionConflict, _version_conflict),
     (ServerKeyNotUsed, _no_key),

@@ -106,6 +106,11 @@ def test_every_refusal_has_its_row(error: Exception, status: int, code: str, det
     assert "secret" not in json.dumps(entry)
 
 
+def test_what_is_no_fault_of_the_upload_is_told_in_its_own_words() -> None:
+    for error in (RequestTooSlow(seconds=1), Overloaded(what="uploads"), TooMany(what="names", limit=9)):
+        assert told(error)[1]["message"] == str(error)
+
+
 @pytest.mark.parametrize(
     ("error", "after"),
     [

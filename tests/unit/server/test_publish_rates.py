@@ -25,6 +25,7 @@ def test_a_collection_is_published_to_so_often_in_a_minute() -> None:
     raw = owner.targets()
     refused = site.publish({TARGETS: raw})
     assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "overloaded", "20")
+    assert refused.json()["detail"] == "too many publishes of this collection in a minute; try again in 20 seconds"
     assert site.store.load(GUN_A) == before
     site.begin("example.com/another")
     site.later(seconds=20)

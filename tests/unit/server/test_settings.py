@@ -122,6 +122,13 @@ def test_proxies_come_from_repeated_options_a_list_in_the_file_or_one_text(tmp_p
     assert load({}, {"TRUST_SERVER_TRUSTED_PROXY": as_text(meant)}).settings.trusted_proxy == meant
 
 
+def test_an_address_with_the_bits_of_its_network_is_asked_back() -> None:
+    for text, meant in (("10.0.0.7/8", "10.0.0.7 or 10.0.0.0/8?"), ("fd00::7/64", "fd00::7 or fd00::/64?")):
+        with pytest.raises(StartRefused, match="is one address of a network") as refused:
+            load({"trusted_proxy": [text]}, {})
+        assert refused.value.reason.endswith(meant)
+
+
 def test_variables_that_kubernetes_makes_are_left_alone() -> None:
     made = {"TRUST_SERVER_PORT": "tcp://10.0.0.1:4443", "TRUST_SERVER_SERVICE_HOST": "10.0.0.1"}
     assert load({}, made).settings == load({}, {}).settings
