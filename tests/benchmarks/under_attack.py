@@ -21,7 +21,16 @@ from tests.benchmarks.large_file import large_file
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
-from tests.support.attackers import Attacker, Target, common_pots, connections, slow_readers, uploads
+from tests.support.attackers import (
+    Attacker,
+    Target,
+    common_pots,
+    connections,
+    same_address,
+    slow_readers,
+    tls_records,
+    uploads,
+)
 from tests.support.token_server import ISSUER, PASSWORD, SERVICE, TokenServer, logged_in, start_token_server
 from trustdata.gun import parse_gun
 
@@ -53,6 +62,9 @@ ATTACKS: Final = (
     Attack(what="empty uploads", attacker=common_pots.empty_uploads, prepare=begin_for_attacker),
     Attack(what="heads without end", attacker=connections.long_heads),
     Attack(what="200 handshakes a second", attacker=connections.handshakes, tls=True),
+    Attack(what="4000 new TLS keys at once", attacker=tls_records.new_keys, tls=True),
+    Attack(what="TLS records of one byte", attacker=tls_records.single_bytes, tls=True),
+    Attack(what="stalled uploads, same address", attacker=same_address.stalled_uploads),
     Attack(what="82 slow readers", attacker=slow_readers.readers_of_attackers_file, prepare=large_file),
     Attack(what="82 slow readers, TLS", attacker=slow_readers.readers_of_attackers_file, tls=True, prepare=large_file),
     Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),

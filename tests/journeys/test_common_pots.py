@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from tests.support.attackers import Attacker, Target
 from tests.support.attackers.common_pots import empty_uploads, forged, forged_tokens, many_names, same_name
+from tests.support.attackers.same_address import HELD, HONEST, begin_upload
 from tests.support.notary_owner import NotaryOwner
 from tests.support.notary_site import FORM, form
 from tests.support.server_owner import Owner
@@ -83,6 +85,21 @@ def test_empty_uploads_leave_nothing_on_the_disk(server: ServerProcess) -> None:
     assert rows(server, "SELECT count(*) FROM change") == 1
     files = [("targets", owner.targets())]
     assert server.get(base, method="POST", data=form(files), kind=FORM)[0] == 200, "who has something to say is heard"
+
+
+def test_stalled_uploads_keep_nobody_out_who_has_the_same_address(server: ServerProcess) -> None:
+    """A request whose body is waited for is not one that is worked on."""
+    server.start("--upload-rate", "0", "--upload-seconds", "3600")
+    parts = urlsplit(server.url)
+    target = Target(host=parts.hostname or "", port=parts.port or 0, source=HONEST)
+    owner = Owner(now())
+    with contextlib.ExitStack() as held:
+        for number in range(HELD):
+            held.enter_context(begin_upload(target, number))
+        server.learn_keys(owner, GUN)
+        assert server.publish(GUN, owner.first_upload())[0] == 200
+        assert server.publish(GUN, {TARGETS: owner.targets()})[0] == 200
+        assert "publish refused" not in server.log(), "all of them are still waited for"
 
 
 def test_forged_tokens_keep_nobody_out(server: ServerProcess, tmp_path: Path) -> None:

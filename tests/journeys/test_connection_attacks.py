@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.attackers import Target
 from tests.support.attackers.connections import addresses, connect, half_of_it
+from tests.support.attackers.tls_records import logged_records, opened
 from tests.support.certificates import make_authority
 from tests.support.programs import free_port, program, running
 from tests.support.server_process import ServerProcess
@@ -124,6 +125,17 @@ def test_half_of_a_handshake_or_a_request_keeps_nobody_out(
     settled = (open_files(server) for _ in range(5000) if server.get("/healthz")[0] == 200)
     assert any(now <= before + 12 for now in settled), "but for those that worker threads have opened"
     server.stop()
+
+
+def test_a_flood_of_new_tls_keys_ends_only_its_connection(start: Start, tmp_path: Path) -> None:
+    server = start("--self-signed")
+    with opened(target(server), tmp_path / "secrets", "127.0.0.2") as client:
+        records = logged_records(tmp_path / "secrets")
+        flood = b"".join(records.key_update() for _ in range(4_000))
+        with contextlib.suppress(OSError):  # it is closed meanwhile
+            client.sendall(flood)
+        assert closed(client)
+    assert server.get("/readyz")[0] == 200
 
 
 def test_connections_of_one_address_are_bounded_and_a_proxy_that_is_named_has_all(start: Start, tmp_path: Path) -> None:

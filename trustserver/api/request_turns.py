@@ -14,9 +14,14 @@ from typing import Any, Final
 
 from trustserver.api.client_address import client_address
 from trustserver.api.gun_path import App, Receive, Scope, Send
+from trustserver.api.rounds import Rounds
 
 AT_ONE_TIME: Final = 32
 """How many requests of one client are worked on at one time: four for each worker thread."""
+
+ROUNDS: Final = 4
+"""A request begins in every fourth round of the event loop, if many wait. It takes as long as thirty reads that the
+response cache answers, and those are answered in every round: so they keep their share of the time."""
 
 
 class _Client:
@@ -34,10 +39,12 @@ class RequestTurns:
         self._app = app
         self._at_one_time = at_one_time
         self._clients: dict[str, _Client] = {}
+        self._rounds = Rounds(every=ROUNDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = client_address(scope) if scope["type"] == "http" else None
         if address is None:
+            await self._rounds.begin("")
             await self._app(scope, receive, send)
             return
         client = self._clients.setdefault(address, _Client())
@@ -59,6 +66,7 @@ class RequestTurns:
             await send(event)
 
         try:
+            await self._rounds.begin(address)
             await self._app(scope, received, sent)
         finally:
             hand_on()

@@ -156,8 +156,7 @@ class Upload:
             if pieces > MAX_PIECES + self._place.held // PIECE_BYTES:
                 raise BadRequest(place="body", reason="comes in pieces that are too small")
             for start in range(0, len(chunk), _SLICE):
-                if start:
-                    await asyncio.sleep(0)  # others have their turn: a slice may be a hundred parts
+                await self._place.turn()  # a slice may be a hundred parts
                 parts.write(chunk[start : start + _SLICE])
 
 

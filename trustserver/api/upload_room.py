@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final, Self
 
+from trustserver.api.rounds import Rounds
 from trustserver.errors import Overloaded, RequestTooSlow
 
 ALL_UPLOADS: Final = 64 * 1024 * 1024
@@ -31,6 +32,7 @@ class UploadRoom:
     def __init__(self, limit: int = ALL_UPLOADS, *, rate: int = LEAST_RATE) -> None:
         self.rate = rate
         self._free = limit
+        self.rounds = Rounds()
         self._places: set[UploadPlace] = set()
 
     @property
@@ -140,6 +142,10 @@ class UploadPlace:
             raise
         finally:
             self._timeout = None
+
+    async def turn(self) -> None:
+        """Wait until some of the upload may be parsed: one upload in each round of the event loop."""
+        await self._room.rounds.begin(self.owner)
 
     def take(self, size: int) -> None:
         """Take memory for bytes that have arrived. Raises: Overloaded if there is none left."""

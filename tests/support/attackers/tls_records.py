@@ -77,7 +77,7 @@ def new_keys(target: Target, stop: Event) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in _until(stop):
             log = Path(folder, str(number))
-            with contextlib.suppress(OSError), _open(target, log, "127.0.0.2") as client:
+            with contextlib.suppress(OSError), opened(target, log, "127.0.0.2") as client:
                 records = logged_records(log)
                 client.sendall(b"".join(records.key_update() for _ in range(_RECORDS)))
 
@@ -87,7 +87,7 @@ def single_bytes(target: Target, stop: Event) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in _until(stop):
             log = Path(folder, str(number))
-            with contextlib.suppress(OSError), _open(target, log, "127.0.0.2") as client:
+            with contextlib.suppress(OSError), opened(target, log, "127.0.0.2") as client:
                 records = logged_records(log)
                 client.sendall(b"".join(records.data(b"x") for _ in range(_RECORDS)))
 
@@ -100,7 +100,7 @@ def _until(stop: Event) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _open(target: Target, log: Path, source: str) -> Iterator[socket.socket]:
+def opened(target: Target, log: Path, source: str) -> Iterator[socket.socket]:
     """A connection after its handshake, of which the caller encrypts what follows."""
     context = logging_context(target.ca, log)
     context.check_hostname = False
