@@ -120,13 +120,13 @@ def test_a_judge_that_is_killed_at_work_refuses_the_upload_and_nothing_else(serv
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_the_judge_ends_with_the_server(server: ServerProcess, end: signal.Signals) -> None:
     """However the server ends, and also when the signal is for the whole group of processes."""
-    _begin(server)
+    owner = _begin(server)
     (judge,) = _children(server.pid)
     process = os.pidfd_open(judge)
     try:
         if end == signal.SIGTERM:
             os.kill(judge, end)
-            assert server.get("/readyz")[0] == 200
+            assert server.publish(_GUN, {TARGETS: owner.targets()})[0] == 200
             assert _children(server.pid) == [judge]
         server.signal(end)
         assert server.wait() == (0 if end == signal.SIGTERM else -end)

@@ -9,9 +9,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,10 @@ from tests.support.server_site import GUN_A, Site
 from trustdata.envelope import Envelope
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.limits import MAX_VALUES
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
-from trustdata.wire import strict_json
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NotaryFormat
+from trustdata.wire.tuf import TufFormat
 from trustserver.app import JUDGE_MEMORY, open_judge
 from trustserver.process.helper_process import FrameBroken, Helper, python_command, read_frame, write_frame
 from trustserver.repository import judging
@@ -36,7 +38,7 @@ from trustserver.repository.judging import UploadedFiles
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.settings import Settings
 from trustserver.storage.opening import open_store
-from trustserver.storage.ports import MetadataStore
+from trustserver.storage.ports import MetadataStore, Publication
 
 _TAGS = {f"v{number}": DIGEST for number in range(3000)}
 """As many as make an upload a large one."""
@@ -67,13 +69,16 @@ def helper(settings: Settings, store: MetadataStore) -> Iterator[Helper]:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of what is parsed in this process."""
     sizes: list[int] = []
-    parse = strict_json.parse
 
-    def noting(role: RoleName, raw: bytes, *, values: int = MAX_VALUES) -> strict_json.Parsed:
-        sizes.append(len(raw))
-        return parse(role, raw, values=values)
+    def noting(parse: Callable[[Any, RoleName, bytes], Envelope]) -> object:
+        def parse_noted(self: WireFormat, role: RoleName, raw: bytes) -> Envelope:
+            sizes.append(len(raw))
+            return parse(self, role, raw)
 
-    monkeypatch.setattr(strict_json, "parse", noting)
+        return parse_noted
+
+    for kind in (TufFormat, NotaryFormat):
+        monkeypatch.setattr(kind, "parse", noting(kind.parse))
     return sizes
 
 
@@ -114,14 +119,15 @@ def test_a_large_upload_is_stored_and_never_parsed_by_the_server(
 ) -> None:
     gun = "example.com/large"
     site, owner = _tuf(store, helper, gun)
-    parsed.clear()
     raw = owner.targets()
+    owner.tags["one-more"] = DIGEST
+    following = owner.targets()
+    parsed.clear()
     answer = site.publish({TARGETS: raw}, gun)
     assert (answer.status_code, answer.json()["versions"]["targets"]) == (200, 2)
     assert site.file("2.targets.json", gun).content == raw
     assert max(parsed, default=0) < 10_000, "root, snapshot and timestamp at most"
-    owner.tags["one-more"] = DIGEST
-    assert site.publish({TARGETS: owner.targets()}, gun).json()["versions"]["targets"] == 3
+    assert site.publish({TARGETS: following}, gun).json()["versions"]["targets"] == 3
     assert max(parsed, default=0) < 10_000
     file = store.load(GUN(gun)).files[TARGETS]
     assert (file.version, file.expires) == (3, NOW + timedelta(days=365))
@@ -135,8 +141,8 @@ def test_a_large_notary_upload_is_stored_and_never_parsed_by_the_server(
     owner = site.begin_notary(holds_snapshot=True)
     releases = owner.add_delegation("targets/releases")
     owner.tags = dict(_TAGS)
-    parsed.clear()
     files = {TARGETS: owner.targets(), releases: owner.targets(releases), SNAPSHOT: owner.snapshot()}
+    parsed.clear()
     answer = site.upload(files)
     assert (answer.status_code, answer.content) == (200, b"")
     assert site.versions() == {"root": 1, "targets": 3, "targets/releases": 1, "snapshot": 2, "timestamp": 2}
@@ -159,7 +165,7 @@ def test_what_is_refused_is_refused_in_the_same_words_as_in_the_server(
             answers.append(site.upload(files, "example.com/r") if wire == "notary-v1" else site.publish(files, GUN_A))
         assert answers[0].status_code in {400, 413, 422}, name
         assert (answers[1].status_code, answers[1].content) == (answers[0].status_code, answers[0].content), name
-        assert parsed == [], "not even counted here"
+        assert parsed == []
     assert helper.pid is not None
 
 
@@ -381,15 +387,42 @@ def _moved(site: Site, owner: Owner) -> None:
 
 
 @pytest.mark.usefixtures("large")
-def test_what_was_judged_on_a_newer_state_than_the_server_remembers_is_judged_once() -> None:
+def test_what_was_judged_on_a_newer_state_than_the_server_remembers_is_judged_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     site = Site()
     owner = site.begin(signers=("alice",))
     asked = AskedHere(site.store)
     beside = Site(site.store, helper=asked)
     assert beside.publish({TARGETS: owner.targets()}).json()["revision"] == 2
     _moved(site, owner)
+    tried: list[int] = []
+    store_it = site.store.publish
+
+    def noting(publication: Publication) -> int:
+        tried.append(publication.base)
+        return store_it(publication)
+
+    monkeypatch.setattr(site.store, "publish", noting)
     assert beside.publish({TARGETS: owner.targets()}).json()["revision"] == 4
     assert asked.asked == 2
+    assert tried == [3], "and nothing was signed for the old state"
+
+
+@pytest.mark.usefixtures("large")
+def test_a_collection_that_moves_before_the_judgement_is_read_again() -> None:
+    site = Site()
+    owner = site.begin(signers=("alice",))
+    assert site.publish({TARGETS: owner.targets()}).status_code == 200
+
+    def first_time() -> None:
+        if asked.asked == 1:
+            _moved(site, owner)
+
+    asked = AskedHere(site.store, before=first_time)
+    beside = Site(site.store, helper=asked)  # it remembers nothing
+    answer = beside.publish({TARGETS: owner.targets()}).json()
+    assert (answer["revision"], answer["versions"]["targets/alice"], asked.asked) == (4, 1, 1)
 
 
 @pytest.mark.usefixtures("large")
