@@ -31,6 +31,8 @@ def no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
         "[a]\n" * (MAX_VALUES + 1),
         # structure that a careless reader would take for a string
         'a=["""\n""",' + "[]," * MAX_VALUES + '"x"]',
+        'a=["""x""",' + "[]," * MAX_VALUES + '"x"]',
+        'a=["""x"""",' + "[]," * MAX_VALUES + '"x"]',
         'a=["""x""""",' + "[]," * MAX_VALUES + '"x"]',
         "a=['''\n''''," + "[]," * MAX_VALUES + "'x']",
         'a=["\\"",' + "[]," * MAX_VALUES + '"x"]',
