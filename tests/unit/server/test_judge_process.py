@@ -169,6 +169,18 @@ def test_what_is_refused_is_refused_in_the_same_words_as_in_the_server(
     assert helper.pid is not None
 
 
+def test_the_values_of_all_files_are_counted_before_any_is_parsed(
+    store: MetadataStore, helper: Helper, parsed: list[int]
+) -> None:
+    """Each of the files is within its own limit."""
+    raw = worst_admitted("tuf-1.0")["lists"]
+    more = {RoleName(f"targets/{name}"): raw for name in ("releases", "alice", "bob")}
+    for helped in (None, helper):
+        answer = Site(store, helper=helped).publish({TARGETS: raw, **more, ROOT: document("tuf-1.0")})
+        assert (answer.status_code, answer.json()["detail"]) == (413, "the upload holds more than 2500000 values")
+        assert parsed == []
+
+
 def test_a_version_conflict_and_a_missing_signature_are_named(store: MetadataStore, helper: Helper) -> None:
     gun = "example.com/conflicts"
     site, owner = _tuf(store, helper, gun)
