@@ -68,8 +68,9 @@ UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""
 JUDGE_SECONDS: Final = 30.0
 """Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
-JUDGE_MEMORY: Final = 384 * 1024 * 1024
-"""Bytes of data of the process that judges large uploads: the worst upload within the limits takes it to 320 MB."""
+JUDGE_MEMORY: Final = 640 * 1024 * 1024
+"""Bytes of data of the process that judges large uploads. The worst upload within the limits takes it to 320 MB; what it
+reserves beside, and does not touch, counts too: orjson reserves 28 bytes for each of a file."""
 
 _log = logging.getLogger(__name__)
 
