@@ -69,8 +69,8 @@ UPKEEP_SECONDS: Final = 60
 JUDGE_SECONDS: Final = 30.0
 """Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
 JUDGE_MEMORY: Final = 640 * 1024 * 1024
-"""Bytes of data of the process that judges large uploads. The worst upload within the limits takes it to 320 MB. What it
-reserves and does not touch counts, too: orjson reserves 28 times the size of a file."""
+"""Bytes of data of the process that judges large uploads. The worst upload within the limits takes it to 320 MB, and
+what is reserved and not touched counts, too: orjson reserves 28 times the size of a file."""
 
 _log = logging.getLogger(__name__)
 
