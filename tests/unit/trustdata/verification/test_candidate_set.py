@@ -310,6 +310,14 @@ def test_one_tag_in_both_releasing_roles() -> None:
         judge(scene, upload)
 
 
+def test_a_tag_of_targets_that_the_releases_alone_are_given() -> None:
+    scene = good_collection()
+    scene.forger.alter(TARGETS, lambda d: d["targets"].update({"2.0": scene.forger.target(GOOD)}))
+    upload = scene.forger.successor(RELEASES, lambda d: d["targets"].update({"2.0": scene.forger.target(EVIL)}))
+    with refused(ReleaseConflict, target="2.0", roles=[TARGETS, RELEASES], digests=[GOOD, EVIL]):
+        judge(scene, upload)
+
+
 # --- the state that it would make
 
 
