@@ -28,7 +28,7 @@ from tests.support.front_stage import (
     response,
     run,
 )
-from trustserver.responses.cache import CACHE_REVALIDATE, file_response
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 from trustserver.server.front import IDLE_SWEEPS
 
 

@@ -23,7 +23,7 @@ from tests.support.front_stage import (
 )
 from trustserver.app import now
 from trustserver.process.tls import TlsFiles, self_signed
-from trustserver.responses.cache import CACHE_REVALIDATE, file_response
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 from trustserver.server import front
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.front import IDLE_SWEEPS

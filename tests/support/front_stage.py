@@ -15,8 +15,9 @@ import pytest
 import uvloop
 
 from trustserver.process.tls import TlsFiles, server_context
-from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.fast_path import HotAnswers

@@ -13,8 +13,9 @@ from typing import Final
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
 from trustserver.auth.authorizer import Authorizer
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.cache import ResponseCache
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.ready import ReadyResponse
 from trustserver.responses.selection import asked, select
 
 LONGEST_CONDITION: Final = 1024

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, Protocol
 
-from trustserver.responses.cache import ReadyResponse
+from trustserver.responses.ready import ReadyResponse
 from trustserver.responses.selection import select
 
 LONGEST_REQUEST: Final = 4096
