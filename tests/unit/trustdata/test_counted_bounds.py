@@ -15,7 +15,7 @@ from keys.notary import NotaryKey
 from tests.simulator.forgery import Document, file_of, text_of
 from tests.simulator.repository import APP
 from tests.simulator.scene import Scene, good_collection
-from trustdata.errors import MalformedMetadata, PublishRefused, ThresholdNotMet, TrustError
+from trustdata.errors import DelegationOutOfScope, MalformedMetadata, PublishRefused, ThresholdNotMet, TrustError
 from trustdata.limits import MAX_DELEGATIONS, MAX_KEYS, MAX_PATHS, MAX_PATHS_LENGTH, MAX_ROLE_KEYS, MAX_SIGNATURES
 from trustdata.model import DelegatedRole, Delegations, Root, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
@@ -197,8 +197,17 @@ def _listing(count: int, *paths: str) -> tuple[Targets, Any]:
 def test_comparisons_of_tags_and_paths_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delegations, "MAX_COMPARISONS", 12)
     check_scope(*_listing(4, "a*", "b*", "v*"))
-    with refused(PublishRefused, "more than 12 comparisons", role=ALICE):
+    with refused(PublishRefused, "lists 5 targets, each to be compared with 3 paths: more than 12", role=ALICE):
         check_scope(*_listing(5, "a*", "b*", "v*"))
+
+
+def test_of_a_role_that_is_not_delegated_each_target_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delegations, "MAX_COMPARISONS", 4)
+    for delegator in (Targets(), Targets(delegations=Delegations({}, {}))):
+        with refused(DelegationOutOfScope, role=ALICE, target="v0"):
+            check_scope(delegator, _listing(4)[1])
+        with refused(PublishRefused, "lists 5 targets, each to be compared with 1 paths", role=ALICE):
+            check_scope(delegator, _listing(5)[1])
 
 
 def test_patterns_that_would_backtrack_end() -> None:

@@ -31,8 +31,9 @@ from trustdata.errors import (
     WouldBreakRole,
 )
 from trustdata.gun import NAME_MEMBER
-from trustdata.model import DelegatedRole
+from trustdata.model import DelegatedRole, Delegator
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.verification import checks
 from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
@@ -351,6 +352,42 @@ def test_an_upload_to_which_nobody_delegates(wire: WireFormat) -> None:
     upload = wire.parse(carol, scene.forger.raw(ALICE))
     with refused(MetadataMissing, "nobody delegates to it", role=carol):
         judge(scene, scene.forger.successor(ALICE), upload)
+
+
+def test_an_upload_below_a_role_that_is_not_there() -> None:
+    scene = good_collection(NOTARY)
+    below = RoleName("targets/carol/more")
+    with refused(MetadataMissing, "nobody delegates to it", role=below):
+        judge(scene, scene.forger.successor(ALICE), NOTARY.parse(below, scene.forger.raw(ALICE)))
+
+
+def test_a_root_that_gives_stored_targets_one_more_key(wire: WireFormat) -> None:
+    """The delegation differs, so the stored role is judged again: by its signatures, for root delegates no paths."""
+    scene = good_collection(wire)
+    second = scene.keys.key("second")
+
+    def added(document: Document) -> None:
+        document["keys"][second.keyid] = second.to_dict()
+        document["roles"]["targets"]["keyids"].append(second.keyid)
+
+    assert judge(scene, scene.forger.successor(ROOT, added)).changed == (ROOT,)
+
+
+def test_stored_roles_are_judged_again_only_if_they_are_delegated_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = good_collection()
+    judged: list[RoleName] = []
+    check = checks.check_signatures
+
+    def checking(delegator: Delegator, named: str, envelope: Envelope) -> None:
+        judged.append(envelope.role)
+        check(delegator, named, envelope)
+
+    monkeypatch.setattr(checks, "check_signatures", checking)
+    judge(scene, scene.forger.successor(TARGETS))
+    assert judged == [TARGETS]
+    judged.clear()
+    judge(scene, scene.forger.successor(TARGETS, lambda d: d["delegations"]["roles"][1].update(paths=["*", "v*"])))
+    assert judged == [TARGETS, ALICE]
 
 
 def test_a_tag_that_leaves_the_paths_of_its_role() -> None:
