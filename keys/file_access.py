@@ -122,6 +122,17 @@ def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = Fa
     return _exposure(str(path), status, forbidden, "may be read or changed", wanted)
 
 
+def read_at_most(descriptor: int, limit: int) -> bytes:
+    """Read to the end, or to one byte more than `limit`, so that a larger content is noticed. Raises: OSError."""
+    content = b""
+    while len(content) <= limit:
+        part = os.read(descriptor, limit + 1 - len(content))
+        if not part:
+            break
+        content += part
+    return content
+
+
 def _exposure(
     path: str, status: os.stat_result, forbidden: int, what: str, wanted: str, *, sticky_helps: bool = False
 ) -> Exposure | None:

@@ -13,7 +13,7 @@ from keys import sealed_file
 from keys.algorithms import PrivateKey
 from keys.durable_file import file_lock, make_private_folder, sync_folder, write_durably
 from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable
-from keys.file_access import not_private
+from keys.file_access import not_private, read_at_most
 from keys.key_info import KeyInfo
 from keys.material import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
@@ -105,7 +105,7 @@ class FileKeyStore:
                 if not stat.S_ISREG(status.st_mode):
                     raise KeyFileMalformed(place=str(path), reason="not a regular file")
                 check_private(path, status)
-                return os.read(descriptor, MAX_KEY_FILE + 1)
+                return read_at_most(descriptor, MAX_KEY_FILE)
             finally:
                 os.close(descriptor)
 

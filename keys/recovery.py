@@ -27,6 +27,7 @@ from keys.errors import (
 )
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
+from keys.passphrase import passphrase_bytes
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
 
 
@@ -79,7 +80,7 @@ def read_asking(path: Path, ask: Callable[[], str]) -> PrivateKey:
 
 def _open(data: bytes, passphrase: str | None, path: Path) -> PrivateKey:
     if not sealed_file.is_sealed(data):
-        secret = None if passphrase is None else passphrase.encode("utf-8", "surrogateescape")
+        secret = None if passphrase is None else passphrase_bytes(passphrase)
         return material.read_private_pem(data, secret, place=str(path))
     if not passphrase:
         raise PassphraseMissing(key=str(path), sources=())

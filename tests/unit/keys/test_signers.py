@@ -13,7 +13,7 @@ from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner, signer_for
 from tests.simulator.memory_keystore import MemoryKeyStore
-from tests.unit.keys.prompted_person import Person
+from tests.support.prompted_person import Person
 
 
 def stored(algorithm: Algorithm = Algorithm.ED25519) -> tuple[MemoryKeyStore, KeyInfo]:

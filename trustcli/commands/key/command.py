@@ -14,6 +14,7 @@ from keys.key_info import PURPOSES, KeyInfo, Purpose
 from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
+from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
 from trustcli.commands.key.key_import import ImportOptions, import_folder, import_key
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
@@ -143,13 +144,13 @@ def export(
     if notary:
         private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
         role, gun = _notary_role(info)
-        secret = passphrase.encode("utf-8", "surrogateescape")
+        secret = passphrase_bytes(passphrase)
         _write(output, write_notary_key_file(private, role=role, gun=gun, passphrase=secret), mode=0o600)
     elif public:
         _write(output, write_public_pem(info.public), mode=0o644)
     else:
         private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
-        sealing = None if plain else passphrase.encode("utf-8", "surrogateescape")
+        sealing = None if plain else passphrase_bytes(passphrase)
         _write(output, write_private_pem(private, sealing), mode=0o600)
     session.output.result(f"{info.described} written to {output}")
     session.output.document({**_row(info), "file": str(output), "exit": DONE})

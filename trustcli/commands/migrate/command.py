@@ -21,6 +21,7 @@ import typer
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, KeysError
 from keys.notary_signer_dump import SignerKey, read_signer_dump
+from keys.passphrase import ask_and_try
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
@@ -150,7 +151,7 @@ class _ServerKeys:
             for key in self._keys.get((found.gun, role), ()):
                 if key.keyid in root.roles[role].keyids:
                     what = f"{key.place} (alias {shown(key.alias)})"
-                    opened[role] = key.open(self._session.passphrases.passphrase(purpose="server", key=what))
+                    opened[role], _ = ask_and_try(self._session.passphrases, key.open, purpose="server", key=what)
         return opened
 
 
