@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from keys import recovery as recovery_file
+from keys import recovery_file
 from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from keys import recovery as recovery_file
+from keys import recovery_file
 from keys.algorithms import Algorithm, generate, key_fingerprint, matching_keyids, public_key_of
 from keys.errors import KeyNotAccepted, PassphraseMissing
 from keys.key_info import KeyInfo, Purpose
