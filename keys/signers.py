@@ -66,7 +66,7 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
     long as the store object lives, because opening costs 0.1 s and 32 MiB.
 
     Raises: KeyNotFound, KeyAmbiguous, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure,
-    KeyStoreUnwritable, KeyFileMalformed, KeyNotAccepted.
+    KeyStoreUnreadable, KeyFileMalformed, KeyNotAccepted.
     """
     info = store.get(keyid)
     opened = _opened.setdefault(store, {})
@@ -78,7 +78,7 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
 def ask_and_open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> tuple[PrivateKey, str]:
     """Ask for the passphrase of a key and open it; return the private key and the passphrase.
 
-    Raises: KeyNotFound, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure, KeyStoreUnwritable,
+    Raises: KeyNotFound, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure, KeyStoreUnreadable,
     KeyFileMalformed, KeyNotAccepted.
     """
     return ask_and_try(passphrases, partial(store.private, info.keyid), purpose=info.purpose, key=info.described)

@@ -7,7 +7,18 @@ from http import HTTPStatus
 from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
-from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
+from keys.errors import (
+    KeyFileExposed,
+    KeyFileUnreadable,
+    KeyFileUnwritable,
+    KeyNotAuthorised,
+    KeyNotFound,
+    KeysError,
+    KeyStoreUnreadable,
+    KeyStoreUnwritable,
+    PassphraseMissing,
+    PassphraseWrong,
+)
 from keys.record import record
 from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
@@ -274,6 +285,11 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=KEYS,
         advice=_say("ask an owner to let a key of yours in: trust signer add --key YOURS.pub YOU NAME"),
     ),
+    KeyFileExposed: Row(status=KEYS),  # the sentence has the command that puts it right
+    KeyFileUnreadable: Row(status=KEYS, advice=_say("check the path, and who may read {place}")),
+    KeyFileUnwritable: Row(status=KEYS, advice=_say("name another file, or make its folder writable")),
+    KeyStoreUnreadable: Row(status=KEYS, advice=_say("check who owns {path}, and its mode")),
+    KeyStoreUnwritable: Row(status=KEYS, advice=_say("check who may write to {path}, and the space on its disk")),
     KeysError: Row(status=KEYS, advice=_say("trust key list")),
     UsageError: Row(status=USAGE, advice=_help_command),
 }

@@ -13,18 +13,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
+from keys import sealed_file
 from keys.algorithms import PrivateKey, generate
 from keys.errors import PassphraseWrong
+from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_pem
 from keys.notary import bare_key
 from keys.notary_files import write_notary_key_file
 from keys.passphrase import ATTEMPTS, EnvironmentPassphrases
 from tests.simulator.home import Home
 from tests.simulator.repository import APP, RepositorySimulator
+from tests.support.cheap_keys import CHEAP
 from tests.support.prompted_person import Person
 from trustcli.commands.key.key_import import ImportOptions, import_key
 from trustcli.commands.migrate.command import _ServerKeys
 from trustcli.commands.migrate.source import SourceCollection
+from trustcli.commands.support.key_source import SessionKeys
 from trustcli.console.passphrase_comparison import ComparedPassphrases
 from trustcli.session import Session
 from trustdata.roles import SNAPSHOT, TIMESTAMP
@@ -62,10 +66,25 @@ def _server_key(session: Session, folder: Path, private: PrivateKey) -> str:
     return tuf_key(opened[TIMESTAMP]).keyid
 
 
+def _recovery_file(session: Session, folder: Path, private: PrivateKey) -> str:
+    file = folder / "recovery.key"
+    info = KeyInfo.of(private, purpose="recovery")
+    file.write_bytes(sealed_file.seal(private, _RIGHT, info=info, cost=CHEAP))
+    return SessionKeys(session).recovery(file).public_key.keyid
+
+
+def _recovery_pem(session: Session, folder: Path, private: PrivateKey) -> str:
+    file = folder / "recovery.pem"
+    file.write_bytes(write_private_pem(private, _RIGHT.encode()))
+    return SessionKeys(session).recovery(file).public_key.keyid
+
+
 WAYS: Final[dict[str, Callable[[Session, Path, PrivateKey], str]]] = {
     "PEM": _import_pem,
     "a key file of notary": _import_notary,
     "a dump of a notary-signer": _server_key,
+    "a recovery file": _recovery_file,
+    "a recovery file in PEM": _recovery_pem,
 }
 
 

@@ -9,7 +9,7 @@ import typer
 
 from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
-from keys.errors import KeyExists, KeyStoreUnwritable
+from keys.errors import KeyExists, KeyFileUnwritable
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
@@ -227,7 +227,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise KeyStoreUnwritable(path=str(folder), reason=error.strerror or type(error).__name__) from error
+        raise KeyFileUnwritable(place=str(folder), reason=error.strerror or type(error).__name__) from error
 
 
 def _purpose(text: str) -> Purpose:
@@ -251,4 +251,4 @@ def _write(file: Path, data: bytes, *, mode: int) -> None:
     try:
         write_durably(file, data, mode=mode, replace=False)
     except OSError as error:
-        raise KeyStoreUnwritable(path=str(file), reason=error.strerror or type(error).__name__) from error
+        raise KeyFileUnwritable(place=str(file), reason=error.strerror or type(error).__name__) from error
