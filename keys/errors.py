@@ -2,12 +2,13 @@
 
 KeysError
 ├── KeyNotFound          the key store has no such key: its holder must provide it
-│   └── KeyNotAuthorised     no key in the store may sign this
+│   ├── KeyNotAuthorised     no key in the store may sign this
+│   └── KeyFileMissing       the file that should hold the key, and which the user named, is not there
 ├── KeyAmbiguous         several keys match: the caller must name one
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
-├── KeyFileUnreadable    a file with a key, which the user named, is not there or cannot be read
+├── KeyFileUnreadable    a file with a key, which the user named, cannot be read
 ├── KeyFileUnwritable    a file for a key, which the user named, cannot be written
 ├── KeyFileExposed       mode or owner of a file with a private key, which the user named, let other users read it
 │   └── KeyStoreInsecure     the same of the key store's folder, or of a file in it
@@ -46,6 +47,13 @@ class KeyNotAuthorised(KeyNotFound):
     """No key in the store is allowed to sign a role. `key`: the role, and who can sign it."""
 
     code: ClassVar[str] = "key-not-authorised"
+
+
+class KeyFileMissing(KeyNotFound):
+    """The file that should hold a key is not there; the key store was not asked. `key`: the path."""
+
+    def __str__(self) -> str:
+        return f"{self.key} does not exist"
 
 
 class KeyAmbiguous(KeysError):
@@ -93,7 +101,7 @@ class KeyNotAccepted(KeysError):
 
 
 class KeyFileUnreadable(KeysError):
-    """A file with a key, outside of the key store, is not there or cannot be read. `place`: its path."""
+    """A file with a key, outside of the key store, cannot be read. `place`: its path."""
 
     code: ClassVar[str] = "key-file-unreadable"
     place: str

@@ -20,10 +20,9 @@ from keys.errors import (
     KeyExists,
     KeyFileExposed,
     KeyFileMalformed,
-    KeyFileUnreadable,
     KeyFileUnwritable,
 )
-from keys.file_access import not_private, read_at_most
+from keys.file_access import key_file_error, not_private, read_at_most
 from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
@@ -59,8 +58,8 @@ def create(
 def read(path: Path, passphrases: PassphraseProvider) -> PrivateKey:
     """Read the private key from the file. A passphrase is asked for only if the file is encrypted.
 
-    Raises: KeyFileUnreadable, KeyFileExposed (a plain file that other users can read), KeyFileMalformed,
-    KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
+    Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
+    KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
     """
     return _open(_read(path), path, passphrases)
 
@@ -107,7 +106,7 @@ def _read(path: Path) -> bytes:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise KeyFileUnreadable(place=str(path), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(path, error) from error
     if not _is_encrypted(data):  # an encrypted key may lie on a USB stick, whose file system has no modes
         _check_private(path, status)
     return data

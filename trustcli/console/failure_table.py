@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from keys.error_record import ErrorRecord
 from keys.errors import (
     KeyFileExposed,
+    KeyFileMissing,
     KeyFileUnreadable,
     KeyFileUnwritable,
     KeyNotAuthorised,
@@ -286,7 +287,8 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_say("ask an owner to let a key of yours in: trust signer add --key YOURS.pub YOU NAME"),
     ),
     KeyFileExposed: Row(status=KEYS),  # the sentence has the command that puts it right
-    KeyFileUnreadable: Row(status=KEYS, advice=_say("check the path, and who may read {place}")),
+    KeyFileMissing: Row(status=KEYS, advice=_say("check the path")),
+    KeyFileUnreadable: Row(status=KEYS, advice=_say("check who may read {place}")),
     KeyFileUnwritable: Row(status=KEYS, advice=_say("name another file, or make its folder writable")),
     KeyStoreUnreadable: Row(status=KEYS, advice=_say("check who owns {path}, and its mode")),
     KeyStoreUnwritable: Row(status=KEYS, advice=_say("check who may write to {path}, and the space on its disk")),

@@ -14,6 +14,7 @@ from keys.errors import (
     KeyExists,
     KeyFileExposed,
     KeyFileMalformed,
+    KeyFileMissing,
     KeyFileUnreadable,
     KeyFileUnwritable,
     PassphraseMissing,
@@ -100,7 +101,7 @@ def test_a_plain_key_that_others_can_read_is_refused_a_sealed_one_is_not(path: P
 
 
 def test_absent_unreadable_and_foreign_files_are_named_and_no_key_store(path: Path) -> None:
-    with pytest.raises(KeyFileUnreadable, match=f"^{path} cannot be read: No such file or directory$"):
+    with pytest.raises(KeyFileMissing, match=f"^{path} does not exist$"):
         recovery_file.read(path, given("secret"))
     with pytest.raises(KeyFileMalformed, match="it is not a regular file"):
         recovery_file.read(path.parent, given("secret"))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keys.errors import KeyExists, KeyFileMalformed, KeyFileUnreadable, KeysError
+from keys.errors import KeyExists, KeyFileMalformed, KeysError
+from keys.file_access import key_file_error
 from keys.key_info import KeyInfo, Purpose
 from keys.material import MAX_KEY_FILE, is_encrypted_pem, read_private_pem
 from keys.notary_files import NotaryKeyFile, read_notary_key_file
@@ -132,4 +133,4 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as stream:
             return stream.read(MAX_KEY_FILE + 1)
     except OSError as error:
-        raise KeyFileUnreadable(place=str(file), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(file, error) from error

@@ -19,7 +19,8 @@ from typing import Annotated, Final, Literal
 import typer
 
 from keys.algorithms import PrivateKey
-from keys.errors import KeyFileMalformed, KeyFileUnreadable, KeysError
+from keys.errors import KeyFileMalformed, KeysError
+from keys.file_access import key_file_error
 from keys.notary_signer_dump import SignerKey, read_signer_dump
 from keys.passphrase import ask_and_try
 from trustcli.client.notary_remote import NotaryRemote
@@ -217,7 +218,7 @@ def _read(file: Path) -> str:
             raise KeyFileMalformed(place=str(file), reason=f"larger than {_MAX_DUMP} bytes")
         return file.read_text()
     except OSError as error:
-        raise KeyFileUnreadable(place=str(file), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(file, error) from error
     except ValueError as error:
         raise KeyFileMalformed(place=str(file), reason="is no text") from error
 
