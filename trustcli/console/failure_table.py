@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import Final
 
-from keys.error_record import ErrorRecord
 from keys.errors import (
     KeyFileExposed,
     KeyFileMissing,
@@ -23,27 +22,9 @@ from keys.errors import (
 from keys.record import record
 from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
+from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
-
-
-class UsageError(ErrorRecord):
-    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained."""
-
-    code: ClassVar[str] = "usage"
-    reason: str
-    help_command: str = ""
-
-    def __init__(self, reason: str, *, help_command: str = "") -> None:
-        super().__init__(reason=reason, help_command=help_command)
-
-    def __str__(self) -> str:
-        return self.reason
-
-    def details(self) -> dict[str, object]:
-        """Return nothing: the sentence says all of it."""
-        return {}
-
 
 Failure = errors.TrustError | KeysError | UsageError
 

@@ -28,8 +28,8 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, worst
-from trustcli.console.failure_table import UsageError
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 from trustdata.roles import RoleName, signer_role

@@ -12,7 +12,7 @@ from keys.key_info import KeyInfo, Purpose
 from keys.material import MAX_KEY_FILE, is_encrypted_pem, read_private_pem
 from keys.notary_files import NotaryKeyFile, read_notary_key_file
 from keys.passphrase import ask_and_try, passphrase_bytes
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
 from trustdata.gun import parse_gun

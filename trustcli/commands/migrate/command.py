@@ -29,8 +29,9 @@ from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
 from trustcli.console.exit_codes import DONE, KEYS, OTHER, worst
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
