@@ -40,7 +40,7 @@ from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
-from trustserver.process import kernel_clock, tls
+from trustserver.process import kernel_clock, self_signed
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper, python_command
 from trustserver.process.logs import start_logging
@@ -57,8 +57,8 @@ from trustserver.repository.quotas import NameLimits
 from trustserver.repository.renewal import Renewal
 from trustserver.repository.retention import Retention
 from trustserver.repository.tuf_reads import TufRetrieval
-from trustserver.responses.cache import ResponseCache
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
@@ -292,16 +292,16 @@ def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) 
     )
 
 
-def open_tls(settings: Settings) -> tls.TlsFiles | None:
+def open_tls(settings: Settings) -> self_signed.TlsFiles | None:
     """Return the certificate and key to serve with; None for plain HTTP.
 
     Raises: StartRefused if they cannot be read or made.
     """
     if settings.self_signed:
-        return tls.self_signed((settings.data / "tls").absolute(), host=socket.gethostname().lower(), at=now())
+        return self_signed.self_signed((settings.data / "tls").absolute(), host=socket.gethostname().lower(), at=now())
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    return tls.from_files(settings.tls_cert, settings.tls_key)
+    return self_signed.from_files(settings.tls_cert, settings.tls_key)
 
 
 def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:

@@ -22,7 +22,7 @@ from tests.support.front_stage import (
     until,
 )
 from trustserver.app import now
-from trustserver.process.tls import TlsFiles, self_signed
+from trustserver.process.self_signed import TlsFiles, self_signed
 from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 from trustserver.server import front
 from trustserver.server.connection_limits import ConnectionLimits

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from trustserver.process.tls import TlsFiles, server_context
+from trustserver.process.self_signed import TlsFiles, server_context
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.ready import ReadyResponse
 from trustserver.responses.tuf import CACHE_REVALIDATE, file_response

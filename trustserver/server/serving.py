@@ -23,7 +23,7 @@ from granian.server.embed import Server
 
 from trustserver.errors import StartRefused
 from trustserver.process.addresses import is_in
-from trustserver.process.tls import TlsFiles, server_context
+from trustserver.process.self_signed import TlsFiles, server_context
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
 from trustserver.server.connection_limits import SHARE, ConnectionLimits

@@ -11,7 +11,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from tests.support.server_owner import NOW
 from trustserver.errors import StartRefused
-from trustserver.process.tls import LEAF_LIFETIME, from_files, self_signed
+from trustserver.process.self_signed import LEAF_LIFETIME, from_files, self_signed
 
 
 def leaf(folder: Path) -> x509.Certificate:

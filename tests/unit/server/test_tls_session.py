@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.attackers.tls_records import ClientRecords, logged_records, logging_context
 from trustserver.app import now
-from trustserver.process.tls import TlsFiles, self_signed, server_context
+from trustserver.process.self_signed import TlsFiles, self_signed, server_context
 from trustserver.server.tls_session import (
     BYTES_OF_AN_EMPTY,
     MAX_EMPTY,
