@@ -40,10 +40,12 @@ from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
-from trustserver.process import kernel_clock, self_signed
+from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper, python_command
 from trustserver.process.logs import start_logging
+from trustserver.process.self_signed import self_signed_files
+from trustserver.process.tls import ServedCertificate, TlsFiles
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
@@ -292,16 +294,17 @@ def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) 
     )
 
 
-def open_tls(settings: Settings) -> self_signed.TlsFiles | None:
+def open_tls(settings: Settings) -> ServedCertificate | None:
     """Return the certificate and key to serve with; None for plain HTTP.
 
     Raises: StartRefused if they cannot be read or made.
     """
     if settings.self_signed:
-        return self_signed.self_signed((settings.data / "tls").absolute(), host=socket.gethostname().lower(), at=now())
+        folder = (settings.data / "tls").absolute()
+        return ServedCertificate(self_signed_files(folder, host=socket.gethostname().lower(), at=now()))
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    return self_signed.from_files(settings.tls_cert, settings.tls_key)
+    return ServedCertificate(TlsFiles(certificate=settings.tls_cert, key=settings.tls_key))
 
 
 def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
@@ -365,8 +368,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
 
         def ready() -> None:
             sys.stdout.write(f"trust-server at {url}\n")
-            if certificate is not None and certificate.ca is not None:
-                sys.stdout.write(f"CA of its certificate: {certificate.ca}\n")
+            if certificate is not None and certificate.files.ca is not None:
+                sys.stdout.write(f"CA of its certificate: {certificate.files.ca}\n")
             sys.stdout.flush()
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 

@@ -1,4 +1,4 @@
-"""TLS files: the operator's certificate and key, or ones made for this machine under DATA/tls/.
+"""A certificate and its key for this machine, made by a certification authority of its own, under DATA/tls/.
 
 DATA/tls/ holds a certification authority (CA) and a certificate that it signed. Clients are given `ca.crt`; `ca.key`
 signs a new certificate before the old one expires.
@@ -7,8 +7,6 @@ signs a new certificate before the old one expires.
 from __future__ import annotations
 
 import ipaddress
-import ssl
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -27,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.durable_file import make_private_folder, write_durably
 from trustserver.errors import StartRefused
+from trustserver.process.tls import TlsFiles
 
 CA_LIFETIME: Final = timedelta(days=3650)
 LEAF_LIFETIME: Final = timedelta(days=397)  # the longest that browsers and Apple's libraries accept
@@ -34,44 +33,7 @@ RENEW_BEFORE: Final = timedelta(days=30)
 _BACKDATED: Final = timedelta(hours=1)  # the clocks of clients may be behind this one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsFiles:
-    """The PEM files to serve with. The key is unencrypted. `ca` is set if the certificate was made here."""
-
-    certificate: Path
-    key: Path
-    ca: Path | None = None
-
-
-def from_files(certificate: Path, key: Path) -> TlsFiles:
-    """Check the operator's certificate and key, and return them.
-
-    Raises: StartRefused if they cannot be read, or if the key is not the certificate's or is encrypted.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        # OpenSSL would ask for the passphrase of an encrypted key on the terminal. An empty one makes it fail instead.
-        context.load_cert_chain(certificate, key, password=lambda: "")
-    except ssl.SSLError as error:
-        reason = f"is no certificate chain, or does not belong to {key}: {error.reason}"
-        raise StartRefused(what=str(certificate), reason=reason) from error
-    except OSError as error:
-        raise StartRefused(what=f"{certificate} and {key}", reason=f"cannot be read: {error.strerror}") from error
-    return TlsFiles(certificate=certificate, key=key)
-
-
-def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return the settings of TLS to serve with: TLS 1.2 or 1.3, HTTP/1.1, one ticket for each session."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key, password=lambda: "")
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.num_tickets = 1
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def self_signed(folder: Path, *, host: str, at: datetime) -> TlsFiles:
+def self_signed_files(folder: Path, *, host: str, at: datetime) -> TlsFiles:
     """Return a certificate for localhost, 127.0.0.1, ::1 and `host`, signed by the CA in this folder.
 
     CA and certificate are made at first use and kept. The certificate is made anew if it is about to expire, was made
