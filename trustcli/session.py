@@ -22,7 +22,8 @@ from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
-from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
+from trustcli.config.credential_helper import HELPER_TIMEOUT
+from trustcli.config.docker_config import DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 class Session:
     """The settings and services of one run of `trust`.
 
-    `at`: the reference time (UTC) of the whole run. `helper_seconds`: how long a credential helper may take.
+    `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class Session:
         environ: Mapping[str, str],
         output: Output,
         at: datetime,
-        helper_seconds: float = HELPER_SECONDS,
+        helper_timeout: float = HELPER_TIMEOUT,
     ) -> None:
         self.settings = settings
         self.environ = environ
         self.output = output
         self.at = at
-        self._helper_seconds = helper_seconds
+        self._helper_seconds = helper_timeout
 
     # --- the local state
 
@@ -322,7 +323,7 @@ class Session:
     @property
     def credentials(self) -> DockerConfig:
         """Return the credentials that `docker login` stored."""
-        return DockerConfig(self.environ, helper_seconds=self._helper_seconds)
+        return DockerConfig(self.environ, helper_timeout=self._helper_seconds)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries.
@@ -384,7 +385,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
-    helper_seconds = settings.verifier.timeout / 2
+    helper_timeout = settings.verifier.timeout / 2
     return Session(
-        settings=settings, environ=environ, output=output, at=datetime.now(UTC), helper_seconds=helper_seconds
+        settings=settings, environ=environ, output=output, at=datetime.now(UTC), helper_timeout=helper_timeout
     )

@@ -36,7 +36,7 @@ from trustdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from trustcli.config.docker_config import Credential
+    from trustcli.config.credential import Credential
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 MAX_ANSWER = 4 * 1024 * 1024
