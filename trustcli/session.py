@@ -83,12 +83,12 @@ class Session:
 
     @property
     def pins(self) -> PinsFile:
-        """Return the user's pins."""
+        """The user's pins."""
         return PinsFile(self.settings.home / "pins.toml")
 
     @property
     def memory(self) -> MemoryFile:
-        """Return rollback memory."""
+        """Rollback memory."""
         return MemoryFile(self.settings.memory_folder / "seen.json")
 
     def cache(self, gun: GUN, format_name: str) -> FileCache:
@@ -142,7 +142,7 @@ class Session:
 
     @cached_property
     def locks(self) -> Mapping[GUN, SourcedLock]:
-        """Return the entries of the project's lock file by name, read once; empty if there is no lock file.
+        """The entries of the project's lock file by name, read once; empty if there is no lock file.
 
         Raises: SettingsUnusable (the file that was named does not exist), LockDamaged.
         """
@@ -289,14 +289,14 @@ class Session:
 
     @cached_property
     def keystore(self) -> FileKeyStore:
-        """Return the store of the user's private keys."""
+        """The store of the user's private keys."""
         from keys.filestore import FileKeyStore
 
         return FileKeyStore(self.settings.home / "private")
 
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
-        """Return where passphrases come from: the environment, then a prompt if the session is interactive."""
+        """Where passphrases come from: the environment, then a prompt if the session is interactive."""
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
@@ -322,7 +322,7 @@ class Session:
 
     @property
     def credentials(self) -> DockerConfig:
-        """Return the credentials that `docker login` stored."""
+        """The credentials that `docker login` stored."""
         return DockerConfig(self.environ, helper_timeout=self._helper_seconds)
 
     def registry(self, observer: Observer | None = None) -> Registry:

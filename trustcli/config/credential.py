@@ -19,5 +19,5 @@ class Credential:
 
     @property
     def label(self) -> str:
-        """Return user and source for messages; never a secret."""
+        """User and source for messages; never a secret."""
         return f"{self.username} ({self.source})" if self.username else self.source

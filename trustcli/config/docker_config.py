@@ -38,7 +38,7 @@ class DockerConfig:
 
     @property
     def path(self) -> str:
-        """Return the path of the file, for messages."""
+        """The path of the file, for messages."""
         return str(self._file)
 
     def credential_for(self, server: str) -> Credential | None:

@@ -38,6 +38,7 @@ from trustdata.gun import GUN, parse_gun
 from trustdata.lifetimes import MaxLife
 
 _WITHOUT_DEFAULT: Final = "docker.io"
+"""The registry for which no server is assumed: nobody runs a trust server at the host of Docker Hub."""
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
@@ -84,12 +85,12 @@ class Settings:
 
     @property
     def file(self) -> Path:
-        """Return the path of the settings file, which need not exist."""
+        """The path of the settings file, which need not exist."""
         return self.config or self.home / _FILE
 
     @property
     def memory_folder(self) -> Path:
-        """Return the folder of rollback memory and cache."""
+        """The folder of rollback memory and cache."""
         return self.state or self.home
 
     def server_for(self, gun: GUN) -> str:

@@ -148,7 +148,7 @@ class _Rights:
 
     @property
     def _only_a_note(self) -> bool:
-        """Return whether an image could be read, so that `sign` works whatever else is odd."""
+        """Whether an image could be read, so that `sign` works whatever else is odd."""
         return self._seen.failure is None
 
     def _token_server(self, challenges: tuple[Challenge, ...]) -> Iterator[Finding]:
