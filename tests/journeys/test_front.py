@@ -29,7 +29,7 @@ from tests.support.front_stage import (
     run,
 )
 from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
-from trustserver.server.front import IDLE_SWEEPS
+from trustserver.server.connection_timeouts import IDLE_SWEEPS
 
 
 @LOOPS

@@ -31,10 +31,10 @@ from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.tag_movement import released_as, tag_changed
 from trustcli.console.exit_codes import DONE
-from trustcli.console.failure_table import UsageError
 from trustcli.errors import (
     ImageNotFound,
     ImageNotPushed,
+    UsageError,
 )
 from trustcli.publish.plan import Plan, Planned
 from trustcli.publish.preparation import HeldKeys, Roles
@@ -112,7 +112,10 @@ def command(
     for item in requests:
         by_gun.setdefault(item.reference.gun, []).append(item)
     terms = SigningTerms(
-        signer=signer, decisions=owner_decisions(accept_unsigned, accept_expired, start_empty, guns=tuple(by_gun))
+        signer=signer,
+        decisions=owner_decisions(
+            guns=tuple(by_gun), accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        ),
     )
     if plan_:
         planning = Planning(session)

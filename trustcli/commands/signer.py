@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from keys.errors import KeyFileMalformed
+from keys.file_access import key_file_error
 from keys.material import read_public_pem
 from trustcli.client.collection import Collection
 from trustcli.commands.support.names import collection_names
@@ -62,7 +62,9 @@ def add(
     keys = [_read_key(file) for file in key]
     role = signer_role(signer)
     guns = collection_names(names)
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    decisions = owner_decisions(
+        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
 
     def addition(wire: WireFormat) -> Edit:
         terms = EditTerms.of(wire, at=session.at)
@@ -107,7 +109,9 @@ def remove(
     """Remove a signer; `targets/releases` is signed again in the same publish."""
     session: Session = ctx.obj
     guns = collection_names(names)
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    decisions = owner_decisions(
+        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
 
     def removal(gun: GUN) -> EditForFormat:
         return lambda wire: _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
@@ -228,5 +232,5 @@ def _read_key(file: Path) -> Key:
         with file.open("rb") as stream:
             data = stream.read(_MAX_PUBLIC_KEY)
     except OSError as error:
-        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(file, error) from error
     return read_public_pem(data, place=str(file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import warnings
 from collections.abc import Callable
 
@@ -126,8 +127,9 @@ def test_the_wrong_passphrase() -> None:
         with pytest.raises((PassphraseWrong, KeyFileMalformed)) as caught:
             key.open(wrong)
         assert PASSPHRASE not in str(caught.value)
-    with pytest.raises(PassphraseWrong):
-        key.open("wrong")
+    for wrong in ("wrong", os.fsdecode(b"not UTF-8: \xff")):
+        with pytest.raises(PassphraseWrong):
+            key.open(wrong)
 
 
 def test_another_key_than_the_row_s_id_says() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trustdata.gun import GUN
-from trustserver.responses.cache import ResponseCache
 from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 
 A, B = GUN("example.com/a"), GUN("example.com/b")

@@ -1,0 +1,110 @@
+"""The `[verifier]` table of `trust.toml`: the settings of this machine's pull-time hook.
+
+[verifier]
+policy = "policy.toml"                    # relative to the settings file; see trustdata.policy
+timeout = "8s"                            # for the whole verdict; when it is over, the hook refuses with a message
+allow = [                                 # infrastructure images that need no signature
+    "registry.k8s.io/pause@sha256:...",   # exactly this content, under any tag
+    "registry.example.com/cni/*",         # whatever the registry serves: no protection at all for these names
+]
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from keys.record import record
+from trustcli.errors import SettingsUnusable
+from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, pattern_matches
+from trustdata.duration import parse_duration
+from trustdata.errors import shown
+from trustdata.gun import GUN
+
+DEFAULT_TIMEOUT: Final = 8.0
+"""Seconds for one verdict: below containerd's per_verifier_timeout (10), which kills the verifier without a message."""
+_MIN_TIMEOUT: Final = 1.0
+_MAX_TIMEOUT: Final = 300.0
+_SETTINGS: Final = ("allow", "policy", "timeout")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
+
+@record
+class AllowedImage:
+    """An image that needs no signature. `pattern`: its name, or the beginning of one before `/*`.
+
+    `digest`: `sha256:HEX`; None allows all content that the registry serves.
+    """
+
+    pattern: str
+    digest: str | None
+
+    def allows(self, gun: GUN, digest: str) -> bool:
+        """Return whether this content needs no signature under this name."""
+        return pattern_matches(self.pattern, gun) and self.digest in {None, digest}
+
+    def __str__(self) -> str:
+        return self.pattern + (f"@{self.digest}" if self.digest else "")
+
+
+@record
+class VerifierSettings:
+    """The settings of the hook. `timeout`: seconds for one verdict. `policy`: a file, which need not exist yet."""
+
+    allow: tuple[AllowedImage, ...] = ()
+    policy: Path | None = None
+    timeout: float = DEFAULT_TIMEOUT
+
+
+def parse_verifier_table(table: object, *, file: Path) -> VerifierSettings:
+    """Check and return the `[verifier]` table. Raises: SettingsUnusable, which names the file and the setting."""
+    if not isinstance(table, dict):
+        raise _unusable(file, "verifier", "must be a table")
+    unknown = sorted(set(table) - set(_SETTINGS))
+    if unknown:
+        raise _unusable(
+            file, f"verifier.{shown(unknown[0])}", f"is not a setting; the settings are {', '.join(_SETTINGS)}"
+        )
+    allow = table.get("allow", [])
+    if not isinstance(allow, list):
+        raise _unusable(file, "verifier.allow", "must be a list of names")
+    policy = table.get("policy")
+    if policy is not None and (not isinstance(policy, str) or not policy):
+        raise _unusable(file, "verifier.policy", "must be the path of a file")
+    return VerifierSettings(
+        allow=tuple(_allowed(entry, f"verifier.allow[{index}]", file) for index, entry in enumerate(allow)),
+        policy=file.parent / policy if policy else None,
+        timeout=_timeout(table["timeout"], file) if "timeout" in table else DEFAULT_TIMEOUT,
+    )
+
+
+def _allowed(entry: object, setting: str, file: Path) -> AllowedImage:
+    if not isinstance(entry, str):
+        raise _unusable(file, setting, "must be a name")
+    pattern, at, digest = entry.partition("@")
+    if pattern == "*":
+        raise _unusable(
+            file, setting, 'is "*": nothing would be verified; to turn verification off, remove the verifier'
+        )
+    if not is_pattern(pattern):
+        raise _unusable(file, setting, f"{NARROW_PATTERN_RULE}; no tag, since a tag says nothing about content")
+    if at and (pattern.endswith("/*") or not _DIGEST.fullmatch(digest)):
+        raise _unusable(file, setting, "may end in @sha256:HEX after one whole name, and in nothing else")
+    return AllowedImage(pattern=pattern, digest=digest or None)
+
+
+def _timeout(value: object, file: Path) -> float:
+    try:
+        seconds = parse_duration(value).total_seconds() if isinstance(value, str) else 0.0
+    except ValueError:
+        seconds = 0.0
+    if not _MIN_TIMEOUT <= seconds <= _MAX_TIMEOUT:
+        raise _unusable(
+            file, "verifier.timeout", f'must be a time such as "8s", from {_MIN_TIMEOUT:g} s to {_MAX_TIMEOUT:g} s'
+        )
+    return seconds
+
+
+def _unusable(file: Path, setting: str, reason: str) -> SettingsUnusable:
+    return SettingsUnusable(place=str(file), reason=f"{setting} {reason}")
