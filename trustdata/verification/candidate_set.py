@@ -320,7 +320,8 @@ def _check_target_entries(envelope: Envelope, rules: UploadRules) -> None:
     if not rules.tags_only:
         return
     targets = envelope.targets.targets
-    for name in () if are_tags(targets) else targets:
+    fit = targets.part.are_tags if isinstance(targets, PlainTargets) else are_tags(targets)
+    for name in () if fit else targets:
         try:
             parse_tag(name)
         except InvalidName as error:
