@@ -247,6 +247,11 @@ def part_of(content: Content) -> PlainPart | None:
     return targets.part if isinstance(targets, PlainTargets) else None
 
 
+def name_tags(targets: Mapping[str, TargetFile]) -> bool:
+    """Return whether all names of these targets are tags."""
+    return targets.part.are_tags if isinstance(targets, PlainTargets) else are_tags(targets)
+
+
 def names_in(text: bytes) -> list[bytes]:
     """Return the names in a text of plain targets."""
     # No name has a quote, so this text stands after names alone; what is before it ends with one.
