@@ -112,7 +112,8 @@ class PlainPart:
         """Return the canonical form of `signed`, which has an empty object in the place of the targets."""
         text = canonical_json.encode(signed)
         place = 1 + len(_members_before(signed, canonical_json.encode))
-        return text[:place] + self.raw[self.start : self.stop] + text[place + 2 :]
+        # One copy: the targets of a large file are most of it.
+        return b"".join((text[:place], memoryview(self.raw)[self.start : self.stop], text[place + 2 :]))
 
     def targets(self) -> PlainTargets:
         """Return the targets by name."""
