@@ -124,7 +124,7 @@ def _same_from_the_left(a: bytes, i: int, b: bytes, j: int, most: int) -> int:
     same, step = 0, _PIECE
     while same < most:
         size = min(step, most - same)
-        if a[i + same : i + same + size] == b[j + same : j + same + size]:
+        if a.startswith(b[j + same : j + same + size], i + same):
             same += size
         elif size == 1:
             break
@@ -138,7 +138,7 @@ def _same_from_the_right(a: bytes, i: int, b: bytes, j: int, most: int) -> int:
     same, step = 0, _PIECE
     while same < most:
         size = min(step, most - same)
-        if a[i - same - size : i - same] == b[j - same - size : j - same]:
+        if a.startswith(b[j - same - size : j - same], i - same - size):
             same += size
         elif size == 1:
             break
