@@ -174,7 +174,7 @@ def compose(
         committer=committer,
         resign=timedelta(seconds=settings.resign_seconds),
         names=names,
-        judge=None if apart is None else JudgeBySize(apart),
+        judge=None if apart is None else JudgeBySize(apart, parsed),
     )
     collection_import = CollectionImport(
         store=store,

@@ -1,12 +1,14 @@
-"""The judge of large uploads without its process: questions and answers are written and read, in this one."""
+"""The judges of large uploads without the process: questions and answers are written and read, in this one."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
+from unittest import mock
 
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
@@ -15,9 +17,10 @@ from trustdata.roles import RoleName
 from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.wire import WireFormat
 from trustserver.process.helper_process import write_frame
+from trustserver.repository import judging
 from trustserver.repository.formats import find_format
 from trustserver.repository.judge_apart import JudgeApart, answer_question, read_question
-from trustserver.repository.judging import Judge, JudgeHere, UploadedFiles
+from trustserver.repository.judging import Judge, JudgeBySize, JudgeHere, UploadedFiles
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
@@ -71,7 +74,9 @@ def judge_both_ways(
     at: datetime,
     wire: WireFormat,
 ) -> Candidate:
-    """`judge_upload`, and before that: the server's own judge and the one apart come to one verdict."""
+    """`judge_upload`, and before that: the server's own judge, the one apart, and the one that reads what differs from
+    the stored files only come to one verdict.
+    """
     served_format = find_format(wire.name)
     assert served_format is not None
     files = {
@@ -84,8 +89,14 @@ def judge_both_ways(
     raw = {role: each.raw for role, each in uploads.items()}
     upload = UploadedFiles(gun=gun, files=raw, at=at, served_format=served_format)
     here = _verdict(JudgeHere(), upload, store)
-    apart = _verdict(JudgeApart(AskedHere(store)), upload, store)
-    assert apart == here
+    apart = JudgeApart(AskedHere(store))
+    assert _verdict(apart, upload, store) == here
+    remembering = ParsedCache(store)
+    for envelope in remembering.load(gun).envelopes.values():
+        with contextlib.suppress(TrustError):
+            _ = envelope.content  # so that its targets are known to be plain
+    with mock.patch.object(judging, "SECOND_OPINION_BELOW", 0):
+        assert _verdict(JudgeBySize(apart, remembering), upload, store) == here
     return judge_upload(gun=gun, stored=stored, uploads=uploads, at=at, wire=wire)
 
 

@@ -21,6 +21,7 @@ from trustdata.envelope import Envelope
 from trustdata.model import Key, Root, Signature, Signer, Targets
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
+from trustdata.wire.plain_targets import PlainPart
 
 _MIN_SECRET_BYTES: Final = 16
 
@@ -138,8 +139,8 @@ class _PromisedWire:
         self.filename = wire.filename
         self.listed_filename = wire.listed_filename
 
-    def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        envelope = self._wire.parse(role, raw)
+    def parse(self, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:
+        envelope = self._wire.parse(role, raw, plain=plain)
         content = envelope.content  # newly parsed, so it may be changed here
         key_holder = content if isinstance(content, Root) else None
         if isinstance(content, Targets):

@@ -38,14 +38,14 @@ from trustdata.errors import (
     VersionConflict,
     WouldBreakRole,
 )
-from trustdata.gun import GUN, are_tags, parse_tag
+from trustdata.gun import GUN, parse_tag
 from trustdata.model import Delegator, Key, Role, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
 from trustdata.verification.delegations import check_scope, delegates_alike, delegations_of
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import UploadRules, WireFormat
-from trustdata.wire.plain_targets import PlainTargets
+from trustdata.wire.plain_targets import PlainTargets, name_tags
 
 _SHA256_DIGITS: Final = 64
 MAX_PATTERNS: Final = 64
@@ -320,7 +320,7 @@ def _check_target_entries(envelope: Envelope, rules: UploadRules) -> None:
     if not rules.tags_only:
         return
     targets = envelope.targets.targets
-    for name in () if are_tags(targets) else targets:
+    for name in () if name_tags(targets) else targets:
         try:
             parse_tag(name)
         except InvalidName as error:

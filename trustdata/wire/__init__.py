@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from keys.algorithms import PrivateKey
 from trustdata.envelope import Envelope
 from trustdata.lifetimes import Lifetimes, MaxLife
 from trustdata.model import Content, Key, MetaFile, Signature, Signer
 from trustdata.roles import RoleName
+
+if TYPE_CHECKING:
+    from trustdata.wire.plain_targets import PlainPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,12 @@ class WireFormat(Protocol):
     def meta(self, envelope: Envelope) -> MetaFile:
         """Return the entry of a file in a snapshot or timestamp."""
 
-    def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        """Parse a file strictly. Raises: MalformedMetadata, which names role and member; TooLarge."""
+    def parse(self, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:
+        """Parse a file strictly.
+
+        `plain`: the first plain targets in its text, if they are known already; then only the rest is parsed.
+        Raises: MalformedMetadata, which names role and member; TooLarge; NotPlain if the rest does not bear it out.
+        """
 
     def payload(self, content: Content) -> bytes:
         """Return the bytes of a content that signatures cover."""

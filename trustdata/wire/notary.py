@@ -53,6 +53,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleN
 from trustdata.wire import UploadRules, canonical_json, plain_targets
 from trustdata.wire.member_checks import MemberChecks, Object
 from trustdata.wire.names import NOTARY_V1
+from trustdata.wire.plain_targets import PlainPart
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}
 _EXPIRES: Final = re.compile(
@@ -82,13 +83,13 @@ class NotaryFormat:
         may_skip_versions=True, may_be_empty=True, may_include_snapshot=True, may_break_roles=True, tags_only=False
     )
 
-    def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
+    def parse(self, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:
+        """Parse a file strictly. Raises: TooLarge, MalformedMetadata, NotPlain (see WireFormat)."""
         limits = notary_limits(role)
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _NotaryMembers(role, raw)
-        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values)
+        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values, known=plain)
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")

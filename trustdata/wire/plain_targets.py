@@ -2,7 +2,8 @@
 
 A file of 10 000 tags has 10 000 such entries. One regular expression over the bytes checks them all in a third of the
 time that parsing them takes, and in a tenth of the memory. So they are cut out of the text before the rest is parsed,
-and parsed only if one of them is asked for: a publish asks for none.
+and parsed only if one of them is asked for: a publish asks for none. `plain_change` finds those of a file that differs
+little from one that was read before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, Final
@@ -20,15 +21,18 @@ from typing import Any, Final
 import orjson
 
 from trustdata.errors import MalformedMetadata, TooLarge
-from trustdata.model import TargetFile
+from trustdata.gun import are_tags
+from trustdata.json_bounds import most_values
+from trustdata.model import Content, TargetFile, Targets
 from trustdata.roles import RoleName
 from trustdata.wire import canonical_json, strict_json
 from trustdata.wire.canonical_json import to_json
+from trustdata.wire.names import NOTARY_V1, TUF_1_0
 
-_VALUES: Final = 12
+VALUES: Final = 12
 """Values of a plain target, as `json_bounds` counts them."""
-_MEMBER: Final = b'"targets":'
-_AFTER_NAME: Final = b'":{"hashes":{"sha256":"'
+MEMBER: Final = b'"targets":'
+AFTER_NAME: Final = b'":{"hashes":{"sha256":"'
 # Other characters are left to the parser: what is not ASCII, controls, and the beginning of an escape.
 _NAME: Final = rb'[^"\\\x00-\x1f\x7f-\xff]+'
 
@@ -37,24 +41,55 @@ _NAME: Final = rb'[^"\\\x00-\x1f\x7f-\xff]+'
 class PlainForm:
     """How a format writes plain targets.
 
-    `whole`: matches all of them. `opening`: returns the text before the first member of `signed`, for a parsed file.
-    `kind`: makes a target from a parsed object and its name.
+    `whole`: matches all of them; `some`: one or more, without the braces around them; `end`: one, from behind its name
+    on. `opening`: returns the text before the first member of `signed`, for a
+    parsed file. `kind`: makes a target from a parsed object and its name.
     """
 
     whole: re.Pattern[bytes]
+    some: re.Pattern[bytes]
+    end: re.Pattern[bytes]
     opening: Callable[[Mapping[str, object]], bytes]
     kind: Callable[[Any, str], TargetFile]
 
 
-@dataclass(frozen=True, slots=True)
-class PlainPart:
-    """The plain targets of a file: `raw[start:stop]`. `names`: theirs, strictly ascending."""
+class NotPlain(Exception):
+    """What was said to be the plain targets of a file is not, or the rest has a fault: the whole must be parsed."""
 
-    raw: bytes
+
+@dataclass(frozen=True)
+class PlainPart:
+    """The plain targets of a file: the `count` ones in `raw[start:stop]`, with strictly ascending names.
+
+    `tags_seen`: whether it is known already that every name is a tag.
+    """
+
+    raw: bytes = field(repr=False)
     start: int
     stop: int
-    names: list[bytes]
-    form: PlainForm
+    count: int
+    form: PlainForm = field(repr=False)
+    tags_seen: bool = False
+
+    @cached_property
+    def names(self) -> list[bytes]:
+        """Return their names."""
+        return names_in(self.raw[self.start : self.stop])
+
+    @cached_property
+    def are_tags(self) -> bool:
+        """Return whether every name is a tag."""
+        return self.tags_seen or are_tags(texts(self.names))
+
+    @property
+    def known_tags(self) -> bool:
+        """Return whether every name is known to be a tag, without looking."""
+        return self.tags_seen or bool(self.__dict__.get("are_tags", False))
+
+    @property
+    def most_values(self) -> int:
+        """Return a number of values that the file does not exceed, as `json_bounds` counts them."""
+        return most_values(self.rest) + self.count * VALUES
 
     @property
     def rest(self) -> bytes:
@@ -77,7 +112,8 @@ class PlainPart:
         """Return the canonical form of `signed`, which has an empty object in the place of the targets."""
         text = canonical_json.encode(signed)
         place = 1 + len(_members_before(signed, canonical_json.encode))
-        return text[:place] + self.raw[self.start : self.stop] + text[place + 2 :]
+        # One copy: the targets of a large file are most of it.
+        return b"".join((text[:place], memoryview(self.raw)[self.start : self.stop], text[place + 2 :]))
 
     def targets(self) -> PlainTargets:
         """Return the targets by name."""
@@ -88,26 +124,26 @@ class PlainTargets(Mapping[str, TargetFile]):
     """Targets that the regular expression has checked. They are parsed when the first one is asked for."""
 
     def __init__(self, part: PlainPart) -> None:
-        self._part = part
+        self.part = part
 
     @cached_property
     def _names(self) -> list[str]:
-        return b"\n".join(self._part.names).decode("ascii").split("\n") if self._part.names else []
+        return texts(self.part.names)
 
     @cached_property
     def _parsed(self) -> dict[str, Any]:
-        part = self._part
+        part = self.part
         parsed: dict[str, Any] = orjson.loads(memoryview(part.raw)[part.start : part.stop])
         return parsed
 
     def __getitem__(self, name: str) -> TargetFile:
-        return self._part.form.kind(self._parsed[name], name)
+        return self.part.form.kind(self._parsed[name], name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._part.names)
+        return self.part.count
 
     def __contains__(self, name: object) -> bool:
         return name in self._parsed
@@ -146,9 +182,17 @@ def _form(
     opening: Callable[[Mapping[str, object]], bytes],
     kind: Callable[[Any, str], TargetFile],
 ) -> PlainForm:
-    after_name = re.escape(_AFTER_NAME)
-    target = rb'"%b%b%b"\},"length":(?:0|[1-9][0-9]{0,14})\}' % (_NAME, after_name, sha256)
-    return PlainForm(whole=re.compile(rb"\{(?:%b(?:,%b)*+)?\}" % (target, target)), opening=opening, kind=kind)
+    after_name = re.escape(AFTER_NAME)
+    rest = rb'%b"\},"length":(?:0|[1-9][0-9]{0,14})\}' % sha256
+    target = rb'"%b%b%b' % (_NAME, after_name, rest)
+    some = rb"%b(?:,%b)*+" % (target, target)
+    return PlainForm(
+        whole=re.compile(rb"\{(?:%b)?\}" % some),
+        some=re.compile(some),
+        end=re.compile(rb"%b%b" % (after_name, rest)),
+        opening=opening,
+        kind=kind,
+    )
 
 
 def _before_signed(document: Mapping[str, object]) -> bytes:
@@ -161,34 +205,71 @@ TUF_FORM: Final = _form(rb"[0-9a-f]{64}", opening=_before_signed, kind=PlainTarg
 NOTARY_FORM: Final = _form(rb"[A-Za-z0-9+/]{43}=", opening=lambda _: b'{"signed":{', kind=PlainNotaryTarget)
 
 
-def parse(role: RoleName, raw: bytes, form: PlainForm, *, values: int) -> tuple[strict_json.Parsed, PlainPart | None]:
+FORMS: Final[Mapping[str, PlainForm]] = {TUF_1_0: TUF_FORM, NOTARY_V1: NOTARY_FORM}
+"""By the name of the format."""
+
+
+def parse(
+    role: RoleName, raw: bytes, form: PlainForm, *, values: int, known: PlainPart | None = None
+) -> tuple[strict_json.Parsed, PlainPart | None]:
     """Parse a file as `strict_json` does, but for its targets if they are plain: in their place is an empty object.
 
-    `values`: how many the file may hold at most. Raises: MalformedMetadata, TooLarge.
+    `values`: how many the file may hold at most. `known`: what is known to be the first plain targets in the text.
+    Raises: MalformedMetadata, TooLarge; instead of both NotPlain, if `known` is given.
     """
-    part = find_plain_targets(raw, form)
-    if part is not None and len(part.names) * _VALUES <= values:
+    part = known or find_plain_targets(raw, form)
+    if part is not None and part.count * VALUES <= values:
         with suppress(MalformedMetadata, TooLarge):  # the whole text is parsed again, for its true place
             parsed = strict_json.parse(role, part.rest, values=values)
             if part.fits(parsed.value):
                 return parsed, part
+    if known is not None:
+        raise NotPlain
     return strict_json.parse(role, raw, values=values), None
 
 
 def find_plain_targets(raw: bytes, form: PlainForm) -> PlainPart | None:
     """Return the first object in the text that has the form of plain targets with ascending names, or None."""
-    start = raw.find(_MEMBER) + len(_MEMBER)
-    match = form.whole.match(raw, start) if start >= len(_MEMBER) else None
+    start = raw.find(MEMBER) + len(MEMBER)
+    match = form.whole.match(raw, start) if start >= len(MEMBER) else None
     if match is None:
         return None
+    names = names_in(match[0])
+    if not are_ascending(names):
+        return None
+    part = PlainPart(raw, start, match.end(), len(names), form)
+    part.__dict__["names"] = names
+    return part
+
+
+def part_of(content: Content) -> PlainPart | None:
+    """Return the plain targets of a parsed file; None if it has no plain ones."""
+    targets: object = content.targets if isinstance(content, Targets) else None
+    return targets.part if isinstance(targets, PlainTargets) else None
+
+
+def name_tags(targets: Mapping[str, TargetFile]) -> bool:
+    """Return whether all names of these targets are tags."""
+    return targets.part.are_tags if isinstance(targets, PlainTargets) else are_tags(targets)
+
+
+def names_in(text: bytes) -> list[bytes]:
+    """Return the names in a text of plain targets."""
     # No name has a quote, so this text stands after names alone; what is before it ends with one.
-    names = [text.rpartition(b'"')[2] for text in match[0].split(_AFTER_NAME)[:-1]]
-    if any(map(operator.ge, names, islice(names, 1, None))):
-        return None  # a name that stands twice, or a text that is not canonical
-    return PlainPart(raw, start, match.end(), names, form)
+    return [piece.rpartition(b'"')[2] for piece in text.split(AFTER_NAME)[:-1]]
+
+
+def are_ascending(names: list[bytes]) -> bool:
+    """Return whether each name is greater than the one before it. Otherwise one may stand twice."""
+    return not any(map(operator.ge, names, islice(names, 1, None)))
+
+
+def texts(names: list[bytes]) -> list[str]:
+    """Return names of plain targets as text."""
+    return b"\n".join(names).decode("ascii").split("\n") if names else []
 
 
 def _members_before(signed: Mapping[str, object], encode: Callable[[object], bytes]) -> bytes:
     """Return the text of `signed` before the value of `targets`, without the brace that opens it."""
     before = {name: value for name, value in signed.items() if name < "targets"}
-    return encode(before)[1:-1] + (b"," if before else b"") + _MEMBER
+    return encode(before)[1:-1] + (b"," if before else b"") + MEMBER

@@ -65,18 +65,17 @@ class TufFormat:
         may_skip_versions=False, may_be_empty=False, may_include_snapshot=False, may_break_roles=False, tags_only=True
     )
 
-    def parse(self, role: RoleName, raw: bytes) -> Envelope:
-        """Parse a file strictly. Raises: TooLarge, MalformedMetadata."""
+    def parse(self, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:
+        """Parse a file strictly. Raises: TooLarge, MalformedMetadata, NotPlain (see WireFormat)."""
         limits = tuf_limits(role)
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _TufMembers(role)
         kind = "targets" if is_delegated(role) else str(role)
-        plain: PlainPart | None = None
         if kind == "targets":
-            parsed, plain = plain_targets.parse(role, raw, plain_targets.TUF_FORM, values=limits.values)
+            parsed, plain = plain_targets.parse(role, raw, plain_targets.TUF_FORM, values=limits.values, known=plain)
         else:
-            parsed = strict_json.parse(role, raw, values=limits.values)
+            parsed, plain = strict_json.parse(role, raw, values=limits.values), None
         document = reader.members(parsed.value, "")
         signatures = reader.signatures(document)
         signed = reader.members(document.get("signed"), "signed")

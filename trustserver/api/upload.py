@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Final, Protocol
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 from trustdata.errors import TooLarge, TrustError
 from trustdata.limits import size_limit
@@ -30,6 +31,8 @@ PIECE_BYTES: Final = 256
 a limit a client could have millions."""
 _SLICE: Final = 8192
 """The most bytes that are parsed at one time, on the event loop."""
+_DATA: Final = 64 * 1024
+"""The most bytes that are taken at one time, on the event loop, from within a part: nothing of them is parsed."""
 _LONGEST_TYPE: Final = 1024
 """Longest Content-Type, in bytes. Its parser takes a quarter of a millisecond for so many."""
 _LONGEST_DISPOSITION: Final = 2048
@@ -155,9 +158,12 @@ class Upload:
             pieces += 1
             if pieces > MAX_PIECES + self._place.held // PIECE_BYTES:
                 raise BadRequest(place="body", reason="comes in pieces that are too small")
-            for start in range(0, len(chunk), _SLICE):
+            start = 0
+            while start < len(chunk):
                 await self._place.turn()  # a slice may be a hundred parts
-                parts.write(chunk[start : start + _SLICE])
+                stop = start + (_DATA if parts.holds_data(chunk, start, start + _DATA) else _SLICE)
+                parts.write(chunk[start:stop])
+                start = stop
 
 
 class _Parts:
@@ -168,7 +174,8 @@ class _Parts:
 
     def __init__(self, boundary: bytes, rules: PartRules) -> None:
         self._rules = rules
-        self._files: dict[RoleName, bytearray] = {}
+        self._files: dict[RoleName, BytesIO] = {}
+        self._delimiter = b"--" + boundary
         self._empty_body = b"--" + boundary + b"--"
         self._first_bytes: bytearray | None = bytearray() if rules.may_be_empty else None
         self._count = 0
@@ -176,7 +183,7 @@ class _Parts:
         self._headers: dict[bytes, bytes] = {}
         self._name = bytearray()
         self._value = bytearray()
-        self._current: tuple[RoleName, bytearray, int] | None = None
+        self._current: tuple[RoleName, BytesIO, int] | None = None
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -192,6 +199,11 @@ class _Parts:
             )
         except FormParserError as error:
             raise BadRequest(place="Content-Type", reason="the boundary is too long") from error
+
+    def holds_data(self, chunk: bytes, start: int, stop: int) -> bool:
+        """Return whether `chunk[start:stop]` lies within one part, so that it is searched and copied and no more."""
+        in_data = self._parser.state is MultipartState.PART_DATA and self._parser.index == 0
+        return in_data and self._first_bytes is None and chunk.find(self._delimiter, start, stop) < 0
 
     def write(self, chunk: bytes) -> None:
         if self._first_bytes is not None:
@@ -218,12 +230,12 @@ class _Parts:
         if not self._files:
             raise BadRequest(place="body", reason="has no part named files")
         self._current = None
-        return {role: bytes(self._files.pop(role)) for role in list(self._files)}  # one file at a time is there twice
+        return {role: content.getvalue() for role, content in self._files.items()}  # which is no copy
 
     def forget(self) -> None:
         """Drop what was read. The parser refers to this object, so that both would live until the next collection."""
         for content in self._files.values():
-            content.clear()
+            content.close()
         self._files.clear()
         self._first_bytes = self._current = None
 
@@ -257,17 +269,17 @@ class _Parts:
             raise EncodingRefused(encoding=encoding.decode("latin-1"))
         if role in self._files:
             raise self._rules.duplicate_error(role, options.get(b"filename", b"").decode("latin-1"))
-        self._files[role] = bytearray()
+        self._files[role] = BytesIO()
         self._current = (role, self._files[role], self._rules.size_limit(role))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._current is None:
             raise BadRequest(place=f"part {self._count}", reason="has no headers")
         role, content, limit = self._current
-        if len(content) + end - start > limit:
-            content.clear()  # the error's frames still refer to it
+        if content.tell() + end - start > limit:
+            content.close()  # the error's frames still refer to it
             raise TooLarge(what=role, limit=limit)
-        content += data[start:end]
+        content.write(data[start:end])
 
     def _on_end(self) -> None:
         self._ended = True

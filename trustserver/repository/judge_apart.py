@@ -20,6 +20,7 @@ from trustdata.errors import PublishRefused, TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
 from trustdata.verification.candidate_set import Candidate
+from trustdata.wire.plain_targets import FORMS, PlainPart
 from trustserver.errors import RevisionMoved
 from trustserver.process.helper_process import FrameBroken, read_frame
 from trustserver.repository.collection_import import ImportedCollection, VerifiedImport, verify_import
@@ -27,13 +28,15 @@ from trustserver.repository.error_text import error_from_json, error_to_json
 from trustserver.repository.formats import SERVED_NOTARY, ServedFormat, find_format
 from trustserver.repository.judging import LARGE_UPLOAD, Judging, UploadedFiles, judge, parse_upload, size_of
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.stored_envelope import StoredEnvelope
+from trustserver.repository.stored_envelope import StoredEnvelope, known_plain
 from trustserver.storage.ports import StoredFile
 
 _PUBLISH: Final = "publish"
 _IMPORT: Final = "import"
-_Facts: TypeAlias = tuple[int, str, str]
-"""Version, expiry (ISO 8601) and hash of a file."""
+_Plain: TypeAlias = tuple[int, int, int, bool]
+"""Where the plain targets of a file begin and end, how many they are, and whether all are known to be tags."""
+_Facts: TypeAlias = tuple[int, str, str, _Plain | None]
+"""Version, expiry (ISO 8601) and hash of a file, and its plain targets, if they are plain."""
 
 _log = logging.getLogger(__name__)
 
@@ -126,9 +129,13 @@ class JudgeApart:
 
 
 def _lazy(role: RoleName, raw: bytes, facts: _Facts, served_format: ServedFormat) -> Envelope:
-    version, expires, sha256 = facts
+    version, expires, sha256, place = facts
     file = StoredFile(role=role, version=version, raw=raw, sha256=sha256, expires=datetime.fromisoformat(expires))
-    return StoredEnvelope(file, served_format.wire)
+    plain = None
+    if place is not None:
+        start, stop, count, tags_seen = place
+        plain = PlainPart(raw, start, stop, count, FORMS[served_format.wire.name], tags_seen)
+    return StoredEnvelope(file, served_format.wire, plain=plain)
 
 
 # -- in the process that judges -----------------------------------------------------------------------------
@@ -206,4 +213,6 @@ def _verify(question: ImportQuestion) -> dict[str, object]:
 
 
 def _facts(envelope: Envelope) -> _Facts:
-    return envelope.version, envelope.expires.isoformat(), envelope.sha256
+    plain = known_plain(envelope)
+    place = None if plain is None else (plain.start, plain.stop, plain.count, plain.known_tags)
+    return envelope.version, envelope.expires.isoformat(), envelope.sha256, place

@@ -7,18 +7,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, PublishRefused, TrustError
 from trustdata.gun import GUN
-from trustdata.limits import MAX_UPLOAD_VALUES
+from trustdata.json_bounds import most_values
+from trustdata.limits import MAX_UPLOAD_VALUES, SECOND_OPINION_BELOW
 from trustdata.roles import ROOT, RoleName
 from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
+from trustdata.wire.plain_change import PlainChange, compare
+from trustdata.wire.plain_targets import FORMS, NotPlain
 from trustserver.repository.formats import ServedFormat
-from trustserver.repository.parsed_cache import ParsedCollection
+from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.quotas import check_collection_size, check_values
+from trustserver.repository.stored_envelope import known_plain
 from trustserver.storage.ports import Status
 
 LARGE_UPLOAD: Final = 256 * 1024
@@ -63,12 +68,7 @@ class JudgeHere:
 
     def judging(self, upload: UploadedFiles) -> Judging:
         """Parse the files, and return the function that judges them."""
-        uploads = parse_upload(upload)
-
-        def against(stored: ParsedCollection) -> Candidate:
-            return judge(stored, uploads, upload)
-
-        return against
+        return partial(_judge_parsed, parse_upload(upload), upload)
 
 
 def size_of(files: Mapping[RoleName, bytes]) -> int:
@@ -118,7 +118,7 @@ def _unexpected_refused() -> Iterator[None]:
     """Refuse an upload whose content makes the code of this block fail in an unexpected way. Raises: PublishRefused."""
     try:
         yield
-    except (TrustError, MemoryError):
+    except (TrustError, MemoryError, NotPlain):
         raise
     except Exception as error:
         _log.exception("an upload could not be judged")
@@ -127,12 +127,69 @@ def _unexpected_refused() -> Iterator[None]:
 
 
 class JudgeBySize:
-    """The Judge that leaves uploads of LARGE_UPLOAD bytes and more to another one."""
+    """The Judge that leaves uploads of which LARGE_UPLOAD bytes and more must be read to another one.
 
-    def __init__(self, large: Judge) -> None:
+    Of a file that differs little from the one that it replaces, only what differs must be read (docs/adr/0057).
+    `parsed`: what is remembered of the stored collections.
+    """
+
+    def __init__(self, large: Judge, parsed: ParsedCache) -> None:
         self._small = JudgeHere()
         self._large = large
+        self._parsed = parsed
 
     def judging(self, upload: UploadedFiles) -> Judging:
         """Return the function of the judge that this upload is for."""
+        uploads = parse_changed(upload, self._parsed.remembered(upload.gun))
+        if uploads is not None:
+            return partial(_judge_parsed, uploads, upload)
         return (self._large if upload.size >= LARGE_UPLOAD else self._small).judging(upload)
+
+
+def _judge_parsed(uploads: Mapping[RoleName, Envelope], upload: UploadedFiles, stored: ParsedCollection) -> Candidate:
+    return judge(stored, uploads, upload)
+
+
+def parse_changed(upload: UploadedFiles, before: ParsedCollection | None) -> dict[RoleName, Envelope] | None:
+    """Parse the files of an upload by what differs from the files that they replace.
+
+    `before`: those, as they are remembered; whether the collection is still at that revision does not matter, since
+    what is plain follows from the bytes alone. None: there is nothing to compare with, too much differs, or something
+    is wrong with a file; then all of it must be read.
+    Raises: MalformedMetadata, TooLarge or PublishRefused if a file is wrong but for its plain targets.
+    """
+    changes = {} if before is None else _changes(upload, before)
+    if not changes:
+        return None
+    read = {role: changes[role].size if role in changes else len(raw) for role, raw in upload.files.items()}
+    values = sum(
+        changes[role].most_values if role in changes else most_values(raw) for role, raw in upload.files.items()
+    )
+    if sum(read.values()) >= LARGE_UPLOAD or values > MAX_UPLOAD_VALUES:
+        return None
+    wire = upload.served_format.wire
+    uploads: dict[RoleName, Envelope] = {}
+    for role, raw in upload.files.items():
+        plain = changes[role].part() if role in changes else None
+        if role in changes and plain is None:
+            return None
+        try:
+            with _unexpected_refused():
+                uploads[role] = wire.parse(role, raw, plain=plain)
+        except NotPlain:
+            return None
+    return uploads
+
+
+def _changes(upload: UploadedFiles, before: ParsedCollection) -> dict[RoleName, PlainChange]:
+    """Compare the files with those that they replace, as far as these are known to have plain targets."""
+    form, found = FORMS[upload.served_format.wire.name], {}
+    for role, raw in upload.files.items():
+        if upload.served_format.second_opinion and len(raw) <= SECOND_OPINION_BELOW:
+            continue  # python-tuf reads all of it
+        envelope = before.envelopes.get(role)
+        plain = None if envelope is None else known_plain(envelope)
+        change = None if plain is None or plain.form is not form else compare(raw, plain)
+        if change is not None:
+            found[role] = change
+    return found

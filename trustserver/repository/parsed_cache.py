@@ -17,7 +17,7 @@ from trustdata.gun import GUN
 from trustdata.json_bounds import most_values
 from trustdata.roles import RoleName
 from trustserver.repository.formats import ServedFormat, find_format
-from trustserver.repository.stored_envelope import StoredEnvelope
+from trustserver.repository.stored_envelope import StoredEnvelope, known_plain
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 PARSED_BYTES: Final = 8 * 1024 * 1024
@@ -29,6 +29,12 @@ _ORDINARY: Final = 8
 def ordinary_size(raw: bytes) -> int:
     """Return the size of the file of tags that takes as much memory as this file: a file may have more values."""
     return max(len(raw), _ORDINARY * most_values(raw))
+
+
+def _size_of(envelope: Envelope) -> int:
+    """Return what `ordinary_size` does, without looking at targets that are known to be plain."""
+    plain = known_plain(envelope)
+    return ordinary_size(envelope.raw) if plain is None else max(len(plain.raw), _ORDINARY * plain.most_values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +100,7 @@ class ParsedCache:
             return  # without counting the values of what is large anyway
         known = self._sizes.get(gun, {})
         sizes = {
-            (role, file.sha256): known.get((role, file.sha256)) or ordinary_size(file.raw)
+            (role, file.sha256): known.get((role, file.sha256)) or _size_of(file)
             for role, file in parsed.envelopes.items()
         }
         size = sum(sizes.values())

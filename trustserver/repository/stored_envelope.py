@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from trustdata.envelope import Envelope
 from trustdata.model import Content, Signature
 from trustdata.wire import WireFormat
+from trustdata.wire.plain_targets import NotPlain, PlainPart, part_of
 from trustserver.storage.ports import StoredFile
 
 
@@ -18,20 +20,27 @@ class StoredEnvelope(Envelope):
     `content` or `signatures` raises what `WireFormat.parse` raises.
     """
 
-    __slots__ = ("_file", "_parsed", "_wire")
+    __slots__ = ("_file", "_parsed", "_plain", "_wire")
     _file: StoredFile
     _parsed: Envelope | None
+    _plain: PlainPart | None
     _wire: WireFormat
 
-    def __init__(self, file: StoredFile, wire: WireFormat) -> None:
+    def __init__(self, file: StoredFile, wire: WireFormat, *, plain: PlainPart | None = None) -> None:
+        """Make the envelope. `plain`: the plain targets of the file, if they are known."""
         values = {"role": file.role, "raw": file.raw, "sha256": file.sha256, "_file": file, "_parsed": None}
-        for name, value in {**values, "_wire": wire}.items():
+        for name, value in {**values, "_plain": plain, "_wire": wire}.items():
             object.__setattr__(self, name, value)  # the base class is frozen
 
     @property
     def parsed(self) -> bool:
         """Whether the content has been asked for."""
         return self._parsed is not None
+
+    @property
+    def plain(self) -> PlainPart | None:
+        """Return the plain targets of the file, as far as they are known without parsing it."""
+        return self._plain if self._parsed is None else part_of(self._parsed.content)
 
     @property
     def version(self) -> int:
@@ -56,6 +65,17 @@ class StoredEnvelope(Envelope):
     def _whole(self) -> Envelope:
         parsed = self._parsed
         if parsed is None:
-            parsed = self._wire.parse(self.role, self.raw)
+            parsed = self._parse()
             object.__setattr__(self, "_parsed", parsed)
         return parsed
+
+    def _parse(self) -> Envelope:
+        if self._plain is not None:
+            with suppress(NotPlain):
+                return self._wire.parse(self.role, self.raw, plain=self._plain)
+        return self._wire.parse(self.role, self.raw)
+
+
+def known_plain(envelope: Envelope) -> PlainPart | None:
+    """Return the plain targets of a file, as far as they are known without parsing it."""
+    return envelope.plain if isinstance(envelope, StoredEnvelope) else part_of(envelope.content)

@@ -35,6 +35,7 @@ class FileRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("collection_id", "role", "version"),
         Index("ix_file_sha256", "collection_id", "role", "sha256"),
+        Index("ix_file_stored_at", "collection_id", "role", "version", "stored_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

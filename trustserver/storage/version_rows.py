@@ -24,11 +24,16 @@ _SIZE: Final = (
     .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
     .where(_COLLECTION.c.gun == bindparam("gun"))
 )
+_TIMES: Final = (
+    select(_FILE.c.id, _FILE.c.role, _FILE.c.version, _FILE.c.stored_at)
+    .join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
+    .where(_COLLECTION.c.gun == bindparam("gun"))
+)
+"""Asked alone, so that an index answers it. In a row the time stands behind the file, and SQLite reads all that is
+before it: three hundred pages for 10 000 tags, for each version."""
 _VERSIONS: Final = (
     select(
-        _FILE.c.role,
-        _FILE.c.version,
-        _FILE.c.stored_at,
+        _FILE.c.id,
         func.length(_FILE.c.raw).label("size"),
         _CURRENT.c.file_id.is_not(None).label("is_current"),
     )
@@ -65,12 +70,13 @@ def read_standing(connection: Connection, gun: GUN) -> Standing | None:
 
 def read_versions(connection: Connection, gun: GUN) -> tuple[StoredVersion, ...]:
     """Return every stored version of every role of a collection."""
+    times = {row.id: row for row in connection.execute(_TIMES, {"gun": gun})}
     return tuple(
         StoredVersion(
-            role=RoleName(row.role),
-            version=row.version,
+            role=RoleName((named := times[row.id]).role),
+            version=named.version,
             size=row.size,
-            stored_at=None if row.stored_at is None else datetime.fromtimestamp(row.stored_at, UTC),
+            stored_at=None if named.stored_at is None else datetime.fromtimestamp(named.stored_at, UTC),
             is_current=bool(row.is_current),
         )
         for row in connection.execute(_VERSIONS, {"gun": gun})

@@ -112,3 +112,17 @@ def test_a_file_is_found_by_its_hash_through_an_index(tmp_path: Path) -> None:
     assert "ix_file_sha256" in plan
     assert "SCAN" not in plan
     engine.dispose()
+
+
+def test_when_versions_were_stored_is_read_without_their_files(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
+    migrate(engine)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    assert SqlStore(engine).versions(GUN("registry.example.com/app")) == ()
+    statement = next(sql for sql in asked if "stored_at" in sql)
+    with engine.connect() as connection:
+        plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("x",)))
+    assert "file USING COVERING INDEX ix_file_stored_at" in plan
+    assert "SCAN" not in plan
+    engine.dispose()

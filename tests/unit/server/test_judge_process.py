@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,6 +27,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NotaryFormat
+from trustdata.wire.plain_targets import PlainPart
 from trustdata.wire.tuf import TufFormat
 from trustserver.app import JUDGE_MEMORY, open_judge
 from trustserver.process.helper_process import FrameBroken, Helper, python_command, read_frame, write_frame
@@ -70,10 +70,10 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of what is parsed in this process."""
     sizes: list[int] = []
 
-    def noting(parse: Callable[[Any, RoleName, bytes], Envelope]) -> object:
-        def parse_noted(self: WireFormat, role: RoleName, raw: bytes) -> Envelope:
-            sizes.append(len(raw))
-            return parse(self, role, raw)
+    def noting(parse: Callable[..., Envelope]) -> object:
+        def parse_noted(self: WireFormat, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:
+            sizes.append(len(raw) if plain is None else len(plain.rest))
+            return parse(self, role, raw, plain=plain)
 
         return parse_noted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -166,6 +167,63 @@ def test_a_large_piece_is_parsed_in_slices_and_others_have_their_turn(monkeypatc
     assert len(asyncio.run(reading())) == 1000
     assert max(sizes) <= 8192
     assert turns[0] >= len(body) // 8192
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of what is parsed at one time."""
+    sizes: list[int] = []
+    write = MultipartParser.write
+
+    def noted(self: MultipartParser, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(self, data)
+
+    monkeypatch.setattr(MultipartParser, "write", noted)
+    return sizes
+
+
+def test_what_lies_within_a_part_is_taken_in_larger_pieces(slices: list[int]) -> None:
+    content = bytes(range(256)) * 1600
+    receive, _ = body_in([part("root", content) + b"--xx--\r\n"])
+    assert read(receive) == {"root": content}
+    assert max(slices) == 64 * 1024
+    assert sum(size > 8192 for size in slices) == len(content) // (64 * 1024)
+
+
+_LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--xx\r\nX: " + b"y" * _LONG,
+        b"--xx\r\n" + b"X: y\r\n" * (_LONG // 6),
+        part("root", b"x") + b"--xx" + b" " * _LONG,
+        part("root", b"x") + b"--xx--\r\n" + b" " * _LONG,
+        part("root", b"x") + b"--xx\r\n" + b"X" * _LONG,
+        b"y" * _LONG,
+        b"".join(part(f"targets%2F{number}", b"x" * 100) for number in range(600)),
+    ],
+    ids=["a header", "headers", "padding", "epilogue", "a second part's header", "no part", "parts"],
+)
+def test_nothing_else_is(slices: list[int], body: bytes) -> None:
+    receive, _ = body_in([body])
+    with suppress(BadRequest):
+        read(receive)
+    assert 0 < max(slices) <= 8192
+
+
+@pytest.mark.parametrize(("small", "large"), [(1, 1), (1, 3), (3, 7), (2, 50), (8192, 65536)])
+def test_a_boundary_is_found_wherever_a_piece_ends(monkeypatch: pytest.MonkeyPatch, small: int, large: int) -> None:
+    monkeypatch.setattr(upload, "_SLICE", small)
+    monkeypatch.setattr(upload, "_DATA", large)
+    contents = [b"", b"\r\n", b"\r\n--x", b"--xx", b"a--xx--\r\n", b"\r", b"\r\n-", b"\r\n--x\r\n--x"]
+    files = {f"targets/{number}": content for number, content in enumerate(contents)}
+    body = b"".join(part(role.replace("/", "%2F"), content) for role, content in files.items()) + b"--xx--\r\n"
+    for step in (len(body), 5, 11):
+        receive, _ = body_in([body[at : at + step] for at in range(0, len(body), step)])
+        assert read(receive) == files
 
 
 def test_a_timestamp_in_an_upload_is_not_parsed_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
