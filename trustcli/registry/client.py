@@ -6,6 +6,7 @@ hash of what it sent; what it says in headers may only contradict, never prove.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 from collections.abc import Collection
@@ -15,6 +16,7 @@ from typing import Final
 from keys import record
 from trustcli.errors import (
     ImageNotFound,
+    ImageNotSupported,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -26,7 +28,7 @@ from trustcli.http.network import Network
 from trustcli.http.pool import ConnectionPool
 from trustcli.http.tls import speaks_no_tls
 from trustcli.http.token_auth import CredentialSource
-from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, Manifest, read_manifest
+from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, Manifest, check_number, read_manifest
 from trustcli.registry.reference import ImageReference
 from trustdata import bounded_json
 from trustdata.errors import (
@@ -36,6 +38,8 @@ from trustdata.errors import (
 )
 
 PULL: Final = "pull"
+MAX_INNER: Final = 16
+"""The most indexes below one index that are read: each may have 4 MiB."""
 
 
 class Registry:
@@ -62,6 +66,33 @@ class Registry:
         than the digest asked for, or than the registry itself says), RemoteRefused, RemoteUnreachable,
         RemoteMisbehaved, TooLarge, SettingsUnusable.
         """
+        manifest = self._read(reference)
+        return replace(manifest, children=self._all_children(reference, manifest)) if manifest.inner else manifest
+
+    def _all_children(self, reference: ImageReference, outer: Manifest) -> tuple[str, ...]:
+        """Return the children of an index and those of the indexes in it, in order, each once.
+
+        An inner index that the registry does not have lists nothing: of a copy for some platforms, others are absent.
+        """
+        found: dict[str, None] = {}
+        waiting, seen = [outer], {outer.digest}
+        while waiting:
+            manifest = waiting.pop()
+            found.update(dict.fromkeys(manifest.children))
+            check_number(len(found), str(reference))
+            for digest in (f"sha256:{hex_digest}" for hex_digest in manifest.inner):
+                if digest in seen:
+                    continue
+                if len(seen) > MAX_INNER:
+                    reason = f"its index holds more than {MAX_INNER} other indexes"
+                    raise ImageNotSupported(image=str(reference), reason=reason)
+                seen.add(digest)
+                with contextlib.suppress(ImageNotFound):
+                    waiting.append(self._read(replace(reference, tag=None, digest=digest)))
+        return tuple(found)
+
+    def _read(self, reference: ImageReference) -> Manifest:
+        """Return the manifest that a reference means, without what indexes in it list. Raises: as `resolve`."""
         wanted = reference.digest or reference.tag
         if wanted is None:
             raise InvalidName(kind="image to sign", name=reference.given, reason="name a tag or a digest")

@@ -8,40 +8,52 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from trustcli.errors import ImageNotSupported
 from trustdata import bounded_json
+from trustdata.verification.target_lookup import MAX_CHILDREN
 
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+OCI_ARTIFACT: Final = "application/vnd.oci.artifact.manifest.v1+json"
+ORAS_ARTIFACT: Final = "application/vnd.cncf.oras.artifact.manifest.v1+json"
 
-INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
-MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
-ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+INDEXES: Final = frozenset({OCI_INDEX, DOCKER_LIST})
+MANIFESTS: Final = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+ARTIFACTS: Final = frozenset({OCI_ARTIFACT, ORAS_ARTIFACT})
+"""Retired manifests that list `blobs`. OCI's has no schemaVersion (image specification 1.1.0-rc2)."""
+ACCEPT: Final = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}, {OCI_ARTIFACT}, {ORAS_ARTIFACT}"
 """The value of one Accept header: registries read only the first such header."""
 
-MAX_MANIFEST = 4 * 1024 * 1024
+MAX_MANIFEST: Final = 4 * 1024 * 1024
 """Largest accepted size in bytes; registries accept no more (OCI distribution specification, "Pushing Manifests")."""
-MAX_CHILDREN = 64
-"""Largest number of manifests of one index that are signed beside it (docs/adr/0029)."""
 
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_SINGLE: Final = frozenset({"config", "layers", "blobs"})
+"""Members of documents that are no index."""
+_SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1"
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_ATTESTATION: Final = "attestation-manifest"
+"""BuildKit's: the value of the annotation `vnd.docker.reference.type` of a manifest that no engine runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """An image manifest.
 
-    `digest`: `sha256:HEX` of the bytes. `size`: their number. `children`: hex digests of an index.
+    `digest`: `sha256:HEX` of the bytes. `size`: their number. `children`: hex digests of what an index lists, without
+    attestations. `inner`: those of the children that are indexes themselves.
     """
 
     digest: str
     size: int
     media_type: str
     children: tuple[str, ...]
+    inner: tuple[str, ...] = ()
 
 
 class _Doubled(ValueError):
@@ -51,21 +63,34 @@ class _Doubled(ValueError):
 def read_manifest(raw: bytes, *, content_type: str, image: str) -> Manifest:
     """Check the bytes of a manifest and return it.
 
-    `content_type`: used if the document does not name its own type. Raises: ImageNotSupported, with the reason in
+    What it is, its bytes say: the type that it names, else its members. `content_type` decides nothing; one that calls
+    an index a manifest, or the other way round, is a contradiction. Raises: ImageNotSupported, with the reason in
     words.
     """
     content = _parsed(raw, image)
-    media_type = _media_type(content, content_type.partition(";")[0].strip().lower(), image)
+    told = content_type.partition(";")[0].strip().lower()
+    media_type = _media_type(content, told, image)
     is_index = media_type in INDEXES
     # A document that can be read both ways means different images to different clients (CVE-2021-41190).
-    if ("manifests" in content) != is_index or (is_index and ("layers" in content or "config" in content)):
+    if ("manifests" in content) != is_index or (is_index and _SINGLE & content.keys()):
         raise ImageNotSupported(image=image, reason=f"its manifest says {media_type}, but is not built like one")
+    if told in (MANIFESTS | ARTIFACTS if is_index else INDEXES):
+        raise ImageNotSupported(image=image, reason=f"the registry calls it {told}, its manifest {media_type}")
+    children = _children(content["manifests"], image) if is_index else {}
     return Manifest(
         digest=f"sha256:{hashlib.sha256(raw).hexdigest()}",
         size=len(raw),
         media_type=media_type,
-        children=_children(content["manifests"], image) if is_index else (),
+        children=tuple(children),
+        inner=tuple(digest for digest, kind in children.items() if kind in INDEXES),
     )
+
+
+def check_number(number: int, image: str) -> None:
+    """Refuse an index over more manifests than one signature can list. Raises: ImageNotSupported, with the number."""
+    if number > MAX_CHILDREN:
+        reason = f"its index holds {number} manifests, more than {MAX_CHILDREN}"
+        raise ImageNotSupported(image=image, reason=reason)
 
 
 def _parsed(raw: bytes, image: str) -> dict[str, object]:
@@ -90,38 +115,55 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _media_type(content: dict[str, object], content_type: str, image: str) -> str:
+    declared = content.get("mediaType")
     version = content.get("schemaVersion")
     if isinstance(version, bool):
         version = None  # true equals 1
-    if version == 1 or content_type.startswith("application/vnd.docker.distribution.manifest.v1"):
+    if version == 1 or (declared is None and content_type.startswith(_SCHEMA_1)):
         reason = (
             "it is in the retired schema 1 format, which no current engine pulls; push it again with a current tool"
         )
         raise ImageNotSupported(image=image, reason=reason)
-    if version != 2:
+    if version != 2 and not (version is None and declared in tuple(ARTIFACTS)):
         raise ImageNotSupported(image=image, reason="its manifest has no schemaVersion 2")
-    declared = content.get("mediaType")
-    known = INDEXES | MANIFESTS
-    media_type = content_type if declared is None else declared
-    if not isinstance(media_type, str) or media_type not in known:
+    media_type = _type_by_members(content) if declared is None else declared
+    if not isinstance(media_type, str):
+        raise ImageNotSupported(
+            image=image, reason="its manifest names no type and is built like none, so it is no image"
+        )
+    if media_type not in INDEXES | MANIFESTS | ARTIFACTS:
         raise ImageNotSupported(image=image, reason=f"its manifest is of the type {media_type!r}, which is no image")
-    if content_type in known and content_type != media_type:
-        raise ImageNotSupported(image=image, reason=f"the registry calls it {content_type}, its manifest {media_type}")
-    return media_type
+    # The same kind of document has two names, of which the registry may have told the other.
+    return content_type if declared is None and _same_kind(content_type, media_type) else media_type
 
 
-def _children(manifests: object, image: str) -> tuple[str, ...]:
+def _type_by_members(content: Mapping[str, object]) -> str | None:
+    """Return the type of a document that names none; None if its members do not say it."""
+    if "manifests" in content:
+        return OCI_INDEX
+    return OCI_MANIFEST if "config" in content and "layers" in content else None
+
+
+def _same_kind(one: str, other: str) -> bool:
+    return any(one in kind and other in kind for kind in (INDEXES, MANIFESTS))
+
+
+def _children(manifests: object, image: str) -> dict[str, str]:
+    """Return the digests (hex) of what an index lists, each once, with the types that it names."""
     if not isinstance(manifests, list):
         raise ImageNotSupported(image=image, reason="manifests of its index is no list")
-    children: dict[str, None] = {}
+    children: dict[str, str] = {}
     for place, entry in enumerate(manifests):
         digest = entry.get("digest") if isinstance(entry, dict) else None
         match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
         if match is None:
             raise ImageNotSupported(image=image, reason=f"manifest {place} of its index has no sha256 digest")
-        children[match.group(1)] = None
-    if len(children) > MAX_CHILDREN:
-        raise ImageNotSupported(
-            image=image, reason=f"its index holds {len(children)} manifests, more than {MAX_CHILDREN}"
-        )
-    return tuple(children)
+        if not _is_attestation(entry):
+            children.setdefault(match.group(1), str(entry.get("mediaType")))
+    check_number(len(children), image)
+    return children
+
+
+def _is_attestation(entry: Mapping[str, object]) -> bool:
+    annotations = entry.get("annotations")
+    return isinstance(annotations, dict) and annotations.get("vnd.docker.reference.type") == _ATTESTATION

@@ -22,8 +22,8 @@ from trustdata.verification.delegations import may_list
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
-MAX_CHILDREN: Final = 64
-"""The maximum number of manifests of an index that one target lists."""
+MAX_CHILDREN: Final = 256
+"""The maximum number of manifests of an index that one target lists (docs/adr/0029)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

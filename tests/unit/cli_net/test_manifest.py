@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trustcli.errors import ImageNotSupported
-from trustcli.registry.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest, read_manifest
+from trustcli.registry.manifest import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_ARTIFACT,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    ORAS_ARTIFACT,
+    Manifest,
+    read_manifest,
+)
 
 A, B = "a" * 64, "b" * 64
 
@@ -43,11 +52,46 @@ def test_digest_and_size_are_those_of_the_bytes() -> None:
     assert found.size == len(raw)
 
 
-def test_sixty_four_children_and_one_more() -> None:
-    many = [f"sha256:{n:064x}" for n in range(65)]
-    assert len(read(index(*many[:64])).children) == 64
-    with pytest.raises(ImageNotSupported, match="65 manifests"):
+def test_256_children_and_one_more() -> None:
+    many = [f"sha256:{n:064x}" for n in range(257)]
+    assert len(read(index(*many[:256])).children) == 256
+    with pytest.raises(ImageNotSupported, match="257 manifests, more than 256"):
         read(index(*many))
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain; charset=utf-8", "nonsense"])
+def test_what_it_is_its_bytes_say(content_type: str) -> None:
+    """Whatever the registry calls it, as static file servers and some caches do; charts of Helm name no type."""
+    single = {"schemaVersion": 2, "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}, "layers": []}
+    assert read(single, content_type).media_type == OCI_MANIFEST
+    assert read({**single, "mediaType": DOCKER_MANIFEST}, content_type).media_type == DOCKER_MANIFEST
+    untyped = {"schemaVersion": 2, "manifests": [{"digest": f"sha256:{A}"}]}
+    assert read(untyped, content_type).children == (A,)
+    for artifact in (OCI_ARTIFACT, ORAS_ARTIFACT):
+        assert read({"mediaType": artifact, "blobs": []}, content_type).media_type == artifact
+
+
+def test_the_registry_may_call_a_manifest_by_its_other_name() -> None:
+    assert (
+        read({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": []}, DOCKER_MANIFEST).media_type == OCI_MANIFEST
+    )
+    assert read(index(f"sha256:{A}"), DOCKER_LIST).media_type == OCI_INDEX
+
+
+def test_attestations_are_no_platforms() -> None:
+    attestation = {
+        "digest": f"sha256:{B}",
+        "platform": {"architecture": "unknown", "os": "unknown"},
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": "x"},
+    }
+    found = read({**index(f"sha256:{A}"), "manifests": [{"digest": f"sha256:{A}"}, attestation]})
+    assert found.children == (A,)
+
+
+def test_indexes_in_an_index_are_named() -> None:
+    entries = [{"digest": f"sha256:{A}", "mediaType": OCI_INDEX}, {"digest": f"sha256:{B}", "mediaType": [OCI_INDEX]}]
+    found = read({**index(), "manifests": entries})
+    assert (found.children, found.inner) == ((A, B), (A,))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +112,12 @@ def test_sixty_four_children_and_one_more() -> None:
         ({"schemaVersion": 2, "mediaType": "text/html"}, OCI_MANIFEST, "no image"),
         ({"schemaVersion": 2, "mediaType": 5}, OCI_MANIFEST, "no image"),
         ({"schemaVersion": 2, "mediaType": OCI_MANIFEST}, OCI_INDEX, "registry calls it"),
+        ({"schemaVersion": 2, "config": {}, "layers": []}, DOCKER_LIST, "registry calls it"),
+        ({"schemaVersion": 2, "config": {}, "layers": [], "manifests": []}, "", "not built like one"),
+        ({"schemaVersion": 2, "blobs": [], "manifests": []}, "", "not built like one"),
+        ({"schemaVersion": 2, "config": {}}, OCI_MANIFEST, "built like none"),
+        ({"blobs": []}, OCI_ARTIFACT, "schemaVersion 2"),
+        ({"schemaVersion": 1, "mediaType": OCI_ARTIFACT, "blobs": []}, "", "schema 1"),
         (index(f"sha256:{A}"), OCI_MANIFEST, "registry calls it"),
         ({**index(), "mediaType": OCI_MANIFEST}, "", "not built like one"),
         ({**index(), "layers": []}, "", "not built like one"),

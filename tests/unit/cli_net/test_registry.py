@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.unit.cli_net.conftest import Serve, answering
 from trustcli.config.credential import Credential
 from trustcli.errors import (
     ImageNotFound,
+    ImageNotSupported,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -79,7 +80,7 @@ def test_the_bytes_are_hashed(serve: Serve, registry_of: Registries) -> None:
     assert registry.resolve(image(server, f"team/app:1.0@{DIGEST}")) == expected
     assert [r.target for r in server.requests] == ["/v2/team/app/manifests/1.0", f"/v2/team/app/manifests/{DIGEST}"]
     assert server.requests[0].headers["accept"] == ACCEPT
-    assert ACCEPT.count(", ") == 3
+    assert ACCEPT.count(", ") == 5
     assert "authorization" not in server.requests[0].headers
 
 
@@ -96,6 +97,75 @@ def test_an_index_gives_its_children(serve: Serve, registry_of: Registries) -> N
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [{"digest": f"sha256:{c}"} for c in children]}
     found = registry_of().resolve(image(serve(answering(json_reply(200, index, {"Content-Type": OCI_INDEX})))))
     assert found.children == tuple(children)
+
+
+class Manifests:
+    """A registry of these documents, each under its digest; `top` is behind every tag."""
+
+    def __init__(self) -> None:
+        self.by_digest: dict[str, bytes] = {}
+        self.top = ""
+
+    def put(self, content: object) -> dict[str, object]:
+        """Store a document; it is the new `top`. Return its descriptor."""
+        raw = json.dumps(content).encode()
+        self.top = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        self.by_digest[self.top] = raw
+        kind = content["mediaType"] if isinstance(content, dict) else ""
+        return {"digest": self.top, "mediaType": kind}
+
+    def index(self, *entries: Mapping[str, object]) -> dict[str, object]:
+        return self.put({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+
+    def single(self, text: str) -> dict[str, object]:
+        layers = [{"digest": text}]
+        return self.put({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": {}, "layers": layers})
+
+    def __call__(self, request: Request, wire: Wire) -> None:
+        wanted = request.target.rpartition("/")[2]
+        raw = self.by_digest.get(wanted if wanted.startswith("sha256:") else self.top)
+        wire.send(reply(404) if raw is None else reply(200, raw))
+
+
+def hex_of(*descriptors: Mapping[str, object]) -> set[str]:
+    return {str(descriptor["digest"]).removeprefix("sha256:") for descriptor in descriptors}
+
+
+def test_platforms_of_an_index_in_an_index_are_children_too(serve: Serve, registry_of: Registries) -> None:
+    stored = Manifests()
+    one, two, three = (stored.single(text) for text in ("1", "2", "3"))
+    inner = stored.index(one, two)
+    middle = stored.index(inner, two)
+    absent = {"digest": f"sha256:{'0' * 64}", "mediaType": OCI_INDEX}
+    stored.index(middle, three, absent)
+    server = serve(stored)
+    found = registry_of().resolve(image(server))
+    assert found.digest == stored.top
+    assert set(found.children) == hex_of(one, two, three, inner, middle, absent)
+    assert len(found.children) == 6
+
+
+def test_what_lies_below_an_index_is_bounded(serve: Serve, registry_of: Registries) -> None:
+    stored = Manifests()
+    stored.index(*(stored.index(stored.single(str(number))) for number in range(17)))
+    server = serve(stored)
+    with pytest.raises(ImageNotSupported, match="more than 16 other indexes"):
+        registry_of().resolve(image(server))
+    assert len(server.requests) <= 17
+    half = [{"digest": f"sha256:{number:064x}"} for number in range(200)]
+    other = [{"digest": f"sha256:{number:064x}"} for number in range(1000, 1200)]
+    stored.index(stored.index(*half), stored.index(*other))
+    with pytest.raises(ImageNotSupported, match="402 manifests, more than 256"):
+        registry_of().resolve(image(server))
+
+
+def test_an_inner_index_with_other_bytes_is_not_believed(serve: Serve, registry_of: Registries) -> None:
+    stored = Manifests()
+    inner = stored.index(stored.single("1"))
+    stored.index(inner)
+    stored.by_digest[str(inner["digest"])] += b" "
+    with pytest.raises(ContentMismatch):
+        registry_of().resolve(image(serve(stored)))
 
 
 # --- lies
