@@ -5,6 +5,7 @@ TrustError
 │   └── OfflineTooOld            the last refresh is too long ago, or the clock went back
 ├── TagChanged               another publisher changed the tag at the same time
 ├── RemoteUnreachable        the network, or the operator of the server
+│   ├── RemoteFailing            the operator of the server, or of a proxy before it: an answer 5xx
 │   ├── RemoteFull               the operator of the server: its disk is full
 │   ├── RemoteBusy               nobody: the server has too much to do; send the request again later
 │   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
@@ -80,6 +81,16 @@ class RemoteUnreachable(TrustError):
         return f"{self.remote} cannot be reached: {shown(self.reason, 600)}"
 
 
+class RemoteFailing(RemoteUnreachable):
+    """The server, or a proxy before it, was reached and fails. `status`: its answer, 500 and above."""
+
+    code: ClassVar[str] = "remote-failing"
+    status: int
+
+    def __str__(self) -> str:
+        return f"{self.remote} fails: {shown(self.reason, 600)}"
+
+
 class RemoteFull(RemoteUnreachable):
     """The server has no disk space left (507) and has stored nothing."""
 
@@ -90,7 +101,10 @@ class RemoteFull(RemoteUnreachable):
 
 
 class RemoteBusy(RemoteUnreachable):
-    """The server turns the request away for now (429 or 503) and says after how many `seconds` to send it again."""
+    """The server turns the request away for now (429 or 503).
+
+    `seconds`: after how many to send it again; 0 if it does not say.
+    """
 
     code: ClassVar[str] = "remote-busy"
     status: int
@@ -128,7 +142,10 @@ class EngineUnreachable(RemoteUnreachable):
 
 
 class RemoteRefused(TrustError):
-    """A server refuses the request, because of rights or of its form. `status`: the HTTP status, such as 401 or 403."""
+    """A server refuses the request, because of rights or of its form. `status`: the HTTP status, such as 401 or 403.
+
+    `page`: whether the answer is a page for people, as a proxy before the server sends.
+    """
 
     code: ClassVar[str] = "remote-refused"
     remote: str
@@ -136,9 +153,10 @@ class RemoteRefused(TrustError):
     reason: str
     server_code: str = ""
     server_details: Mapping[str, object] = _NO_DETAILS
+    page: bool = False
 
     def __str__(self) -> str:
-        return f"{self.remote} refused ({self.status}): {shown(self.reason, 300)}"
+        return f"{self.remote} refused ({self.status}): {shown(self.reason, 600)}"
 
 
 class RemoteMisbehaved(TrustError):

@@ -28,6 +28,7 @@ from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
+from trustcli.http.patience import COMMAND_SECONDS, Patience
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
@@ -62,6 +63,7 @@ class Session:
     """The settings and services of one run of `trust`.
 
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
+    `patience`: how long all requests together wait for busy servers. Both in seconds.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class Session:
         output: Output,
         at: datetime,
         helper_timeout: float = HELPER_TIMEOUT,
+        patience: float = COMMAND_SECONDS,
     ) -> None:
         self.settings = settings
         self.environ = environ
         self.output = output
         self.at = at
         self._helper_seconds = helper_timeout
+        self._patience = Patience(patience, notice=output.notice)
 
     # --- the local state
 
@@ -318,7 +322,7 @@ class Session:
         `observer`: notes what happens on a connection, for `trust doctor`.
         """
         authorities = CertificateAuthorities(self.environ, cacert=self.settings.cacert)
-        return Network(authorities=authorities, environ=self.environ, observer=observer)
+        return Network(authorities=authorities, environ=self.environ, observer=observer, patience=self._patience)
 
     @property
     def credentials(self) -> DockerConfig:
@@ -375,7 +379,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
     With `config`, variables named TRUST_* are ignored, and Docker's configuration is read from `docker/` beside that
     file unless DOCKER_CONFIG is set: the container runtime's own environment and home folder must decide nothing.
     Credential helpers get half of the verdict's time limit, since a process that ends before its helpers would leave
-    them running.
+    them running, and busy servers are waited for a quarter of it.
 
     Raises: SettingsUnusable.
     """
@@ -385,7 +389,12 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
-    helper_timeout = settings.verifier.timeout / 2
+    timeout = settings.verifier.timeout
     return Session(
-        settings=settings, environ=environ, output=output, at=datetime.now(UTC), helper_timeout=helper_timeout
+        settings=settings,
+        environ=environ,
+        output=output,
+        at=datetime.now(UTC),
+        helper_timeout=timeout / 2,
+        patience=timeout / 4,
     )

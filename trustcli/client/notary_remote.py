@@ -14,11 +14,9 @@ from urllib.parse import quote
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import (
-    RemoteBusy,
     RemoteClockJumped,
     RemoteMisbehaved,
     RemoteRefused,
-    RemoteUnreachable,
 )
 from trustcli.http.messages import Response
 from trustdata import bounded_json
@@ -203,12 +201,8 @@ class NotaryRemote:
             return RemoteRefused(
                 remote=self.name, status=answer.status, reason=message, server_code=code, server_details={}
             )
-        if isinstance(generic, RemoteBusy) and code != "CLOCK_JUMPED" and message:
-            return RemoteBusy(remote=self.name, reason=message, status=answer.status, seconds=generic.seconds)
         if code == "CLOCK_JUMPED":
             return RemoteClockJumped(remote=self.name, reason=message)
-        if type(generic) is RemoteUnreachable and message:
-            return RemoteUnreachable(remote=self.name, reason=f"it answered {answer.status}: {message}")
         return generic
 
     def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:

@@ -10,14 +10,13 @@ from http import HTTPStatus
 from typing import Final
 
 from trustcli.errors import (
-    RemoteBusy,
     RemoteClockJumped,
     RemoteFull,
     RemoteMisbehaved,
     RemoteRefused,
-    RemoteUnreachable,
 )
 from trustcli.http.messages import Response
+from trustcli.http.refusals import failing, is_page, words
 from trustdata import bounded_json
 from trustdata.errors import (
     CollectionExists,
@@ -30,8 +29,6 @@ from trustdata.errors import (
 
 _CLOCK_JUMPED: Final = "clock-jumped"
 _TOO_MANY: Final = "too-many"
-_LONGEST_DELAY: Final = 86_400
-"""The longest Retry-After that is shown, in seconds. A server that asks for more gets this."""
 _STANDARD: Final = frozenset({"type", "title", "status", "detail", "instance", "code"})
 
 
@@ -54,46 +51,39 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     members = problem(answer)
     detail = _text(members, "detail") or _text(members, "title")
     if answer.server_fails:
-        return _server_failure(answer, members, remote=remote, detail=detail)
+        return server_failure(answer, members, remote=remote, said=detail)
     if not answer.refuses:
         return RemoteMisbehaved(remote=remote, reason=f"status {answer.status} has no meaning here")
-    reason = detail or "no reason given"
+    reason = words(answer, detail or None)
     if answer.forbids:
         reason = f"{reason} (asked {tried})"
     return refusal(answer, members, remote=remote, reason=reason)
 
 
-def _server_failure(answer: Response, members: Mapping[str, object], *, remote: str, detail: str) -> TrustError:
-    code, seconds = _text(members, "code"), retry_after(answer)
+def server_failure(answer: Response, members: Mapping[str, object], *, remote: str, said: str) -> TrustError:
+    """Return the error for a 5xx or 429. `said`: what the server gives as the reason; empty if it gives none."""
+    code = _text(members, "code")
     if answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
         if code == _TOO_MANY:  # a limit of the operator's: no disk is full, and waiting is in vain
-            return refusal(answer, members, remote=remote, reason=detail)
-        return RemoteFull(remote=remote, reason=detail or "it gave no reason")
+            return refusal(answer, members, remote=remote, reason=said)
+        return RemoteFull(remote=remote, reason=words(answer, said or None))
     if code == _CLOCK_JUMPED:
-        return RemoteClockJumped(remote=remote, reason=detail)
-    if seconds is not None:
-        return RemoteBusy(remote=remote, reason=detail or "it gave no reason", status=answer.status, seconds=seconds)
-    return RemoteUnreachable(remote=remote, reason=f"it answered {answer.status}" + (f": {detail}" if detail else ""))
+        return RemoteClockJumped(remote=remote, reason=said)
+    return failing(answer, remote=remote, said=said or None)
 
 
 def refusal(answer: Response, members: Mapping[str, object], *, remote: str, reason: str) -> RemoteRefused:
     """Return the error for an answer with which the server refuses for good. `members`: its problem document."""
     details = {key: value for key, value in members.items() if key not in _STANDARD}
     code = _text(members, "code")
-    return RemoteRefused(remote=remote, status=answer.status, reason=reason, server_code=code, server_details=details)
-
-
-def retry_after(answer: Response) -> int | None:
-    """Return after how many seconds a server that is busy wants the request again; None if it does not say so.
-
-    Source: Retry-After with 503 (RFC 9110, 10.2.3) and with 429 (RFC 6585, 4). A date instead of seconds is not read.
-    """
-    if answer.status not in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-        return None
-    text = answer.first("retry-after").strip()
-    if not (text.isascii() and text.isdigit()):
-        return None
-    return min(int(text[:10]), _LONGEST_DELAY)
+    return RemoteRefused(
+        remote=remote,
+        status=answer.status,
+        reason=reason,
+        server_code=code,
+        server_details=details,
+        page=is_page(answer),
+    )
 
 
 def publish_failure(answer: Response, *, remote: str, tried: str) -> TrustError:

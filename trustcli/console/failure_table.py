@@ -63,15 +63,26 @@ def _advice_remote_refused(error: Failure) -> str:
     """
     if not isinstance(error, cli_errors.RemoteRefused):
         return ""
+    if error.page and error.status != HTTPStatus.UNAUTHORIZED:
+        return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
-    if error.status == HTTPStatus.REQUEST_TIMEOUT:
-        return f"use a faster connection, or ask the operator of {error.remote} to allow slower uploads"
-    if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return _SEVERAL_NAMES
-    if error.status == HTTPStatus.INSUFFICIENT_STORAGE:
-        return f"ask the operator of {error.remote} to raise this limit; waiting will not help"
-    return ""
+    advice: dict[int, str] = {
+        HTTPStatus.REQUEST_TIMEOUT: f"use a faster connection, or ask the operator of {error.remote} to allow slower "
+        "uploads",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _SEVERAL_NAMES,
+        HTTPStatus.INSUFFICIENT_STORAGE: f"ask the operator of {error.remote} to raise this limit; waiting will not "
+        "help",
+    }
+    return advice.get(error.status, "")
+
+
+def _advice_busy(error: Failure) -> str:
+    """Return when to ask a busy server again, if it has said so."""
+    if not isinstance(error, cli_errors.RemoteBusy):
+        return ""
+    when = f"after {error.seconds} s" if error.seconds else "later"
+    return f"run the same command again {when}; if it stays busy, tell the operator of {error.remote}"
 
 
 def _advice_private_ca(error: Failure) -> str:
@@ -256,16 +267,15 @@ _ROWS: Final[dict[type[Failure], Row]] = {
             "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
         ),
     ),
+    cli_errors.RemoteFailing: Row(
+        status=UNREACHABLE,
+        advice=_template("run the same command again later; if it goes on, tell the operator of {remote}"),
+    ),
     cli_errors.RemoteFull: Row(
         status=UNREACHABLE,
         advice=_template("tell the operator of {remote}; when there is space again, run the same command again"),
     ),
-    cli_errors.RemoteBusy: Row(
-        status=UNREACHABLE,
-        advice=_template(
-            "run the same command again after {seconds} s; if the server stays busy, tell the operator of {remote}"
-        ),
-    ),
+    cli_errors.RemoteBusy: Row(status=UNREACHABLE, advice=_advice_busy),
     cli_errors.RemoteClockJumped: Row(
         status=UNREACHABLE,
         advice=_template("tell the operator of {remote}; when its clock is right, run the same command again"),

@@ -132,12 +132,16 @@ class _Rights:
         self._repository = seen.reference.repository
         self._first = next(iter(seen.authentications), None)
         """How the first challenge was met; None if there was no challenge."""
+        self._asking = self._first.server if self._first else origin
+        """Who asks for credentials: the registry, or another one to which it redirects."""
+        self._login = self._first.stored_under if self._first else self._host
+        """The name under which credentials are stored for it."""
         self._place = session.credentials.path
 
     def findings(self) -> Iterator[Finding]:
         challenges = self._first.challenges if self._first else ()
         wants = "; ".join(map(_told, challenges)) if self._first else "no credentials"
-        yield self._say("challenge", "ok", f"{self._origin} asks for {wants or 'credentials in no way it names'}")
+        yield self._say("challenge", "ok", f"{self._asking} asks for {wants or 'credentials in no way it names'}")
         yield from self._token_server(challenges)
         yield from self._stored()
         yield from self._scopes()
@@ -153,8 +157,8 @@ class _Rights:
 
     def _token_server(self, challenges: tuple[Challenge, ...]) -> Iterator[Finding]:
         realm = _realm(challenges)
-        if realm is not None and realm.host != self._origin.host:
-            text = f"it sends us for tokens to {realm}: that host gets what is stored for {self._host} only"
+        if realm is not None and realm.host != self._asking.host:
+            text = f"it sends us for tokens to {realm}: that host gets what is stored for {self._login} only"
             yield self._say("challenge", "note", text)
 
     # --- what is stored
@@ -168,24 +172,24 @@ class _Rights:
             yield self._credential_is(met.credential)
             return
         realm = _realm(met.challenges) if met is not None else None
-        in_the_clear = not (self._origin.may_carry_credentials and (realm is None or realm.may_carry_credentials))
+        in_the_clear = not (self._asking.may_carry_credentials and (realm is None or realm.may_carry_credentials))
         if met is not None and not in_the_clear:
             yield self._none_stored()
             return
         # Nobody needed them, so nobody has looked.
         try:
-            credential = self._session.credentials.credential_for(self._host)
+            credential = self._session.credentials.credential_for(self._login)
         except TrustError as error:
             text = f"{error}; they are not needed to read here, but trust pull hands them to the container engine"
             yield Finding(check="credentials", severity="note", text=text, place=self._place)
             return
         if credential is None and met is None:
-            text = f"none are stored for {self._host}, and none are asked for"
+            text = f"none are stored for {self._login}, and none are asked for"
             yield Finding(check="credentials", severity="ok", text=text, place=self._place)
         elif credential is None:
             yield self._none_stored()
         elif in_the_clear:
-            text = f"{shown(credential.label)} is stored for {self._host}, but does not go over plain http"
+            text = f"{shown(credential.label)} is stored for {self._login}, but does not go over plain http"
             severity: Severity = "note" if self._only_a_note else "wrong"
             yield Finding(check="credentials", severity=severity, text=text, remedy="use https", place=self._place)
         else:
@@ -195,15 +199,15 @@ class _Rights:
         return Finding(
             check="credentials",
             severity="note",
-            text=f"none are stored for {self._host}: it is asked as anybody",
-            remedy=f"docker login {self._host}",
+            text=f"none are stored for {self._login}: it is asked as anybody",
+            remedy=f"docker login {self._login}",
             place=self._place,
         )
 
     def _credential_is(self, credential: Credential) -> Finding:
         kind = "an identity token" if credential.identity_token else "a password"
         kind = "a token for one registry" if credential.registry_token else kind
-        text = f"{kind} of {shown(credential.label)} is stored for {self._host}"
+        text = f"{kind} of {shown(credential.label)} is stored for {self._login}"
         return Finding(check="credentials", severity="ok", text=text, place=self._place)
 
     # --- what they are good for
@@ -263,10 +267,8 @@ class _Rights:
             yield self._nothing_there()
         elif self._seen.shut_out is not None and self._seen.shut_out.failure is failure:
             yield from self._not_let_in(self._seen.shut_out, failure)
-        elif isinstance(failure, RemoteRefused) and failure.status in _DENIED:
-            yield self._may_not(failure.status)
-        elif isinstance(failure, RemoteRefused):
-            yield self._say("access", "wrong", f"{self._host} answers {failure.status} to a read of {self._gun}")
+        elif isinstance(failure, RemoteRefused) and failure.status in _DENIED and not _by_a_proxy(failure):
+            yield self._may_not(failure)
         else:
             yield failed("access", failure, place=str(self._origin))
             yield from self._elsewhere(failure)
@@ -290,9 +292,10 @@ class _Rights:
         if isinstance(failure, RemoteRefused) and failure.status in _DENIED and ways:
             if met.credential is not None:
                 text = f"the credentials of {shown(met.credential.label)} are wrong or no longer hold: {failure}"
-            elif self._origin.may_carry_credentials:
+            elif met.server.may_carry_credentials:
                 text = (
-                    f"no credentials are stored for {self._host}, and without them it gives nothing ({failure.status})"
+                    f"no credentials are stored for {met.stored_under}, and without them it gives nothing "
+                    f"({failure.status})"
                 )
             else:
                 text = str(failure)
@@ -300,26 +303,28 @@ class _Rights:
                 check="access",
                 severity="wrong",
                 text=text,
-                remedy=f"docker login {self._host}",
+                remedy=f"docker login {met.stored_under}",
                 place=self._place,
             )
-        elif isinstance(failure, RemoteMisbehaved) and failure.remote == str(self._origin):
+        elif isinstance(failure, RemoteMisbehaved) and failure.remote == str(met.server):
             yield failed("challenge", failure, remedy="tell the registry's operator", place=str(self._origin))
         else:
             yield failed("access", failure, place=str(self._origin))
             yield from self._elsewhere(failure)
 
-    def _may_not(self, status: int) -> Finding:
+    def _may_not(self, failure: RemoteRefused) -> Finding:
+        status = failure.status
         met = self._seen.authentications[-1] if self._seen.authentications else None
         credential = met.credential if met else None
+        login = met.stored_under if met else self._login
         if met is None or credential is None:
             text = f"{self._gun} may not be read without credentials ({status}), or does not exist, which some hide"
-            return self._say("access", "wrong", text, f"docker login {self._host}")
+            return self._say("access", "wrong", text, f"docker login {login}")
         who, ping = shown(credential.label), self._seen.ping
         basic = met.authorization.startswith("Basic ")
         if basic and status == HTTPStatus.UNAUTHORIZED and not (isinstance(ping, Response) and ping.ok):
             text = f"the credentials of {who} are wrong or no longer hold"
-            return self._say("access", "wrong", text, f"docker login {self._host}")
+            return self._say("access", "wrong", text, f"docker login {login}")
         text = f"{who} is logged in, but may not read {self._gun} ({status}); or there is no such repository"
         if not basic and "pull" in (granted(met.authorization.removeprefix("Bearer ")) or {}).get(self._repository, ()):
             text = (
@@ -345,6 +350,11 @@ def _realm(challenges: tuple[Challenge, ...]) -> Origin | None:
             except InvalidName:
                 return None  # whoever is sent there says so
     return None
+
+
+def _by_a_proxy(refusal: RemoteRefused) -> bool:
+    """Return whether a page for people forbids the request: then no login helps."""
+    return refusal.page and refusal.status == HTTPStatus.FORBIDDEN
 
 
 def _told(challenge: Challenge) -> str:

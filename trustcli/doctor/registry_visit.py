@@ -56,8 +56,8 @@ class Visit:
 
     @property
     def authentications(self) -> list[Authentication]:
-        """How its challenges were met, in order."""
-        return [a for a in self.record.authentications if a.server in self.origins]
+        """How challenges were met, in order: its own, and those of registries to which it has redirected."""
+        return self.record.authentications
 
     @property
     def shut_out(self) -> Authentication | None:

@@ -1,7 +1,8 @@
 """Send requests to one server: meet its challenges with credentials, and follow its redirects.
 
 Both are bounded in number. A credential is sent to the origin that challenged and to its token server (`token_auth`),
-and nowhere else: a redirect to another origin is followed without it, and a challenge there is not met.
+and nowhere else. A redirect to another origin is followed without it; what that origin asks for is met with what is
+stored for that origin (docs/adr/0062).
 """
 
 from __future__ import annotations
@@ -45,18 +46,24 @@ class AuthenticatedClient:
         self.origin = origin
         self.answered = False
         """Whether this origin has sent any answer, even a refusal."""
+        self.last = origin
+        """The origin that sent the last answer: another one, where a redirect has led there."""
         self._transport = transport
         self._credentials = credentials
         self._rules = rules
         self._observer = observer
-        self._named_places = _NamedPlaces(transport, origin)
-        self._authorizer: ChallengeResponder | None = None
-        self._authorization: dict[str, str] = {}
+        self._logins: dict[Origin, _Login] = {}
 
     @property
     def tried(self) -> str:
-        """With which credentials the last challenge was met, for messages."""
-        return self._authorizer.tried if self._authorizer else "without credentials"
+        """With which credentials the last challenge of who answered last was met, for messages."""
+        login = self._logins.get(self.last)
+        return login.tried if login else "without credentials"
+
+    def is_authorized(self, scope: str) -> bool:
+        """Return whether requests for this scope carry what the server's challenge was met with."""
+        login = self._logins.get(self.origin)
+        return login is not None and scope in login.authorization
 
     def ask(
         self,
@@ -72,21 +79,21 @@ class AuthenticatedClient:
 
         Raises: as `Transport.exchange`, and RemoteRefused if a challenge cannot be met.
         """
-        challenged = False
+        challenged: set[Origin] = set()
         redirects = 0
         place = self.origin
         named_by: Origin | None = None
         while True:
-            every = dict(headers or {})
-            if place == self.origin and scope in self._authorization:
-                every["Authorization"] = self._authorization[scope]
+            login = self._logins.get(place)
+            every = {**(headers or {}), **(login.header(scope) if login else {})}
             response = self._transport.exchange(
                 method, place, target, headers=every, limit=limit, body=body, named_by=named_by
             )
             self.answered = True
-            if response.challenges and place == self.origin and not challenged:
-                challenged = True
-                self._authorization[scope] = self._authorize(response, scope)
+            self.last = place
+            if response.challenges and place not in challenged:
+                challenged.add(place)
+                self._login(place).meet(response, scope)
             elif response.redirects:
                 redirects += 1
                 sender = place
@@ -103,19 +110,56 @@ class AuthenticatedClient:
             else:
                 return response
 
-    def _authorize(self, response: Response, scope: str) -> str:
-        from trustcli.http.token_auth import ChallengeResponder  # only when challenged: start-up time
+    def log_in(self, target: str, *, scope: str, limit: int) -> bool:
+        """Ask for a target only for its challenge, and meet that for the scope. Return whether there was one.
 
-        if self._authorizer is None:
-            self._authorizer = ChallengeResponder(
-                self.origin,
+        Raises: as `ask`.
+        """
+        response = self._transport.exchange("GET", self.origin, target, headers={}, limit=limit)
+        self.last = self.origin
+        if not response.challenges:
+            return False
+        self._login(self.origin).meet(response, scope)
+        return True
+
+    def _login(self, place: Origin) -> _Login:
+        if place not in self._logins:
+            from trustcli.http.token_auth import ChallengeResponder  # only when challenged: start-up time
+
+            named_places = _NamedPlaces(self._transport, place)
+            responder = ChallengeResponder(
+                place,
                 self._credentials,
-                self._named_places,
-                stored_under=self._rules.stored_under,
+                named_places,
+                stored_under=self._rules.stored_under if place == self.origin else "",
                 observer=self._observer,
             )
+            self._logins[place] = _Login(responder, named_places)
+        return self._logins[place]
+
+
+class _Login:
+    """What the challenges of one origin were met with. `authorization`: values of the header, by scope."""
+
+    def __init__(self, responder: ChallengeResponder, named_places: _NamedPlaces) -> None:
+        self.authorization: dict[str, str] = {}
+        self._responder = responder
+        self._named_places = named_places
+
+    @property
+    def tried(self) -> str:
+        """With which credentials the last challenge was met, for messages."""
+        return self._responder.tried
+
+    def header(self, scope: str) -> dict[str, str]:
+        """Return the header to send for a scope; none if it was not challenged yet."""
+        return {"Authorization": self.authorization[scope]} if scope in self.authorization else {}
+
+    def meet(self, response: Response, scope: str) -> None:
+        """Meet a challenge. Raises: as `ChallengeResponder.authorization`."""
         self._named_places.server_is_here = response.from_here
-        return self._authorizer.authorization(response, scope=scope)
+        self.authorization.pop(scope, None)
+        self.authorization[scope] = self._responder.authorization(response, scope=scope)
 
 
 class _NamedPlaces:

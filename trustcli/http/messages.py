@@ -99,6 +99,11 @@ class Response:
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     @property
+    def busy(self) -> bool:
+        """Whether the status is 429 or 503: the server wants the request again later."""
+        return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+    @property
     def refuses(self) -> bool:
         """Whether the status is another 4xx: the request itself is at fault."""
         return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.server_fails

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from trustcli.http.time_budget import Clock, Timeouts
 
 if TYPE_CHECKING:
+    from trustcli.http.patience import Patience
     from trustcli.http.record import Observer
     from trustcli.http.tls import CertificateAuthorities
 
@@ -19,6 +20,7 @@ class Network:
     """How servers are reached from here.
 
     `environ`: holds the proxy variables. `clock`: monotonic seconds. `observer`: is told of every exchange.
+    `patience`: waits for busy servers; None waits for nobody.
     """
 
     authorities: CertificateAuthorities
@@ -26,3 +28,4 @@ class Network:
     clock: Clock = time.monotonic
     timeouts: Timeouts = field(default_factory=Timeouts)
     observer: Observer | None = None
+    patience: Patience | None = None

@@ -27,11 +27,25 @@ class ConnectionPool:
         body: bytes | None = None,
         named_by: Origin | None = None,
     ) -> Response:
-        """Send one request and return its whole answer, as `JudgingTransport` promises."""
+        """Send one request and return its whole answer, as `JudgingTransport` promises; of a busy server its last."""
         connection = self._connections.get(origin)
         if connection is None:
             connection = self._connections[origin] = HttpConnection(origin, self._network)
-        return connection.exchange(method, target, headers=headers, limit=limit, body=body, named_by=named_by)
+        sent = 0
+        while True:
+            response = connection.exchange(method, target, headers=headers, limit=limit, body=body, named_by=named_by)
+            sent += 1
+            if not (response.busy and self._waits(response, origin, headers, body, sent=sent)):
+                return response
+
+    def _waits(
+        self, response: Response, origin: Origin, headers: Mapping[str, str], body: bytes | None, *, sent: int
+    ) -> bool:
+        if self._network.patience is None:
+            return False
+        from trustcli.http.patience import may_be_sent_again  # only where a server is busy: start-up time
+
+        return may_be_sent_again(headers, body) and self._network.patience.waits(response, origin, sent=sent)
 
     def close(self) -> None:
         """Close every connection; a later exchange opens its connection again."""

@@ -34,10 +34,12 @@ class Authentication:
     """One challenge and what it was met with: `credential` (None: anonymously) for `scope`.
 
     `authorization`: the value of the header with which the request was repeated; empty if there is a `failure`.
-    `unreadable`: the failure is that the stored credential could not be read.
+    `unreadable`: the failure is that the stored credential could not be read. `stored_under`: the name under which it
+    was looked for.
     """
 
     server: Origin
+    stored_under: str
     challenges: tuple[Challenge, ...]
     scope: str
     credential: Credential | None = None

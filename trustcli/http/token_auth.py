@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from trustcli.errors import (
-    RemoteMisbehaved,
-    RemoteRefused,
-    RemoteUnreachable,
-)
+from trustcli.errors import RemoteMisbehaved, RemoteRefused
 from trustcli.http.messages import Origin, Response, Transport, parse_url
+from trustcli.http.redirects import follow
+from trustcli.http.refusals import failing, first_line, is_page
 from trustcli.http.this_machine import names_this_machine
 from trustdata import bounded_json
 from trustdata.errors import (
@@ -42,6 +40,7 @@ _SCHEME = re.compile(rf"[\s,]*({_WORD})(?=[\s,]|$)", re.ASCII)
 _PARAMETER = re.compile(rf"[\s,]*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|({_WORD}))", re.ASCII)
 _TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)", re.ASCII)
 _BEARER_VALUE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_SAME_METHOD = frozenset({307, 308})
 _NOT_IN_THE_CLEAR = "without credentials, which do not go over plain http"
 
 
@@ -80,7 +79,7 @@ def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
 
 
 class ChallengeResponder:
-    """Meet the challenges of one server. Redirects of a token server are not followed, so no credential goes astray."""
+    """Meet the challenges of one server. A token server's redirects do not leave it, so no credential goes astray."""
 
     def __init__(
         self,
@@ -104,13 +103,16 @@ class ChallengeResponder:
         self._server_is_here = server.is_loopback
 
     def authorization(self, response: Response, *, scope: str) -> str:
-        """Return the value of Authorization to repeat the request with. `scope` counts where the server names none.
+        """Return the value of Authorization to repeat the request with. `scope`: what is to be done there.
+
+        A scope that the server names counts if it is about something else, as where a redirect has led elsewhere. Of
+        the same repository it may name more than is needed, and more may be refused: docker asks for its own, too.
 
         Raises: RemoteRefused (no way in, or the token server refused), RemoteUnreachable, RemoteMisbehaved,
         SettingsUnusable.
         """
         challenges = parse_challenges(response.every("www-authenticate"))
-        scope = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None) or scope
+        scope = _scope_to_ask_for(scope, challenges)
         self._used, self._unreadable = None, False
         self._server_is_here = self._server.is_loopback or response.from_here
         try:
@@ -147,6 +149,7 @@ class ChallengeResponder:
         self._observer.authenticated(
             Authentication(
                 server=self._server,
+                stored_under=self._stored_under,
                 challenges=challenges,
                 scope=scope,
                 credential=self._used,
@@ -199,12 +202,20 @@ class ChallengeResponder:
         self, method: str, origin: Origin, target: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Response:
         limit = MAX_TOKEN_ANSWER
-        try:
-            return self._transport.exchange(method, origin, target, headers=headers, limit=limit, body=body)
-        except TooLarge as error:
-            # Converted here: callers read TooLarge as being about their own request.
-            reason = f"the token server's answer is larger than {limit} bytes"
-            raise RemoteMisbehaved(remote=str(origin), reason=reason) from error
+        count = 0
+        while True:
+            try:
+                response = self._transport.exchange(method, origin, target, headers=headers, limit=limit, body=body)
+            except TooLarge as error:
+                # Converted here: callers read TooLarge as being about their own request.
+                reason = f"the token server's answer is larger than {limit} bytes"
+                raise RemoteMisbehaved(remote=str(origin), reason=reason) from error
+            if not response.redirects:
+                return response
+            count += 1
+            # Within its origin the same request goes to another path; a POST only where it stays one.
+            as_it_is = "GET" if response.status in _SAME_METHOD else method
+            _, target = follow(as_it_is, origin, target, response, count=count, within=origin)
 
     def _realm(self, challenge: Challenge) -> tuple[Origin, str]:
         realm = challenge.parameters.get("realm", "")
@@ -226,17 +237,27 @@ class ChallengeResponder:
             raise RemoteMisbehaved(remote=str(self._server), reason="its token realm has a fragment")
         return origin, target
 
+    def _secrets(self) -> tuple[str, ...]:
+        """Return what the token server was sent and no message may hold."""
+        used = self._used
+        if used is None:
+            return ()
+        basic = _basic_value(used).removeprefix("Basic ")
+        return (used.password, used.identity_token, basic)
+
     def _token(self, response: Response, origin: Origin) -> str:
+        of = "" if origin == self._server else f" of {self._server}"
+        said = "" if response.ok else first_line(response, self._secrets())
         if response.server_fails:
-            raise RemoteUnreachable(remote=str(origin), reason=f"the token server answered {response.status}")
+            raise failing(response, remote=str(origin), said=said, what=f"the token server{of}")
         if not response.ok:
-            of = "" if origin == self._server else f" of {self._server}"
             who = self.tried.removeprefix("as ")
             refuses = f"gives no token {self.tried}"
             if who != self.tried and response.forbids:
                 refuses = f"refuses the credentials of {who}"
-            reason = f"the token server{of} {refuses}"
-            raise RemoteRefused(remote=str(origin), status=response.status, reason=reason)
+            reason = f"the token server{of} {refuses}" + (f": {said}" if said else "")
+            page = is_page(response) and not response.forbids
+            raise RemoteRefused(remote=str(origin), status=response.status, reason=reason, page=page)
         try:
             content = bounded_json.loads(response.body)
             token = content.get("token") or content.get("access_token")
@@ -246,6 +267,11 @@ class ChallengeResponder:
             # Without the cause, which would hold the answer.
             raise RemoteMisbehaved(remote=str(origin), reason="the token server's answer holds no token") from None
         return token
+
+
+def _scope_to_ask_for(ours: str, challenges: Sequence[Challenge]) -> str:
+    theirs = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None)
+    return theirs if theirs and theirs.rpartition(":")[0] != ours.rpartition(":")[0] else ours
 
 
 def _basic_value(credential: Credential) -> str:

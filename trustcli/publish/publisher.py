@@ -36,6 +36,8 @@ RETRY_SECONDS: Final = 60.0
 """How long a publisher retries after conflicts, and where the server is busy."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_UNTOLD: Final = 1
+"""Seconds for which a busy server is left alone that does not say how long."""
 
 Check = Callable[[OwnerRoles, OwnerRoles], None]
 """A last check before anything is sent, of the roles before and after the publish; it raises to stop the publish."""
@@ -129,7 +131,7 @@ class Publisher:
 
     def _wait(self, error: VersionConflict | WouldBreakRole | RemoteBusy, longest: float) -> None:
         """Wait before the next attempt, as long as a busy server wants; raise the error if there is no time left."""
-        least = error.seconds if isinstance(error, RemoteBusy) else 0
+        least = error.seconds or _UNTOLD if isinstance(error, RemoteBusy) else 0
         if self._backoff.elapsed() + least > RETRY_SECONDS:
             raise error
         self._backoff.pause(longest, least=least)

@@ -26,6 +26,7 @@ from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.network import Network
 from trustcli.http.pool import ConnectionPool
+from trustcli.http.refusals import failing, is_page, words
 from trustcli.http.tls import speaks_no_tls
 from trustcli.http.token_auth import CredentialSource
 from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, Manifest, check_number, read_manifest
@@ -35,9 +36,13 @@ from trustdata.errors import (
     ContentMismatch,
     InvalidName,
     TooLarge,
+    TrustError,
 )
 
 PULL: Final = "pull"
+_PING: Final = "/v2/"
+"""Where docker asks for the challenge."""
+_PING_LIMIT: Final = 64 * 1024
 MAX_INNER: Final = 16
 """The most indexes below one index that are read: each may have 4 MiB."""
 
@@ -114,6 +119,21 @@ class Registry:
 
         `actions`: what the token is asked for, if one is wanted. Raises: as `AuthenticatedClient.ask`.
         """
+        response = self._get(reference, target, limit, actions)
+        client = self._clients[reference.registry_host]
+        scope = _scope(reference, actions)
+        # Some registries do not challenge whoever asks for what only others may see: they say that it is not there.
+        hidden = response.absent or response.forbids
+        if not hidden or client.last != client.origin or client.is_authorized(scope):
+            return response
+        if not self._may_log_in(client, reference) or not client.log_in(_PING, scope=scope, limit=_PING_LIMIT):
+            return response
+        return self._get(reference, target, limit, actions)
+
+    def _may_log_in(self, client: AuthenticatedClient, reference: ImageReference) -> bool:
+        return client.origin.may_carry_credentials and self._credentials.credential_for(reference.host) is not None
+
+    def _get(self, reference: ImageReference, target: str, limit: int, actions: str) -> Response:
         host = reference.registry_host
         if known := self._clients.get(host):
             return _get(known, reference, target, limit, actions)
@@ -139,33 +159,38 @@ class Registry:
         rules = ServerRules(redirects_elsewhere=True, stored_under=reference.host)
         return AuthenticatedClient(origin, self._pool, self._credentials, rules, observer=self._network.observer)
 
-    def _failure(self, response: Response, reference: ImageReference) -> Exception:
+    def _failure(self, response: Response, reference: ImageReference) -> TrustError:
+        """Return the error for an answer that is no manifest. It names who gave it: a redirect may have led there."""
         client = self._clients[reference.registry_host]
-        remote = str(client.origin)
+        remote = str(client.last)
         code, said = _registry_error(response)
         if response.absent:
             reason = {
                 "NAME_UNKNOWN": "no such repository",
                 "MANIFEST_UNKNOWN": "no such tag or digest",
-            }.get(code, "no such repository, tag or digest")
+            }.get(code)
+            if reason is None:
+                reason = "no such repository, tag or digest"
+                if not client.is_authorized(_scope(reference, PULL)):
+                    reason = f"{reason}, or none that is shown to whoever asks without credentials"
             return ImageNotFound(image=str(reference), registry=remote, reason=reason)
-        if response.forbids:
-            reason = f"{reference} may not be read {client.tried}, or does not exist: {said or 'no reason given'}"
-            return RemoteRefused(remote=remote, status=response.status, reason=reason, server_code=code)
         if response.server_fails:
-            return RemoteUnreachable(
-                remote=remote, reason=f"it answered {response.status}" + (f": {said}" if said else "")
-            )
+            return failing(response, remote=remote, said=said or None)
         if response.refuses:
-            return RemoteRefused(
-                remote=remote, status=response.status, reason=said or "no reason given", server_code=code
-            )
+            told = words(response, said or None)
+            if response.forbids:
+                told = f"{reference} may not be read {client.tried}, or does not exist: {told}"
+            page = is_page(response)
+            return RemoteRefused(remote=remote, status=response.status, reason=told, server_code=code, page=page)
         return RemoteMisbehaved(remote=remote, reason=f"status {response.status} has no meaning here")
 
 
 def _get(client: AuthenticatedClient, reference: ImageReference, target: str, limit: int, actions: str) -> Response:
-    scope = f"repository:{reference.repository}:{actions}"
-    return client.ask("GET", target, scope=scope, limit=limit, headers={"Accept": ACCEPT})
+    return client.ask("GET", target, scope=_scope(reference, actions), limit=limit, headers={"Accept": ACCEPT})
+
+
+def _scope(reference: ImageReference, actions: str) -> str:
+    return f"repository:{reference.repository}:{actions}"
 
 
 def _checked_digest(response: Response, reference: ImageReference) -> str:

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from tests.support.registries import REPOSITORY, token
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
 from trustcli.http.network import Network
+from trustcli.http.patience import COMMAND_SECONDS, Patience
 from trustcli.http.record import Observer
 from trustcli.registry.manifest import OCI_MANIFEST
 from trustcli.session import Session
@@ -48,7 +49,8 @@ class ClockedSession(Session):
     clock: StoppedClock
 
     def network(self, observer: Observer | None = None) -> Network:
-        return replace(super().network(observer), clock=self.clock)
+        patience = Patience(COMMAND_SECONDS, sleep=lambda _: None)
+        return replace(super().network(observer), clock=self.clock, patience=patience)
 
 
 class World:
@@ -86,9 +88,12 @@ class World:
 
     def log_in(self, **entry: str) -> None:
         """What `docker login` leaves for the registry."""
+        self.logins({self.host: entry or ALICE})
+
+    def logins(self, auths: Mapping[str, Mapping[str, str]]) -> None:
+        """What `docker login` leaves for several."""
         (self.folder / "docker").mkdir(exist_ok=True)
-        config = json.dumps({"auths": {self.host: entry or ALICE}})
-        (self.folder / "docker" / "config.json").write_text(config)
+        (self.folder / "docker" / "config.json").write_text(json.dumps({"auths": auths}))
 
     def helper(self, body: str) -> None:
         """A credential helper of this content, for every server."""
@@ -171,10 +176,19 @@ def identity_tokens(request: Request, wire: Wire) -> None:
     wire.send(json_reply(200, {"access_token": TOKEN}) if good else json_reply(401, {}))
 
 
-def guarded_by(world: World, token_server: Script, *, tls: bool = False, host: str = "127.0.0.1", **more: Any) -> None:
-    """A registry with a token server, which may have another name."""
+def guarded_by(
+    world: World,
+    token_server: Script,
+    *,
+    tls: bool = False,
+    host: str = "127.0.0.1",
+    scope: str = "",
+    **more: Any,
+) -> None:
+    """A registry with a token server, which may have another name. `scope`: what its challenge names, if it does."""
     realm = f"http://{host}:{world.serve(token_server).port}/token"
-    world.registry(registry(challenge=f'Bearer realm="{realm}",service="r"', wanted=f"Bearer {TOKEN}", **more), tls=tls)
+    challenge = f'Bearer realm="{realm}",service="r"' + (f',scope="{scope}"' if scope else "")
+    world.registry(registry(challenge=challenge, wanted=f"Bearer {TOKEN}", **more), tls=tls)
 
 
 def through_proxy(world: World, *, then: Script, connect: bytes = NOT_TLS, https: str = "") -> None:
@@ -214,6 +228,57 @@ class Situation:
     wrong: str = ""
     same_words: bool = False
     notes: tuple[str, ...] = ()
+
+
+def elsewhere_with_a_login(world: World) -> None:
+    """A vanity name: all of it is on another host, where somebody is logged in, as is somebody else at the first."""
+    other = world.serve(registry(challenge='Basic realm="x"', wanted=BASIC))
+
+    def script(request: Request, wire: Wire) -> None:
+        assert "authorization" not in request.headers
+        wire.send(reply(307, headers={"Location": f"{other.url}{request.target}"}))
+
+    world.registry(script)
+    theirs = {"auth": base64.b64encode(b"bob:0ther").decode()}
+    world.logins({other.netloc: ALICE, world.host: theirs})
+
+
+def hidden(status: int) -> Callable[[World], None]:
+    """A registry that challenges at /v2/ alone, and hides its images from strangers."""
+
+    def script(request: Request, wire: Wire) -> None:
+        if request.headers.get("authorization") == BASIC:
+            registry()(request, wire)
+        elif request.target == "/v2/":
+            wire.send(reply(401, headers={"WWW-Authenticate": "Basic"}))
+        else:
+            wire.send(reply(status))
+
+    return lambda world: logged_in(world, lambda world: world.registry(script))
+
+
+def open_ping(world: World) -> None:
+    """/v2/ is let through, and the manifest challenges."""
+    guarded = registry(challenge='Basic realm="x"', wanted=BASIC)
+
+    def script(request: Request, wire: Wire) -> None:
+        (registry() if request.target == "/v2/" else guarded)(request, wire)
+
+    world.registry(script)
+    world.log_in()
+
+
+def first(answer: bytes, then: Script) -> Script:
+    """A server that gives this answer once, and does what it should from then on."""
+    left = [answer]
+
+    def script(request: Request, wire: Wire) -> None:
+        if left:
+            wire.send(left.pop())
+        else:
+            then(request, wire)
+
+    return script
 
 
 def far_insecure(world: World, script: Script) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.certificates import Authority, make_authority
 from tests.support.hostile_server import HostileServer, Request, Script, Wire
-from tests.support.network_users import GUN, USERS, Stored, User, network_of
+from tests.support.network_users import GUN, USERS, RegistryUser, Stored, User, network_of
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.http.token_auth import CredentialSource
@@ -93,6 +93,20 @@ def user_of(request: pytest.FixtureRequest, environ: dict[str, str]) -> Iterator
     def make(server: HostileServer | str, *, credentials: CredentialSource | None = None, **options: Any) -> User:
         url = server if isinstance(server, str) else server.url
         made.append(USERS[request.param](url, network_of(environ, **options), credentials or Stored()))
+        return made[-1]
+
+    yield make
+    for user in made:
+        user.close()
+
+
+@pytest.fixture
+def registry_user_of(environ: dict[str, str]) -> Iterator[Users]:
+    """Somebody who asks a registry: only there may a redirect lead elsewhere."""
+    made: list[User] = []
+
+    def make(server: HostileServer, *, credentials: CredentialSource | None = None, **options: Any) -> User:
+        made.append(RegistryUser(server.url, network_of(environ, **options), credentials or Stored()))
         return made[-1]
 
     yield make

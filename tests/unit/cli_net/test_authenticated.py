@@ -21,6 +21,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 
 BASIC = {"WWW-Authenticate": 'Basic realm="x"'}
 ALICE = "Basic YWxpY2U6aHVudGVyMg=="
+BOB = "Basic Ym9iOjB0aGVy"
 
 
 def behind(wanted: str, challenge: str | None = None) -> Callable[[Request, Wire], None]:
@@ -134,7 +135,7 @@ def test_redirects_to_no_url(serve: Serve, user_of: Users, location: str) -> Non
 @pytest.mark.parametrize("how", ["basic", "bearer", "identity-token", "registry-token"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_credential_leaks_to_where_a_redirect_leads(serve: Serve, user_of: Users, how: str, status: int) -> None:
-    """Neither what is stored nor what was made of it, even where the target asks for it, and again with the next."""
+    """Neither what is stored nor what was made of it: the target is given what is stored for itself, and no more."""
     other = serve(answering(reply(401, headers=BASIC)))
     tokens = serve(answering(json_reply(200, {"token": "t0k"})))
     challenge = 'Basic realm="x"' if how == "basic" else f'Bearer realm="{tokens.url}/token"'
@@ -152,40 +153,105 @@ def test_no_credential_leaks_to_where_a_redirect_leads(serve: Serve, user_of: Us
         "identity-token": Credential(source="c", identity_token="hunter2"),
         "registry-token": Credential(source="c", registry_token="hunter2"),
     }[how]
-    stored = Stored(**dict.fromkeys((server.netloc, other.netloc), credential))
+    theirs = Credential(source="c", username="bob", password="0ther")
+    stored = Stored(**{server.netloc: credential, other.netloc: theirs})
     user = user_of(server, credentials=stored)
     for _ in range(2):
-        # A trust server may not lead elsewhere at all; a registry may, and what the target wants is not met.
+        # A trust server may not lead elsewhere at all.
         with pytest.raises((RemoteMisbehaved, RemoteRefused)):
             user.get()
     assert authorized(server) == [False, True, True]
-    assert stored.asked == [server.netloc], "nothing is even looked up for the target"
-    assert len(other.requests) == (0 if isinstance(user, TrustServerUser) else 2)
+    elsewhere = not isinstance(user, TrustServerUser)
+    assert set(stored.asked) == ({server.netloc, other.netloc} if elsewhere else {server.netloc})
+    assert authorized(other)[:2] == ([False, True] if elsewhere else [])
     for request in other.requests:
-        assert "authorization" not in request.headers
+        assert request.headers.get("authorization", BOB) == BOB
         assert "hunter2" not in str(request)
         assert "t0k" not in str(request)
 
 
-def test_a_redirect_before_the_challenge_meets_it_nowhere_else(serve: Serve, user_of: Users) -> None:
-    other = serve(answering(reply(401, headers=BASIC)))
-    server = serve(answering(reply(307, headers={"Location": other.url})))
+def test_a_redirect_before_the_challenge_is_met_where_it_leads(serve: Serve, registry_user_of: Users) -> None:
+    """As hosts of vanity names do: they ask for nothing themselves, and what they lead to asks."""
+    other = serve(behind(BOB))
+    server = serve(answering(reply(307, headers={"Location": f"{other.url}/v2/real/name"})))
     stored = Stored(
-        **{name.netloc: Credential(source="c", username="a", password="hunter2") for name in (server, other)}
+        **{
+            server.netloc: Credential(source="c", username="alice", password="hunter2"),
+            other.netloc: Credential(source="c", username="bob", password="0ther"),
+        }
     )
-    with pytest.raises((RemoteMisbehaved, RemoteRefused)):
-        user_of(server, credentials=stored).get()
-    assert stored.asked == []
-    assert authorized(other) in ([], [False])
+    user = registry_user_of(server, credentials=stored)
+    assert user.get() == user.get() == DIGEST
+    assert stored.asked == [other.netloc]
+    assert authorized(server) == [False, False]
+    assert authorized(other) == [False, True, True]
 
 
-def test_a_token_server_that_redirects_gets_nothing_more(serve: Serve, user_of: Users) -> None:
+def test_who_refuses_behind_a_redirect_is_named(serve: Serve, registry_user_of: Users) -> None:
+    other = serve(answering(reply(401, headers=BASIC), reply(403, b"not you")))
+    server = serve(answering(reply(307, headers={"Location": f"{other.url}/v2/real/name"})))
+    stored = Stored(**{other.netloc: Credential(source="c", username="bob", password="0ther")})
+    with pytest.raises(RemoteRefused, match=r"may not be read as bob \(c\).*not you") as caught:
+        registry_user_of(server, credentials=stored).get()
+    assert caught.value.remote == other.url
+
+
+def test_the_token_server_of_a_redirect_s_target_gets_the_target_s_credential(
+    serve: Serve, registry_user_of: Users
+) -> None:
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+    scope = "repository:real/name:pull"
+    other = serve(behind("Bearer t0k", f'Bearer realm="{tokens.url}/token",scope="{scope}"'))
+    server = serve(answering(reply(302, headers={"Location": f"{other.url}/v2/real/name"})))
+    stored = Stored(
+        **{
+            server.netloc: Credential(source="c", username="alice", password="hunter2"),
+            other.netloc: Credential(source="c", username="bob", password="0ther"),
+        }
+    )
+    assert registry_user_of(server, credentials=stored).get() == DIGEST
+    (asked,) = tokens.requests
+    assert asked.headers["authorization"] == BOB
+    assert "scope=repository%3Areal%2Fname%3Apull" in asked.target, "the repository's name there"
+
+
+def test_a_token_server_that_redirects_elsewhere_gets_nothing_more(serve: Serve, user_of: Users) -> None:
     thief = serve(answering(json_reply(200, {"token": "t0k"})))
     tokens = serve(answering(reply(302, headers={"Location": thief.url})))
     server = serve(answering(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'})))
-    with pytest.raises(RemoteRefused, match="gives no token"):
+    with pytest.raises(RemoteMisbehaved, match="redirects to another server") as caught:
         user_of(server, credentials=stored_for(server)).get()
+    assert caught.value.remote == tokens.url
     assert thief.requests == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_token_server_may_redirect_within_its_origin(serve: Serve, user_of: Users, status: int) -> None:
+    moved = reply(status, headers={"Location": "/auth/token?service=s"})
+    tokens = serve(answering(moved, json_reply(200, {"token": "t0k"})))
+    server = serve(behind("Bearer t0k", f'Bearer realm="{tokens.url}/token"'))
+    assert user_of(server, credentials=stored_for(server)).get() == DIGEST
+    assert [request.target.partition("?")[0] for request in tokens.requests] == ["/token", "/auth/token"]
+    assert tokens.requests[1].headers["authorization"] == ALICE
+
+
+@pytest.mark.parametrize(("status", "again"), [(302, False), (307, True), (308, True)])
+def test_an_identity_token_is_posted_again_only_where_a_redirect_keeps_it(
+    serve: Serve,
+    user_of: Users,
+    status: int,
+    again: bool,  # noqa: FBT001
+) -> None:
+    tokens = serve(answering(reply(status, headers={"Location": "/other"}), json_reply(200, {"token": "t0k"})))
+    server = serve(behind("Bearer t0k", f'Bearer realm="{tokens.url}/token"'))
+    user = user_of(server, credentials=Stored(**{server.netloc: Credential(source="c", identity_token="idt")}))
+    if again:
+        assert user.get() == DIGEST
+        assert [request.method for request in tokens.requests] == ["POST", "POST"]
+        assert tokens.requests[0].body == tokens.requests[1].body
+    else:
+        with pytest.raises(RemoteMisbehaved, match="redirects a POST"):
+            user.get()
 
 
 # --- what is told to an observer

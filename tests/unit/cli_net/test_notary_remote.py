@@ -102,7 +102,7 @@ def test_an_outage_is_not_absence(serve: Serve, notary_of: NotaryOf, answer: byt
 
 
 def test_a_server_that_can_do_nothing_now_is_quoted(serve: Serve, notary_of: NotaryOf) -> None:
-    for code, error in (("CLOCK_JUMPED", RemoteClockJumped), ("UNAVAILABLE", RemoteUnreachable)):
+    for code, error in (("CLOCK_JUMPED", RemoteClockJumped), ("UNAVAILABLE", RemoteBusy)):
         answer = json_reply(503, {"errors": [{"code": code, "message": "the reason"}]})
         with pytest.raises(error, match="the reason") as refused:
             notary_of(serve(answering(answer))).publish(GUN, {TARGETS: b"{}"})

@@ -226,7 +226,7 @@ def test_four_mebibytes_are_the_most(serve: Serve, registry_of: Registries) -> N
     [
         ("MANIFEST_UNKNOWN", "no such tag or digest"),
         ("NAME_UNKNOWN", "no such repository"),
-        ("", "no such repository, tag"),
+        ("", "no such repository, tag or digest, or none that is shown to whoever asks without credentials"),
     ],
 )
 def test_404_says_what_is_missing(serve: Serve, registry_of: Registries, code: str, words: str) -> None:
@@ -256,6 +256,49 @@ def test_other_statuses(serve: Serve, registry_of: Registries, status: int, erro
         assert "because" in str(caught.value)
     if status == 403:
         assert "may not be read without credentials" in str(caught.value)
+
+
+def behind_a_challenge_at_ping(wanted: str, hidden: bytes) -> Callable[[Request, Wire], None]:
+    """A registry that challenges at /v2/ alone, and hides from strangers what they may not see."""
+
+    def script(request: Request, wire: Wire) -> None:
+        known = request.headers.get("authorization") == wanted
+        if request.target == "/v2/":
+            wire.send(reply(200) if known else reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'}))
+        else:
+            wire.send(reply(200, RAW, TYPE) if known else hidden)
+
+    return script
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_is_hidden_from_strangers_is_asked_for_with_the_login(
+    serve: Serve, registry_of: Registries, status: int
+) -> None:
+    server = serve(behind_a_challenge_at_ping("Basic YWxpY2U6aHVudGVyMg==", reply(status)))
+    alice = Credential(source="c", username="alice", password="hunter2")
+    registry = registry_of(credentials=Stored(**{server.netloc: alice}))
+    assert registry.resolve(image(server)).digest == DIGEST
+    assert registry.resolve(image(server)).digest == DIGEST
+    assert [r.target.rpartition("/")[2] for r in server.requests] == ["1.0", "", "1.0", "1.0"]
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, RemoteRefused), (404, ImageNotFound)])
+def test_without_a_login_nothing_more_is_asked(
+    serve: Serve, registry_of: Registries, status: int, error: type[TrustError]
+) -> None:
+    server = serve(behind_a_challenge_at_ping("nobody", reply(status)))
+    with pytest.raises(error):
+        registry_of().resolve(image(server))
+    assert len(server.requests) == 1
+
+
+def test_a_registry_that_challenges_nowhere_is_believed(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(404), reply(200), reply(500)))
+    alice = Credential(source="c", username="alice", password="hunter2")
+    with pytest.raises(ImageNotFound):
+        registry_of(credentials=Stored(**{server.netloc: alice})).resolve(image(server))
+    assert all("authorization" not in request.headers for request in server.requests)
 
 
 # --- redirects

@@ -127,6 +127,26 @@ def test_without_a_scope_in_the_challenge_ours_is_asked_for() -> None:
     assert parse_qs(tokens.asked[0][1].partition("?")[2]) == {"scope": [SCOPE]}
 
 
+def test_of_the_same_repository_no_more_is_asked_for_than_is_needed() -> None:
+    """Some registries name the rights to push in every challenge, which whoever may only pull is refused."""
+    tokens = TokenServer()
+    authorize('Bearer realm="https://auth.example/token",scope="repository:team/app:pull,push"', tokens)
+    assert parse_qs(tokens.asked[0][1].partition("?")[2]) == {"scope": [SCOPE]}
+
+
+def test_what_a_token_server_says_is_told_but_not_what_it_was_sent() -> None:
+    for body, told in (
+        (b'{"details": "your account is locked"}', True),
+        (b'{"details": "hunter2 is wrong"}', False),
+        (f"<h1>{ALICE_BASIC}</h1>".encode(), False),
+    ):
+        with pytest.raises(RemoteRefused) as caught:
+            authorize('Bearer realm="https://auth.example/token"', TokenServer(token_answer(body, 401)), ALICE)
+        assert ("your account is locked" in caught.value.reason) is told
+        assert "hunter2" not in caught.value.reason
+        assert ALICE_BASIC.removeprefix("Basic ") not in caught.value.reason
+
+
 def test_a_token_with_what_is_stored_for_the_challenging_server() -> None:
     tokens = TokenServer(token_answer({"access_token": "t0k"}))
     assert authorize('Bearer realm="https://auth.example/token"', tokens, ALICE) == "Bearer t0k"
@@ -195,7 +215,6 @@ def test_only_ways_that_we_do_not_know() -> None:
     [
         (401, RemoteRefused),
         (403, RemoteRefused),
-        (302, RemoteRefused),
         (429, RemoteUnreachable),
         (500, RemoteUnreachable),
     ],
@@ -207,7 +226,7 @@ def test_a_token_server_that_gives_none(status: int, error: type[TrustError]) ->
     assert "hunter2" not in str(caught.value)
     if error is RemoteRefused:
         assert "alice (config.json)" in str(caught.value)
-        assert ("refuses the credentials" in str(caught.value)) is (status != 302)
+        assert "refuses the credentials" in str(caught.value)
 
 
 @pytest.mark.parametrize(
