@@ -10,6 +10,7 @@ TrustError
 │   ├── RemoteBusy               nobody: the server has too much to do; send the request again later
 │   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
 │   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
+│   ├── ClientCertificateWanted  the user: the server asks for a client certificate, or refuses the one that is here
 │   ├── ProxyRefused             the operator of the network: a proxy refuses the connection
 │   └── EngineUnreachable        the user: no container engine runs here
 ├── RemoteRefused            the user: credentials or rights are missing
@@ -127,6 +128,12 @@ class CertificateRefused(RemoteUnreachable):
     """The TLS certificate of the server is not signed by a trusted CA, or is not valid for this host or time."""
 
     code: ClassVar[str] = "certificate-refused"
+
+
+class ClientCertificateWanted(RemoteUnreachable):
+    """The server asks for a client certificate and there is none, or it refuses the one that is here."""
+
+    code: ClassVar[str] = "client-certificate-wanted"
 
 
 class ProxyRefused(RemoteUnreachable):

@@ -23,8 +23,8 @@ from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
-from trustcli.config.docker_config import DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
+from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
@@ -321,13 +321,20 @@ class Session:
 
         `observer`: notes what happens on a connection, for `trust doctor`.
         """
-        authorities = CertificateAuthorities(self.environ, cacert=self.settings.cacert)
+        authorities = CertificateAuthorities(
+            self.environ,
+            cacert=self.settings.cacert,
+            cacert_source=self.settings.cacert_source,
+            by_host=self.settings.tls,
+        )
         return Network(authorities=authorities, environ=self.environ, observer=observer, patience=self._patience)
 
     @property
-    def credentials(self) -> DockerConfig:
-        """The credentials that `docker login` stored."""
-        return DockerConfig(self.environ, helper_timeout=self._helper_seconds)
+    def credentials(self) -> StoredCredentials:
+        """The credentials that `docker login` and `podman login` stored."""
+        # Where a settings file is named, as for hooks, the home of whoever runs them must decide nothing.
+        named_only = self.settings.config is not None
+        return StoredCredentials(self.environ, helper_timeout=self._helper_seconds, named_only=named_only)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries.

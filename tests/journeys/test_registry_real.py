@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificates import make_authority
 from tests.support.images import build_image, build_index
-from tests.support.programs import PASSWORD, USER, RunningProgram, push, start_registry
-from trustcli.config.docker_config import DockerConfig
+from tests.support.programs import PASSWORD, USER, RunningProgram, program, push, start_registry
+from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.errors import (
     ImageNotFound,
     RemoteRefused,
@@ -35,7 +37,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def resolve(environ: dict[str, str], image: str, cacert: Path | None = None) -> Manifest:
     network = Network(authorities=CertificateAuthorities(environ, cacert=cacert), environ=environ)
-    with contextlib.closing(Registry(network, DockerConfig(environ))) as registry:
+    with contextlib.closing(Registry(network, StoredCredentials(environ))) as registry:
         return registry.resolve(parse_reference(image))
 
 
@@ -87,6 +89,31 @@ def test_a_registry_with_a_password(password_registry: RunningProgram, environ: 
     with pytest.raises(RemoteRefused, match=f"docker login {password_registry.netloc}"):
         resolve(environ, f"{password_registry.netloc}/team/app:1.0")
     log_in(environ, password_registry.netloc, PASSWORD)
+    assert resolve(environ, f"{password_registry.netloc}/team/app:1.0").digest == image.digest
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_where_skopeo_has_logged_in(
+    password_registry: RunningProgram,
+    environ: dict[str, str],
+    tmp_path: Path,
+    named: bool,  # noqa: FBT001
+) -> None:
+    """In the file that REGISTRY_AUTH_FILE names, or in that of the session; for a namespace or the whole registry."""
+    image = build_image(tmp_path / "image")
+    push(image, password_registry, "team/app", "1.0", password=True)
+    environ["XDG_RUNTIME_DIR"] = str(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    place = f"{password_registry.netloc}/team" if named else password_registry.netloc
+    if named:
+        environ["REGISTRY_AUTH_FILE"] = str(tmp_path / "auth.json")
+    command = [program("skopeo"), "login", "--tls-verify=false", "--username", USER, "--password-stdin", place]
+    skopeo = {**environ, "PATH": os.environ["PATH"]}
+    del skopeo["DOCKER_CONFIG"]  # else it stores there
+    done = subprocess.run(command, env=skopeo, input=PASSWORD, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    written = tmp_path / ("auth.json" if named else "run/containers/auth.json")
+    assert place in json.loads(written.read_text())["auths"]
     assert resolve(environ, f"{password_registry.netloc}/team/app:1.0").digest == image.digest
 
 

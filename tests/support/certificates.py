@@ -44,6 +44,18 @@ class Authority:
         context.load_cert_chain(file)
         return context
 
+    def client_certificate(self, folder: Path, name: str = "client") -> tuple[Path, Path]:
+        """Write a client certificate and its key, as `client.cert` and `client.key`; return their paths."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _builder(name, self.certificate.subject, key, FAR_AWAY).sign(self.key, hashes.SHA256())
+        files = folder / f"{name}.cert", folder / f"{name}.key"
+        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        plain = serialization.NoEncryption()
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        files[1].touch(mode=0o600)
+        files[1].write_bytes(pem)
+        return files
+
 
 def make_authority(folder: Path, name: str = "Test CA") -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())

@@ -37,7 +37,8 @@ class Stored:
         self.by_server = dict(by_server)
         self.asked: list[str] = []
 
-    def credential_for(self, server: str) -> Credential | None:
+    def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
+        del repository
         self.asked.append(server)
         return self.by_server.get(server)
 

@@ -97,7 +97,7 @@ class ServerLink:
             from trustcli.http.pool import ConnectionPool
 
             self._pool = ConnectionPool(self._network)
-            rules = ServerRules(redirects_elsewhere=False)
+            rules = ServerRules(is_registry=False)
             self._client = AuthenticatedClient(
                 self._origin, self._pool, self._credentials, rules, observer=self._network.observer
             )

@@ -58,7 +58,7 @@ def _pull(session: Session, image: str, answer: Judgement) -> str:
         raise NotSigned(gun=question.gun, tag=question.tag or "")
     reference = parse_reference(image)
     engine = session.engine()
-    credential = session.credentials.credential_for(reference.registry_host)
+    credential = session.credentials.credential_for(reference.host, repository=reference.repository)
     engine.pull(reference.gun, digest, credential=credential, server=reference.host)
     if question.tag is None:
         return f"{reference.gun}@{digest}"

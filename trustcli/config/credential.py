@@ -9,9 +9,13 @@ TOKEN_USER = "<token>"  # noqa: S105 -- the user name with which Docker stores a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What is stored for one server; an absent part is empty. `source`: the file or helper, for messages."""
+    """What is stored for one server; an absent part is empty.
+
+    `source`: the file or helper. `entry`: the key under which it was found there. Both for messages.
+    """
 
     source: str
+    entry: str = ""
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)

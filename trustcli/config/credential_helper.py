@@ -56,7 +56,7 @@ class CredentialHelper:
             # A helper reports failures on stdout, where a success would print the secret.
             detail = "" if output.startswith("{") else f": {output.splitlines()[0]}" if output else ""
             raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{detail}")
-        return _parse_helper_output(done.stdout, program)
+        return _parse_helper_output(done.stdout, program, key)
 
     def _run(self, program: str, key: str) -> subprocess.CompletedProcess[bytes]:
         """Run a helper to its end; if it takes too long, kill it and all processes that it started."""
@@ -64,14 +64,12 @@ class CredentialHelper:
         import subprocess
         from contextlib import suppress
 
-        from keys.passphrase import without_passphrases
-
         with subprocess.Popen(
             [program, "get"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=without_passphrases(self._environ),
+            env=_clean(self._environ),
             start_new_session=True,  # so that its children, which hold the pipes, can be killed as one group
         ) as process:
             try:
@@ -83,7 +81,15 @@ class CredentialHelper:
         return subprocess.CompletedProcess([program], process.returncode, stdout, stderr)
 
 
-def _parse_helper_output(output: bytes, program: str) -> Credential | None:
+def _clean(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without secrets that are for other programs: passphrases, and Notary's login."""
+    from keys.passphrase import without_passphrases
+
+    kept = without_passphrases(environ)
+    return {k: v for k, v in kept.items() if not (k.startswith("NOTARY_") and k.endswith(("_PASSPHRASE", "_AUTH")))}
+
+
+def _parse_helper_output(output: bytes, program: str, key: str) -> Credential | None:
     try:
         answer = bounded_json.loads(output)
         username, secret = answer["Username"], answer["Secret"]
@@ -94,5 +100,5 @@ def _parse_helper_output(output: bytes, program: str) -> Credential | None:
     if not secret:
         return None
     if username == TOKEN_USER:
-        return Credential(source=program, identity_token=secret)
-    return Credential(source=program, username=username, password=secret)
+        return Credential(source=program, entry=key, identity_token=secret)
+    return Credential(source=program, entry=key, username=username, password=secret)

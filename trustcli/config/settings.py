@@ -10,6 +10,7 @@
     "registry.example.com/team" = "https://trust.team.example.com"
     [max_life]                               # name pattern -> how long timestamp and snapshot may be valid from now on
     "mirror.example.com/*" = "400d"          # for repositories of others; without it the limits of the format
+    [tls."registry.example.com:5000"]        # CA and client certificate for one host: see tls_settings
     [verifier]                               # of the pull-time hook: see verifier_settings
 """
 
@@ -22,6 +23,7 @@ from typing import Final
 
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
+from trustcli.config.tls_settings import HostTls, parse_tls_tables
 from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
 from trustcli.errors import (
     NoTrustServer,
@@ -42,7 +44,7 @@ _WITHOUT_DEFAULT: Final = "docker.io"
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
-_SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "verifier")
+_SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "tls", "verifier")
 MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
@@ -72,6 +74,7 @@ class Settings:
     server_source: str = field(default="", compare=False)
     servers: Mapping[str, str] = field(default_factory=dict)
     cacert: Path | None = None
+    cacert_source: str = "cacert of trust.toml:"
     insecure_registries: tuple[str, ...] = ()
     max_life: Mapping[str, MaxLife] = field(default_factory=dict)
     pin: str | None = None
@@ -82,6 +85,7 @@ class Settings:
     config: Path | None = None
     state: Path | None = None
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
+    tls: Mapping[str, HostTls] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -135,6 +139,7 @@ def load_settings(
         server_source=server_source,
         servers=file.servers(),
         cacert=Path(cacert) if cacert else file.cacert(),
+        cacert_source=_cacert_source(options, environ),
         insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
         max_life=file.max_life(),
         pin=options.pin or environ.get("TRUST_PIN") or None,
@@ -144,6 +149,7 @@ def load_settings(
         non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
         state=file.state(),
         verifier=file.verifier(),
+        tls=_without_ca(file.tls()) if cacert else file.tls(),
     )
 
 
@@ -168,8 +174,20 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
             config=config,
             state=file.state(),
             verifier=file.verifier(),
+            tls=file.tls(),
         )
     return found if state is None else replace(found, state=state)
+
+
+def _cacert_source(options: GlobalOptions, environ: Mapping[str, str]) -> str:
+    if options.cacert:
+        return "--cacert"
+    return "TRUST_CACERT" if environ.get("TRUST_CACERT") else "cacert of trust.toml:"
+
+
+def _without_ca(tls: Mapping[str, HostTls]) -> dict[str, HostTls]:
+    """Return the settings without CAs: one that the command line or the environment names counts alone."""
+    return {host: HostTls(cert=found.cert, key=found.key) for host, found in tls.items()}
 
 
 def _server(options: GlobalOptions, environ: Mapping[str, str]) -> tuple[str | None, str]:
@@ -258,6 +276,9 @@ class _SettingsFile:
 
     def verifier(self) -> VerifierSettings:
         return parse_verifier_table(self._values.get("verifier", {}), file=self._path)
+
+    def tls(self) -> dict[str, HostTls]:
+        return parse_tls_tables(self._values.get("tls", {}), file=self._path)
 
     def _beside(self, key: str, kind: str) -> Path | None:
         value = self._values.get(key)

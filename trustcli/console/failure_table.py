@@ -63,6 +63,8 @@ def _advice_remote_refused(error: Failure) -> str:
     """
     if not isinstance(error, cli_errors.RemoteRefused):
         return ""
+    if error.page and error.status == HTTPStatus.BAD_REQUEST and "SSL certificate" in error.reason:  # nginx's words
+        return _advice_client_certificate(error.remote)
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
         return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -85,12 +87,24 @@ def _advice_busy(error: Failure) -> str:
     return f"run the same command again {when}; if it stays busy, tell the operator of {error.remote}"
 
 
+def _host_and_port(remote: str) -> str:
+    host = remote.partition("://")[2]
+    return host if _PORT.search(host) else f"{host}:443"
+
+
+def _advice_client_certificate(remote: str) -> str:
+    """Return where a client certificate is put."""
+    return (
+        f"put certificate and key into ~/.docker/tls/{_host_and_port(remote)}/ as client.cert and client.key (where "
+        f"DOCKER_CONFIG is set: below that folder), or name them under [tls] in trust.toml; the operator of {remote} "
+        "says which it takes"
+    )
+
+
 def _advice_private_ca(error: Failure) -> str:
     """Return where the certificate of a private CA is put: for one command, or for this server for good."""
     remote = str(error.details().get("remote", ""))
-    host = remote.partition("://")[2]
-    if not _PORT.search(host):
-        host = f"{host}:443"
+    host = _host_and_port(remote)
     return (
         f"a private CA: --cacert FILE or TRUST_CACERT, or copy it to ~/.docker/tls/{host}/ca.crt (where DOCKER_CONFIG "
         f"is set: below that folder); else tell the operator of {remote}"
@@ -281,6 +295,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_template("tell the operator of {remote}; when its clock is right, run the same command again"),
     ),
     cli_errors.CertificateRefused: Row(status=UNREACHABLE, advice=_advice_private_ca),
+    cli_errors.ClientCertificateWanted: Row(
+        status=UNREACHABLE, advice=lambda error: _advice_client_certificate(str(error.details().get("remote", "")))
+    ),
     cli_errors.ProxyRefused: Row(
         status=UNREACHABLE,
         advice=_template(

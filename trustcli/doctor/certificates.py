@@ -38,7 +38,9 @@ def check_certificate(session: Session, exchange: Exchange) -> Iterator[Finding]
         return
     if exchange.response is None:
         return
+    ours = ", ".join(session.network().authorities.client_certificates(exchange.origin))
     text = f"the certificate of {exchange.origin} is vouched for by a CA from {places}"
+    text += f"; ours, if it asks for one: {ours}" if ours else ""
     until = _until(exchange.certificate)
     if until is None:
         yield Finding(check="certificate", severity="ok", text=text, place=str(exchange.origin))

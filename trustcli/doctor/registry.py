@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Final
 
 from trustcli.config.credential import Credential
+from trustcli.config.stored_credentials import CredentialPlace
 from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
@@ -136,7 +137,7 @@ class _Rights:
         """Who asks for credentials: the registry, or another one to which it redirects."""
         self._login = self._first.stored_under if self._first else self._host
         """The name under which credentials are stored for it."""
-        self._place = session.credentials.path
+        self._place = ", ".join(map(_state, session.credentials.places))
 
     def findings(self) -> Iterator[Finding]:
         challenges = self._first.challenges if self._first else ()
@@ -207,7 +208,8 @@ class _Rights:
     def _credential_is(self, credential: Credential) -> Finding:
         kind = "an identity token" if credential.identity_token else "a password"
         kind = "a token for one registry" if credential.registry_token else kind
-        text = f"{kind} of {shown(credential.label)} is stored for {self._login}"
+        entry = f" (entry {shown(credential.entry)})" if credential.entry not in {"", self._login} else ""
+        text = f"{kind} of {shown(credential.label)} is stored for {self._login}{entry}"
         return Finding(check="credentials", severity="ok", text=text, place=self._place)
 
     # --- what they are good for
@@ -350,6 +352,14 @@ def _realm(challenges: tuple[Challenge, ...]) -> Origin | None:
             except InvalidName:
                 return None  # whoever is sent there says so
     return None
+
+
+def _state(place: CredentialPlace) -> str:
+    """Return the path of a place for credentials, and whether there is anything."""
+    try:
+        return place.path if place.is_there else f"{place.path} (not there)"
+    except TrustError:
+        return f"{place.path} (cannot be read)"
 
 
 def _by_a_proxy(refusal: RemoteRefused) -> bool:

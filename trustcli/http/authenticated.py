@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 class ServerRules:
     """The rules that differ between kinds of servers.
 
-    `redirects_elsewhere`: whether redirects may lead to other origins (`redirects` has the rest of the rule).
+    `is_registry`: whether it is a registry: then redirects may lead to other origins (`redirects` has the rest of the
+    rule), and credentials may be stored for one of its repositories.
     `stored_under`: the server's name in Docker's configuration, if it is not its host and port.
     """
 
-    redirects_elsewhere: bool
+    is_registry: bool
     stored_under: str = ""
 
 
@@ -103,7 +104,7 @@ class AuthenticatedClient:
                     target,
                     response,
                     count=redirects,
-                    within=None if self._rules.redirects_elsewhere else self.origin,
+                    within=None if self._rules.is_registry else self.origin,
                 )
                 if place != sender:
                     named_by = None if response.from_here else sender
@@ -132,6 +133,7 @@ class AuthenticatedClient:
                 self._credentials,
                 named_places,
                 stored_under=self._rules.stored_under if place == self.origin else "",
+                is_registry=self._rules.is_registry,
                 observer=self._observer,
             )
             self._logins[place] = _Login(responder, named_places)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from trustcli.errors import (
     CertificateRefused,
+    ClientCertificateWanted,
     ProxyRefused,
     RemoteMisbehaved,
     RemoteUnreachable,
 )
 from trustcli.http.time_budget import ExchangeTooLong
-from trustcli.http.tls import offered_certificate
+from trustcli.http.tls import offered_certificate, wants_client_certificate
 
 if TYPE_CHECKING:
     from trustcli.http.messages import Origin
@@ -48,6 +49,9 @@ def transport_failure(
     via = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
     chain = tuple(causes(error))
     for cause in chain:
+        if isinstance(cause, ssl.SSLError) and wants_client_certificate(cause):
+            reason = network.authorities.explain_refusal(origin, str(cause.reason)) + via
+            return ClientCertificateWanted(remote=remote, reason=reason)
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, TimeoutError):
             wanted = isinstance(cause, ssl.SSLCertVerificationError) and proxy is None
             certificate = offered_certificate(origin, seconds=network.timeouts.connect) if wanted else None

@@ -1,8 +1,8 @@
 """Choose the CA certificates that count, and explain why a certificate is refused.
 
-`--cacert` or TRUST_CACERT, if given, alone counts. Else: SSL_CERT_FILE or the system's store, and for one host
-`$DOCKER_CONFIG/tls/<host:port>/ca.crt` and Docker's `certs.d/<host:port>/*.crt` (with client certificates, `*.cert` and
-`*.key`) beside it, so that what works for docker works here.
+`--cacert` or TRUST_CACERT, if given, alone counts; else what `[tls]` of trust.toml names for the host, else `cacert`
+there. Else: SSL_CERT_FILE or the system's store, and for one host the `*.crt` of Docker's folders beside it
+(`host_certificates`, which has the client certificates, too), so that what works for docker works here.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keys.record import record
-from trustcli.config.docker_config import docker_config_dir
 from trustcli.errors import SettingsUnusable
+from trustcli.http.host_certificates import HostCertificates
 
 if TYPE_CHECKING:
+    from trustcli.config.tls_settings import HostTls
     from trustcli.http.messages import Origin
 
 DOCKER_CERTS = Path("/etc/docker/certs.d")
@@ -26,6 +28,18 @@ SYSTEM_STORE = "the system's store"
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
+_CLIENT_CERTIFICATE = frozenset(
+    {
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    }
+)
+"""Alerts of a server, in OpenSSL's words, about a certificate of ours. Go's servers send the second for none."""
+NO_TLS_SETTINGS: Mapping[str, HostTls] = MappingProxyType({})
 
 
 @record
@@ -38,11 +52,23 @@ class CertificateAuthorities:
     """The choice of CA certificates of one invocation."""
 
     def __init__(
-        self, environ: Mapping[str, str], *, cacert: Path | None = None, docker_certs: Path = DOCKER_CERTS
+        self,
+        environ: Mapping[str, str],
+        *,
+        cacert: Path | None = None,
+        cacert_source: str = "--cacert",
+        by_host: Mapping[str, HostTls] = NO_TLS_SETTINGS,
+        docker_certs: Path = DOCKER_CERTS,
     ) -> None:
-        """Take the settings; no file is read yet. `cacert`: the value of `--cacert`."""
+        """Take the settings; no file is read yet.
+
+        `cacert`: a CA file that counts alone, given by `cacert_source`. `by_host`: `[tls]` of trust.toml, which counts
+        before it: whoever has made these settings has left out what an option or a variable overrules.
+        """
         self._environ = environ
         self._cacert = cacert
+        self._cacert_source = cacert_source
+        self._by_host = by_host
         self._docker_certs = docker_certs
 
     def context_for(self, origin: Origin) -> ssl.SSLContext:
@@ -57,8 +83,7 @@ class CertificateAuthorities:
                 context.load_default_certs()
             for file in place.files:
                 _load(context, file)
-        for folder in self._docker_folders(origin):
-            _load_client_certificates(context, folder)
+        self._of_host(origin).show(context)
         return context
 
     def places(self, origin: Origin) -> tuple[str, ...]:
@@ -66,25 +91,35 @@ class CertificateAuthorities:
         return tuple(place.name for place in self._places(origin))
 
     def _places(self, origin: Origin) -> list[_Place]:
+        host = self._of_host(origin)
+        if host.settings and host.settings.cacert:
+            return [_Place(name=f"[tls] of trust.toml ({host.settings.cacert})", files=(host.settings.cacert,))]
         if self._cacert:
-            return [_Place(name=f"--cacert {self._cacert}", files=(self._cacert,))]
+            return [_Place(name=f"{self._cacert_source} {self._cacert}", files=(self._cacert,))]
         if given := self._environ.get("TRUST_CACERT"):
             return [_Place(name=f"TRUST_CACERT ({given})", files=(Path(given),))]
-        notary = docker_config_dir(self._environ) / "tls" / origin.host_port / "ca.crt"
-        found = [_Place(name=str(notary), files=(notary,) if notary.is_file() else ())]
-        found += [
-            _Place(name=str(folder / "*.crt"), files=tuple(sorted(folder.glob("*.crt"))))
-            for folder in self._docker_folders(origin)
+        found = [
+            _Place(name=str(folder / "*.crt"), files=tuple(sorted(folder.glob("*.crt")))) for folder in host.folders
         ]
         if given := self._environ.get("SSL_CERT_FILE"):
             return [*found, _Place(name=f"SSL_CERT_FILE ({given})", files=(Path(given),))]
         return [*found, _Place(name=SYSTEM_STORE, files=())]
 
-    def _docker_folders(self, origin: Origin) -> list[Path]:
-        folders = [self._docker_certs / origin.host_port]
-        if origin.netloc != origin.host_port:
-            folders.append(self._docker_certs / origin.netloc)
-        return folders
+    def client_certificates(self, origin: Origin) -> tuple[str, ...]:
+        """Return the client certificates that are shown to a host if it asks for one."""
+        return tuple(str(certificate) for certificate, _ in self._of_host(origin).client_certificates())
+
+    def _of_host(self, origin: Origin) -> HostCertificates:
+        return HostCertificates(origin, self._environ, self._by_host, docker_certs=self._docker_certs)
+
+    def explain_refusal(self, origin: Origin, reason: str) -> str:
+        """Say why a server refuses us for our client certificate, or for the lack of one. `reason`: OpenSSL's."""
+        told = reason.lower().replace("_", " ")
+        ours = ", ".join(self.client_certificates(origin))
+        if ours:
+            return f"it refuses our client certificate {ours} ({told})"
+        folders = ", ".join(str(folder / "*.cert") for folder in self._of_host(origin).folders)
+        return f"it asks for a client certificate, and there is none in {folders} nor in [tls] of trust.toml ({told})"
 
     def explain(self, error: ssl.SSLError, origin: Origin, *, certificate: bytes | None) -> str:
         """Say why a handshake failed. `certificate`: the server's (DER), if known, of which the content is told."""
@@ -96,6 +131,11 @@ class CertificateAuthorities:
             return "it does not speak TLS"
         reason = getattr(error, "reason", None) or str(error)
         return f"TLS failed: {reason.lower().replace('_', ' ')}"
+
+
+def wants_client_certificate(error: ssl.SSLError) -> bool:
+    """Return whether the server has ended a handshake because of our client certificate, or the lack of one."""
+    return getattr(error, "reason", None) in _CLIENT_CERTIFICATE
 
 
 def speaks_no_tls(error: ssl.SSLError) -> bool:
@@ -148,13 +188,3 @@ def _load(context: ssl.SSLContext, file: Path) -> None:
         raise SettingsUnusable(place=str(file), reason="holds no certificate in PEM") from error
     except OSError as error:
         raise SettingsUnusable(place=str(file), reason=error.strerror or "cannot be read") from error
-
-
-def _load_client_certificates(context: ssl.SSLContext, folder: Path) -> None:
-    for certificate in sorted(folder.glob("*.cert")):
-        key = certificate.with_suffix(".key")
-        try:
-            context.load_cert_chain(certificate, key, password="")
-        except (ssl.SSLError, OSError) as error:
-            reason = f"is no client certificate with its key {key.name}"
-            raise SettingsUnusable(place=str(certificate), reason=reason) from error

@@ -53,10 +53,10 @@ class Challenge:
 
 
 class CredentialSource(Protocol):
-    """A place where credentials are stored (`docker_config.DockerConfig`)."""
+    """Places where credentials are stored (`stored_credentials.StoredCredentials`)."""
 
-    def credential_for(self, server: str) -> Credential | None:
-        """Return what is stored for `host[:port]`, or None. Raises: SettingsUnusable."""
+    def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
+        """Return what is stored for `host[:port]`, or None. `repository`: of a registry. Raises: SettingsUnusable."""
 
 
 def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
@@ -88,13 +88,18 @@ class ChallengeResponder:
         transport: Transport,
         *,
         stored_under: str = "",
+        is_registry: bool = False,
         observer: Observer | None = None,
     ) -> None:
-        """`stored_under`: the name of the server in Docker's configuration, if it is not its host and port."""
+        """`stored_under`: the name of the server in Docker's configuration, if it is not its host and port.
+
+        `is_registry`: whether the names in scopes are those of its repositories, for which credentials may be stored.
+        """
         self._server = server
         self._credentials = credentials
         self._transport = transport
         self._stored_under = stored_under or server.netloc
+        self._is_registry = is_registry
         self._observer = observer
         self.tried = "without credentials"
         """What the last challenge was met with, for messages."""
@@ -124,7 +129,7 @@ class ChallengeResponder:
         return value
 
     def _met(self, response: Response, challenges: Sequence[Challenge], scope: str) -> str:
-        self._used = credential = self._credential()
+        self._used = credential = self._credential(_repository_in(scope) if self._is_registry else "")
         for challenge in challenges:
             if challenge.scheme == "bearer":
                 return self._bearer(challenge, credential, scope)
@@ -159,12 +164,12 @@ class ChallengeResponder:
             )
         )
 
-    def _credential(self) -> Credential | None:
+    def _credential(self, repository: str) -> Credential | None:
         if not self._server.may_carry_credentials:
             self.tried = _NOT_IN_THE_CLEAR
             return None
         self._unreadable = True  # until it was read
-        found = self._credentials.credential_for(self._stored_under)
+        found = self._credentials.credential_for(self._stored_under, repository=repository)
         self._unreadable = False
         none = f"without credentials (none stored for {self._stored_under})"
         self.tried = f"as {shown(found.label)}" if found else none
@@ -272,6 +277,12 @@ class ChallengeResponder:
 def _scope_to_ask_for(ours: str, challenges: Sequence[Challenge]) -> str:
     theirs = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None)
     return theirs if theirs and theirs.rpartition(":")[0] != ours.rpartition(":")[0] else ours
+
+
+def _repository_in(scope: str) -> str:
+    """Return the repository of a scope, as in `repository:team/app:pull`; empty if it is about something else."""
+    kind, _, rest = scope.partition(" ")[0].partition(":")
+    return rest.rpartition(":")[0] if kind == "repository" else ""
 
 
 def _basic_value(credential: Credential) -> str:

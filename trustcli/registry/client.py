@@ -131,7 +131,10 @@ class Registry:
         return self._get(reference, target, limit, actions)
 
     def _may_log_in(self, client: AuthenticatedClient, reference: ImageReference) -> bool:
-        return client.origin.may_carry_credentials and self._credentials.credential_for(reference.host) is not None
+        return (
+            client.origin.may_carry_credentials
+            and self._credentials.credential_for(reference.host, repository=reference.repository) is not None
+        )
 
     def _get(self, reference: ImageReference, target: str, limit: int, actions: str) -> Response:
         host = reference.registry_host
@@ -156,7 +159,7 @@ class Registry:
 
     def _client(self, url: str, reference: ImageReference) -> AuthenticatedClient:
         origin, _ = parse_url(url, kind="registry")
-        rules = ServerRules(redirects_elsewhere=True, stored_under=reference.host)
+        rules = ServerRules(is_registry=True, stored_under=reference.host)
         return AuthenticatedClient(origin, self._pool, self._credentials, rules, observer=self._network.observer)
 
     def _failure(self, response: Response, reference: ImageReference) -> TrustError:

@@ -270,7 +270,7 @@ def test_where_a_server_is_is_asked_at_each_challenge(first: bool) -> None:  # n
     """A name that led here the last time, and leads elsewhere now, may not name what is here; nor the reverse."""
     origin = Origin(scheme="https", host=NEAR, port=443)
     transport = Moving(first, first, not first, not first)
-    client = AuthenticatedClient(origin, transport, Stored(), ServerRules(redirects_elsewhere=True))
+    client = AuthenticatedClient(origin, transport, Stored(), ServerRules(is_registry=True))
     for scope in ("one", "two"):
         client.ask("GET", "/", scope=scope, limit=100)
     assert transport.named_by == ([None, origin] if first else [origin, None])

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from keys.errors import KeyFileExposed
 from tests.support.certificates import Authority, make_authority
+from trustcli.config.tls_settings import HostTls
 from trustcli.errors import SettingsUnusable
 from trustcli.http.messages import Origin
 from trustcli.http.tls import CertificateAuthorities, speaks_no_tls
@@ -55,7 +58,7 @@ def test_what_docker_believes_for_one_host_is_believed_beside_the_store(tmp_path
     assert subjects(authorities.context_for(PORT)) == {"Notary CA", "Docker CA", "Store CA"}
     assert subjects(authorities.context_for(ORIGIN)) == {"Store CA"}
     assert len(authorities.places(PORT)) == 3
-    assert len(authorities.places(ORIGIN)) == 4  # with and without :443
+    assert len(authorities.places(ORIGIN)) == 5  # with and without :443
 
 
 def test_the_folder_without_port_is_that_of_443(tmp_path: Path, authority: Authority) -> None:
@@ -66,6 +69,67 @@ def test_the_folder_without_port_is_that_of_443(tmp_path: Path, authority: Autho
     authorities = CertificateAuthorities(environ, docker_certs=tmp_path / "certs.d")
     assert any("r.example/*.crt" in place for place in authorities.places(ORIGIN))
     assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+
+
+@pytest.mark.parametrize("base", ["docker/tls", "certs.d"])
+@pytest.mark.parametrize("name", ["r.example", "r.example:443"])
+def test_each_folder_of_a_host_has_cas_and_client_certificates(
+    tmp_path: Path, authority: Authority, base: str, name: str
+) -> None:
+    folder = tmp_path / base / name
+    folder.mkdir(parents=True)
+    (folder / "any-name.crt").write_bytes(authority.file.read_bytes())
+    authority.client_certificate(folder)
+    environ = {"DOCKER_CONFIG": str(tmp_path / "docker"), "SSL_CERT_FILE": str(authority.file)}
+    authorities = CertificateAuthorities(environ, docker_certs=tmp_path / "certs.d")
+    assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+    assert authorities.client_certificates(ORIGIN) == (str(folder / "client.cert"),)
+    assert authorities.client_certificates(PORT) == ()
+
+
+def test_what_the_settings_name_for_a_host_counts_before_folders_and_the_general_ca(
+    tmp_path: Path, authority: Authority
+) -> None:
+    other = make_authority(tmp_path, "Other CA")
+    folder = tmp_path / "certs.d" / "r.example"
+    folder.mkdir(parents=True)
+    authority.client_certificate(folder)
+    cert, key = authority.client_certificate(tmp_path)
+    by_host = {"r.example": HostTls(cacert=authority.file, cert=cert, key=key)}
+    authorities = CertificateAuthorities(
+        {}, cacert=other.file, by_host=by_host, docker_certs=tmp_path / "certs.d", cacert_source="cacert of trust.toml:"
+    )
+    assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+    assert authorities.client_certificates(ORIGIN) == (str(cert),)
+    assert subjects(authorities.context_for(PORT)) == {"Other CA"}
+    assert authorities.places(PORT) == (f"cacert of trust.toml: {other.file}",)
+
+
+def test_certificate_and_key_may_be_one_file(tmp_path: Path, authority: Authority) -> None:
+    cert, key = authority.client_certificate(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes(key.read_bytes() + cert.read_bytes())
+    both.chmod(0o600)
+    CertificateAuthorities({}, by_host={"r.example": HostTls(cert=both)}).context_for(ORIGIN)
+    both.chmod(0o644)
+    with pytest.raises(KeyFileExposed, match=r"chmod 600 .*both\.pem"):
+        CertificateAuthorities({}, by_host={"r.example": HostTls(cert=both)}).context_for(ORIGIN)
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o600, False), (0o640, False), (0o644, True), (0o620, True)])
+def test_the_key_of_a_client_certificate_is_private(
+    tmp_path: Path,
+    authority: Authority,
+    mode: int,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    folder = tmp_path / "r.example:5000"
+    folder.mkdir()
+    _, key = authority.client_certificate(folder)
+    key.chmod(mode)
+    authorities = CertificateAuthorities({}, docker_certs=tmp_path)
+    with pytest.raises(KeyFileExposed) if refused else nullcontext():
+        assert authorities.context_for(PORT).verify_mode == ssl.CERT_REQUIRED
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])

@@ -9,6 +9,7 @@ import pytest
 
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
+from trustcli.config.tls_settings import HostTls
 from trustcli.errors import (
     NoTrustServer,
     SettingsUnusable,
@@ -145,6 +146,18 @@ def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
     assert load(tmp_path, interactive=False).non_interactive
 
 
+def test_certificates_of_single_hosts(tmp_path: Path) -> None:
+    text = '[tls."r.example:5000"]\ncacert = "ca.crt"\ncert = "c.cert"\nkey = "/abs/c.key"\n'
+    settings = load(tmp_path, file=text)
+    cert, key = tmp_path / "c.cert", Path("/abs/c.key")
+    assert settings.tls == {"r.example:5000": HostTls(cacert=tmp_path / "ca.crt", cert=cert, key=key)}
+    for given in ({"TRUST_CACERT": "env.crt"}, None):
+        options = GlobalOptions(cacert=None if given else "given.crt")
+        settings = load(tmp_path, options, given, file=text)
+        assert settings.tls == {"r.example:5000": HostTls(cert=cert, key=key)}, "what is named for one command counts"
+        assert settings.cacert_source == ("TRUST_CACERT" if given else "--cacert")
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -156,6 +169,13 @@ def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
         ('insecure-registries = "a"', "insecure-registries"),
         ("insecure-registries = [5]", "insecure-registries"),
         ("servers = 5", "servers"),
+        ("tls = 5", "tls"),
+        ("[tls]\nx = 5", r"tls\.x must be a table"),
+        ('[tls."R.example"]\ncert = "a"', r"tls\.R\.example"),
+        ('[tls."https://r.example"]\ncert = "a"', r"tls\.https"),
+        ('[tls."r.example"]\nca = "a"', r"tls\.r\.example\.ca is not a setting"),
+        ('[tls."r.example"]\ncert = 5', r"tls\.r\.example\.cert"),
+        ('[tls."r.example"]\nkey = "a"', r"tls\.r\.example\.key needs a cert"),
         ('[servers]\n"a.example.com" = 5', r"servers\.a\.example\.com"),
         ('[servers]\n"a.example.com" = "ftp://x"', r"servers\.a\.example\.com"),
         ('[servers]\n"A.example.com" = "https://x"', r"servers\.A\.example\.com"),
