@@ -16,13 +16,16 @@ from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.http.messages import Response
 from trustcli.http.record import Exchange, Record
+from trustcli.http.refusals import is_page, words
 from trustcli.session import Session
 from trustdata import bounded_json
-from trustdata.errors import TrustError
+from trustdata.errors import NoTrustData, TrustError
 from trustdata.gun import GUN
 
 _CHECK: Final = "trust-server"
 _LIMIT: Final = 256 * 1024
+_UNKNOWN: Final = "/tuf/unknown.invalid/doctor/metadata/1.root.json"
+"""A file of a collection that nobody has: a trust server says so in words of its own."""
 
 
 def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool = False) -> Iterator[Finding]:
@@ -35,17 +38,31 @@ def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool
     with contextlib.closing(session.link(GUN(""), choice.url, record)) as link:
         ready = _ask(link, "/readyz")
         notary = _ask(link, "/_notary_server/health") if isinstance(ready, Response) and ready.absent else None
+        silent = isinstance(ready, Response) and not isinstance(_object(ready).get("status"), str)
+        hidden = silent and not verified and _serves(_ask(link, _UNKNOWN))
     asked = _most_telling(record, link.name)
     if isinstance(notary, Response) and notary.ok and _object(notary) == {}:
         yield Finding(check=_CHECK, severity="ok", text=f"{link.name} is a Notary server, and healthy", place=place)
     elif isinstance(ready, Response):
-        yield _judged(ready, link.name, asked, place, verified=verified)
+        yield _judged(ready, link.name, asked, place, works=_works(verified=verified, hidden=hidden))
     else:
         finding = failed(_CHECK, ready, place=place, remedy=_remedy(asked))
-        yield _all_the_same(finding) if verified else finding
+        yield _all_the_same(finding, _works(verified=True, hidden=False)) if verified else finding
     if asked is not None:
         yield from check_certificate(session, asked)
         yield from check_clock(asked, session.at)
+
+
+def _serves(answer: Response | TrustError) -> bool:
+    """Return whether an answer about a collection that nobody has is that of a trust server."""
+    return isinstance(answer, Response) and answer.absent and _object(answer).get("code") == NoTrustData.code
+
+
+def _works(*, verified: bool, hidden: bool) -> str:
+    """Return how it is known that a trust server is there, although it does not say so at /readyz; or ""."""
+    if verified:
+        return "trust data can be read from it"
+    return "there is a trust server, and the proxy before it hides /readyz" if hidden else ""
 
 
 def _ask(link: ServerLink, target: str) -> Response | TrustError:
@@ -68,20 +85,22 @@ def _remedy(asked: Exchange | None) -> str | None:
     return f"see whether the proxy {proxy} lets it through, or name {asked.origin.host} in NO_PROXY"
 
 
-def _judged(ready: Response, name: str, asked: Exchange | None, place: str, *, verified: bool) -> Finding:
+def _judged(ready: Response, name: str, asked: Exchange | None, place: str, *, works: str) -> Finding:
     told = _object(ready)
     status = told.get("status")
     via = f", through the proxy {asked.proxy.host}:{asked.proxy.port}" if asked and asked.proxy else ""
     if not isinstance(status, str):
+        said = f": {words(ready)}" if is_page(ready) else ""
+        none = "" if works else "; so there is no trust server, or a proxy hides all of it"
         finding = Finding(
             check=_CHECK,
             severity="wrong",
-            text=f"{name} answers {ready.status} to /readyz{via}, but not as a trust server does",
+            text=f"{name} answers {ready.status} to /readyz{via}{said}, but not as a trust server does{none}",
             remedy=_remedy(asked)
             or "correct the address: --server, TRUST_SERVER, [servers] in trust.toml; else it is the registry's host",
             place=place,
         )
-        return _all_the_same(finding) if verified else finding
+        return _all_the_same(finding, works) if works else finding
     if ready.status != HTTPStatus.OK:
         return Finding(
             check=_CHECK,
@@ -103,9 +122,9 @@ def _judged(ready: Response, name: str, asked: Exchange | None, place: str, *, v
     return Finding(check=_CHECK, severity="ok", text=f"{name} is ready{via}", place=place)
 
 
-def _all_the_same(finding: Finding) -> Finding:
-    """Make it a note: a mirror of the files alone is enough for `verify`."""
-    return replace(finding, severity="note", text=f"{finding.text}; trust data can be read from it", remedy=None)
+def _all_the_same(finding: Finding, works: str) -> Finding:
+    """Make it a note: a mirror of the files alone is enough for `verify`. `works`: what is known to work."""
+    return replace(finding, severity="note", text=f"{finding.text}; {works}", remedy=None)
 
 
 def _object(response: Response) -> dict[str, object]:
