@@ -103,7 +103,7 @@ class InvalidName(TrustError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{shown(self.name)!r} is no valid {self.kind}: {self.reason}"
+        return f"'{shown(self.name)}' is no valid {self.kind}: {self.reason}"
 
 
 class MalformedMetadata(TrustError):
@@ -330,7 +330,7 @@ class DelegationOutOfScope(NotTrusted):
     target: str
 
     def __str__(self) -> str:
-        return f"{shown(self.role)} lists {shown(self.target)!r}, which lies outside the paths delegated to it"
+        return f"{shown(self.role)} lists '{shown(self.target)}', which lies outside the paths delegated to it"
 
 
 class ReleaseConflict(NotTrusted):
@@ -342,7 +342,7 @@ class ReleaseConflict(NotTrusted):
     digests: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"tag {shown(self.target)!r} is listed by {' and by '.join(map(shown, self.roles))}; neither is trusted"
+        return f"tag '{shown(self.target)}' is listed by {' and by '.join(map(shown, self.roles))}; neither is trusted"
 
 
 class TagMismatch(NotTrusted):

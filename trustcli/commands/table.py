@@ -65,7 +65,7 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
     name, *rest = arguments
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
-        raise UsageError(f"there is no {kind} {shown(name)!r}")
+        raise UsageError(f"there is no {kind} '{shown(name)}'")
     command = typer.main.get_command(import_module(COMMANDS[name].module).app)
     try:
         status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)

@@ -226,7 +226,7 @@ def _is_there(path: Path) -> bool:
 def _switch(name: str, environ: Mapping[str, str]) -> bool:
     value = environ.get(name, "").lower()
     if value not in _TRUE | _FALSE:
-        raise SettingsUnusable(place=name, reason=f"{shown(value)!r} is neither 1 nor 0")
+        raise SettingsUnusable(place=name, reason=f"'{shown(value)}' is neither 1 nor 0")
     return value in _TRUE
 
 

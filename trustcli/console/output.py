@@ -1,6 +1,9 @@
 """Output of a command: results on standard output, everything else on standard error.
 
 With `--json`, one document and nothing else is written to standard output, also after a failure.
+
+Whatever comes from users, servers or files passes here on its way to a terminal, and only here it is made harmless:
+what is not printable, line ends within a line among it, is escaped. What was escaped before stays as it is.
 """
 
 from __future__ import annotations
@@ -22,11 +25,11 @@ class Output:
     def result(self, text: str) -> None:
         """Print a line of the result for people; with `--json` print nothing."""
         if not self.as_json:
-            self._stdout.write(text + "\n")
+            self._stdout.write(one_line(text) + "\n")
 
     def raw(self, text: str) -> None:
-        """Print text whose bytes are fixed (`trust inspect`)."""
-        self._stdout.write(text)
+        """Print text whose form is fixed (`trust inspect`), several lines of it; escaped as JSON has it."""
+        self._stdout.write(_as_json(text))
 
     def document(self, document: object) -> None:
         """Print the result as JSON; without `--json` print nothing."""
@@ -35,7 +38,7 @@ class Output:
 
     def notice(self, text: str) -> None:
         """Print a line of progress or a warning on standard error."""
-        self._stderr.write(text + "\n")
+        self._stderr.write(one_line(text) + "\n")
         self._stderr.flush()
 
     def warn(self, text: str) -> None:
@@ -53,6 +56,24 @@ class Output:
         if advice:
             self.notice(f"  next: {advice}")
         return row.status
+
+
+def one_line(text: str) -> str:
+    """Return text as one harmless line: what is not printable is escaped, tabs apart, which separate columns."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _as_json(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _json_escape(c) for c in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 def failure_document(error: Failure) -> dict[str, object]:

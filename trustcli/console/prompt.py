@@ -11,6 +11,7 @@ from typing import Final
 
 from keys.errors import PassphraseMissing
 from keys.passphrase import PassphrasePurpose
+from trustcli.console.output import one_line
 
 _NEW_PASSPHRASE_TRIES: Final = 3
 """How often a new passphrase is asked for, twice each time, until two answers agree."""
@@ -66,7 +67,7 @@ class TerminalPrompt:
     def confirm(self, question: str) -> bool:
         """Ask for yes or no; any answer but a clear yes is no, and so is a terminal that cannot be used."""
         try:
-            answer = self._openly(f"{question} [y/N] ")
+            answer = self._openly(one_line(f"{question} [y/N] "))
         except (OSError, EOFError):
             return False
         return answer.strip().lower() in {"y", "yes"}
@@ -74,12 +75,12 @@ class TerminalPrompt:
     def ask(self, question: str) -> str:
         """Ask for a line of text and return it without surrounding spaces; empty if the terminal cannot be used."""
         try:
-            return self._openly(question).strip()
+            return self._openly(one_line(question)).strip()
         except (OSError, EOFError):
             return ""
 
     def _answer(self, question: str, key: str) -> str:
         try:
-            return self._hidden(question)
+            return self._hidden(one_line(question))
         except (OSError, EOFError, Warning) as error:
             raise PassphraseMissing(key=key, sources=()) from error

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from trustcli.config.global_options import extract
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
+from trustcli.console.output import one_line
 from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import InvalidName, shown
@@ -62,7 +63,7 @@ def main(argv: Sequence[str], trust: Program) -> int:
     try:
         call = read(argv)
     except UsageError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {one_line(str(error))}\n")
         return OTHER
     if isinstance(call, str):
         sys.stdout.write(call)
@@ -86,7 +87,7 @@ def read(argv: Sequence[str]) -> Call | str:
     command, *rest = words
     if command not in _COMMANDS:
         known = ", ".join(_COMMANDS)
-        raise UsageError(f"{program} has no command {shown(command)!r}, but {known}; trust --help has all others")
+        raise UsageError(f"{program} has no command '{shown(command)}', but {known}; trust --help has all others")
     if context not in {"", "default"} and (command == "pull" or "--local" in rest):
         raise UsageError(f"the engine of --context {shown(context)} is not looked up here; name it with --host")
     if asks_for_help:

@@ -152,3 +152,18 @@ def test_without_any_terminal_nobody_is_asked() -> None:
         check=False,
     )
     assert done.stdout == b"missing\n", done.stderr.decode()
+
+
+def test_questions_are_harmless_on_a_terminal() -> None:
+    """They name keys and collections, which others may have named."""
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return "y"
+
+    prompt = TerminalPrompt(hidden=answer, openly=answer)
+    assert prompt.confirm("Remove \x1b[2Kx?")
+    assert prompt.ask("Who is \rx?") == "y"
+    assert prompt(purpose="root", key="\x9bx", new=False, retry=False) == "y"
+    assert asked == ["Remove \\x1b[2Kx? [y/N] ", "Who is \\rx?", "Passphrase of \\x9bx: "]

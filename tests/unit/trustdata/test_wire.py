@@ -114,7 +114,7 @@ def test_a_tag_without_sha256_stands_for_nothing() -> None:
         read_target(RELEASES, "v1", TargetFile(1, {"sha256": "ab"}, "v1"))
     odd = TargetFile(1, {"sha256": "ab" * 32}, "v1", {"custom": {"oci": {"manifests": ["short"]}}})
     assert read_target(RELEASES, "v1", odd).children == ()
-    many = TargetFile(1, {"sha256": "ab" * 32}, "v1", {"custom": {"oci": {"manifests": ["ab" * 32] * 65}}})
+    many = TargetFile(1, {"sha256": "ab" * 32}, "v1", {"custom": {"oci": {"manifests": ["ab" * 32] * 257}}})
     assert read_target(RELEASES, "v1", many).children == ()
 
 
