@@ -280,7 +280,8 @@ def test_a_proxy_that_hides_a_server_is_told_from_no_server(
         person = person_at("person", nginx)
         found = person.run("--json", "doctor", gun, expect=1).document()["findings"]
     (row,) = (row for row in found if row["check"] == "trust-server")
-    assert f"https://{nginx.netloc} answers 404 to /readyz: 404 Not Found (nginx/" in row["text"]
+    assert f"https://{nginx.netloc} answers 404 to /readyz, but not as a trust server does" in row["text"]
+    assert "(it says: 404 Not Found (nginx/" in row["text"]
     assert row["severity"] == ("note" if serves else "wrong")
     assert ("there is a trust server, and the proxy before it hides /readyz" in row["text"]) is serves
     assert ("so there is no trust server, or a proxy hides all of it" in row["text"]) is not serves

@@ -176,7 +176,7 @@ def test_a_server_that_nobody_here_vouches_for(owner: TrustUser, gun: str, put: 
     own_server.start("--self-signed")
     assert own_server.ca is not None
     secure = ("--server", own_server.url)
-    notary = owner.folder / "docker" / "tls" / own_server.url.removeprefix("https://") / "ca.crt"
+    notary = owner.folder / "docker" / "tls" / own_server.url.removeprefix("https://") / "*.crt"
     refused = owner.run(*secure, "verify", f"{gun}:1.0", expect=6)
     refused.said("its certificate is refused", "CA certificates looked for in", str(notary), "the system's store")
     owner.run(*secure, "verify", f"{gun}:1.0", expect=6, SSL_CERT_FILE="").said("certificate is refused")
@@ -189,7 +189,7 @@ def test_a_server_that_nobody_here_vouches_for(owner: TrustUser, gun: str, put: 
     owner.run(*secure, "verify", f"{gun}:1.0", TRUST_CACERT=own_server.ca)
     owner.run(*secure, "verify", f"{gun}:1.0", SSL_CERT_FILE=own_server.ca)
     notary.parent.mkdir(parents=True)
-    shutil.copy(own_server.ca, notary)
+    shutil.copy(own_server.ca, notary.with_name("any-name.crt"))
     owner.run(*secure, "verify", f"{gun}:1.0")
     plain = own_server.url.replace("https:", "http:")
     owner.run("--server", plain, "verify", f"{gun}:1.0", expect=6)

@@ -90,12 +90,12 @@ def _judged(ready: Response, name: str, asked: Exchange | None, place: str, *, w
     status = told.get("status")
     via = f", through the proxy {asked.proxy.host}:{asked.proxy.port}" if asked and asked.proxy else ""
     if not isinstance(status, str):
-        said = f": {words(ready)}" if is_page(ready) else ""
+        said = f" (it says: {words(ready)})" if is_page(ready) else ""
         none = "" if works else "; so there is no trust server, or a proxy hides all of it"
         finding = Finding(
             check=_CHECK,
             severity="wrong",
-            text=f"{name} answers {ready.status} to /readyz{via}{said}, but not as a trust server does{none}",
+            text=f"{name} answers {ready.status} to /readyz{via}, but not as a trust server does{said}{none}",
             remedy=_remedy(asked)
             or "correct the address: --server, TRUST_SERVER, [servers] in trust.toml; else it is the registry's host",
             place=place,
