@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificates import make_authority
-from tests.support.images import build_image, build_index
-from tests.support.programs import PASSWORD, USER, RunningProgram, program, push, start_registry
+from tests.support.images import INDEX, BuiltImage, build_image, build_index
+from tests.support.programs import PASSWORD, USER, RunningProgram, free_port, program, push, start_registry
+from tests.support.proxies import start_nginx
 from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.errors import (
     ImageNotFound,
+    RemoteFailing,
     RemoteRefused,
     RemoteUnreachable,
 )
@@ -151,3 +155,59 @@ def test_altered_storage_is_noticed(registry: RunningProgram, environ: dict[str,
     # This registry hands out what lies on its disk without a look.
     with pytest.raises(ContentMismatch):
         resolve(environ, f"{registry.netloc}/team/app@{image.digest}")
+
+
+# --- images of images, and what stands before a registry
+
+
+def put_index(registry: RunningProgram, repository: str, tag: str, *children: BuiltImage) -> bytes:
+    """Put an index over other indexes into a registry, as buildx does for images of images."""
+    entries = [{"mediaType": INDEX, "digest": child.digest, "size": len(child.raw)} for child in children]
+    raw = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    url = f"http://{registry.netloc}/v2/{repository}/manifests/{tag}"
+    request = urllib.request.Request(url, data=raw, method="PUT", headers={"Content-Type": INDEX})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.status == 201
+    return raw
+
+
+def test_platforms_below_an_index_in_an_index(
+    registry: RunningProgram, environ: dict[str, str], tmp_path: Path
+) -> None:
+    inner = [build_index(tmp_path / text, text=text) for text in ("one", "two")]
+    for image in inner:
+        push(image, registry, "team/app", "inner")
+    raw = put_index(registry, "team/app", "outer", *inner)
+    found = resolve(environ, f"{registry.netloc}/team/app:outer")
+    assert found.digest == f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    platforms = {child for image in inner for child in image.children}
+    assert set(found.children) == platforms | {image.digest.removeprefix("sha256:") for image in inner}
+    assert len(platforms) == 4
+
+
+def test_a_vanity_name_before_a_registry_with_a_password(
+    password_registry: RunningProgram, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Nginx redirects all of it; only the registry itself asks, and only it gets the login."""
+    image = build_image(tmp_path / "image")
+    push(image, password_registry, "team/app", "1.0", password=True)
+    location = f"http://{password_registry.netloc}/v2/team/app$1"
+    text = f"server {{ listen 127.0.0.1:PORT; rewrite ^/v2/app(/.*)$ {location} redirect; }}"
+    with start_nginx(tmp_path / "nginx", text) as nginx:
+        with pytest.raises(RemoteRefused, match=f"docker login {password_registry.netloc}") as caught:
+            resolve(environ, f"{nginx.netloc}/app:1.0")
+        assert caught.value.remote == f"http://{password_registry.netloc}"
+        log_in(environ, password_registry.netloc, PASSWORD)
+        assert resolve(environ, f"{nginx.netloc}/app:1.0").digest == image.digest
+
+
+def test_nginx_with_nothing_behind_it_and_one_that_forbids(environ: dict[str, str], tmp_path: Path) -> None:
+    text = (
+        f"server {{ listen 127.0.0.1:PORT; location / {{ proxy_pass http://127.0.0.1:{free_port()}; }}"
+        " location /v2/forbidden/ { deny all; } }"
+    )
+    with start_nginx(tmp_path / "nginx", text) as nginx:
+        with pytest.raises(RemoteFailing, match=r"502 Bad Gateway \(nginx/[0-9.]+\); usually a proxy"):
+            resolve(environ, f"{nginx.netloc}/app:1.0")
+        with pytest.raises(RemoteRefused, match=r"403 Forbidden \(nginx/[0-9.]+\); usually a firewall or a proxy"):
+            resolve(environ, f"{nginx.netloc}/forbidden/app:1.0")
