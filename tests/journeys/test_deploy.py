@@ -287,6 +287,18 @@ def test_a_proxy_that_hides_a_server_is_told_from_no_server(
     assert ("so there is no trust server, or a proxy hides all of it" in row["text"]) is not serves
 
 
+def test_an_upload_that_a_proxy_finds_too_large(
+    behind: ServerProcess, person_at: PersonAt, tmp_path: Path, certificate: Path, gun: str
+) -> None:
+    text = (
+        f"server {{ listen 127.0.0.1:PORT ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate};"
+        f" client_max_body_size 1k; location / {{ proxy_pass http://{upstream_of(behind)}; }} }}"
+    )
+    with start_nginx(tmp_path / "nginx", text) as nginx:
+        refused = person_at("person", nginx).run("init", gun, "--no-recovery-key", expect=7)
+    refused.said("refused (413): 413 Request Entity Too Large (nginx/", "client_max_body_size", "the proxy before it")
+
+
 # --- the others
 
 

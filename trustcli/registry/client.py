@@ -126,9 +126,10 @@ class Registry:
         hidden = response.absent or response.forbids
         if not hidden or client.last != client.origin or client.is_authorized(scope):
             return response
-        if not self._may_log_in(client, reference) or not client.log_in(_PING, scope=scope, limit=_PING_LIMIT):
-            return response
-        return self._get(reference, target, limit, actions)
+        wanted = response.challenges or self._may_log_in(client, reference)
+        if wanted and client.log_in(_PING, scope=scope, limit=_PING_LIMIT):
+            return self._get(reference, target, limit, actions)
+        return response
 
     def _may_log_in(self, client: AuthenticatedClient, reference: ImageReference) -> bool:
         return (

@@ -18,11 +18,13 @@ from tests.support.network_users import FILE
 from tests.support.registries import REPOSITORY, token
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.doctor.findings import Finding
 from trustcli.http.network import Network
 from trustcli.http.patience import COMMAND_SECONDS, Patience
 from trustcli.http.record import Observer
 from trustcli.registry.manifest import OCI_MANIFEST
 from trustcli.session import Session
+from trustdata.errors import TrustError
 from trustdata.gun import parse_gun
 
 ALICE = {"auth": base64.b64encode(b"alice:hunter2").decode()}
@@ -228,6 +230,23 @@ class Situation:
     wrong: str = ""
     same_words: bool = False
     notes: tuple[str, ...] = ()
+
+
+def agree(situation: Situation, findings: list[Finding], failure: TrustError | None) -> None:
+    """What doctor found is what the command met. No finding holds a secret."""
+    wrong = [finding for finding in findings if finding.severity == "wrong"]
+    told = "\n".join(f"{f.severity} {f.check}: {f.text}" for f in findings)
+    for secret in ("hunter2", "idt", TOKEN):
+        assert secret not in told
+    if failure is None:
+        assert not wrong, told
+        noted = {finding.check for finding in findings if finding.severity == "note"} - {"clock"}
+        assert noted == set(situation.notes), told
+        return
+    assert situation.wrong in {finding.check for finding in wrong}, told
+    if situation.same_words:
+        said = str(failure).replace(":1.0", ":latest")
+        assert any(said in finding.text for finding in wrong), f"{failure}\n{told}"
 
 
 def elsewhere_with_a_login(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,3 +163,21 @@ def test_the_end_of_the_certificate_is_read_from_the_connection(world: World) ->
     tunnel(world)
     (certificate,) = of(findings(world), "certificate")
     assert "it is valid until 2090-01-01" in certificate.text, "through a proxy too"
+
+
+def test_every_place_for_credentials_is_named_and_the_entry_that_was_used(world: World) -> None:
+    world.registry(registry(challenge='Basic realm="x"', wanted=BASIC))
+    file = world.folder / "run" / "containers" / "auth.json"
+    file.parent.mkdir(parents=True)
+    key = f"{world.host}/{REPOSITORY.partition('/')[0]}"
+    file.write_text(json.dumps({"auths": {key: {"auth": BASIC.removeprefix("Basic ")}}}))
+    world.environ |= {"XDG_RUNTIME_DIR": str(world.folder / "run"), "REGISTRY_AUTH_FILE": str(world.folder / "none")}
+    (found,) = of(findings(world), "credentials")
+    assert (found.severity, found.text) == (
+        "ok",
+        f"a password of alice ({file}) is stored for {world.host} (entry {key})",
+    )
+    assert found.place == (
+        f"{world.folder}/none (not there), {world.folder}/docker/config.json (not there), {file}, "
+        f"{world.folder}/.config/containers/auth.json (not there)"
+    )

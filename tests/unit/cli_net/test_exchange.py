@@ -307,7 +307,7 @@ def test_the_places_looked_at_are_all_named(serve: Serve, user_of: Users, author
     with pytest.raises(RemoteUnreachable) as caught:
         user_of(server).get()
     for place in (
-        f"tls/127.0.0.1:{server.port}/ca.crt",
+        f"tls/127.0.0.1:{server.port}/*.crt",
         f"/nonexistent/127.0.0.1:{server.port}/*.crt",
         "the system's store",
     ):

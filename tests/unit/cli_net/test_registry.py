@@ -271,7 +271,7 @@ def behind_a_challenge_at_ping(wanted: str, hidden: bytes) -> Callable[[Request,
     return script
 
 
-@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_is_hidden_from_strangers_is_asked_for_with_the_login(
     serve: Serve, registry_of: Registries, status: int
 ) -> None:
@@ -291,6 +291,30 @@ def test_without_a_login_nothing_more_is_asked(
     with pytest.raises(error):
         registry_of().resolve(image(server))
     assert len(server.requests) == 1
+
+
+def test_a_401_without_a_challenge_is_met_with_that_of_the_ping(serve: Serve, registry_of: Registries) -> None:
+    """Even where nobody is logged in: it may be one for a token that anybody gets."""
+    tokens = serve(answering(json_reply(200, {"token": "t0k"})))
+
+    def script(request: Request, wire: Wire) -> None:
+        if request.headers.get("authorization") == "Bearer t0k":
+            wire.send(reply(200, RAW, TYPE))
+        elif request.target == "/v2/":
+            wire.send(reply(401, headers={"WWW-Authenticate": f'Bearer realm="{tokens.url}/token"'}))
+        else:
+            wire.send(reply(401))
+
+    assert registry_of().resolve(image(serve(script))).digest == DIGEST
+    assert "scope=repository%3Ateam%2Fapp%3Apull" in tokens.requests[0].target
+
+
+def test_a_401_without_any_challenge_is_told_as_one(serve: Serve, registry_of: Registries) -> None:
+    server = serve(answering(reply(401)))
+    with pytest.raises(RemoteRefused, match="offers nothing") as caught:
+        registry_of().resolve(image(server))
+    assert caught.value.status == 401
+    assert len(server.requests) == 2
 
 
 def test_a_registry_that_challenges_nowhere_is_believed(serve: Serve, registry_of: Registries) -> None:
