@@ -81,7 +81,8 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     for target in each_released(roles):
         if tag is None or target.tag == tag:
             tags.append(reading.signed_tag(target))
-            two_digests += _two_digests([target], targets)
+            if target.role != TARGETS:
+                two_digests += _two_digests([target], targets)
     return Inspection(
         tags=tuple(tags),
         signers=tuple(

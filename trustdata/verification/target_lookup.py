@@ -122,12 +122,12 @@ def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
 
 
 def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
-    listing_roles = [role for role, listed in listings.items() if tag in listed]
-    if RELEASES in listing_roles and not may_list(targets, RELEASES, tag):
+    listing = {role: target for role, listed in listings.items() if (target := listed.get(tag)) is not None}
+    if RELEASES in listing and not may_list(targets, RELEASES, tag):
         if not _first_match_wins(targets):
             raise DelegationOutOfScope(role=RELEASES, target=tag)
-        listing_roles.remove(RELEASES)
-    found = [read_target(role, tag, listings[role][tag]) for role in listing_roles]
+        del listing[RELEASES]
+    found = [read_target(role, tag, target) for role, target in listing.items()]
     if len(found) > 1 and not _first_match_wins(targets):
         raise _conflict(tag, found)
     return found[0] if found else None
