@@ -95,18 +95,10 @@ def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None
     return _find(tag, roles[TARGETS].targets, _listings(roles))
 
 
-def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
-    """Return every released tag with its target. `roles`: verified `targets`, and the releases if published.
-
-    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
-    """
-    return {target.tag: target for target in each_released(roles)}
-
-
 def each_released(roles: Mapping[RoleName, Envelope]) -> Iterator[Target]:
-    """Yield the target of every released tag, sorted by tag. `roles`: as for `released`.
+    """Yield the target of every released tag, sorted by tag, and keep none.
 
-    Who keeps none of them needs no memory for them. Raises, at the first such tag: ReleaseConflict,
+    `roles`: verified `targets`, and the releases if published. Raises, at the first such tag: ReleaseConflict,
     DelegationOutOfScope, ContentMismatch.
     """
     targets, listings = roles[TARGETS].targets, _listings(roles)
@@ -138,8 +130,7 @@ def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> lis
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
-    matching = [target for target in released(roles).values() if target.has_manifest(digest)]
-    return sorted(matching, key=lambda target: target.tag)
+    return [target for target in each_released(roles) if target.has_manifest(digest)]
 
 
 def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
