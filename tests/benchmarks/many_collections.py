@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
+from tests.benchmarks.small_parent import run_measured
 from tests.benchmarks.table import Row
 from trustdata.gun import parse_gun
 
@@ -101,8 +102,5 @@ def _command(*words: str, data: Path | None) -> tuple[float, float]:
     options = ["--data", str(data)] if data else []
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRUST_")}
     command = [sys.executable, "-m", "trustserver", *words, *options]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
-        _, process.returncode, used = os.wait4(process.pid, 0)
-    if process.returncode:
-        raise RuntimeError(f"trust-server {' '.join(words)}: status {process.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    used = run_measured(command, environ=environ, stdout=subprocess.DEVNULL)
+    return used.cpu_seconds, used.megabytes

@@ -6,6 +6,7 @@ With `--json`, one document and nothing else is written to standard output, also
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TextIO
 
 from trustcli.console.failure_table import Failure, row_for
@@ -25,8 +26,19 @@ class Output:
             self._stdout.write(text + "\n")
 
     def raw(self, text: str) -> None:
-        """Print text whose bytes are fixed (`trust inspect`)."""
+        """Print text whose bytes are fixed."""
         self._stdout.write(text)
+
+    def pieces(self, pieces: Iterable[str]) -> None:
+        """Print a text whose bytes are fixed, piece by piece, without holding the whole of it (`trust inspect`).
+
+        If one cannot be written in the encoding of the output, none is.
+        """
+        encoding = getattr(self._stdout, "encoding", None) or "utf-8"
+        if encoding.lower() in {"utf-8", "utf8"}:  # has every character
+            self._stdout.writelines(pieces)
+        else:
+            self._stdout.write("".join(pieces))
 
     def document(self, document: object) -> None:
         """Print the result as JSON; without `--json` print nothing."""
