@@ -75,7 +75,7 @@ class NotaryKey(EncodedKey):
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """Check that this key made the signature over `data`. Raises: UnverifiedSignatureError."""
-        method = str(signature.unrecognized_fields.get(METHOD, "")).lower()
+        method = str(signature.unrecognized_fields.get(METHOD)).lower()
         try:
             _verify(self.read(), method, base64.b64decode(signature.signature, validate=True), data)
         except (InvalidSignature, KeyNotAccepted, ValueError, UnsupportedAlgorithm) as error:

@@ -89,7 +89,7 @@ def read_signer_dump(text: str, *, place: str) -> list[SignerKey]:
 def _copy_rows(text: str, copy_statement: re.Match[str], place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Yield the columns and each row of a `COPY` block. Raises: KeyFileMalformed if its end is missing."""
     columns = [name.strip().strip('"') for name in copy_statement["columns"].split(",")]
-    for line in text[copy_statement.end() :].lstrip("\n").split("\n"):
+    for line in text[copy_statement.end() :].removeprefix("\n").split("\n"):
         if line == r"\.":
             return
         yield columns, line.split("\t")
@@ -98,10 +98,9 @@ def _copy_rows(text: str, copy_statement: re.Match[str], place: str) -> Iterator
 
 def _csv_rows(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     csv.field_size_limit(_MAX_FIELD)
-    rows = csv.reader(text.splitlines())
-    columns = next(rows, [])
-    for row in rows:
-        yield columns, row
+    rows = list(csv.reader(text.splitlines()))
+    for row in rows[1:]:
+        yield rows[0], row
 
 
 def _key(row: Sequence[str], columns: Sequence[str], place: str) -> SignerKey:

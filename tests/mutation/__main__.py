@@ -1,4 +1,4 @@
-"""`make mutation`: change verification in every small way, and demand that a test fails each time.
+"""`make mutation`: change verification and keys in every small way, and demand that a test fails each time.
 
 mutmut makes the mutants and runs the tests (`[tool.mutmut]` in pyproject.toml says of what, and which ones). A mutant
 that no test catches is a survivor. Each survivor must be explained in `survivors.toml`, by function and changed lines:
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -29,6 +30,8 @@ from pathlib import Path
 
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 _TOP = Path(__file__).resolve().parents[2]
+RESULTS = _TOP / "mutants"
+"""Where mutmut keeps mutants and results, those of an earlier run too, which may be of other code and other tests."""
 _SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
 _SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
 _CAUGHT = frozenset({"killed", "timeout", "caught by type check"})
@@ -46,6 +49,7 @@ class Mutant:
 def main() -> int:
     """Run mutmut, print every survivor without an explanation and every explanation without a survivor."""
     children = str(os.cpu_count() or 1) if len(sys.argv) < 2 else sys.argv[1]
+    shutil.rmtree(RESULTS, ignore_errors=True)
     ran = subprocess.run([_mutmut(), "run", "--max-children", children], cwd=_TOP, check=False)
     if ran.returncode != 0:
         return ran.returncode

@@ -142,6 +142,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, explained: str, resu
     monkeypatch.setattr(sys, "argv", ["mutation"])
     monkeypatch.setattr(subprocess, "run", mutmut)
     monkeypatch.setattr(runner, "EXPLAINED", tmp_path / "survivors.toml")
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "mutants")
     runner.EXPLAINED.write_text(explained)
     return runner.main()
 
@@ -178,7 +179,17 @@ def test_a_run(
     assert [sentence for sentence in said if sentence not in output] == []
 
 
-def test_a_mutmut_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_an_earlier_run_are_not_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What mutmut has found of a function stays as long as the function, though the tests have changed."""
+    earlier = tmp_path / "mutants" / "keys" / "store.py.meta"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("{}")
+    assert run(monkeypatch, tmp_path, explained="", results={}) == 0
+    assert not (tmp_path / "mutants").exists()
+
+
+def test_a_mutmut_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", ["mutation", "2"])
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "mutants")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 3))
     assert runner.main() == 3

@@ -133,9 +133,18 @@ def test_where_there_are_no_hard_links_it_still_never_overwrites(
     def no_links(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "link", no_links)
     path = tmp_path / "file"
+    reserved: list[tuple[bytes, int]] = []
+    replace = os.replace
+
+    def seen(source: Path, target: Path) -> None:
+        reserved.append((path.read_bytes(), path.stat().st_mode & 0o777))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(os, "replace", seen)
     write_durably(path, NEW, replace=False)
+    assert reserved == [(b"", 0o600)], "the name is not reserved, or for others too"
     assert path.read_bytes() == NEW
     with pytest.raises(FileExistsError):
         write_durably(path, OLD, replace=False)
@@ -214,3 +223,5 @@ def test_what_may_be_lost_is_written_whole_all_the_same(tmp_path: Path, monkeypa
     assert path.stat().st_mode & 0o777 == 0o640
     assert list(tmp_path.iterdir()) == [path]
     assert synced == []
+    write_atomically(path, b"for its owner alone, unless told otherwise")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -77,6 +78,20 @@ def test_a_folder_that_others_may_enter_is_refused(store: FileKeyStore, folder: 
     ):
         with pytest.raises(KeyStoreInsecure, match=f"chmod 700 {folder}"):
             use()
+
+
+def test_every_file_has_the_cost_of_its_store(store: FileKeyStore, key_file: Path, tmp_path: Path) -> None:
+    cheap = {"n": CHEAP.n, "r": CHEAP.r, "p": CHEAP.p}
+    assert _cost(key_file) == cheap
+    store.passwd(INFO.keyid, "secret", "new")
+    assert _cost(key_file) == cheap
+    FileKeyStore(tmp_path).add(PRIVATE, INFO, "secret")
+    assert _cost(tmp_path / key_file.name) == {"n": 32768, "r": 8, "p": 1}
+
+
+def _cost(file: Path) -> dict[str, int]:
+    kdf = json.loads(file.read_bytes())["kdf"]
+    return {name: kdf[name] for name in ("n", "r", "p")}
 
 
 def test_what_is_no_key_file_is_passed_over(store: FileKeyStore, folder: Path, key_file: Path) -> None:

@@ -117,7 +117,22 @@ def test_several_rows_each_with_its_place() -> None:
             ("snapshot", "dump.sql, row 2"),
         ]
     assert _read(_copied()) == []
+    assert _read(_comma_separated()) == []
     assert _read("") == []
+
+
+@pytest.mark.parametrize("id_", ["", " ", "X", "1"])
+def test_rows_begin_at_their_first_column(id_: str) -> None:
+    (key,) = _read(_copied(_row(generate(Algorithm.ED25519), id=id_)))
+    assert (key.gun, key.role) == (GUN, "timestamp")
+
+
+def test_names_of_columns_may_be_quoted() -> None:
+    text = _copied(_row(generate(Algorithm.ED25519)))
+    for name in ("key_id", "gun", "role"):
+        text = text.replace(f" {name},", f' "{name}",').replace(f" {name})", f' "{name}" )')
+    (key,) = _read(text)
+    assert (key.gun, key.role) == (GUN, "timestamp")
 
 
 def test_the_wrong_passphrase() -> None:
@@ -142,8 +157,9 @@ def test_another_key_than_the_row_s_id_says() -> None:
 )
 def test_what_holds_no_key(algorithm: str, content: bytes) -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519), content, algorithm=algorithm)))
-    with pytest.raises(KeyFileMalformed, match="holds no private key"):
+    with pytest.raises(KeyFileMalformed, match="holds no private key") as caught:
         key.open(PASSPHRASE)
+    assert caught.value.place == "dump.sql, row 1"
 
 
 def test_keys_that_we_do_not_accept() -> None:
@@ -151,10 +167,11 @@ def test_keys_that_we_do_not_accept() -> None:
         Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()
     )
     curve = _content(ec.generate_private_key(ec.SECP521R1()))
-    for content in (foreign, curve):
+    for content, reason in ((foreign, "neither ECDSA, Ed25519 nor RSA"), (curve, "neither P-256 nor P-384")):
         (key,) = _read(_copied(_row(generate(Algorithm.ED25519), content, algorithm="ecdsa")))
-        with pytest.raises(KeyNotAccepted):
+        with pytest.raises(KeyNotAccepted, match=reason) as caught:
             key.open(PASSPHRASE)
+        assert caught.value.key == "dump.sql, row 1"
 
 
 def test_a_file_that_was_cut() -> None:
@@ -189,5 +206,6 @@ def test_a_dump_without_the_end_of_its_table() -> None:
     """Else the keys that were cut away would not be missed."""
     whole = _copied(_row(generate(Algorithm.ED25519)), _row(generate(Algorithm.ED25519)))
     first_row = whole.index("\n", whole.index("ALIAS_1"))
-    with pytest.raises(KeyFileMalformed, match="is cut off before the end of the table"):
+    with pytest.raises(KeyFileMalformed, match="is cut off before the end of the table") as caught:
         _read(whole[:first_row])
+    assert caught.value.place == "dump.sql"
