@@ -25,6 +25,7 @@ from keys.notary import bare_key
 _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>[^)]*)\) FROM stdin;")
 _REQUIRED_COLUMNS: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
 _ENCRYPTION: Final = ["PBES2-HS256+A128KW", "A256GCM"]
+_WANTED: Final = "a dump of the table private_keys is wanted"
 _MAX_FIELD: Final = 1 << 20
 _ED25519_BYTES: Final = (64, 96)
 
@@ -50,10 +51,12 @@ class SignerKey:
         from joserfc.errors import JoseError
         from joserfc.jwk import OctKey
 
+        if not passphrase:
+            raise PassphraseWrong(key=self.place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a short passphrase: it was chosen for the notary-signer
+            key = OctKey.import_key(passphrase.encode("utf-8", "surrogateescape"))  # its bytes in the environment
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about a short passphrase: it was chosen for the notary-signer
-                key = OctKey.import_key(passphrase.encode())
             content = jwe.decrypt_compact(self.encrypted, key, algorithms=_ENCRYPTION).plaintext
         except JoseError as error:
             raise PassphraseWrong(key=self.place) from error
@@ -105,10 +108,13 @@ def _csv_rows(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
 
 def _key(row: Sequence[str], columns: Sequence[str], place: str) -> SignerKey:
     missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
-    if missing or len(row) != len(columns):
-        reason = f"has no {', '.join(missing)}" if missing else "has another number of columns than its head"
-        raise KeyFileMalformed(place=place, reason=f"{reason}: a dump of the table private_keys is wanted")
-    values = dict(zip(columns, row, strict=True))
+    if missing:
+        raise KeyFileMalformed(place=place, reason=f"has no {', '.join(missing)}: {_WANTED}")
+    try:
+        values = dict(zip(columns, row, strict=True))
+    except ValueError as error:
+        reason = f"has another number of columns than its head: {_WANTED}"
+        raise KeyFileMalformed(place=place, reason=reason) from error
     hex_text = values["private"].removeprefix("\\").removeprefix("\\").removeprefix("x")
     try:
         encrypted = bytes.fromhex(hex_text)

@@ -115,8 +115,9 @@ def test_a_damaged_key_file_is_named_and_spares_the_other_keys(store: FileKeySto
 
 def test_a_key_under_the_name_of_another_is_refused(store: FileKeyStore, folder: Path, key_file: Path) -> None:
     key_file.rename(folder / f"{'0' * 64}.key")
-    with pytest.raises(KeyFileMalformed, match="another key"):
+    with pytest.raises(KeyFileMalformed, match="another key") as caught:
         store.get("0" * 64)
+    assert caught.value.place == str(folder / f"{'0' * 64}.key")
 
 
 def test_a_plain_pem_in_the_place_of_a_key_is_refused(store: FileKeyStore, key_file: Path) -> None:

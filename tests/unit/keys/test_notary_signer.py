@@ -191,6 +191,7 @@ def test_a_key_of_another_type_than_it_says() -> None:
 
 def test_a_key_is_read_from_a_document_and_written_again() -> None:
     key = bare_key(generate().public_key())
+    assert key.keyval == {"private": None, **_public(key)}
     again = NotaryKey.from_dict(key.keyid, key.to_dict())
     assert again.to_dict() == key.to_dict() == {"keytype": "ecdsa", "keyval": {"private": None, **_public(key)}}
 

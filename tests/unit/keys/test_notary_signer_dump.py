@@ -35,12 +35,12 @@ COLUMNS = (
 GUN = "registry.example.com/team/app"
 
 
-def _sealed(content: bytes, passphrase: str = PASSPHRASE) -> bytes:
+def _sealed(content: bytes, passphrase: bytes = PASSPHRASE.encode()) -> bytes:
     """As the signer seals: a JSON Web Encryption under a passphrase (few rounds: this one is for a test)."""
     header = {"alg": "PBES2-HS256+A128KW", "enc": "A256GCM", "p2c": 1000}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        key = OctKey.import_key(passphrase.encode())
+        key = OctKey.import_key(passphrase)
     algorithms = ["PBES2-HS256+A128KW", "A256GCM"]
     return jwe.encrypt_compact(header, content, key, algorithms=algorithms).encode()
 
@@ -53,9 +53,16 @@ def _content(private: PrivateKey, *, short: bool = False) -> bytes:
     return seed + public if short else public + seed + public
 
 
-def _row(private: PrivateKey, content: bytes | None = None, *, prefix: str = r"\\x", **other: str) -> dict[str, str]:
+def _row(
+    private: PrivateKey,
+    content: bytes | None = None,
+    *,
+    passphrase: bytes = PASSPHRASE.encode(),
+    prefix: str = r"\\x",
+    **other: str,
+) -> dict[str, str]:
     key = bare_key(private.public_key())
-    sealed = _sealed(_content(private) if content is None else content)
+    sealed = _sealed(_content(private) if content is None else content, passphrase)
     usual = dict.fromkeys(COLUMNS, "") | {
         "id": "1",
         "created_at": "2020-01-01 00:00:00+00",
@@ -137,18 +144,25 @@ def test_names_of_columns_may_be_quoted() -> None:
 
 def test_the_wrong_passphrase() -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519))))
-    for wrong in ("wrong", PASSPHRASE + " ", ""):
-        with pytest.raises((PassphraseWrong, KeyFileMalformed)) as caught:
+    for wrong in ("wrong", PASSPHRASE + " ", "", "\udcff"):
+        with pytest.raises(PassphraseWrong) as caught:
             key.open(wrong)
+        assert caught.value.key == "dump.sql, row 1"
         assert PASSPHRASE not in str(caught.value)
-    with pytest.raises(PassphraseWrong):
-        key.open("wrong")
+
+
+def test_a_passphrase_is_the_bytes_of_its_variable() -> None:
+    """As `os.environ` gives those that are no UTF-8."""
+    private = generate(Algorithm.ED25519)
+    (key,) = _read(_copied(_row(private, _content(private), passphrase=b"\xff secret")))
+    assert key.open("\udcff secret").public_key() == private.public_key()
 
 
 def test_another_key_than_the_row_s_id_says() -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519), key_id="ab" * 32)))
-    with pytest.raises(KeyFileMalformed, match="holds another key than its id says"):
+    with pytest.raises(KeyFileMalformed, match="holds another key than its id says") as caught:
         key.open(PASSPHRASE)
+    assert caught.value.place == "dump.sql, row 1"
 
 
 @pytest.mark.parametrize(
@@ -181,11 +195,12 @@ def test_a_file_that_was_cut() -> None:
     assert "dump.sql, row 2" in str(caught.value)
     row = _row(generate(Algorithm.ED25519))
     row["private"] = row["private"][:-1]
-    with pytest.raises(KeyFileMalformed, match="private is not hexadecimal"):
+    with pytest.raises(KeyFileMalformed, match="private is not hexadecimal") as caught:
         _read(_copied(row))
+    assert caught.value.place == "dump.sql, row 1"
     row["private"] = row["private"][:-61]
     (key,) = _read(_copied(row))
-    with pytest.raises((KeyFileMalformed, PassphraseWrong)):
+    with pytest.raises(KeyFileMalformed, match="is no encrypted key"):
         key.open(PASSPHRASE)
 
 
@@ -196,10 +211,12 @@ def test_another_table() -> None:
 
 def test_what_is_no_encryption() -> None:
     row = _row(generate(Algorithm.ED25519))
-    row["private"] = r"\\x" + b"no encryption".hex()
-    (key,) = _read(_copied(row))
-    with pytest.raises((KeyFileMalformed, PassphraseWrong)):
-        key.open(PASSPHRASE)
+    no_base64 = _sealed(b"").partition(b".")[0] + b".a.b.c.d"
+    for text in (b"no encryption", b"\xff", b"", no_base64):
+        (key,) = _read(_copied(row | {"private": r"\\x" + text.hex()}))
+        with pytest.raises(KeyFileMalformed, match="is no encrypted key") as caught:
+            key.open(PASSPHRASE)
+        assert caught.value.place == "dump.sql, row 1"
 
 
 def test_a_dump_without_the_end_of_its_table() -> None:
