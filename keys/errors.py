@@ -2,13 +2,18 @@
 
 KeysError
 ├── KeyNotFound          the key store has no such key: its holder must provide it
-│   └── KeyNotAuthorised     no key in the store may sign this
+│   ├── KeyNotAuthorised     no key in the store may sign this
+│   └── KeyFileMissing       the file that should hold the key, and which the user named, is not there
 ├── KeyAmbiguous         several keys match: the caller must name one
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
-├── KeyStoreInsecure     modes or owners of files let other users read private keys
-├── KeyStoreUnwritable   the operating system refused to read or write
+├── KeyFileUnreadable    a file with a key, which the user named, cannot be read
+├── KeyFileUnwritable    a file for a key, which the user named, cannot be written
+├── KeyFileExposed       mode or owner of a file with a private key, which the user named, let other users read it
+│   └── KeyStoreInsecure     the same of the key store's folder, or of a file in it
+├── KeyStoreUnreadable   the operating system refused to read the key store
+├── KeyStoreUnwritable   the operating system refused to write to the key store
 ├── PassphraseMissing    no variable gives a passphrase, and no prompt is possible
 ├── PassphraseUnreadable the file or file descriptor of a passphrase cannot be read
 ├── PassphraseWrong      the passphrase does not open the key
@@ -42,6 +47,13 @@ class KeyNotAuthorised(KeyNotFound):
     """No key in the store is allowed to sign a role. `key`: the role, and who can sign it."""
 
     code: ClassVar[str] = "key-not-authorised"
+
+
+class KeyFileMissing(KeyNotFound):
+    """The file that should hold a key is not there; the key store was not asked. `key`: the path."""
+
+    def __str__(self) -> str:
+        return f"{self.key} does not exist"
 
 
 class KeyAmbiguous(KeysError):
@@ -88,13 +100,35 @@ class KeyNotAccepted(KeysError):
         return f"key {self.key} is not accepted: {self.reason}"
 
 
-class KeyStoreInsecure(KeysError):
+class KeyFileUnreadable(KeysError):
+    """A file with a key, outside of the key store, cannot be read. `place`: its path."""
+
+    code: ClassVar[str] = "key-file-unreadable"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place} cannot be read: {self.reason}"
+
+
+class KeyFileUnwritable(KeysError):
+    """A file for a key, outside of the key store, cannot be written. `place`: its path, or that of its folder."""
+
+    code: ClassVar[str] = "key-file-unwritable"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place} cannot be written: {self.reason}"
+
+
+class KeyFileExposed(KeysError):
     """A file or folder lets other users read private keys. `mode`, `wanted`: POSIX modes, octal text.
 
     `owner`: the id of the other user to whom it belongs; None if the mode is what is wrong.
     """
 
-    code: ClassVar[str] = "key-store-insecure"
+    code: ClassVar[str] = "key-file-exposed"
     path: str
     mode: str
     wanted: str
@@ -107,15 +141,32 @@ class KeyStoreInsecure(KeysError):
         return f"{self.path} has mode {self.mode}, which lets others read private keys; chmod {self.wanted} {self.path}"
 
 
+class KeyStoreInsecure(KeyFileExposed):
+    """The folder of the key store, or a file in it, lets other users read private keys."""
+
+    code: ClassVar[str] = "key-store-insecure"
+
+
+class KeyStoreUnreadable(KeysError):
+    """The folder of the key store, or a file in it, cannot be read. `path`: the folder."""
+
+    code: ClassVar[str] = "key-store-unreadable"
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the key store {self.path} cannot be read: {self.reason}"
+
+
 class KeyStoreUnwritable(KeysError):
-    """The folder of the key store cannot be read or written."""
+    """The folder of the key store, or a file in it, cannot be written. `path`: the folder."""
 
     code: ClassVar[str] = "key-store-unwritable"
     path: str
     reason: str
 
     def __str__(self) -> str:
-        return f"the key store {self.path} cannot be used: {self.reason}"
+        return f"the key store {self.path} cannot be written: {self.reason}"
 
 
 class PassphraseMissing(KeysError):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from keys.errors import KeyFileMissing, KeyFileUnreadable
 from keys.record import record
 
 _ROOT: Final = 0
@@ -120,6 +121,24 @@ def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = Fa
     forbidden = _ANYTHING & ~(stat.S_IRGRP if group_may_read else 0)
     wanted = "700" if stat.S_ISDIR(status.st_mode) else "600"
     return _exposure(str(path), status, forbidden, "may be read or changed", wanted)
+
+
+def key_file_error(path: Path, error: OSError) -> KeyFileMissing | KeyFileUnreadable:
+    """Return the error for a file with a key, which the user named, and which could not be opened or read."""
+    if isinstance(error, FileNotFoundError):
+        return KeyFileMissing(key=str(path))
+    return KeyFileUnreadable(place=str(path), reason=error.strerror or type(error).__name__)
+
+
+def read_at_most(descriptor: int, limit: int) -> bytes:
+    """Read to the end, or to one byte more than `limit`, so that a larger content is noticed. Raises: OSError."""
+    content = b""
+    while len(content) <= limit:
+        part = os.read(descriptor, limit + 1 - len(content))
+        if not part:
+            break
+        content += part
+    return content
 
 
 def _exposure(

@@ -12,8 +12,8 @@ from typing import Final
 from keys import sealed_file
 from keys.algorithms import PrivateKey
 from keys.durable_file import file_lock, make_private_folder, sync_folder, write_durably
-from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnwritable
-from keys.file_access import not_private
+from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnreadable, KeyStoreUnwritable
+from keys.file_access import not_private, read_at_most
 from keys.key_info import KeyInfo
 from keys.material import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
@@ -38,7 +38,7 @@ class FileKeyStore:
 
         Files whose name is not `KEYID.key` are ignored, such as temporary files left by a crash.
         """
-        with self._os_errors_translated():
+        with self._os_errors_as(KeyStoreUnreadable):
             if not self._folder_exists():
                 return ()
             keyids = [p.stem for p in self._folder.iterdir() if p.suffix == _SUFFIX]
@@ -92,7 +92,7 @@ class FileKeyStore:
 
     def _read(self, keyid: str) -> bytes:
         path = self._path(keyid)
-        with self._os_errors_translated():
+        with self._os_errors_as(KeyStoreUnreadable):
             if not is_keyid(keyid) or not self._folder_exists():
                 raise KeyNotFound(key=ascii(keyid[:80]))
             try:
@@ -105,7 +105,7 @@ class FileKeyStore:
                 if not stat.S_ISREG(status.st_mode):
                     raise KeyFileMalformed(place=str(path), reason="not a regular file")
                 check_private(path, status)
-                return os.read(descriptor, MAX_KEY_FILE + 1)
+                return read_at_most(descriptor, MAX_KEY_FILE)
             finally:
                 os.close(descriptor)
 
@@ -119,7 +119,7 @@ class FileKeyStore:
 
     @contextmanager
     def _locked(self, keyid: str | None = None, *, make: bool = False) -> Iterator[None]:
-        with self._os_errors_translated():
+        with self._os_errors_as(KeyStoreUnwritable):
             if make:
                 make_private_folder(self._folder)
             elif keyid is None or not is_keyid(keyid) or not self._folder_exists():
@@ -128,11 +128,11 @@ class FileKeyStore:
                 yield
 
     @contextmanager
-    def _os_errors_translated(self) -> Iterator[None]:
+    def _os_errors_as(self, kind: type[KeyStoreUnreadable | KeyStoreUnwritable]) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise KeyStoreUnwritable(path=str(self._folder), reason=error.strerror or type(error).__name__) from error
+            raise kind(path=str(self._folder), reason=error.strerror or type(error).__name__) from error
 
 
 def check_private(path: Path, status: os.stat_result) -> None:

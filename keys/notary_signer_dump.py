@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from keys.algorithms import PrivateKey, algorithm_of
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
 from keys.notary import bare_key
+from keys.passphrase import passphrase_bytes
 
 _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>[^)]*)\) FROM stdin;")
 _REQUIRED_COLUMNS: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
@@ -55,7 +56,7 @@ class SignerKey:
             raise PassphraseWrong(key=self.place)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a short passphrase: it was chosen for the notary-signer
-            key = OctKey.import_key(passphrase.encode("utf-8", "surrogateescape"))  # its bytes in the environment
+            key = OctKey.import_key(passphrase_bytes(passphrase))
         try:
             content = jwe.decrypt_compact(self.encrypted, key, algorithms=_ENCRYPTION).plaintext
         except JoseError as error:

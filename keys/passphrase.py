@@ -2,24 +2,28 @@
 
 The order for a purpose P: `TRUST_<P>_PASSPHRASE`, `TRUST_<P>_PASSPHRASE_FILE`, `TRUST_<P>_PASSPHRASE_FD`, Docker's
 variable if there is one, the prompt. P is ROOT for `root` keys, REPOSITORY for `targets`, `snapshot` and `signer` keys,
-RECOVERY for `recovery` keys, and NEW for the passphrase that `trust key passwd` sets. An empty variable counts as not
-set, because CI systems pass a secret that does not exist as an empty variable.
+RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, and SIGNER for `server` keys: those
+that a notary-signer had, in its dump. An empty variable counts as not set, because CI systems pass a secret that does
+not exist as an empty variable.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
-from keys.file_access import unguarded
+from keys.file_access import read_at_most, unguarded
+
+PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server"]
+"""What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for `new` and `server`."""
 
 ATTEMPTS: Final = 3
-"""How many times the prompt asks for one passphrase."""
+"""How many passphrases are tried on one key before PassphraseWrong is final."""
 
-_VARIABLES: Final = {
+_VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "root": "TRUST_ROOT_PASSPHRASE",
     "targets": "TRUST_REPOSITORY_PASSPHRASE",
     "snapshot": "TRUST_REPOSITORY_PASSPHRASE",
@@ -28,40 +32,39 @@ _VARIABLES: Final = {
     "new": "TRUST_NEW_PASSPHRASE",
     "server": "TRUST_SIGNER_PASSPHRASE",
 }
-_DOCKER_VARIABLES: Final = {
+_DOCKER_VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "root": "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE",
     "targets": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
     "snapshot": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
     "signer": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
 }
-PASSPHRASE_VARIABLES: Final = frozenset(
-    {f"{name}{suffix}" for name in _VARIABLES.values() for suffix in ("", "_FILE", "_FD")}
-    | set(_DOCKER_VARIABLES.values())
-)
-"""Every variable that holds or names a passphrase. They are removed from the environment of programs that we start."""
-
 _MAX_BYTES: Final = 4096
+
+_Opened = TypeVar("_Opened")
 
 
 class PassphraseProvider(Protocol):
     """A source of passphrases."""
 
-    def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
+    def passphrase(self, *, purpose: PassphrasePurpose, key: str, new: bool = False, retry: bool = False) -> str:
         """Return the passphrase of a key; it is never empty.
 
-        `key`: the name of the key in messages. `new`: the user must choose a new passphrase. `wrong_before`: the last
+        `key`: the name of the key in messages. `new`: the user must choose a new passphrase. `retry`: the last
         passphrase that was returned for this key did not open it.
 
         Raises: PassphraseMissing (no variable gives one and no prompt is possible; it names the variables),
-        PassphraseUnreadable, PassphraseWrong (`wrong_before` is set, and the source would give the same again).
+        PassphraseUnreadable, PassphraseWrong (`retry` is set, and the source would give the same again).
         """
 
 
 class PassphrasePrompt(Protocol):
     """A prompt that asks the user for a passphrase."""
 
-    def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
-        """Return what the user types; ask twice for a new passphrase. Raises: PassphraseMissing if nothing is typed."""
+    def __call__(self, *, purpose: PassphrasePurpose, key: str, new: bool, retry: bool) -> str:
+        """Return what the user typed, perhaps empty; ask twice for a new passphrase.
+
+        Raises: PassphraseMissing if nobody can be asked, or no new passphrase is agreed on.
+        """
 
 
 class EnvironmentPassphrases:
@@ -70,9 +73,9 @@ class EnvironmentPassphrases:
     def __init__(self, environ: Mapping[str, str], prompt: PassphrasePrompt | None) -> None:
         self._environ = environ
         self._prompt = prompt
-        self._read_descriptors: dict[str, str] = {}
+        self._passphrase_by_descriptor: dict[str, str] = {}
 
-    def passphrase(self, *, purpose: str, key: str, new: bool = False, wrong_before: bool = False) -> str:
+    def passphrase(self, *, purpose: PassphrasePurpose, key: str, new: bool = False, retry: bool = False) -> str:
         """Return the passphrase of a key; it is never empty.
 
         A file descriptor is read to its end once, and the result is kept.
@@ -81,18 +84,18 @@ class EnvironmentPassphrases:
         """
         found = self._from_environment(purpose, key)
         if found is not None:
-            if wrong_before:
+            if retry:
                 raise PassphraseWrong(key=key)
             return found
         if self._prompt is None:
-            raise PassphraseMissing(key=key, sources=variables(purpose))
-        answer = self._prompt(purpose=purpose, key=key, new=new, wrong_before=wrong_before)
+            raise PassphraseMissing(key=key, sources=variables_for(purpose))
+        answer = self._prompt(purpose=purpose, key=key, new=new, retry=retry)
         if not answer:
-            raise PassphraseMissing(key=key, sources=variables(purpose))
+            raise PassphraseMissing(key=key, sources=variables_for(purpose))
         return answer
 
-    def _from_environment(self, purpose: str, key: str) -> str | None:
-        for name in variables(purpose):
+    def _from_environment(self, purpose: PassphrasePurpose, key: str) -> str | None:
+        for name in variables_for(purpose):
             value = self._environ.get(name, "")
             if not value:
                 continue
@@ -107,6 +110,8 @@ class EnvironmentPassphrases:
         source = f"{name} ({ascii(path)[1:-1]})"
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
+                # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
+                # that it opens is private (docs/adr/0048).
                 exposed = unguarded(Path(path), os.fstat(file.fileno()))
                 content = file.read(_MAX_BYTES + 1)
         except (OSError, ValueError) as error:
@@ -117,38 +122,69 @@ class EnvironmentPassphrases:
 
     def _from_descriptor(self, name: str, number: str, key: str) -> str:
         source = f"{name} ({ascii(number)[1:-1]})"
-        if number not in self._read_descriptors:
+        if number not in self._passphrase_by_descriptor:
             if not (number.isascii() and number.isdigit()):
                 raise PassphraseUnreadable(key=key, source=source, reason="not the number of a file descriptor")
             try:
-                content = _read_to_end(int(number))
+                content = read_at_most(int(number), _MAX_BYTES)
             except (OSError, OverflowError) as error:
                 raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
-            self._read_descriptors[number] = _decode_content(content, source, key)
-        return self._read_descriptors[number]
+            self._passphrase_by_descriptor[number] = _decode_content(content, source, key)
+        return self._passphrase_by_descriptor[number]
 
 
-def variables(purpose: str) -> tuple[str, ...]:
+def ask_and_try(
+    passphrases: PassphraseProvider, attempt: Callable[[str], _Opened], *, purpose: PassphrasePurpose, key: str
+) -> tuple[_Opened, str]:
+    """Ask for the passphrase of a key and try it; ask again if it is wrong. Return what was opened, and the passphrase.
+
+    `attempt`: opens the key, and raises PassphraseWrong. `key`: the name of the key in messages. A user is asked
+    `ATTEMPTS` times; a passphrase from the environment is tried once.
+
+    Raises: PassphraseMissing, PassphraseUnreadable, PassphraseWrong, and the other errors of `attempt`.
+    """
+    tried = 0
+    while True:
+        passphrase = passphrases.passphrase(purpose=purpose, key=key, retry=tried > 0)
+        try:
+            return attempt(passphrase), passphrase
+        except PassphraseWrong:
+            tried += 1
+            if tried == ATTEMPTS:
+                raise
+
+
+def passphrase_bytes(passphrase: str) -> bytes:
+    """Encode a passphrase as it was typed or stored: bytes that are not UTF-8 come back as they were.
+
+    Every source decodes with surrogateescape, as Python decodes the environment.
+    """
+    return passphrase.encode("utf-8", "surrogateescape")
+
+
+def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without passphrase variables, to start other programs with.
+
+    A rule on names, not the list of what is read here: old releases of Docker have others, such as
+    DOCKER_CONTENT_TRUST_OFFLINE_PASSPHRASE.
+    """
+    ours = ("TRUST_", "DOCKER_CONTENT_TRUST_")
+    return {k: v for k, v in environ.items() if not (k.upper().startswith(ours) and "PASSPHRASE" in k.upper())}
+
+
+def variables_for(purpose: PassphrasePurpose) -> tuple[str, ...]:
     """Return the environment variables that are read for a purpose, in order."""
     own = _VARIABLES[purpose]
     docker = (_DOCKER_VARIABLES[purpose],) if purpose in _DOCKER_VARIABLES else ()
     return (own, f"{own}_FILE", f"{own}_FD", *docker)
 
 
-def _read_to_end(descriptor: int) -> bytes:
-    content = b""
-    while len(content) <= _MAX_BYTES:
-        part = os.read(descriptor, _MAX_BYTES + 1)
-        if not part:
-            break
-        content += part
-    return content
-
-
 def _decode_content(content: bytes, source: str, key: str) -> str:
-    """Remove one line end, which editors and `echo` add, and decode the rest in the way the environment is decoded.
+    """Return the passphrase in a file's content: without one line end, which editors and `echo` add.
 
-    So every source gives the same passphrase. Raises: PassphraseUnreadable.
+    It is decoded like `os.environ` (surrogateescape), so that every source gives the same passphrase.
+
+    Raises: PassphraseUnreadable if nothing is left, or too much.
     """
     line = content.removesuffix(b"\n").removesuffix(b"\r")
     if not line:

@@ -165,7 +165,8 @@ def _parse(data: bytes, *, place: str) -> _SealedParts:
 
 
 def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
-    # surrogatepass: a passphrase from the environment may be any bytes, also bytes that are not UTF-8.
+    # surrogatepass: a passphrase from the environment may be any bytes, also bytes that are not UTF-8. It is not what
+    # passphrase_bytes does with those, but files are sealed in this way, and must open.
     return Scrypt(salt=salt, length=_KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(
         passphrase.encode("utf-8", "surrogatepass")
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from securesystemslib.signer import CryptoSigner, Key, SecretsHandler, Signature, Signer, SSlibKey
 
 from keys.algorithms import EncodedKey, PrivateKey
-from keys.errors import PassphraseWrong, SigningFailed
+from keys.errors import SigningFailed
 from keys.key_info import KeyInfo
-from keys.passphrase import ATTEMPTS, PassphraseProvider
+from keys.passphrase import PassphraseProvider, ask_and_try
 from keys.store import KeyStore
 
 _opened: Final[WeakKeyDictionary[KeyStore, dict[str, FileSigner]]] = WeakKeyDictionary()
@@ -61,11 +62,11 @@ class FileSigner(Signer):
 def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> Signer:
     """Return the signer of a key of the store. `keyid`: the id, a name, or the first digits of an id.
 
-    The user may be asked for the passphrase three times. The opened key is kept as long as the store object lives,
-    because opening costs 0.1 s and 32 MiB.
+    The user may be asked for the passphrase several times (`keys.passphrase.ask_and_try`). The opened key is kept as
+    long as the store object lives, because opening costs 0.1 s and 32 MiB.
 
     Raises: KeyNotFound, KeyAmbiguous, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure,
-    KeyStoreUnwritable, KeyFileMalformed, KeyNotAccepted.
+    KeyStoreUnreadable, KeyFileMalformed, KeyNotAccepted.
     """
     info = store.get(keyid)
     opened = _opened.setdefault(store, {})
@@ -77,15 +78,7 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
 def ask_and_open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> tuple[PrivateKey, str]:
     """Ask for the passphrase of a key and open it; return the private key and the passphrase.
 
-    Raises: KeyNotFound, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure, KeyStoreUnwritable,
+    Raises: KeyNotFound, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure, KeyStoreUnreadable,
     KeyFileMalformed, KeyNotAccepted.
     """
-    attempt = 1
-    while True:
-        passphrase = passphrases.passphrase(purpose=info.purpose, key=info.described, wrong_before=attempt > 1)
-        try:
-            return store.private(info.keyid, passphrase), passphrase
-        except PassphraseWrong:
-            if attempt == ATTEMPTS:
-                raise
-            attempt += 1
+    return ask_and_try(passphrases, partial(store.private, info.keyid), purpose=info.purpose, key=info.described)

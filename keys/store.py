@@ -21,8 +21,8 @@ class KeyStore(Protocol):
     """A store of private keys by key id, each encrypted with its own passphrase.
 
     A change is durable when the method returns, and it is complete or does not happen, also if the process is killed.
-    Existing keys are never lost or damaged. Every method may raise KeyStoreInsecure, KeyStoreUnwritable,
-    KeyFileMalformed and KeyNotAccepted.
+    Existing keys are never lost or damaged. Every method may raise KeyStoreInsecure, KeyStoreUnreadable,
+    KeyFileMalformed and KeyNotAccepted; those that change the store also KeyStoreUnwritable.
     """
 
     def list(self) -> tuple[KeyInfo, ...]:

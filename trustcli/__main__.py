@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from keys.errors import KeysError
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.config.global_options import extract
 from trustcli.console.output import Output, failure_document
 from trustcli.session import open_session

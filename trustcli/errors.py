@@ -23,6 +23,8 @@ TrustError
 ├── VerdictTooLate           a hook had no verdict when its time ended
 ├── NoTrustServer            the user: no trust server is known for this name
 └── MemoryUnwritable         rollback memory, pins or cache cannot be written
+
+UsageError                   the user: a command line that says nothing, or something else than was meant
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from keys.error_record import ErrorRecord
 from trustdata.errors import NotTrusted, TrustError, shown
 
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
@@ -276,3 +279,21 @@ class MemoryUnwritable(TrustError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be written: {self.reason}"
+
+
+class UsageError(ErrorRecord):
+    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained."""
+
+    code: ClassVar[str] = "usage"
+    reason: str
+    help_command: str = ""
+
+    def __init__(self, reason: str, *, help_command: str = "") -> None:
+        super().__init__(reason=reason, help_command=help_command)
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def details(self) -> dict[str, object]:
+        """Return nothing: the sentence says all of it."""
+        return {}

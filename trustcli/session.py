@@ -122,7 +122,7 @@ class Session:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
         source = str(self.settings.home / "pins.toml")
-        return found + [SourcedPin(pin=entry.pin, source=source) for entry in self._pin_entries(gun)]
+        return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in self._pin_entries(gun)]
 
     def _pin_entries(self, gun: GUN) -> list[PinEntry]:
         """Return the entries of `pins.toml` for the name and, if it is an alias, for its real name."""

@@ -265,7 +265,8 @@ class RootNotNamed(NotTrusted):
     """The collection is pinned by a key alone, but its newest root does not name it.
 
     Other collections of the same owner have the same key, and would pass for this one. `pin`, `pin_source`: the pin.
-    `found`: the fingerprint of the first root.
+    `found`: the fingerprint of the first root. `pin_recorded`: the pin is one that this machine keeps, so another one
+    must replace it; it only chooses the advice.
     """
 
     code: ClassVar[str] = "root-not-named"
@@ -273,6 +274,11 @@ class RootNotNamed(NotTrusted):
     pin: str
     pin_source: str
     found: str
+    pin_recorded: bool = False
+
+    def details(self) -> dict[str, object]:
+        """Return the fields without `pin_recorded`, which `pin_source` says in words."""
+        return {name: value for name, value in super().details().items() if name != "pin_recorded"}
 
     def __str__(self) -> str:
         return (

@@ -40,10 +40,12 @@ from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.errors import ClockJumped
-from trustserver.process import kernel_clock, tls
+from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper, python_command
 from trustserver.process.logs import start_logging
+from trustserver.process.self_signed import self_signed_files
+from trustserver.process.tls import ServedCertificate, TlsFiles
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.commit import Committer, PublishedLog
@@ -57,8 +59,8 @@ from trustserver.repository.quotas import NameLimits
 from trustserver.repository.renewal import Renewal
 from trustserver.repository.retention import Retention
 from trustserver.repository.tuf_reads import TufRetrieval
-from trustserver.responses.cache import ResponseCache
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
@@ -292,16 +294,17 @@ def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) 
     )
 
 
-def open_tls(settings: Settings) -> tls.TlsFiles | None:
+def open_tls(settings: Settings) -> ServedCertificate | None:
     """Return the certificate and key to serve with; None for plain HTTP.
 
     Raises: StartRefused if they cannot be read or made.
     """
     if settings.self_signed:
-        return tls.self_signed((settings.data / "tls").absolute(), host=socket.gethostname().lower(), at=now())
+        folder = (settings.data / "tls").absolute()
+        return ServedCertificate(self_signed_files(folder, host=socket.gethostname().lower(), at=now()))
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    return tls.from_files(settings.tls_cert, settings.tls_key)
+    return ServedCertificate(TlsFiles(certificate=settings.tls_cert, key=settings.tls_key))
 
 
 def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
@@ -365,8 +368,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
 
         def ready() -> None:
             sys.stdout.write(f"trust-server at {url}\n")
-            if certificate is not None and certificate.ca is not None:
-                sys.stdout.write(f"CA of its certificate: {certificate.ca}\n")
+            if certificate is not None and certificate.files.ca is not None:
+                sys.stdout.write(f"CA of its certificate: {certificate.files.ca}\n")
             sys.stdout.flush()
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 

@@ -15,8 +15,8 @@ import pytest
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
-from trustcli.config.hook_settings import VerifierSettings
 from trustcli.config.settings import Settings
+from trustcli.config.verifier_settings import VerifierSettings
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.look import look_at
 from trustcli.hooks.admission import admit

@@ -29,7 +29,7 @@ from tests.simulator.owner_commands import (
 from tests.simulator.repository import APP
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustdata.errors import NotSigned, ThresholdNotMet
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.wire import WireFormat

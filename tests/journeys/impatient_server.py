@@ -8,11 +8,11 @@ from typing import Final
 
 from trustserver.__main__ import main
 from trustserver.api import sending
-from trustserver.server import serving
+from trustserver.server import connection_timeouts, serving
 
-MILLISECONDS: Final = 500
+SECONDS: Final = 0.5
 
-vars(serving)["HEADER_MILLISECONDS"] = MILLISECONDS
+vars(connection_timeouts).update(HEADER_SECONDS=SECONDS, IDLE_SECONDS=SECONDS)
 vars(serving)["STOP_SECONDS"] = 1
-vars(sending)["PIECE_SECONDS"] = MILLISECONDS / 1000
+vars(sending)["PIECE_SECONDS"] = SECONDS
 main()

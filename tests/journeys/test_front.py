@@ -28,8 +28,8 @@ from tests.support.front_stage import (
     response,
     run,
 )
-from trustserver.responses.cache import CACHE_REVALIDATE, file_response
-from trustserver.server.front import IDLE_SWEEPS
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
+from trustserver.server.connection_timeouts import IDLE_SWEEPS
 
 
 @LOOPS

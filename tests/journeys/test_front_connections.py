@@ -22,16 +22,17 @@ from tests.support.front_stage import (
     until,
 )
 from trustserver.app import now
-from trustserver.process.tls import TlsFiles, self_signed
-from trustserver.responses.cache import CACHE_REVALIDATE, file_response
+from trustserver.process.self_signed import self_signed_files
+from trustserver.process.tls import TlsFiles
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 from trustserver.server import front
 from trustserver.server.connection_limits import ConnectionLimits
-from trustserver.server.front import IDLE_SWEEPS
+from trustserver.server.connection_timeouts import IDLE_SWEEPS, LEAST_BYTES
 
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    return self_signed(tmp_path_factory.mktemp("tls") / "tls", host="a", at=now())
+    return self_signed_files(tmp_path_factory.mktemp("tls") / "tls", host="a", at=now())
 
 
 @LOOPS
@@ -289,7 +290,7 @@ def test_without_files_to_open_newcomers_are_refused_and_no_tunnel_is_begun(
 
 
 @LOOPS
-@pytest.mark.parametrize(("each", "ends"), [(front.LEAST_BYTES - 1, True), (front.LEAST_BYTES, False)])
+@pytest.mark.parametrize(("each", "ends"), [(LEAST_BYTES - 1, True), (LEAST_BYTES, False)])
 def test_who_takes_too_little_between_sweeps_is_ended(
     loop: Loop,
     each: int,

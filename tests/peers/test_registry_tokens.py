@@ -30,7 +30,7 @@ from tests.support.notary_client import (
 from tests.support.programs import free_port, program, running
 from tests.support.server_process import ServerProcess
 from tests.support.token_server import PASSWORD, SERVICE, TokenServer, logged_in, start_token_server
-from trustserver.process import tls
+from trustserver.process.self_signed import self_signed_files
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -50,7 +50,7 @@ class Guarded:
 def notary_server(folder: Path, tokens: TokenServer) -> Iterator[Guarded]:
     """Notary-server 0.7 with its store in memory."""
     binary = program("notary-server")
-    files = tls.self_signed(folder / "tls", host="localhost", at=now())
+    files = self_signed_files(folder / "tls", host="localhost", at=now())
     port = free_port()
     config = {
         "server": {

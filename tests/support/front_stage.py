@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from trustserver.process.tls import TlsFiles, server_context
-from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, file_response
+from trustserver.process.tls import ServedCertificate, TlsFiles
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.fast_path import HotAnswers
@@ -106,7 +107,7 @@ async def stage(tls: TlsFiles | None = None, limits: ConnectionLimits | None = N
     front = Front(
         answers=HotAnswers(reads),
         behind=inner,
-        tls=None if tls is None else server_context(tls),
+        tls=None if tls is None else ServedCertificate(tls).context,
         limits=limits or ConnectionLimits(total=1000, share=1000),
         names=TunnelNames([Path(tempfile.gettempdir())]),
         bodies=BodiesInFlight(),

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from trustcli.console.failure_table import UsageError
 from trustcli.doctor.findings import Finding, document, lines, status
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 

@@ -16,8 +16,9 @@ from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.explanation_view import document, lines
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
 from trustcli.console.exit_codes import DONE
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError

@@ -11,7 +11,7 @@ from trustcli.commands.support.founding import create, decide_recovery, plan, re
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 

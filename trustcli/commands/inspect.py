@@ -12,9 +12,10 @@ from typing import Final
 from keys.errors import KeysError
 from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, worst
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError, shown

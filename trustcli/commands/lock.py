@@ -16,8 +16,9 @@ import typer
 from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
 from trustcli.config.settings import LOCK_FILE
 from trustcli.console.exit_codes import DONE, worst
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustcli.state.lockfile import LockFile

@@ -9,7 +9,7 @@ import typer
 
 from trustcli.commands.support.names import collection_names, parse_format
 from trustcli.console.exit_codes import DONE
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
 from trustdata.errors import PinsDisagree

@@ -27,8 +27,9 @@ from trustcli.commands.support.owner_decisions import (
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.exit_codes import DONE, worst
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Failure, KeyPlace, Plan
 from trustcli.publish.plan_view import as_time, key_row

@@ -22,7 +22,7 @@ from trustcli.commands.support.owner_decisions import (
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
 from trustcli.console.exit_codes import DONE
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.publish.plan import Plan
 from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.registry.reference import ImageReference, parse_reference

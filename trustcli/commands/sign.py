@@ -31,10 +31,10 @@ from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.tag_movement import released_as, tag_changed
 from trustcli.console.exit_codes import DONE
-from trustcli.console.failure_table import UsageError
 from trustcli.errors import (
     ImageNotFound,
     ImageNotPushed,
+    UsageError,
 )
 from trustcli.publish.plan import Plan, Planned
 from trustcli.publish.preparation import HeldKeys, Roles

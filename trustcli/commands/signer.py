@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from keys.errors import KeyFileMalformed
+from keys.file_access import key_file_error
 from keys.material import read_public_pem
 from trustcli.client.collection import Collection
 from trustcli.commands.support.names import collection_names
@@ -228,5 +228,5 @@ def _read_key(file: Path) -> Key:
         with file.open("rb") as stream:
             data = stream.read(_MAX_PUBLIC_KEY)
     except OSError as error:
-        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(file, error) from error
     return read_public_pem(data, place=str(file))

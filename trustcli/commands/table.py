@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from trustcli.console.exit_codes import DONE, INTERRUPTED
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 

@@ -14,9 +14,10 @@ from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
 from trustcli.console.exit_codes import DONE, worst
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.judgement import Judgement
 

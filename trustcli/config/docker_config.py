@@ -55,12 +55,6 @@ def docker_folder(environ: Mapping[str, str]) -> Path:
     return Path(given) if given else Path(environ.get("HOME") or "~").expanduser() / ".docker"
 
 
-def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without all variables that hold or lead to passphrases of keys, for foreign programs."""
-    secret = ("TRUST_", "DOCKER_CONTENT_TRUST_")
-    return {k: v for k, v in environ.items() if not (k.upper().startswith(secret) and "PASSPHRASE" in k.upper())}
-
-
 class DockerConfig:
     """Docker's configuration folder. Its file is read, and helpers are run, only when a credential is asked for."""
 
@@ -185,6 +179,8 @@ class DockerConfig:
         import signal
         import subprocess
         from contextlib import suppress
+
+        from keys.passphrase import without_passphrases
 
         with subprocess.Popen(
             [program, "get"],

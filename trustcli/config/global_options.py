@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.record import record
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 
 _WITH_VALUE: Final = {
     "--server": "server",

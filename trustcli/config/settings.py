@@ -10,7 +10,7 @@
     "registry.example.com/team" = "https://trust.team.example.com"
     [max_life]                               # name pattern -> how long timestamp and snapshot may be valid from now on
     "mirror.example.com/*" = "400d"          # for repositories of others; without it the limits of the format
-    [verifier]                               # of the pull-time hook: see hook_settings
+    [verifier]                               # of the pull-time hook: see verifier_settings
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
-from trustcli.config.hook_settings import VerifierSettings, read_verifier
+from trustcli.config.verifier_settings import VerifierSettings, read_verifier
 from trustcli.errors import (
     NoTrustServer,
     SettingsUnusable,

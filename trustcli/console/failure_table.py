@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import Final
 
-from keys.error_record import ErrorRecord
-from keys.errors import KeyNotAuthorised, KeyNotFound, KeysError, PassphraseMissing, PassphraseWrong
+from keys.errors import (
+    KeyFileExposed,
+    KeyFileMissing,
+    KeyFileUnreadable,
+    KeyFileUnwritable,
+    KeyNotAuthorised,
+    KeyNotFound,
+    KeysError,
+    KeyStoreUnreadable,
+    KeyStoreUnwritable,
+    PassphraseMissing,
+    PassphraseWrong,
+)
 from keys.record import record
 from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
+from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
 
-
-class UsageError(ErrorRecord):
-    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained."""
-
-    code: ClassVar[str] = "usage"
-    reason: str
-    help_command: str = ""
-
-    def __init__(self, reason: str, *, help_command: str = "") -> None:
-        super().__init__(reason=reason, help_command=help_command)
-
-    def __str__(self) -> str:
-        return self.reason
-
-    def details(self) -> dict[str, object]:
-        """Return nothing: the sentence says all of it."""
-        return {}
-
+_PORT: Final = re.compile(r":[0-9]+$")
+_SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
 
 Failure = errors.TrustError | KeysError | UsageError
+"""Everything that a command fails with on purpose; any other exception is a fault of the program."""
 
 
 @record
@@ -44,8 +42,8 @@ class Row:
     advice: Callable[[Failure], str] = lambda _: ""
 
 
-def _say(text: str) -> Callable[[Failure], str]:
-    """Return a function that fills the error's fields into the text."""
+def _template(text: str) -> Callable[[Failure], str]:
+    """Return an advice function that fills the error's fields into the text."""
 
     def advice(error: Failure) -> str:
         values = {name: str(value) for name, value in error.details().items()}
@@ -54,27 +52,42 @@ def _say(text: str) -> Callable[[Failure], str]:
     return advice
 
 
-def _help_command(error: Failure) -> str:
+def _advice_help_command(error: Failure) -> str:
     return error.help_command if isinstance(error, UsageError) else ""
 
 
-def _after_refusal(error: Failure) -> str:
-    """Return what helps against the refusal of a server; another account does with 401 and 403 only."""
+def _advice_remote_refused(error: Failure) -> str:
+    """Return what helps against the refusal of a server.
+
+    Logging in as someone else helps only for 401 and 403.
+    """
     if not isinstance(error, cli_errors.RemoteRefused):
         return ""
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
     if error.status == HTTPStatus.REQUEST_TIMEOUT:
-        return f"use a faster line, or ask the operator of {error.remote} to allow slower uploads"
+        return f"use a faster connection, or ask the operator of {error.remote} to allow slower uploads"
     if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return "give the repository several names, each with fewer tags and signers"
+        return _SEVERAL_NAMES
     if error.status == HTTPStatus.INSUFFICIENT_STORAGE:
-        return f"ask the operator of {error.remote} to raise this limit; to wait does not help"
+        return f"ask the operator of {error.remote} to raise this limit; waiting will not help"
     return ""
 
 
-def _renewal(error: Failure) -> str:
-    """Return the advice for an expired role: ask the server's operator for an online role, a key holder for another.
+def _advice_private_ca(error: Failure) -> str:
+    """Return where the certificate of a private CA is put: for one command, or for this server for good."""
+    remote = str(error.details().get("remote", ""))
+    host = remote.partition("://")[2]
+    if not _PORT.search(host):
+        host = f"{host}:443"
+    return (
+        f"a private CA: --cacert FILE or TRUST_CACERT, or copy it to ~/.docker/tls/{host}/ca.crt (where DOCKER_CONFIG "
+        f"is set: below that folder); else tell the operator of {remote}"
+    )
+
+
+def _advice_expired(error: Failure) -> str:
+    """Return who renews an expired role: the server's operator an online role, a key holder any other.
 
     A wrong clock on this machine also makes an online role look expired, so the advice names it.
     """
@@ -84,8 +97,8 @@ def _renewal(error: Failure) -> str:
     return f"ask a holder of the {role} key for: trust renew NAME"
 
 
-def _ways_out(error: Failure) -> str:
-    """Return the two decisions that an owner may make about a stored file that nobody vouches for."""
+def _advice_not_vouched_for(error: Failure) -> str:
+    """Return the options with which an owner accepts a stored file that nobody vouches for, or begins it empty."""
     if not isinstance(error, errors.NotVouchedFor):
         return ""
     option = "--accept-expired" if isinstance(error, errors.ExpiredUnknown) else "--accept-unsigned"
@@ -94,10 +107,11 @@ def _ways_out(error: Failure) -> str:
     return f"{text}; to begin it without any tag: --start-empty {role}" if is_delegated(error.role) else text
 
 
-def _which_root(error: Failure) -> str:
+def _advice_lock_disagrees(error: Failure) -> str:
     """Return what to do about two different roots: ask the publisher, then replace the lock entry or the pin.
 
-    If only the lock file knew the name, the server's root is the unexplained one.
+    If only the lock file knew the name, the publisher must confirm the server's root; else one of the two that are
+    recorded here is wrong.
     """
     if isinstance(error, errors.LockDisagrees) and not error.known_by:
         text = "only if the publisher confirms a new root: trust pin {gun} {known}, then trust lock --replace {gun}"
@@ -106,176 +120,214 @@ def _which_root(error: Failure) -> str:
             "ask the publisher which root is right; if the lock file is wrong: trust lock --replace {gun}; "
             "if what is known here is: trust pin {gun} {locked} --replace"
         )
-    return _say(text)(error)
+    return _template(text)(error)
 
 
-def _whose_root(error: Failure) -> str:
-    """Return what to do about the root of another collection: most likely it is an attack, or the wrong server."""
+def _advice_other_collection(error: Failure) -> str:
+    """Return what to do about the root of another collection: most likely it is an attack, or the wrong server.
+
+    A root that no longer names any collection (`named` is empty) leaves nothing to pin it as.
+    """
     if not error.details().get("named"):
-        return _say("do not use this image; tell the publisher of {gun}")(error)
-    return _say(
+        return _template("do not use this image; tell the publisher of {gun}")(error)
+    return _template(
         "see whether this is the right server (trust doctor {gun}); only if the publisher says that {gun} mirrors "
         "{named}: trust pin {gun} REF --named {named}"
     )(error)
 
 
-def _pin_by_fingerprint(error: Failure) -> str:
-    """Return what a user does about a pin by key alone; one of `pins.toml` is replaced, any other one is joined."""
-    replace = " --replace" if str(error.details().get("pin_source", "")).endswith("pins.toml") else ""
-    text = "compare the fingerprint with the publisher's, then: trust pin {gun} {found}" + replace
-    return _say(f"{text}; its owner makes the root name it: trust key rotate root {{gun}}")(error)
+def advice_pinned_by_key(error: Failure, *, trust: str = "trust") -> str:
+    """Return what a user does about a pin by key alone: pin the fingerprint of the root.
+
+    It replaces a pin that is recorded in `pins.toml`, and joins one of the command line or of a policy. `trust`: how
+    the command line begins.
+    """
+    if not isinstance(error, errors.RootNotNamed):
+        return ""
+    replace = " --replace" if error.pin_recorded else ""
+    return (
+        f"compare the fingerprint with the publisher's, then: {trust} pin {error.gun} {error.found}{replace}; "
+        f"its owner makes the root name it: trust key rotate root {error.gun}"
+    )
 
 
 _ROWS: Final[dict[type[Failure], Row]] = {
+    # 1: anything else
+    errors.TrustError: Row(status=OTHER),
+    cli_errors.HookNotInstalled: Row(
+        status=OTHER, advice=_template("put {place} right, then run the same command again")
+    ),
+    # 2: what was typed or set cannot be used
+    UsageError: Row(status=USAGE, advice=_advice_help_command),
     errors.InvalidName: Row(status=USAGE),
     cli_errors.NoTrustServer: Row(status=USAGE),
     cli_errors.SettingsUnusable: Row(status=USAGE),
-    cli_errors.FileExposed: Row(status=KEYS, advice=_say("{remedy}, after a look whether it is still what it was")),
     cli_errors.HookRequestMalformed: Row(
-        status=USAGE, advice=_say("let containerd call the hook, through the file that trust hook containerd wrote")
+        status=USAGE,
+        advice=_template("let containerd call the hook, through the file that trust hook containerd wrote"),
     ),
-    cli_errors.HookNotInstalled: Row(status=OTHER, advice=_say("put {place} right, then run the same command again")),
-    cli_errors.VerdictTooLate: Row(
-        status=UNREACHABLE,
-        advice=_say("see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"),
-    ),
+    # 3: there is nothing signed
     errors.NoTrustData: Row(
         status=NOT_SIGNED,
-        advice=_say("check name and server (trust doctor {gun}); its publisher begins with: trust init {gun}"),
+        advice=_template("check name and server (trust doctor {gun}); its publisher begins with: trust init {gun}"),
     ),
-    errors.NotSigned: Row(status=NOT_SIGNED, advice=_say("trust inspect --pretty {gun}")),
-    cli_errors.ImageNotPushed: Row(
-        status=REFUSED, advice=_say("docker push {image}, then sign it; or sign what the registry has, without --local")
-    ),
-    cli_errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_say("check the name, or push the image first")),
+    errors.NotSigned: Row(status=NOT_SIGNED, advice=_template("trust inspect --pretty {gun}")),
+    # An image that is not there is not signed either: a script that asks for a signature need not tell the two apart.
+    cli_errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_template("check the name, or push the image first")),
+    # 4: not trusted; first of all that the root is not the expected one
+    errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_template("do not use this image; tell the publisher")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
-        advice=_say(
+        advice=_template(
             "compare the fingerprint with the publisher's, then: trust pin {gun} {found} (or --tofu to trust it now)"
         ),
     ),
     errors.CertificateOfAnotherName: Row(
         status=NOT_TRUSTED,
-        advice=_say("ask the publisher of {gun}: its root must be certified for this very name"),
+        advice=_template("ask the publisher of {gun}: its root must be certified for this very name"),
     ),
-    errors.RootOfAnotherName: Row(status=NOT_TRUSTED, advice=_whose_root),
-    errors.RootNotNamed: Row(status=NOT_TRUSTED, advice=_pin_by_fingerprint),
+    errors.RootOfAnotherName: Row(status=NOT_TRUSTED, advice=_advice_other_collection),
+    errors.RootNotNamed: Row(status=NOT_TRUSTED, advice=advice_pinned_by_key),
     errors.RootNotPinned: Row(
         status=NOT_TRUSTED,
-        advice=_say("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
+        advice=_template("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
     ),
     errors.PinsDisagree: Row(
         status=NOT_TRUSTED,
-        advice=_say("ask the publisher which root is right; trust pins lists what is recorded here"),
+        advice=_template("ask the publisher which root is right; trust pins lists what is recorded here"),
     ),
-    errors.LockDisagrees: Row(
-        status=NOT_TRUSTED,
-        advice=_which_root,
+    errors.LockDisagrees: Row(status=NOT_TRUSTED, advice=_advice_lock_disagrees),
+    errors.CollectionDeleted: Row(
+        status=NOT_TRUSTED, advice=_template("if the publisher started anew: trust pin {gun} REF --replace")
     ),
-    errors.LockDamaged: Row(
-        status=NOT_TRUSTED,
-        advice=_say("restore {path} from version control (or finish the merge); only trust lock writes it"),
-    ),
-    errors.MetadataExpired: Row(
-        status=NOT_TRUSTED,
-        advice=_renewal,
-    ),
+    # 4: too old, or for too long
+    errors.MetadataExpired: Row(status=NOT_TRUSTED, advice=_advice_expired),
     errors.LivesTooLong: Row(
         status=NOT_TRUSTED,
-        advice=_say(
+        advice=_template(
             "see that the clock here is right (trust doctor), then tell the server's operator; a repository of others "
             "that is meant to be so: max_life in policy or trust.toml"
         ),
     ),
     errors.VersionRollback: Row(
         status=NOT_TRUSTED,
-        advice=_say(
+        advice=_template(
             "do not use this server before its operator explains the older {role} "
             "(restored from a backup? docs/guides/restored-backup.md)"
         ),
     ),
+    cli_errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_template("verify once without --offline")),
+    # 4: what the server gives, or withholds
     errors.ThresholdNotMet: Row(
-        status=NOT_TRUSTED, advice=_say("do not use this image; ask the publisher who signed {role}")
+        status=NOT_TRUSTED, advice=_template("do not use this image; ask the publisher who signed {role}")
     ),
-    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_ways_out),
-    errors.TrustDataWithheld: Row(
-        status=NOT_TRUSTED,
-        advice=_say("see whether this is the right server (trust doctor {gun}), then ask its operator"),
-    ),
-    errors.CollectionDeleted: Row(
-        status=NOT_TRUSTED, advice=_say("if the publisher started anew: trust pin {gun} REF --replace")
-    ),
-    cli_errors.OfflineTooOld: Row(status=NOT_TRUSTED, advice=_say("verify once without --offline")),
+    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_advice_not_vouched_for),
     errors.TagMismatch: Row(
         status=NOT_TRUSTED,
-        advice=_say("do not use this image; trust explain {gun}:{tag} says who signed what"),
+        advice=_template("do not use this image; trust explain {gun}:{tag} says who signed what"),
     ),
-    errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the publisher")),
-    errors.MalformedMetadata: Row(status=NOT_TRUSTED, advice=_say("do not use this image; tell the server's operator")),
+    errors.TrustDataWithheld: Row(
+        status=NOT_TRUSTED,
+        advice=_template("see whether this is the right server (trust doctor {gun}), then ask its operator"),
+    ),
+    errors.MalformedMetadata: Row(
+        status=NOT_TRUSTED, advice=_template("do not use this image; tell the server's operator")
+    ),
+    errors.TooLarge: Row(
+        status=NOT_TRUSTED,
+        advice=_template(f"if a server sent it, tell its operator; if it is your own, {_SEVERAL_NAMES}"),
+    ),
+    # 4: what is remembered here
     errors.MemoryDamaged: Row(
         status=NOT_TRUSTED,
-        advice=_say("restore {path} from a backup; to remove it is to give up rollback protection"),
+        advice=_template("restore {path} from a backup; removing it gives up rollback protection"),
     ),
-    errors.TooLarge: Row(status=NOT_TRUSTED),
-    errors.PolicyRefused: Row(status=POLICY, advice=_say("trust explain {name} says who has signed what")),
+    errors.LockDamaged: Row(
+        status=NOT_TRUSTED,
+        advice=_template("restore {path} from version control (or finish the merge); only trust lock writes it"),
+    ),
+    # 5: trusted, but a policy wants more
+    errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
-    cli_errors.TagChanged: Row(status=REFUSED, advice=_say("trust inspect --pretty {gun}:{tag}")),
-    errors.CollectionExists: Row(status=REFUSED, advice=_say("trust pins, to see what is known here")),
-    errors.PublishRefused: Row(status=REFUSED, advice=_say("trust inspect --pretty NAME shows roles and signers")),
-    errors.WouldBreakRole: Row(
-        status=REFUSED,
-        advice=_say("publish {role} again in the same step, or give a new signer a name that was never used"),
-    ),
-    errors.VersionConflict: Row(status=REFUSED, advice=_say("run the same command again: other publishers are busy")),
-    cli_errors.RemoteRefused: Row(status=REFUSED, advice=_after_refusal),
+    # 6: somebody cannot be reached, or gives no answer that can be used
     cli_errors.RemoteUnreachable: Row(
         status=UNREACHABLE,
-        advice=_say(
+        advice=_template(
             "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
         ),
     ),
     cli_errors.RemoteFull: Row(
         status=UNREACHABLE,
-        advice=_say("tell the operator of {remote}; when there is space again, run the same command again"),
+        advice=_template("tell the operator of {remote}; when there is space again, run the same command again"),
     ),
     cli_errors.RemoteBusy: Row(
         status=UNREACHABLE,
-        advice=_say(
+        advice=_template(
             "run the same command again after {seconds} s; if the server stays busy, tell the operator of {remote}"
         ),
     ),
     cli_errors.RemoteClockJumped: Row(
         status=UNREACHABLE,
-        advice=_say("tell the operator of {remote}; when its clock is right, run the same command again"),
+        advice=_template("tell the operator of {remote}; when its clock is right, run the same command again"),
     ),
-    cli_errors.CertificateRefused: Row(
-        status=UNREACHABLE,
-        advice=_say(
-            "a private CA: --cacert FILE or TRUST_CACERT, or its file where it is looked for; "
-            "else tell the operator of {remote}"
-        ),
-    ),
+    cli_errors.CertificateRefused: Row(status=UNREACHABLE, advice=_advice_private_ca),
     cli_errors.ProxyRefused: Row(
         status=UNREACHABLE,
-        advice=_say("put user and password of the proxy into its variable (HTTPS_PROXY), or the host into NO_PROXY"),
+        advice=_template(
+            "put user and password of the proxy into its variable (HTTPS_PROXY), or the host into NO_PROXY"
+        ),
     ),
     cli_errors.EngineUnreachable: Row(
         status=UNREACHABLE,
-        advice=_say("start the engine, or name it in DOCKER_HOST; signing without --local asks the registry instead"),
+        advice=_template(
+            "start the engine, or name it in DOCKER_HOST; signing without --local asks the registry instead"
+        ),
     ),
-    cli_errors.RemoteMisbehaved: Row(status=UNREACHABLE, advice=_say("check that {remote} is what it should be")),
-    errors.TrustError: Row(status=OTHER),
-    PassphraseMissing: Row(status=KEYS),
-    PassphraseWrong: Row(
-        status=KEYS, advice=_say("look for another passphrase in TRUST_*_PASSPHRASE, or unset it to be asked")
+    cli_errors.RemoteMisbehaved: Row(
+        status=UNREACHABLE, advice=_template("check that {remote} is the server that you mean, and tell its operator")
     ),
-    KeyNotFound: Row(status=KEYS, advice=_say("trust key list; a recovery key is brought by --recovery-key FILE")),
+    cli_errors.VerdictTooLate: Row(
+        status=UNREACHABLE,
+        advice=_template(
+            "see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"
+        ),
+    ),
+    # 7: a server refuses, or what is there is not what the command began with
+    cli_errors.RemoteRefused: Row(status=REFUSED, advice=_advice_remote_refused),
+    errors.CollectionExists: Row(status=REFUSED, advice=_template("trust pins lists what is known here")),
+    errors.PublishRefused: Row(status=REFUSED, advice=_template("trust inspect --pretty NAME shows roles and signers")),
+    errors.WouldBreakRole: Row(
+        status=REFUSED,
+        advice=_template("publish {role} again in the same step, or give a new signer a name that was never used"),
+    ),
+    errors.VersionConflict: Row(
+        status=REFUSED, advice=_template("run the same command again: other publishers are busy")
+    ),
+    cli_errors.TagChanged: Row(status=REFUSED, advice=_template("trust inspect --pretty {gun}:{tag}")),
+    # As TagChanged, in the registry: somebody else has moved the tag, and signing would have said what was not meant.
+    cli_errors.ImageNotPushed: Row(
+        status=REFUSED,
+        advice=_template("docker push {image}, then sign it; or sign what the registry has, without --local"),
+    ),
+    # 8: keys and passphrases, and files that decide what is trusted
+    KeysError: Row(status=KEYS, advice=_template("trust key list")),
+    KeyNotFound: Row(status=KEYS, advice=_template("trust key list; a recovery key is brought by --recovery-key FILE")),
     KeyNotAuthorised: Row(
         status=KEYS,
-        advice=_say("ask an owner to let a key of yours in: trust signer add --key YOURS.pub YOU NAME"),
+        advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),
     ),
-    KeysError: Row(status=KEYS, advice=_say("trust key list")),
-    UsageError: Row(status=USAGE, advice=_help_command),
+    KeyFileMissing: Row(status=KEYS, advice=_template("check the path")),
+    KeyFileUnreadable: Row(status=KEYS, advice=_template("check who may read {place}")),
+    KeyFileUnwritable: Row(status=KEYS, advice=_template("name another file, or make its folder writable")),
+    KeyFileExposed: Row(status=KEYS),  # the sentence has the command that puts it right
+    KeyStoreUnreadable: Row(status=KEYS, advice=_template("check who owns {path}, and its mode")),
+    KeyStoreUnwritable: Row(status=KEYS, advice=_template("check who may write to {path}, and the space on its disk")),
+    PassphraseMissing: Row(status=KEYS),
+    PassphraseWrong: Row(
+        status=KEYS, advice=_template("look for another passphrase in TRUST_*_PASSPHRASE, or unset it to be asked")
+    ),
+    # Also where the file is a policy and no key: access to files of this machine is put right in one way.
+    cli_errors.FileExposed: Row(status=KEYS, advice=_template("check that its content is unchanged, then: {remedy}")),
 }
 
 

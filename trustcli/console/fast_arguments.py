@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 
 
 class FastParser(argparse.ArgumentParser):

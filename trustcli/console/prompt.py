@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from keys.errors import PassphraseMissing
+from keys.passphrase import PassphrasePurpose
 
-_TRIES: Final = 3
+_NEW_PASSPHRASE_TRIES: Final = 3
+"""How often a new passphrase is asked for, twice each time, until two answers agree."""
 
 
 def _ask_hidden(question: str) -> str:
@@ -41,17 +43,17 @@ class TerminalPrompt:
         self._hidden = hidden
         self._openly = openly
 
-    def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
-        """Ask for the passphrase of a key; a new one is asked for twice until both answers agree, three times at most.
+    def __call__(self, *, purpose: PassphrasePurpose, key: str, new: bool, retry: bool) -> str:
+        """Ask for the passphrase of a key; a new one twice, and again if the answers differ.
 
         Raises: PassphraseMissing if the terminal cannot be used or ends, or if the answers never agree.
         """
         del purpose  # the description of the key contains it
         if not new:
-            again = "That does not open it. " if wrong_before else ""
+            again = "That does not open it. " if retry else ""
             return self._answer(f"{again}Passphrase of {key}: ", key)
         hint = ""
-        for _ in range(_TRIES):
+        for _ in range(_NEW_PASSPHRASE_TRIES):
             first = self._answer(f"{hint}New passphrase for {key}: ", key)
             if not first:
                 hint = "It must not be empty. "

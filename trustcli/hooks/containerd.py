@@ -17,11 +17,11 @@ import time
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from trustcli.config.hook_settings import DEFAULT_TIMEOUT
+from trustcli.config.verifier_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
 from trustcli.errors import VerdictTooLate
+from trustcli.hooks.containerd_refusal import HookRequest, refusal_line
 from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
-from trustcli.hooks.refusal import HookRequest, refusal_line
 
 _STDIN: Final = 0
 _STDOUT: Final = 1

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from trustcli.config.global_options import extract
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import InvalidName, shown
 

@@ -34,10 +34,14 @@ class Pin:
 
 @record
 class SourcedPin:
-    """A pin with its source, such as `the command line`, `pins.toml` or `trust.lock`."""
+    """A pin with its source in words, such as `--pin`, `rollback memory` or the path of a file.
+
+    `recorded`: this machine keeps it (`pins.toml`), so another pin must replace it.
+    """
 
     pin: Pin
     source: str
+    recorded: bool = False
 
 
 def parse_pin(text: str) -> Pin:
@@ -100,4 +104,4 @@ def check_named(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope],
     if named or len(by_key) < len(pins) or not by_key:
         return
     pin, found = by_key[0], fingerprint(chain[0])
-    raise RootNotNamed(gun=gun, pin=str(pin.pin), pin_source=pin.source, found=str(found))
+    raise RootNotNamed(gun=gun, pin=str(pin.pin), pin_source=pin.source, found=str(found), pin_recorded=pin.recorded)

@@ -22,7 +22,7 @@ from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
-from trustserver.responses.cache import ResponseCache
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, StoredCollection
 
 JUMP: Final = 1000

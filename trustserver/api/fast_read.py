@@ -13,9 +13,10 @@ from typing import Final
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
 from trustserver.auth.authorizer import Authorizer
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.conditional_get import asked, select
 from trustserver.responses.in_flight import BodiesInFlight
-from trustserver.responses.selection import asked, select
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.response_cache import ResponseCache
 
 LONGEST_CONDITION: Final = 1024
 """Longest If-None-Match, in bytes, that is looked at here. Others are refused behind if they are far too long."""

@@ -15,7 +15,7 @@ from trustdata.errors import NotStored
 from trustserver.api.fast_read import FastRead
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.commit import Committer
-from trustserver.responses.cache import ResponseCache
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import MetadataStore
 
 

@@ -32,9 +32,10 @@ from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import encoded_key
-from trustserver.responses.cache import ReadyResponse, ResponseCache, plain_response
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.notary_paths import NotaryFile, notary_path
+from trustserver.responses.ready import ReadyResponse, plain_response
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import KeyRecord
 
 _FEED_READS: Final = 2

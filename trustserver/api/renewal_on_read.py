@@ -15,7 +15,8 @@ from trustdata.gun import GUN
 from trustserver.api.fair_queue import FairQueue
 from trustserver.errors import ClockJumped
 from trustserver.repository.renewal import Renewal
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.response_cache import ResponseCache
 
 AT_ONE_TIME: Final = 4
 """How many collections are renewed at one time, so that other reads have threads, too."""

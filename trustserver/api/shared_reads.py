@@ -7,7 +7,8 @@ from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from trustdata.gun import GUN
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.response_cache import ResponseCache
 
 
 class SharedReads:

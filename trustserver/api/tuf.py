@@ -18,10 +18,11 @@ from trustserver.api.shared_reads import SharedReads
 from trustserver.auth.authorizer import Action, Authorizer
 from trustserver.errors import BadRequest
 from trustserver.repository.tuf_reads import TufRetrieval
-from trustserver.responses.cache import ReadyResponse, ResponseCache
+from trustserver.responses.conditional_get import asked, select
 from trustserver.responses.gzip import pack
 from trustserver.responses.in_flight import BodiesInFlight
-from trustserver.responses.selection import asked, select
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.responses.tuf_paths import FileName, parse_filename, path_of
 
 

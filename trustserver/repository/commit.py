@@ -19,7 +19,7 @@ from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued, lives_too_long
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.retention import Retention
-from trustserver.responses.cache import ResponseCache
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import (
     KeyRecord,
     KeyState,

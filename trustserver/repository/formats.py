@@ -17,8 +17,8 @@ from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 from trustserver.responses import notary as notary_answers
 from trustserver.responses import tuf as answers
-from trustserver.responses.cache import ReadyResponse, with_renewal
 from trustserver.responses.notary_paths import NotaryFile, notary_path
+from trustserver.responses.ready import ReadyResponse, with_renewal
 from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import StoredFile
 

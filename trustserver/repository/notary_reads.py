@@ -6,9 +6,10 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP
 from trustdata.wire.notary import NOTARY
-from trustserver.responses.cache import ReadyResponse, ResponseCache, with_renewal
 from trustserver.responses.notary import consistent, current
 from trustserver.responses.notary_paths import NotaryFile, notary_path
+from trustserver.responses.ready import ReadyResponse, with_renewal
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import MetadataStore, StoredFile
 
 

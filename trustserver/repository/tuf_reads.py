@@ -7,7 +7,8 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire.tuf import TUF
 from trustserver.repository.online_roles import gone_collection
-from trustserver.responses.cache import ReadyResponse, ResponseCache, with_renewal
+from trustserver.responses.ready import ReadyResponse, with_renewal
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.responses.tuf import missing, newest, not_found, versioned
 from trustserver.responses.tuf_paths import FileName, path_of
 from trustserver.storage.ports import MetadataStore, Status

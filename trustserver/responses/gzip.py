@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from trustserver.responses.cache import ReadyResponse, plain_response, unchanged_response
+from trustserver.responses.ready import ReadyResponse, plain_response, unchanged_response
 
 _LEVEL: Final = 1
 _GZIP: Final = 31  # window bits of zlib: the largest window, in a gzip envelope (whose time is 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from trustserver.responses.cache import ReadyResponse, plain_response
+from trustserver.responses.ready import ReadyResponse, plain_response
 from trustserver.storage.ports import StoredFile
 
 CONTENT_TYPE: Final = b"text/plain; charset=utf-8"

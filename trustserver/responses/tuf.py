@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 import orjson
 
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustserver.errors import NotThere
-from trustserver.responses.cache import (
-    CACHE_IMMUTABLE,
-    CACHE_REVALIDATE,
-    ReadyResponse,
-    file_response,
-    problem_response,
-)
+from trustserver.responses.ready import ReadyResponse, plain_response, unchanged_response
 from trustserver.responses.tuf_paths import FileName
+
+CACHE_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
+CACHE_REVALIDATE: Final = b"no-cache"
+CACHE_NOTHING: Final = b"no-store"
+
+PACK_FROM: Final = 1024
+"""Bytes of a file from which on a compressed form is worth while: below, either fits into one packet."""
 
 
 def problem(error: TrustError, *, status: int, title: str) -> bytes:
@@ -44,3 +48,31 @@ def not_found(error: TrustError) -> ReadyResponse:
     The status is 404 whatever the error says, because a TUF client ends its search for newer roots on 404 only.
     """
     return problem_response(404, problem(error, status=404, title="Not found"))
+
+
+def file_response(raw: bytes, sha256: str, *, cache: bytes) -> ReadyResponse:
+    """Make the response for a metadata file, with its hash as entity tag."""
+    etag = b'"' + sha256.encode() + b'"'
+    packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
+    kept = [(b"etag", etag), (b"cache-control", cache)]
+    if packable:
+        kept.append((b"vary", b"accept-encoding"))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(raw)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *kept,
+    ]
+    answer = plain_response(200, headers, raw)
+    return replace(answer, etag=etag, unchanged=unchanged_response(etag, kept), packable=packable)
+
+
+def problem_response(status: int, raw: bytes) -> ReadyResponse:
+    """Make the response for a problem document; no cache may keep it."""
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(raw)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", CACHE_NOTHING),
+    ]
+    return plain_response(status, headers, raw)

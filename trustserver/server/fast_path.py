@@ -11,8 +11,8 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, Protocol
 
-from trustserver.responses.cache import ReadyResponse
-from trustserver.responses.selection import select
+from trustserver.responses.conditional_get import select
+from trustserver.responses.ready import ReadyResponse
 
 LONGEST_REQUEST: Final = 4096
 """Longest request, in bytes, that is read here."""

@@ -22,19 +22,15 @@ from typing import Final, cast
 from trustserver.responses.in_flight import BodiesInFlight, Reading
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits, Place
+from trustserver.server.connection_timeouts import IDLE_SWEEPS, LEAST_BYTES
 from trustserver.server.fast_path import HotAnswers
 from trustserver.server.tls_session import TlsSession
 from trustserver.server.tunnel import BACKLOG, Tunnel, pause, read_buffer, resume
 from trustserver.server.turns import Turns
 
-IDLE_SWEEPS: Final = 3
-"""An idle connection, or one whose client reads nothing, is ended at the third sweep in a row; a tunnel only for the
-latter."""
 MAX_SLOW_READERS: Final = 256
 """For how many clients bytes may be held that they do not take, half a megabyte for each. When there are more, that
 client of the address with the most is ended that has taken nothing for the longest time."""
-LEAST_BYTES: Final = 10_240
-"""What a client must at least take of an answer between two sweeps: with ten seconds between, 1 KiB each second."""
 _FILES_LEFT: Final = 24
 """How many files the process must still be able to open when a connection has been taken: for its tunnel and for the
 database."""

@@ -23,12 +23,13 @@ from granian.server.embed import Server
 
 from trustserver.errors import StartRefused
 from trustserver.process.addresses import is_in
-from trustserver.process.tls import TlsFiles, server_context
+from trustserver.process.tls import ServedCertificate
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.server import connection_timeouts as timeouts
 from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
 from trustserver.server.connection_limits import SHARE, ConnectionLimits
 from trustserver.server.fast_path import HotAnswers, HotReads
-from trustserver.server.front import IDLE_SWEEPS, Front
+from trustserver.server.front import Front
 from trustserver.server.tunnel import BACKLOG, inner_socket
 from trustserver.settings import Listen, Settings
 
@@ -39,15 +40,9 @@ STOP_SECONDS: Final = 30
 that takes longer is cut off; it is stored as a whole or not at all."""
 LEAST_STOP_SECONDS: Final = 1
 """The least time for responses that are still being sent, even if STOP_SECONDS are over."""
-HEADER_MILLISECONDS: Final = 30_000
-"""How long a client may take to send the headers of a request. It limits idle connections too, and must be long enough
-for a user to type a passphrase between two requests."""
-UNREAD_MILLISECONDS: Final = 30_000
-"""How long a client may fail to receive data before the kernel ends the connection (tcp(7), TCP_USER_TIMEOUT).
-With TLS nothing else ends it: granian waits without limit, and holds some megabytes for each such connection."""
 CONNECTIONS: Final = 1_000_000
 """More connections than a process can have open files, so that granian sets no limit of its own. By default it accepts
-as many as the backlog: a thousand silent connections would make all others wait until HEADER_MILLISECONDS are over."""
+as many as the backlog: a thousand silent connections would make all others wait until HEADER_SECONDS are over."""
 MOST_CONNECTIONS: Final = 1024
 """How many connections there may be by default. Each may hold a quarter of a megabyte, if its client reads slowly."""
 FILES_OF_A_CONNECTION: Final = 3
@@ -56,8 +51,6 @@ OTHER_FILES: Final = 80
 """How many files are kept for what is no connection: database, log, event loops."""
 HEAD_BYTES: Final = 65_536
 """The highest number of bytes that granian keeps of a request's head, and of an answer that is not read."""
-EXPIRY_SECONDS: Final = 0.5
-"""Time between two looks for connections whose client has asked nothing in time."""
 GARBAGE_THRESHOLD: Final = 100_000
 """How many objects may be made, minus those freed, before Python's garbage collector runs."""
 
@@ -128,7 +121,7 @@ def bind(listen: Listen) -> socket.socket:
         raise StartRefused(what=f"--listen {listen}", reason=f"cannot be used: {error.strerror}") from error
     bound.setblocking(False)
     if sys.platform == "linux":  # accepted connections inherit the option
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeouts.UNREAD_SECONDS * 1000))
     return bound
 
 
@@ -159,7 +152,7 @@ def connection_limits(settings: Settings, files: int) -> ConnectionLimits:
 def serve(
     application: ServedApplication,
     bound: socket.socket,
-    tls: TlsFiles | None,
+    tls: ServedCertificate | None,
     *,
     settings: Settings,
     ready: Callable[[], None],
@@ -177,7 +170,7 @@ def serve(
 async def _serve(
     application: ServedApplication,
     bound: socket.socket,
-    tls: TlsFiles | None,
+    tls: ServedCertificate | None,
     settings: Settings,
     ready: Callable[[], None],
 ) -> None:
@@ -197,11 +190,13 @@ async def _serve(
         websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEAD_BYTES),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(timeouts.HEADER_SECONDS * 1000), max_buffer_size=HEAD_BYTES
+        ),
         log_enabled=False,
         # Where there is a front, TLS ends there.
-        ssl_cert=tls.certificate if tls and front is None else None,
-        ssl_key=tls.key if tls and front is None else None,
+        ssl_cert=tls.files.certificate if tls and front is None else None,
+        ssl_key=tls.files.key if tls and front is None else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
     # A large upload makes some hundred thousand objects, and all of them are in use. With the default thresholds the
@@ -244,7 +239,7 @@ async def _serve(
 
 
 def _front(
-    application: ServedApplication, names: TunnelNames, settings: Settings, tls: TlsFiles | None
+    application: ServedApplication, names: TunnelNames, settings: Settings, tls: ServedCertificate | None
 ) -> tuple[Front, socket.socket]:
     """Make the front, which accepts the connections, and the socket of the HTTP server behind it."""
     inner, address = inner_socket()
@@ -252,7 +247,7 @@ def _front(
     front = Front(
         # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
         answers=HotAnswers(application.asgi) if application.asgi.is_open else None,
-        tls=None if tls is None else server_context(tls),
+        tls=None if tls is None else tls.context,
         behind=address,
         limits=connection_limits(settings, files),
         names=names,
@@ -265,13 +260,13 @@ def _front(
 
 async def _sweep(front: Front, stopping: asyncio.Event) -> None:
     """End idle connections and those of slow readers, until `stopping` is set."""
-    while not await _is_set(stopping, seconds=HEADER_MILLISECONDS / 1000 / IDLE_SWEEPS):
+    while not await _is_set(stopping, seconds=timeouts.IDLE_SECONDS / timeouts.IDLE_SWEEPS):
         front.sweep()
 
 
 async def _expire(front: Front, stopping: asyncio.Event) -> None:
     """End connections whose client asks nothing in time, until `stopping` is set."""
-    while not await _is_set(stopping, seconds=EXPIRY_SECONDS):
+    while not await _is_set(stopping, seconds=timeouts.EXPIRY_SECONDS):
         front.expire(at=asyncio.get_running_loop().time())
 
 

@@ -13,12 +13,11 @@ from tests.simulator.owner import Owner
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD
 from tests.simulator.siblings import Siblings, first_root, siblings
-from trustcli.config.hook_settings import VerifierSettings
+from trustcli.config.verifier_settings import VerifierSettings
 from trustcli.console.exit_codes import DONE, NOT_SIGNED, NOT_TRUSTED, USAGE
-from trustcli.console.failure_table import UsageError
 from trustcli.doctor.examination import examine
 from trustcli.doctor.pins import check_pins
-from trustcli.errors import SettingsUnusable
+from trustcli.errors import SettingsUnusable, UsageError
 from trustcli.hooks import docker_plugin
 from trustcli.hooks.admission import admit
 from trustcli.registry.reference import parse_reference

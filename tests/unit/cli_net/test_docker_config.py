@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.config.docker_config import Credential, DockerConfig, docker_folder, without_passphrases
+from trustcli.config.docker_config import Credential, DockerConfig, docker_folder
 from trustcli.errors import SettingsUnusable
 
 Write = Callable[[object], DockerConfig]
@@ -192,4 +192,3 @@ def test_helpers_see_no_passphrase(config: Write, helper: Install, environ: dict
     found = config({"credsStore": "store"}).credential_for("r.example")
     assert found is not None
     assert found.username == "0 stays"
-    assert set(without_passphrases(environ)) == set(environ) - set(names)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trustcli.config.global_options import GlobalOptions, extract
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 
 
 @pytest.mark.parametrize(

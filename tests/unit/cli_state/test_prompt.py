@@ -28,8 +28,8 @@ class Terminal:
         return answer
 
 
-def ask(terminal: Callable[[str], str], *, new: bool = False, wrong_before: bool = False) -> str:
-    return TerminalPrompt(hidden=terminal)(purpose="root", key=KEY, new=new, wrong_before=wrong_before)
+def ask(terminal: Callable[[str], str], *, new: bool = False, retry: bool = False) -> str:
+    return TerminalPrompt(hidden=terminal)(purpose="root", key=KEY, new=new, retry=retry)
 
 
 def test_asks_once_for_a_known_passphrase_and_names_the_key() -> None:
@@ -40,7 +40,7 @@ def test_asks_once_for_a_known_passphrase_and_names_the_key() -> None:
 
 def test_says_that_the_last_one_was_wrong() -> None:
     terminal = Terminal("secret")
-    ask(terminal, wrong_before=True)
+    ask(terminal, retry=True)
     assert "not open" in terminal.questions[0]
 
 
@@ -81,7 +81,7 @@ def test_where_the_echo_cannot_be_turned_off_nothing_is_asked(monkeypatch: pytes
 
     monkeypatch.setattr(getpass, "getpass", shows)
     with pytest.raises(PassphraseMissing):
-        TerminalPrompt()(purpose="root", key=KEY, new=False, wrong_before=False)
+        TerminalPrompt()(purpose="root", key=KEY, new=False, retry=False)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ if child == 0:
     from trustcli.console.prompt import TerminalPrompt
     prompt = TerminalPrompt()
     sure = prompt.confirm("Sure?")
-    passphrase = prompt(purpose="root", key="the key", new=False, wrong_before=False)
+    passphrase = prompt(purpose="root", key="the key", new=False, retry=False)
     os._exit(0 if sure and passphrase == "secret" else 1)
 
 seen = b""
@@ -140,7 +140,7 @@ def test_without_any_terminal_nobody_is_asked() -> None:
     code = (
         "from keys.errors import PassphraseMissing\nfrom trustcli.console.prompt import TerminalPrompt\n"
         "assert not TerminalPrompt().confirm('Sure?')\n"
-        "try: TerminalPrompt()(purpose='root', key='k', new=False, wrong_before=False)\n"
+        "try: TerminalPrompt()(purpose='root', key='k', new=False, retry=False)\n"
         "except PassphraseMissing: print('missing')"
     )
     done = subprocess.run(

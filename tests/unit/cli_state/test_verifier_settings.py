@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.config.hook_settings import AllowedName, VerifierSettings
 from trustcli.config.settings import Settings, load_hook_settings
+from trustcli.config.verifier_settings import AllowedName, VerifierSettings
 from trustcli.errors import SettingsUnusable
 from trustdata.gun import parse_gun
 

@@ -15,7 +15,15 @@ import pytest
 
 from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
-from keys.errors import KeyFileMalformed, KeyNotFound, KeysError, KeyStoreInsecure, KeyStoreUnwritable, PassphraseWrong
+from keys.errors import (
+    KeyFileMalformed,
+    KeyNotFound,
+    KeysError,
+    KeyStoreInsecure,
+    KeyStoreUnreadable,
+    KeyStoreUnwritable,
+    PassphraseWrong,
+)
 from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_pem
@@ -163,12 +171,13 @@ def test_a_disk_that_refuses_is_reported_with_the_folder(
 
 
 def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "private").write_bytes(b"")
-    (tmp_path / "private").chmod(0o700)
-    store = FileKeyStore(tmp_path / "private", cost=CHEAP)
-    with pytest.raises(KeyStoreUnwritable):
+    store_folder = tmp_path / "private"
+    store_folder.write_bytes(b"")
+    store_folder.chmod(0o700)
+    store = FileKeyStore(store_folder, cost=CHEAP)
+    with pytest.raises(KeyStoreUnreadable, match=f"^the key store {store_folder} cannot be read: Not a directory$"):
         store.list()
-    with pytest.raises(KeyStoreUnwritable):
+    with pytest.raises(KeyStoreUnwritable, match=f"^the key store {store_folder} cannot be written: "):
         store.add(PRIVATE, INFO, "secret")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import warnings
 from collections.abc import Callable
 
@@ -144,7 +145,7 @@ def test_names_of_columns_may_be_quoted() -> None:
 
 def test_the_wrong_passphrase() -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519))))
-    for wrong in ("wrong", PASSPHRASE + " ", "", "\udcff"):
+    for wrong in ("wrong", PASSPHRASE + " ", "", os.fsdecode(b"not UTF-8: \xff")):
         with pytest.raises(PassphraseWrong) as caught:
             key.open(wrong)
         assert caught.value.key == "dump.sql, row 1"
@@ -155,7 +156,7 @@ def test_a_passphrase_is_the_bytes_of_its_variable() -> None:
     """As `os.environ` gives those that are no UTF-8."""
     private = generate(Algorithm.ED25519)
     (key,) = _read(_copied(_row(private, _content(private), passphrase=b"\xff secret")))
-    assert key.open("\udcff secret").public_key() == private.public_key()
+    assert key.open(os.fsdecode(b"\xff secret")).public_key() == private.public_key()
 
 
 def test_another_key_than_the_row_s_id_says() -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
-from keys.passphrase import PASSPHRASE_VARIABLES, EnvironmentPassphrases, variables
-from tests.unit.keys.prompted_person import Person
+from keys.passphrase import (
+    EnvironmentPassphrases,
+    PassphrasePurpose,
+    passphrase_bytes,
+    variables_for,
+    without_passphrases,
+)
+from tests.support.prompted_person import Person
 
 KEY = "root key (0123456789ab)"
 
@@ -26,11 +33,12 @@ KEY = "root key (0123456789ab)"
         ("signer", "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"),
     ],
 )
-def test_each_purpose_has_its_variables(purpose: str, variable: str) -> None:
+def test_each_purpose_has_its_variables(purpose: PassphrasePurpose, variable: str) -> None:
     given = EnvironmentPassphrases({variable: "secret"}, None)
     assert given.passphrase(purpose=purpose, key=KEY) == "secret"
-    for other in {"root", "targets", "recovery"} - {purpose}:
-        if variable not in variables(other):
+    others: tuple[PassphrasePurpose, ...] = ("root", "targets", "recovery")
+    for other in others:
+        if variable not in variables_for(other):
             with pytest.raises(PassphraseMissing):
                 given.passphrase(purpose=other, key=KEY)
 
@@ -65,7 +73,7 @@ def test_nobody_to_ask_names_the_key_and_what_to_set() -> None:
     with pytest.raises(PassphraseMissing) as caught:
         EnvironmentPassphrases({}, None).passphrase(purpose="root", key=KEY)
     assert caught.value.key == KEY
-    assert caught.value.sources == variables("root")
+    assert caught.value.sources == variables_for("root")
     assert "TRUST_ROOT_PASSPHRASE_FILE" in str(caught.value)
 
 
@@ -73,7 +81,7 @@ def test_a_wrong_one_from_the_environment_fails_at_once_and_names_the_key_only()
     person = Person("never")
     given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE": "hunter2"}, person)
     with pytest.raises(PassphraseWrong) as caught:
-        given.passphrase(purpose="root", key=KEY, wrong_before=True)
+        given.passphrase(purpose="root", key=KEY, retry=True)
     assert caught.value.key == KEY
     assert "hunter2" not in str(caught.value)
     assert person.asked == []
@@ -83,7 +91,7 @@ def test_a_person_is_told_what_is_asked_for() -> None:
     person = Person("first", "second")
     given = EnvironmentPassphrases({}, person)
     given.passphrase(purpose="signer", key=KEY, new=True)
-    given.passphrase(purpose="signer", key=KEY, wrong_before=True)
+    given.passphrase(purpose="signer", key=KEY, retry=True)
     assert person.asked == [("signer", KEY, True, False), ("signer", KEY, False, True)]
 
 
@@ -134,7 +142,8 @@ def test_a_descriptor_is_read_once_to_its_end_and_remembered_for_all_purposes() 
     given = EnvironmentPassphrases(
         {"TRUST_ROOT_PASSPHRASE_FD": str(read), "TRUST_REPOSITORY_PASSPHRASE_FD": str(read)}, None
     )
-    assert [given.passphrase(purpose=p, key=KEY) for p in ("root", "root", "targets", "signer")] == ["secret"] * 4
+    purposes: tuple[PassphrasePurpose, ...] = ("root", "root", "targets", "signer")
+    assert [given.passphrase(purpose=purpose, key=KEY) for purpose in purposes] == ["secret"] * len(purposes)
     os.close(read)
 
 
@@ -152,10 +161,16 @@ def test_an_endless_descriptor_is_not_read_for_ever() -> None:
             given.passphrase(purpose="root", key=KEY)
 
 
-def test_every_variable_is_listed_for_removal() -> None:
-    assert {
-        v for p in ("root", "targets", "signer", "recovery", "new", "server") for v in variables(p)
-    } == PASSPHRASE_VARIABLES
+def test_other_programs_get_no_variable_with_a_passphrase() -> None:
+    purposes: tuple[PassphrasePurpose, ...] = get_args(PassphrasePurpose)
+    secret = {variable for purpose in purposes for variable in variables_for(purpose)}
+    secret |= {"DOCKER_CONTENT_TRUST_OFFLINE_PASSPHRASE", "trust_root_passphrase"}
+    kept = {"PATH": "/bin", "TRUST_SERVER": "https://trust.example.com", "NOTARY_ROOT_PASSPHRASE": "notary's own"}
+    assert without_passphrases({**kept, **dict.fromkeys(secret, "secret")}) == kept
+
+
+def test_a_passphrase_is_the_same_bytes_again() -> None:
+    assert passphrase_bytes(os.fsdecode(b"\xff\xc3\xa4")) == b"\xff\xc3\xa4"
 
 
 @pytest.mark.parametrize(("exposed", "mode"), [("folder/file", 0o666), ("folder", 0o777)])

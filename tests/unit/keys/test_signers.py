@@ -13,7 +13,7 @@ from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner, signer_for
 from tests.simulator.memory_keystore import MemoryKeyStore
-from tests.unit.keys.prompted_person import Person
+from tests.support.prompted_person import Person
 
 
 def stored(algorithm: Algorithm = Algorithm.ED25519) -> tuple[MemoryKeyStore, KeyInfo]:
@@ -106,7 +106,7 @@ def test_verifying_a_signature_loads_no_code_for_sealing() -> None:
 
 
 def test_signers_and_stores_load_nothing_heavy() -> None:
-    loaded = _modules_after("import keys.signers, keys.filestore, keys.recovery, keys.passphrase")
+    loaded = _modules_after("import keys.signers, keys.filestore, keys.recovery_file, keys.passphrase")
     heavy = {
         "ssl",
         "socket",

@@ -15,8 +15,9 @@ from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustserver.api.sending import PIECE, send_body
 from trustserver.api.shared_reads import SharedReads
-from trustserver.responses.cache import ReadyResponse, ResponseCache, plain_response
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.ready import ReadyResponse, plain_response
+from trustserver.responses.response_cache import ResponseCache
 
 PATH = b"/tuf/a/metadata/targets.json"
 GUN_B = GUN("registry.example.com/team/b")

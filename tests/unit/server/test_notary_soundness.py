@@ -18,7 +18,7 @@ from trustserver.admin.restore import Restore
 from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import OnlineRoles
 from trustserver.repository.parsed_cache import ParsedCache
-from trustserver.responses.cache import ResponseCache
+from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import StoredCollection, StoredFile
 
 GUN_OF = GUN(GUN_N)

@@ -17,9 +17,9 @@ from tests.support.server_site import GUN_A, Site
 from trustdata.roles import TARGETS
 from trustserver.api import tuf
 from trustserver.responses import gzip as packing
-from trustserver.responses.cache import ReadyResponse
+from trustserver.responses.conditional_get import asked
 from trustserver.responses.gzip import _accepts, accepts_gzip
-from trustserver.responses.selection import asked
+from trustserver.responses.ready import ReadyResponse
 
 NAME = "2.targets.json"
 Sent = tuple[int, dict[str, str], bytes]

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from trustserver.server.serving import UNREAD_MILLISECONDS, bind
+from trustserver.server.connection_timeouts import UNREAD_SECONDS
+from trustserver.server.serving import bind
 from trustserver.settings import Listen
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -19,4 +20,4 @@ def test_the_kernel_ends_a_connection_whose_client_takes_nothing() -> None:
         bound.setblocking(True)
         with socket.create_connection(bound.getsockname()), bound.accept()[0] as accepted:
             found = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-    assert found == UNREAD_MILLISECONDS
+    assert found == UNREAD_SECONDS * 1000

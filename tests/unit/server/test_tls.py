@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from tests.support.server_owner import NOW
 from trustserver.errors import StartRefused
-from trustserver.process.tls import LEAF_LIFETIME, from_files, self_signed
+from trustserver.process.self_signed import LEAF_LIFETIME, self_signed_files
+from trustserver.process.tls import ServedCertificate, TlsFiles
 
 
 def leaf(folder: Path) -> x509.Certificate:
@@ -23,7 +25,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_certificate_verifies_for_its_names_under_its_ca(tmp_path: Path) -> None:
-    files = self_signed(tmp_path / "tls", host="build-7.example.com", at=NOW)
+    files = self_signed_files(tmp_path / "tls", host="build-7.example.com", at=NOW)
     assert files.ca == tmp_path / "tls" / "ca.crt"
     ca = x509.load_pem_x509_certificate((tmp_path / "tls" / "ca.crt").read_bytes())
     policy = PolicyBuilder().store(Store([ca])).time(NOW)
@@ -33,24 +35,24 @@ def test_the_certificate_verifies_for_its_names_under_its_ca(tmp_path: Path) -> 
         policy.build_server_verifier(x509.DNSName("other.example.com")).verify(leaf(tmp_path / "tls"), [])
     for name in ("ca.key", "server.key"):
         assert (tmp_path / "tls" / name).stat().st_mode & 0o777 == 0o600
-    assert from_files(files.certificate, files.key).ca is None
+    assert ServedCertificate(files).context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
-    self_signed(tmp_path / "tls", host="h", at=NOW)
+    self_signed_files(tmp_path / "tls", host="h", at=NOW)
     before = contents(tmp_path / "tls")
-    self_signed(tmp_path / "tls", host="h", at=NOW + timedelta(days=300))
+    self_signed_files(tmp_path / "tls", host="h", at=NOW + timedelta(days=300))
     assert contents(tmp_path / "tls") == before
 
 
 def test_a_certificate_that_a_clock_ahead_has_made_is_made_anew(tmp_path: Path) -> None:
     """Nobody would accept it for the length of the jump; the CA, which clients were given, stays."""
     folder = tmp_path / "tls"
-    self_signed(folder, host="h", at=NOW)
+    self_signed_files(folder, host="h", at=NOW)
     before = contents(folder)
-    self_signed(folder, host="h", at=NOW + timedelta(days=730))
+    self_signed_files(folder, host="h", at=NOW + timedelta(days=730))
     assert leaf(folder).not_valid_before_utc > NOW
-    self_signed(folder, host="h", at=NOW)
+    self_signed_files(folder, host="h", at=NOW)
     assert leaf(folder).not_valid_before_utc <= NOW
     assert leaf(folder).not_valid_after_utc <= NOW + LEAF_LIFETIME
     after = contents(folder)
@@ -59,16 +61,16 @@ def test_a_certificate_that_a_clock_ahead_has_made_is_made_anew(tmp_path: Path) 
 
 def test_a_machine_that_does_not_know_the_time_yet_keeps_its_certificate(tmp_path: Path) -> None:
     """A new one would have expired for every client."""
-    self_signed(tmp_path / "tls", host="h", at=NOW)
+    self_signed_files(tmp_path / "tls", host="h", at=NOW)
     before = contents(tmp_path / "tls")
-    self_signed(tmp_path / "tls", host="h", at=NOW - timedelta(days=10_000))
+    self_signed_files(tmp_path / "tls", host="h", at=NOW - timedelta(days=10_000))
     assert contents(tmp_path / "tls") == before
 
 
 @pytest.mark.parametrize("reason", ["nearly expired", "another host", "damaged", "key of another"])
 def test_the_certificate_is_renewed_under_the_same_ca(tmp_path: Path, reason: str) -> None:
     folder = tmp_path / "tls"
-    self_signed(folder, host="h", at=NOW)
+    self_signed_files(folder, host="h", at=NOW)
     before = contents(folder)
     host, at = "h", NOW
     if reason == "nearly expired":
@@ -79,25 +81,25 @@ def test_the_certificate_is_renewed_under_the_same_ca(tmp_path: Path, reason: st
         (folder / "server.crt").write_text("-----BEGIN")
     else:
         (folder / "server.key").write_bytes(before["ca.key"])
-    self_signed(folder, host=host, at=at)
+    self_signed_files(folder, host=host, at=at)
     after = contents(folder)
     assert (after["ca.crt"], after["ca.key"]) == (before["ca.crt"], before["ca.key"])
     assert after["server.crt"] != before["server.crt"]
-    from_files(folder / "server.crt", folder / "server.key")
+    ServedCertificate(TlsFiles(certificate=folder / "server.crt", key=folder / "server.key"))
 
 
 def test_a_damaged_ca_is_not_silently_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "tls"
-    self_signed(folder, host="h", at=NOW)
+    self_signed_files(folder, host="h", at=NOW)
     (folder / "ca.key").write_text("nonsense")
     (folder / "server.crt").unlink()
     with pytest.raises(StartRefused):
-        self_signed(folder, host="h", at=NOW)
+        self_signed_files(folder, host="h", at=NOW)
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
-    one = self_signed(tmp_path / "one", host="h", at=NOW)
-    two = self_signed(tmp_path / "two", host="h", at=NOW)
+    one = self_signed_files(tmp_path / "one", host="h", at=NOW)
+    two = self_signed_files(tmp_path / "two", host="h", at=NOW)
     for certificate, key in ((one.certificate, two.key), (one.key, one.key), (tmp_path / "absent", one.key)):
         with pytest.raises(StartRefused):
-            from_files(certificate, key)
+            ServedCertificate(TlsFiles(certificate=certificate, key=key))

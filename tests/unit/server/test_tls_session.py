@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.attackers.tls_records import ClientRecords, logged_records, logging_context
 from trustserver.app import now
-from trustserver.process.tls import TlsFiles, self_signed, server_context
+from trustserver.process.self_signed import self_signed_files
+from trustserver.process.tls import ServedCertificate, TlsFiles
 from trustserver.server.tls_session import (
     BYTES_OF_AN_EMPTY,
     MAX_EMPTY,
@@ -23,14 +24,14 @@ from trustserver.server.tls_session import (
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    return self_signed(tmp_path_factory.mktemp("tls") / "tls", host="a", at=now())
+    return self_signed_files(tmp_path_factory.mktemp("tls") / "tls", host="a", at=now())
 
 
 class Client:
     """A client in this process, and the server's session that it has shaken hands with."""
 
     def __init__(self, files: TlsFiles, log: Path) -> None:
-        self.session = TlsSession(server_context(files))
+        self.session = TlsSession(ServedCertificate(files).context)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = logging_context(files.ca, log)
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
@@ -128,12 +129,12 @@ def test_what_follows_the_end_is_not_kept(client: Client) -> None:
 def test_a_hello_in_crumbs_is_refused(files: TlsFiles) -> None:
     hello = b"\x01\x01\xff\xff" + b"\x00" * 2 * MAX_RECORDS
     crumbs = (b"\x16\x03\x01\x00\x01" + bytes([byte]) for byte in hello)
-    assert _taken(TlsSession(server_context(files)), crumbs) <= MAX_RECORDS
+    assert _taken(TlsSession(ServedCertificate(files).context), crumbs) <= MAX_RECORDS
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"G", b"\x16\x03\x01\xff\xff", b"\x80\x2e\x01"])
 def test_what_is_no_tls_is_not_waited_for(files: TlsFiles, said: bytes) -> None:
-    session = TlsSession(server_context(files))
+    session = TlsSession(ServedCertificate(files).context)
     with contextlib.suppress(ssl.SSLError):
         session.receive(said)
     assert session._waiting == b""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from trustdata.gun import GUN
-from trustserver.responses.cache import CACHE_REVALIDATE, ReadyResponse, ResponseCache, file_response
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.response_cache import ResponseCache
+from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
 
 A, B = GUN("example.com/a"), GUN("example.com/b")
 

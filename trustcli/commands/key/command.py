@@ -9,11 +9,12 @@ import typer
 
 from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
-from keys.errors import KeyExists, KeyStoreUnwritable
+from keys.errors import KeyExists, KeyFileUnwritable
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
+from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
 from trustcli.commands.key.key_import import ImportOptions, import_folder, import_key
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
@@ -27,8 +28,8 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, worst
-from trustcli.console.failure_table import UsageError
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 from trustdata.roles import RoleName, signer_role
@@ -143,13 +144,13 @@ def export(
     if notary:
         private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
         role, gun = _notary_role(info)
-        secret = passphrase.encode("utf-8", "surrogateescape")
+        secret = passphrase_bytes(passphrase)
         _write(output, write_notary_key_file(private, role=role, gun=gun, passphrase=secret), mode=0o600)
     elif public:
         _write(output, write_public_pem(info.public), mode=0o644)
     else:
         private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
-        sealing = None if plain else passphrase.encode("utf-8", "surrogateescape")
+        sealing = None if plain else passphrase_bytes(passphrase)
         _write(output, write_private_pem(private, sealing), mode=0o600)
     session.output.result(f"{info.described} written to {output}")
     session.output.document({**_row(info), "file": str(output), "exit": DONE})
@@ -226,7 +227,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise KeyStoreUnwritable(path=str(folder), reason=error.strerror or type(error).__name__) from error
+        raise KeyFileUnwritable(place=str(folder), reason=error.strerror or type(error).__name__) from error
 
 
 def _purpose(text: str) -> Purpose:
@@ -250,4 +251,4 @@ def _write(file: Path, data: bytes, *, mode: int) -> None:
     try:
         write_durably(file, data, mode=mode, replace=False)
     except OSError as error:
-        raise KeyStoreUnwritable(path=str(file), reason=error.strerror or type(error).__name__) from error
+        raise KeyFileUnwritable(place=str(file), reason=error.strerror or type(error).__name__) from error

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keys.errors import KeyExists, KeyFileMalformed, KeysError, PassphraseWrong
+from keys.errors import KeyExists, KeyFileMalformed, KeysError
+from keys.file_access import key_file_error
 from keys.key_info import KeyInfo, Purpose
 from keys.material import MAX_KEY_FILE, is_encrypted_pem, read_private_pem
 from keys.notary_files import NotaryKeyFile, read_notary_key_file
-from keys.passphrase import ATTEMPTS
-from trustcli.console.failure_table import UsageError
+from keys.passphrase import ask_and_try, passphrase_bytes
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
 from trustdata.gun import parse_gun
@@ -50,10 +51,16 @@ def import_key(session: Session, file: Path, options: ImportOptions) -> KeyInfo:
     if notary is not None:
         return _import_notary_key(session, notary, options)
     purpose = options.purpose or "signer"
-    secret = None
+    place = str(file)
     if is_encrypted_pem(data):
-        secret = session.passphrases.passphrase(purpose=purpose, key=str(file)).encode("utf-8", "surrogateescape")
-    private = read_private_pem(data, secret, place=str(file))
+        private, _ = ask_and_try(
+            session.passphrases,
+            lambda passphrase: read_private_pem(data, passphrase_bytes(passphrase), place=place),
+            purpose=purpose,
+            key=place,
+        )
+    else:
+        private = read_private_pem(data, None, place=place)
     info = KeyInfo.of(private, purpose=purpose, name=options.name, gun=options.gun, created=session.at)
     session.keystore.add(private, info, session.passphrases.passphrase(purpose=purpose, key=info.described, new=True))
     return info
@@ -97,16 +104,15 @@ def _import_notary_key(session: Session, file: NotaryKeyFile, options: ImportOpt
     purpose = options.purpose or _PURPOSES.get(file.role, "signer")
     name = options.name or ("" if purpose != "signer" else _name(file.role))
     gun = options.gun or (parse_gun(file.gun) if file.gun else "")
-    passphrase = ""
-    for attempt in range(1, ATTEMPTS + 1):
-        if file.encrypted:
-            passphrase = session.passphrases.passphrase(purpose=purpose, key=file.place, wrong_before=attempt > 1)
-        try:
-            private = file.open(passphrase.encode("utf-8", "surrogateescape"))
-            break
-        except PassphraseWrong:
-            if attempt == ATTEMPTS:
-                raise
+    if file.encrypted:
+        private, passphrase = ask_and_try(
+            session.passphrases,
+            lambda passphrase: file.open(passphrase_bytes(passphrase)),
+            purpose=purpose,
+            key=file.place,
+        )
+    else:
+        private = file.open(None)
     info = KeyInfo.of(private, purpose=purpose, name=name, gun=gun, created=session.at)
     if not file.encrypted:
         passphrase = session.passphrases.passphrase(purpose=purpose, key=info.described, new=True)
@@ -127,4 +133,4 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as stream:
             return stream.read(MAX_KEY_FILE + 1)
     except OSError as error:
-        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(file, error) from error

@@ -22,8 +22,7 @@ from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.failure_table import UsageError
-from trustcli.errors import RemoteMisbehaved
+from trustcli.errors import RemoteMisbehaved, UsageError
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles

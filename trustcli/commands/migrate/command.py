@@ -20,15 +20,18 @@ import typer
 
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, KeysError
+from keys.file_access import key_file_error
 from keys.notary_signer_dump import SignerKey, read_signer_dump
+from keys.passphrase import ask_and_try
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
 from trustcli.console.exit_codes import DONE, KEYS, OTHER, worst
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
@@ -150,7 +153,7 @@ class _ServerKeys:
             for key in self._keys.get((found.gun, role), ()):
                 if key.keyid in root.roles[role].keyids:
                     what = f"{key.place} (alias {shown(key.alias)})"
-                    opened[role] = key.open(self._session.passphrases.passphrase(purpose="server", key=what))
+                    opened[role], _ = ask_and_try(self._session.passphrases, key.open, purpose="server", key=what)
         return opened
 
 
@@ -216,7 +219,7 @@ def _read(file: Path) -> str:
             raise KeyFileMalformed(place=str(file), reason=f"larger than {_MAX_DUMP} bytes")
         return file.read_text()
     except OSError as error:
-        raise KeyFileMalformed(place=str(file), reason=error.strerror or type(error).__name__) from error
+        raise key_file_error(file, error) from error
     except ValueError as error:
         raise KeyFileMalformed(place=str(file), reason="is no text") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustdata.duration import parse_duration
 
 

@@ -21,8 +21,7 @@ from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
-from trustcli.console.failure_table import UsageError
-from trustcli.errors import RemoteUnreachable
+from trustcli.errors import RemoteUnreachable, UsageError
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from keys import recovery as recovery_file
+from keys import recovery_file
 from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
@@ -94,10 +94,7 @@ class SessionKeys:
 
     def recovery(self, file: Path) -> Signer:
         """Decrypt an existing recovery file, and return a signer with its key."""
-        private = recovery_file.read_asking(
-            file,
-            lambda: self._session.passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}"),
-        )
+        private = recovery_file.read(file, self._session.passphrases)
         return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
 
     def new_recovery(self, file: Path) -> Signer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trustcli.console.failure_table import UsageError
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustdata.gun import GUN
 from trustdata.wire import WireFormat

@@ -8,7 +8,8 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from trustcli.console.failure_table import UsageError, row_for
+from trustcli.console.failure_table import row_for
+from trustcli.errors import UsageError
 from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles

@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from keys import recovery as recovery_file
+from keys import recovery_file
 from keys.algorithms import Algorithm, generate, key_fingerprint, matching_keyids, public_key_of
-from keys.errors import KeyNotAccepted, PassphraseMissing
-from keys.key_info import KeyInfo, Purpose
+from keys.errors import KeyNotAccepted
+from keys.key_info import Purpose
 from keys.material import tuf_key
 from keys.passphrase import EnvironmentPassphrases
 from trustcli.client.collection import Collection
@@ -189,14 +189,7 @@ class PlannedKeySource:
         An encrypted PEM file must be opened to read its public key: its passphrase must be in the environment, since
         the user is not asked. Raises: KeysError.
         """
-        try:
-            public = recovery_file.public(file)
-        except PassphraseMissing:
-            passphrases = EnvironmentPassphrases(self._session.environ, None)
-            private = recovery_file.read_asking(
-                file, lambda: passphrases.passphrase(purpose="recovery", key=f"the recovery key {file}")
-            )
-            public = KeyInfo.of(private, purpose="recovery").public
+        public = recovery_file.read_public_key(file, EnvironmentPassphrases(self._session.environ, None))
         place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
         self._places[key_fingerprint(public)] = place
         return self._promises.signer(public)

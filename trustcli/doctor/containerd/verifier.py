@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from keys.passphrase import without_passphrases
 from trustcli.client.policy_file import load_policy
-from trustcli.config.docker_config import without_passphrases
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images
 from trustcli.doctor.findings import Finding
 from trustcli.hooks.bin_dir import HookFile, open_to_others

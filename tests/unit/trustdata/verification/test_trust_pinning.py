@@ -113,3 +113,7 @@ def test_keys_alone_vouch_for_a_root_that_names_its_collection() -> None:
         check_named(APP, pins(*known), chain, named=named)
     with refused(RootNotNamed, gun=APP, pin=str(key), pin_source="source 0", found=str(root)):
         check_named(APP, pins(key, ANOTHER), chain, named=False)
+    for recorded in (True, False):
+        with pytest.raises(RootNotNamed) as caught:
+            check_named(APP, [SourcedPin(pin=key, source="pins.toml", recorded=recorded)], chain, named=False)
+        assert caught.value.pin_recorded is recorded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from keys.passphrase import PassphrasePurpose
+
 
 class Person:
     """Answers a prompt from a list and remembers how it was asked."""
@@ -10,6 +12,6 @@ class Person:
         self._answers = list(answers)
         self.asked: list[tuple[str, str, bool, bool]] = []
 
-    def __call__(self, *, purpose: str, key: str, new: bool, wrong_before: bool) -> str:
-        self.asked.append((purpose, key, new, wrong_before))
+    def __call__(self, *, purpose: PassphrasePurpose, key: str, new: bool, retry: bool) -> str:
+        self.asked.append((purpose, key, new, retry))
         return self._answers.pop(0)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trustserver.responses.cache import ReadyResponse
 from trustserver.responses.gzip import accepts_gzip, packed_etag, packed_unchanged
+from trustserver.responses.ready import ReadyResponse
 
 _ANY = b"*"
 

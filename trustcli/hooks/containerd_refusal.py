@@ -10,7 +10,7 @@ from typing import Final
 
 from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import OTHER
-from trustcli.console.failure_table import Failure, row_for
+from trustcli.console.failure_table import Failure, advice_pinned_by_key, row_for
 from trustcli.console.internal_error import internal_error
 from trustdata import errors
 from trustdata.errors import shown
@@ -75,7 +75,7 @@ def _pin(error: Failure, request: HookRequest) -> str:
 
 
 def _fingerprint(error: Failure, request: HookRequest) -> str:
-    return row_for(error).advice(error).replace(": trust pin ", f": {request.trust} pin ")
+    return advice_pinned_by_key(error, trust=request.trust)
 
 
 def _unsigned(_: Failure, request: HookRequest) -> str:

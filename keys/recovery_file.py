@@ -1,0 +1,118 @@
+"""The recovery key: a second root key in a file that the user chooses.
+
+It can sign a new root on its own if the first root key is lost. The file should be kept away from this machine. A new
+one is a sealed key file (`keys.sealed_file`); an existing one may also be PKCS#8 PEM, encrypted or plain.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime
+from pathlib import Path
+
+from securesystemslib.signer import SSlibKey
+
+from keys import material, sealed_file
+from keys.algorithms import Algorithm, PrivateKey, generate
+from keys.durable_file import write_durably
+from keys.errors import (
+    KeyExists,
+    KeyFileExposed,
+    KeyFileMalformed,
+    KeyFileUnwritable,
+)
+from keys.file_access import key_file_error, not_private, read_at_most
+from keys.key_info import KeyInfo
+from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
+from keys.sealed_file import PRODUCTION_COST, ScryptCost
+
+
+def create(
+    path: Path,
+    passphrase: str,
+    algorithm: Algorithm = Algorithm.ECDSA_P256,
+    *,
+    name: str = "",
+    created: datetime | None = None,
+    cost: ScryptCost = PRODUCTION_COST,
+) -> KeyInfo:
+    """Generate a recovery key and write it durably to a new file, mode 0600. An existing file is never changed.
+
+    Raises: KeyExists, KeyFileUnwritable, PassphraseMissing for an empty passphrase.
+    """
+    if os.path.lexists(path):  # fail before the slow part; the write checks again
+        raise KeyExists(key="the recovery key file", place=str(path))
+    private = generate(algorithm)
+    info = KeyInfo.of(private, purpose="recovery", name=name, created=created)
+    content = sealed_file.seal(private, passphrase, info=info, cost=cost)
+    try:
+        write_durably(path, content, replace=False)
+    except FileExistsError as error:
+        raise KeyExists(key="the recovery key file", place=str(path)) from error
+    except OSError as error:
+        raise KeyFileUnwritable(place=str(path), reason=error.strerror or type(error).__name__) from error
+    return info
+
+
+def read(path: Path, passphrases: PassphraseProvider) -> PrivateKey:
+    """Read the private key from the file. A passphrase is asked for only if the file is encrypted.
+
+    Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
+    KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
+    """
+    return _open(_read(path), path, passphrases)
+
+
+def read_public_key(path: Path, passphrases: PassphraseProvider) -> SSlibKey:
+    """Read the public key from the file. A passphrase is asked for only if the file is encrypted PEM.
+
+    A sealed file shows its public key, but only decrypting authenticates it (`read`).
+
+    Raises: as `read`.
+    """
+    data = _read(path)
+    if sealed_file.is_sealed(data):
+        return sealed_file.read_info(data, place=str(path)).public
+    return material.tuf_key(_open(data, path, passphrases), named=str(path))
+
+
+def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKey:
+    place = str(path)
+    if not _is_encrypted(data):
+        return material.read_private_pem(data, None, place=place)
+
+    def attempt(passphrase: str) -> PrivateKey:
+        if sealed_file.is_sealed(data):
+            return sealed_file.unseal(data, passphrase, place=place)
+        return material.read_private_pem(data, passphrase_bytes(passphrase), place=place)
+
+    return ask_and_try(passphrases, attempt, purpose="recovery", key=f"the recovery key {path}")[0]
+
+
+def _is_encrypted(data: bytes) -> bool:
+    return sealed_file.is_sealed(data) or material.is_encrypted_pem(data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        # Non-blocking: opening a FIFO must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise KeyFileMalformed(place=str(path), reason="it is not a regular file")
+            data = read_at_most(descriptor, material.MAX_KEY_FILE)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise key_file_error(path, error) from error
+    if not _is_encrypted(data):  # an encrypted key may lie on a USB stick, whose file system has no modes
+        _check_private(path, status)
+    return data
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    exposed = not_private(path, status)
+    if exposed is not None:
+        raise KeyFileExposed(path=exposed.path, mode=exposed.mode, wanted=exposed.wanted, owner=exposed.owner)
