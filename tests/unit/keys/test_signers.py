@@ -75,14 +75,17 @@ def test_a_failure_to_sign_names_the_key(monkeypatch: pytest.MonkeyPatch) -> Non
     private = generate()
     signer = FileSigner(private, KeyInfo.of(private, purpose="root"))
     monkeypatch.setattr("securesystemslib.signer.CryptoSigner.sign", lambda *_: 1 / 0)
-    with pytest.raises(SigningFailed, match="root key"):
+    with pytest.raises(SigningFailed) as caught:
         signer.sign(b"payload")
+    assert caught.value.key == KeyInfo.of(private, purpose="root").described
+    assert caught.value.reason == "ZeroDivisionError"
 
 
 def test_keys_of_the_store_have_no_uri() -> None:
     _, info = stored()
-    with pytest.raises(SigningFailed):
+    with pytest.raises(SigningFailed, match="have no URI") as caught:
         FileSigner.from_priv_key_uri("file2:/x", info.public)
+    assert caught.value.key == info.keyid
 
 
 def _modules_after(code: str) -> set[str]:
