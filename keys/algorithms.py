@@ -158,7 +158,7 @@ def derive_p256(secret: bytes) -> PrivateKey:
     """
     if len(secret) < DERIVED_BYTES:
         raise ValueError(f"a secret of {DERIVED_BYTES} bytes is needed")
-    return derive_private_key(int.from_bytes(secret, "big") % (_P256_ORDER - 1) + 1, SECP256R1())
+    return derive_private_key(int.from_bytes(secret) % (_P256_ORDER - 1) + 1, SECP256R1())
 
 
 def is_private_key(key: object) -> TypeGuard[PrivateKey]:

@@ -19,8 +19,8 @@ from keys.record import record
 _ROOT: Final = 0
 _WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _ANYTHING: Final = stat.S_IRWXG | stat.S_IRWXO
-_MAX_LINKS: Final = 40
-"""As the kernel follows them."""
+_MAX_STEPS: Final = 41
+"""A path, and what each of the 40 links leads to that the kernel follows."""
 
 
 @record
@@ -84,14 +84,11 @@ def unguarded(path: Path, status: os.stat_result | None = None, *, folder_is_its
 
 def _way(path: Path) -> Iterator[Path]:
     """Return the path itself, what it leads to if it is a symbolic link, and so on until the file."""
-    real = Path(os.path.realpath(path))
-    for _ in range(_MAX_LINKS):
+    for _ in range(_MAX_STEPS):
         yield path
         if not path.is_symlink():
-            break
+            return
         path = path.parent / path.readlink()
-    if real.parent != path.parent:
-        yield real
 
 
 def _misleading(path: Path, *, folder_is_its_own: bool) -> Exposure | None:

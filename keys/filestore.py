@@ -97,7 +97,7 @@ class FileKeyStore:
                 raise KeyNotFound(key=ascii(keyid[:80]))
             try:
                 # Non-blocking: opening a pipe in the place of the file must not wait for a writer.
-                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             except FileNotFoundError as error:
                 raise KeyNotFound(key=keyid) from error
             try:

@@ -113,7 +113,7 @@ class EnvironmentPassphrases:
                 # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
                 # that it opens is private (docs/adr/0048).
                 exposed = unguarded(Path(path), os.fstat(file.fileno()))
-                content = file.read(_MAX_BYTES + 1)
+                content = read_at_most(file.fileno(), _MAX_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
         if exposed is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.durable_file import file_lock, make_private_folder, write_atomically, write_durably
+from keys.durable_file import file_lock, make_private_folder, sync_folder, write_atomically, write_durably
 
 OLD, NEW = b"old content", b"new content " * 1000
 
@@ -174,6 +174,12 @@ def test_a_write_that_takes_only_a_part_is_continued(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:100]))
     write_durably(tmp_path / "file", NEW)
     assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_what_is_no_folder_is_not_synced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        sync_folder(tmp_path / "file")
 
 
 def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:

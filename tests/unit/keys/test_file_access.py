@@ -124,7 +124,36 @@ def test_a_link_that_somebody_else_has_put_leads_nowhere(
     found = unguarded(link, file.stat())
     assert found is not None
     assert str(found) == f"{link} belongs to user {ours + 1}, so it may be changed by that user"
+    assert found.wanted == "", "no mode would help"
     assert unguarded(file) is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_links_are_followed_as_far_as_the_kernel_follows_them(tmp_path: Path, *, there: bool) -> None:
+    target = tmp_path / "0" / "file"
+    target.parent.mkdir(mode=0o700)
+    target.touch(mode=0o600)
+    for number in range(1, 41):
+        link = tmp_path / str(number) / "file"
+        link.parent.mkdir(mode=0o700)
+        link.symlink_to(tmp_path / str(number - 1) / "file")
+    assert link.read_bytes() == b""
+    if not there:
+        target.unlink()
+    assert unguarded(link) is None
+    target.parent.chmod(0o777)
+    found = unguarded(link)
+    assert found is not None
+    assert found.path == str(target.parent)
+
+
+def test_a_file_below_a_link_is_judged_by_the_folder_that_it_leads_to(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(file.parent)
+    assert unguarded(tmp_path / "link" / file.name) is None
+    file.parent.chmod(0o777)
+    found = unguarded(tmp_path / "link" / file.name)
+    assert found is not None
+    assert found.path == str(tmp_path / "link")
 
 
 def test_a_loop_of_links_is_no_file(tmp_path: Path) -> None:

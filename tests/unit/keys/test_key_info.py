@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -130,7 +130,7 @@ def test_texts_have_512_characters_at_most(member: str) -> None:
 def test_a_public_key_that_is_not_accepted_is_named_with_its_place() -> None:
     public = ec.generate_private_key(ec.SECP521R1()).public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    keyval: Mapping[str, str] = {"public": pem}
+    keyval = {"public": pem}
     keyid = compute_default_keyid("ecdsa", "ecdsa-sha2-nistp256", keyval)
     with pytest.raises(KeyNotAccepted) as caught:
         _read(
