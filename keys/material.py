@@ -141,7 +141,7 @@ def _check_pem_block(data: bytes, *, place: str) -> str:
     """
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
-    blocks = _PEM.findall(data)
+    blocks: list[tuple[bytes, bytes]] = _PEM.findall(data)
     if len(blocks) != 1:
         raise KeyFileMalformed(
             place=place, reason="no PEM block in it" if not blocks else "more than one PEM block in it"
@@ -154,7 +154,7 @@ def _check_pem_block(data: bytes, *, place: str) -> str:
         raise KeyFileMalformed(place=place, reason="its PEM is not base64") from error
     if b"Proc-Type" not in body and not _is_one_sequence(der):
         raise KeyFileMalformed(place=place, reason="its content is cut or altered")
-    return str(label, "ascii")
+    return label.decode()
 
 
 def _is_one_sequence(der: bytes) -> bool:

@@ -159,7 +159,7 @@ def passphrase_bytes(passphrase: str) -> bytes:
 
     Every source decodes with surrogateescape, as Python decodes the environment.
     """
-    return passphrase.encode("utf-8", "surrogateescape")
+    return passphrase.encode(errors="surrogateescape")
 
 
 def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
@@ -191,7 +191,7 @@ def _decode_content(content: bytes, source: str, key: str) -> str:
         raise PassphraseUnreadable(key=key, source=source, reason="it is empty")
     if len(line) > _MAX_BYTES:
         raise PassphraseUnreadable(key=key, source=source, reason=f"it has more than {_MAX_BYTES} bytes")
-    return line.decode("utf-8", "surrogateescape")
+    return line.decode(errors="surrogateescape")
 
 
 def _reason(error: Exception) -> str:

@@ -167,7 +167,7 @@ def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
     # surrogatepass: a passphrase from the environment may be any bytes, also bytes that are not UTF-8. It is not what
     # passphrase_bytes does with those, but files are sealed in this way, and must open.
     return Scrypt(salt=salt, length=_KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(
-        passphrase.encode("utf-8", "surrogatepass")
+        passphrase.encode(errors="surrogatepass")
     )
 
 
@@ -193,7 +193,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return base64.b64encode(data).decode()
 
 
 def _decode(text: Any, *, length: int | None, place: str, what: str) -> bytes:

@@ -13,6 +13,10 @@ after `reason=`, `reason =`, `fault =`, `raise SomeError(` or `raise self._some_
 other letters. Tests look for the words that tell one refusal from another, not for whole sentences. Any other value,
 such as a role, a path or a version, is a field that programs act on, and a text of one word may be a name.
 
+Explained as a kind, too, are those that only a type checker sees: another text for the type in `cast("Type", value)`;
+and `name=None` in the place of `name=False`, which is as false. That it is false matters, and `name=True` beside it,
+which mutmut makes as well, must be caught.
+
 The exit status is 1 if one is not explained, or if an explanation has lost its survivor.
 """
 
@@ -34,6 +38,8 @@ RESULTS = _TOP / "mutants"
 """Where mutmut keeps mutants and results, those of an earlier run too, which may be of other code and other tests."""
 _SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
 _SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
+_CAST = re.compile(r'\bcast\((?P<text>"[^"\\]*"), ')
+_FALSE = re.compile(r"\b\w+=(?P<text>False)\b")
 _CAUGHT = frozenset({"killed", "timeout", "caught by type check"})
 
 
@@ -54,14 +60,16 @@ def main() -> int:
     if ran.returncode != 0:
         return ran.returncode
     every = set(surviving())
-    survivors = {mutant for mutant in every if not is_wording(mutant.change)}
+    wording = {mutant for mutant in every if is_wording(mutant.change)}
+    same = {mutant for mutant in every if is_same_to_programs(mutant.change)}
+    survivors = every - wording - same
     explained = set(explanations(EXPLAINED.read_text()))
     unexplained, outdated = survivors - explained, explained - survivors
     _print("survives, and is not explained", unexplained)
     _print("is explained, and does not survive", outdated)
     sys.stdout.write(
-        f"{len(every)} mutants survive: {len(every) - len(survivors)} differ in wording only, "
-        f"{len(unexplained)} are without an explanation\n"
+        f"{len(every)} survive: {len(wording)} in wording, {len(same)} for type checkers, "
+        f"{len(unexplained)} without an explanation\n"
     )
     return 1 if unexplained or outdated else 0
 
@@ -96,14 +104,31 @@ def changed_lines(difference: str) -> tuple[str, ...]:
 
 def is_wording(change: Sequence[str]) -> bool:
     """Tell whether a change is only in the wording of one sentence for people, as this module's docstring says."""
+    return any(
+        changed in {f"XX{text}XX", text.lower(), text.upper()} for text, changed in _texts_changed(_SENTENCE, change)
+    )
+
+
+def is_same_to_programs(change: Sequence[str]) -> bool:
+    """Tell whether a change is only one that type checkers see, as this module's docstring says."""
+    if any(changed == "None" for _, changed in _texts_changed(_FALSE, change)):
+        return True
+    return any(
+        changed == "None" or changed in {f'"XX{text[1:-1]}XX"', text.lower(), text.upper()}
+        for text, changed in _texts_changed(_CAST, change)
+    )
+
+
+def _texts_changed(pattern: re.Pattern[str], change: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give the text that the pattern finds, and what stands in its place, if nothing else of the line differs."""
     if len(change) != 2 or not (change[0].startswith("-") and change[1].startswith("+")):
-        return False
+        return
     before, after = (line[1:] for line in change)
-    for found in _SENTENCE.finditer(before):
-        text, (start, end) = found["text"], found.span("text")
-        if after in {before[:start] + other + before[end:] for other in (f"XX{text}XX", text.lower(), text.upper())}:
-            return True
-    return False
+    for found in pattern.finditer(before):
+        start, end = found.span("text")
+        head, tail = before[:start], before[end:]
+        if after.startswith(head) and after.endswith(tail) and len(after) >= len(head) + len(tail):
+            yield found["text"], after[len(head) : len(after) - len(tail)]
 
 
 def explanations(text: str) -> Iterator[Mutant]:

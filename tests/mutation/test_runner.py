@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from tests.mutation import __main__ as runner
-from tests.mutation.__main__ import EXPLAINED, Mutant, changed_lines, explanations, function_of, is_wording
+from tests.mutation.__main__ import (
+    EXPLAINED,
+    Mutant,
+    changed_lines,
+    explanations,
+    function_of,
+    is_same_to_programs,
+    is_wording,
+)
 
 TOP = Path(__file__).parents[2]
 
@@ -72,6 +80,7 @@ def test_what_is_explained_now() -> None:
     for mutant in found:
         assert [line[0] for line in mutant.change] == ["-", "+"], mutant.function
         assert not is_wording(mutant.change), mutant.function
+        assert not is_same_to_programs(mutant.change), mutant.function
         lines = {line.strip() for line in _source(mutant.function).splitlines()}
         assert mutant.change[0][1:].strip() in lines, mutant.function
 
@@ -114,6 +123,35 @@ def test_more_or_fewer_lines_are_no_wording() -> None:
     assert is_wording((removed, added))
     for change in ((), (removed,), (added, removed), (removed, added, "+x"), (removed, removed)):
         assert not is_wording(change)
+        assert not is_same_to_programs(change)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ('return cast("PublicKey", key)', "return cast(None, key)", True),
+        ('return cast("PublicKey", key)', 'return cast("XXPublicKeyXX", key)', True),
+        ('return cast("PublicKey", key)', 'return cast("publickey", key)', True),
+        ('return cast("PublicKey", key)', 'return cast("PUBLICKEY", key)', True),
+        ('return cast("PublicKey", key)', 'return cast("PublicKey", None)', False),
+        ('return cast("PublicKey", key)', "return cast(key)", False),
+        ('return cast("PublicKey", key)', 'return cast("PrivateKey", key)', False),
+        ('return broadcast("PublicKey", key)', "return broadcast(None, key)", False),
+        ("return cast(kind, key)", "return cast(None, key)", False),
+        ("write(path, sync=False)", "write(path, sync=None)", True),
+        ("write(path, sync=False, mode=None)", "write(path, sync=None, mode=None)", True),
+        ("write(path, sync=False)", "write(path, sync=True)", False),
+        ("write(path, sync=False)", "write(path, )", False),
+        ("write(path, sync=True)", "write(path, sync=None)", False),
+        ("write(path, False)", "write(path, None)", False),
+        ("write(path, sync=not False)", "write(path, sync=not None)", False),
+        ("sync = False", "sync = None", False),
+        ("a(sync=False, b=False)", "a(sync=None, b=None)", False),
+    ],
+)
+def test_which_changes_only_a_type_checker_sees(before: str, after: str, expected: bool) -> None:  # noqa: FBT001
+    assert is_same_to_programs((f"-{before}", f"+{after}")) is expected
+    assert not is_wording((f"-{before}", f"+{after}"))
 
 
 # --- a whole run, with a mutmut that has survivors
@@ -122,6 +160,7 @@ def test_more_or_fewer_lines_are_no_wording() -> None:
 REPLIES = {
     "trustdata.checks.x_f__mutmut_1": "-    if a < b:\n+    if a <= b:\n",
     "trustdata.checks.x_f__mutmut_2": '-    raise E(reason="is no role")\n+    raise E(reason="XXis no roleXX")\n',
+    "trustdata.checks.x_f__mutmut_3": "-    write(path, sync=False)\n+    write(path, sync=None)\n",
 }
 EXPLANATION = """
 [[survivor]]
@@ -147,17 +186,33 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, explained: str, resu
     return runner.main()
 
 
-FIRST, SECOND = REPLIES
+FIRST, SECOND, THIRD = REPLIES
 
 
 @pytest.mark.parametrize(
     ("results", "explained", "status", "said"),
     [
-        ({}, "", 0, ["0 mutants survive: 0 differ in wording only, 0 are without an explanation"]),
-        ({FIRST: "killed", SECOND: "timeout"}, "", 0, ["0 mutants survive"]),
-        ({SECOND: "survived"}, "", 0, ["1 mutants survive: 1 differ in wording only, 0 are without"]),
-        ({FIRST: "survived"}, EXPLANATION, 0, ["1 mutants survive: 0 differ in wording only, 0 are without"]),
-        ({FIRST: "survived"}, "", 1, ["checks.f survives, and is not explained:\n  -    if a < b:\n", "1 are without"]),
+        (
+            {},
+            "",
+            0,
+            ["0 survive: 0 in wording, 0 for type checkers, 0 without an explanation"],
+        ),
+        ({FIRST: "killed", SECOND: "timeout"}, "", 0, ["0 survive"]),
+        (
+            {SECOND: "survived"},
+            "",
+            0,
+            ["1 survive: 1 in wording, 0 for type checkers, 0 without"],
+        ),
+        (
+            {FIRST: "survived"},
+            EXPLANATION,
+            0,
+            ["1 survive: 0 in wording, 0 for type checkers, 0 without"],
+        ),
+        ({THIRD: "survived"}, "", 0, ["1 survive: 0 in wording, 1 for type checkers, 0 without"]),
+        ({FIRST: "survived"}, "", 1, ["checks.f survives, and is not explained:\n  -    if a < b:\n", "1 without"]),
         ({FIRST: "no tests"}, "", 1, ["checks.f survives, and is not explained"]),
         ({FIRST: "not checked"}, "", 1, ["checks.f survives, and is not explained"]),
         ({FIRST: "killed"}, EXPLANATION, 1, ["checks.f is explained, and does not survive"]),
