@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from keys import durable_file
 from keys.durable_file import file_lock, make_private_folder, sync_folder, write_atomically, write_durably
 
 OLD, NEW = b"old content", b"new content " * 1000
@@ -187,8 +188,31 @@ def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     make_private_folder(tmp_path / "a" / "b")
     assert {(tmp_path / "a").stat().st_mode & 0o777, (tmp_path / "a" / "b").stat().st_mode & 0o777} == {0o700}
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotADirectoryError) as caught:
         make_private_folder(tmp_path / "file")
+    error = caught.value
+    assert (error.errno, error.strerror, error.filename) == (20, "Not a directory", str(tmp_path / "file"))
+
+
+def test_each_folder_that_is_made_is_synced_into_the_one_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable_file, "sync_folder", synced.append)
+    make_private_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_a_folder_that_another_process_has_just_made_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = os.mkdir
+
+    def later(path: Path, mode: int) -> None:
+        genuine(path, mode)
+        genuine(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", later)
+    make_private_folder(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()
 
 
 def test_the_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
@@ -215,7 +239,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_the_lock_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     with file_lock(tmp_path / "file"):
         pass
-    assert (tmp_path / ".file.lock").stat().st_mode & 0o077 == 0
+    assert (tmp_path / ".file.lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_may_be_lost_is_written_whole_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

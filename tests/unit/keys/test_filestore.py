@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from keys import filestore
 from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
 from keys.errors import (
@@ -150,10 +152,28 @@ def test_a_pipe_or_folder_in_the_place_of_a_key_is_refused_and_holds_nobody_up(
 def test_ids_are_never_taken_for_paths(store: FileKeyStore, folder: Path) -> None:
     outside = folder.parent / "outside.key"
     outside.write_bytes(b"x")
-    for use in (store.remove, store.retire, lambda k: store.private(k, "secret")):
-        with pytest.raises(KeyNotFound):
-            use("../outside")
+    long = "../" + "é" + "a" * 80
+    for reference, shown in (("../outside", "'../outside'"), (long, ascii(long[:80]))):
+        for use in (
+            store.get,
+            store.remove,
+            store.retire,
+            lambda k: store.private(k, "secret"),
+            lambda k: store.passwd(k, "secret", "new"),
+        ):
+            with pytest.raises(KeyNotFound) as caught:
+                use(reference)
+            assert caught.value.key == shown
     assert outside.exists()
+
+
+def test_a_key_that_is_not_there_is_named(store: FileKeyStore, tmp_path: Path) -> None:
+    absent = "0" * 64
+    for where, shown in ((store, absent), (FileKeyStore(tmp_path / "nowhere"), f"'{absent}'")):
+        with pytest.raises(KeyNotFound) as caught:
+            where.private(absent, "secret")
+        assert caught.value.key == shown
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_disk_that_refuses_is_reported_with_the_folder(
@@ -168,6 +188,45 @@ def test_a_disk_that_refuses_is_reported_with_the_folder(
     assert caught.value.path == str(folder)
     monkeypatch.undo()
     store.private(INFO.keyid, "secret")
+
+
+def test_an_error_without_words_is_reported_by_its_name(
+    store: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", refuse)
+        with pytest.raises(KeyStoreUnreadable) as unreadable:
+            store.private(INFO.keyid, "secret")
+    assert unreadable.value.details() == {"path": str(folder), "reason": "TimeoutError"}
+    for call in ("stat", "unlink"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, refuse)
+            with pytest.raises(KeyStoreUnwritable) as unwritable:
+                store.remove(INFO.keyid)
+        assert unwritable.value.details() == {"path": str(folder), "reason": "TimeoutError"}
+
+
+def test_writers_exclude_each_other_by_one_lock(
+    store: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[str] = []
+
+    def while_locked(_: Path, *content: bytes) -> None:
+        with (folder / ".store.lock").open("rb") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked.append("written" if content else "synced")
+
+    monkeypatch.setattr(filestore, "write_durably", while_locked)
+    monkeypatch.setattr(filestore, "sync_folder", while_locked)
+    other = generate(Algorithm.ED25519)
+    store.add(other, KeyInfo.of(other, purpose="root"), "secret")
+    store.retire(INFO.keyid)
+    store.passwd(INFO.keyid, "secret", "new")
+    store.remove(INFO.keyid)
+    assert locked == ["written", "written", "written", "synced"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:

@@ -143,6 +143,13 @@ def test_names_of_columns_may_be_quoted() -> None:
     assert (key.gun, key.role) == (GUN, "timestamp")
 
 
+def test_other_columns_stand_for_none_of_ours() -> None:
+    row = _row(generate(Algorithm.ED25519))
+    for other in ("Xkey_id", "key_idX", "key id", "_key_id"):
+        (key,) = _read(_copied(row).replace("public,", f"{other},"))
+        assert key.keyid == row["key_id"]
+
+
 def test_the_wrong_passphrase() -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519))))
     for wrong in ("wrong", PASSPHRASE + " ", "", os.fsdecode(b"not UTF-8: \xff")):
@@ -206,8 +213,11 @@ def test_a_file_that_was_cut() -> None:
 
 
 def test_another_table() -> None:
-    with pytest.raises(KeyFileMalformed, match="has no key_id, algorithm, passphrase_alias, private, gun, role"):
+    with pytest.raises(
+        KeyFileMalformed, match="has no key_id, algorithm, passphrase_alias, private, gun, role"
+    ) as caught:
         _read("a,b\n1,2\n")
+    assert caught.value.place == "dump.sql, row 1"
 
 
 def test_what_is_no_encryption() -> None:
