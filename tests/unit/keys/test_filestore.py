@@ -141,8 +141,9 @@ def test_a_pipe_or_folder_in_the_place_of_a_key_is_refused_and_holds_nobody_up(
 ) -> None:
     key_file.unlink()
     os.mkfifo(key_file, 0o600)
-    with pytest.raises(KeyFileMalformed, match="regular"):
+    with pytest.raises(KeyFileMalformed, match="regular") as caught:
         store.get(INFO.keyid)
+    assert caught.value.place == str(key_file)
     key_file.unlink()
     key_file.mkdir(0o700)
     with pytest.raises(KeyFileMalformed, match="regular"):
