@@ -7,6 +7,7 @@ a folder with the sticky bit lets nobody replace the files of somebody else (doc
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -83,12 +84,13 @@ def unguarded(path: Path, status: os.stat_result | None = None, *, folder_is_its
 
 
 def _way(path: Path) -> Iterator[Path]:
-    """Return the path itself, what it leads to if it is a symbolic link, and so on until the file."""
+    """Return the path itself, what it leads to if it is a symbolic link, and so on until the file. Raises: OSError."""
     for _ in range(_MAX_STEPS):
         yield path
         if not path.is_symlink():
             return
         path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 def _misleading(path: Path, *, folder_is_its_own: bool) -> Exposure | None:

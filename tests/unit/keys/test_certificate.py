@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.algorithms import Algorithm, generate
-from keys.certificate import LEEWAY, LIFETIME, certificate_fault, root_certificate
+from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
 from keys.errors import KeyNotAccepted
 from keys.notary import NotaryKey, bare_key
 
@@ -146,6 +146,16 @@ def test_of_a_foreign_name_eighty_characters_are_shown() -> None:
 def test_no_name_and_no_readable_name() -> None:
     assert certificate_fault(_made(), gun=GUN, at=NOW) == "is a certificate for ''"
     assert certificate_fault(_made(GUN, encoded=b"\xff\xfe\xff\xfe"), gun=GUN, at=NOW) == "has no readable name"
+
+
+def test_the_name_that_it_has() -> None:
+    assert common_name(_made("other", GUN)) == GUN
+    assert common_name(_made("example.com/*")) == "example.com/*"
+    assert common_name(_made()) == ""
+    with pytest.raises(ValueError):
+        common_name(_made(GUN, encoded=b"\xff\xfe\xff\xfe"))
+    with pytest.raises(KeyNotAccepted):
+        common_name(NotaryKey.of("ecdsa-x509", "AAAA"))
 
 
 def test_when_it_is_valid_is_looked_at_only_if_asked() -> None:

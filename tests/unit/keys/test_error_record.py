@@ -40,6 +40,10 @@ def test_notes_come_back_too() -> None:
     assert KeyNotFound(key="ab").__reduce__()[2] is None
 
 
+def test_a_key_that_is_not_there_is_named_with_the_place_where_it_was_looked_for() -> None:
+    assert str(KeyNotFound(key="ab")) == "no private key ab in the key store"
+
+
 def test_several_names_stand_in_a_row() -> None:
     assert str(KeyAmbiguous(key="ab", candidates=("abc", "abd"))).endswith(" abc, abd")
     assert str(PassphraseMissing(key="ab", sources=("A", "B"))).endswith(" A, B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -160,6 +161,9 @@ def test_a_loop_of_links_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match="symbolic links"):
         unguarded(tmp_path / "loop")
+    with pytest.raises(OSError, match="symbolic links") as caught:  # it came into the place of the file that was opened
+        unguarded(tmp_path / "loop", tmp_path.stat())
+    assert (caught.value.errno, caught.value.filename) == (errno.ELOOP, str(tmp_path / "loop"))
 
 
 def test_what_belongs_to_somebody_else(file: Path, foreign: int) -> None:
