@@ -1,7 +1,7 @@
 """`make mutation`: change verification and keys in every small way, and demand that a test fails each time.
 
-mutmut makes the mutants and runs the tests (`[tool.mutmut]` in pyproject.toml says of what, and which ones). A mutant
-that no test catches is a survivor. Each survivor must be explained in `survivors.toml`, by function and changed lines:
+mutmut makes the mutants and runs the tests (`parts.toml` says of what, and which ones). A mutant that no test catches
+is a survivor. Each survivor must be explained in `survivors.toml`, by function and changed lines:
 
     [[survivor]]
     function = "trustdata.verification.checks.check_version"
@@ -22,20 +22,23 @@ The exit status is 1 if one is not explained, or if an explanation has lost its 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 EXPLAINED = Path(__file__).with_name("survivors.toml")
+PARTS = Path(__file__).with_name("parts.toml")
 _TOP = Path(__file__).resolve().parents[2]
 RESULTS = _TOP / "mutants"
-"""Where mutmut keeps mutants and results, those of an earlier run too, which may be of other code and other tests."""
+"""Where mutmut works. It would believe results of an earlier run, which may be of other code and other tests."""
+_COPIED = ("keys", "trustdata", "trustserver", "trustcli", "docs")
 _SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
 _SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
 _CAST = re.compile(r'\bcast\((?P<text>"[^"\\]*"), ')
@@ -56,10 +59,13 @@ def main() -> int:
     """Run mutmut, print every survivor without an explanation and every explanation without a survivor."""
     children = str(os.cpu_count() or 1) if len(sys.argv) < 2 else sys.argv[1]
     shutil.rmtree(RESULTS, ignore_errors=True)
-    ran = subprocess.run([_mutmut(), "run", "--max-children", children], cwd=_TOP, check=False)
-    if ran.returncode != 0:
-        return ran.returncode
-    every = set(surviving())
+    every: set[Mutant] = set()
+    for name, part in tomllib.loads(PARTS.read_text()).items():
+        folder = prepare(RESULTS / name, part)
+        ran = subprocess.run([_mutmut(), "run", "--max-children", children], cwd=folder, check=False)
+        if ran.returncode != 0:
+            return ran.returncode
+        every.update(surviving(folder))
     wording = {mutant for mutant in every if is_wording(mutant.change)}
     same = {mutant for mutant in every if is_same_to_programs(mutant.change)}
     survivors = every - wording - same
@@ -74,15 +80,32 @@ def main() -> int:
     return 1 if unexplained or outdated else 0
 
 
-def surviving() -> Iterator[Mutant]:
-    """Give every mutant of the last run that no test has caught."""
-    results = subprocess.run([_mutmut(), "results"], cwd=_TOP, check=True, capture_output=True, text=True)
+def prepare(folder: Path, part: Mapping[str, Sequence[str]]) -> Path:
+    """Make the folder in which mutmut works on one part of `parts.toml`: links to what it copies, and its settings."""
+    folder.mkdir(parents=True)
+    for name in (*_COPIED, "tests"):
+        (folder / name).symlink_to(_TOP / name)
+    settings = {
+        "source_paths": part["mutated"],
+        "also_copy": _COPIED,
+        "mutate_only_covered_lines": True,
+        "pytest_add_cli_args": ["-q", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in part["left_out"])],
+        "pytest_add_cli_args_test_selection": part["tests"],
+    }
+    table = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+    (folder / "pyproject.toml").write_text(f"{(_TOP / 'pyproject.toml').read_text()}\n[tool.mutmut]\n{table}")
+    return folder
+
+
+def surviving(folder: Path) -> Iterator[Mutant]:
+    """Give every mutant of the run in a folder that no test has caught."""
+    results = subprocess.run([_mutmut(), "results"], cwd=folder, check=True, capture_output=True, text=True)
     for line in results.stdout.splitlines():
         shown = _SHOWN.fullmatch(line.rstrip())
         if shown is None or shown["status"] in _CAUGHT:
             continue
         difference = subprocess.run(
-            [_mutmut(), "show", shown["name"]], cwd=_TOP, check=True, capture_output=True, text=True
+            [_mutmut(), "show", shown["name"]], cwd=folder, check=True, capture_output=True, text=True
         )
         yield Mutant(function_of(shown["name"]), changed_lines(difference.stdout))
 

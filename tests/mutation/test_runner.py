@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,34 @@ def test_results_of_an_earlier_run_are_not_believed(monkeypatch: pytest.MonkeyPa
     earlier.parent.mkdir(parents=True)
     earlier.write_text("{}")
     assert run(monkeypatch, tmp_path, explained="", results={}) == 0
-    assert not (tmp_path / "mutants").exists()
+    assert not earlier.exists()
+
+
+def test_a_part_has_its_own_folder_and_tests(tmp_path: Path) -> None:
+    part = {"mutated": ["keys"], "tests": ["tests/unit/keys"], "left_out": ["tests/unit/keys/test_x.py::test_y"]}
+    folder = runner.prepare(tmp_path / "part", part)
+    settings = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
+    assert settings["pytest"] == tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["pytest"]
+    mutmut = settings["mutmut"]
+    assert mutmut["source_paths"] == ["keys"]
+    assert mutmut["pytest_add_cli_args_test_selection"] == ["tests/unit/keys"]
+    assert "--deselect=tests/unit/keys/test_x.py::test_y" in mutmut["pytest_add_cli_args"]
+    assert mutmut["mutate_only_covered_lines"] is True
+    for name in (*mutmut["also_copy"], "tests"):
+        assert (folder / name).resolve() == TOP / name
+
+
+def test_what_the_parts_name_is_there() -> None:
+    parts = tomllib.loads(runner.PARTS.read_text())
+    assert {name: part["mutated"] for name, part in parts.items()} == {
+        "verification": ["trustdata/verification"],
+        "keys": ["keys"],
+    }
+    for part in parts.values():
+        assert [path for path in (*part["mutated"], *part["tests"]) if not (TOP / path).exists()] == []
+        for test in part["left_out"]:
+            path, _, name = test.partition("::")
+            assert f"def {name}(" in (TOP / path).read_text(), test
 
 
 def test_a_mutmut_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
