@@ -96,7 +96,7 @@ class EnvironmentPassphrases:
 
     def _from_environment(self, purpose: PassphrasePurpose, key: str) -> str | None:
         for name in variables_for(purpose):
-            value = self._environ.get(name, "")
+            value = self._environ.get(name)
             if not value:
                 continue
             if name.endswith("_FILE"):

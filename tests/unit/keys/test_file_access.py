@@ -65,6 +65,14 @@ def test_its_folder_counts_also_without_the_file(file: Path, *, mode: int, expos
         assert found.remedy == f"chmod go-w {file.parent}"
 
 
+def test_where_files_are_found_by_their_names_the_sticky_bit_does_not_help(file: Path) -> None:
+    file.parent.chmod(0o1777)
+    assert unguarded(file, folder_is_its_own=False) is None
+    found = unguarded(file, folder_is_its_own=True)
+    assert found is not None
+    assert (found.path, found.mode, found.wanted) == (str(file.parent), "1777", "go-w")
+
+
 def test_without_a_folder_there_is_nothing_to_change(tmp_path: Path) -> None:
     assert unguarded(tmp_path / "no" / "file") is None
 

@@ -45,6 +45,7 @@ def test_a_new_file_is_read_back(path: Path, algorithm: Algorithm) -> None:
     info = recovery_file.create(path, "secret", algorithm, name="mine", created=created, cost=CHEAP)
     assert (info.purpose, info.algorithm, info.name, info.created) == ("recovery", algorithm, "mine", created)
     assert read_info(path.read_bytes(), place="") == info
+    assert cost_of(path) == CHEAP
     assert tuf_key(recovery_file.read(path, given("secret"))) == info.public
     assert recovery_file.read_public_key(path, NOBODY) == info.public
     assert path.stat().st_mode & 0o7777 == 0o600
@@ -54,8 +55,12 @@ def test_a_new_file_is_read_back(path: Path, algorithm: Algorithm) -> None:
 def test_unless_told_otherwise_it_is_what_every_client_reads_and_as_costly_as_every_key_file(path: Path) -> None:
     info = recovery_file.create(path, "secret")
     assert (info.algorithm, info.name, info.created) == (Algorithm.ECDSA_P256, "", None)
+    assert cost_of(path) == PRODUCTION_COST
+
+
+def cost_of(path: Path) -> ScryptCost:
     kdf = json.loads(path.read_bytes())["kdf"]
-    assert ScryptCost(n=kdf["n"], r=kdf["r"], p=kdf["p"]) == PRODUCTION_COST
+    return ScryptCost(n=kdf["n"], r=kdf["r"], p=kdf["p"])
 
 
 def test_an_existing_file_is_never_touched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
