@@ -119,6 +119,22 @@ def test_the_mode_is_exact_whatever_the_umask(tmp_path: Path, mode: int) -> None
     assert path.stat().st_mode & 0o7777 == mode
 
 
+def test_nobody_else_can_open_it_before_it_has_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine, modes = os.fchmod, list[int]()
+
+    def seen(descriptor: int, mode: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        genuine(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", seen)
+    before = os.umask(0)
+    try:
+        write_durably(tmp_path / "file", NEW)
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+
+
 def test_never_overwrites_when_told_so(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(OLD)

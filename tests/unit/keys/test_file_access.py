@@ -11,7 +11,7 @@ import pytest
 
 from keys import file_access
 from keys.errors import KeyStoreInsecure
-from keys.file_access import not_private, unguarded
+from keys.file_access import not_private, read_at_most, unguarded
 from keys.filestore import FileKeyStore, check_private
 
 
@@ -220,6 +220,34 @@ def test_a_folder_of_secrets_is_none_that_everybody_may_list(file: Path) -> None
         found = not_private(file.parent, file.parent.stat())
         assert found is not None
         assert found.remedy == f"chmod 700 {file.parent}"
+        assert str(found) == f"{file.parent} has mode {mode:o}, so it may be read or changed by others"
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+@pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 12, 50])
+def test_one_byte_too_many_shows_that_there_is_more(
+    file: Path, monkeypatch: pytest.MonkeyPatch, *, length: int, at_once: int
+) -> None:
+    content = bytes(range(length))
+    file.write_bytes(content)
+    genuine = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, most: genuine(descriptor, min(most, at_once)))
+    with file.open("rb") as opened:
+        assert read_at_most(opened.fileno(), 10) == content[:11]
+
+
+def test_no_more_is_read_than_one_byte_too_many(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_bytes(bytes(50))
+    genuine, asked = os.read, list[int]()
+
+    def counted(descriptor: int, most: int) -> bytes:
+        asked.append(most)
+        return genuine(descriptor, min(most, 4))
+
+    monkeypatch.setattr(os, "read", counted)
+    with file.open("rb") as opened:
+        read_at_most(opened.fileno(), 10)
+    assert asked == [11, 7, 3]
 
 
 def test_keys_of_somebody_else_are_not_used(file: Path, foreign: int) -> None:
