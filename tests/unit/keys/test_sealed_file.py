@@ -306,15 +306,23 @@ def test_foreign_bytes_raise_nothing_but_key_errors(data: bytes) -> None:
     assert caught.value.place == PLACE
 
 
-def test_a_private_key_that_is_not_of_its_public_key_is_refused() -> None:
-    # Only who knows the passphrase can make such a file; it is refused all the same.
+def forged(content: bytes) -> bytes:
+    """The file with another content. Only who knows the passphrase can make it."""
     document = json.loads(SEALED)
     header = {m: document[m] for m in ("format", "kdf", "cipher", "info")}
     key = sealed_file._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)
     nonce = base64.b64decode(document["cipher"]["nonce"])
-    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), sealed_file._authenticated(header))
-    with pytest.raises(KeyFileMalformed, match="not that of its public key") as caught:
-        unseal(altered(lambda d: d.update(sealed=base64.b64encode(other).decode())), "secret", place=PLACE)
+    sealed = AESGCM(key).encrypt(nonce, content, sealed_file._authenticated(header))
+    return altered(lambda d: d.update(sealed=base64.b64encode(sealed).decode()))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(write_private_der(generate()), "not that of its public key"), (b"no key", "no private key in it")],
+)
+def test_what_is_sealed_but_not_the_key_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(KeyFileMalformed, match=reason) as caught:
+        unseal(forged(content), "secret", place=PLACE)
     assert caught.value.place == PLACE
 
 
