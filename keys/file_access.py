@@ -43,14 +43,14 @@ class Exposure:
 
     @property
     def reason(self) -> str:
-        """Return what is wrong, as words that follow the path."""
+        """What is wrong, as words that follow the path."""
         if self.owner is not None:
             return f"belongs to user {self.owner}, so it {self.what} by that user"
         return f"has mode {self.mode}, so it {self.what} by others"
 
     @property
     def remedy(self) -> str:
-        """Return the command that puts it right."""
+        """The command that puts it right."""
         if self.owner is not None:
             return f"chown -h {os.geteuid()} {self.path} (or run this as user {self.owner})"
         return f"chmod {self.wanted} {self.path}"

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from keys.errors import KeysError
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
-from trustcli.errors import UsageError
 from trustcli.config.global_options import extract
 from trustcli.console.output import Output, failure_document
+from trustcli.errors import UsageError
 from trustcli.session import open_session
 from trustcli.console.internal_error import internal_error
 from trustdata.errors import TrustError
@@ -61,6 +61,7 @@ def _execute(argv: Sequence[str], program: str) -> int:
         sys.stdout.write(f"trust {version('content-trust')}\n")
         return DONE
     session = open_session(options)
+    # These two are called in loops, and read their arguments without Typer, which takes long to load (docs/adr/0005).
     if rest and rest[0] == "verify":
         from trustcli.commands import verify
 

@@ -223,14 +223,18 @@ class FileExposed(TrustError):
 
 
 class HookRequestMalformed(TrustError):
-    """The container runtime sent a request that is not valid. `place`: an argument, or the standard input."""
+    """The container runtime sent a request that is not valid. `place`: an argument, or the standard input.
+
+    `beginning`: of the sentence, by which `trust doctor containerd` knows the refusal of a hook that it calls.
+    """
 
     code: ClassVar[str] = "hook-request-malformed"
+    beginning: ClassVar[str] = "the request cannot be judged"
     place: str
     reason: str
 
     def __str__(self) -> str:
-        return f"the request cannot be judged: {shown(self.place)} {shown(self.reason, 300)}"
+        return f"{self.beginning}: {shown(self.place)} {shown(self.reason, 300)}"
 
 
 class HookNotInstalled(TrustError):

@@ -22,7 +22,8 @@ from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
-from trustcli.config.docker_config import HELPER_SECONDS, DockerConfig
+from trustcli.config.credential_helper import HELPER_TIMEOUT
+from trustcli.config.docker_config import DockerConfig
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 class Session:
     """The settings and services of one run of `trust`.
 
-    `at`: the reference time (UTC) of the whole run. `helper_seconds`: how long a credential helper may take.
+    `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
     """
 
     def __init__(
@@ -70,24 +71,24 @@ class Session:
         environ: Mapping[str, str],
         output: Output,
         at: datetime,
-        helper_seconds: float = HELPER_SECONDS,
+        helper_timeout: float = HELPER_TIMEOUT,
     ) -> None:
         self.settings = settings
         self.environ = environ
         self.output = output
         self.at = at
-        self._helper_seconds = helper_seconds
+        self._helper_seconds = helper_timeout
 
     # --- the local state
 
     @property
     def pins(self) -> PinsFile:
-        """Return the user's pins."""
+        """The user's pins."""
         return PinsFile(self.settings.home / "pins.toml")
 
     @property
     def memory(self) -> MemoryFile:
-        """Return rollback memory."""
+        """Rollback memory."""
         return MemoryFile(self.settings.memory_folder / "seen.json")
 
     def cache(self, gun: GUN, format_name: str) -> FileCache:
@@ -141,7 +142,7 @@ class Session:
 
     @cached_property
     def locks(self) -> Mapping[GUN, SourcedLock]:
-        """Return the entries of the project's lock file by name, read once; empty if there is no lock file.
+        """The entries of the project's lock file by name, read once; empty if there is no lock file.
 
         Raises: SettingsUnusable (the file that was named does not exist), LockDamaged.
         """
@@ -288,14 +289,14 @@ class Session:
 
     @cached_property
     def keystore(self) -> FileKeyStore:
-        """Return the store of the user's private keys."""
+        """The store of the user's private keys."""
         from keys.filestore import FileKeyStore
 
         return FileKeyStore(self.settings.home / "private")
 
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
-        """Return where passphrases come from: the environment, then a prompt if the session is interactive."""
+        """Where passphrases come from: the environment, then a prompt if the session is interactive."""
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
@@ -321,8 +322,8 @@ class Session:
 
     @property
     def credentials(self) -> DockerConfig:
-        """Return the credentials that `docker login` stored."""
-        return DockerConfig(self.environ, helper_seconds=self._helper_seconds)
+        """The credentials that `docker login` stored."""
+        return DockerConfig(self.environ, helper_timeout=self._helper_seconds)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries.
@@ -384,7 +385,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
-    helper_seconds = settings.verifier.timeout / 2
+    helper_timeout = settings.verifier.timeout / 2
     return Session(
-        settings=settings, environ=environ, output=output, at=datetime.now(UTC), helper_seconds=helper_seconds
+        settings=settings, environ=environ, output=output, at=datetime.now(UTC), helper_timeout=helper_timeout
     )

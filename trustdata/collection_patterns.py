@@ -11,11 +11,11 @@ from typing import Final
 from trustdata.errors import InvalidName
 from trustdata.gun import GUN, parse_gun
 
-PATTERN: Final = (
-    "must be a name with its host in normal form (docker.io/library/alpine, without :443), the beginning of one "
-    'before /*, or "*"'
-)
+_NAME: Final = "must be a name with its host in normal form (docker.io/library/alpine, without :443)"
+PATTERN_RULE: Final = f'{_NAME}, the beginning of one before /*, or "*"'
 """What a valid pattern is, as part of error messages."""
+NARROW_PATTERN_RULE: Final = f"{_NAME}, or the beginning of one before /*"
+"""The same where `*` is not accepted."""
 
 
 def pattern_matches(pattern: str, gun: GUN) -> bool:

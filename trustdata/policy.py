@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 from keys.algorithms import key_fingerprint
 from keys.record import record, replace
-from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches, specificity
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches, specificity
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
@@ -151,7 +151,7 @@ def _read_rule(rule: object, path: str, source: str) -> Rule:
         )
     match = rule.get("match")
     if not isinstance(match, str) or not is_pattern(match):
-        raise PolicyMalformed(source=source, path=f"{path}.match", reason=PATTERN)
+        raise PolicyMalformed(source=source, path=f"{path}.match", reason=PATTERN_RULE)
     action = rule.get("action", "verify")
     if action not in ("verify", "deny"):
         raise PolicyMalformed(source=source, path=f"{path}.action", reason="must be verify or deny")

@@ -35,7 +35,7 @@ class Listen:
 
     @property
     def is_loopback(self) -> bool:
-        """Return whether only programs on this machine can connect."""
+        """Whether only programs on this machine can connect."""
         if self.host == "localhost":
             return True
         try:
@@ -119,7 +119,7 @@ class Settings:
 
     @property
     def tokens(self) -> Tokens | None:
-        """Return the token server whose tokens are accepted; None if no tokens are used.
+        """The token server whose tokens are accepted; None if no tokens are used.
 
         `check_for_serving` makes sure that either all or none of its settings are given.
         """

@@ -147,6 +147,19 @@ _LONGEST = {"trustdata/errors.py": 600}
 """The tree of errors is one table, drawn at its top."""
 
 
+def test_a_property_s_docstring_says_what_it_is() -> None:
+    """It is read as an attribute is; what is called returns something."""
+    seen, wrong = 0, []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and any("property" in ast.unparse(d) for d in node.decorator_list):
+                seen += 1
+                if (ast.get_docstring(node) or "").startswith(("Return ", "Say ")):
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    assert seen
+    assert wrong == []
+
+
 def test_the_clock_is_read_in_the_composition_roots_only() -> None:
     readers = set()
     for path in SOURCES:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tests.support.hostile_server import HostileServer, Request
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
-from trustcli.config.docker_config import Credential
+from trustcli.config.credential import Credential
 from trustcli.http.network import Network
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities

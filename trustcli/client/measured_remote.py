@@ -42,7 +42,7 @@ class MeasuredRemote:
 
     @property
     def name(self) -> str:
-        """Return the name of the remote for messages."""
+        """The name of the remote for messages."""
         return self._remote.name
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:

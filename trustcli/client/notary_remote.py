@@ -68,7 +68,7 @@ class NotaryRemote:
 
     @property
     def name(self) -> str:
-        """Return scheme, host and port for messages."""
+        """Scheme, host and port for messages."""
         return self._link.name
 
     def close(self) -> None:

@@ -61,7 +61,7 @@ class MetadataRemote(Protocol):
 
     @property
     def name(self) -> str:
-        """Return scheme, host and port for messages: `https://trust.example.com`. Never holds credentials."""
+        """Scheme, host and port for messages: `https://trust.example.com`. Never holds credentials."""
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         """Return the file's bytes, complete and unchanged; None only if the server says that there is no such file.
@@ -84,7 +84,7 @@ class PublishRemote(Protocol):
 
     @property
     def name(self) -> str:
-        """Return scheme, host and port for messages. Never holds credentials."""
+        """Scheme, host and port for messages. Never holds credentials."""
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
         """Store all the files or none: root, targets and delegations only, byte for byte.

@@ -48,7 +48,7 @@ class TufRemote:
 
     @property
     def name(self) -> str:
-        """Return scheme, host and port for messages."""
+        """Scheme, host and port for messages."""
         return self._link.name
 
     def close(self) -> None:

@@ -326,27 +326,27 @@ class Updater:
 
     @property
     def is_named(self) -> bool:
-        """Return whether the newest root says that it belongs to this collection and to no other."""
+        """Whether the newest root says that it belongs to this collection and to no other."""
         return self._trusted().is_named
 
     @property
     def complete(self) -> bool:
-        """Return whether every top-level role is verified."""
+        """Whether every top-level role is verified."""
         return self._set is not None and TARGETS in self._set.delegated
 
     @property
     def at(self) -> datetime:
-        """Return the reference time of all checks, UTC."""
+        """The reference time of all checks, UTC."""
         return self._at
 
     @property
     def memory(self) -> Memory | None:
-        """Return rollback memory as it was before this refresh."""
+        """Rollback memory as it was before this refresh."""
         return self._memory
 
     @property
     def lock(self) -> SourcedLock | None:
-        """Return the entry of the lock file that this refresh uses, if any."""
+        """The entry of the lock file that this refresh uses, if any."""
         return self._lock
 
     def counted_pins(self) -> list[SourcedPin]:

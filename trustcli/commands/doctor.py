@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from trustcli.doctor.findings import Finding, document, lines, status
+from trustcli.doctor.findings import Finding, finding_lines, findings_document, findings_status
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
@@ -66,7 +66,7 @@ def containerd(
 
 def report(session: Session, findings: list[Finding]) -> int:
     """Print the findings and return the exit status."""
-    for line in lines(findings):
+    for line in finding_lines(findings):
         session.output.result(line)
-    session.output.document(document(findings))
-    return status(findings)
+    session.output.document(findings_document(findings))
+    return findings_status(findings)

@@ -47,12 +47,12 @@ class ExpiringRole:
 
     @property
     def renewable(self) -> bool:
-        """Return whether this machine has enough of the keys."""
+        """Whether this machine has enough of the keys."""
         return bool(self.keys) and sum(key.here for key in self.keys) >= self.threshold
 
     @property
     def duty(self) -> str:
-        """Return who has to renew it: `owner` or `server`."""
+        """Who has to renew it: `owner` or `server`."""
         return "server" if self.file.role in ONLINE else "owner"
 
     def days_left(self, at: datetime) -> int:

@@ -13,7 +13,7 @@ from trustcli.client.collection import Collection
 from trustcli.client.policy_file import load_policy
 from trustcli.client.updater import Updater
 from trustcli.commands.support.durations import duration_option
-from trustcli.commands.support.explanation_view import document, lines
+from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
 from trustcli.console.exit_codes import DONE
 from trustcli.console.failure_table import row_for
@@ -142,7 +142,7 @@ def _ask_registry(session: Session, image: str, question: Question) -> RegistryA
 
 
 def _report(session: Session, image: str, explanation: Explanation) -> int:
-    for line in lines(explanation):
+    for line in explanation_lines(explanation):
         session.output.result(line)
     registry = explanation.registry
     if registry is not None and registry.diverges:
@@ -151,7 +151,7 @@ def _report(session: Session, image: str, explanation: Explanation) -> int:
         )
     refusal = explanation.refusal
     status = DONE if refusal is None else row_for(refusal).status
-    row: dict[str, object] = {"image": image, **document(explanation)}
+    row: dict[str, object] = {"image": image, **explanation_document(explanation)}
     if refusal is not None:
         session.output.failure(refusal, subject=image)
         row["error"] = failure_document(refusal)

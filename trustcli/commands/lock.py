@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
-from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
+from trustcli.commands.support.lock_changes import LockChange, change_lines, change_row, lock_changes
 from trustcli.config.settings import LOCK_FILE
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
@@ -75,7 +75,11 @@ def command(
     if written:
         file.replace(after)
     _report(session, path, changes, failed=bool(failures), written=written)
-    document: dict[str, object] = {"lock": str(path), "written": written, "collections": [row(c) for c in changes]}
+    document: dict[str, object] = {
+        "lock": str(path),
+        "written": written,
+        "collections": [change_row(c) for c in changes],
+    }
     session.output.document({**document, **({"failures": failures} if failures else {}), "exit": status})
     return status
 
@@ -91,7 +95,7 @@ def _names(images: Sequence[str], *, replace: bool, remove: bool) -> list[GUN]:
 
 def _report(session: Session, path: Path, changes: Sequence[LockChange], *, failed: bool, written: bool) -> None:
     for change in changes:
-        for line in lines(change):
+        for line in change_lines(change):
             session.output.result(line)
     if failed:
         session.output.notice(f"{path} is left as it was")

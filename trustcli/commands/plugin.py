@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trustcli.config.docker_config import docker_folder
+from trustcli.config.docker_config import docker_config_dir
 from trustcli.console.exit_codes import DONE
 from trustcli.hooks import plugin_files
 from trustcli.session import Session
@@ -53,4 +53,4 @@ def uninstall(ctx: typer.Context, folder: _Dir = None) -> int:
 
 
 def _folder(session: Session, given: Path | None) -> Path:
-    return (given or docker_folder(session.environ) / plugin_files.FOLDER).absolute()
+    return (given or docker_config_dir(session.environ) / plugin_files.FOLDER).absolute()

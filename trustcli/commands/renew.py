@@ -72,7 +72,9 @@ def command(
     session: Session = ctx.obj
     due = _due(session, within_, everything=all_)
     guns = list(dict.fromkeys(collection_names(names) if names else session.pinned_names()))
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    decisions = owner_decisions(
+        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
     if not names and not plan_ and not yes:
         what = f"all {len(guns)} pinned collections"
         if not confirm(session, f"Renew what is due in {what}?"):
@@ -203,7 +205,7 @@ class RenewalEdit:
 
     @property
     def seen(self) -> dict[RoleName, Envelope]:
-        """Return the roles that were due at the first call."""
+        """The roles that were due at the first call."""
         return self._first or {}
 
     def __call__(self, roles: OwnerRoles) -> Contents:

@@ -53,7 +53,9 @@ def command(
     reference = parse_reference(image)
     if reference.digest:
         raise UsageError("revoke takes a tag, not a digest")
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=[reference.gun])
+    decisions = owner_decisions(
+        guns=[reference.gun], accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
     if plan_:
         planning = Planning(session)
         return planning.report([plan(session, planning, reference, decisions)])
@@ -110,7 +112,7 @@ class TagRemoval:
 
     @property
     def before(self) -> Mapping[str, Target]:
-        """Return the tags to remove with what was released under them at the first call."""
+        """The tags to remove with what was released under them at the first call."""
         return self._before or {}
 
     def __call__(self, roles: OwnerRoles) -> Contents:

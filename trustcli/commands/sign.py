@@ -112,7 +112,10 @@ def command(
     for item in requests:
         by_gun.setdefault(item.reference.gun, []).append(item)
     terms = SigningTerms(
-        signer=signer, decisions=owner_decisions(accept_unsigned, accept_expired, start_empty, guns=tuple(by_gun))
+        signer=signer,
+        decisions=owner_decisions(
+            guns=tuple(by_gun), accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        ),
     )
     if plan_:
         planning = Planning(session)

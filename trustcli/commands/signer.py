@@ -62,7 +62,9 @@ def add(
     keys = [_read_key(file) for file in key]
     role = signer_role(signer)
     guns = collection_names(names)
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    decisions = owner_decisions(
+        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
 
     def addition(wire: WireFormat) -> Edit:
         terms = EditTerms.of(wire, at=session.at)
@@ -107,7 +109,9 @@ def remove(
     """Remove a signer; `targets/releases` is signed again in the same publish."""
     session: Session = ctx.obj
     guns = collection_names(names)
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    decisions = owner_decisions(
+        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
 
     def removal(gun: GUN) -> EditForFormat:
         return lambda wire: _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))

@@ -15,7 +15,7 @@ from trustcli.session import Session
 from trustdata.errors import shown
 
 ABOUT: Final = "Content trust for container images: tag to digest, signed, fresh and rollback-protected."
-EVERYWHERE: Final = (
+GLOBAL_OPTIONS: Final = (
     "Before or after every command: --server URL, --home DIR, --cacert FILE, --pin REF, --tofu, --lock FILE, "
     "--insecure-registry HOST,\n--json, --non-interactive."
 )
@@ -76,7 +76,8 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
             raise KeyboardInterrupt from stopped
         return stopped.exit_code
     except typer.TyperException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its text is the help
+        # A group without a command: the error's text is the help. Typer does not export its class.
+        if type(error).__name__ == "NoArgsIsHelpError":
             session.output.raw(f"{error}\n")
             return DONE
         raise UsageError(_sentence(error)) from error
@@ -93,4 +94,4 @@ def overview() -> str:
     """Return the text of `trust --help`."""
     width = max(map(len, COMMANDS))
     rows = "".join(f"  {name.ljust(width)}  {entry.summary}\n" for name, entry in COMMANDS.items())
-    return f"{ABOUT}\n\nUsage: trust COMMAND [ARGUMENTS]...\n\n{rows}\n{EVERYWHERE}\nMore: trust COMMAND --help\n"
+    return f"{ABOUT}\n\nUsage: trust COMMAND [ARGUMENTS]...\n\n{rows}\n{GLOBAL_OPTIONS}\nMore: trust COMMAND --help\n"

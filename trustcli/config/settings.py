@@ -22,14 +22,14 @@ from typing import Final
 
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
-from trustcli.config.verifier_settings import VerifierSettings, read_verifier
+from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
 from trustcli.errors import (
     NoTrustServer,
     SettingsUnusable,
 )
 from trustcli.guarded_files import read_guarded
 from trustdata import bounded_toml
-from trustdata.collection_patterns import PATTERN, is_pattern, pattern_matches, specificity
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches, specificity
 from trustdata.errors import (
     InvalidName,
     shown,
@@ -38,10 +38,11 @@ from trustdata.gun import GUN, parse_gun
 from trustdata.lifetimes import MaxLife
 
 _WITHOUT_DEFAULT: Final = "docker.io"
+"""The registry for which no server is assumed: nobody runs a trust server at the host of Docker Hub."""
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
-_KEYS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "verifier")
+_SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "verifier")
 MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
@@ -84,12 +85,12 @@ class Settings:
 
     @property
     def file(self) -> Path:
-        """Return the path of the settings file, which need not exist."""
+        """The path of the settings file, which need not exist."""
         return self.config or self.home / _FILE
 
     @property
     def memory_folder(self) -> Path:
-        """Return the folder of rollback memory and cache."""
+        """The folder of rollback memory and cache."""
         return self.state or self.home
 
     def server_for(self, gun: GUN) -> str:
@@ -216,9 +217,9 @@ class _SettingsFile:
         self._path = path
         self._must_exist = must_exist
         self._values = self._read()
-        unknown = sorted(set(self._values) - set(_KEYS))
+        unknown = sorted(set(self._values) - set(_SETTINGS))
         if unknown:
-            raise self._unusable(shown(unknown[0]), f"is no setting; there are {', '.join(_KEYS)}")
+            raise self._unusable(shown(unknown[0]), f"is not a setting; the settings are {', '.join(_SETTINGS)}")
 
     def servers(self) -> dict[str, str]:
         table = self._values.get("servers", {})
@@ -248,7 +249,7 @@ class _SettingsFile:
         for pattern, span in table.items():
             key = f"max_life.{shown(pattern)}"
             if not is_pattern(pattern):
-                raise self._unusable(key, PATTERN)
+                raise self._unusable(key, PATTERN_RULE)
             try:
                 found[pattern] = MaxLife.parse(span)
             except ValueError as error:
@@ -256,7 +257,7 @@ class _SettingsFile:
         return found
 
     def verifier(self) -> VerifierSettings:
-        return read_verifier(self._values.get("verifier", {}), file=self._path)
+        return parse_verifier_table(self._values.get("verifier", {}), file=self._path)
 
     def _beside(self, key: str, kind: str) -> Path | None:
         value = self._values.get(key)

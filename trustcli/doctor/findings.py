@@ -28,7 +28,7 @@ class Finding:
     place: str | None = None
 
 
-def lines(findings: Sequence[Finding]) -> Iterator[str]:
+def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """Return the lines for people; problems come last, where a terminal still shows them."""
     order: tuple[Severity, ...] = ("ok", "note", "wrong")
     for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
@@ -41,15 +41,15 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
     yield f"{wrong} of {len(findings)} findings are wrong" if wrong else "nothing is wrong"
 
 
-def document(findings: Sequence[Finding]) -> dict[str, object]:
+def findings_document(findings: Sequence[Finding]) -> dict[str, object]:
     """Return the findings for `--json`."""
     rows = []
     for finding in findings:
         row = asdict(finding)
         rows.append({name: shown(value, _LONGEST) if value is not None else None for name, value in row.items()})
-    return {"findings": rows, "exit": status(findings)}
+    return {"findings": rows, "exit": findings_status(findings)}
 
 
-def status(findings: Sequence[Finding]) -> int:
+def findings_status(findings: Sequence[Finding]) -> int:
     """Return the exit status: 0 only if nothing is wrong."""
     return OTHER if any(finding.severity == "wrong" for finding in findings) else DONE

@@ -35,7 +35,7 @@ class Look:
 
     @property
     def signed_tag(self) -> Tag | None:
-        """Return one of its tags, which the registry therefore probably has; None if it lists none."""
+        """One of its tags, which the registry therefore probably has; None if it lists none."""
         for role in (RELEASES, TARGETS):
             for name in self.roles[role].targets.targets if role in self.roles else ():
                 with contextlib.suppress(InvalidName):  # other clients may list what no registry takes for a tag

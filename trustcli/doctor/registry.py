@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from trustcli.config.docker_config import Credential
+from trustcli.config.credential import Credential
 from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
@@ -132,7 +132,7 @@ class _Rights:
         self._repository = seen.reference.repository
         self._first = next(iter(seen.authentications), None)
         """How the first challenge was met; None if there was no challenge."""
-        self._place = session.credentials.place
+        self._place = session.credentials.path
 
     def findings(self) -> Iterator[Finding]:
         challenges = self._first.challenges if self._first else ()
@@ -148,7 +148,7 @@ class _Rights:
 
     @property
     def _only_a_note(self) -> bool:
-        """Return whether an image could be read, so that `sign` works whatever else is odd."""
+        """Whether an image could be read, so that `sign` works whatever else is odd."""
         return self._seen.failure is None
 
     def _token_server(self, challenges: tuple[Challenge, ...]) -> Iterator[Finding]:
@@ -185,7 +185,7 @@ class _Rights:
         elif credential is None:
             yield self._none_stored()
         elif in_the_clear:
-            text = f"{shown(credential.who)} is stored for {self._host}, but does not go over plain http"
+            text = f"{shown(credential.label)} is stored for {self._host}, but does not go over plain http"
             severity: Severity = "note" if self._only_a_note else "wrong"
             yield Finding(check="credentials", severity=severity, text=text, remedy="use https", place=self._place)
         else:
@@ -203,7 +203,7 @@ class _Rights:
     def _credential_is(self, credential: Credential) -> Finding:
         kind = "an identity token" if credential.identity_token else "a password"
         kind = "a token for one registry" if credential.registry_token else kind
-        text = f"{kind} of {shown(credential.who)} is stored for {self._host}"
+        text = f"{kind} of {shown(credential.label)} is stored for {self._host}"
         return Finding(check="credentials", severity="ok", text=text, place=self._place)
 
     # --- what they are good for
@@ -289,7 +289,7 @@ class _Rights:
         ways = {challenge.scheme for challenge in met.challenges} & {"bearer", "basic"}
         if isinstance(failure, RemoteRefused) and failure.status in _DENIED and ways:
             if met.credential is not None:
-                text = f"the credentials of {shown(met.credential.who)} are wrong or no longer hold: {failure}"
+                text = f"the credentials of {shown(met.credential.label)} are wrong or no longer hold: {failure}"
             elif self._origin.may_carry_credentials:
                 text = (
                     f"no credentials are stored for {self._host}, and without them it gives nothing ({failure.status})"
@@ -315,7 +315,7 @@ class _Rights:
         if met is None or credential is None:
             text = f"{self._gun} may not be read without credentials ({status}), or does not exist, which some hide"
             return self._say("access", "wrong", text, f"docker login {self._host}")
-        who, ping = shown(credential.who), self._seen.ping
+        who, ping = shown(credential.label), self._seen.ping
         basic = met.authorization.startswith("Basic ")
         if basic and status == HTTPStatus.UNAUTHORIZED and not (isinstance(ping, Response) and ping.ok):
             text = f"the credentials of {who} are wrong or no longer hold"

@@ -46,22 +46,22 @@ class Visit:
 
     @property
     def answered(self) -> Exchange | None:
-        """Return the first exchange that the registry itself answered."""
+        """The first exchange that the registry itself answered."""
         return next((e for e in self._exchanges if e.response is not None), None)
 
     @property
     def last(self) -> Exchange | None:
-        """Return the last exchange with the registry itself."""
+        """The last exchange with the registry itself."""
         return self._exchanges[-1] if self._exchanges else None
 
     @property
     def authentications(self) -> list[Authentication]:
-        """Return how its challenges were met, in order."""
+        """How its challenges were met, in order."""
         return [a for a in self.record.authentications if a.server in self.origins]
 
     @property
     def shut_out(self) -> Authentication | None:
-        """Return the first challenge that could not be met."""
+        """The first challenge that could not be met."""
         return next((a for a in self.authentications if a.failure is not None), None)
 
     @property

@@ -29,7 +29,7 @@ def admit(session: Session, reference: ImageReference, digest: str) -> str:
         raise HookRequestMalformed(place="the digest", reason=reason)
     settings = session.settings.verifier
     for entry in settings.allow:
-        if entry.covers(reference.gun, digest):
+        if entry.allows(reference.gun, digest):
             return f"{reference.gun}@{digest} needs no signature: {entry} stands under [verifier] allow"
     return _verified(session, reference, digest)
 

@@ -29,12 +29,12 @@ class HookRequest:
 
     @property
     def trust(self) -> str:
-        """Return the beginning of a `trust` command line that uses the same files as the hook."""
+        """The beginning of a `trust` command line that uses the same files as the hook."""
         return f"trust --home {shlex.quote(str(self.home))}" if self.home else "trust"
 
     @property
     def explain(self) -> str:
-        """Return the command line that explains the verdict."""
+        """The command line that explains the verdict."""
         return f"{self.trust} explain {shlex.quote(shown(self.name))}"
 
 

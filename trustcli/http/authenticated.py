@@ -55,7 +55,7 @@ class AuthenticatedClient:
 
     @property
     def tried(self) -> str:
-        """Say with which credentials the last challenge was met, for messages."""
+        """With which credentials the last challenge was met, for messages."""
         return self._authorizer.tried if self._authorizer else "without credentials"
 
     def ask(

@@ -15,6 +15,7 @@ from trustcli.errors import (
     RemoteMisbehaved,
     RemoteUnreachable,
 )
+from trustcli.http.time_budget import ExchangeTooLong
 from trustcli.http.tls import offered_certificate
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def _reason(error: OSError) -> str:
     if isinstance(error, http.client.RemoteDisconnected):
         return "it closed the connection without an answer"
     if isinstance(error, TimeoutError):
-        text = str(error)
-        return text if text.startswith("no complete answer") else "no answer in time"
+        return str(error) if isinstance(error, ExchangeTooLong) else "no answer in time"
     if isinstance(error, socket.gaierror):
         return "no such host name, or no name server"
     return error.strerror or str(error) or type(error).__name__

@@ -33,12 +33,12 @@ class Origin:
 
     @property
     def netloc(self) -> str:
-        """Return host and port as in a URL: brackets around IPv6, the scheme's default port left out."""
+        """Host and port as in a URL: brackets around IPv6, the scheme's default port left out."""
         return self.bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.host_port
 
     @property
     def host_port(self) -> str:
-        """Return host and port, always both: the name of Docker's certificate folders."""
+        """Host and port, always both: the name of Docker's certificate folders."""
         return f"{self.bracketed}:{self.port}"
 
     @property
@@ -51,7 +51,7 @@ class Origin:
 
     @property
     def may_carry_credentials(self) -> bool:
-        """Return whether secrets may be sent there: over TLS, or without leaving this machine."""
+        """Whether secrets may be sent there: over TLS, or without leaving this machine."""
         return self.scheme == "https" or self.is_loopback
 
 
@@ -69,7 +69,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Return whether the status is 200; other successes mean nothing in the protocols spoken here."""
+        """Whether the status is 200; other successes mean nothing in the protocols spoken here."""
         return self.status == HTTPStatus.OK
 
     @property
@@ -82,7 +82,7 @@ class Response:
 
     @property
     def challenges(self) -> bool:
-        """Return whether the status is 401: with other credentials it may work."""
+        """Whether the status is 401: with other credentials it may work."""
         return self.status == HTTPStatus.UNAUTHORIZED
 
     @property
@@ -95,12 +95,12 @@ class Response:
 
     @property
     def server_fails(self) -> bool:
-        """Return whether the status is 5xx or 429: the same request may succeed later."""
+        """Whether the status is 5xx or 429: the same request may succeed later."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     @property
     def refuses(self) -> bool:
-        """Return whether the status is another 4xx: the request itself is at fault."""
+        """Whether the status is another 4xx: the request itself is at fault."""
         return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not self.server_fails
 
     def every(self, name: str) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from trustcli.config.docker_config import Credential
+    from trustcli.config.credential import Credential
     from trustcli.http.messages import Origin, Response
     from trustcli.http.proxies import Proxy
     from trustcli.http.token_auth import Challenge

@@ -38,6 +38,10 @@ class TooManyBytes(Exception):
     """More bytes were received than any honest answer within its limit needs."""
 
 
+class ExchangeTooLong(TimeoutError):
+    """The time of a whole exchange is over; the message says how long it was."""
+
+
 class ExchangeBudget:
     """The time and the bytes that are left for the current exchange. Not for threads: one exchange at a time."""
 
@@ -64,10 +68,10 @@ class ExchangeBudget:
             raise TooManyBytes
 
     def next_step(self) -> float:
-        """Return the seconds that the next read or write may take. Raises: TimeoutError when nothing is left."""
+        """Return the seconds that the next read or write may take. Raises: ExchangeTooLong when nothing is left."""
         left = self._end - self._clock()
         if left <= 0:
-            raise TimeoutError(f"no complete answer within {self._seconds:g} seconds")
+            raise ExchangeTooLong(f"no complete answer within {self._seconds:g} seconds")
         return min(left, self._step)
 
 

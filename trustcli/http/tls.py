@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keys.record import record
-from trustcli.config.docker_config import docker_folder
+from trustcli.config.docker_config import docker_config_dir
 from trustcli.errors import SettingsUnusable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class CertificateAuthorities:
             return [_Place(name=f"--cacert {self._cacert}", files=(self._cacert,))]
         if given := self._environ.get("TRUST_CACERT"):
             return [_Place(name=f"TRUST_CACERT ({given})", files=(Path(given),))]
-        notary = docker_folder(self._environ) / "tls" / origin.host_port / "ca.crt"
+        notary = docker_config_dir(self._environ) / "tls" / origin.host_port / "ca.crt"
         found = [_Place(name=str(notary), files=(notary,) if notary.is_file() else ())]
         found += [
             _Place(name=str(folder / "*.crt"), files=tuple(sorted(folder.glob("*.crt"))))

@@ -30,7 +30,7 @@ from trustdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from trustcli.config.docker_config import Credential
+    from trustcli.config.credential import Credential
     from trustcli.http.record import Observer
 
 CLIENT_ID = "content-trust"
@@ -164,7 +164,7 @@ class ChallengeResponder:
         found = self._credentials.credential_for(self._stored_under)
         self._unreadable = False
         none = f"without credentials (none stored for {self._stored_under})"
-        self.tried = f"as {shown(found.who)}" if found else none
+        self.tried = f"as {shown(found.label)}" if found else none
         return found
 
     def _basic(self, credential: Credential | None) -> str:

@@ -34,7 +34,7 @@ class KeyPlace:
 
     @property
     def here(self) -> bool:
-        """Return whether this machine can sign with the key."""
+        """Whether this machine can sign with the key."""
         return self.place in {"store", "recovery-file"}
 
 

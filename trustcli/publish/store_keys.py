@@ -26,7 +26,7 @@ class StoreKeys:
 
     @cached_property
     def _stored(self) -> dict[str, str]:
-        """Return the key ids of the store by fingerprint."""
+        """The key ids of the store by fingerprint."""
         return {key_fingerprint(info.public): info.keyid for info in self._store.list()}
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:

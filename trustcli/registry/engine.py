@@ -36,7 +36,7 @@ from trustdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from trustcli.config.docker_config import Credential
+    from trustcli.config.credential import Credential
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 MAX_ANSWER = 4 * 1024 * 1024
@@ -67,7 +67,7 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """Say where the engine is, for messages."""
+        """Where the engine is, for messages."""
         place = f"unix://{self._socket}" if self._socket else f"tcp://{self._origin.host_port}"
         return f"the container engine at {place}"
 

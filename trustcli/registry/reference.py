@@ -40,17 +40,17 @@ class ImageReference:
 
     @property
     def host(self) -> str:
-        """Return the host, with port if any, as in the collection's name: `docker.io`, `registry.example.com:5000`."""
+        """The host, with port if any, as in the collection's name: `docker.io`, `registry.example.com:5000`."""
         return self.gun.partition("/")[0]
 
     @property
     def registry_host(self) -> str:
-        """Return the host of the registry's API."""
+        """The host of the registry's API."""
         return DOCKER_HUB_REGISTRY if self.host == DOCKER_HUB else self.host
 
     @property
     def repository(self) -> str:
-        """Return the path inside the registry: `library/alpine`."""
+        """The path inside the registry: `library/alpine`."""
         return self.gun.partition("/")[2]
 
 

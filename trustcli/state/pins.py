@@ -54,7 +54,7 @@ class PinEntry:
 
     @property
     def stated(self) -> str:
-        """Return what the entry states, for messages: the pin, and whose it is."""
+        """What the entry states, for messages: the pin, and whose it is."""
         return f"{self.pin}, named {self.named}" if self.named else str(self.pin)
 
 

@@ -80,7 +80,7 @@ class TrustedSet:
 
     @property
     def lifetimes(self) -> Lifetimes:
-        """Return the usual lifetimes of signed files in the format of the collection."""
+        """The usual lifetimes of signed files in the format of the collection."""
         return self._wire.lifetimes
 
     @property
@@ -93,7 +93,7 @@ class TrustedSet:
 
     @property
     def is_named(self) -> bool:
-        """Return whether the newest root says that it belongs to this collection and to no other."""
+        """Whether the newest root says that it belongs to this collection and to no other."""
         return self.names_collection(self.root)
 
     def names_collection(self, root: Envelope) -> bool:

@@ -58,7 +58,7 @@ class PlainPart:
 
     @property
     def rest(self) -> bytes:
-        """Return the text of the file with an empty object in the place of the targets."""
+        """The text of the file with an empty object in the place of the targets."""
         return self.raw[: self.start] + b"{}" + self.raw[self.stop :]
 
     def fits(self, document: object) -> bool:

@@ -28,12 +28,12 @@ class ClientState:
 
     @property
     def root_of_trust(self) -> str:
-        """Return the SHA-256 (hex) of the collection's first root; empty if the file does not say."""
+        """The SHA-256 (hex) of the collection's first root; empty if the file does not say."""
         return self.memory.root_of_trust if self.memory else ""
 
     @property
     def versions(self) -> Mapping[RoleName, int]:
-        """Return the version of each role that the file knows of."""
+        """The version of each role that the file knows of."""
         if self.memory is not None:
             return {role: seen.version for role, seen in self.memory.roles.items()}
         return self.lock.minimum if self.lock else {}

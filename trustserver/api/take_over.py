@@ -31,7 +31,7 @@ class TakeOverParts(TufParts):
 
     @property
     def max_upload(self) -> int:
-        """Return the highest number of bytes that the upload may have."""
+        """The highest number of bytes that the upload may have."""
         return MAX_NOTARY_UPLOAD + _FORM_OVERHEAD
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:

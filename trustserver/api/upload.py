@@ -74,7 +74,7 @@ class TufParts:
 
     @property
     def max_upload(self) -> int:
-        """Return the highest number of bytes that the upload may have."""
+        """The highest number of bytes that the upload may have."""
         return MAX_UPLOAD
 
     def role(self, place: str, kind: bytes, options: Mapping[bytes, bytes]) -> RoleName:

@@ -37,7 +37,7 @@ class UploadRoom:
 
     @property
     def free(self) -> int:
-        """Return how many bytes are left."""
+        """How many bytes are left."""
         return self._free
 
     def enter(self, owner: str) -> UploadPlace:

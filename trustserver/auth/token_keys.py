@@ -75,7 +75,7 @@ class TokenKeys:
 
     @property
     def last_until(self) -> datetime:
-        """Return when the last of the keys expires."""
+        """When the last of the keys expires."""
         return max(known_key.until for keys in self._by_kid.values() for known_key in keys)
 
     def check_named(self, header: Mapping[str, object]) -> None:

@@ -79,7 +79,7 @@ class Helper:
 
     @property
     def pid(self) -> int | None:
-        """Return the process id; None if the helper does not run."""
+        """The process id; None if the helper does not run."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 

@@ -44,7 +44,7 @@ class UploadedFiles:
 
     @property
     def size(self) -> int:
-        """Return the bytes of all files."""
+        """The bytes of all files."""
         return size_of(self.files)
 
 

@@ -40,7 +40,7 @@ class ParsedCollection:
 
     @property
     def complete(self) -> bool:
-        """Return whether every current file is among the envelopes."""
+        """Whether every current file is among the envelopes."""
         return self.envelopes.keys() == self.state.files.keys()
 
 

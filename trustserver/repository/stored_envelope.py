@@ -30,7 +30,7 @@ class StoredEnvelope(Envelope):
 
     @property
     def parsed(self) -> bool:
-        """Return whether the content has been asked for."""
+        """Whether the content has been asked for."""
         return self._parsed is not None
 
     @property

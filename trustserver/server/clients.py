@@ -34,7 +34,7 @@ class NamedConnection(Protocol):
 
     @property
     def peer(self) -> tuple[str, int]:
-        """Return address and port of the client."""
+        """Address and port of the client."""
 
     def request_begins(self) -> None:
         """Note that the head of a request has arrived whole."""

@@ -62,11 +62,11 @@ class AsgiApplication(HotReads, Protocol):
 
     @property
     def bodies(self) -> BodiesInFlight:
-        """Return the large bodies that are being sent."""
+        """The large bodies that are being sent."""
 
     @property
     def is_open(self) -> bool:
-        """Return whether every client may read everything without a token."""
+        """Whether every client may read everything without a token."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request, as ASGI 3 describes."""
@@ -84,11 +84,11 @@ class ServedApplication(Protocol):
 
     @property
     def asgi(self) -> AsgiApplication:
-        """Return the application that answers requests."""
+        """The application that answers requests."""
 
     @property
     def in_flight(self) -> OpenRequests:
-        """Return the requests that have begun and are not finished."""
+        """The requests that have begun and are not finished."""
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up, until `stopping` is set."""

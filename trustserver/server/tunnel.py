@@ -45,15 +45,15 @@ class Way(Protocol):
 
     @property
     def behind(self) -> str:
-        """Return the address of the HTTP server's socket."""
+        """The address of the HTTP server's socket."""
 
     @property
     def files(self) -> int:
-        """Return how many files the process may open."""
+        """How many files the process may open."""
 
     @property
     def read_buffer(self) -> bytearray:
-        """Return the buffer that all tunnels of this event loop read into."""
+        """The buffer that all tunnels of this event loop read into."""
 
 
 def read_buffer() -> bytearray:
@@ -133,7 +133,7 @@ class Tunnel(asyncio.BufferedProtocol):
 
     @property
     def takes_more(self) -> bool:
-        """Return whether the HTTP server is connected, and receives as fast as the client sends."""
+        """Whether the HTTP server is connected, and receives as fast as the client sends."""
         return self._server is not None and not self._is_full
 
     def forward(self, data: bytes) -> None:

@@ -351,7 +351,7 @@ class KeySealer(Protocol):
 
     @property
     def mark(self) -> str:
-        """Return an identifier of the seal key, from which the key cannot be found."""
+        """An identifier of the seal key, from which the key cannot be found."""
 
     def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
         """Encrypt a private key, authenticated together with the collection's name, the role and the key id."""

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from trustcli.commands.doctor import DoctorGroup
-from trustcli.doctor.findings import Finding, document, lines, status
+from trustcli.doctor.findings import Finding, finding_lines, findings_document, findings_status
 
 GOOD = Finding(check="one", severity="ok", text="fine")
 NOTE = Finding(check="two", severity="note", text="look", remedy="do this")
@@ -16,13 +16,13 @@ BAD = Finding(check="three", severity="wrong", text="broken\x1b[31m\n" + "x" * 1
 
 
 def test_what_is_wrong_stands_last_with_place_and_remedy() -> None:
-    assert list(lines([GOOD, NOTE])) == [
+    assert list(finding_lines([GOOD, NOTE])) == [
         "ok     one: fine",
         "note   two: look",
         "       do: do this",
         "nothing is wrong",
     ]
-    printed = list(lines([BAD, GOOD]))
+    printed = list(finding_lines([BAD, GOOD]))
     assert printed[0] == "ok     one: fine"
     assert printed[1].startswith("wrong  three: broken\\x1b[31m\\n")
     assert printed[2:] == ["       at: /etc/x", "       do: mend it", "1 of 2 findings are wrong"]
@@ -30,7 +30,7 @@ def test_what_is_wrong_stands_last_with_place_and_remedy() -> None:
 
 
 def test_the_document_has_the_same_fields() -> None:
-    rows: Any = document([NOTE, BAD])
+    rows: Any = findings_document([NOTE, BAD])
     assert rows["findings"][0] == {
         "check": "two",
         "severity": "note",
@@ -38,9 +38,9 @@ def test_the_document_has_the_same_fields() -> None:
         "remedy": "do this",
         "place": None,
     }
-    assert rows["exit"] == status([NOTE, BAD]) == 1
+    assert rows["exit"] == findings_status([NOTE, BAD]) == 1
     assert len(rows["findings"][1]["text"]) < 600
-    assert status([GOOD, NOTE]) == status([]) == 0
+    assert findings_status([GOOD, NOTE]) == findings_status([]) == 0
 
 
 @pytest.mark.parametrize(

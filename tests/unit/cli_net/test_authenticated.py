@@ -9,7 +9,7 @@ import pytest
 from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, reply
 from tests.support.network_users import DIGEST, FILE, Stored, TrustServerUser, stored_for
 from tests.unit.cli_net.conftest import Serve, Users, answering
-from trustcli.config.docker_config import Credential
+from trustcli.config.credential import Credential
 from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,

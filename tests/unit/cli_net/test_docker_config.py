@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.config.docker_config import Credential, DockerConfig, docker_folder
+from trustcli.config.credential import Credential
+from trustcli.config.docker_config import DockerConfig, docker_config_dir
 from trustcli.errors import SettingsUnusable
+from trustdata.limits import MAX_ANSWER_VALUES
 
 Write = Callable[[object], DockerConfig]
 
@@ -17,11 +19,11 @@ Write = Callable[[object], DockerConfig]
 @pytest.fixture
 def config(environ: dict[str, str]) -> Write:
     def write(content: object) -> DockerConfig:
-        folder = docker_folder(environ)
+        folder = docker_config_dir(environ)
         folder.mkdir(exist_ok=True)
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         (folder / "config.json").write_bytes(raw)
-        return DockerConfig(environ, helper_seconds=5)
+        return DockerConfig(environ, helper_timeout=5)
 
     return write
 
@@ -54,7 +56,7 @@ def secrets_of(found: Credential | None) -> tuple[str, str, str, str] | None:
 
 def test_nothing_there_is_nothing_stored(environ: dict[str, str]) -> None:
     assert DockerConfig(environ).credential_for("r.example") is None
-    assert docker_folder({"HOME": "/home/a"}) == Path("/home/a/.docker")
+    assert docker_config_dir({"HOME": "/home/a"}) == Path("/home/a/.docker")
 
 
 @pytest.mark.parametrize(
@@ -116,8 +118,13 @@ def test_a_malformed_file_is_named(config: Write, content: object) -> None:
     stored = config(content)
     with pytest.raises(SettingsUnusable) as caught:
         stored.credential_for("r.example")
-    assert caught.value.place == stored.place
-    assert stored.place.endswith("docker/config.json")
+    assert caught.value.place == stored.path
+    assert stored.path.endswith("docker/config.json")
+
+
+def test_a_file_with_too_many_values_is_said_to_be_that(config: Write) -> None:
+    with pytest.raises(SettingsUnusable, match=str(MAX_ANSWER_VALUES)):
+        config({"auths": {}, "plugins": [0] * MAX_ANSWER_VALUES}).credential_for("r.example")
 
 
 def test_secrets_are_in_no_message(config: Write) -> None:
@@ -176,7 +183,7 @@ def test_a_helper_that_hangs_is_stopped(config: Write, helper: Install, environ:
     helper("store", "exec cat /dev/zero | { read -r never; }")
     config({"credsStore": "store"})
     with pytest.raises(SettingsUnusable, match="no answer within"):
-        DockerConfig(environ, helper_seconds=0.1).credential_for("r.example")
+        DockerConfig(environ, helper_timeout=0.1).credential_for("r.example")
 
 
 def test_helpers_see_no_passphrase(config: Write, helper: Install, environ: dict[str, str]) -> None:

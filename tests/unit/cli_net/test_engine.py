@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.support.hostile_server import Request, Script, Wire, json_reply, read_request, reply
-from trustcli.config.docker_config import Credential
+from trustcli.config.credential import Credential
 from trustcli.errors import (
     ImageNotFound,
     RemoteMisbehaved,

@@ -20,7 +20,7 @@ from tests.support.hostile_server import (
 )
 from tests.support.network_users import Stored, network_of
 from tests.unit.cli_net.conftest import Serve, answering
-from trustcli.config.docker_config import Credential
+from trustcli.config.credential import Credential
 from trustcli.errors import (
     ImageNotFound,
     RemoteMisbehaved,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.network_users import Stored
-from trustcli.config.docker_config import Credential
+from trustcli.config.credential import Credential
 from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keys.record import replace
 from tests.unit.cli_state.lock_samples import FIRST, SECOND
 from tests.unit.cli_state.samples import APP, OTHER
-from trustcli.commands.support.lock_changes import LockChange, lines, lock_changes, row
+from trustcli.commands.support.lock_changes import LockChange, change_lines, change_row, lock_changes
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import LockEntry
@@ -13,7 +13,7 @@ from trustdata.verification.trust_pinning import Pin
 
 
 def _text(before: dict[GUN, LockEntry], after: dict[GUN, LockEntry]) -> list[str]:
-    return [line for change in lock_changes(before, after) for line in lines(change)]
+    return [line for change in lock_changes(before, after) for line in change_lines(change)]
 
 
 def test_added_and_removed_names_in_order() -> None:
@@ -59,7 +59,7 @@ def test_names_of_roles_are_foreign_text() -> None:
 
 
 def test_the_same_as_a_document() -> None:
-    assert row(LockChange(gun=APP, before=None, after=SECOND)) == {
+    assert change_row(LockChange(gun=APP, before=None, after=SECOND)) == {
         "gun": APP,
         "change": "added",
         "before": None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trustcli.config.settings import Settings, load_hook_settings
-from trustcli.config.verifier_settings import AllowedName, VerifierSettings
+from trustcli.config.verifier_settings import AllowedImage, VerifierSettings
 from trustcli.errors import SettingsUnusable
 from trustdata.gun import parse_gun
 
@@ -57,14 +57,14 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_the_allow_list(tmp_path: Path) -> None:
     text = f'[verifier]\nallow = ["{PAUSE}@{DIGEST}", "registry.example.com/cni/*", "docker.io/library/x"]'
     exact, prefix, name = load(tmp_path, text).verifier.allow
-    assert exact == AllowedName(match=PAUSE, digest=DIGEST)
-    assert exact.covers(PAUSE, DIGEST)
-    assert not exact.covers(PAUSE, DIGEST.replace("a", "b"))
-    assert not exact.covers(parse_gun(f"{PAUSE}/x"), DIGEST)
-    assert prefix.covers(parse_gun("registry.example.com/cni/a/b"), DIGEST)
-    assert not prefix.covers(parse_gun("registry.example.com/cni"), DIGEST)
-    assert not prefix.covers(parse_gun("registry.example.com/cnix/a"), DIGEST)
-    assert name.covers(parse_gun("docker.io/library/x"), DIGEST)
+    assert exact == AllowedImage(pattern=PAUSE, digest=DIGEST)
+    assert exact.allows(PAUSE, DIGEST)
+    assert not exact.allows(PAUSE, DIGEST.replace("a", "b"))
+    assert not exact.allows(parse_gun(f"{PAUSE}/x"), DIGEST)
+    assert prefix.allows(parse_gun("registry.example.com/cni/a/b"), DIGEST)
+    assert not prefix.allows(parse_gun("registry.example.com/cni"), DIGEST)
+    assert not prefix.allows(parse_gun("registry.example.com/cnix/a"), DIGEST)
+    assert name.allows(parse_gun("docker.io/library/x"), DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,10 @@ def test_the_allow_list(tmp_path: Path) -> None:
         ('[verifier]\nallow = ["a.example.com/x", "*"]', r"verifier\.allow\[1\].*nothing would be verified"),
         ('[verifier]\nallow = ["pause"]', r"verifier\.allow\[0\]"),
         ('[verifier]\nallow = ["alpine:3"]', r"verifier\.allow\[0\]"),
-        ('[verifier]\nallow = ["a.example.com/x:1"]', r"verifier\.allow\[0\].*no tag"),
+        (
+            '[verifier]\nallow = ["a.example.com/x:1"]',
+            r"verifier\.allow\[0\].*, or the beginning of one before /\*; no tag",
+        ),
         ('[verifier]\nallow = ["A.example.com/x"]', r"verifier\.allow\[0\]"),
         ('[verifier]\nallow = ["a.example.com/x@"]', r"verifier\.allow\[0\]"),
         ('[verifier]\nallow = ["a.example.com/x@sha256:abc"]', r"verifier\.allow\[0\]"),

@@ -16,7 +16,7 @@ from tests.simulator.owner import Owner
 from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
 from trustcli.client.collection import Collection
 from trustcli.commands.explain import verification_state
-from trustcli.commands.support.explanation_view import document, lines
+from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
 from trustdata.errors import MetadataExpired
 from trustdata.explaining import explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
@@ -40,7 +40,7 @@ def _explained(
 
 
 def _text(explanation: Explanation) -> str:
-    return "\n".join(lines(explanation))
+    return "\n".join(explanation_lines(explanation))
 
 
 def test_the_whole_chain_of_a_trusted_tag() -> None:
@@ -230,12 +230,12 @@ def test_foreign_text_is_escaped_in_both_views() -> None:
     nasty = "1.0\x1b[31m"
     told = _explained(scene.newcomer(), Question(gun=scene.server.gun, tag=nasty, digest=None))
     assert "\x1b" not in _text(told)
-    assert "\x1b" not in str(document(told))
+    assert "\x1b" not in str(explanation_document(told))
 
 
 def test_both_views_have_every_field() -> None:
     told = _explained(good_collection().regular())
-    row = document(told)
+    row = explanation_document(told)
     assert set(row) == {field for field in Explanation.__dataclass_fields__ if field != "refusal"}
     assert isinstance(row["roots"], list)
     text = _text(told)

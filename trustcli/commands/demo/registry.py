@@ -20,7 +20,7 @@ class DemoRegistry(Protocol):
 
     @property
     def what(self) -> str:
-        """Return what kind of registry it is, for the user."""
+        """What kind of registry it is, for the user."""
 
     def push(self, repository: str, tag: str, image: Image) -> None:
         """Make `repository:tag` this image."""

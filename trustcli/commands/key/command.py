@@ -203,7 +203,9 @@ def rotate_(
     """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
     session: Session = ctx.obj
     guns = collection_names(names)
-    decisions = owner_decisions(accept_unsigned, accept_expired, start_empty, guns=guns)
+    decisions = owner_decisions(
+        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
     rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key, decisions=decisions)
     if plan_:
         planning = Planning(session)

@@ -98,7 +98,7 @@ def from_notary(
     reader = Source(NotaryRemote(session.link(GUN(""), source)), at=session.at)
     guns, unusable = _names(reader, names or [], names_file)
     keys = _ServerKeys(session, server_keys)
-    decisions = owner_decisions(None, accept_expired, None, guns=guns)
+    decisions = owner_decisions(guns=guns, accept_expired=accept_expired)
     run = _Run(session, reader, keys, rotates=not no_rotation, plan=plan_, decisions=decisions)
     statuses = [DONE]
     for name in unusable:

@@ -14,7 +14,7 @@ _KEY: Final = 12
 _CHILDREN: Final = 4
 
 
-def lines(explanation: Explanation) -> Iterator[str]:
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
     """Return the lines for people: the verdict, then each step in the order of verification."""
     rows = list(_rows(explanation))
     width = max(len(label) for label, _ in rows)
@@ -22,7 +22,7 @@ def lines(explanation: Explanation) -> Iterator[str]:
         yield f"{label.ljust(width)}  {text}"
 
 
-def document(explanation: Explanation) -> dict[str, object]:
+def explanation_document(explanation: Explanation) -> dict[str, object]:
     """Return the explanation for `--json`, without the refusal, which the caller adds as the `error` member."""
     names = [field.name for field in fields(explanation) if field.name != "refusal"]
     return {name: _plain(getattr(explanation, name)) for name in names}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from trustdata.errors import shown
 from trustdata.gun import GUN
@@ -35,8 +35,8 @@ class LockChange:
     after: LockEntry | None
 
     @property
-    def kind(self) -> str:
-        """Return `added`, `changed`, `removed` or `unchanged`."""
+    def kind(self) -> Literal["added", "changed", "removed", "unchanged"]:
+        """What happens to the entry."""
         if self.before == self.after:
             return "unchanged"
         if self.before is None:
@@ -49,29 +49,37 @@ def lock_changes(before: Mapping[GUN, LockEntry], after: Mapping[GUN, LockEntry]
     return [LockChange(gun=gun, before=before.get(gun), after=after.get(gun)) for gun in sorted({*before, *after})]
 
 
-def lines(change: LockChange) -> Iterator[str]:
+def change_lines(change: LockChange) -> Iterator[str]:
     """Return the lines for people; none if nothing changes."""
     if change.kind == "unchanged":
         return
     yield f"{_MARKS[change.kind]} {change.gun}"
     if change.after is None:
         return
-    moved = [row for row in _rows(change) if row[1] != row[2] or (row[0] == ROOT and _root_moved(change))]
+    moved = [
+        (role, old, new)
+        for role, old, new in _versions_by_role(change)
+        if old != new or (role == ROOT and _root_moved(change))
+    ]
     width = max(len(shown(role)) for role, _, _ in moved)
     for role, old, new in moved:
-        mark = "+" if change.before is not None and old is None else "-" if new is None else " "
+        mark = " "
+        if new is None:
+            mark = "-"
+        elif old is None and change.before is not None:  # in a new entry every role is new
+            mark = "+"
         versions = f"{old} -> {new}" if old is not None and new is not None else str(new if old is None else old)
         root = f"  {change.after.root}" if role == ROOT else ""
         yield f"  {mark} {shown(role).ljust(width)}  {versions}{root}"
 
 
-def row(change: LockChange) -> dict[str, object]:
+def change_row(change: LockChange) -> dict[str, object]:
     """Return the change for JSON."""
     return {
         "gun": change.gun,
         "change": change.kind,
-        "before": _values(change.before),
-        "after": _values(change.after),
+        "before": _entry_members(change.before),
+        "after": _entry_members(change.after),
     }
 
 
@@ -79,7 +87,8 @@ def _root_moved(change: LockChange) -> bool:
     return change.before is None or change.after is None or change.before.root != change.after.root
 
 
-def _rows(change: LockChange) -> list[tuple[str, int | None, int | None]]:
+def _versions_by_role(change: LockChange) -> list[tuple[str, int | None, int | None]]:
+    """Return each role with its version before and after."""
     old, new = _versions(change.before), _versions(change.after)
     return [(role, old.get(role), new.get(role)) for role in sorted({*old, *new}, key=role_order)]
 
@@ -88,7 +97,7 @@ def _versions(entry: LockEntry | None) -> dict[RoleName, int]:
     return {} if entry is None else {ROOT: entry.root_version, **entry.minimum}
 
 
-def _values(entry: LockEntry | None) -> dict[str, object] | None:
+def _entry_members(entry: LockEntry | None) -> dict[str, object] | None:
     if entry is None:
         return None
     return {

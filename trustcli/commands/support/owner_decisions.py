@@ -47,13 +47,13 @@ StartEmpty: TypeAlias = Annotated[
 
 
 def owner_decisions(
-    accept_unsigned: Sequence[str] | None,
-    accept_expired: Sequence[str] | None,
-    start_empty: Sequence[str] | None,
     *,
     guns: Sequence[GUN],
+    accept_unsigned: Sequence[str] | None = None,
+    accept_expired: Sequence[str] | None = None,
+    start_empty: Sequence[str] | None = None,
 ) -> OwnerDecisions:
-    """Return the decisions that the options say. `guns`: the collections of the command.
+    """Return the decisions that the options say. `guns`: the collections of the command. None: no such option.
 
     Raises: UsageError, InvalidName.
     """
@@ -62,16 +62,16 @@ def owner_decisions(
     for role in start_empty or ():
         if not is_delegated(parse_role(role)):
             raise UsageError(
-                f"--start-empty {role}: only a delegation can begin empty, {role} names the keys of others"
+                f"--start-empty {role}: only a delegation can begin empty; {role} names the keys of other roles"
             )
     return OwnerDecisions(
-        accept_unsigned=frozenset(_file(text, "--accept-unsigned") for text in accept_unsigned or ()),
-        accept_expired=frozenset(_file(text, "--accept-expired") for text in accept_expired or ()),
+        accept_unsigned=frozenset(_stored_file(text, "--accept-unsigned") for text in accept_unsigned or ()),
+        accept_expired=frozenset(_stored_file(text, "--accept-expired") for text in accept_expired or ()),
         start_empty=frozenset(start_empty or ()),
     )
 
 
-def _file(text: str, option: str) -> str:
+def _stored_file(text: str, option: str) -> str:
     role, _, digest = text.rpartition("@sha256:")
     if not role or _SHA256.fullmatch(digest) is None:
         raise UsageError(f"{option} takes ROLE@sha256:HEX with 64 hex digits in lower case, not {shown(text)}")

@@ -149,7 +149,7 @@ class PlannedKeySource:
 
     @cached_property
     def _stored(self) -> set[str]:
-        """Return the fingerprints of the keys that the store would hold by now."""
+        """The fingerprints of the keys that the store would hold by now."""
         found: set[str] = set()
         for info in self._session.keystore.list():
             fingerprint = key_fingerprint(info.public)

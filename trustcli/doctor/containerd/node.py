@@ -12,7 +12,6 @@ from trustcli.doctor.containerd.verifier import check_our_verifier
 from trustcli.doctor.findings import Finding
 from trustcli.hooks.bin_dir import HookFile, entries, open_to_others
 
-_INSTALL: Final = "trust hook containerd --bin-dir DIR --config FILE"
 _UNSTOPPABLE: Final = (
     ("ctr image pull --local", "pulls in the client, which asks no verifier"),
     (
@@ -46,7 +45,7 @@ def _check_calls(verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[
             check="bin-dir",
             severity="wrong",
             text=f"{folder} cannot be read ({why}): containerd refuses every pull",
-            remedy=f"make it a folder, then {_INSTALL}",
+            remedy=f"make it a folder, then {_install(verifiers.bin_dir)}",
             place=verifiers.place,
         )
         return
@@ -55,7 +54,7 @@ def _check_calls(verifiers: Verifiers, files: Sequence[ConfigFile]) -> Iterator[
             check="bin-dir",
             severity="wrong",
             text=f"{verifiers.bin_dir or 'bin_dir'} is missing or empty: every image passes",
-            remedy=_INSTALL.replace("DIR", verifiers.bin_dir or "DIR"),
+            remedy=_install(verifiers.bin_dir),
             place=verifiers.place,
         )
         return
@@ -103,6 +102,11 @@ def _check_entries(verifiers: Verifiers, found: Sequence[HookFile]) -> Iterator[
             check="verifier",
             severity="wrong",
             text="trust-image-verifier is not among what containerd calls, or its script was changed",
-            remedy=_INSTALL.replace("DIR", verifiers.bin_dir),
+            remedy=_install(verifiers.bin_dir),
             place=verifiers.bin_dir,
         )
+
+
+def _install(bin_dir: str) -> str:
+    """Return the command that puts our verifier into containerd's folder; DIR stands for one that is not set."""
+    return f"trust hook containerd --bin-dir {bin_dir or 'DIR'} --config FILE"

@@ -17,6 +17,7 @@ from keys.passphrase import without_passphrases
 from trustcli.client.policy_file import load_policy
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images
 from trustcli.doctor.findings import Finding
+from trustcli.errors import HookRequestMalformed
 from trustcli.hooks.bin_dir import HookFile, open_to_others
 from trustcli.hooks.wrapper import Wrapper
 from trustcli.registry.reference import parse_reference
@@ -90,7 +91,7 @@ def _refuses_nonsense(program: Path) -> str:
     if done.returncode == 0:
         return "it allowed it"
     output = done.stdout.decode(errors="replace").strip()
-    return "" if output.startswith("the request cannot be judged") else f"it ended with {done.returncode}: {output}"
+    return "" if output.startswith(HookRequestMalformed.beginning) else f"it ended with {done.returncode}: {output}"
 
 
 def _check_timeout(session: Session, verifiers: Verifiers) -> Iterator[Finding]:
@@ -159,7 +160,7 @@ def _check_names(session: Session, policy: Policy | None, files: Sequence[Config
             reference = parse_reference(image)
         except InvalidName:
             continue
-        known = any(entry.covers(reference.gun, entry.digest or "") for entry in settings.verifier.allow)
+        known = any(entry.allows(reference.gun, entry.digest or "") for entry in settings.verifier.allow)
         if not known and reference.gun not in pinned and not in_policy:
             yield Finding(
                 check="sandbox-image",

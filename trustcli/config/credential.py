@@ -1,0 +1,23 @@
+"""A credential for one server, as Docker's configuration or a credential helper stores it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+TOKEN_USER = "<token>"  # noqa: S105 -- the user name with which Docker stores an identity token in place of a password
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What is stored for one server; an absent part is empty. `source`: the file or helper, for messages."""
+
+    source: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+
+    @property
+    def label(self) -> str:
+        """User and source for messages; never a secret."""
+        return f"{self.username} ({self.source})" if self.username else self.source
