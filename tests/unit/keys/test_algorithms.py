@@ -163,6 +163,12 @@ def test_refuses_a_public_part_too_long_to_be_a_key(keys: dict[Algorithm, SSlibK
         check_accepted(relabelled(key, public=public.ljust(4097)))
 
 
+def test_refuses_a_public_part_that_cannot_be_read() -> None:
+    with pytest.raises(KeyNotAccepted) as caught:
+        check_accepted(SSlibKey("ab" * 32, "ecdsa", "ecdsa-sha2-nistp256", {"public": "x"}))
+    assert caught.value.details() == {"key": "ab" * 32, "reason": "its public part is no key that can be read"}
+
+
 def test_refuses_a_public_part_that_is_no_text(keys: dict[Algorithm, SSlibKey]) -> None:
     key = relabelled(keys[Algorithm.ED25519])
     key.keyval["public"] = 5

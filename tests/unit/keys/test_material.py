@@ -151,6 +151,7 @@ def test_lines_may_end_and_begin_in_any_white_space() -> None:
         (b"\x30\x00\x00", False),
         (b"\x30\x7f" + bytes(127), True),
         (b"\x30\x7f" + bytes(126), False),
+        (b"\x30\x80" + bytes(128), False),
         (b"\x30\x81\x80" + bytes(128), True),
         (b"\x30\x81\x80" + bytes(127), False),
         (b"\x30\x81\x80" + bytes(129), False),

@@ -209,6 +209,7 @@ def test_what_is_too_large_or_not_base64_is_malformed() -> None:
     plain = data("ecdsa", "plain")
     for raw, reason in (
         (b"x" * (MAX_KEY_FILE + 1), "larger than 65536 bytes"),
+        (plain.replace(b"\n\nM", b"\n\n=M", 1), "its PEM is not base64, or its headers are no text"),
         (plain.replace(b"MI", b"M=", 1), "its PEM is not base64, or its headers are no text"),
         (plain.replace(b"targets", b"\xff"), "its PEM is not base64, or its headers are no text"),
     ):
