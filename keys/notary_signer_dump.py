@@ -86,7 +86,7 @@ class SignerKey:
 def read_signer_dump(text: str, *, place: str) -> list[SignerKey]:
     """Read every key in a dump. `place`: the name of the file in error messages. Raises: KeyFileMalformed."""
     copy_statement = _COPY.search(text)
-    rows = _copy_rows(text, copy_statement, place) if copy_statement else _csv_rows(text)
+    rows = _copy_rows(text, copy_statement, place) if copy_statement else _csv_rows(text, place)
     return [_key(row, columns, f"{place}, row {number}") for number, (columns, row) in enumerate(rows, 1)]
 
 
@@ -100,9 +100,13 @@ def _copy_rows(text: str, copy_statement: re.Match[str], place: str) -> Iterator
     raise KeyFileMalformed(place=place, reason="is cut off before the end of the table")
 
 
-def _csv_rows(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _csv_rows(text: str, place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Yield the head and each row of comma-separated values. Raises: KeyFileMalformed for a field that is too long."""
     csv.field_size_limit(_MAX_FIELD)
-    rows = list(csv.reader(text.splitlines()))
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise KeyFileMalformed(place=place, reason=f"has a field of more than {_MAX_FIELD} characters") from error
     for row in rows[1:]:
         yield rows[0], row
 

@@ -212,6 +212,15 @@ def test_a_file_that_was_cut() -> None:
         key.open(PASSPHRASE)
 
 
+def test_a_field_that_is_too_long_is_said_of_the_file() -> None:
+    row = _row(generate(Algorithm.ED25519), public="x" * (1 << 20))
+    (key,) = _read(_comma_separated(row))
+    assert key.keyid == row["key_id"]
+    with pytest.raises(KeyFileMalformed, match="has a field of more than 1048576 characters") as caught:
+        _read(_comma_separated(row | {"public": "x" * ((1 << 20) + 1)}))
+    assert caught.value.place == "dump.sql"
+
+
 def test_another_table() -> None:
     with pytest.raises(
         KeyFileMalformed, match="has no key_id, algorithm, passphrase_alias, private, gun, role"
