@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from trustdata.gun import GUN
 from trustdata.lifetimes import CLOCK_SKEW
-from trustdata.roles import TIMESTAMP
+from trustdata.roles import TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
 from trustserver.storage.ports import NEVER_RENEWED, StoredFile
 
@@ -27,6 +27,8 @@ VIEW_BYTES: Final = 64 * 1024 * 1024
 _STRIPES: Final = 1024
 _OVERHEAD: Final = 1024  # of an entry beside its body: path, headers, dictionaries
 
+PIECES_FROM: Final = 65_536
+"""Bytes of a body from which on it can be read from the store in pieces while it is sent."""
 PACK_FROM: Final = 1024
 """Bytes of a file from which on a compressed form is worth while: below, either fits into one packet."""
 
@@ -34,6 +36,16 @@ CACHE_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 CACHE_REVALIDATE: Final = b"no-cache"
 CACHE_NOTHING: Final = b"no-store"
 _NO_BODY: Final[MutableMapping[str, Any]] = {"type": "http.response.body", "body": b""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBody:
+    """The file whose bytes are a response's body: there they can be read in pieces. `size`: in bytes."""
+
+    gun: GUN
+    role: RoleName
+    sha256: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
@@ -45,6 +57,7 @@ class ReadyResponse:
     at any time. An earlier time means that the file was signed while the clock was ahead.
     `unchanged`: the 304 for a client that has the file already; None without entity tag.
     `packable`: there is a compressed form in `packed`, or one can be made (gzip.py).
+    `stored`: where the body is stored; None for small ones, and for those that are not stored as they are.
     """
 
     status: int
@@ -56,11 +69,19 @@ class ReadyResponse:
     unchanged: ReadyResponse | None = None
     packable: bool = False
     packed: ReadyResponse | None = None
+    stored: StoredBody | None = None
     renew_before: int = 0
     renew_at: int = NEVER
 
 
-def file_response(raw: bytes, sha256: str, *, cache: bytes) -> ReadyResponse:
+def stored_body(gun: GUN, file: StoredFile) -> StoredBody | None:
+    """Return where the body of a file's response is stored; None if it is so small that nobody asks."""
+    if len(file.raw) < PIECES_FROM:
+        return None
+    return StoredBody(gun=gun, role=file.role, sha256=file.sha256, size=len(file.raw))
+
+
+def file_response(raw: bytes, sha256: str, *, cache: bytes, stored: StoredBody | None = None) -> ReadyResponse:
     """Make the response for a metadata file, with its hash as entity tag."""
     etag = b'"' + sha256.encode() + b'"'
     packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
@@ -73,7 +94,8 @@ def file_response(raw: bytes, sha256: str, *, cache: bytes) -> ReadyResponse:
         (b"x-content-type-options", b"nosniff"),
         *kept,
     ]
-    return _response(200, headers, raw, etag=etag, unchanged=unchanged_response(etag, kept), packable=packable)
+    unchanged = unchanged_response(etag, kept)
+    return _response(200, headers, raw, etag=etag, unchanged=unchanged, packable=packable, stored=stored)
 
 
 def unchanged_response(etag: bytes, headers: list[tuple[bytes, bytes]]) -> ReadyResponse:
@@ -92,9 +114,11 @@ def problem_response(status: int, raw: bytes) -> ReadyResponse:
     return plain_response(status, headers, raw)
 
 
-def plain_response(status: int, headers: list[tuple[bytes, bytes]], raw: bytes) -> ReadyResponse:
+def plain_response(
+    status: int, headers: list[tuple[bytes, bytes]], raw: bytes, *, stored: StoredBody | None = None
+) -> ReadyResponse:
     """Make a response without entity tag and without a compressed form."""
-    return _response(status, headers, raw)
+    return _response(status, headers, raw, stored=stored)
 
 
 def _response(
@@ -105,6 +129,7 @@ def _response(
     etag: bytes = b"",
     unchanged: ReadyResponse | None = None,
     packable: bool = False,
+    stored: StoredBody | None = None,
 ) -> ReadyResponse:
     # All at once: each `replace` costs as much as the rest of a response.
     return ReadyResponse(
@@ -116,6 +141,7 @@ def _response(
         etag=etag,
         unchanged=unchanged,
         packable=packable,
+        stored=stored,
     )
 
 

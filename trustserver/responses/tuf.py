@@ -13,8 +13,10 @@ from trustserver.responses.cache import (
     ReadyResponse,
     file_response,
     problem_response,
+    stored_body,
 )
 from trustserver.responses.tuf_paths import FileName
+from trustserver.storage.ports import StoredFile
 
 
 def problem(error: TrustError, *, status: int, title: str) -> bytes:
@@ -23,14 +25,14 @@ def problem(error: TrustError, *, status: int, title: str) -> bytes:
     return orjson.dumps({**error.details(), **head})
 
 
-def versioned(raw: bytes, sha256: str) -> ReadyResponse:
+def versioned(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for a file with its version in the name. Caches may keep it, since it never changes."""
-    return file_response(raw, sha256, cache=CACHE_IMMUTABLE)
+    return file_response(file.raw, file.sha256, cache=CACHE_IMMUTABLE, stored=stored_body(gun, file))
 
 
-def newest(raw: bytes, sha256: str) -> ReadyResponse:
+def newest(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for a file without a version in its name. Caches must ask for it again each time."""
-    return file_response(raw, sha256, cache=CACHE_REVALIDATE)
+    return file_response(file.raw, file.sha256, cache=CACHE_REVALIDATE, stored=stored_body(gun, file))
 
 
 def missing(gun: GUN, name: FileName) -> ReadyResponse:

@@ -10,14 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
@@ -27,6 +20,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage import statements, version_rows
+from trustserver.storage.blob_pieces import read_piece
 from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
 from trustserver.storage.lookups import Lookup
 from trustserver.storage.offer_rows import read_salts, write_salts
@@ -90,6 +84,10 @@ class SqlStore:
 
     def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
         return self._fetch_file(self._by_hash, gun, role, wire, of_hash=sha256)
+
+    def piece(self, gun: GUN, role: RoleName, sha256: str, *, start: int, length: int) -> bytes | None:
+        with self._reading() as connection:
+            return read_piece(connection, gun, role, sha256, start=start, length=length)
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         return self._fetch_file(self._newest, gun, role, wire)
@@ -370,7 +368,7 @@ class SqlStore:
         try:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise _not_stored(error) from error
 
     def _one_row(self, lookup: Lookup, values: Mapping[str, str | int]) -> Any:
