@@ -40,8 +40,8 @@ async def send_body(send: Send, answer: ReadyResponse, bodies: BodiesInFlight) -
     reading: Reading | None = None
     try:
         async with asyncio.timeout(None) as deadline:
-            reading = bodies.read(event["body"], lambda: deadline.reschedule(loop.time()), stored=answer.stored)
-            del answer, event  # from now on only the reading has the body
+            reading = bodies.read(event["body"], lambda: deadline.reschedule(loop.time()), answer=answer)
+            del answer, event  # from now on only the reading has them
             for start in range(0, reading.size, PIECE):
                 if reading.has_ended:
                     break

@@ -35,10 +35,13 @@ class _Body:
 class Reading:
     """A client that reads a body. `has_ended`: it must stop, because there is no memory for the body any more."""
 
-    def __init__(self, bodies: BodiesInFlight, body: bytes, stored: StoredBody | None, end: Callable[[], None]) -> None:
+    def __init__(
+        self, bodies: BodiesInFlight, body: bytes, answer: ReadyResponse | None, end: Callable[[], None]
+    ) -> None:
         self.has_ended = False
         self.end = end
-        self.stored = stored
+        self.stored = None if answer is None or not bodies.has_store else answer.stored
+        self._answer = answer  # whoever asks for it meanwhile gets the same (api/shared_reads.py)
         self.size = len(body)
         self._body: bytes | None = body
         self._start = 0
@@ -63,14 +66,14 @@ class Reading:
 
     def move(self) -> None:
         """Let go of the body: it is read from the store from now on, or no more."""
-        self._body = None
+        self._body = self._answer = None
         if self.stored is None:
             self.has_ended = True
             self.end()
 
     def release(self) -> None:
         """Note that the client reads no more; doing so twice is allowed."""
-        self._body = None
+        self._body = self._answer = None
         self._piece = b""
         self._bodies.release(self._key, self)
 
@@ -103,12 +106,18 @@ class BodiesInFlight:
             return chosen
         return answer
 
-    def read(self, body: bytes, end: Callable[[], None], *, stored: StoredBody | None = None) -> Reading:
+    @property
+    def has_store(self) -> bool:
+        """Return whether bodies that have gone can be read from a store."""
+        return self._read_piece is not None
+
+    def read(self, body: bytes, end: Callable[[], None], *, answer: ReadyResponse | None = None) -> Reading:
         """Count a client that begins to read. `end`: called, at most once, if it has to stop.
 
-        `stored`: where the body can be read in pieces, so that the client need not stop.
+        `answer`: the response with this body, kept as long as the body is. It says where the body is stored, so that
+        the client need not stop. None: the client has all of the body already.
         """
-        reading = Reading(self, body, None if self._read_piece is None else stored, end)
+        reading = Reading(self, body, answer, end)
         key = id(body)
         found = self._bodies.get(key)
         if found is None:
