@@ -95,15 +95,20 @@ class _Kind:
     read: Callable[[str], object]
 
 
+def nameless_refusal(reason: str) -> KeyNotAccepted:
+    """Return the refusal of a public part, kept for all keys that have this part: the caller names the key."""
+    return KeyNotAccepted(key="", reason=reason)
+
+
 def _read_pem(public: str) -> object:
     if len(public) > _MAX_PEM:
-        raise KeyNotAccepted(key="", reason=f"its public part is longer than {_MAX_PEM} characters")
+        raise nameless_refusal(f"its public part is longer than {_MAX_PEM} characters")
     return load_pem_public_key(public.encode())
 
 
 def _read_ed25519(public: str) -> object:
     if not _ED25519_HEX.fullmatch(public):  # bytes.fromhex would let white space through
-        raise KeyNotAccepted(key="", reason="an Ed25519 key is 64 hexadecimal digits")
+        raise nameless_refusal("an Ed25519 key is 64 hexadecimal digits")
     return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
 
 
@@ -153,7 +158,7 @@ def derive_p256(secret: bytes) -> PrivateKey:
     """
     if len(secret) < DERIVED_BYTES:
         raise ValueError(f"a secret of {DERIVED_BYTES} bytes is needed")
-    return derive_private_key(int.from_bytes(secret, "big") % (_P256_ORDER - 1) + 1, SECP256R1())
+    return derive_private_key(int.from_bytes(secret) % (_P256_ORDER - 1) + 1, SECP256R1())
 
 
 def is_private_key(key: object) -> TypeGuard[PrivateKey]:
@@ -263,13 +268,11 @@ def _tuf_key(key: Key) -> tuple[PublicKey, str]:
 def _examine(keytype: str, scheme: str, public: str) -> tuple[PublicKey, str]:
     declared = _BY_TYPE_AND_SCHEME.get((keytype, scheme))
     if declared is None:
-        raise KeyNotAccepted(
-            key="", reason=f"key type {_shortened(keytype)} with scheme {_shortened(scheme)} is not supported"
-        )
+        raise nameless_refusal(f"key type {_shortened(keytype)} with scheme {_shortened(scheme)} is not supported")
     loaded = _load(declared, public)
     actual = algorithm_of(loaded, named="")
     if actual is not declared:
-        raise KeyNotAccepted(key="", reason=f"it says {declared} but is {actual}")
+        raise nameless_refusal(f"it says {declared} but is {actual}")
     return loaded, public_fingerprint(loaded)
 
 
@@ -277,9 +280,9 @@ def _load(declared: Algorithm, public: str) -> PublicKey:
     try:
         loaded = _KINDS[declared].read(public)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyNotAccepted(key="", reason="its public part is no key that can be read") from error
+        raise nameless_refusal("its public part is no key that can be read") from error
     if not is_public_key(loaded):
-        raise KeyNotAccepted(key="", reason=_UNKNOWN)
+        raise nameless_refusal(_UNKNOWN)
     return loaded
 
 

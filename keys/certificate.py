@@ -10,7 +10,7 @@ import base64
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
@@ -45,7 +45,6 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: Pub
         raise KeyNotAccepted(key="the root key", reason="Notary v1 knows no certificates of Ed25519 keys")
     with _long_names_allowed():
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gun, _validate=False)])
-    start = at.astimezone(UTC).replace(microsecond=0)
     usage = x509.KeyUsage(
         digital_signature=True,
         key_encipherment=True,
@@ -63,8 +62,8 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: Pub
         .issuer_name(name)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + LIFETIME)
+        .not_valid_before(at)
+        .not_valid_after(at + LIFETIME)
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -44,7 +44,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Sync a folder, so that created, replaced and removed names survive a power failure. Raises: OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -70,7 +70,7 @@ def file_lock(path: Path) -> Iterator[None]:
     The lock is taken on a separate file (`.NAME.lock`, mode 0600), because `write_durably` replaces the file itself.
     The kernel releases the lock when the process ends. The folder must exist. Raises: OSError.
     """
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -97,14 +97,14 @@ def _move_without_replacing(temporary: Path, path: Path) -> None:
     except OSError:
         # The file system has no hard links (FAT on a memory stick): reserve the name first. A crash between the two
         # steps leaves an empty file.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         os.replace(temporary, path)  # noqa: PTH105
     else:
         os.unlink(temporary)  # noqa: PTH108
 
 
 def _write_new(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         os.fchmod(descriptor, mode)  # the umask of the process may have removed bits
         rest = memoryview(data)

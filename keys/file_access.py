@@ -7,6 +7,7 @@ a folder with the sticky bit lets nobody replace the files of somebody else (doc
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ from keys.record import record
 _ROOT: Final = 0
 _WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _ANYTHING: Final = stat.S_IRWXG | stat.S_IRWXO
-_MAX_LINKS: Final = 40
-"""As the kernel follows them."""
+_MAX_STEPS: Final = 41
+"""A path, and what each of the 40 links leads to that the kernel follows."""
 
 
 @record
@@ -83,15 +84,13 @@ def unguarded(path: Path, status: os.stat_result | None = None, *, folder_is_its
 
 
 def _way(path: Path) -> Iterator[Path]:
-    """Return the path itself, what it leads to if it is a symbolic link, and so on until the file."""
-    real = Path(os.path.realpath(path))
-    for _ in range(_MAX_LINKS):
+    """Return the path itself, what it leads to if it is a symbolic link, and so on until the file. Raises: OSError."""
+    for _ in range(_MAX_STEPS):
         yield path
         if not path.is_symlink():
-            break
+            return
         path = path.parent / path.readlink()
-    if real.parent != path.parent:
-        yield real
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 def _misleading(path: Path, *, folder_is_its_own: bool) -> Exposure | None:

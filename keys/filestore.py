@@ -57,7 +57,9 @@ class FileKeyStore:
     def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
         """Store a new key. Raises: KeyExists, PassphraseMissing."""
         sealed = sealed_file.seal(private, passphrase, info=info, cost=self._cost)
-        with self._locked(make=True):
+        with self._os_errors_as(KeyStoreUnwritable):
+            make_private_folder(self._folder)
+        with self._folder_locked():
             check_new(self.list(), info)
             write_durably(self._path(info.keyid), sealed)
 
@@ -97,7 +99,7 @@ class FileKeyStore:
                 raise KeyNotFound(key=ascii(keyid[:80]))
             try:
                 # Non-blocking: opening a pipe in the place of the file must not wait for a writer.
-                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             except FileNotFoundError as error:
                 raise KeyNotFound(key=keyid) from error
             try:
@@ -118,14 +120,18 @@ class FileKeyStore:
         return True
 
     @contextmanager
-    def _locked(self, keyid: str | None = None, *, make: bool = False) -> Iterator[None]:
+    def _locked(self, keyid: str) -> Iterator[None]:
+        """Hold the lock to change a key. Raises: KeyNotFound if there can be none of this id."""
         with self._os_errors_as(KeyStoreUnwritable):
-            if make:
-                make_private_folder(self._folder)
-            elif keyid is None or not is_keyid(keyid) or not self._folder_exists():
-                raise KeyNotFound(key=ascii((keyid or "")[:80]))
-            with file_lock(self._folder / "store"):
-                yield
+            if not is_keyid(keyid) or not self._folder_exists():
+                raise KeyNotFound(key=ascii(keyid[:80]))
+        with self._folder_locked():
+            yield
+
+    @contextmanager
+    def _folder_locked(self) -> Iterator[None]:
+        with self._os_errors_as(KeyStoreUnwritable), file_lock(self._folder / "store"):
+            yield
 
     @contextmanager
     def _os_errors_as(self, kind: type[KeyStoreUnreadable | KeyStoreUnwritable]) -> Iterator[None]:

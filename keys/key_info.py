@@ -11,7 +11,7 @@ from securesystemslib.exceptions import FormatError
 from securesystemslib.signer import SSlibKey
 from securesystemslib.signer._utils import compute_default_keyid
 
-from keys.algorithms import Algorithm, PrivateKey, algorithm_of, algorithm_of_tuf_key
+from keys.algorithms import Algorithm, PrivateKey, algorithm_of_tuf_key
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.material import tuf_key
 
@@ -48,10 +48,9 @@ class KeyInfo:
         """Describe a private key that was generated or read. Raises: KeyNotAccepted."""
         public = tuf_key(key)
         rounded = None if created is None else created.astimezone(UTC).replace(microsecond=0)
-        algorithm = algorithm_of(key, named=public.keyid)
         return cls(
             keyid=public.keyid,
-            algorithm=algorithm,
+            algorithm=algorithm_of_tuf_key(public),
             purpose=purpose,
             public=public,
             name=name,

@@ -115,7 +115,7 @@ def read_public_pem(data: bytes, *, place: str) -> SSlibKey:
         raise KeyFileMalformed(place=place, reason="no public key in it") from error
     except UnsupportedAlgorithm as error:
         raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
-    return tuf_key(_check_public(key, place=place), named=place)
+    return tuf_key(cast("PublicKey", key), named=place)  # which refuses every other key
 
 
 def write_public_pem(key: SSlibKey) -> bytes:
@@ -129,11 +129,6 @@ def _check_private(key: object, *, place: str) -> PrivateKey:
     return cast("PrivateKey", key)
 
 
-def _check_public(key: object, *, place: str) -> PublicKey:
-    algorithm_of(key, named=place)
-    return cast("PublicKey", key)
-
-
 def _check_pem_block(data: bytes, *, place: str) -> str:
     """Return the label of the only PEM block, after a check that the block is complete. Raises: KeyFileMalformed.
 
@@ -141,7 +136,7 @@ def _check_pem_block(data: bytes, *, place: str) -> str:
     """
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
-    blocks = _PEM.findall(data)
+    blocks: list[tuple[bytes, bytes]] = _PEM.findall(data)
     if len(blocks) != 1:
         raise KeyFileMalformed(
             place=place, reason="no PEM block in it" if not blocks else "more than one PEM block in it"
@@ -154,7 +149,7 @@ def _check_pem_block(data: bytes, *, place: str) -> str:
         raise KeyFileMalformed(place=place, reason="its PEM is not base64") from error
     if b"Proc-Type" not in body and not _is_one_sequence(der):
         raise KeyFileMalformed(place=place, reason="its content is cut or altered")
-    return str(label, "ascii")
+    return label.decode()
 
 
 def _is_one_sequence(der: bytes) -> bool:

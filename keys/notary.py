@@ -29,7 +29,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Key, Signature
 
-from keys.algorithms import EncodedKey, PublicKey, algorithm_of, public_key_of
+from keys.algorithms import EncodedKey, PublicKey, algorithm_of, nameless_refusal, public_key_of
 from keys.errors import KeyNotAccepted
 
 SCHEME: Final = "notary-v1"
@@ -75,7 +75,7 @@ class NotaryKey(EncodedKey):
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """Check that this key made the signature over `data`. Raises: UnverifiedSignatureError."""
-        method = str(signature.unrecognized_fields.get(METHOD, "")).lower()
+        method = str(signature.unrecognized_fields.get(METHOD)).lower()
         try:
             _verify(self.read(), method, base64.b64decode(signature.signature, validate=True), data)
         except (InvalidSignature, KeyNotAccepted, ValueError, UnsupportedAlgorithm) as error:
@@ -105,16 +105,16 @@ def notary_keyid(keytype: str, public: str) -> str:
 @lru_cache(maxsize=4096)
 def _read(keytype: str, public: str) -> PublicKey:
     if keytype not in KEYTYPES:
-        raise KeyNotAccepted(key="", reason=f"key type {keytype[:40]!a} is not supported")
+        raise nameless_refusal(f"key type {keytype[:40]!a} is not supported")
     if len(public) > _MAX_PUBLIC:
-        raise KeyNotAccepted(key="", reason=f"its public part is longer than {_MAX_PUBLIC} characters")
+        raise nameless_refusal(f"its public part is longer than {_MAX_PUBLIC} characters")
     try:
         loaded = _load(keytype, base64.b64decode(public, validate=True))
     except (ValueError, UnsupportedAlgorithm) as error:  # binascii.Error is a ValueError
-        raise KeyNotAccepted(key="", reason="its public part is no key that can be read") from error
+        raise nameless_refusal("its public part is no key that can be read") from error
     algorithm = algorithm_of(loaded, named="")
     if not algorithm.startswith(keytype.removesuffix(X509)):
-        raise KeyNotAccepted(key="", reason=f"it says {keytype} but is {algorithm}")
+        raise nameless_refusal(f"it says {keytype} but is {algorithm}")
     return loaded  # type: ignore[return-value]  # `algorithm_of` has checked the type
 
 

@@ -26,6 +26,7 @@ from keys.passphrase import passphrase_bytes
 _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>[^)]*)\) FROM stdin;")
 _REQUIRED_COLUMNS: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
 _ENCRYPTION: Final = ["PBES2-HS256+A128KW", "A256GCM"]
+_WANTED: Final = "a dump of the table private_keys is wanted"
 _MAX_FIELD: Final = 1 << 20
 _ED25519_BYTES: Final = (64, 96)
 
@@ -51,10 +52,12 @@ class SignerKey:
         from joserfc.errors import JoseError
         from joserfc.jwk import OctKey
 
+        if not passphrase:
+            raise PassphraseWrong(key=self.place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a short passphrase: it was chosen for the notary-signer
+            key = OctKey.import_key(passphrase_bytes(passphrase))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about a short passphrase: it was chosen for the notary-signer
-                key = OctKey.import_key(passphrase_bytes(passphrase))
             content = jwe.decrypt_compact(self.encrypted, key, algorithms=_ENCRYPTION).plaintext
         except JoseError as error:
             raise PassphraseWrong(key=self.place) from error
@@ -83,34 +86,40 @@ class SignerKey:
 def read_signer_dump(text: str, *, place: str) -> list[SignerKey]:
     """Read every key in a dump. `place`: the name of the file in error messages. Raises: KeyFileMalformed."""
     copy_statement = _COPY.search(text)
-    rows = _copy_rows(text, copy_statement, place) if copy_statement else _csv_rows(text)
+    rows = _copy_rows(text, copy_statement, place) if copy_statement else _csv_rows(text, place)
     return [_key(row, columns, f"{place}, row {number}") for number, (columns, row) in enumerate(rows, 1)]
 
 
 def _copy_rows(text: str, copy_statement: re.Match[str], place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Yield the columns and each row of a `COPY` block. Raises: KeyFileMalformed if its end is missing."""
     columns = [name.strip().strip('"') for name in copy_statement["columns"].split(",")]
-    for line in text[copy_statement.end() :].lstrip("\n").split("\n"):
+    for line in text[copy_statement.end() :].removeprefix("\n").split("\n"):
         if line == r"\.":
             return
         yield columns, line.split("\t")
     raise KeyFileMalformed(place=place, reason="is cut off before the end of the table")
 
 
-def _csv_rows(text: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _csv_rows(text: str, place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Yield the head and each row of comma-separated values. Raises: KeyFileMalformed for a field that is too long."""
     csv.field_size_limit(_MAX_FIELD)
-    rows = csv.reader(text.splitlines())
-    columns = next(rows, [])
-    for row in rows:
-        yield columns, row
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise KeyFileMalformed(place=place, reason=f"has a field of more than {_MAX_FIELD} characters") from error
+    for row in rows[1:]:
+        yield rows[0], row
 
 
 def _key(row: Sequence[str], columns: Sequence[str], place: str) -> SignerKey:
     missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
-    if missing or len(row) != len(columns):
-        reason = f"has no {', '.join(missing)}" if missing else "has another number of columns than its head"
-        raise KeyFileMalformed(place=place, reason=f"{reason}: a dump of the table private_keys is wanted")
-    values = dict(zip(columns, row, strict=True))
+    if missing:
+        raise KeyFileMalformed(place=place, reason=f"has no {', '.join(missing)}: {_WANTED}")
+    try:
+        values = dict(zip(columns, row, strict=True))
+    except ValueError as error:
+        reason = f"has another number of columns than its head: {_WANTED}"
+        raise KeyFileMalformed(place=place, reason=reason) from error
     hex_text = values["private"].removeprefix("\\").removeprefix("\\").removeprefix("x")
     try:
         encrypted = bytes.fromhex(hex_text)

@@ -96,7 +96,7 @@ class EnvironmentPassphrases:
 
     def _from_environment(self, purpose: PassphrasePurpose, key: str) -> str | None:
         for name in variables_for(purpose):
-            value = self._environ.get(name, "")
+            value = self._environ.get(name)
             if not value:
                 continue
             if name.endswith("_FILE"):
@@ -113,7 +113,7 @@ class EnvironmentPassphrases:
                 # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
                 # that it opens is private (docs/adr/0048).
                 exposed = unguarded(Path(path), os.fstat(file.fileno()))
-                content = file.read(_MAX_BYTES + 1)
+                content = read_at_most(file.fileno(), _MAX_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
         if exposed is not None:
@@ -159,7 +159,7 @@ def passphrase_bytes(passphrase: str) -> bytes:
 
     Every source decodes with surrogateescape, as Python decodes the environment.
     """
-    return passphrase.encode("utf-8", "surrogateescape")
+    return passphrase.encode(errors="surrogateescape")
 
 
 def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
@@ -191,7 +191,7 @@ def _decode_content(content: bytes, source: str, key: str) -> str:
         raise PassphraseUnreadable(key=key, source=source, reason="it is empty")
     if len(line) > _MAX_BYTES:
         raise PassphraseUnreadable(key=key, source=source, reason=f"it has more than {_MAX_BYTES} bytes")
-    return line.decode("utf-8", "surrogateescape")
+    return line.decode(errors="surrogateescape")
 
 
 def _reason(error: Exception) -> str:

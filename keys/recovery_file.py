@@ -74,7 +74,7 @@ def read_public_key(path: Path, passphrases: PassphraseProvider) -> SSlibKey:
     data = _read(path)
     if sealed_file.is_sealed(data):
         return sealed_file.read_info(data, place=str(path)).public
-    return material.tuf_key(_open(data, path, passphrases), named=str(path))
+    return material.tuf_key(_open(data, path, passphrases))
 
 
 def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKey:
@@ -97,7 +97,7 @@ def _is_encrypted(data: bytes) -> bool:
 def _read(path: Path) -> bytes:
     try:
         # Non-blocking: opening a FIFO must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):

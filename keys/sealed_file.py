@@ -16,7 +16,6 @@ guess of a passphrase costs 32 MiB and about 0.1 s (docs/adr/0009).
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 from collections.abc import Mapping
@@ -168,7 +167,7 @@ def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
     # surrogatepass: a passphrase from the environment may be any bytes, also bytes that are not UTF-8. It is not what
     # passphrase_bytes does with those, but files are sealed in this way, and must open.
     return Scrypt(salt=salt, length=_KEY_BYTES, n=cost.n, r=cost.r, p=cost.p).derive(
-        passphrase.encode("utf-8", "surrogatepass")
+        passphrase.encode(errors="surrogatepass")
     )
 
 
@@ -194,13 +193,13 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return base64.b64encode(data).decode()
 
 
-def _decode(text: object, *, length: int | None, place: str, what: str) -> bytes:
+def _decode(text: Any, *, length: int | None, place: str, what: str) -> bytes:
     try:
-        data = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = base64.b64decode(text, validate=True)
+    except (ValueError, TypeError) as error:  # binascii.Error is a ValueError; TypeError: it is no text
         raise KeyFileMalformed(place=place, reason=f"{what} is not base64") from error
     if length is not None and len(data) != length:
         raise KeyFileMalformed(place=place, reason=f"{what} has {len(data)} bytes where {length} are wanted")

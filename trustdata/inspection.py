@@ -16,7 +16,7 @@ from trustdata.model import Key, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of
-from trustdata.verification.target_lookup import Target, released, signers_of_target
+from trustdata.verification.target_lookup import Target, each_released, signers_of_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,15 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     """
     root, targets = roles[ROOT].root, roles[TARGETS].targets
     signers = [role for role in delegations_of(targets) if role != RELEASES]
-    targets_found = [target for name, target in sorted(released(roles).items()) if tag is None or name == tag]
-    releasers = {role: tuple(sorted(_releasers(role, roles))) for role in {target.role for target in targets_found}}
-    tags = [_signed_tag(target, roles, signers, releasers[target.role]) for target in targets_found]
+    reading = _TagReading(roles, signers)
+    tags: list[SignedTag] = []
+    two_digests: list[TwoDigests] = []
+    # All are read, whatever is asked for: a conflict of any tag is one of the whole collection.
+    for target in each_released(roles):
+        if tag is None or target.tag == tag:
+            tags.append(reading.signed_tag(target))
+            if target.role != TARGETS:
+                two_digests += _two_digests([target], targets)
     return Inspection(
         tags=tuple(tags),
         signers=tuple(
@@ -85,7 +91,7 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
         ),
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
         repository=KeyHolder(name="Repository", keyids=tuple(root.roles[TARGETS].keyids)),
-        two_digests=_two_digests(targets_found, targets),
+        two_digests=tuple(two_digests),
     )
 
 
@@ -94,7 +100,7 @@ def tags_with_two_digests(roles: Mapping[RoleName, Envelope]) -> tuple[TwoDigest
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
-    return _two_digests((target for _, target in sorted(released(roles).items())), roles[TARGETS].targets)
+    return _two_digests(each_released(roles), roles[TARGETS].targets)
 
 
 def _two_digests(found: Iterable[Target], targets: Targets) -> tuple[TwoDigests, ...]:
@@ -122,16 +128,29 @@ def _shown_keyid(key: Key) -> str:
         return key.keyid
 
 
-def _signed_tag(
-    target: Target, roles: Mapping[RoleName, Envelope], signers: list[RoleName], releasers: tuple[str, ...]
-) -> SignedTag:
-    return SignedTag(
-        tag=shown(target.tag),
-        digest=target.digest,
-        length=target.length,
-        signers=tuple(shown(signer_name(role)) for role in signers_of_target(target, roles, signers)),
-        releasers=releasers,
-    )
+class _TagReading:
+    """Makes the tags of one collection, which share what is equal in many of them."""
+
+    def __init__(self, roles: Mapping[RoleName, Envelope], signers: list[RoleName]) -> None:
+        self._roles = roles
+        self._signers = signers
+        self._names: dict[tuple[RoleName, ...], tuple[str, ...]] = {}
+        self._releasers: dict[RoleName, tuple[str, ...]] = {}
+
+    def signed_tag(self, target: Target) -> SignedTag:
+        """Return a released target with its signers. Raises: ContentMismatch."""
+        signers = signers_of_target(target, self._roles, self._signers)
+        if signers not in self._names:
+            self._names[signers] = tuple(shown(signer_name(role)) for role in signers)
+        if target.role not in self._releasers:
+            self._releasers[target.role] = tuple(sorted(_releasers(target.role, self._roles)))
+        return SignedTag(
+            tag=shown(target.tag),
+            digest=target.digest,
+            length=target.length,
+            signers=self._names[signers],
+            releasers=self._releasers[target.role],
+        )
 
 
 def _releasers(role: RoleName, roles: Mapping[RoleName, Envelope]) -> tuple[str, ...]:

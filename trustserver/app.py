@@ -34,6 +34,7 @@ from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.request_turns import RequestTurns
 from trustserver.api.services import Services
+from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
@@ -158,7 +159,7 @@ def compose(
     `helper`: the process that judges large uploads; None: the threads of this process do.
     """
     cache = ResponseCache(limit=settings.view_bytes)
-    bodies = BodiesInFlight()
+    bodies = BodiesInFlight(StoredPieces(store).read)
     read_seconds = seconds or (lambda: clock().timestamp())
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
     online = OnlineRoles(store, sealer, guard)

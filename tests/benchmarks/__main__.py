@@ -68,7 +68,7 @@ def main() -> int:
 
 def _publishing(ours: OurServer, notary: NotaryStack, client: NotaryClient) -> list[Row]:
     rows = []
-    for tags, publishes, wanted in ((2, _SMALL_PUBLISHES, 1.0), (_MANY, _LARGE_PUBLISHES, 0.25)):
+    for tags, publishes, wanted in ((2, _SMALL_PUBLISHES, 1.0), (_MANY, _LARGE_PUBLISHES, 0.12)):
         gun = f"127.0.0.1:5000/bench/publish{tags}"
         client.init(gun)
         client.publish(gun, range(tags))

@@ -1,7 +1,7 @@
 """A server with very many collections: cold reads, its memory, /metrics, the operator's list and check.
 
 The peer of each row is a budget. Most collections are copies of one under other names, made in the database; the check
-is of real ones.
+is of real ones. `python -m tests.benchmarks.many_collections` measures only what the server answers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,8 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
-from tests.benchmarks.table import Row
+from tests.benchmarks.small_parent import run_measured
+from tests.benchmarks.table import Row, show
 from trustdata.gun import parse_gun
 
 _COPIES: Final = 100_000
@@ -30,11 +32,7 @@ _READS: Final = 3000
 
 def rows(folder: Path) -> list[Row]:
     """Measure a server with 100 000 collections, and the check of 500."""
-    with start_ours(folder / "many") as server:
-        _begin(server, 1)
-    _copy(folder / "many" / "data" / "trust.db")
-    with start_ours(folder / "many", options=["--view-bytes", "1000000"]) as server:
-        measured = list(_serving(server))
+    measured = serving_rows(folder)
     seconds, _ = _command("collections", "list", data=folder / "many" / "data")
     measured.append(Row(what=f"list of {_COPIES} collections: CPU", ours=seconds, peer=3.0, unit="s", wanted=1.0))
     with start_ours(folder / "real") as server:
@@ -45,6 +43,15 @@ def rows(folder: Path) -> list[Row]:
     measured.append(Row(what="check of a collection: CPU", ours=each, peer=1.5, unit="ms", wanted=1.0))
     measured.append(Row(what=f"check of {_REAL} collections: memory", ours=memory, peer=400.0, unit="MB", wanted=1.0))
     return measured
+
+
+def serving_rows(folder: Path) -> list[Row]:
+    """Measure what a server with 100 000 collections answers."""
+    with start_ours(folder / "many") as server:
+        _begin(server, 1)
+    _copy(folder / "many" / "data" / "trust.db")
+    with start_ours(folder / "many", options=["--view-bytes", "1000000"]) as server:
+        return list(_serving(server))
 
 
 def _serving(server: OurServer) -> Iterator[Row]:
@@ -101,8 +108,10 @@ def _command(*words: str, data: Path | None) -> tuple[float, float]:
     options = ["--data", str(data)] if data else []
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRUST_")}
     command = [sys.executable, "-m", "trustserver", *words, *options]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
-        _, process.returncode, used = os.wait4(process.pid, 0)
-    if process.returncode:
-        raise RuntimeError(f"trust-server {' '.join(words)}: status {process.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    used = run_measured(command, environ=environ, stdout=subprocess.DEVNULL)
+    return used.cpu_seconds, used.megabytes
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="trust-bench-") as name:
+        show(serving_rows(Path(name)), [])

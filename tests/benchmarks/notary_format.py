@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks import cpu
 from tests.benchmarks.our_server import OurServer
 from tests.benchmarks.reads import cpu_per_request
+from tests.benchmarks.small_parent import Used, run_measured
 from tests.benchmarks.table import Row
 from tests.support.docker_engine import UnpackedDocker
 from tests.support.handmade import Document, HandCollection, target
@@ -26,12 +25,12 @@ _CONNECTIONS = 16
 _NAMES = "127.0.0.1:5000/notary-v1"
 KEPT_OPEN, OPENED_EACH, BY_HASH = 1 / 20, 1 / 3, 1.0
 """Of notary-server's CPU for a request. By hash Debian's build answers from memory."""
-PUBLISHES = {2: (40, 1 / 2), 100: (40, 1 / 2), 10_000: (15, 1 / 5)}
+PUBLISHES = {2: (40, 1 / 2), 100: (40, 1 / 2), 10_000: (15, 1 / 10)}
 """Tags: how many publishes are measured, and the largest share of notary-server's CPU."""
 INSPECTS = {1: (15, 6.0), 100: (15, 5.0), 10_000: (7, 0.6), 100_000: (5, 0.4)}
 """Tags: rounds, and the largest share of docker's time."""
-MEMORY = 0.7
-"""Of docker's memory, with the most tags."""
+MEMORY = {10_000: 0.6, 100_000: 0.3}
+"""Tags: the largest share of docker's memory."""
 
 
 def server_rows(plain: OurServer, tls: OurServer, notary: NotaryStack) -> list[Row]:
@@ -105,36 +104,30 @@ def client_rows(tls: OurServer, docker: UnpackedDocker, folder: Path) -> list[Ro
         for _ in range(rounds):
             for command, found in zip(commands, both, strict=True):
                 found.append(_run(command, environ))
-        mine, peer = (statistics.median(each.milliseconds for each in found[1:]) for found in both)
+        mine, peer = (statistics.median(each.used.milliseconds for each in found[1:]) for found in both)
         rows.append(Row(what=f"trust inspect, {tags} tags: wall", ours=mine, peer=peer, unit="ms", wanted=wanted))
-        if tags == max(INSPECTS):
-            mine, peer = (statistics.median(each.megabytes for each in found[1:]) for found in both)
-            rows.append(Row(what=f"trust inspect, {tags} tags: memory", ours=mine, peer=peer, unit="MB", wanted=MEMORY))
+        if tags in MEMORY:
+            what, most = f"trust inspect, {tags} tags: memory", MEMORY[tags]
+            mine, peer = (statistics.median(each.used.megabytes for each in found[1:]) for found in both)
+            rows.append(Row(what=what, ours=mine, peer=peer, unit="MB", wanted=most))
     return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ran:
-    """Wall time, the largest resident size, and SHA-256 of what a command printed."""
+    """What a command has used, and SHA-256 of what it printed."""
 
-    milliseconds: float
-    megabytes: float
+    used: Used
     printed: str
 
 
 def _run(command: list[str], environ: dict[str, str]) -> _Ran:
     """Raises: RuntimeError."""
     with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        elapsed = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+        used = run_measured(command, environ=environ, stdout=output)
         output.seek(0)
         digest = hashlib.file_digest(output, "sha256").hexdigest()
-    return _Ran(milliseconds=elapsed * 1e3, megabytes=used.ru_maxrss / 1024, printed=digest)
+    return _Ran(used=used, printed=digest)
 
 
 def _api(server: OurServer) -> NotaryApi:

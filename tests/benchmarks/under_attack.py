@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.common_pots import begin_for_attacker
-from tests.benchmarks.large_file import large_file
+from tests.benchmarks.large_file import large_file, large_files
 from tests.benchmarks.our_server import BenchCollection, OurServer, start_ours
 from tests.benchmarks.reads import requests_per_second
 from tests.benchmarks.table import Row
@@ -67,6 +67,7 @@ ATTACKS: Final = (
     Attack(what="stalled uploads, same address", attacker=same_address.stalled_uploads),
     Attack(what="82 slow readers", attacker=slow_readers.readers_of_attackers_file, prepare=large_file),
     Attack(what="82 slow readers, TLS", attacker=slow_readers.readers_of_attackers_file, tls=True, prepare=large_file),
+    Attack(what="82 slow readers of 20 files", attacker=slow_readers.readers_of_many_files, prepare=large_files),
     Attack(what="unfinished uploads", attacker=common_pots.unfinished_uploads),
     Attack(what="keys of many names", attacker=common_pots.many_names),
 )

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from pathlib import Path
+from datetime import datetime, timedelta
 from threading import Barrier, Thread
 from typing import Any
 
 import pytest
 
-from tests.simulator.memory_store import MemoryStore
+from tests.support.store_values import APP, AT, OTHER, file, publication, tombstone
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.errors import RevisionMoved
-from trustserver.storage.database import migrate, open_engine
 from trustserver.storage.ports import (
     Category,
     ClockRecord,
@@ -27,31 +24,7 @@ from trustserver.storage.ports import (
     OfferSalt,
     Publication,
     Status,
-    StoredFile,
-    Tombstone,
 )
-from trustserver.storage.sql import SqlStore
-
-AT = datetime(2026, 11, 1, tzinfo=UTC)
-APP = GUN("registry.example.com/app")
-OTHER = GUN("registry.example.com/other")
-
-
-@pytest.fixture(params=["sql", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MetadataStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
-    migrate(engine)
-    opened = SqlStore(engine)
-    yield opened
-    opened.close()
-
-
-def file(role: RoleName, version: int, *, content: str = "", expires: datetime = AT + timedelta(days=3)) -> StoredFile:
-    raw = f"{role} {version} {content}".encode()
-    return StoredFile(role=role, version=version, raw=raw, sha256=sha256(raw).hexdigest(), expires=expires)
 
 
 def key(role: RoleName, keyid: str, state: KeyState, *, gun: GUN = APP, created: datetime = AT) -> KeyRecord:
@@ -62,22 +35,6 @@ def test_what_takes_writes_says_so(store: MetadataStore) -> None:
     store.ping()
     store.probe()
     assert store.refusal() is None
-
-
-def publication(version: int, **changes: Any) -> Publication:
-    values: dict[str, Any] = {
-        "gun": APP,
-        "format": "tuf-1.0",
-        "base": version - 1,
-        "files": tuple(file(role, version) for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)),
-        "promoted_keys": (),
-        "renew_at": AT,
-    }
-    return Publication(**{**values, **changes})
-
-
-def tombstone() -> Tombstone:
-    return Tombstone(root_sha256="ab" * 32, versions={"root": 1}, deleted_at=AT, subject="alice")
 
 
 def begin(store: MetadataStore) -> None:

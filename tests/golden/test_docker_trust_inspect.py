@@ -48,7 +48,7 @@ def _entries(name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", JSON_FILES)
 def test_json(name: str) -> None:
-    rendered = json_view([json_entry(entry["Name"], _inspection(entry)) for entry in _entries(name)])
+    rendered = "".join(json_view([json_entry(entry["Name"], _inspection(entry)) for entry in _entries(name)]))
     assert rendered.encode() == (FOLDER / f"{name}.txt").read_bytes()
 
 
@@ -65,11 +65,11 @@ def test_json(name: str) -> None:
 )
 def test_pretty(pretty: str, source: str) -> None:
     (entry,) = _entries(source)
-    assert pretty_view(entry["Name"], _inspection(entry)).encode() == (FOLDER / f"{pretty}.txt").read_bytes()
+    assert "".join(pretty_view(entry["Name"], _inspection(entry))).encode() == (FOLDER / f"{pretty}.txt").read_bytes()
 
 
 def test_nothing() -> None:
-    assert json_view([]) == "[]\n"
+    assert "".join(json_view([])) == "[]\n"
 
 
 def test_tags_written_apart_are_written_as_the_rest_is() -> None:
@@ -83,4 +83,4 @@ def test_tags_written_apart_are_written_as_the_rest_is() -> None:
         {"Name": "two", "SignedTags": [odd, odd]},
         {"Name": "one", "SignedTags": [odd]},
     ]
-    assert json_view(entries) == json.dumps(entries, indent=4, ensure_ascii=False) + "\n"
+    assert "".join(json_view(entries)) == json.dumps(entries, indent=4, ensure_ascii=False) + "\n"

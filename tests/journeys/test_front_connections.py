@@ -244,6 +244,30 @@ def test_a_body_counts_while_it_is_not_sent_and_goes_when_there_is_no_memory(
 
 
 @LOOPS
+def test_a_large_answer_for_which_there_is_no_memory_is_left_to_the_server_behind(loop: Loop) -> None:
+    """It can send it in pieces from the store. Small answers, and what others are sent anyhow, are given here."""
+
+    async def scene(s: Stage) -> None:
+        half = s.front.bodies.read(bytes(s.front.bodies._limit // 2), lambda: None)
+        async with s.client() as (reader, writer):
+            writer.write(HOT)
+            assert (await response(reader))[1] == b'{"a":1}'
+            writer.write(HOT.replace(PATH, BIG))
+            heard, said = await s.behind.accepted.get()
+            assert await heard.readuntil(b"\r\n\r\n") == HOT.replace(PATH, BIG)
+            said.close()
+            assert await reader.read() == b""
+        assert s.reads.answered == 1, "who answers counts"
+        half.release()
+        async with s.client() as (reader, writer):
+            writer.write(HOT.replace(PATH, BIG))
+            assert len((await response(reader))[1]) == 3_000_000
+        assert s.behind.accepted.empty()
+
+    run(loop, scene)
+
+
+@LOOPS
 def test_of_many_slow_readers_the_one_ends_that_has_taken_nothing_for_longest(loop: Loop, tls: TlsFiles) -> None:
     async def scene(s: Stage) -> None:
         s.front.readers = ConnectionLimits(total=2, share=2)

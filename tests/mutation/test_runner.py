@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ from typing import Any
 import pytest
 
 from tests.mutation import __main__ as runner
-from tests.mutation.__main__ import EXPLAINED, Mutant, changed_lines, explanations, function_of, is_wording
+from tests.mutation.__main__ import (
+    EXPLAINED,
+    Mutant,
+    changed_lines,
+    explanations,
+    function_of,
+    is_same_to_programs,
+    is_wording,
+)
 
 TOP = Path(__file__).parents[2]
 
@@ -72,6 +81,7 @@ def test_what_is_explained_now() -> None:
     for mutant in found:
         assert [line[0] for line in mutant.change] == ["-", "+"], mutant.function
         assert not is_wording(mutant.change), mutant.function
+        assert not is_same_to_programs(mutant.change), mutant.function
         lines = {line.strip() for line in _source(mutant.function).splitlines()}
         assert mutant.change[0][1:].strip() in lines, mutant.function
 
@@ -114,6 +124,35 @@ def test_more_or_fewer_lines_are_no_wording() -> None:
     assert is_wording((removed, added))
     for change in ((), (removed,), (added, removed), (removed, added, "+x"), (removed, removed)):
         assert not is_wording(change)
+        assert not is_same_to_programs(change)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ('return cast("PublicKey", key)', "return cast(None, key)", True),
+        ('return cast("PublicKey", key)', 'return cast("XXPublicKeyXX", key)', True),
+        ('return cast("PublicKey", key)', 'return cast("publickey", key)', True),
+        ('return cast("PublicKey", key)', 'return cast("PUBLICKEY", key)', True),
+        ('return cast("PublicKey", key)', 'return cast("PublicKey", None)', False),
+        ('return cast("PublicKey", key)', "return cast(key)", False),
+        ('return cast("PublicKey", key)', 'return cast("PrivateKey", key)', False),
+        ('return broadcast("PublicKey", key)', "return broadcast(None, key)", False),
+        ("return cast(kind, key)", "return cast(None, key)", False),
+        ("write(path, sync=False)", "write(path, sync=None)", True),
+        ("write(path, sync=False, mode=None)", "write(path, sync=None, mode=None)", True),
+        ("write(path, sync=False)", "write(path, sync=True)", False),
+        ("write(path, sync=False)", "write(path, )", False),
+        ("write(path, sync=True)", "write(path, sync=None)", False),
+        ("write(path, False)", "write(path, None)", False),
+        ("write(path, sync=not False)", "write(path, sync=not None)", False),
+        ("sync = False", "sync = None", False),
+        ("a(sync=False, b=False)", "a(sync=None, b=None)", False),
+    ],
+)
+def test_which_changes_only_a_type_checker_sees(before: str, after: str, expected: bool) -> None:  # noqa: FBT001
+    assert is_same_to_programs((f"-{before}", f"+{after}")) is expected
+    assert not is_wording((f"-{before}", f"+{after}"))
 
 
 # --- a whole run, with a mutmut that has survivors
@@ -122,6 +161,7 @@ def test_more_or_fewer_lines_are_no_wording() -> None:
 REPLIES = {
     "trustdata.checks.x_f__mutmut_1": "-    if a < b:\n+    if a <= b:\n",
     "trustdata.checks.x_f__mutmut_2": '-    raise E(reason="is no role")\n+    raise E(reason="XXis no roleXX")\n',
+    "trustdata.checks.x_f__mutmut_3": "-    write(path, sync=False)\n+    write(path, sync=None)\n",
 }
 EXPLANATION = """
 [[survivor]]
@@ -142,21 +182,38 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, explained: str, resu
     monkeypatch.setattr(sys, "argv", ["mutation"])
     monkeypatch.setattr(subprocess, "run", mutmut)
     monkeypatch.setattr(runner, "EXPLAINED", tmp_path / "survivors.toml")
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "mutants")
     runner.EXPLAINED.write_text(explained)
     return runner.main()
 
 
-FIRST, SECOND = REPLIES
+FIRST, SECOND, THIRD = REPLIES
 
 
 @pytest.mark.parametrize(
     ("results", "explained", "status", "said"),
     [
-        ({}, "", 0, ["0 mutants survive: 0 differ in wording only, 0 are without an explanation"]),
-        ({FIRST: "killed", SECOND: "timeout"}, "", 0, ["0 mutants survive"]),
-        ({SECOND: "survived"}, "", 0, ["1 mutants survive: 1 differ in wording only, 0 are without"]),
-        ({FIRST: "survived"}, EXPLANATION, 0, ["1 mutants survive: 0 differ in wording only, 0 are without"]),
-        ({FIRST: "survived"}, "", 1, ["checks.f survives, and is not explained:\n  -    if a < b:\n", "1 are without"]),
+        (
+            {},
+            "",
+            0,
+            ["0 survive: 0 in wording, 0 for type checkers, 0 without an explanation"],
+        ),
+        ({FIRST: "killed", SECOND: "timeout"}, "", 0, ["0 survive"]),
+        (
+            {SECOND: "survived"},
+            "",
+            0,
+            ["1 survive: 1 in wording, 0 for type checkers, 0 without"],
+        ),
+        (
+            {FIRST: "survived"},
+            EXPLANATION,
+            0,
+            ["1 survive: 0 in wording, 0 for type checkers, 0 without"],
+        ),
+        ({THIRD: "survived"}, "", 0, ["1 survive: 0 in wording, 1 for type checkers, 0 without"]),
+        ({FIRST: "survived"}, "", 1, ["checks.f survives, and is not explained:\n  -    if a < b:\n", "1 without"]),
         ({FIRST: "no tests"}, "", 1, ["checks.f survives, and is not explained"]),
         ({FIRST: "not checked"}, "", 1, ["checks.f survives, and is not explained"]),
         ({FIRST: "killed"}, EXPLANATION, 1, ["checks.f is explained, and does not survive"]),
@@ -178,7 +235,44 @@ def test_a_run(
     assert [sentence for sentence in said if sentence not in output] == []
 
 
-def test_a_mutmut_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_an_earlier_run_are_not_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What mutmut has found of a function stays as long as the function, though the tests have changed."""
+    earlier = tmp_path / "mutants" / "keys" / "store.py.meta"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("{}")
+    assert run(monkeypatch, tmp_path, explained="", results={}) == 0
+    assert not earlier.exists()
+
+
+def test_a_part_has_its_own_folder_and_tests(tmp_path: Path) -> None:
+    part = {"mutated": ["keys"], "tests": ["tests/unit/keys"], "left_out": ["tests/unit/keys/test_x.py::test_y"]}
+    folder = runner.prepare(tmp_path / "part", part)
+    settings = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
+    assert settings["pytest"] == tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["pytest"]
+    mutmut = settings["mutmut"]
+    assert mutmut["source_paths"] == ["keys"]
+    assert mutmut["pytest_add_cli_args_test_selection"] == ["tests/unit/keys"]
+    assert "--deselect=tests/unit/keys/test_x.py::test_y" in mutmut["pytest_add_cli_args"]
+    assert mutmut["mutate_only_covered_lines"] is True
+    for name in (*mutmut["also_copy"], "tests"):
+        assert (folder / name).resolve() == TOP / name
+
+
+def test_what_the_parts_name_is_there() -> None:
+    parts = tomllib.loads(runner.PARTS.read_text())
+    assert {name: part["mutated"] for name, part in parts.items()} == {
+        "verification": ["trustdata/verification"],
+        "keys": ["keys"],
+    }
+    for part in parts.values():
+        assert [path for path in (*part["mutated"], *part["tests"]) if not (TOP / path).exists()] == []
+        for test in part["left_out"]:
+            path, _, name = test.partition("::")
+            assert f"def {name}(" in (TOP / path).read_text(), test
+
+
+def test_a_mutmut_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", ["mutation", "2"])
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "mutants")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 3))
     assert runner.main() == 3

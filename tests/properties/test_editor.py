@@ -11,7 +11,7 @@ from tests.simulator.owner import EVERY_KEY, Owner, digest_of
 from tests.simulator.scene import good_collection
 from trustdata.editing import repository_editor as editor
 from trustdata.roles import RELEASES, TARGETS
-from trustdata.verification.target_lookup import find_released, released
+from trustdata.verification.target_lookup import each_released, find_released
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
 
@@ -34,7 +34,7 @@ def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(
     scene = good_collection(wire)
     owner = Owner(scene.server)
     owner.ring = Ring(*EVERY_KEY, "carol")
-    expected = {tag: target.digest for tag, target in released(owner.read()).items()}
+    expected = {target.tag: target.digest for target in each_released(owner.read())}
     for kind, *details in acts:
         names = {str(role).removeprefix("targets/") for role in editor.signers_of(owner.read())}
         if kind == "sign":
@@ -50,7 +50,7 @@ def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(
         elif kind == "renew":
             owner.renew(TARGETS, RELEASES)
         roles = scene.newcomer().collection().owner_roles()
-        assert {tag: target.digest for tag, target in released(roles).items()} == expected
+        assert {target.tag: target.digest for target in each_released(roles)} == expected
 
 
 @pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))

@@ -15,7 +15,7 @@ from trustdata.errors import MalformedMetadata
 from trustdata.roles import TARGETS
 from trustdata.wire import WireFormat, canonical_json, plain_targets
 from trustdata.wire.notary import NOTARY
-from trustdata.wire.plain_targets import PlainNotaryTarget, PlainTarget
+from trustdata.wire.plain_targets import PlainNotaryTarget, PlainTarget, PlainTargets
 from trustdata.wire.tuf import TUF
 
 _PLAIN = {"hashes": {"sha256": "ab" * 32}, "length": 5}
@@ -138,9 +138,10 @@ def test_a_name_that_stands_twice_is_seen() -> None:
     assert "occurs twice" in str(read)
 
 
+_FOREIGN = {"hashes": {"sha256": "0" * 64}, "length": 0}
 _DECOYS = st.dictionaries(
     st.sampled_from(["Targets", "a", "targetr", "targets\0", "z"]),
-    st.sampled_from([{"targets": {"v1": _PLAIN}}, {"targets": {}}, 1.5, 10**17, {"v1": _PLAIN}]),
+    st.sampled_from([{"targets": {"v1": _FOREIGN}}, {"targets": {}}, 1.5, 10**17, {"v1": _FOREIGN}]),
 )
 
 
@@ -149,6 +150,20 @@ def test_the_same_text_elsewhere_deceives_nobody(targets: Any, inside: Any, besi
     read = _alike(_file(targets, signed=inside, beside=beside))
     if isinstance(read, Envelope):
         assert sorted(read.targets.targets) == sorted(targets)
+        assert {target.length for target in read.targets.targets.values()} <= {5}
+
+
+@pytest.mark.parametrize("place", ["a", "z"])
+@pytest.mark.parametrize("wire", [TUF, NOTARY], ids=["tuf", "notary"])
+def test_an_entry_before_or_after_the_targets_is_not_read_for_one_of_them(wire: WireFormat, place: str) -> None:
+    raw = _file({"v1": _PLAIN, "v2": _PLAIN}, signed={place: {"v0": _FOREIGN}})
+    read = _read(_notary_file(raw) if wire is NOTARY else raw, wire, grammar=True)
+    assert isinstance(read, Envelope)
+    assert isinstance(read.targets.targets, PlainTargets)
+    assert {(t.path, t.length, t.hashes["sha256"]) for t in read.targets.targets.values()} == {
+        ("v1", 5, "ab" * 32),
+        ("v2", 5, "ab" * 32),
+    }
 
 
 @pytest.mark.parametrize("odd", _ODD, ids=repr)

@@ -71,6 +71,10 @@ class MemoryStore:
             files = slot.versions.values() if slot else ()
             return next((file for file in files if file.role == role and file.sha256 == sha256), None)
 
+    def piece(self, gun: GUN, role: RoleName, sha256: str, *, start: int, length: int) -> bytes | None:
+        found = self.file_by_hash(gun, role, sha256)
+        return found.raw[start : start + length] if found else None
+
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         with self._lock:
             slot = self._slot(gun, wire)

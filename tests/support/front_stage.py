@@ -104,13 +104,14 @@ async def stage(tls: TlsFiles | None = None, limits: ConnectionLimits | None = N
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setblocking(False)
     reads, behind = Reads(), Behind()
+    bodies = BodiesInFlight()
     front = Front(
-        answers=HotAnswers(reads),
+        answers=HotAnswers(reads, may_hold=bodies.may_hold),
         behind=inner,
         tls=None if tls is None else ServedCertificate(tls).context,
         limits=limits or ConnectionLimits(total=1000, share=1000),
         names=TunnelNames([Path(tempfile.gettempdir())]),
-        bodies=BodiesInFlight(),
+        bodies=bodies,
         head_seconds=60,
         files=1_000_000,
     )

@@ -63,11 +63,12 @@ def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:
             continue
         statuses.append(status)
         if pretty:
-            session.output.raw(("\n\n" if index else "") + pretty_view(image, inspection))
+            session.output.raw("\n\n" if index else "")
+            session.output.pieces(pretty_view(image, inspection))
         else:
             entries.append(json_entry(image, inspection, with_two_digests=session.output.as_json))
     if not pretty:
-        session.output.raw(json_view(entries))
+        session.output.pieces(json_view(entries))
     return worst(statuses)
 
 

@@ -33,7 +33,7 @@ from trustdata.editing.repository_editor import Contents, EditTerms, public_keys
 from trustdata.errors import NotSigned, NotVouchedFor, PublishRefused, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName, signer_name
-from trustdata.verification.target_lookup import Target, released, releasing_roles
+from trustdata.verification.target_lookup import Target, each_released, releasing_roles
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -167,8 +167,8 @@ class TagRemoval:
 
     def _still_released(self, roles: OwnerRoles) -> dict[str, Target]:
         """Return the tags that a client may find: old ones pass over releases that do not verify (Notary v1)."""
-        all_released = released(roles.sound())
-        return {tag: all_released[tag] for tag in sorted(all_released) if self._reference.tag in (None, tag)}
+        each = each_released(roles.sound())
+        return {target.tag: target for target in each if self._reference.tag in (None, target.tag)}
 
 
 def _check_not_refused(roles: OwnerRoles, tag: str | None) -> None:

@@ -9,9 +9,15 @@ what is not printable, line ends within a line among it, is escaped. What was es
 from __future__ import annotations
 
 import json
-from typing import TextIO
+import re
+from collections.abc import Iterable
+from typing import Final, TextIO
 
 from trustcli.console.failure_table import Failure, row_for
+
+_ODD: Final = re.compile(r"[^ -~\n\t]")
+"""What is perhaps not printable: a long text of plain characters is passed over at once."""
+_ODD_IN_LINE: Final = re.compile(r"[^ -~\t]")
 
 
 class Output:
@@ -28,8 +34,20 @@ class Output:
             self._stdout.write(one_line(text) + "\n")
 
     def raw(self, text: str) -> None:
-        """Print text whose form is fixed (`trust inspect`), several lines of it; escaped as JSON has it."""
-        self._stdout.write(_as_json(text))
+        """Print text whose form is fixed, several lines of it."""
+        self._stdout.write(several_lines(text))
+
+    def pieces(self, pieces: Iterable[str]) -> None:
+        """Print a text whose form is fixed, piece by piece, without holding the whole of it (`trust inspect`).
+
+        If one cannot be written in the encoding of the output, none is.
+        """
+        encoding = getattr(self._stdout, "encoding", None) or "utf-8"
+        safe = map(several_lines, pieces)
+        if encoding.lower() in {"utf-8", "utf8"}:  # has every character
+            self._stdout.writelines(safe)
+        else:
+            self._stdout.write("".join(safe))
 
     def document(self, document: object) -> None:
         """Print the result as JSON; without `--json` print nothing."""
@@ -60,15 +78,16 @@ class Output:
 
 def one_line(text: str) -> str:
     """Return text as one harmless line: what is not printable is escaped, tabs apart, which separate columns."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+    return _ODD_IN_LINE.sub(lambda found: _shown(found[0], found[0].encode("unicode_escape").decode()), text)
 
 
-def _as_json(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else _json_escape(c) for c in text)
+def several_lines(text: str) -> str:
+    """Return lines of text, harmless: escapes are those of JSON, since the text may be some."""
+    return _ODD.sub(lambda found: _shown(found[0], _json_escape(found[0])), text)
+
+
+def _shown(character: str, escaped: str) -> str:
+    return character if character.isprintable() else escaped
 
 
 def _json_escape(character: str) -> str:

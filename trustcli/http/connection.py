@@ -114,6 +114,8 @@ class HttpConnection:
             self.close()
             if isinstance(error, TooManyBytes):
                 raise TooLarge(what=f"an answer of {self.origin}", limit=limit) from error
+            if isinstance(error, TimeoutError):
+                error = self._budget.reason_for(error)
             if isinstance(error, OSError | HTTPException):
                 raise transport_failure(error, self.origin, self._network, self._proxy) from error
             raise

@@ -74,6 +74,14 @@ class ExchangeBudget:
             raise ExchangeTooLong(f"no complete answer within {self._seconds:g} seconds")
         return min(left, self._step)
 
+    def reason_for(self, timeout: TimeoutError) -> TimeoutError:
+        """Return the reason to give for a timeout: that the time of the whole exchange is over, if it is."""
+        try:
+            self.next_step()
+        except ExchangeTooLong as over:
+            return over
+        return timeout
+
 
 class BudgetedSocket:
     """A connected socket (plain or TLS) whose every read and write is charged to a budget."""
@@ -115,11 +123,7 @@ class _BudgetedRaw(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         self._sock.settimeout(self._budget.next_step())
-        try:
-            count = self._raw.readinto(buffer)
-        except TimeoutError:
-            self._budget.next_step()  # if the time of the whole is up, that is the reason to give
-            raise
+        count = self._raw.readinto(buffer)
         self._budget.received(count or 0)
         return count
 

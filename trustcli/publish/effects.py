@@ -15,10 +15,10 @@ def check_same_releases(before: OwnerRoles, after: OwnerRoles) -> None:
     if not before or RELEASES in before.emptied or before.releases_unreadable():
         return
     try:
-        old = {tag: target.digest for tag, target in before.released().items()}
+        old = {target.tag: target.digest for target in before.each_released()}
     except TrustError:
         return  # the roles conflict already: clients see no tag
-    new = {tag: target.digest for tag, target in after.released().items()}
+    new = {target.tag: target.digest for target in after.each_released()}
     for tag in sorted(old.keys() | new.keys()):
         if old.get(tag) != new.get(tag):
             role = after.released()[tag].role if tag in new else before.released()[tag].role

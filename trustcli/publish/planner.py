@@ -306,7 +306,7 @@ def _seen_tags(roles: OwnerRoles) -> dict[str, tuple[str, tuple[str, ...]]]:
         return {}
     signers = list(signers_of(roles))
     try:
-        return {tag: (target.digest, _signers(target, roles, signers)) for tag, target in roles.released().items()}
+        return {target.tag: (target.digest, _signers(target, roles, signers)) for target in roles.each_released()}
     except TrustError:
         return {}  # the roles conflict already before the publish: clients see no tag
 

@@ -22,7 +22,7 @@ from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.rollback_memory import observe
-from trustdata.verification.target_lookup import released
+from trustdata.verification.target_lookup import each_released
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire import WireFormat
 
@@ -96,7 +96,7 @@ class _Rehearsal:
             updater.load_published(
                 role for role in delegations_of(updater.roles()[TARGETS].targets) if role == RELEASES
             )
-            return replace(found, tags=len(released(updater.roles())))
+            return replace(found, tags=sum(1 for _ in each_released(updater.roles())))
         except TrustError:
             return found  # it can update but sees no tag: the releases have expired, or conflict
 

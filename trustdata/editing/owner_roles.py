@@ -13,7 +13,7 @@ from trustdata.model import Targets
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.delegations import delegations_of
-from trustdata.verification.target_lookup import Target, find_released, released
+from trustdata.verification.target_lookup import Target, each_released, find_released
 
 _NO_ERRORS: Final[Mapping[RoleName, TrustError]] = MappingProxyType({})
 _NO_FILES: Final[Mapping[RoleName, Envelope]] = MappingProxyType({})
@@ -113,7 +113,12 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
 
         Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
         """
-        return {} if TARGETS not in self._files or self.releases_unreadable() else released(self.sound())
+        return {target.tag: target for target in self.each_released()}
+
+    def each_released(self) -> Iterator[Target]:
+        """Yield what `released` returns, sorted by tag, and keep none. Raises, when it gets there: the same."""
+        if TARGETS in self._files and not self.releases_unreadable():
+            yield from each_released(self.sound())
 
     def find_released(self, tag: str) -> Target | None:
         """Return what clients answer for one tag, expiry apart; None if it is not released.

@@ -10,7 +10,7 @@ needed: in the shape of our collections it finds exactly the released digest (do
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -95,15 +95,17 @@ def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None
     return _find(tag, roles[TARGETS].targets, _listings(roles))
 
 
-def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
-    """Return every released tag with its target. `roles`: verified `targets`, and the releases if published.
+def each_released(roles: Mapping[RoleName, Envelope]) -> Iterator[Target]:
+    """Yield the target of every released tag, sorted by tag, and keep none.
 
-    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    `roles`: verified `targets`, and the releases if published. Raises, at the first such tag: ReleaseConflict,
+    DelegationOutOfScope, ContentMismatch.
     """
     targets, listings = roles[TARGETS].targets, _listings(roles)
-    tags = {tag for listed in listings.values() for tag in listed}
-    found = {tag: _find(tag, targets, listings) for tag in tags}
-    return {tag: target for tag, target in found.items() if target is not None}
+    for tag in sorted({tag for listed in listings.values() for tag in listed}):
+        target = _find(tag, targets, listings)
+        if target is not None:
+            yield target
 
 
 def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
@@ -112,12 +114,12 @@ def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
 
 
 def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
-    listing_roles = [role for role, listed in listings.items() if tag in listed]
-    if RELEASES in listing_roles and not may_list(targets, RELEASES, tag):
+    listing = {role: target for role, listed in listings.items() if (target := listed.get(tag)) is not None}
+    if RELEASES in listing and not may_list(targets, RELEASES, tag):
         if not _first_match_wins(targets):
             raise DelegationOutOfScope(role=RELEASES, target=tag)
-        listing_roles.remove(RELEASES)
-    found = [read_target(role, tag, listings[role][tag]) for role in listing_roles]
+        del listing[RELEASES]
+    found = [read_target(role, tag, target) for role, target in listing.items()]
     if len(found) > 1 and not _first_match_wins(targets):
         raise _conflict(tag, found)
     return found[0] if found else None
@@ -128,8 +130,7 @@ def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> lis
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """
-    matching = [target for target in released(roles).values() if target.has_manifest(digest)]
-    return sorted(matching, key=lambda target: target.tag)
+    return [target for target in each_released(roles) if target.has_manifest(digest)]
 
 
 def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:

@@ -42,18 +42,18 @@ class PlainChange:
 
     @property
     def size(self) -> int:
-        """Return how many bytes must be read: what differs, and what is no plain target."""
+        """How many bytes must be read: what differs, and what is no plain target."""
         return len(self.raw) - (self.stop - self.start) + (self.last - self.first)
 
     @property
     def most_values(self) -> int:
-        """Return a number of values that the file does not exceed, as `json_bounds` counts them."""
+        """A number of values that the file does not exceed, as `json_bounds` counts them."""
         rest = self.raw[: self.start] + self.raw[self.first : self.last] + self.raw[self.stop :]
         return most_values(rest) + (self._kept + 1) * VALUES
 
     @property
     def _kept(self) -> int:
-        """Return how many targets are those of `before`."""
+        """How many targets are those of `before`."""
         return self.before.count - self.before.raw.count(AFTER_NAME, self.old_first, self.old_last)
 
     def part(self) -> PlainPart | None:

@@ -2,8 +2,8 @@
 
 A file of 10 000 tags has 10 000 such entries. One regular expression over the bytes checks them all in a third of the
 time that parsing them takes, and in a tenth of the memory. So they are cut out of the text before the rest is parsed,
-and parsed only if one of them is asked for: a publish asks for none. `plain_change` finds those of a file that differs
-little from one that was read before.
+and each is read from its place in the text when it is asked for. All of them parsed would take six times their text.
+`plain_change` finds those of a file that differs little from one that was read before.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import binascii
 import operator
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.gun import are_tags
@@ -33,6 +33,8 @@ VALUES: Final = 12
 """Values of a plain target, as `json_bounds` counts them."""
 MEMBER: Final = b'"targets":'
 AFTER_NAME: Final = b'":{"hashes":{"sha256":"'
+_BEFORE_LENGTH: Final = b'"},"length":'
+_BEFORE_DIGEST: Final = re.compile(re.escape(AFTER_NAME))
 # Other characters are left to the parser: what is not ASCII, controls, and the beginning of an escape.
 _NAME: Final = rb'[^"\\\x00-\x1f\x7f-\xff]+'
 
@@ -42,15 +44,16 @@ class PlainForm:
     """How a format writes plain targets.
 
     `whole`: matches all of them; `some`: one or more, without the braces around them; `end`: one, from behind its name
-    on. `opening`: returns the text before the first member of `signed`, for a
-    parsed file. `kind`: makes a target from a parsed object and its name.
+    on. `opening`: returns the text before the first member of `signed`, for a parsed file. `digest_size`: characters of
+    a digest. `kind`: makes a target from its name, its digest as it is written, and its length.
     """
 
     whole: re.Pattern[bytes]
     some: re.Pattern[bytes]
     end: re.Pattern[bytes]
     opening: Callable[[Mapping[str, object]], bytes]
-    kind: Callable[[Any, str], TargetFile]
+    digest_size: int
+    kind: Callable[[str, str, int], TargetFile]
 
 
 class NotPlain(Exception):
@@ -73,22 +76,22 @@ class PlainPart:
 
     @cached_property
     def names(self) -> list[bytes]:
-        """Return their names."""
+        """Their names."""
         return names_in(self.raw[self.start : self.stop])
 
     @cached_property
     def are_tags(self) -> bool:
-        """Return whether every name is a tag."""
+        """Whether every name is a tag."""
         return self.tags_seen or are_tags(texts(self.names))
 
     @property
     def known_tags(self) -> bool:
-        """Return whether every name is known to be a tag, without looking."""
+        """Whether every name is known to be a tag, without looking."""
         return self.tags_seen or bool(self.__dict__.get("are_tags", False))
 
     @property
     def most_values(self) -> int:
-        """Return a number of values that the file does not exceed, as `json_bounds` counts them."""
+        """A number of values that the file does not exceed, as `json_bounds` counts them."""
         return most_values(self.rest) + self.count * VALUES
 
     @property
@@ -112,7 +115,7 @@ class PlainPart:
         """Return the canonical form of `signed`, which has an empty object in the place of the targets."""
         text = canonical_json.encode(signed)
         place = 1 + len(_members_before(signed, canonical_json.encode))
-        # One copy: the targets of a large file are most of it.
+        # Joined at once: each `+` would copy all targets once more, and they are most of a large file.
         return b"".join((text[:place], memoryview(self.raw)[self.start : self.stop], text[place + 2 :]))
 
     def targets(self) -> PlainTargets:
@@ -121,41 +124,52 @@ class PlainPart:
 
 
 class PlainTargets(Mapping[str, TargetFile]):
-    """Targets that the regular expression has checked. They are parsed when the first one is asked for."""
+    """Targets that the regular expression has checked. Each is made when it is asked for, and not kept."""
 
     def __init__(self, part: PlainPart) -> None:
         self.part = part
 
     @cached_property
-    def _names(self) -> list[str]:
-        return texts(self.part.names)
-
-    @cached_property
-    def _parsed(self) -> dict[str, Any]:
+    def _digests(self) -> array[int]:
+        """Where the digests begin in the text, in the order of the names."""
         part = self.part
-        parsed: dict[str, Any] = orjson.loads(memoryview(part.raw)[part.start : part.stop])
-        return parsed
+        # No name has a quote, so this text stands after names alone.
+        return array("I", (found.end() for found in _BEFORE_DIGEST.finditer(part.raw, part.start, part.stop)))
+
+    def _index(self, name: object) -> int | None:
+        """Return the place of a name in the order of all, or None if it is not among them."""
+        if not isinstance(name, str) or not name.isascii():
+            return None
+        names, wanted = self.part.names, name.encode("ascii")
+        index = bisect_left(names, wanted)
+        return index if index < len(names) and names[index] == wanted else None
 
     def __getitem__(self, name: str) -> TargetFile:
-        return self.part.form.kind(self._parsed[name], name)
+        index = self._index(name)
+        if index is None:
+            raise KeyError(name)
+        raw, form, start = self.part.raw, self.part.form, self._digests[index]
+        stop = start + form.digest_size
+        length = stop + len(_BEFORE_LENGTH)
+        return form.kind(name, raw[start:stop].decode("ascii"), int(raw[length : raw.index(b"}", length)]))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return (name.decode("ascii") for name in self.part.names)
 
     def __len__(self) -> int:
         return self.part.count
 
     def __contains__(self, name: object) -> bool:
-        return name in self._parsed
+        return self._index(name) is not None
 
 
 class PlainTarget(TargetFile):
     """A target that the regular expression has checked, so python-tuf does not check its length and hash again."""
 
-    def __init__(self, target: Any, path: str) -> None:
-        """Make a target from a parsed object with `length` and `hashes`."""
-        self.length = target["length"]
-        self.hashes = target["hashes"]
+    def __init__(self, path: str, sha256: str, length: int) -> None:
+        """Make a target. `sha256`: in hex."""
+        self.length = length
+        self.hashes = {"sha256": sha256}
         self.path = path
         self.unrecognized_fields = {}
 
@@ -163,10 +177,10 @@ class PlainTarget(TargetFile):
 class PlainNotaryTarget(TargetFile):
     """A plain target of Notary v1. Its hash is base64 and is converted to hex when it is read, which is rare."""
 
-    def __init__(self, target: Any, path: str) -> None:
-        """Make a target from a parsed object with `length` and `hashes`."""
-        self.length = target["length"]
-        self._sha256 = target["hashes"]["sha256"]
+    def __init__(self, path: str, sha256: str, length: int) -> None:
+        """Make a target. `sha256`: in base64."""
+        self.length = length
+        self._sha256 = sha256
         self.path = path
         self.unrecognized_fields = {}
 
@@ -179,11 +193,12 @@ class PlainNotaryTarget(TargetFile):
 def _form(
     sha256: bytes,
     *,
+    digest_size: int,
     opening: Callable[[Mapping[str, object]], bytes],
-    kind: Callable[[Any, str], TargetFile],
+    kind: Callable[[str, str, int], TargetFile],
 ) -> PlainForm:
     after_name = re.escape(AFTER_NAME)
-    rest = rb'%b"\},"length":(?:0|[1-9][0-9]{0,14})\}' % sha256
+    rest = rb"%b%b(?:0|[1-9][0-9]{0,14})\}" % (sha256, re.escape(_BEFORE_LENGTH))
     target = rb'"%b%b%b' % (_NAME, after_name, rest)
     some = rb"%b(?:,%b)*+" % (target, target)
     return PlainForm(
@@ -191,6 +206,7 @@ def _form(
         some=re.compile(some),
         end=re.compile(rb"%b%b" % (after_name, rest)),
         opening=opening,
+        digest_size=digest_size,
         kind=kind,
     )
 
@@ -200,9 +216,11 @@ def _before_signed(document: Mapping[str, object]) -> bytes:
     return to_json({**before, "signed": {}})[:-2]
 
 
-TUF_FORM: Final = _form(rb"[0-9a-f]{64}", opening=_before_signed, kind=PlainTarget)
+TUF_FORM: Final = _form(rb"[0-9a-f]{64}", digest_size=64, opening=_before_signed, kind=PlainTarget)
 # Notary v1 writes `signed` before `signatures`.
-NOTARY_FORM: Final = _form(rb"[A-Za-z0-9+/]{43}=", opening=lambda _: b'{"signed":{', kind=PlainNotaryTarget)
+NOTARY_FORM: Final = _form(
+    rb"[A-Za-z0-9+/]{43}=", digest_size=44, opening=lambda _: b'{"signed":{', kind=PlainNotaryTarget
+)
 
 
 FORMS: Final[Mapping[str, PlainForm]] = {TUF_1_0: TUF_FORM, NOTARY_V1: NOTARY_FORM}

@@ -59,12 +59,15 @@ class FastRead:
                 condition, codings = asked(scope["headers"])
                 chosen = select(answer, condition, codings) if len(condition) <= LONGEST_CONDITION else None
                 if chosen is not None:
+                    chosen = self.bodies.form_for(chosen, answer)
                     self.answered += 1
                     await send(chosen.start)
                     if chosen.size <= PIECE:
                         await send(chosen.body)
                     else:
-                        await send_body(send, chosen.body, self.bodies)
+                        sending = send_body(send, chosen, self.bodies)
+                        del answer, chosen  # a body must be able to go while it is sent
+                        await sending
                     return
         await self._otherwise(scope, receive, send)
 

@@ -99,7 +99,9 @@ class NotaryApi:
             await send_notary_error(send, error, head=scope["method"] == "HEAD", access=access)
             return
         await send(answer.start)
-        await send_body(send, answer.body, self._bodies)
+        sending = send_body(send, answer, self._bodies)
+        del answer  # a body must be able to go while it is sent
+        await sending
 
     async def _authorized(self, scope: Scope, route: Route) -> Subject:
         """Return who sent the request, if they may do what it asks. Raises: Forbidden."""

@@ -10,42 +10,52 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any, Final
 
+from trustdata.errors import TrustError
 from trustserver.api.gun_path import Send
 from trustserver.responses.in_flight import BodiesInFlight, Reading
+from trustserver.responses.ready import ReadyResponse
 
 PIECE: Final = 32_768
 """Bytes of one piece. The HTTP server copies it and keeps it until the client has received it."""
 PIECE_SECONDS: Final = 30.0
 """How long a client may take to receive one piece."""
 
+_BODY: Final = "http.response.body"
 _PUBLIC: Final = b"public"
 
 _log = logging.getLogger(__name__)
 
 
-async def send_body(send: Send, event: MutableMapping[str, Any], bodies: BodiesInFlight) -> None:
-    """Send an `http.response.body` event, in pieces if it is large.
+async def send_body(send: Send, answer: ReadyResponse, bodies: BodiesInFlight) -> None:
+    """Send the body of a response, in pieces if it is large. The caller must not keep the response meanwhile.
 
-    If the client does not receive a piece in time, or there is no memory for its body any more, the rest is not sent.
-    The client notices that, since Content-Length was sent before.
+    The rest is not sent if the client does not receive a piece in time, or if there is no memory for the body any more
+    and it cannot be read from the store. The client notices that, since Content-Length was sent before.
     """
-    body = memoryview(event["body"])
-    if len(body) <= PIECE:
+    event = answer.body
+    if len(event["body"]) <= PIECE:
         await send(event)
         return
     loop = asyncio.get_running_loop()
     reading: Reading | None = None
     try:
         async with asyncio.timeout(None) as deadline:
-            reading = bodies.read(event["body"], lambda: deadline.reschedule(loop.time()))
-            for start in range(0, len(body), PIECE):
+            reading = bodies.read(event["body"], lambda: deadline.reschedule(loop.time()), answer=answer)
+            del answer, event  # from now on only the reading has them
+            for start in range(0, reading.size, PIECE):
                 if reading.has_ended:
                     break
-                piece = {**event, "body": bytes(body[start : start + PIECE]), "more_body": start + PIECE < len(body)}
+                piece = await reading.read(start, PIECE)
                 deadline.reschedule(loop.time() + PIECE_SECONDS)
-                await send(piece)
+                await send({"type": _BODY, "body": piece, "more_body": start + PIECE < reading.size})
+                deadline.reschedule(None)
     except TimeoutError:
-        _log.info("a client took too little of an answer", extra={"seconds": PIECE_SECONDS})
+        if reading is None or not reading.has_ended:
+            _log.info("a client took too little of an answer", extra={"seconds": PIECE_SECONDS})
+        else:
+            _log.info("an answer ends before its end", extra={"reason": "there is no memory for it"})
+    except TrustError as error:
+        _log.info("an answer ends before its end", extra={"code": error.code, "reason": str(error)})
     finally:
         if reading is not None:
             reading.release()

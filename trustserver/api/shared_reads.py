@@ -16,7 +16,7 @@ class SharedReads:
 
     def __init__(self, cache: ResponseCache) -> None:
         self._cache = cache
-        self._reading: dict[tuple[bytes, int], asyncio.Task[ReadyResponse]] = {}
+        self._reading: dict[tuple[bytes, int], asyncio.Future[ReadyResponse]] = {}
         self._read: WeakValueDictionary[tuple[bytes, int], ReadyResponse] = WeakValueDictionary()
 
     async def read(self, gun: GUN, path: bytes, load: Callable[[], ReadyResponse]) -> ReadyResponse:
@@ -28,14 +28,15 @@ class SharedReads:
         found = self._read.get(key)
         if found is not None:
             return found
-        task = self._reading.get(key)
-        if task is None:
-            task = asyncio.create_task(asyncio.to_thread(load))
-            self._reading[key] = task
-            task.add_done_callback(lambda done: self._done(key, done))
-        return await asyncio.shield(task)
+        reading = self._reading.get(key)
+        if reading is None:
+            # As asyncio.to_thread does, without a task around it and without a copy of the context.
+            reading = asyncio.get_running_loop().run_in_executor(None, load)
+            self._reading[key] = reading
+            reading.add_done_callback(lambda done: self._done(key, done))
+        return await asyncio.shield(reading)
 
-    def _done(self, key: tuple[bytes, int], task: asyncio.Task[ReadyResponse]) -> None:
+    def _done(self, key: tuple[bytes, int], reading: asyncio.Future[ReadyResponse]) -> None:
         del self._reading[key]
-        if not task.cancelled() and task.exception() is None:
-            self._read[key] = task.result()
+        if not reading.cancelled() and reading.exception() is None:
+            self._read[key] = reading.result()

@@ -62,9 +62,15 @@ class TufReads:
             await send_problem(send, error, head=head)
             return
         chosen = select(answer, *asked(scope["headers"])) or await self._packed(place, answer)
+        chosen = self._bodies.form_for(chosen, answer)
         self._count(chosen.status)
         await send(chosen.start)
-        await send_body(send, _no_body() if head else chosen.body, self._bodies)
+        if head:
+            await send(_no_body())
+            return
+        sending = send_body(send, chosen, self._bodies)
+        del answer, chosen  # a body must be able to go while it is sent
+        await sending
 
     async def _answer(self, scope: Scope, path: str) -> tuple[bytes, ReadyResponse]:
         """Return the response and its path in the cache."""

@@ -59,10 +59,10 @@ def _tuf_answers(new: NewFiles) -> Answers:
     for file in new.written:
         if file.role == TIMESTAMP:
             name = FileName(role=TIMESTAMP, version=None)
-            answer = with_renewal(answers.newest(file.raw, file.sha256), file, TUF, new.renew_at)
+            answer = with_renewal(answers.newest(new.gun, file), file, TUF, new.renew_at)
         else:
             name = FileName(role=file.role, version=file.version)
-            answer = answers.versioned(file.raw, file.sha256)
+            answer = answers.versioned(new.gun, file)
         found.append((path_of(new.gun, name), answer))
     following = FileName(role=ROOT, version=new.root_version + 1)
     return [*found, (path_of(new.gun, following), answers.missing(new.gun, following))]
@@ -74,10 +74,10 @@ def _notary_answers(new: NewFiles) -> Answers:
     for file in new.written:
         bare = notary_path(new.gun, NotaryFile(role=file.role))
         if file.role == TIMESTAMP:
-            found.append((bare, with_renewal(notary_answers.current(file), file, NOTARY, new.renew_at)))
+            found.append((bare, with_renewal(notary_answers.current(new.gun, file), file, NOTARY, new.renew_at)))
             continue
         hashed = notary_path(new.gun, NotaryFile(role=file.role, sha256=file.sha256))
-        found += [(bare, notary_answers.current(file)), (hashed, notary_answers.consistent(file))]
+        found += [(bare, notary_answers.current(new.gun, file)), (hashed, notary_answers.consistent(new.gun, file))]
     return found
 
 

@@ -32,7 +32,7 @@ class NotaryReads:
             file, renew_at = self._file(gun, name), None
         if file is None:
             raise NoTrustData(gun=gun)
-        answer = current(file) if name.is_current else consistent(file)
+        answer = current(gun, file) if name.is_current else consistent(gun, file)
         if name.is_current and name.role == TIMESTAMP:
             answer = with_renewal(answer, file, NOTARY, renew_at)
         self._cache.offer(gun, notary_path(gun, name), answer, ticket=ticket)

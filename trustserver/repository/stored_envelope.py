@@ -39,7 +39,7 @@ class StoredEnvelope(Envelope):
 
     @property
     def plain(self) -> PlainPart | None:
-        """Return the plain targets of the file, as far as they are known without parsing it."""
+        """The plain targets of the file, as far as they are known without parsing it."""
         return self._plain if self._parsed is None else part_of(self._parsed.content)
 
     @property

@@ -41,10 +41,10 @@ class TufRetrieval:
         if newest_root is not None and version > newest_root.version:
             return missing(gun, name), version == newest_root.version + 1
         if newest_root is not None and version == newest_root.version:
-            return versioned(newest_root.raw, newest_root.sha256), True
+            return versioned(gun, newest_root), True
         file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
-            return versioned(file.raw, file.sha256), True
+            return versioned(gun, file), True
         return (missing(gun, name) if newest_root is not None else self._absent(gun, name)), False
 
     def _newest(self, gun: GUN, name: FileName) -> tuple[ReadyResponse, bool]:
@@ -52,9 +52,9 @@ class TufRetrieval:
             found = self._store.current_timestamp(gun, wire=TUF.name)
             if found is not None:
                 timestamp, renew_at = found
-                return with_renewal(newest(timestamp.raw, timestamp.sha256), timestamp, TUF, renew_at), True
+                return with_renewal(newest(gun, timestamp), timestamp, TUF, renew_at), True
         elif (file := self._store.current(gun, name.role, wire=TUF.name)) is not None:
-            return newest(file.raw, file.sha256), False
+            return newest(gun, file), False
         return self._absent(gun, name), False
 
     def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:

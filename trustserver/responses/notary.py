@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from trustserver.responses.ready import ReadyResponse, plain_response
+from trustdata.gun import GUN
+from trustserver.responses.ready import ReadyResponse, plain_response, stored_body
 from trustserver.storage.ports import StoredFile
 
 CONTENT_TYPE: Final = b"text/plain; charset=utf-8"
@@ -19,14 +20,14 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def current(file: StoredFile) -> ReadyResponse:
+def current(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for the newest version of a file."""
-    return _answer(file, CURRENT)
+    return _answer(gun, file, CURRENT)
 
 
-def consistent(file: StoredFile) -> ReadyResponse:
+def consistent(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for a file with its hash or version in the name. Caches may keep it for a month."""
-    return _answer(file, CONSISTENT)
+    return _answer(gun, file, CONSISTENT)
 
 
 def last_modified(at: datetime) -> bytes:
@@ -35,7 +36,7 @@ def last_modified(at: datetime) -> bytes:
     return f"{_DAYS[at.weekday()]}, {at:%d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} UTC".encode()
 
 
-def _answer(file: StoredFile, cache: bytes) -> ReadyResponse:
+def _answer(gun: GUN, file: StoredFile, cache: bytes) -> ReadyResponse:
     headers = [
         (b"content-type", CONTENT_TYPE),
         (b"content-length", str(len(file.raw)).encode()),
@@ -44,4 +45,4 @@ def _answer(file: StoredFile, cache: bytes) -> ReadyResponse:
     ]
     if file.stored_at is not None:
         headers.append((b"last-modified", last_modified(file.stored_at)))
-    return plain_response(200, headers, file.raw)
+    return plain_response(200, headers, file.raw, stored=stored_body(gun, file))

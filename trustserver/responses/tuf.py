@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -10,8 +9,16 @@ import orjson
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustserver.errors import NotThere
-from trustserver.responses.ready import ReadyResponse, plain_response, unchanged_response
+from trustserver.responses.ready import (
+    ReadyResponse,
+    StoredBody,
+    plain_response,
+    response,
+    stored_body,
+    unchanged_response,
+)
 from trustserver.responses.tuf_paths import FileName
+from trustserver.storage.ports import StoredFile
 
 CACHE_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 CACHE_REVALIDATE: Final = b"no-cache"
@@ -27,14 +34,14 @@ def problem(error: TrustError, *, status: int, title: str) -> bytes:
     return orjson.dumps({**error.details(), **head})
 
 
-def versioned(raw: bytes, sha256: str) -> ReadyResponse:
+def versioned(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for a file with its version in the name. Caches may keep it, since it never changes."""
-    return file_response(raw, sha256, cache=CACHE_IMMUTABLE)
+    return file_response(file.raw, file.sha256, cache=CACHE_IMMUTABLE, stored=stored_body(gun, file))
 
 
-def newest(raw: bytes, sha256: str) -> ReadyResponse:
+def newest(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for a file without a version in its name. Caches must ask for it again each time."""
-    return file_response(raw, sha256, cache=CACHE_REVALIDATE)
+    return file_response(file.raw, file.sha256, cache=CACHE_REVALIDATE, stored=stored_body(gun, file))
 
 
 def missing(gun: GUN, name: FileName) -> ReadyResponse:
@@ -50,8 +57,8 @@ def not_found(error: TrustError) -> ReadyResponse:
     return problem_response(404, problem(error, status=404, title="Not found"))
 
 
-def file_response(raw: bytes, sha256: str, *, cache: bytes) -> ReadyResponse:
-    """Make the response for a metadata file, with its hash as entity tag."""
+def file_response(raw: bytes, sha256: str, *, cache: bytes, stored: StoredBody | None = None) -> ReadyResponse:
+    """Make the response for a metadata file, with its hash as entity tag. `stored`: where its body is stored."""
     etag = b'"' + sha256.encode() + b'"'
     packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
     kept = [(b"etag", etag), (b"cache-control", cache)]
@@ -63,8 +70,8 @@ def file_response(raw: bytes, sha256: str, *, cache: bytes) -> ReadyResponse:
         (b"x-content-type-options", b"nosniff"),
         *kept,
     ]
-    answer = plain_response(200, headers, raw)
-    return replace(answer, etag=etag, unchanged=unchanged_response(etag, kept), packable=packable)
+    unchanged = unchanged_response(etag, kept)
+    return response(200, headers, raw, etag=etag, unchanged=unchanged, packable=packable, stored=stored)
 
 
 def problem_response(status: int, raw: bytes) -> ReadyResponse:

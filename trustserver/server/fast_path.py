@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Final, Protocol
 
 from trustserver.responses.conditional_get import select
-from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.ready import PIECES_FROM, ReadyResponse
 
 LONGEST_REQUEST: Final = 4096
 """Longest request, in bytes, that is read here."""
@@ -59,10 +59,14 @@ class HotReads(Protocol):
 
 
 class HotAnswers:
-    """Answers the requests that are hot reads."""
+    """Answers the requests that are hot reads.
 
-    def __init__(self, reads: HotReads) -> None:
+    `may_hold`: whether there is memory for a large body until it is sent.
+    """
+
+    def __init__(self, reads: HotReads, *, may_hold: Callable[[bytes], bool]) -> None:
         self._reads = reads
+        self._may_hold = may_hold
         self._second = 0
         self._date = b""
 
@@ -82,6 +86,8 @@ class HotAnswers:
         chosen = select(answer, _value(headers, _CONDITION), codings)
         if chosen is None:
             return None  # the server behind has to make it first
+        if chosen.size >= PIECES_FROM and not self._may_hold(chosen.body["body"]):
+            return None  # the server behind can send it in pieces from the store
         second = int(self._reads.seconds())
         if second != self._second:
             self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"

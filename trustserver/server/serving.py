@@ -244,14 +244,15 @@ def _front(
     """Make the front, which accepts the connections, and the socket of the HTTP server behind it."""
     inner, address = inner_socket()
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bodies = application.asgi.bodies
     front = Front(
         # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
-        answers=HotAnswers(application.asgi) if application.asgi.is_open else None,
+        answers=HotAnswers(application.asgi, may_hold=bodies.may_hold) if application.asgi.is_open else None,
         tls=None if tls is None else tls.context,
         behind=address,
         limits=connection_limits(settings, files),
         names=names,
-        bodies=application.asgi.bodies,
+        bodies=bodies,
         head_seconds=settings.head_seconds,
         files=files,
     )

@@ -132,7 +132,5 @@ def _configure_connection(dbapi: SqliteConnection, _entry: ConnectionPoolEntry) 
 def _begin(connection: Connection) -> None:
     # A writing transaction takes the lock at its beginning. One that takes it after its first read can fail, because
     # somebody else has written in between.
-    # One statement alone needs no transaction around it.
-    options = connection.get_execution_options()
-    if not options.get("one_statement", False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -229,6 +229,12 @@ class MetadataStore(Protocol):
         `wire`: the name of the format that the collection must have; empty for any.
         """
 
+    def piece(self, gun: GUN, role: RoleName, sha256: str, *, start: int, length: int) -> bytes | None:
+        """Return bytes of the version of a role with this hash, without holding the rest; None if it is not stored.
+
+        `start`: offset of the first of them. There are fewer than `length` only at the end of the file.
+        """
+
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
         """Return the newest version of a role of a live collection; None if there is none.
 

@@ -10,15 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Select,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
@@ -28,7 +20,9 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage import statements, version_rows
+from trustserver.storage.blob_pieces import read_piece
 from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
+from trustserver.storage.lookups import Lookup
 from trustserver.storage.offer_rows import read_salts, write_salts
 from trustserver.storage.ports import (
     ClockRecord,
@@ -61,7 +55,10 @@ class SqlStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._for_one_statement = engine.execution_options(one_statement=True)
+        self._version = Lookup(engine, statements.VERSION)
+        self._by_hash = Lookup(engine, statements.BY_HASH)
+        self._newest = Lookup(engine, statements.NEWEST)
+        self._newest_and_renewal = Lookup(engine, statements.NEWEST_AND_RENEWAL)
         self._refusal: NotStored | None = None
 
     def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
@@ -83,17 +80,21 @@ class SqlStore:
         return tuple(_stored(gun, rows.get(gun), files[gun], keys[gun]) for gun in guns)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
-        return self._fetch_file(statements.VERSION, gun, role, wire, of_version=version)
+        return self._fetch_file(self._version, gun, role, wire, of_version=version)
 
     def file_by_hash(self, gun: GUN, role: RoleName, sha256: str, *, wire: str = "") -> StoredFile | None:
-        return self._fetch_file(statements.BY_HASH, gun, role, wire, of_hash=sha256)
+        return self._fetch_file(self._by_hash, gun, role, wire, of_hash=sha256)
+
+    def piece(self, gun: GUN, role: RoleName, sha256: str, *, start: int, length: int) -> bytes | None:
+        with self._reading() as connection:
+            return read_piece(connection, gun, role, sha256, start=start, length=length)
 
     def current(self, gun: GUN, role: RoleName, *, wire: str = "") -> StoredFile | None:
-        return self._fetch_file(statements.NEWEST, gun, role, wire)
+        return self._fetch_file(self._newest, gun, role, wire)
 
     def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
         values = {"of_gun": gun, "of_role": str(TIMESTAMP), "of_format": wire}
-        row = self._one_row(statements.NEWEST_AND_RENEWAL, values)
+        row = self._one_row(self._newest_and_renewal, values)
         return None if row is None else (_file(row), _optional_instant(row.renew_at))
 
     def size(self, gun: GUN) -> int:
@@ -358,10 +359,8 @@ class SqlStore:
         """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
         connection.execute(statements.ADD_CHANGE, change_row(gun, created, version=version, sha256=sha256))
 
-    def _fetch_file(
-        self, query: Select[Any], gun: GUN, role: RoleName, wire: str, **more: str | int
-    ) -> StoredFile | None:
-        row = self._one_row(query, {"of_gun": gun, "of_role": str(role), "of_format": wire, **more})
+    def _fetch_file(self, lookup: Lookup, gun: GUN, role: RoleName, wire: str, **more: str | int) -> StoredFile | None:
+        row = self._one_row(lookup, {"of_gun": gun, "of_role": str(role), "of_format": wire, **more})
         return None if row is None else _file(row)
 
     @contextmanager
@@ -369,15 +368,14 @@ class SqlStore:
         try:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise _not_stored(error) from error
 
-    def _one_row(self, query: Select[Any], values: Mapping[str, str | int]) -> Row[*tuple[Any, ...]] | None:
+    def _one_row(self, lookup: Lookup, values: Mapping[str, str | int]) -> Any:
         """Return the row that one statement finds; None if it finds none. Raises: NotStored."""
         try:
-            with self._for_one_statement.connect() as connection:
-                return connection.execute(query, values).one_or_none()
-        except SQLAlchemyError as error:
+            return lookup.find(values)
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise _not_stored(error) from error
 
     @contextmanager
@@ -402,17 +400,13 @@ _KINDS = (str(ROOT), str(TARGETS), str(SNAPSHOT), str(TIMESTAMP), _DELEGATION)
 _NO_TOMBSTONE = {"deleted_root": "", "deleted_versions": "{}", "deleted_at": None, "deleted_by": ""}
 
 
-def _cause(error: SQLAlchemyError) -> str:
-    """Return the database's own message, without the SQL statement and its values."""
-    return str(error.orig) if isinstance(error, DatabaseError) else type(error).__name__
-
-
-def _not_stored(error: SQLAlchemyError) -> NotStored:
+def _not_stored(error: SQLAlchemyError | sqlite3.Error) -> NotStored:
+    # SQLAlchemy's own message has the SQL statement and its values; the driver's has not.
+    cause = error.orig if isinstance(error, DatabaseError) else error
     # A new connection needs SQLite's shared memory file; if there is no space for that, the error is another one.
-    full = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
-    if isinstance(error, DatabaseError) and getattr(error.orig, "sqlite_errorcode", None) in full:
+    if getattr(cause, "sqlite_errorcode", None) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}:
         return DiskFull()
-    return NotStored(reason=_cause(error))
+    return NotStored(reason=type(cause).__name__ if isinstance(cause, SQLAlchemyError) else str(cause))
 
 
 def _total_changes(connection: Connection) -> int:

@@ -12,6 +12,8 @@ from typing import Final
 from tests.support.attackers import Target
 
 READERS: Final = 82
+FILES: Final = 20
+"""How many large files the attacker has: more than there is memory for bodies that are being sent."""
 RATE: Final = 4_700
 """Bytes that each reader takes in a second."""
 
@@ -65,3 +67,16 @@ def read_slowly(target: Target, stop: Event, *, paths: Sequence[str], headers: S
 def readers_of_attackers_file(target: Target, stop: Event) -> None:
     """Read the newest targets of the attacker's own collection, which is too large for the kernel's buffers."""
     read_slowly(target, stop, paths=[f"/tuf/{target.gun}/metadata/targets.json"])
+
+
+def file_names(target: Target) -> list[str]:
+    """Return the names of the attacker's collections with large files."""
+    return [f"{target.gun}{number}" for number in range(FILES)]
+
+
+def readers_of_many_files(target: Target, stop: Event) -> None:
+    """Read large files of many collections, each by a name that is kept in memory and by one that is not."""
+    names = file_names(target)
+    read_slowly(
+        target, stop, paths=[f"/tuf/{name}/metadata/{file}targets.json" for file in ("", "2.") for name in names]
+    )

@@ -199,6 +199,16 @@ def test_the_reason_given_is_the_limit_that_was_reached(
         user_of(serve(silent), timeouts=timeouts).get()
 
 
+def test_the_time_of_the_whole_is_the_reason_in_a_handshake_too(user_of: Users) -> None:
+    """The connection is made by the kernel; nobody answers on it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        user = user_of(
+            f"https://127.0.0.1:{listening.getsockname()[1]}", timeouts=Timeouts(connect=5, read=5, overall=0.2)
+        )
+        with pytest.raises(RemoteUnreachable, match=r"no complete answer within 0.2 seconds"):
+            user.get()
+
+
 # --- keep-alive
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from cryptography import x509
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.algorithms import Algorithm, generate
-from keys.certificate import LEEWAY, LIFETIME, certificate_fault, root_certificate
+from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
 from keys.errors import KeyNotAccepted
 from keys.notary import NotaryKey, bare_key
 
@@ -61,10 +61,23 @@ def test_ours_is_what_the_go_clients_make(algorithm: Algorithm) -> None:
     assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == LIFETIME == timedelta(days=3650)
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
     assert usage.critical
-    assert (usage.value.digital_signature, usage.value.key_encipherment, usage.value.key_cert_sign) == (1, 1, 0)
+    assert usage.value == x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=True,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
     extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     assert list(extended.value) == [ExtendedKeyUsageOID.CODE_SIGNING]
-    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    assert not extended.critical
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.value == x509.BasicConstraints(ca=False, path_length=None)
+    assert constraints.critical
     assert certificate_fault(key, gun=GUN, at=NOW) is None
 
 
@@ -82,8 +95,15 @@ def test_two_of_one_key_have_two_ids() -> None:
 
 
 def test_none_for_ed25519() -> None:
-    with pytest.raises(KeyNotAccepted, match="no certificates of Ed25519 keys"):
+    with pytest.raises(KeyNotAccepted, match="no certificates of Ed25519 keys") as caught:
         root_certificate(generate(Algorithm.ED25519), gun=GUN, at=NOW)
+    assert caught.value.key == "the root key"
+
+
+def test_it_begins_at_the_same_moment_in_every_time_zone() -> None:
+    for hours in (-11, 0, 5):
+        certificate = _read(root_certificate(OWN, gun=GUN, at=NOW.astimezone(timezone(timedelta(hours=hours)))))
+        assert certificate.not_valid_before_utc == NOW.replace(microsecond=0)
 
 
 def test_names_may_be_as_long_as_collections_have_them() -> None:
@@ -117,9 +137,25 @@ def test_the_last_of_several_names_counts_as_for_go() -> None:
     assert certificate_fault(_made(GUN, "other"), gun=GUN, at=NOW) == "is a certificate for 'other'"
 
 
+def test_of_a_foreign_name_eighty_characters_are_shown() -> None:
+    for length, shown in ((80, "a" * 80), (81, "a" * 80)):
+        key = root_certificate(OWN, gun="a" * length, at=NOW)
+        assert certificate_fault(key, gun=GUN, at=NOW) == f"is a certificate for '{shown}'"
+
+
 def test_no_name_and_no_readable_name() -> None:
     assert certificate_fault(_made(), gun=GUN, at=NOW) == "is a certificate for ''"
     assert certificate_fault(_made(GUN, encoded=b"\xff\xfe\xff\xfe"), gun=GUN, at=NOW) == "has no readable name"
+
+
+def test_the_name_that_it_has() -> None:
+    assert common_name(_made("other", GUN)) == GUN
+    assert common_name(_made("example.com/*")) == "example.com/*"
+    assert common_name(_made()) == ""
+    with pytest.raises(ValueError):
+        common_name(_made(GUN, encoded=b"\xff\xfe\xff\xfe"))
+    with pytest.raises(KeyNotAccepted):
+        common_name(NotaryKey.of("ecdsa-x509", "AAAA"))
 
 
 def test_when_it_is_valid_is_looked_at_only_if_asked() -> None:

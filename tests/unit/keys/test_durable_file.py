@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from keys.durable_file import file_lock, make_private_folder, write_atomically, write_durably
+from keys import durable_file
+from keys.durable_file import file_lock, make_private_folder, sync_folder, write_atomically, write_durably
 
 OLD, NEW = b"old content", b"new content " * 1000
 
@@ -118,6 +119,22 @@ def test_the_mode_is_exact_whatever_the_umask(tmp_path: Path, mode: int) -> None
     assert path.stat().st_mode & 0o7777 == mode
 
 
+def test_nobody_else_can_open_it_before_it_has_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine, modes = os.fchmod, list[int]()
+
+    def seen(descriptor: int, mode: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        genuine(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", seen)
+    before = os.umask(0)
+    try:
+        write_durably(tmp_path / "file", NEW)
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+
+
 def test_never_overwrites_when_told_so(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(OLD)
@@ -133,9 +150,18 @@ def test_where_there_are_no_hard_links_it_still_never_overwrites(
     def no_links(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "link", no_links)
     path = tmp_path / "file"
+    reserved: list[tuple[bytes, int]] = []
+    replace = os.replace
+
+    def seen(source: Path, target: Path) -> None:
+        reserved.append((path.read_bytes(), path.stat().st_mode & 0o777))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(os, "replace", seen)
     write_durably(path, NEW, replace=False)
+    assert reserved == [(b"", 0o600)], "the name is not reserved, or for others too"
     assert path.read_bytes() == NEW
     with pytest.raises(FileExistsError):
         write_durably(path, OLD, replace=False)
@@ -167,13 +193,42 @@ def test_a_write_that_takes_only_a_part_is_continued(tmp_path: Path, monkeypatch
     assert (tmp_path / "file").read_bytes() == NEW
 
 
+def test_what_is_no_folder_is_not_synced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        sync_folder(tmp_path / "file")
+
+
 def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     make_private_folder(tmp_path / "a" / "b")
     make_private_folder(tmp_path / "a" / "b")
     assert {(tmp_path / "a").stat().st_mode & 0o777, (tmp_path / "a" / "b").stat().st_mode & 0o777} == {0o700}
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotADirectoryError) as caught:
         make_private_folder(tmp_path / "file")
+    error = caught.value
+    assert (error.errno, error.strerror, error.filename) == (20, "Not a directory", str(tmp_path / "file"))
+
+
+def test_each_folder_that_is_made_is_synced_into_the_one_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable_file, "sync_folder", synced.append)
+    make_private_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_a_folder_that_another_process_has_just_made_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = os.mkdir
+
+    def later(path: Path, mode: int) -> None:
+        genuine(path, mode)
+        genuine(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", later)
+    make_private_folder(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()
 
 
 def test_the_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
@@ -200,7 +255,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_the_lock_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     with file_lock(tmp_path / "file"):
         pass
-    assert (tmp_path / ".file.lock").stat().st_mode & 0o077 == 0
+    assert (tmp_path / ".file.lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_may_be_lost_is_written_whole_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,3 +269,5 @@ def test_what_may_be_lost_is_written_whole_all_the_same(tmp_path: Path, monkeypa
     assert path.stat().st_mode & 0o777 == 0o640
     assert list(tmp_path.iterdir()) == [path]
     assert synced == []
+    write_atomically(path, b"for its owner alone, unless told otherwise")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound
+from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound, PassphraseMissing
 
 
 def test_fields_by_name_and_no_others() -> None:
@@ -30,3 +30,24 @@ def test_it_comes_back_whole_from_another_process() -> None:
     assert type(again) is KeyAmbiguous
     assert again.details() == error.details()
     assert str(again) == str(error)
+
+
+def test_notes_come_back_too() -> None:
+    error = KeyNotFound(key="ab")
+    error.add_note("while signing")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["while signing"]
+    assert error.__reduce__()[2] == {"__notes__": ["while signing"]}
+    assert KeyNotFound(key="ab").__reduce__()[2] is None
+
+
+def test_a_key_that_is_not_there_is_named_with_the_place_where_it_was_looked_for() -> None:
+    assert str(KeyNotFound(key="ab")) == "no private key ab in the key store"
+
+
+def test_several_names_stand_in_a_row() -> None:
+    assert str(KeyAmbiguous(key="ab", candidates=("abc", "abd"))).endswith(" abc, abd")
+    assert str(PassphraseMissing(key="ab", sources=("A", "B"))).endswith(" A, B")
+
+
+def test_where_no_variable_is_read_none_is_named() -> None:
+    assert str(PassphraseMissing(key="ab", sources=())).endswith("the passphrase of ab is missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from keys import file_access
 from keys.errors import KeyStoreInsecure
-from keys.file_access import not_private, unguarded
+from keys.file_access import not_private, read_at_most, unguarded
 from keys.filestore import FileKeyStore, check_private
 
 
@@ -62,6 +63,14 @@ def test_its_folder_counts_also_without_the_file(file: Path, *, mode: int, expos
     if found is not None:
         assert str(found) == f"{file.parent} has mode {mode:o}, so it has files that may be replaced by others"
         assert found.remedy == f"chmod go-w {file.parent}"
+
+
+def test_where_files_are_found_by_their_names_the_sticky_bit_does_not_help(file: Path) -> None:
+    file.parent.chmod(0o1777)
+    assert unguarded(file, folder_is_its_own=False) is None
+    found = unguarded(file, folder_is_its_own=True)
+    assert found is not None
+    assert (found.path, found.mode, found.wanted) == (str(file.parent), "1777", "go-w")
 
 
 def test_without_a_folder_there_is_nothing_to_change(tmp_path: Path) -> None:
@@ -124,13 +133,45 @@ def test_a_link_that_somebody_else_has_put_leads_nowhere(
     found = unguarded(link, file.stat())
     assert found is not None
     assert str(found) == f"{link} belongs to user {ours + 1}, so it may be changed by that user"
+    assert found.wanted == "", "no mode would help"
     assert unguarded(file) is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_links_are_followed_as_far_as_the_kernel_follows_them(tmp_path: Path, *, there: bool) -> None:
+    target = tmp_path / "0" / "file"
+    target.parent.mkdir(mode=0o700)
+    target.touch(mode=0o600)
+    for number in range(1, 41):
+        link = tmp_path / str(number) / "file"
+        link.parent.mkdir(mode=0o700)
+        link.symlink_to(tmp_path / str(number - 1) / "file")
+    assert link.read_bytes() == b""
+    if not there:
+        target.unlink()
+    assert unguarded(link) is None
+    target.parent.chmod(0o777)
+    found = unguarded(link)
+    assert found is not None
+    assert found.path == str(target.parent)
+
+
+def test_a_file_below_a_link_is_judged_by_the_folder_that_it_leads_to(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(file.parent)
+    assert unguarded(tmp_path / "link" / file.name) is None
+    file.parent.chmod(0o777)
+    found = unguarded(tmp_path / "link" / file.name)
+    assert found is not None
+    assert found.path == str(tmp_path / "link")
 
 
 def test_a_loop_of_links_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match="symbolic links"):
         unguarded(tmp_path / "loop")
+    with pytest.raises(OSError, match="symbolic links") as caught:  # it came into the place of the file that was opened
+        unguarded(tmp_path / "loop", tmp_path.stat())
+    assert (caught.value.errno, caught.value.filename) == (errno.ELOOP, str(tmp_path / "loop"))
 
 
 def test_what_belongs_to_somebody_else(file: Path, foreign: int) -> None:
@@ -179,6 +220,34 @@ def test_a_folder_of_secrets_is_none_that_everybody_may_list(file: Path) -> None
         found = not_private(file.parent, file.parent.stat())
         assert found is not None
         assert found.remedy == f"chmod 700 {file.parent}"
+        assert str(found) == f"{file.parent} has mode {mode:o}, so it may be read or changed by others"
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+@pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 12, 50])
+def test_one_byte_too_many_shows_that_there_is_more(
+    file: Path, monkeypatch: pytest.MonkeyPatch, *, length: int, at_once: int
+) -> None:
+    content = bytes(range(length))
+    file.write_bytes(content)
+    genuine = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, most: genuine(descriptor, min(most, at_once)))
+    with file.open("rb") as opened:
+        assert read_at_most(opened.fileno(), 10) == content[:11]
+
+
+def test_no_more_is_read_than_one_byte_too_many(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_bytes(bytes(50))
+    genuine, asked = os.read, list[int]()
+
+    def counted(descriptor: int, most: int) -> bytes:
+        asked.append(most)
+        return genuine(descriptor, min(most, 4))
+
+    monkeypatch.setattr(os, "read", counted)
+    with file.open("rb") as opened:
+        read_at_most(opened.fileno(), 10)
+    assert asked == [11, 7, 3]
 
 
 def test_keys_of_somebody_else_are_not_used(file: Path, foreign: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
 import signal
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from keys import filestore
 from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
 from keys.errors import (
@@ -87,6 +90,20 @@ def test_a_folder_that_others_may_enter_is_refused(store: FileKeyStore, folder: 
             use()
 
 
+def test_every_file_has_the_cost_of_its_store(store: FileKeyStore, key_file: Path, tmp_path: Path) -> None:
+    cheap = {"n": CHEAP.n, "r": CHEAP.r, "p": CHEAP.p}
+    assert _cost(key_file) == cheap
+    store.passwd(INFO.keyid, "secret", "new")
+    assert _cost(key_file) == cheap
+    FileKeyStore(tmp_path).add(PRIVATE, INFO, "secret")
+    assert _cost(tmp_path / key_file.name) == {"n": 32768, "r": 8, "p": 1}
+
+
+def _cost(file: Path) -> dict[str, int]:
+    kdf = json.loads(file.read_bytes())["kdf"]
+    return {name: kdf[name] for name in ("n", "r", "p")}
+
+
 def test_what_is_no_key_file_is_passed_over(store: FileKeyStore, folder: Path, key_file: Path) -> None:
     (folder / f".{key_file.name}.0011223344556677.tmp").write_bytes(key_file.read_bytes()[:100])
     (folder / "notes.txt").write_text("hello")
@@ -108,8 +125,9 @@ def test_a_damaged_key_file_is_named_and_spares_the_other_keys(store: FileKeySto
 
 def test_a_key_under_the_name_of_another_is_refused(store: FileKeyStore, folder: Path, key_file: Path) -> None:
     key_file.rename(folder / f"{'0' * 64}.key")
-    with pytest.raises(KeyFileMalformed, match="another key"):
+    with pytest.raises(KeyFileMalformed, match="another key") as caught:
         store.get("0" * 64)
+    assert caught.value.place == str(folder / f"{'0' * 64}.key")
 
 
 def test_a_plain_pem_in_the_place_of_a_key_is_refused(store: FileKeyStore, key_file: Path) -> None:
@@ -123,8 +141,9 @@ def test_a_pipe_or_folder_in_the_place_of_a_key_is_refused_and_holds_nobody_up(
 ) -> None:
     key_file.unlink()
     os.mkfifo(key_file, 0o600)
-    with pytest.raises(KeyFileMalformed, match="regular"):
+    with pytest.raises(KeyFileMalformed, match="regular") as caught:
         store.get(INFO.keyid)
+    assert caught.value.place == str(key_file)
     key_file.unlink()
     key_file.mkdir(0o700)
     with pytest.raises(KeyFileMalformed, match="regular"):
@@ -134,10 +153,28 @@ def test_a_pipe_or_folder_in_the_place_of_a_key_is_refused_and_holds_nobody_up(
 def test_ids_are_never_taken_for_paths(store: FileKeyStore, folder: Path) -> None:
     outside = folder.parent / "outside.key"
     outside.write_bytes(b"x")
-    for use in (store.remove, store.retire, lambda k: store.private(k, "secret")):
-        with pytest.raises(KeyNotFound):
-            use("../outside")
+    long = "../" + "é" + "a" * 80
+    for reference, shown in (("../outside", "'../outside'"), (long, ascii(long[:80]))):
+        for use in (
+            store.get,
+            store.remove,
+            store.retire,
+            lambda k: store.private(k, "secret"),
+            lambda k: store.passwd(k, "secret", "new"),
+        ):
+            with pytest.raises(KeyNotFound) as caught:
+                use(reference)
+            assert caught.value.key == shown
     assert outside.exists()
+
+
+def test_a_key_that_is_not_there_is_named(store: FileKeyStore, tmp_path: Path) -> None:
+    absent = "0" * 64
+    for where, shown in ((store, absent), (FileKeyStore(tmp_path / "nowhere"), f"'{absent}'")):
+        with pytest.raises(KeyNotFound) as caught:
+            where.private(absent, "secret")
+        assert caught.value.key == shown
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_disk_that_refuses_is_reported_with_the_folder(
@@ -152,6 +189,45 @@ def test_a_disk_that_refuses_is_reported_with_the_folder(
     assert caught.value.path == str(folder)
     monkeypatch.undo()
     store.private(INFO.keyid, "secret")
+
+
+def test_an_error_without_words_is_reported_by_its_name(
+    store: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", refuse)
+        with pytest.raises(KeyStoreUnreadable) as unreadable:
+            store.private(INFO.keyid, "secret")
+    assert unreadable.value.details() == {"path": str(folder), "reason": "TimeoutError"}
+    for call in ("stat", "unlink"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, refuse)
+            with pytest.raises(KeyStoreUnwritable) as unwritable:
+                store.remove(INFO.keyid)
+        assert unwritable.value.details() == {"path": str(folder), "reason": "TimeoutError"}
+
+
+def test_writers_exclude_each_other_by_one_lock(
+    store: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[str] = []
+
+    def while_locked(_: Path, *content: bytes) -> None:
+        with (folder / ".store.lock").open("rb") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked.append("written" if content else "synced")
+
+    monkeypatch.setattr(filestore, "write_durably", while_locked)
+    monkeypatch.setattr(filestore, "sync_folder", while_locked)
+    other = generate(Algorithm.ED25519)
+    store.add(other, KeyInfo.of(other, purpose="root"), "secret")
+    store.retire(INFO.keyid)
+    store.passwd(INFO.keyid, "secret", "new")
+    store.remove(INFO.keyid)
+    assert locked == ["written", "written", "written", "synced"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:

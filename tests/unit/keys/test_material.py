@@ -23,6 +23,7 @@ from securesystemslib.signer import Key
 from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 from keys.material import (
+    MAX_KEY_FILE,
     is_encrypted_pem,
     read_private_der,
     read_private_pem,
@@ -92,32 +93,88 @@ def test_a_wrong_or_missing_passphrase_names_the_file() -> None:
         assert caught.value.key == "/keys/mine.pem"
         assert "secret" not in str(caught.value)
     for none in (None, b""):
-        with pytest.raises(PassphraseMissing, match=r"/keys/mine\.pem"):
+        with pytest.raises(PassphraseMissing) as missing:
             read_private_pem(pem, none, place="/keys/mine.pem")
+        assert (missing.value.key, missing.value.sources) == ("/keys/mine.pem", ())
 
 
 def test_an_empty_passphrase_exports_nothing() -> None:
-    with pytest.raises(PassphraseMissing):
+    with pytest.raises(PassphraseMissing) as caught:
         write_private_pem(KEYS[Algorithm.ED25519], b"")
+    assert (caught.value.key, caught.value.sources) == ("the exported key", ())
 
 
 def test_a_damaged_file_is_not_called_a_wrong_passphrase() -> None:
     pem = write_private_pem(KEYS[Algorithm.ECDSA_P256], b"secret")
     lines = pem.splitlines(keepends=True)
+    cut = "its content is cut or altered"
     damaged = {
-        "cut": b"".join(lines[:2] + lines[-1:]),
-        "no end": b"".join(lines[:-1]),
-        "not base64": lines[0] + b"!!!!\n" + b"".join(lines[1:]),
-        "twice": pem + pem,
-        "empty": b"",
-        "empty block": lines[0] + lines[-1],
-        "not a sequence": lines[0] + b"AAAA\n" + lines[-1],
-        "huge": pem + b" " * 70_000,
+        b"".join(lines[:2] + lines[-1:]): cut,
+        b"".join(lines[:-1]): "no PEM block in it",
+        lines[0] + b"!!!!\n" + b"".join(lines[1:]): "its PEM is not base64",
+        pem + pem: "more than one PEM block in it",
+        b"": "no PEM block in it",
+        lines[0] + lines[-1]: cut,
+        lines[0] + b"AAAA\n" + lines[-1]: cut,
+        pem.ljust(65_537): "larger than 65536 bytes",
     }
-    for name, data in damaged.items():
+    for data, reason in damaged.items():
         with pytest.raises(KeyFileMalformed) as caught:
             read_private_pem(data, b"secret", place="/keys/mine.pem")
-        assert caught.value.place == "/keys/mine.pem", name
+        assert (caught.value.place, caught.value.reason) == ("/keys/mine.pem", reason)
+
+
+def test_a_file_is_as_long_as_a_key_file_may_be() -> None:
+    assert MAX_KEY_FILE == 65_536
+    private = KEYS[Algorithm.ED25519]
+    pem = write_private_pem(private, None)
+    assert tuf_key(read_private_pem(pem.ljust(MAX_KEY_FILE), None, place="p")) == tuf_key(private)
+
+
+def test_lines_may_end_and_begin_in_any_white_space() -> None:
+    private = KEYS[Algorithm.RSA]
+    pem = write_private_pem(private, None)
+    assert tuf_key(read_private_pem(pem.replace(b"\n", b"\r\n"), None, place="p")) == tuf_key(private)
+    first, *body, last = pem.splitlines()
+    spaced = b"\n".join([first, *(b" " + line + b"\t" for line in body), last])
+    assert tuf_key(read_private_pem(spaced, None, place="p")) == tuf_key(private)
+
+
+@pytest.mark.parametrize(
+    ("der", "whole"),
+    [
+        (b"", False),
+        (b"\x30", False),
+        (b"\x30\x00", True),
+        (b"\x31\x00", False),
+        (b"\x30\x01", False),
+        (b"\x30\x00\x00", False),
+        (b"\x30\x7f" + bytes(127), True),
+        (b"\x30\x7f" + bytes(126), False),
+        (b"\x30\x80" + bytes(128), False),
+        (b"\x30\x81\x80" + bytes(128), True),
+        (b"\x30\x81\x80" + bytes(127), False),
+        (b"\x30\x81\x80" + bytes(129), False),
+        (b"\x30\x82\x01\x02" + bytes(258), True),
+        (b"\x30\x82\x01\x02" + bytes(257), False),
+        (b"\x30\x82\x01", False),
+    ],
+)
+def test_what_is_cut_is_told_from_what_is_no_key(der: bytes, *, whole: bool) -> None:
+    for label, kind, read in (
+        ("PRIVATE KEY", "private", lambda pem: read_private_pem(pem, None, place="p")),
+        ("PUBLIC KEY", "public", lambda pem: read_public_pem(pem, place="p")),
+    ):
+        with pytest.raises(KeyFileMalformed) as caught:
+            read(framed(label, der))
+        expected = f"no {kind} key in it" if whole else "its content is cut or altered"
+        assert (caught.value.place, caught.value.reason) == ("p", expected)
+
+
+def test_what_is_no_key_in_der_is_named() -> None:
+    with pytest.raises(KeyFileMalformed) as caught:
+        read_private_der(b"\x30\x00", place="p")
+    assert (caught.value.place, caught.value.reason) == ("p", "no private key in it")
 
 
 @settings(deadline=None)
@@ -142,12 +199,17 @@ def test_a_key_of_an_unknown_algorithm_is_not_accepted() -> None:
     ours, unknown = bytes.fromhex("06032b6570"), bytes.fromhex("06032b657a")  # object identifiers
     der = write_private_der(private).replace(ours, unknown)
     spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).replace(ours, unknown)
-    with pytest.raises(KeyNotAccepted):
-        read_private_der(der, place="p")
-    with pytest.raises(KeyNotAccepted):
-        read_private_pem(framed("PRIVATE KEY", der), None, place="p")
-    with pytest.raises(KeyNotAccepted):
-        read_public_pem(framed("PUBLIC KEY", spki), place="p")
+    for read, reason in (
+        (lambda: read_private_der(der, place="p"), "its algorithm is not supported"),
+        (
+            lambda: read_private_pem(framed("PRIVATE KEY", der), None, place="p"),
+            "its algorithm or encryption is not supported",
+        ),
+        (lambda: read_public_pem(framed("PUBLIC KEY", spki), place="p"), "its algorithm is not supported"),
+    ):
+        with pytest.raises(KeyNotAccepted) as caught:
+            read()
+        assert (caught.value.key, caught.value.reason) == ("p", reason)
 
 
 def framed(label: str, der: bytes) -> bytes:
@@ -156,9 +218,11 @@ def framed(label: str, der: bytes) -> bytes:
 
 def test_private_where_public_is_wanted_and_the_reverse() -> None:
     private = KEYS[Algorithm.ECDSA_P256]
-    with pytest.raises(KeyFileMalformed, match="private key"):
-        read_public_pem(write_private_pem(private, None), place="p")
-    with pytest.raises(KeyFileMalformed):
+    for passphrase in (None, b"secret"):
+        with pytest.raises(KeyFileMalformed, match="it holds a private key where a public key is wanted") as caught:
+            read_public_pem(write_private_pem(private, passphrase), place="p")
+        assert caught.value.place == "p"
+    with pytest.raises(KeyFileMalformed, match="no private key in it"):
         read_private_pem(write_public_pem(tuf_key(private)), None, place="p")
 
 
@@ -167,14 +231,24 @@ def test_weak_and_foreign_keys_are_not_accepted() -> None:
         rsa.generate_private_key(65537, 1024),
         ec.generate_private_key(ec.SECP521R1()),
         ec.generate_private_key(ec.SECP256K1()),
-        dsa.generate_private_key(2048),
+        dsa.generate_private_key(1024),
     ):
         private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        with pytest.raises(KeyNotAccepted):
-            read_private_pem(private_pem, None, place="p")
-        with pytest.raises(KeyNotAccepted):
-            read_public_pem(public_pem, place="p")
-        with pytest.raises(KeyNotAccepted):
-            read_private_der(der, place="p")
+        for read in (
+            lambda pem=private_pem: read_private_pem(pem, None, place="p"),
+            lambda pem=public_pem: read_public_pem(pem, place="p"),
+            lambda der=der: read_private_der(der, place="p"),
+        ):
+            with pytest.raises(KeyNotAccepted) as caught:
+                read()
+            assert caught.value.key == "p"
+
+
+def test_a_key_that_is_not_accepted_has_the_name_that_its_user_gives() -> None:
+    foreign = ec.generate_private_key(ec.SECP521R1())
+    for key, names, shown in ((foreign, {}, "key"), (foreign.public_key(), {"named": "p"}, "p")):
+        with pytest.raises(KeyNotAccepted) as caught:
+            tuf_key(key, **names)
+        assert caught.value.key == shown

@@ -94,8 +94,10 @@ def test_rsa_verifies_by_pkcs1_too_and_no_method_stands_for_another() -> None:
         Signature(key.keyid, new.signature),
         _changed(new, sig="*"),
         _changed(new, sig=""),
+        _changed(new, sig=f"{new.signature[:8]}*{new.signature[8:]}"),
+        _changed(new, sig=f"{new.signature}\n"),
     ):
-        with pytest.raises(UnverifiedSignatureError):
+        with pytest.raises(UnverifiedSignatureError, match=key.keyid):
             key.verify_signature(wrong, b"x")
 
 
@@ -125,8 +127,9 @@ def test_a_signature_of_another_width_is_none() -> None:
 
 def test_a_signer_has_no_uri() -> None:
     key = bare_key(generate().public_key())
-    with pytest.raises(SigningFailed, match="no URIs"):
+    with pytest.raises(SigningFailed, match="no URIs") as caught:
         NotarySigner.from_priv_key_uri("file:x", key)
+    assert caught.value.key == key.keyid
 
 
 # --- a key of the store under a document's id
@@ -188,6 +191,7 @@ def test_a_key_of_another_type_than_it_says() -> None:
 
 def test_a_key_is_read_from_a_document_and_written_again() -> None:
     key = bare_key(generate().public_key())
+    assert key.keyval == {"private": None, **_public(key)}
     again = NotaryKey.from_dict(key.keyid, key.to_dict())
     assert again.to_dict() == key.to_dict() == {"keytype": "ecdsa", "keyval": {"private": None, **_public(key)}}
 

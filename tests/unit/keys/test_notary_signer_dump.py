@@ -36,12 +36,12 @@ COLUMNS = (
 GUN = "registry.example.com/team/app"
 
 
-def _sealed(content: bytes, passphrase: str = PASSPHRASE) -> bytes:
+def _sealed(content: bytes, passphrase: bytes = PASSPHRASE.encode()) -> bytes:
     """As the signer seals: a JSON Web Encryption under a passphrase (few rounds: this one is for a test)."""
     header = {"alg": "PBES2-HS256+A128KW", "enc": "A256GCM", "p2c": 1000}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        key = OctKey.import_key(passphrase.encode())
+        key = OctKey.import_key(passphrase)
     algorithms = ["PBES2-HS256+A128KW", "A256GCM"]
     return jwe.encrypt_compact(header, content, key, algorithms=algorithms).encode()
 
@@ -54,9 +54,16 @@ def _content(private: PrivateKey, *, short: bool = False) -> bytes:
     return seed + public if short else public + seed + public
 
 
-def _row(private: PrivateKey, content: bytes | None = None, *, prefix: str = r"\\x", **other: str) -> dict[str, str]:
+def _row(
+    private: PrivateKey,
+    content: bytes | None = None,
+    *,
+    passphrase: bytes = PASSPHRASE.encode(),
+    prefix: str = r"\\x",
+    **other: str,
+) -> dict[str, str]:
     key = bare_key(private.public_key())
-    sealed = _sealed(_content(private) if content is None else content)
+    sealed = _sealed(_content(private) if content is None else content, passphrase)
     usual = dict.fromkeys(COLUMNS, "") | {
         "id": "1",
         "created_at": "2020-01-01 00:00:00+00",
@@ -118,24 +125,52 @@ def test_several_rows_each_with_its_place() -> None:
             ("snapshot", "dump.sql, row 2"),
         ]
     assert _read(_copied()) == []
+    assert _read(_comma_separated()) == []
     assert _read("") == []
+
+
+@pytest.mark.parametrize("id_", ["", " ", "X", "1"])
+def test_rows_begin_at_their_first_column(id_: str) -> None:
+    (key,) = _read(_copied(_row(generate(Algorithm.ED25519), id=id_)))
+    assert (key.gun, key.role) == (GUN, "timestamp")
+
+
+def test_names_of_columns_may_be_quoted() -> None:
+    text = _copied(_row(generate(Algorithm.ED25519)))
+    for name in ("key_id", "gun", "role"):
+        text = text.replace(f" {name},", f' "{name}",').replace(f" {name})", f' "{name}" )')
+    (key,) = _read(text)
+    assert (key.gun, key.role) == (GUN, "timestamp")
+
+
+def test_other_columns_stand_for_none_of_ours() -> None:
+    row = _row(generate(Algorithm.ED25519))
+    for other in ("Xkey_id", "key_idX", "key id", "_key_id"):
+        (key,) = _read(_copied(row).replace("public,", f"{other},"))
+        assert key.keyid == row["key_id"]
 
 
 def test_the_wrong_passphrase() -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519))))
-    for wrong in ("wrong", PASSPHRASE + " ", ""):
-        with pytest.raises((PassphraseWrong, KeyFileMalformed)) as caught:
+    for wrong in ("wrong", PASSPHRASE + " ", "", os.fsdecode(b"not UTF-8: \xff")):
+        with pytest.raises(PassphraseWrong) as caught:
             key.open(wrong)
+        assert caught.value.key == "dump.sql, row 1"
         assert PASSPHRASE not in str(caught.value)
-    for wrong in ("wrong", os.fsdecode(b"not UTF-8: \xff")):
-        with pytest.raises(PassphraseWrong):
-            key.open(wrong)
+
+
+def test_a_passphrase_is_the_bytes_of_its_variable() -> None:
+    """As `os.environ` gives those that are no UTF-8."""
+    private = generate(Algorithm.ED25519)
+    (key,) = _read(_copied(_row(private, _content(private), passphrase=b"\xff secret")))
+    assert key.open(os.fsdecode(b"\xff secret")).public_key() == private.public_key()
 
 
 def test_another_key_than_the_row_s_id_says() -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519), key_id="ab" * 32)))
-    with pytest.raises(KeyFileMalformed, match="holds another key than its id says"):
+    with pytest.raises(KeyFileMalformed, match="holds another key than its id says") as caught:
         key.open(PASSPHRASE)
+    assert caught.value.place == "dump.sql, row 1"
 
 
 @pytest.mark.parametrize(
@@ -144,8 +179,9 @@ def test_another_key_than_the_row_s_id_says() -> None:
 )
 def test_what_holds_no_key(algorithm: str, content: bytes) -> None:
     (key,) = _read(_copied(_row(generate(Algorithm.ED25519), content, algorithm=algorithm)))
-    with pytest.raises(KeyFileMalformed, match="holds no private key"):
+    with pytest.raises(KeyFileMalformed, match="holds no private key") as caught:
         key.open(PASSPHRASE)
+    assert caught.value.place == "dump.sql, row 1"
 
 
 def test_keys_that_we_do_not_accept() -> None:
@@ -153,10 +189,11 @@ def test_keys_that_we_do_not_accept() -> None:
         Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()
     )
     curve = _content(ec.generate_private_key(ec.SECP521R1()))
-    for content in (foreign, curve):
+    for content, reason in ((foreign, "neither ECDSA, Ed25519 nor RSA"), (curve, "neither P-256 nor P-384")):
         (key,) = _read(_copied(_row(generate(Algorithm.ED25519), content, algorithm="ecdsa")))
-        with pytest.raises(KeyNotAccepted):
+        with pytest.raises(KeyNotAccepted, match=reason) as caught:
             key.open(PASSPHRASE)
+        assert caught.value.key == "dump.sql, row 1"
 
 
 def test_a_file_that_was_cut() -> None:
@@ -166,30 +203,46 @@ def test_a_file_that_was_cut() -> None:
     assert "dump.sql, row 2" in str(caught.value)
     row = _row(generate(Algorithm.ED25519))
     row["private"] = row["private"][:-1]
-    with pytest.raises(KeyFileMalformed, match="private is not hexadecimal"):
+    with pytest.raises(KeyFileMalformed, match="private is not hexadecimal") as caught:
         _read(_copied(row))
+    assert caught.value.place == "dump.sql, row 1"
     row["private"] = row["private"][:-61]
     (key,) = _read(_copied(row))
-    with pytest.raises((KeyFileMalformed, PassphraseWrong)):
+    with pytest.raises(KeyFileMalformed, match="is no encrypted key"):
         key.open(PASSPHRASE)
 
 
+def test_a_field_that_is_too_long_is_said_of_the_file() -> None:
+    row = _row(generate(Algorithm.ED25519), public="x" * (1 << 20))
+    (key,) = _read(_comma_separated(row))
+    assert key.keyid == row["key_id"]
+    with pytest.raises(KeyFileMalformed, match="has a field of more than 1048576 characters") as caught:
+        _read(_comma_separated(row | {"public": "x" * ((1 << 20) + 1)}))
+    assert caught.value.place == "dump.sql"
+
+
 def test_another_table() -> None:
-    with pytest.raises(KeyFileMalformed, match="has no key_id, algorithm, passphrase_alias, private, gun, role"):
+    with pytest.raises(
+        KeyFileMalformed, match="has no key_id, algorithm, passphrase_alias, private, gun, role"
+    ) as caught:
         _read("a,b\n1,2\n")
+    assert caught.value.place == "dump.sql, row 1"
 
 
 def test_what_is_no_encryption() -> None:
     row = _row(generate(Algorithm.ED25519))
-    row["private"] = r"\\x" + b"no encryption".hex()
-    (key,) = _read(_copied(row))
-    with pytest.raises((KeyFileMalformed, PassphraseWrong)):
-        key.open(PASSPHRASE)
+    no_base64 = _sealed(b"").partition(b".")[0] + b".a.b.c.d"
+    for text in (b"no encryption", b"\xff", b"", no_base64):
+        (key,) = _read(_copied(row | {"private": r"\\x" + text.hex()}))
+        with pytest.raises(KeyFileMalformed, match="is no encrypted key") as caught:
+            key.open(PASSPHRASE)
+        assert caught.value.place == "dump.sql, row 1"
 
 
 def test_a_dump_without_the_end_of_its_table() -> None:
     """Else the keys that were cut away would not be missed."""
     whole = _copied(_row(generate(Algorithm.ED25519)), _row(generate(Algorithm.ED25519)))
     first_row = whole.index("\n", whole.index("ALIAS_1"))
-    with pytest.raises(KeyFileMalformed, match="is cut off before the end of the table"):
+    with pytest.raises(KeyFileMalformed, match="is cut off before the end of the table") as caught:
         _read(whole[:first_row])
+    assert caught.value.place == "dump.sql"

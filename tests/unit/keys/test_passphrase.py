@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from keys import passphrase
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
+from keys.file_access import Exposure, unguarded
 from keys.passphrase import (
+    ATTEMPTS,
     EnvironmentPassphrases,
     PassphrasePurpose,
+    ask_and_try,
     passphrase_bytes,
     variables_for,
     without_passphrases,
@@ -41,6 +46,24 @@ def test_each_purpose_has_its_variables(purpose: PassphrasePurpose, variable: st
         if variable not in variables_for(other):
             with pytest.raises(PassphraseMissing):
                 given.passphrase(purpose=other, key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "own", "docker"),
+    [
+        ("root", "ROOT", "ROOT"),
+        ("targets", "REPOSITORY", "REPOSITORY"),
+        ("snapshot", "REPOSITORY", "REPOSITORY"),
+        ("signer", "REPOSITORY", "REPOSITORY"),
+        ("recovery", "RECOVERY", None),
+        ("new", "NEW", None),
+        ("server", "SIGNER", None),
+    ],
+)
+def test_the_variables_of_a_purpose_in_their_order(purpose: PassphrasePurpose, own: str, docker: str | None) -> None:
+    expected = tuple(f"TRUST_{own}_PASSPHRASE{suffix}" for suffix in ("", "_FILE", "_FD"))
+    last = () if docker is None else (f"DOCKER_CONTENT_TRUST_{docker}_PASSPHRASE",)
+    assert variables_for(purpose) == expected + last
 
 
 def test_the_order_is_own_file_descriptor_docker_person(tmp_path: Path) -> None:
@@ -88,16 +111,18 @@ def test_a_wrong_one_from_the_environment_fails_at_once_and_names_the_key_only()
 
 
 def test_a_person_is_told_what_is_asked_for() -> None:
-    person = Person("first", "second")
+    person = Person("first", "second", "third")
     given = EnvironmentPassphrases({}, person)
     given.passphrase(purpose="signer", key=KEY, new=True)
     given.passphrase(purpose="signer", key=KEY, retry=True)
-    assert person.asked == [("signer", KEY, True, False), ("signer", KEY, False, True)]
+    given.passphrase(purpose="root", key=KEY)
+    assert person.asked == [("signer", KEY, True, False), ("signer", KEY, False, True), ("root", KEY, False, False)]
 
 
 def test_a_person_who_says_nothing_gives_no_passphrase() -> None:
-    with pytest.raises(PassphraseMissing):
+    with pytest.raises(PassphraseMissing) as caught:
         EnvironmentPassphrases({}, Person("")).passphrase(purpose="root", key=KEY)
+    assert (caught.value.key, caught.value.sources) == (KEY, variables_for("root"))
 
 
 @pytest.mark.parametrize(
@@ -117,21 +142,50 @@ def test_bytes_that_are_not_utf8_give_the_same_text_from_a_file_as_from_the_envi
     assert given.passphrase(purpose="root", key=KEY) == os.fsdecode(b"\xff\xfe")
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 5000])
-def test_a_file_without_a_passphrase_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"\n", "it is empty"),
+        (b"\r\n", "it is empty"),
+        (b"x" * 4097, "it has more than 4096 bytes"),
+        (b"x" * 4097 + b"\n", "it has more than 4096 bytes"),
+        (b"x" * 9999, "it has more than 4096 bytes"),
+    ],
+)
+def test_a_file_without_a_passphrase_is_an_error_that_names_it(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "file"
     file.write_bytes(content)
     given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, Person("never"))
-    with pytest.raises(PassphraseUnreadable, match=str(file)):
+    with pytest.raises(PassphraseUnreadable) as caught:
         given.passphrase(purpose="root", key=KEY)
+    assert caught.value.details() == {"key": KEY, "source": f"TRUST_ROOT_PASSPHRASE_FILE ({file})", "reason": reason}
 
 
-@pytest.mark.parametrize("path", ["/nowhere/at/all", "/", "a\0b"])
-def test_a_file_that_cannot_be_read_is_an_error_that_names_variable_and_key(path: str) -> None:
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_passphrase_has_4096_bytes_at_most(tmp_path: Path, end: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 4096 + end)
+    with file.open("rb") as opened:
+        for variable, value in (("FILE", str(file)), ("FD", str(opened.fileno()))):
+            given = EnvironmentPassphrases({f"TRUST_ROOT_PASSPHRASE_{variable}": value}, None)
+            assert given.passphrase(purpose="root", key=KEY) == "x" * 4096
+
+
+@pytest.mark.parametrize(
+    ("path", "shown", "reason"),
+    [
+        ("/nowhere/at/all", "/nowhere/at/all", "No such file or directory"),
+        ("/", "/", "Is a directory"),
+        ("a\0b", r"a\x00b", "ValueError"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_that_names_variable_and_key(path: str, shown: str, reason: str) -> None:
     given = EnvironmentPassphrases({"TRUST_RECOVERY_PASSPHRASE_FILE": path}, Person("never"))
-    with pytest.raises(PassphraseUnreadable, match="TRUST_RECOVERY_PASSPHRASE_FILE") as caught:
+    with pytest.raises(PassphraseUnreadable) as caught:
         given.passphrase(purpose="recovery", key=KEY)
-    assert caught.value.key == KEY
+    source = f"TRUST_RECOVERY_PASSPHRASE_FILE ({shown})"
+    assert caught.value.details() == {"key": KEY, "source": source, "reason": reason}
 
 
 def test_a_descriptor_is_read_once_to_its_end_and_remembered_for_all_purposes() -> None:
@@ -147,11 +201,31 @@ def test_a_descriptor_is_read_once_to_its_end_and_remembered_for_all_purposes() 
     os.close(read)
 
 
-@pytest.mark.parametrize("number", ["x", "-1", "1.0", "٣", "99999", "9" * 40])
-def test_a_descriptor_that_is_none_is_an_error(number: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        *((number, "not the number of a file descriptor") for number in ("x", "-1", "1.0", "٣", "²")),
+        ("99999", "Bad file descriptor"),
+        ("9" * 40, "OverflowError"),
+    ],
+)
+def test_a_descriptor_that_is_none_is_an_error(number: str, reason: str) -> None:
     given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FD": number}, Person("never"))
-    with pytest.raises(PassphraseUnreadable, match="TRUST_ROOT_PASSPHRASE_FD"):
+    with pytest.raises(PassphraseUnreadable) as caught:
         given.passphrase(purpose="root", key=KEY)
+    source = f"TRUST_ROOT_PASSPHRASE_FD ({ascii(number)[1:-1]})"
+    assert caught.value.details() == {"key": KEY, "source": source, "reason": reason}
+
+
+def test_a_descriptor_without_a_passphrase_is_an_error_that_names_it() -> None:
+    read, write = os.pipe()
+    os.close(write)
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FD": str(read)}, None)
+    with pytest.raises(PassphraseUnreadable) as caught:
+        given.passphrase(purpose="root", key=KEY)
+    source = f"TRUST_ROOT_PASSPHRASE_FD ({read})"
+    assert caught.value.details() == {"key": KEY, "source": source, "reason": "it is empty"}
+    os.close(read)
 
 
 def test_an_endless_descriptor_is_not_read_for_ever() -> None:
@@ -183,4 +257,52 @@ def test_a_file_that_others_may_change_is_not_used(tmp_path: Path, exposed: str,
     (tmp_path / exposed).chmod(mode)
     with pytest.raises(PassphraseUnreadable, match=f"{exposed} has mode {mode:o}.*chmod go-w") as refused:
         given.passphrase(purpose="root", key="k")
+    assert (refused.value.key, refused.value.source) == ("k", f"TRUST_ROOT_PASSPHRASE_FILE ({file})")
     assert "secret" not in str(refused.value)
+
+
+def test_the_file_that_was_opened_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not another that has come into its place."""
+    file = tmp_path / "file"
+    file.write_text("secret")
+    file.chmod(0o666)
+
+    def replaced(path: Path, *status: os.stat_result) -> Exposure | None:
+        path.unlink()
+        path.write_text("other")
+        path.chmod(0o600)
+        return unguarded(path, *status)
+
+    monkeypatch.setattr(passphrase, "unguarded", replaced)
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
+    with pytest.raises(PassphraseUnreadable, match="has mode 666"):
+        given.passphrase(purpose="root", key=KEY)
+
+
+def _opens(wanted: str) -> Callable[[str], str]:
+    def attempt(passphrase: str) -> str:
+        if passphrase != wanted:
+            raise PassphraseWrong(key=f"tried {passphrase}")
+        return "opened"
+
+    return attempt
+
+
+def test_somebody_is_asked_three_times_and_told_that_it_was_wrong() -> None:
+    for answers in (("c",), ("a", "c"), ("a", "b", "c")):
+        person = Person(*answers, "d")
+        given = EnvironmentPassphrases({}, person)
+        assert ask_and_try(given, _opens("c"), purpose="signer", key=KEY) == ("opened", "c")
+        assert person.asked == [("signer", KEY, False, retry) for retry in (False, True, True)[: len(answers)]]
+    person = Person("a", "b", "c", "d")
+    with pytest.raises(PassphraseWrong, match="tried c"):
+        ask_and_try(EnvironmentPassphrases({}, person), _opens("d"), purpose="signer", key=KEY)
+    assert len(person.asked) == ATTEMPTS == 3
+
+
+def test_a_passphrase_of_the_environment_is_tried_once() -> None:
+    given = EnvironmentPassphrases({"TRUST_REPOSITORY_PASSPHRASE": "a"}, Person("c"))
+    assert ask_and_try(given, _opens("a"), purpose="signer", key=KEY) == ("opened", "a")
+    with pytest.raises(PassphraseWrong) as caught:
+        ask_and_try(given, _opens("c"), purpose="signer", key=KEY)
+    assert caught.value.key == KEY

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from keys.record import is_record, record, replace, values_of
+from keys.record import field_names, is_record, record, replace, values_of
 
 
 @record
@@ -90,3 +90,44 @@ def test_copies() -> None:
 def test_what_it_looks_like() -> None:
     assert repr(Point(x=1)) == "Point(x=1, y=2)"
     assert repr(Named(x=1)) == "named"
+
+
+def test_a_record_made_here_has_its_own_fields_only() -> None:
+    @record
+    class Size:
+        unit: ClassVar[str] = "byte"
+        width: int
+        height: int = 3
+        title: str
+
+        def area(self) -> int:
+            return self.width * self.height
+
+    assert field_names(Size) == ("width", "height", "title")
+    assert vars(Size)["__slots__"] == ("width", "height", "title")
+    assert Size.__match_args__ == ()
+    size = Size(title="t", width=2)
+    assert values_of(size) == {"width": 2, "height": 3, "title": "t"}
+    assert list(values_of(size)) == ["width", "height", "title"]
+    assert (size.area(), size.unit) == (6, "byte")
+    assert not hasattr(size, "__dict__")
+    with pytest.raises(TypeError, match="Size needs 'title'"):
+        Size(width=1)  # type: ignore[call-arg]
+    assert replace(size, title="u", width=5).area() == 15
+    assert size.__reduce__()[1] == (Size, values_of(size))
+
+
+def test_a_record_without_fields() -> None:
+    @record
+    class Nothing:
+        """A record that says nothing but its class."""
+
+    assert Nothing() == Nothing()
+    assert (field_names(Nothing), values_of(Nothing()), repr(Nothing())) == ((), {}, "Nothing()")
+
+
+def test_a_record_is_compared_by_all_of_its_fields() -> None:
+    assert Point(x=1, y=1) != Point(x=1, y=2)
+    assert Point(x=1, y=1) != Point(x=2, y=1)
+    assert Point(x=1, y=1).__eq__(Named(x=1, y=1)) is NotImplemented
+    assert hash(Point(x=1, y=2)) == hash((1, 2))

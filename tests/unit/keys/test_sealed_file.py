@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
@@ -19,9 +20,9 @@ from securesystemslib.signer._utils import compute_default_keyid
 
 from keys import sealed_file
 from keys.algorithms import Algorithm, generate
-from keys.errors import KeyFileMalformed, KeyNotAccepted, KeysError, PassphraseMissing, PassphraseWrong
+from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
-from keys.material import tuf_key, write_private_der
+from keys.material import MAX_KEY_FILE, tuf_key, write_private_der
 from keys.sealed_file import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
 from tests.support.cheap_keys import CHEAP
 
@@ -68,6 +69,59 @@ def test_production_seals_with_scrypt_and_aes_gcm_at_the_promised_cost() -> None
     assert PRODUCTION_COST.acceptable
 
 
+SEED = bytes(range(32))
+PASSED_ON = rb"""{
+ "format": "content-trust-key-1",
+ "kdf": {
+  "name": "scrypt",
+  "n": 2,
+  "r": 1,
+  "p": 1,
+  "salt": "27Mmn5oitq9+le4CqODn5g=="
+ },
+ "cipher": {
+  "name": "aes-256-gcm",
+  "nonce": "I23GoJ9uOr75L01n"
+ },
+ "info": {
+  "keyid": "63d00ee3cf4f5c61ad94efa696c68f13b608fe56ecea13fb144a6fd18e9235b9",
+  "algorithm": "ed25519",
+  "purpose": "signer",
+  "name": "alice \u00e9",
+  "gun": "example.com/a",
+  "created": "2026-01-02T00:00:00Z",
+  "public": {
+   "keytype": "ed25519",
+   "scheme": "ed25519",
+   "keyval": {
+    "public": "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
+   }
+  }
+ },
+ "retired": false,
+ "sealed": "aWOaMjanPUvQS/8bf4f+8NXzVsEot/plwh/xPn35KQHXWF5y1IJ4oxFebGtWH3BcGJDjJbW0zbd1if8Z9YO7Iw=="
+}
+"""
+"""A file as it lies on disks: what is written tomorrow must be this, and this must open."""
+
+
+def test_a_file_from_the_past_opens_and_is_written_again_byte_for_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    private = unseal(PASSED_ON, "s\xe9cret \udcff", place=PLACE)
+    assert isinstance(private, Ed25519PrivateKey)
+    assert private.private_bytes_raw() == SEED
+    document = json.loads(PASSED_ON)
+    drawn = [base64.b64decode(document["kdf"]["salt"]), base64.b64decode(document["cipher"]["nonce"])]
+    assert [len(part) for part in drawn] == [16, 12]
+    monkeypatch.setattr("os.urandom", lambda length: _only(drawn.pop(0), length))
+    assert seal(private, "s\xe9cret \udcff", info=read_info(PASSED_ON, place=PLACE), cost=CHEAP) == PASSED_ON
+    assert retire(PASSED_ON, place=PLACE) == PASSED_ON.replace(b'"retired": false', b'"retired": true')
+
+
+def _only(part: bytes, length: int) -> bytes:
+    assert len(part) == length
+    return part
+
+
 def test_salt_and_nonce_are_new_each_time() -> None:
     first, second = json.loads(SEALED), json.loads(seal(PRIVATE, "secret", info=INFO, cost=CHEAP))
     for path in (("kdf", "salt"), ("cipher", "nonce")):
@@ -88,13 +142,15 @@ def test_a_wrong_passphrase_names_the_key_and_the_file() -> None:
 
 
 def test_an_empty_passphrase_seals_nothing() -> None:
-    with pytest.raises(PassphraseMissing):
+    with pytest.raises(PassphraseMissing) as caught:
         seal(PRIVATE, "", info=INFO, cost=CHEAP)
+    assert (caught.value.key, caught.value.sources) == (INFO.described, ())
 
 
 def test_a_description_of_another_key_seals_nothing() -> None:
-    with pytest.raises(KeyFileMalformed):
+    with pytest.raises(KeyFileMalformed, match="the description is of another key") as caught:
         seal(generate(), "secret", info=INFO, cost=CHEAP)
+    assert caught.value.place == INFO.described
 
 
 @pytest.mark.parametrize(
@@ -200,30 +256,74 @@ def test_a_weak_public_key_is_not_accepted_and_the_file_is_named() -> None:
         b"[" * 60_000,
         SEALED[:-40],
         b'{"format": "content-trust-key-1", ' + SEALED.lstrip()[1:],
-        SEALED + b" " * 70_000,
     ],
 )
 def test_other_documents_are_refused(data: bytes) -> None:
-    with pytest.raises(KeyFileMalformed):
+    with pytest.raises(KeyFileMalformed, match=r"not the JSON of a sealed key|not a sealed key of format") as caught:
         read_info(data, place=PLACE)
+    assert caught.value.place == PLACE
+
+
+def test_a_file_is_as_long_as_a_key_file_may_be() -> None:
+    assert read_info(SEALED.ljust(MAX_KEY_FILE), place=PLACE) == INFO
+    with pytest.raises(KeyFileMalformed, match=f"larger than {MAX_KEY_FILE} bytes") as caught:
+        read_info(SEALED.ljust(MAX_KEY_FILE + 1), place=PLACE)
+    assert caught.value.place == PLACE
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda d: d.update(format="x"), "not a sealed key of format content-trust-key-1"),
+        (lambda d: d.update(more=1), "the document does not have the members that it should"),
+        (lambda d: d["kdf"].pop("p"), "kdf does not have the members that it should"),
+        (lambda d: d.update(cipher=["name", "nonce"]), "cipher does not have the members that it should"),
+        (lambda d: d["kdf"].update(name="pbkdf2"), "sealed by an unknown method"),
+        (lambda d: d["cipher"].update(name="aes-128-gcm"), "sealed by an unknown method"),
+        (lambda d: d["kdf"].update(r="8"), "the scrypt parameters are no whole numbers"),
+        (lambda d: d["kdf"].update(n=3), "the scrypt parameters are out of bounds"),
+        (lambda d: d.update(retired=None), "retired is neither true nor false"),
+        (lambda d: d.update(info=None), "it has no description"),
+        (lambda d: d["kdf"].update(salt=None), "salt is not base64"),
+        (lambda d: d["kdf"].update(salt="AAAA*AAA="), "salt is not base64"),
+        (lambda d: d["kdf"].update(salt="AAAA"), "salt has 3 bytes where 16 are wanted"),
+        (lambda d: d["cipher"].update(nonce="AAAA"), "nonce has 3 bytes where 12 are wanted"),
+        (lambda d: d["cipher"].update(nonce=7), "nonce is not base64"),
+        (lambda d: d.update(sealed=[]), "sealed is not base64"),
+    ],
+)
+def test_what_is_wrong_is_said(change: Callable[[dict[str, Any]], object], reason: str) -> None:
+    with pytest.raises(KeyFileMalformed) as caught:
+        read_info(altered(change), place=PLACE)
+    assert (caught.value.place, caught.value.reason) == (PLACE, reason)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_foreign_bytes_raise_nothing_but_key_errors(data: bytes) -> None:
-    with pytest.raises(KeysError):
+    with pytest.raises(KeyFileMalformed) as caught:
         unseal(data, "secret", place=PLACE)
+    assert caught.value.place == PLACE
 
 
-def test_a_private_key_that_is_not_of_its_public_key_is_refused() -> None:
-    # Only who knows the passphrase can make such a file; it is refused all the same.
+def forged(content: bytes) -> bytes:
+    """The file with another content. Only who knows the passphrase can make it."""
     document = json.loads(SEALED)
     header = {m: document[m] for m in ("format", "kdf", "cipher", "info")}
     key = sealed_file._derive("secret", base64.b64decode(document["kdf"]["salt"]), CHEAP)
     nonce = base64.b64decode(document["cipher"]["nonce"])
-    other = AESGCM(key).encrypt(nonce, write_private_der(generate()), sealed_file._authenticated(header))
-    with pytest.raises(KeyFileMalformed, match="not that of its public key"):
-        unseal(altered(lambda d: d.update(sealed=base64.b64encode(other).decode())), "secret", place=PLACE)
+    sealed = AESGCM(key).encrypt(nonce, content, sealed_file._authenticated(header))
+    return altered(lambda d: d.update(sealed=base64.b64encode(sealed).decode()))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(write_private_der(generate()), "not that of its public key"), (b"no key", "no private key in it")],
+)
+def test_what_is_sealed_but_not_the_key_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(KeyFileMalformed, match=reason) as caught:
+        unseal(forged(content), "secret", place=PLACE)
+    assert caught.value.place == PLACE
 
 
 def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
@@ -234,13 +334,17 @@ def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
 
 
 def test_a_cost_is_acceptable_up_to_its_bounds() -> None:
-    assert ScryptCost(n=1 << 18, r=8, p=1).acceptable
-    assert not ScryptCost(n=1 << 19, r=8, p=1).acceptable
-    assert not ScryptCost(n=1 << 18, r=8, p=3).acceptable
+    for n, r, p in ((2, 1, 1), (1 << 18, 8, 1), (1 << 18, 8, 2), (1 << 21, 1, 2)):
+        assert ScryptCost(n=n, r=r, p=p).acceptable, (n, r, p)
+    for n, r, p in ((1, 1, 1), (1 << 19, 8, 1), (1 << 18, 9, 1), (1 << 22, 1, 1), (1 << 18, 8, 3), (1 << 21, 1, 3)):
+        assert not ScryptCost(n=n, r=r, p=p).acceptable, (n, r, p)
 
 
 def test_tells_sealed_files_from_pem() -> None:
     assert is_sealed(SEALED)
+    assert is_sealed(b"\n {")
+    assert not is_sealed(b"x{")
+    assert not is_sealed(b"")
     assert not is_sealed(b"-----BEGIN PRIVATE KEY-----")
 
 

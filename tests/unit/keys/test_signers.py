@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+from securesystemslib.signer import SSlibKey
 
 from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotFound, PassphraseWrong, SigningFailed
@@ -31,6 +33,15 @@ def test_what_is_signed_verifies_under_the_key_of_the_document(algorithm: Algori
     assert signature.keyid == info.keyid
     assert signer.public_key == info.public
     info.public.verify_signature(signature, b"payload")
+
+
+def test_it_signs_under_the_id_of_its_description() -> None:
+    private = generate(Algorithm.ED25519)
+    info = KeyInfo.of(private, purpose="root")
+    public = SSlibKey("ab" * 32, info.public.keytype, info.public.scheme, info.public.keyval)
+    signer = FileSigner(private, replace(info, public=public))
+    assert signer.public_key == public
+    assert signer.sign(b"payload").keyid == "ab" * 32
 
 
 def test_a_key_is_opened_once_for_each_store() -> None:
@@ -75,14 +86,17 @@ def test_a_failure_to_sign_names_the_key(monkeypatch: pytest.MonkeyPatch) -> Non
     private = generate()
     signer = FileSigner(private, KeyInfo.of(private, purpose="root"))
     monkeypatch.setattr("securesystemslib.signer.CryptoSigner.sign", lambda *_: 1 / 0)
-    with pytest.raises(SigningFailed, match="root key"):
+    with pytest.raises(SigningFailed) as caught:
         signer.sign(b"payload")
+    assert caught.value.key == KeyInfo.of(private, purpose="root").described
+    assert caught.value.reason == "ZeroDivisionError"
 
 
 def test_keys_of_the_store_have_no_uri() -> None:
     _, info = stored()
-    with pytest.raises(SigningFailed):
+    with pytest.raises(SigningFailed, match="have no URI") as caught:
         FileSigner.from_priv_key_uri("file2:/x", info.public)
+    assert caught.value.key == info.keyid
 
 
 def _modules_after(code: str) -> set[str]:

@@ -83,7 +83,7 @@ def asgi(site: Site, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int
 def from_bytes(site: Site, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, dict[str, str], bytes] | None:
     """What the front says to these bytes; None where it leaves them to the server behind."""
     lines = [f"GET {path} HTTP/1.1".encode(), b"host: a", *(name + b": " + value for name, value in headers)]
-    found = HotAnswers(site.app.asgi).answer(b"\r\n".join(lines) + b"\r\n\r\n")
+    found = HotAnswers(site.app.asgi, may_hold=site.app.asgi.bodies.may_hold).answer(b"\r\n".join(lines) + b"\r\n\r\n")
     if found is None:
         return None
     status_line, *rest = found[0].removesuffix(b"\r\n\r\n").decode().split("\r\n")

@@ -66,7 +66,7 @@ def test_a_reader_whose_body_goes_is_sent_no_more_of_it() -> None:
                 stuck.set()
                 await asyncio.Event().wait()
 
-        reader = asyncio.create_task(send_body(send, {"type": "", "body": bytes(8 * PIECE)}, bodies))
+        reader = asyncio.create_task(send_body(send, plain_response(200, [], bytes(8 * PIECE)), bodies))
         await stuck.wait()
         other = bodies.read(b"x" * (5 * PIECE), lambda: None)
         await reader

@@ -11,6 +11,7 @@ import pytest
 from trustserver.api import sending
 from trustserver.api.sending import PIECE, send_body
 from trustserver.responses.in_flight import BodiesInFlight
+from trustserver.responses.ready import plain_response
 
 Event = MutableMapping[str, Any]
 
@@ -21,7 +22,7 @@ def sent(body: bytes) -> list[Event]:
     async def send(event: Event) -> None:
         events.append(event)
 
-    asyncio.run(send_body(send, {"type": "http.response.body", "body": body}, BodiesInFlight()))
+    asyncio.run(send_body(send, plain_response(200, [], body), BodiesInFlight()))
     return events
 
 
@@ -43,5 +44,5 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
         if len(taken) == 2:
             await asyncio.Event().wait()
 
-    asyncio.run(send_body(send, {"type": "http.response.body", "body": bytes(5 * PIECE)}, BodiesInFlight()))
+    asyncio.run(send_body(send, plain_response(200, [], bytes(5 * PIECE)), BodiesInFlight()))
     assert len(taken) == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 from typer.testing import CliRunner
 
 from tests.support.notary_site import GUN_N, NotarySite
@@ -39,17 +41,21 @@ def working(folder: Path) -> Iterator[NotarySite]:
 
 @contextlib.contextmanager
 def noted() -> Iterator[list[str]]:
-    """The statements that are sent to the database, without those that only open a connection."""
+    """The statements that the database gets, whoever sends them, without those that only open a connection."""
     statements: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
+    def note(statement: str) -> None:
+        if statement not in {"ROLLBACK", "COMMIT"}:  # what ends a transaction is no question
+            statements.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    def trace(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_trace_callback(note)
+
+    event.listen(Pool, "checkout", trace)
     try:
         yield statements
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Pool, "checkout", trace)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +93,7 @@ def test_metrics_read_one_entry_of_an_index_for_each_kind_of_role(folder: Path) 
 
 def _plan(site: NotarySite, statement: str) -> str:
     with site.store._engine.connect() as connection:  # type: ignore[attr-defined]
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("root",))
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
         return " ".join(str(row.detail) for row in rows)
 
 

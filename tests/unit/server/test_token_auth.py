@@ -211,7 +211,7 @@ def test_the_front_has_nothing_for_those_who_bring_no_token(store: MemoryStore) 
     asked = f"GET {TIMESTAMP} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
     for site, answers in ((Guarded(store), False), (Guarded(store, anonymous_pull=True), True), (Site(store), True)):
         site.get(TIMESTAMP, headers=bearer("pull"))
-        answer = HotAnswers(site.app.asgi).answer(asked)
+        answer = HotAnswers(site.app.asgi, may_hold=site.app.asgi.bodies.may_hold).answer(asked)
         assert (answer is not None) is answers
 
 

@@ -17,9 +17,9 @@ from trustdata.verification.target_lookup import (
     MAX_CHILDREN,
     Target,
     check_release_conflicts,
+    each_released,
     find_released,
     read_target,
-    released,
     released_with_digest,
     releasing_roles,
     requires_published_releases,
@@ -31,6 +31,10 @@ from trustdata.wire.tuf import TUF
 
 ALICE, BOB = RoleName("targets/alice"), RoleName("targets/bob")
 Listed = Mapping[RoleName, Mapping[str, Any]]
+
+
+def released(roles: Mapping[RoleName, Envelope]) -> dict[str, Target]:
+    return {target.tag: target for target in each_released(roles)}
 
 
 def target(digest: str, length: int = 1) -> dict[str, Any]:
@@ -129,6 +133,7 @@ def test_the_released_targets(wire: WireFormat) -> None:
     assert released_with_digest(EVIL, roles) == []
     unpublished = {role: file for role, file in roles.items() if role != RELEASES}
     assert released(unpublished) == {"2.0": second}
+    assert [found.tag for found in each_released(roles)] == ["1.0", "2.0"]
     check_release_conflicts(roles)
     check_release_conflicts(unpublished)
 
