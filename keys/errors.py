@@ -7,6 +7,7 @@ KeysError
 ├── KeyAmbiguous         several keys match: the caller must name one
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
+│   └── KeyIsPrivate         it holds a private key where a public one is wanted
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
 ├── KeyFileUnreadable    a file with a key, which the user named, cannot be read
 ├── KeyFileUnwritable    a file for a key, which the user named, cannot be written
@@ -87,6 +88,16 @@ class KeyFileMalformed(KeysError):
 
     def __str__(self) -> str:
         return f"{self.place} is not a key file that can be read: {self.reason}"
+
+
+class KeyIsPrivate(KeyFileMalformed):
+    """A file that should hold a public key holds a private one, which its holder should have sent to nobody."""
+
+    code: ClassVar[str] = "key-is-private"
+    reason: str = "it holds a private key where a public key is wanted"
+
+    def __str__(self) -> str:
+        return f"{self.place} holds a private key, and a public key is wanted: a private key is given to nobody"
 
 
 class KeyNotAccepted(KeysError):
@@ -194,13 +205,15 @@ class PassphraseUnreadable(KeysError):
 
 
 class PassphraseWrong(KeysError):
-    """The passphrase does not open the key, or the sealed file was altered."""
+    """The passphrase does not open the key. `or_altered`: the same is seen if the file was altered since."""
 
     code: ClassVar[str] = "passphrase-wrong"
     key: str
+    or_altered: bool = False
 
     def __str__(self) -> str:
-        return f"the passphrase does not open {self.key}"
+        doubt = ", or the file was altered" if self.or_altered else ""
+        return f"the passphrase does not open {self.key}{doubt}"
 
 
 class SigningFailed(KeysError):

@@ -15,7 +15,7 @@ from keys.durable_file import file_lock, make_private_folder, sync_folder, write
 from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnreadable, KeyStoreUnwritable
 from keys.file_access import not_private, read_at_most
 from keys.key_info import KeyInfo
-from keys.material import MAX_KEY_FILE
+from keys.pem import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
 from keys.store import check_new, find, in_order, is_keyid
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from securesystemslib.signer import SSlibKey
@@ -25,6 +27,7 @@ from keys.errors import (
 from keys.file_access import key_file_error, not_private, read_at_most
 from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
+from keys.pem import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
 
 
@@ -79,19 +82,27 @@ def read_public_key(path: Path, passphrases: PassphraseProvider) -> SSlibKey:
 
 def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKey:
     place = str(path)
-    if not _is_encrypted(data):
-        return material.read_private_pem(data, None, place=place)
+    if sealed_file.is_sealed(data):
+        attempt: Callable[[str], PrivateKey] = partial(sealed_file.unseal, data, place=place)
+    else:
+        from keys.private_blocks import read_private_blocks, the_only_key  # rarely PEM: start-up time
 
-    def attempt(passphrase: str) -> PrivateKey:
-        if sealed_file.is_sealed(data):
-            return sealed_file.unseal(data, passphrase, place=place)
-        return material.read_private_pem(data, passphrase_bytes(passphrase), place=place)
+        key = the_only_key(read_private_blocks(data, place=place), place=place)
+        if not key.encrypted:
+            return key.open(None)
+
+        def attempt(passphrase: str) -> PrivateKey:
+            return key.open(passphrase_bytes(passphrase))
 
     return ask_and_try(passphrases, attempt, purpose="recovery", key=f"the recovery key {path}")[0]
 
 
-def _is_encrypted(data: bytes) -> bool:
-    return sealed_file.is_sealed(data) or material.is_encrypted_pem(data)
+def _is_encrypted(data: bytes, place: str) -> bool:
+    if sealed_file.is_sealed(data):
+        return True
+    from keys.private_blocks import read_private_blocks
+
+    return all(key.encrypted for key in read_private_blocks(data, place=place))
 
 
 def _read(path: Path) -> bytes:
@@ -102,12 +113,12 @@ def _read(path: Path) -> bytes:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise KeyFileMalformed(place=str(path), reason="it is not a regular file")
-            data = read_at_most(descriptor, material.MAX_KEY_FILE)
+            data = read_at_most(descriptor, MAX_KEY_FILE)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise key_file_error(path, error) from error
-    if not _is_encrypted(data):  # an encrypted key may lie on a USB stick, whose file system has no modes
+    if not _is_encrypted(data, str(path)):  # an encrypted key may lie on a USB stick, whose file system has no modes
         _check_private(path, status)
     return data
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, cast
 
-from keys.algorithms import PrivateKey, check_accepted
+from keys.algorithms import EncodedKey, PrivateKey, check_accepted, public_key_of
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.gun import NAME_MEMBER
@@ -121,8 +121,12 @@ class TufFormat:
         return size_limit(role)
 
     def encode_key(self, key: Key) -> Key:
-        """Return the key itself. Raises: KeyNotAccepted."""
+        """Return the key itself, or of one in another encoding (a certificate) the bare key. Raises: KeyNotAccepted."""
         check_accepted(key)
+        if isinstance(key, EncodedKey):
+            from keys.material import tuf_key  # only to change a collection: start-up time
+
+            return tuf_key(public_key_of(key))
         return key
 
     def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -21,18 +22,18 @@ from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import Key
 
 from keys.algorithms import Algorithm, PrivateKey, generate
-from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
+from keys.errors import KeyFileMalformed, KeyIsPrivate, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 from keys.material import (
-    is_encrypted_pem,
     read_private_der,
-    read_private_pem,
-    read_public_pem,
     tuf_key,
     write_private_der,
     write_private_pem,
     write_public_pem,
 )
+from keys.private_blocks import read_private_blocks, read_private_pem
+from keys.public_pem import read_public_pem
 
+AT = datetime(2026, 11, 29, tzinfo=UTC)
 KEYS: dict[Algorithm, PrivateKey] = {a: generate(a) for a in Algorithm}
 
 
@@ -59,7 +60,8 @@ def test_rsa_is_made_with_3072_bits() -> None:
 def test_what_is_exported_is_imported(algorithm: Algorithm, passphrase: bytes | None) -> None:
     private = KEYS[algorithm]
     pem = write_private_pem(private, passphrase)
-    assert is_encrypted_pem(pem) is (passphrase is not None)
+    [block] = read_private_blocks(pem, place="a file")
+    assert block.encrypted is (passphrase is not None)
     assert tuf_key(read_private_pem(pem, passphrase, place="a file")) == tuf_key(private)
     assert tuf_key(read_private_der(write_private_der(private), place="a file")) == tuf_key(private)
 
@@ -67,7 +69,7 @@ def test_what_is_exported_is_imported(algorithm: Algorithm, passphrase: bytes | 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_public_keys_are_exported_and_imported(algorithm: Algorithm) -> None:
     key = tuf_key(KEYS[algorithm])
-    assert read_public_pem(write_public_pem(key), place="a file") == key
+    assert read_public_pem(write_public_pem(key), place="a file", at=AT) == key
 
 
 def test_the_export_is_what_other_programs_read() -> None:
@@ -123,7 +125,7 @@ def test_a_damaged_file_is_not_called_a_wrong_passphrase() -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_foreign_bytes_are_refused_as_malformed(data: bytes) -> None:
-    for read in (lambda: read_private_pem(data, b"x", place="p"), lambda: read_public_pem(data, place="p")):
+    for read in (lambda: read_private_pem(data, b"x", place="p"), lambda: read_public_pem(data, place="p", at=AT)):
         with pytest.raises(KeyFileMalformed):
             read()
     with pytest.raises((KeyFileMalformed, KeyNotAccepted)):
@@ -134,7 +136,11 @@ def test_a_sequence_that_is_no_key_is_malformed() -> None:
     for label in ("PRIVATE KEY", "PUBLIC KEY"):
         pem = f"-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n".encode()
         with pytest.raises(KeyFileMalformed):
-            (read_public_pem(pem, place="p") if label == "PUBLIC KEY" else read_private_pem(pem, None, place="p"))
+            (
+                read_public_pem(pem, place="p", at=AT)
+                if label == "PUBLIC KEY"
+                else read_private_pem(pem, None, place="p")
+            )
 
 
 def test_a_key_of_an_unknown_algorithm_is_not_accepted() -> None:
@@ -147,7 +153,7 @@ def test_a_key_of_an_unknown_algorithm_is_not_accepted() -> None:
     with pytest.raises(KeyNotAccepted):
         read_private_pem(framed("PRIVATE KEY", der), None, place="p")
     with pytest.raises(KeyNotAccepted):
-        read_public_pem(framed("PUBLIC KEY", spki), place="p")
+        read_public_pem(framed("PUBLIC KEY", spki), place="p", at=AT)
 
 
 def framed(label: str, der: bytes) -> bytes:
@@ -156,8 +162,8 @@ def framed(label: str, der: bytes) -> bytes:
 
 def test_private_where_public_is_wanted_and_the_reverse() -> None:
     private = KEYS[Algorithm.ECDSA_P256]
-    with pytest.raises(KeyFileMalformed, match="private key"):
-        read_public_pem(write_private_pem(private, None), place="p")
+    with pytest.raises(KeyIsPrivate, match="p holds a private key"):
+        read_public_pem(write_private_pem(private, None), place="p", at=AT)
     with pytest.raises(KeyFileMalformed):
         read_private_pem(write_public_pem(tuf_key(private)), None, place="p")
 
@@ -175,6 +181,6 @@ def test_weak_and_foreign_keys_are_not_accepted() -> None:
         with pytest.raises(KeyNotAccepted):
             read_private_pem(private_pem, None, place="p")
         with pytest.raises(KeyNotAccepted):
-            read_public_pem(public_pem, place="p")
+            read_public_pem(public_pem, place="p", at=AT)
         with pytest.raises(KeyNotAccepted):
             read_private_der(der, place="p")

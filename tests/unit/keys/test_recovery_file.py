@@ -20,8 +20,9 @@ from keys.errors import (
     PassphraseMissing,
     PassphraseWrong,
 )
-from keys.material import MAX_KEY_FILE, tuf_key, write_private_pem
+from keys.material import tuf_key, write_private_pem
 from keys.passphrase import EnvironmentPassphrases
+from keys.pem import MAX_KEY_FILE
 from tests.support.cheap_keys import CHEAP
 from tests.support.prompted_person import Person
 

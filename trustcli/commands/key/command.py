@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -16,7 +17,7 @@ from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
-from trustcli.commands.key.key_import import ImportOptions, import_folder, import_key
+from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.names import collection_names
@@ -78,28 +79,32 @@ def load(
     if file.is_dir():
         if options != ImportOptions():
             raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
-        return _load_folder(session, file)
-    info = import_key(session, file, options)
-    session.output.result(f"{info.described} loaded from {file}")
-    session.output.document({**_row(info), "exit": DONE})
+        return _report_import(session, import_folder(session, file))
+    imported = import_file(session, file, options)
+    [only] = imported if len(imported) == 1 else [None]
+    if only is None or only.info is None:
+        return _report_import(session, imported)
+    session.output.result(f"{only.info.described} loaded from {file}")
+    session.output.document({**_row(only.info), "exit": DONE})
     return DONE
 
 
-def _load_folder(session: Session, folder: Path) -> int:
+def _report_import(session: Session, keys: Sequence[ImportedKey]) -> int:
+    """Say what became of each key of a folder or file; return the worst status."""
     statuses = [DONE]
     rows: list[dict[str, object]] = []
-    for imported in import_folder(session, folder):
-        row: dict[str, object] = {"file": str(imported.file)}
+    for imported in keys:
+        row: dict[str, object] = {"file": imported.place}
         if imported.info is not None:
-            session.output.result(f"{imported.info.described} loaded from {imported.file}")
+            session.output.result(f"{imported.info.described} loaded from {imported.place}")
             row |= _row(imported.info)
         elif imported.known:
-            session.output.notice(f"{imported.file}: {imported.error}")
+            session.output.notice(f"{imported.place}: {imported.error}")
         elif imported.error is not None:
-            statuses.append(session.output.failure(imported.error, subject=str(imported.file)))
+            statuses.append(session.output.failure(imported.error, subject=imported.place))
             row["error"] = failure_document(imported.error)
         else:
-            session.output.notice(f"{imported.file}: left out, such keys are the server's")
+            session.output.notice(f"{imported.place}: left out, such keys are the server's")
         rows.append(row)
     status = worst(statuses)
     session.output.document({"keys": rows, "exit": status})
