@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from keys.private_blocks import read_private_pem
 from tests.support.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
 from tests.support.docker_engine import UnpackedDocker
 from tests.support.images import BuiltImage
 from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.notary_keys import HandKey, new_ecdsa, new_rsa
+from tests.support.old_docker_keys import old_key_file
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
 from tests.support.trust_servers import PeerServer
@@ -119,6 +122,50 @@ class TestWhatDockerMade:
         assert reader.signers_of_tags(gun)["1.0"][1] == {"alice", "bob"}
         release(bob, gun, "2.0", put("2.0"), name="bob")
         assert reader.signers_of_tags(gun)["2.0"][1] == {"bob"}
+
+    @pytest.mark.parametrize("make", [new_ecdsa, new_rsa], ids=["ecdsa", "rsa"])
+    def test_a_certificate_is_the_same_key_from_trust_and_from_docker(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        make: Callable[[str], HandKey],
+        put: Put,
+    ) -> None:
+        admin, bob, carol = ours("admin"), docker_people("bob"), ours("carol")
+        files = make("bob").write(bob.folder, "bob")
+        Path(files.private).chmod(0o600)
+        bob.run("trust", "key", "load", "--name", "bob", files.private)
+        admin.run("key", "import", str(docker_s.trust))
+        admin.run("signer", "add", "--key", files.certificate, "bob", gun)
+        docker_s.run("trust", "signer", "add", "carol", gun, "--key", files.certificate)
+        release(bob, gun, "2.0", put("2.0"), name="bob")
+        carol.run("key", "import", files.private, "--name", "carol")
+        carol.run("sign", f"{gun}:2.0")
+        assert reader.signers_of_tags(gun)["2.0"][1] == {"bob", "carol"}
+        delegations = reader.notary.signed(gun, "targets")["delegations"]
+        keys = {role["name"]: role["keyids"] for role in delegations["roles"]}
+        assert keys["targets/bob"] == keys["targets/carol"]
+        assert delegations["keys"][keys["targets/bob"][0]]["keytype"].endswith("-x509")
+
+    def test_a_key_file_of_old_docker_is_the_same_key_to_all_three(
+        self, docker_s: DockerUser, alice: DockerUser, ours: TrustPeople, reader: DockerUser, gun: str, *, put: Put
+    ) -> None:
+        """As Docker 1.8 to 17.11 encrypted it; what docker and notary do with it is the measure of what we do."""
+        [file] = (alice.trust / "private").glob("*.key")
+        private = read_private_pem(file.read_bytes(), REPOSITORY_PASSPHRASE.encode(), place=str(file))
+        file.write_bytes(old_key_file(private, REPOSITORY_PASSPHRASE.encode(), headers={"role": "alice"}))
+        second = put("2.0")
+        release(alice, gun, "2.0", second)
+        assert reader.signers_of_tags(gun)["2.0"] == (bare(second), {"alice"})
+        user = ours("alice")
+        user.run("key", "import", str(alice.trust))
+        third = put("3.0")
+        user.run("sign", f"{gun}:3.0")
+        assert reader.signers_of_tags(gun)["3.0"] == (bare(third), {"alice"})
 
     def test_three_root_rotations_by_trust(
         self,

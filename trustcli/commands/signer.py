@@ -40,6 +40,7 @@ from trustdata.roles import RELEASES, TARGETS, RoleName, signer_role
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.vouching import listed_digests
 from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
 
@@ -93,7 +94,9 @@ def add(
         check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")
-    session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
+    session.output.document(
+        {"signer": signer, "keys": [TUF.encode_key(k).keyid for k in keys], "collections": names, "exit": DONE}
+    )
     return DONE
 
 
