@@ -9,6 +9,7 @@ KeysError
 ├── KeyFileMalformed     the file holds no key that can be read
 │   └── KeyIsPrivate         it holds a private key where a public one is wanted
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
+│   └── KeyNotCounted        a kind that others take: it may be named, and its signatures count for nothing
 ├── KeyFileUnreadable    a file with a key, which the user named, cannot be read
 ├── KeyFileUnwritable    a file for a key, which the user named, cannot be written
 ├── KeyFileExposed       mode or owner of a file with a private key, which the user named, let other users read it
@@ -109,6 +110,15 @@ class KeyNotAccepted(KeysError):
 
     def __str__(self) -> str:
         return f"key {self.key} is not accepted: {self.reason}"
+
+
+class KeyNotCounted(KeyNotAccepted):
+    """The key is of a kind that `docker` and `notary` take, and that is not accepted here.
+
+    A collection of Notary v1 may name it; its signatures count for nothing.
+    """
+
+    code: ClassVar[str] = "key-not-counted"
 
 
 class KeyFileUnreadable(KeysError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from keys.private_blocks import read_private_pem
 from tests.support.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
@@ -150,6 +151,76 @@ class TestWhatDockerMade:
         keys = {role["name"]: role["keyids"] for role in delegations["roles"]}
         assert keys["targets/bob"] == keys["targets/carol"]
         assert delegations["keys"][keys["targets/bob"][0]]["keytype"].endswith("-x509")
+
+    def test_weak_and_odd_keys_of_others_are_shown_and_hinder_nobody(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        put: Put,
+    ) -> None:
+        """Docker takes them and keeps what a server refuses in its change list: then every later change fails too."""
+        weak: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = {
+            "p224": ec.generate_private_key(ec.SECP224R1()),
+            "rsa1024": rsa.generate_private_key(65537, 1024),
+            "rsa1536": rsa.generate_private_key(65537, 1536),
+            "p521": ec.generate_private_key(ec.SECP521R1()),
+        }
+        bob, user, admin = docker_people("bob"), ours("user"), ours("admin")
+        for name, private in weak.items():
+            files = HandKey(private, name).write(bob.folder, name)
+            public = files.certificate if name == "p224" else files.public
+            docker_s.run("trust", "signer", "add", name, gun, "--key", public)
+        docker_s.run("trust", "signer", "add", "bob", gun, "--key", str(bob.new_signer_key("bob")))
+        release(bob, gun, "2.0", put("2.0"), name="bob")
+        assert user.run("inspect", gun).stdout == reader.start(("trust", "inspect", gun)).stdout
+        assert {line.split("\t")[0] for line in user.run("signer", "list", gun).stdout.splitlines()} == {
+            *weak,
+            "bob",
+            "alice",
+        }
+        admin.run("key", "import", str(docker_s.trust))
+        admin.run("renew", "--within", "5000d", gun, expect=8)
+        admin.run("signer", "add", "--key", str(docker_people("eve").new_signer_key("eve")), "eve", gun)
+        admin.run("doctor", gun, expect=None)
+        admin.run("expiring", gun, expect=None)
+        admin.run("signer", "remove", "p224", gun)
+        admin.run("key", "rotate", "targets", gun)
+
+    def test_p_521_counts_and_what_is_weak_does_not(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        put: Put,
+    ) -> None:
+        user = ours("user")
+        for name, private in {
+            "good": ec.generate_private_key(ec.SECP521R1()),
+            "weak": ec.generate_private_key(ec.SECP224R1()),
+        }.items():
+            signer = docker_people(name)
+            files = HandKey(private, name).write(signer.folder, name)
+            Path(files.private).chmod(0o600)
+            docker_s.run("trust", "signer", "add", name, gun, "--key", files.public)
+            signer.notary.run("key", "import", "--role", name, files.private)
+        release(docker_people("good"), gun, "2.0", put("2.0"), name="good")
+        assert reader.signers_of_tags(gun)["2.0"][1] == {"good"}
+        user.run("verify", f"{gun}:2.0")
+        assert user.run("inspect", gun).stdout == reader.start(("trust", "inspect", gun)).stdout
+        third, weak = put("3.0"), docker_people("weak")
+        sha256 = third.digest.removeprefix("sha256:")
+        into = ("-r", "targets/weak", "-r", RELEASES)
+        if weak.notary.status("addhash", gun, "3.0", str(len(third.raw)), "--sha256", sha256, *into, "-p") == 0:
+            # Debian's server takes it. No client of ours does, and each names the key.
+            refused = user.run("verify", f"{gun}:3.0", expect=4)
+            refused.said("has 0 of 1 signatures that targets asks for", "counts for nothing: curve secp224r1")
 
     def test_a_key_file_of_old_docker_is_the_same_key_to_all_three(
         self, docker_s: DockerUser, alice: DockerUser, ours: TrustPeople, reader: DockerUser, gun: str, *, put: Put

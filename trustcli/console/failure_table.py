@@ -231,6 +231,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.ThresholdNotMet: Row(
         status=NOT_TRUSTED, advice=_template("do not use this image; ask the publisher who signed {role}")
     ),
+    errors.StrongKeysMissing: Row(
+        status=NOT_TRUSTED, advice=_template("do not use this image; ask the publisher for a role of strong keys")
+    ),
     errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_advice_not_vouched_for),
     errors.TagMismatch: Row(
         status=NOT_TRUSTED,

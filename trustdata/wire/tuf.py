@@ -62,7 +62,12 @@ class TufFormat:
     lifetimes: Final = TUF_LIFETIMES
     max_life: Final = TUF_MAX_LIFE
     upload_rules: Final = UploadRules(
-        may_skip_versions=False, may_be_empty=False, may_include_snapshot=False, may_break_roles=False, tags_only=True
+        may_skip_versions=False,
+        may_be_empty=False,
+        may_include_snapshot=False,
+        may_name_weak_keys=False,
+        may_break_roles=False,
+        tags_only=True,
     )
 
     def parse(self, role: RoleName, raw: bytes) -> Envelope:

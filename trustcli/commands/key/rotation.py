@@ -166,7 +166,7 @@ class _Rotator:
         outcome = publisher.publish(self._edit, self._check)
         tell_what_was_unsound(self._session, self._gun, outcome)
         after = self._verify(outcome)
-        return after, {key_fingerprint(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
+        return after, accepted_fingerprints(self._keys_before[keyid] for keyid in self._before if keyid not in after)
 
     def plan(self, planning: Planning) -> Plan:
         """Run steps 1 to 3 and return the plan."""
@@ -261,10 +261,9 @@ class _Rotator:
         this store. Raises: KeyNotFound, KeyAmbiguous.
         """
         root = roles[ROOT].root
-        recovery_fingerprint = key_fingerprint(self._recovery.public_key) if self._recovery else ""
-        keyids = [
-            keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != recovery_fingerprint
-        ]
+        recovery = accepted_fingerprints([self._recovery.public_key] if self._recovery else [])
+        kept = matching_keyids(root.keys, recovery)
+        keyids = [keyid for keyid in root.roles[ROOT].keyids if keyid not in kept]
         if self._rotation.replace:
             candidates = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
         elif self._recovery is not None:
