@@ -12,6 +12,8 @@ from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
 from keys.passphrase import (
     EnvironmentPassphrases,
     PassphrasePurpose,
+    ask_and_try,
+    forms_of,
     passphrase_bytes,
     variables_for,
     without_passphrases,
@@ -184,3 +186,59 @@ def test_a_file_that_others_may_change_is_not_used(tmp_path: Path, exposed: str,
     with pytest.raises(PassphraseUnreadable, match=f"{exposed} has mode {mode:o}.*chmod go-w") as refused:
         given.passphrase(purpose="root", key="k")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("secret", None),
+        ("secret\n", "secret"),
+        ("secret\r\n", "secret"),
+        ("secret\n\n", "secret\n"),
+        ("\ufeffsecret", "secret"),
+        ("\ufeffsecret\n", "secret"),
+        ("\n", None),
+        (" secret ", None),
+        ("\udcff\udcfes\0e\0c\0", "sec"),
+        ("\udcff\udcfes\0\xfc\0\r\0\n\0".replace("\xfc", "\udcfc"), "s\xfc"),
+        ("\udcfe\udcff\0s\0e\0c", "sec"),
+        ("s\0e\0c\0\r\0\n\0", "sec"),
+        ("\0s\0e\0c", "sec"),
+        ("\udcfe\udcff\0s\0e\0c\0", "sec"),
+    ],
+)
+def test_a_passphrase_is_tried_as_it_is_and_as_it_was_meant(given: str, meant: str | None) -> None:
+    assert forms_of(given) == ((given,) if meant is None else (given, meant))
+
+
+@pytest.mark.parametrize("variable", ["TRUST_ROOT_PASSPHRASE", "TRUST_ROOT_PASSPHRASE_FILE"])
+def test_what_opens_is_what_is_kept(tmp_path: Path, variable: str) -> None:
+    """A key of docker may have been made with the newline in the variable; others were not."""
+    content = "\ufeffsecret\n"
+    file = tmp_path / "passphrase"
+    file.write_text(content)
+    passphrases = EnvironmentPassphrases({variable: str(file) if variable.endswith("FILE") else content}, None)
+    for right in ("secret", content.removesuffix("\n") if variable.endswith("FILE") else content):
+
+        def attempt(passphrase: str, right: str = right) -> int:
+            if passphrase != right:
+                raise PassphraseWrong(key=KEY)
+            return 7
+
+        assert ask_and_try(passphrases, attempt, purpose="root", key=KEY) == (7, right)
+    with pytest.raises(PassphraseWrong):
+        ask_and_try(passphrases, attempt_nothing, purpose="root", key=KEY)
+    assert passphrases.passphrase(purpose="root", key=KEY, new=True) == "secret"
+
+
+def attempt_nothing(_: str) -> None:
+    raise PassphraseWrong(key=KEY)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_of_windows_opens_the_key(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "passphrase"
+    file.write_bytes(b"\xff\xfe" * (encoding == "utf-16-le") + b"\xfe\xff" * (encoding == "utf-16-be"))
+    file.write_bytes(file.read_bytes() + "Geheimnis-ü\r\n".encode(encoding))
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
+    assert given.passphrase(purpose="root", key=KEY, new=True) == "Geheimnis-ü"
