@@ -146,7 +146,8 @@ class KeyFileUnwritable(KeysError):
 class KeyFileExposed(KeysError):
     """A file or folder lets other users read private keys. `mode`, `wanted`: POSIX modes, octal text.
 
-    `owner`: the id of the other user to whom it belongs; None if the mode is what is wrong.
+    `owner`: the id of the other user to whom it belongs; None if the mode is what is wrong. `platform`: the setting
+    of a container platform that puts it right, if one has mounted it.
     """
 
     code: ClassVar[str] = "key-file-exposed"
@@ -154,8 +155,11 @@ class KeyFileExposed(KeysError):
     mode: str
     wanted: str
     owner: int | None = None
+    platform: str = ""
 
     def __str__(self) -> str:
+        if self.platform:
+            return f"{self.path} has mode {self.mode}, which lets others read private keys; {self.platform}"
         if self.owner is not None:
             who = f"user {self.owner}, who may read private keys"
             return f"{self.path} belongs to {who}; run this as that user, or make it your own"

@@ -13,13 +13,12 @@ it is, and then as it was meant; a new key gets it as it was meant.
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
-from keys.file_access import read_at_most, unguarded
+from keys.file_access import changeable_secret, read_at_most
 
 PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server"]
 """What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for `new` and `server`."""
@@ -118,7 +117,7 @@ class EnvironmentPassphrases:
             with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
                 # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
                 # that it opens is private (docs/adr/0048).
-                exposed = unguarded(Path(path), os.fstat(file.fileno()))
+                exposed = changeable_secret(Path(path), file.fileno())
                 content = file.read(_MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error

@@ -24,7 +24,7 @@ from keys.errors import (
     KeyFileMalformed,
     KeyFileUnwritable,
 )
-from keys.file_access import key_file_error, not_private, read_at_most
+from keys.file_access import exposed_secret, key_file_error, read_at_most
 from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
 from keys.pem import MAX_KEY_FILE
@@ -58,23 +58,25 @@ def create(
     return info
 
 
-def read(path: Path, passphrases: PassphraseProvider) -> PrivateKey:
+def read(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> PrivateKey:
     """Read the private key from the file. A passphrase is asked for only if the file is encrypted.
+
+    `platform_secrets`: as for `keys.file_access.exposed_secret`.
 
     Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
     KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
     """
-    return _open(_read(path), path, passphrases)
+    return _open(_read(path, platform_secrets=platform_secrets), path, passphrases)
 
 
-def read_public_key(path: Path, passphrases: PassphraseProvider) -> SSlibKey:
+def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> SSlibKey:
     """Read the public key from the file. A passphrase is asked for only if the file is encrypted PEM.
 
     A sealed file shows its public key, but only decrypting authenticates it (`read`).
 
     Raises: as `read`.
     """
-    data = _read(path)
+    data = _read(path, platform_secrets=platform_secrets)
     if sealed_file.is_sealed(data):
         return sealed_file.read_info(data, place=str(path)).public
     return material.tuf_key(_open(data, path, passphrases), named=str(path))
@@ -105,25 +107,26 @@ def _is_encrypted(data: bytes, place: str) -> bool:
     return all(key.encrypted for key in read_private_blocks(data, place=place))
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, platform_secrets: bool) -> bytes:
     try:
         # Non-blocking: opening a FIFO must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise KeyFileMalformed(place=str(path), reason="it is not a regular file")
             data = read_at_most(descriptor, MAX_KEY_FILE)
+            exposed = exposed_secret(path, descriptor, platform_secrets=platform_secrets)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise key_file_error(path, error) from error
-    if not _is_encrypted(data, str(path)):  # an encrypted key may lie on a USB stick, whose file system has no modes
-        _check_private(path, status)
+    # An encrypted key may lie on a USB stick, whose file system has no modes.
+    if exposed is not None and not _is_encrypted(data, str(path)):
+        raise KeyFileExposed(
+            path=exposed.path,
+            mode=exposed.mode,
+            wanted=exposed.wanted,
+            owner=exposed.owner,
+            platform=exposed.remedy if exposed.by_platform else "",
+        )
     return data
-
-
-def _check_private(path: Path, status: os.stat_result) -> None:
-    exposed = not_private(path, status)
-    if exposed is not None:
-        raise KeyFileExposed(path=exposed.path, mode=exposed.mode, wanted=exposed.wanted, owner=exposed.owner)

@@ -154,3 +154,21 @@ def test_the_file_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "open", counted)
     recovery_file.read(path, given("secret"))
     assert opened == [path]
+
+
+def test_a_plain_key_that_a_platform_has_mounted_is_used_with_the_option(path: Path) -> None:
+    private = generate()
+    (path.parent / "..2026").mkdir()
+    (path.parent / "..data").symlink_to("..2026")
+    mounted = path.parent / "..data" / "recovery.key"
+    mounted.write_bytes(write_private_pem(private, None))
+    mounted.chmod(0o444)
+    path.symlink_to("..data/recovery.key")
+    with pytest.raises(KeyFileExposed, match="defaultMode: 0400") as exposed:
+        recovery_file.read(path, NOBODY)
+    assert "chmod" not in str(exposed.value)
+    assert tuf_key(recovery_file.read(path, NOBODY, platform_secrets=True)) == tuf_key(private)
+    assert recovery_file.read_public_key(path, NOBODY, platform_secrets=True) == tuf_key(private)
+    mounted.chmod(0o666)
+    with pytest.raises(KeyFileExposed):
+        recovery_file.read(path, NOBODY, platform_secrets=True)

@@ -91,3 +91,15 @@ def test_a_seal_key_that_everybody_can_read_is_refused(tmp_path: Path, mode: int
     else:
         with pytest.raises(StartRefused, match="chmod 600"):
             open_seal(MemoryStore(), path, may_create=False)
+
+
+def test_a_seal_key_that_a_platform_has_mounted_is_used_with_the_option_if_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "seal.key"
+    path.write_bytes(base64.b64encode(bytes(32)))
+    path.chmod(0o444)
+    open_seal(MemoryStore(), path, may_create=False, platform_secrets=True)
+    with pytest.raises(StartRefused, match="chmod 600"):
+        open_seal(MemoryStore(), path, may_create=True, platform_secrets=True)
+    path.chmod(0o446)
+    with pytest.raises(StartRefused):
+        open_seal(MemoryStore(), path, may_create=False, platform_secrets=True)

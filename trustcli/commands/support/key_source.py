@@ -94,7 +94,8 @@ class SessionKeys:
 
     def recovery(self, file: Path) -> Signer:
         """Decrypt an existing recovery file, and return a signer with its key."""
-        private = recovery_file.read(file, self._session.passphrases)
+        platform_secrets = self._session.settings.platform_secrets
+        private = recovery_file.read(file, self._session.passphrases, platform_secrets=platform_secrets)
         return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
 
     def new_recovery(self, file: Path) -> Signer:
