@@ -156,3 +156,56 @@ def test_one_bad_key_of_a_file_fails_alone(server: ServerProcess, tmp_path: Path
     ran = user.run("key", "import", str(file), expect=2)
     assert ran.stdout.startswith("root key")
     ran.said("(key 1 of 3): left out", "UPPER")
+
+
+def test_the_list_has_a_header_an_order_and_both_ids(server: ServerProcess, tmp_path: Path) -> None:
+    user = TrustUser(tmp_path / "user", server.url, environ=OLD_DOCKERS)
+    assert user.run("key", "list").stdout == ""
+    user.run("key", "import", str(DOCKER_1_8))
+    header, *rows = [line.split("\t") for line in user.run("key", "list").stdout.splitlines()]
+    assert [name.strip() for name in header] == ["KEY ID", "PURPOSE", "ALGORITHM", "NAME OR COLLECTION"]
+    assert [row[1] for row in rows] == ["root", "targets", "snapshot", "signer"]
+    assert all(len(row) == len(header) for row in rows)
+    listed = user.run("key", "list", "--json").document()["keys"]
+    assert {row["notary_keyid"] for row in listed} == {file.stem for file in DOCKER_1_8.iterdir()}
+    [root] = [row for row in listed if row["purpose"] == "root"]
+    assert user.run("key", "export", root["notary_keyid"][:12], "--public", "-o", "root.pub").stdout
+
+
+def test_who_removes_a_key_is_told_what_it_is_for(server: ServerProcess, tmp_path: Path) -> None:
+    user = TrustUser(tmp_path / "user", server.url)
+    for name, form in (("one", "tuf"), ("two", "notary")):
+        user.run("init", f"127.0.0.1:5000/team/{name}", "--no-recovery-key", "--format", form)
+    keys = user.run("key", "list", "--json").document()["keys"]
+    [root] = [row["keyid"] for row in keys if row["purpose"] == "root"]
+    refused = user.run("key", "remove", root, expect=2)
+    refused.said(
+        f"root key ({root[:12]}) is a root key of 127.0.0.1:5000/team/one", "root key of 127.0.0.1:5000/team/two"
+    )
+    removed = user.run("key", "remove", "--yes", root, "--json").document()
+    assert removed["collections"] == {f"127.0.0.1:5000/team/{name}": ["root"] for name in ("one", "two")}
+    user.run("key", "generate", "spare")
+    spare = user.run("key", "remove", "--yes", "spare", "--json").document()
+    assert spare["collections"] == {}
+
+
+def test_no_output_of_a_notary_collection_shows_two_ids_of_one_key(server: ServerProcess, tmp_path: Path) -> None:
+    user = TrustUser(tmp_path / "user", server.url)
+    gun = "127.0.0.1:5000/team/app"
+    outputs = [
+        user.run("init", gun, "--no-recovery-key", "--format", "notary"),
+        user.run("key", "rotate", "targets", gun),
+        user.run("key", "rotate", "root", gun),
+    ]
+    [targets] = [
+        row
+        for row in user.run("key", "list", "--json").document()["keys"]
+        if row["purpose"] == "targets" and not row["retired"]
+    ]
+    outputs.append(user.run("key", "export", targets["keyid"], "--notary", "-o", "trust"))
+    outputs.append(user.run("key", "rotate", "targets", gun, "--plan"))
+    for row in user.run("key", "list", "--json").document()["keys"]:
+        for ran in outputs:
+            said = ran.stdout + ran.stderr
+            assert not (row["keyid"][:12] in said and row["notary_keyid"][:12] in said), str(ran)
+    outputs[1].said(f"made targets key ({targets['notary_keyid'][:12]})")

@@ -41,6 +41,7 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
+from trustdata.wire import WireFormat
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
 
@@ -120,14 +121,14 @@ class _NewKeys:
         self._shared: Signer | None = None
         self._own: dict[GUN, Signer] = {}
 
-    def signer(self, gun: GUN) -> Signer:
+    def signer(self, gun: GUN, wire: WireFormat) -> Signer:
         """Return the new key for the collection; make it at the first call. Raises: KeysError."""
         if self._reference or self._role == ROOT:
             if self._shared is None:
-                self._shared = self._given() if self._reference else self._source.new(purpose="root")
+                self._shared = self._given() if self._reference else self._source.new(purpose="root", wire=wire)
             return self._shared
         if gun not in self._own:
-            self._own[gun] = self._source.new(purpose="targets", gun=gun)
+            self._own[gun] = self._source.new(purpose="targets", gun=gun, wire=wire)
         return self._own[gun]
 
     def _given(self) -> Signer:
@@ -214,7 +215,7 @@ class _Rotator:
         wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
-        new = self._new.signer(self._gun)
+        new = self._new.signer(self._gun, self._collection.wire)
         self._check_new(roles, new)
         self._keys.add(new)
         if role == TARGETS:
@@ -244,7 +245,8 @@ class _Rotator:
         root = roles[ROOT].root
         present = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
         if key_fingerprint(new.public_key) in present:
-            reason = f"{new.public_key.keyid[:12]} is one of its keys already, so it would replace none"
+            keyid = self._collection.wire.encode_key(new.public_key).keyid
+            reason = f"{keyid[:12]} is one of its keys already, so it would replace none"
             raise PublishRefused(role=role, reason=reason)
 
     def _check_root_can_be_signed(self, roles: Roles) -> None:

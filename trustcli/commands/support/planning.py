@@ -176,9 +176,9 @@ class PlannedKeySource:
         """Return a signer for a key of the store, which is not opened."""
         return self._promises.signer(self._session.keystore.get(reference).public)
 
-    def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
+    def new(self, *, purpose: Purpose, gun: str = "", name: str = "", wire: WireFormat | None = None) -> Signer:
         """Return a signer with a temporary key in place of a new one."""
-        del gun
+        del gun, wire
         signer = self._temporary_key("store", f"new {purpose} key {name}".rstrip())
         self._stored.add(key_fingerprint(signer.public_key))
         return signer
