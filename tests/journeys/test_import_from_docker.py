@@ -204,8 +204,11 @@ def test_no_output_of_a_notary_collection_shows_two_ids_of_one_key(server: Serve
     ]
     outputs.append(user.run("key", "export", targets["keyid"], "--notary", "-o", "trust"))
     outputs.append(user.run("key", "rotate", "targets", gun, "--plan"))
+    outputs.append(user.run("doctor", gun, expect=None))
+    outputs.append(user.run("expiring", gun, "--within", "5000d", expect=None))
     for row in user.run("key", "list", "--json").document()["keys"]:
         for ran in outputs:
             said = ran.stdout + ran.stderr
             assert not (row["keyid"][:12] in said and row["notary_keyid"][:12] in said), str(ran)
+            assert "doctor" not in ran.command or row["keyid"][:12] not in said, str(ran)
     outputs[1].said(f"made targets key ({targets['notary_keyid'][:12]})")
