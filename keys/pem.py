@@ -12,7 +12,7 @@ import base64
 import binascii
 import codecs
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from keys.errors import KeyFileMalformed
@@ -116,17 +116,27 @@ def read_pem(data: bytes, *, place: str) -> tuple[PemBlock, ...]:
     return tuple(blocks)
 
 
+def write_pem(blocks: Iterable[PemBlock]) -> bytes:
+    """Return blocks as a PEM file that every program reads, without the headers `role` and `gun`."""
+    lines: list[str] = []
+    for block in blocks:
+        text = base64.b64encode(block.content).decode()
+        lines += [f"-----BEGIN {block.label}-----", *(text[at : at + 64] for at in range(0, len(text), 64))]
+        lines += [f"-----END {block.label}-----"]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
 def unwrapped(data: bytes) -> str:
     """Return the text of a file without what only wraps it: encoding, byte order mark, quotes, base64 over a file.
 
     Bytes that are no text come back as surrogates. Base64 is taken off only if a PEM block or a JSON document is below.
     """
-    text = candidate = _decoded(data)
+    text = candidate = text_of(data)
     for _ in range(_MAX_WRAPPINGS):
         if _holds_a_key(candidate):
             break
         try:
-            candidate = _decoded(base64.b64decode("".join(candidate.split()).strip(_QUOTES), validate=True))
+            candidate = text_of(base64.b64decode("".join(candidate.split()).strip(_QUOTES), validate=True))
         except ValueError:  # also if it is not ASCII
             break
     return candidate if _holds_a_key(candidate) else text
@@ -162,7 +172,8 @@ def a_block(label: str) -> str:
     return f"{'an' if label[0] in 'AEIO' else 'a'} {label}"
 
 
-def _decoded(data: bytes) -> str:
+def text_of(data: bytes) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32; bytes that are no text come back as surrogates."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")

@@ -7,7 +7,6 @@ the database. On another volume, or provided by a secret store (`--seal-key`), i
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -23,6 +22,7 @@ from keys.algorithms import DERIVED_BYTES
 from keys.durable_file import write_durably
 from keys.errors import KeyFileMalformed
 from keys.file_access import exposed_secret, not_private
+from keys.pem import text_of
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.errors import StartRefused
@@ -124,8 +124,8 @@ def _read(path: Path, *, named: bool, platform_secrets: bool) -> bytes:
     if exposed is not None:
         raise StartRefused(what=exposed.path, reason=exposed.refusal)
     try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error as error:
+        key = base64.b64decode(text_of(text).strip(), validate=True)
+    except ValueError as error:  # also if it is no ASCII
         raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted") from error
     if len(key) != _KEY_BYTES:
         raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted")

@@ -27,6 +27,7 @@ from keys.material import write_private_pem, write_public_pem
 from keys.notary import bare_key
 from keys.pem import MAX_BLOCKS, MAX_KEY_FILE, is_one_sequence, read_pem
 from keys.private_blocks import read_private_blocks, read_private_pem
+from tests.support.attackers.key_files import HOSTILE
 from tests.support.cheap_keys import CHEAP
 from tests.support.odd_keys import CHANGES, DOCKER_1_8, ODD_KEYS, REPOSITORY_PASSPHRASE, Change
 
@@ -155,21 +156,7 @@ def test_one_header_twice_with_the_same_value_is_one() -> None:
     assert read_private_blocks(raw, place="p")[0].role == "targets"
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        b"-----BEGIN A-----\n" + b"a: b\n" * 13_000,
-        b"-----BEGIN A-----" * 3_800,
-        (b"-----BEGIN A-----\nMAA=\n-----END A-----\n" * 1_600)[:MAX_KEY_FILE],
-        b"-----BEGIN " + b"A" * 65_000,
-        b"-----BEGIN A-----\n" + b" " * 65_000 + b"-----END A-----",
-        b"-----BEGIN A-----\n" + b"\\" * 65_000 + b"-----END A-----",
-        b"-----BEGIN A----- " + b"a: b " * 13_000 + b"-----END A-----",
-        base64.b64encode(base64.b64encode(base64.b64encode(b"A" * 27_000))),
-        b"<" * MAX_KEY_FILE,
-        b"\xff\xfe" + b"-\0" * 32_000,
-    ],
-)
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=list(HOSTILE))
 def test_a_hostile_file_is_refused(hostile: bytes) -> None:
     """What it costs: tests/benchmarks/hostile_files.py."""
     said(hostile)
