@@ -10,9 +10,6 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from keys.material import write_private_pem
-from keys.private_blocks import read_private_pem
-from tests.support.odd_keys import CHANGES, Change
 from tests.support.server_owner import NOW
 from trustserver.errors import StartRefused
 from trustserver.process.self_signed import LEAF_LIFETIME, self_signed_files
@@ -106,37 +103,3 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     for certificate, key in ((one.certificate, two.key), (one.key, one.key), (tmp_path / "absent", one.key)):
         with pytest.raises(StartRefused):
             ServedCertificate(TlsFiles(certificate=certificate, key=key))
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
-def test_files_are_served_whatever_an_editor_has_made_of_them(tmp_path: Path, change: Change) -> None:
-    files = self_signed_files(tmp_path / "tls", host="h", at=NOW)
-    certificate, key = tmp_path / "odd.crt", tmp_path / "odd.key"
-    certificate.write_bytes(change(files.certificate.read_bytes()))
-    key.write_bytes(change(files.key.read_bytes()))
-    ServedCertificate(TlsFiles(certificate=certificate, key=key))
-
-
-def test_what_is_wrong_with_which_of_the_two_files_is_told(tmp_path: Path) -> None:
-    files = self_signed_files(tmp_path / "tls", host="h", at=NOW)
-    other = self_signed_files(tmp_path / "other", host="h", at=NOW)
-    odd = tmp_path / "odd.pem"
-    encrypted = write_private_pem(read_private_pem(files.key.read_bytes(), None, place="p"), b"secret")
-    for content, as_key, said in (
-        (b"", True, "it is empty"),
-        (files.certificate.read_bytes(), True, "it holds a certificate where a private key is wanted"),
-        (encrypted, True, "is encrypted"),
-        (files.key.read_bytes()[:-20], True, "it is cut off"),
-        (other.key.read_bytes(), True, "does not belong to"),
-        (b"<html>", False, "it is a web page"),
-        (
-            b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n",
-            False,
-            "holds a public key where a certificate",
-        ),
-    ):
-        odd.write_bytes(content)
-        pair = TlsFiles(certificate=files.certificate, key=odd) if as_key else TlsFiles(certificate=odd, key=files.key)
-        with pytest.raises(StartRefused, match=said) as caught:
-            ServedCertificate(pair)
-        assert caught.value.what == str(files.certificate if "belong" in said else odd)

@@ -29,7 +29,6 @@ from tests.simulator.token_issuer import (
     token,
     x5c,
 )
-from tests.support.odd_keys import CHANGES, Change
 from tests.support.server_owner import NOW
 from trustserver.auth.token_chain import MAX_CHAIN
 from trustserver.auth.token_keys import MAX_FILE, TokenKeys, libtrust_id, load_keys
@@ -479,24 +478,6 @@ def test_certificates_that_cannot_be_used_stop_the_start(tmp_path: Path, content
     with pytest.raises(StartRefused) as refused:
         load_keys(file, None)
     assert refused.value.what == str(file)
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
-def test_certificates_are_read_whatever_an_editor_has_made_of_their_file(tmp_path: Path, change: Change) -> None:
-    file = tmp_path / "tokens.crt"
-    file.write_bytes(change(certify(NOW).pem))
-    load_keys(file, None)
-
-
-def test_what_holds_no_certificates_is_told_for_what_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "tokens.crt"
-    for content, said in (
-        (b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n", "but a public key"),
-        (b"<html></html>", "it is a web page"),
-    ):
-        file.write_bytes(content)
-        with pytest.raises(StartRefused, match=f"holds no certificates in PEM.*{said}"):
-            load_keys(file, None)
 
 
 def test_a_file_without_end_stops_the_start() -> None:
