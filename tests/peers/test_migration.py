@@ -307,11 +307,12 @@ def test_signers_with_weak_and_odd_keys_come_over_and_hinder_nothing(
     owner: NotaryUser, operator: TrustUser, person: Person, move: Move, collection: str
 ) -> None:
     """Go takes them. What a weak one has signed comes over as it is, and nobody here trusts it."""
-    for name, private in {
+    keys: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = {
         "p521": ec.generate_private_key(ec.SECP521R1()),
         "p224": ec.generate_private_key(ec.SECP224R1()),
         "rsa1024": rsa.generate_private_key(65537, 1024),
-    }.items():
+    }
+    for name, private in keys.items():
         files = HandKey(private, name).write(owner.folder, name)
         owner.run("delegation", "add", collection, f"targets/{name}", files.public, "--all-paths", "-p")
         if name != "rsa1024":
