@@ -1,4 +1,4 @@
-"""The key algorithms that we generate and accept, and the reasons.
+"""The key algorithms that we generate and accept, and the reasons; and which kinds of others are read (`KEY_KINDS`).
 
 | algorithm | generated | accepted | reason |
 |---|---|---|---|
@@ -10,6 +10,9 @@
 Every other algorithm is refused, because go-tuf refuses a whole role that names one key of an unknown type.
 To add an algorithm, add a member to `Algorithm` and a row to `_KINDS`. No other code lists the algorithms, except the
 fixed encodings of Notary v1.
+
+`docker` and `notary` take more kinds than these. In collections of Notary v1 they are shown, and they are no error by
+themselves; P-521 counts there, the weak ones count for nothing (docs/adr/0061).
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ from typing import Any, Final, TypeAlias, TypeGuard, cast
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP224R1,
     SECP256R1,
     SECP384R1,
+    SECP521R1,
     EllipticCurve,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
@@ -39,7 +44,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from securesystemslib.signer import Key
 
-from keys.errors import KeyNotAccepted
+from keys.errors import KeyNotAccepted, KeyNotCounted
 from keys.record import record
 
 PrivateKey: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
@@ -142,6 +147,54 @@ _KINDS: Final[Mapping[Algorithm, _Kind]] = {
         read=_read_pem,
     ),
 }
+
+
+@record
+class KeyKind:
+    """A kind of public keys that is known. `made`: the algorithm with which our programs make such keys, if they do.
+
+    `in_tuf`, `in_notary`: whether signatures of such a key count in a collection of that format.
+    """
+
+    name: str
+    made: Algorithm | None
+    in_tuf: bool
+    in_notary: bool
+    fits: Callable[[PublicKey], bool]
+
+
+def _own_kind(algorithm: Algorithm, name: str) -> KeyKind:
+    return KeyKind(name=name, made=algorithm, in_tuf=True, in_notary=True, fits=_KINDS[algorithm].fits)
+
+
+KEY_KINDS: Final = (
+    _own_kind(Algorithm.ECDSA_P256, "ECDSA P-256"),
+    _own_kind(Algorithm.ECDSA_P384, "ECDSA P-384"),
+    _own_kind(Algorithm.ED25519, "Ed25519"),
+    _own_kind(Algorithm.RSA, f"RSA, {RSA_MIN_BITS} to {RSA_MAX_BITS} bits"),
+    KeyKind(
+        name="ECDSA P-521",
+        made=None,
+        in_tuf=False,
+        in_notary=True,
+        fits=lambda key: isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP521R1),
+    ),
+    KeyKind(
+        name="ECDSA P-224",
+        made=None,
+        in_tuf=False,
+        in_notary=False,
+        fits=lambda key: isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP224R1),
+    ),
+    KeyKind(
+        name="RSA of another size",
+        made=None,
+        in_tuf=False,
+        in_notary=False,
+        fits=lambda key: isinstance(key, RSAPublicKey) and not RSA_MIN_BITS <= key.key_size <= RSA_MAX_BITS,
+    ),
+)
+"""Every kind of public keys that `docker` and `notary` take. docs/reference/keys.md has the same table."""
 _BY_TYPE_AND_SCHEME: Final = {pair: algorithm for algorithm, kind in _KINDS.items() for pair in kind.types_and_schemes}
 
 
@@ -198,8 +251,21 @@ def algorithm_of(key: object, *, named: str) -> Algorithm:
     elif isinstance(public, RSAPublicKey):
         reason = f"RSA with {public.key_size} bits; {RSA_MIN_BITS} to {RSA_MAX_BITS} are accepted"
     else:
-        reason = f"curve {cast('EllipticCurvePublicKey', public).curve.name} is neither P-256 nor P-384"
+        curve = cast("EllipticCurvePublicKey", public).curve
+        weak = isinstance(curve, SECP224R1)
+        reason = f"curve {curve.name} is {'too weak' if weak else 'neither P-256 nor P-384'}"
+    if any(kind.fits(public) for kind in KEY_KINDS):
+        raise KeyNotCounted(key=named, reason=reason)
     raise KeyNotAccepted(key=named, reason=reason)
+
+
+def check_counts_in_notary(key: object, *, named: str) -> None:
+    """Refuse a public key whose signatures do not count in Notary v1. `named`: as for `algorithm_of`.
+
+    Raises: KeyNotCounted for a kind that is known; KeyNotAccepted for any other.
+    """
+    if not (is_public_key(key) and any(kind.in_notary and kind.fits(key) for kind in KEY_KINDS)):
+        algorithm_of(key, named=named)
 
 
 def check_accepted(key: Key) -> None:

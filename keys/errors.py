@@ -7,7 +7,9 @@ KeysError
 ├── KeyAmbiguous         several keys match: the caller must name one
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
+│   └── KeyIsPrivate         it holds a private key where a public one is wanted
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
+│   └── KeyNotCounted        a kind that others take: it may be named, and its signatures count for nothing
 ├── KeyFileUnreadable    a file with a key, which the user named, cannot be read
 ├── KeyFileUnwritable    a file for a key, which the user named, cannot be written
 ├── KeyFileExposed       mode or owner of a file with a private key, which the user named, let other users read it
@@ -89,6 +91,16 @@ class KeyFileMalformed(KeysError):
         return f"{self.place} is not a key file that can be read: {self.reason}"
 
 
+class KeyIsPrivate(KeyFileMalformed):
+    """A file that should hold a public key holds a private one, which its holder should have sent to nobody."""
+
+    code: ClassVar[str] = "key-is-private"
+    reason: str = "it holds a private key where a public key is wanted"
+
+    def __str__(self) -> str:
+        return f"{self.place} holds a private key, and a public key is wanted: a private key is given to nobody"
+
+
 class KeyNotAccepted(KeysError):
     """The key's algorithm or size is not accepted."""
 
@@ -98,6 +110,15 @@ class KeyNotAccepted(KeysError):
 
     def __str__(self) -> str:
         return f"key {self.key} is not accepted: {self.reason}"
+
+
+class KeyNotCounted(KeyNotAccepted):
+    """The key is of a kind that `docker` and `notary` take, and that is not accepted here.
+
+    A collection of Notary v1 may name it; its signatures count for nothing.
+    """
+
+    code: ClassVar[str] = "key-not-counted"
 
 
 class KeyFileUnreadable(KeysError):
@@ -125,7 +146,8 @@ class KeyFileUnwritable(KeysError):
 class KeyFileExposed(KeysError):
     """A file or folder lets other users read private keys. `mode`, `wanted`: POSIX modes, octal text.
 
-    `owner`: the id of the other user to whom it belongs; None if the mode is what is wrong.
+    `owner`: the id of the other user to whom it belongs; None if the mode is what is wrong. `platform`: the setting
+    of a container platform that puts it right, if one has mounted it.
     """
 
     code: ClassVar[str] = "key-file-exposed"
@@ -133,8 +155,11 @@ class KeyFileExposed(KeysError):
     mode: str
     wanted: str
     owner: int | None = None
+    platform: str = ""
 
     def __str__(self) -> str:
+        if self.platform:
+            return f"{self.path} has mode {self.mode}, which lets others read private keys; {self.platform}"
         if self.owner is not None:
             who = f"user {self.owner}, who may read private keys"
             return f"{self.path} belongs to {who}; run this as that user, or make it your own"
@@ -194,13 +219,15 @@ class PassphraseUnreadable(KeysError):
 
 
 class PassphraseWrong(KeysError):
-    """The passphrase does not open the key, or the sealed file was altered."""
+    """The passphrase does not open the key. `or_altered`: the same is seen if the file was altered since."""
 
     code: ClassVar[str] = "passphrase-wrong"
     key: str
+    or_altered: bool = False
 
     def __str__(self) -> str:
-        return f"the passphrase does not open {self.key}"
+        doubt = ", or the file was altered" if self.or_altered else ""
+        return f"the passphrase does not open {self.key}{doubt}"
 
 
 class SigningFailed(KeysError):

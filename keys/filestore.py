@@ -15,7 +15,7 @@ from keys.durable_file import file_lock, make_private_folder, sync_folder, write
 from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnreadable, KeyStoreUnwritable
 from keys.file_access import not_private, read_at_most
 from keys.key_info import KeyInfo
-from keys.material import MAX_KEY_FILE
+from keys.pem import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
 from keys.store import check_new, find, in_order, is_keyid
 
@@ -46,9 +46,15 @@ class FileKeyStore:
 
     def get(self, reference: str) -> KeyInfo:
         """Return the key that an id, a name or the first digits of an id denote. For a full id, one file is read."""
-        if is_keyid(reference):
+        if not is_keyid(reference):
+            return find(self.list(), reference)
+        try:
             return self._info(reference)
-        return find(self.list(), reference)
+        except KeyNotFound as missing:  # perhaps the id of Notary v1
+            try:
+                return find(self.list(), reference)
+            except KeyNotFound:
+                raise missing from None
 
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
         """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong."""

@@ -29,7 +29,14 @@ from cryptography.x509 import load_pem_x509_certificate
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Key, Signature
 
-from keys.algorithms import EncodedKey, PublicKey, algorithm_of, nameless_refusal, public_key_of
+from keys.algorithms import (
+    EncodedKey,
+    PublicKey,
+    check_counts_in_notary,
+    is_public_key,
+    nameless_refusal,
+    public_key_of,
+)
 from keys.errors import KeyNotAccepted
 
 SCHEME: Final = "notary-v1"
@@ -64,14 +71,21 @@ class NotaryKey(EncodedKey):
         try:
             return _read(self.keytype, self.keyval["public"])
         except KeyNotAccepted as error:
-            raise KeyNotAccepted(key=self.keyid, reason=error.reason) from error
+            raise type(error)(key=self.keyid, reason=error.reason) from error
 
     @property
     def canonical_keyid(self) -> str:
         """The id of the key without its certificate; equal to `keyid` for a bare key. Raises: KeyNotAccepted."""
         if not self.keytype.endswith(X509):
             return self.keyid
-        return bare_key(self.read()).keyid
+        return bare_key(self.decoded()).keyid
+
+    def decoded(self) -> PublicKey:
+        """Return the key even if it is too weak to count: to show it, not to verify with it. Raises: KeyNotAccepted."""
+        try:
+            return _decoded(self.keytype, self.keyval["public"])
+        except KeyNotAccepted as error:
+            raise KeyNotAccepted(key=self.keyid, reason=error.reason) from error
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """Check that this key made the signature over `data`. Raises: UnverifiedSignatureError."""
@@ -91,9 +105,8 @@ def bare_key(key: PublicKey) -> NotaryKey:
     """Encode a public key for Notary v1, without a certificate. Raises: KeyNotAccepted."""
     if isinstance(key, Ed25519PublicKey):
         return NotaryKey.of("ed25519", base64.b64encode(key.public_bytes_raw()).decode())
-    keytype = "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return NotaryKey.of(keytype, base64.b64encode(der).decode())
+    return NotaryKey.of(_keytype(key), base64.b64encode(der).decode())
 
 
 def notary_keyid(keytype: str, public: str) -> str:
@@ -104,6 +117,13 @@ def notary_keyid(keytype: str, public: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _read(keytype: str, public: str) -> PublicKey:
+    key = _decoded(keytype, public)
+    check_counts_in_notary(key, named="")
+    return key
+
+
+@lru_cache(maxsize=4096)
+def _decoded(keytype: str, public: str) -> PublicKey:
     if keytype not in KEYTYPES:
         raise nameless_refusal(f"key type {keytype[:40]!a} is not supported")
     if len(public) > _MAX_PUBLIC:
@@ -112,10 +132,19 @@ def _read(keytype: str, public: str) -> PublicKey:
         loaded = _load(keytype, base64.b64decode(public, validate=True))
     except (ValueError, UnsupportedAlgorithm) as error:  # binascii.Error is a ValueError
         raise nameless_refusal("its public part is no key that can be read") from error
-    algorithm = algorithm_of(loaded, named="")
-    if not algorithm.startswith(keytype.removesuffix(X509)):
-        raise nameless_refusal(f"it says {keytype} but is {algorithm}")
-    return loaded  # type: ignore[return-value]  # `algorithm_of` has checked the type
+    if not is_public_key(loaded):
+        raise nameless_refusal("neither ECDSA, Ed25519 nor RSA")
+    actual = _keytype(loaded)
+    if actual != keytype.removesuffix(X509):
+        raise nameless_refusal(f"it says {keytype} but is {actual}")
+    return loaded
+
+
+def _keytype(key: PublicKey) -> str:
+    """Return the key type of a bare key."""
+    if isinstance(key, Ed25519PublicKey):
+        return "ed25519"
+    return "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"
 
 
 def _load(keytype: str, encoded: bytes) -> object:

@@ -5,21 +5,26 @@ variable if there is one, the prompt. P is ROOT for `root` keys, REPOSITORY for 
 RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, and SIGNER for `server` keys: those
 that a notary-signer had, in its dump. An empty variable counts as not set, because CI systems pass a secret that does
 not exist as an empty variable.
+
+Editors and shells leave a byte order mark, UTF-16 or a newline in a passphrase. A key is tried with the passphrase as
+it is, and then as it was meant; a new key gets it as it was meant.
 """
 
 from __future__ import annotations
 
-import os
+import codecs
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
-from keys.file_access import read_at_most, unguarded
+from keys.file_access import changeable_secret, read_at_most
 
 PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server"]
 """What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for `new` and `server`."""
 
+SHORTEST_NEW: Final = 8
+"""How many characters a new passphrase should have at least, as with docker."""
 ATTEMPTS: Final = 3
 """How many passphrases are tried on one key before PassphraseWrong is final."""
 
@@ -86,7 +91,7 @@ class EnvironmentPassphrases:
         if found is not None:
             if retry:
                 raise PassphraseWrong(key=key)
-            return found
+            return forms_of(found)[-1] if new else found
         if self._prompt is None:
             raise PassphraseMissing(key=key, sources=variables_for(purpose))
         answer = self._prompt(purpose=purpose, key=key, new=new, retry=retry)
@@ -112,7 +117,7 @@ class EnvironmentPassphrases:
             with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
                 # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
                 # that it opens is private (docs/adr/0048).
-                exposed = unguarded(Path(path), os.fstat(file.fileno()))
+                exposed = changeable_secret(Path(path), file.fileno())
                 content = read_at_most(file.fileno(), _MAX_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
@@ -146,12 +151,32 @@ def ask_and_try(
     tried = 0
     while True:
         passphrase = passphrases.passphrase(purpose=purpose, key=key, retry=tried > 0)
-        try:
-            return attempt(passphrase), passphrase
-        except PassphraseWrong:
-            tried += 1
-            if tried == ATTEMPTS:
-                raise
+        for form in forms_of(passphrase):
+            try:
+                return attempt(form), form
+            except PassphraseWrong as error:
+                wrong = error
+        tried += 1
+        if tried == ATTEMPTS:
+            raise wrong
+
+
+def forms_of(passphrase: str) -> tuple[str, ...]:
+    """Return a passphrase as it is, and, if it looks as if a program had added to it, as it was meant.
+
+    As it was meant: without byte order mark, in UTF-8 and not UTF-16, without one line end.
+    """
+    raw = passphrase_bytes(passphrase)
+    meant = passphrase
+    for mark, encoding, zeros in (
+        (codecs.BOM_UTF16_LE, "utf-16-le", raw[1::2]),
+        (codecs.BOM_UTF16_BE, "utf-16-be", raw[::2]),
+    ):
+        if raw.startswith(mark) or (zeros and not any(zeros)):
+            # Of an odd number of bytes, the last is half of a line end that was taken off.
+            meant = raw[: len(raw) // 2 * 2].decode(encoding, "surrogatepass")
+    meant = meant.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+    return (passphrase, meant) if meant not in {passphrase, ""} else (passphrase,)
 
 
 def passphrase_bytes(passphrase: str) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from securesystemslib.signer import SSlibKey
@@ -22,9 +24,10 @@ from keys.errors import (
     KeyFileMalformed,
     KeyFileUnwritable,
 )
-from keys.file_access import key_file_error, not_private, read_at_most
+from keys.file_access import exposed_secret, key_file_error, read_at_most
 from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
+from keys.pem import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost
 
 
@@ -55,23 +58,25 @@ def create(
     return info
 
 
-def read(path: Path, passphrases: PassphraseProvider) -> PrivateKey:
+def read(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> PrivateKey:
     """Read the private key from the file. A passphrase is asked for only if the file is encrypted.
+
+    `platform_secrets`: as for `keys.file_access.exposed_secret`.
 
     Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
     KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
     """
-    return _open(_read(path), path, passphrases)
+    return _open(_read(path, platform_secrets=platform_secrets), path, passphrases)
 
 
-def read_public_key(path: Path, passphrases: PassphraseProvider) -> SSlibKey:
+def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> SSlibKey:
     """Read the public key from the file. A passphrase is asked for only if the file is encrypted PEM.
 
     A sealed file shows its public key, but only decrypting authenticates it (`read`).
 
     Raises: as `read`.
     """
-    data = _read(path)
+    data = _read(path, platform_secrets=platform_secrets)
     if sealed_file.is_sealed(data):
         return sealed_file.read_info(data, place=str(path)).public
     return material.tuf_key(_open(data, path, passphrases))
@@ -79,40 +84,49 @@ def read_public_key(path: Path, passphrases: PassphraseProvider) -> SSlibKey:
 
 def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKey:
     place = str(path)
-    if not _is_encrypted(data):
-        return material.read_private_pem(data, None, place=place)
+    if sealed_file.is_sealed(data):
+        attempt: Callable[[str], PrivateKey] = partial(sealed_file.unseal, data, place=place)
+    else:
+        from keys.private_blocks import read_private_blocks, the_only_key  # rarely PEM: start-up time
 
-    def attempt(passphrase: str) -> PrivateKey:
-        if sealed_file.is_sealed(data):
-            return sealed_file.unseal(data, passphrase, place=place)
-        return material.read_private_pem(data, passphrase_bytes(passphrase), place=place)
+        key = the_only_key(read_private_blocks(data, place=place), place=place)
+        if not key.encrypted:
+            return key.open(None)
+
+        def attempt(passphrase: str) -> PrivateKey:
+            return key.open(passphrase_bytes(passphrase))
 
     return ask_and_try(passphrases, attempt, purpose="recovery", key=f"the recovery key {path}")[0]
 
 
-def _is_encrypted(data: bytes) -> bool:
-    return sealed_file.is_sealed(data) or material.is_encrypted_pem(data)
+def _is_encrypted(data: bytes, place: str) -> bool:
+    if sealed_file.is_sealed(data):
+        return True
+    from keys.private_blocks import read_private_blocks
+
+    return all(key.encrypted for key in read_private_blocks(data, place=place))
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, platform_secrets: bool) -> bytes:
     try:
         # Non-blocking: opening a FIFO must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise KeyFileMalformed(place=str(path), reason="it is not a regular file")
-            data = read_at_most(descriptor, material.MAX_KEY_FILE)
+            data = read_at_most(descriptor, MAX_KEY_FILE)
+            exposed = exposed_secret(path, descriptor, platform_secrets=platform_secrets)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise key_file_error(path, error) from error
-    if not _is_encrypted(data):  # an encrypted key may lie on a USB stick, whose file system has no modes
-        _check_private(path, status)
+    # An encrypted key may lie on a USB stick, whose file system has no modes.
+    if exposed is not None and not _is_encrypted(data, str(path)):
+        raise KeyFileExposed(
+            path=exposed.path,
+            mode=exposed.mode,
+            wanted=exposed.wanted,
+            owner=exposed.owner,
+            platform=exposed.remedy if exposed.by_platform else "",
+        )
     return data
-
-
-def _check_private(path: Path, status: os.stat_result) -> None:
-    exposed = not_private(path, status)
-    if exposed is not None:
-        raise KeyFileExposed(path=exposed.path, mode=exposed.mode, wanted=exposed.wanted, owner=exposed.owner)

@@ -29,9 +29,11 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
-from keys.material import MAX_KEY_FILE, read_private_der, tuf_key, write_private_der
+from keys.material import read_private_der, tuf_key, write_private_der
+from keys.pem import MAX_KEY_FILE, unwrapped
 
 FORMAT: Final = "content-trust-key-1"
+_KIND: Final = "content-trust-key-"
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -82,8 +84,9 @@ def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCos
 
 
 def is_sealed(data: bytes) -> bool:
-    """Return whether the bytes look like a sealed key file (JSON) and not like PEM. They may still be invalid."""
-    return data.lstrip()[:1] == b"{"
+    """Return whether the bytes look like a sealed key file: JSON that says so. They may still be invalid."""
+    text = unwrapped(data)
+    return text.lstrip().startswith("{") and _KIND in text
 
 
 def read_info(data: bytes, *, place: str) -> KeyInfo:
@@ -106,7 +109,7 @@ def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
     try:
         der = AESGCM(key).decrypt(parsed.nonce, parsed.sealed, _authenticated(parsed.header))
     except InvalidTag as error:
-        raise PassphraseWrong(key=f"{parsed.info.described} in {place}") from error
+        raise PassphraseWrong(key=f"{parsed.info.described} in {place}", or_altered=True) from error
     private = read_private_der(der, place=place)
     if tuf_key(private).keyid != parsed.info.keyid:
         raise KeyFileMalformed(place=place, reason="the private key is not that of its public key")
@@ -133,7 +136,7 @@ def _parse(data: bytes, *, place: str) -> _SealedParts:
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
     try:
-        document = json.loads(data, object_pairs_hook=_without_duplicates)
+        document = json.loads(unwrapped(data), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise KeyFileMalformed(place=place, reason="not the JSON of a sealed key") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:

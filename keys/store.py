@@ -72,7 +72,8 @@ def is_keyid(text: str) -> bool:
 def find(keys: Iterable[KeyInfo], reference: str) -> KeyInfo:
     """Return the key among `keys` that an id, a name or the first digits of an id denote.
 
-    A name takes precedence over digits, and a key that is not retired over a retired one.
+    A name takes precedence over digits, a key that is not retired over a retired one, and an id over the id that a key
+    has in Notary v1, which `docker` and `notary` show.
 
     Raises: KeyNotFound, KeyAmbiguous.
     """
@@ -81,12 +82,20 @@ def find(keys: Iterable[KeyInfo], reference: str) -> KeyInfo:
     named = [k for k in known if k.name and k.name == reference]
     active = [k for k in named if not k.retired]
     prefixed = [k for k in known if _PREFIX.fullmatch(reference) and k.keyid.startswith(reference)]
-    matches = exact or active or named or prefixed
+    matches = exact or active or named or prefixed or _with_notary_id(known, reference)
     if not matches:
         raise KeyNotFound(key=ascii(reference[:80]))
     if len(matches) > 1:
         raise KeyAmbiguous(key=ascii(reference[:80]), candidates=tuple(k.described for k in matches))
     return matches[0]
+
+
+def _with_notary_id(keys: Iterable[KeyInfo], reference: str) -> list[KeyInfo]:
+    if not _PREFIX.fullmatch(reference):
+        return []
+    from keys.notary import notary_key  # rarely needed: start-up time
+
+    return [k for k in keys if notary_key(k.public).keyid.startswith(reference)]
 
 
 def check_new(keys: Iterable[KeyInfo], new: KeyInfo) -> None:

@@ -306,7 +306,7 @@ class Session:
         from trustcli.console.prompt import TerminalPrompt
 
         prompt = None if self.settings.non_interactive else TerminalPrompt()
-        return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt))
+        return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt), self.output.warn)
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
         """Return the keys of the store and the extra ones, ready to sign."""

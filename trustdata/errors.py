@@ -5,6 +5,7 @@
     ├── MalformedMetadata        the publisher: bytes that are no valid document
     ├── NotTrusted               nobody may use this content: it may be an attack
     │   ├── ThresholdNotMet          too few valid signatures
+    │   │   └── StrongKeysMissing        the same, of a role with keys that are too weak to count
     │   ├── VersionRollback          an older version than the known one, or a role that was removed
     │   ├── VersionMismatch          another version than its parent names
     │   ├── MetadataExpired          too old: a freeze attack, or nobody has renewed it
@@ -138,10 +139,18 @@ class ThresholdNotMet(NotTrusted):
 
     def __str__(self) -> str:
         missing = ", ".join(k[:12] for k in self.unsigned[:4]) or "none"
-        return (
-            f"{shown(self.role)} version {self.version} has {len(self.signed)} of {self.threshold} signatures "
-            f"that {shown(self.delegator)} asks for (no valid signature by: {missing})"
-        )
+        found = f"{shown(self.role)} version {self.version} has {len(self.signed)} of {self.threshold} signatures"
+        return f"{found} that {shown(self.delegator)} asks for (no valid signature by: {missing})"
+
+
+class StrongKeysMissing(ThresholdNotMet):
+    """The same, and the role has keys that are too weak to count (Notary v1): `weak`, each with the reason."""
+
+    code: ClassVar[str] = "strong-keys-missing"
+    weak: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; key ".join([super().__str__(), *(shown(text, 100) for text in self.weak[:4])])
 
 
 class VersionRollback(NotTrusted):
@@ -419,10 +428,8 @@ class CollectionDeleted(NotTrusted):
     subject: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.gun} was deleted on {shown(self.deleted_at)} by {shown(self.subject) or 'unknown'}: "
-            f"its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
-        )
+        deleted = f"{self.gun} was deleted on {shown(self.deleted_at)} by {shown(self.subject) or 'unknown'}"
+        return f"{deleted}: its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
 
 
 class FormatChanged(NotTrusted):

@@ -80,6 +80,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
+    platform_secrets: Annotated[
+        bool | None, typer.Option("--platform-secrets", help="A platform has mounted --seal-key: others may read it.")
+    ] = None,
     witness: Witness = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
@@ -163,6 +166,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         data=data,
         database=database,
         seal_key=seal_key,
+        platform_secrets=platform_secrets,
         witness=witness,
         tls_cert=tls_cert,
         tls_key=tls_key,

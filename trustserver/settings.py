@@ -74,6 +74,7 @@ class Settings:
     data: Path = Path("trust-server-data")
     database: str = ""
     seal_key: Path | None = None
+    platform_secrets: bool = False
     witness: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -141,6 +142,7 @@ class GivenSettings(TypedDict, total=False):
     data: Path | None
     database: str | None
     seal_key: Path | None
+    platform_secrets: bool | None
     witness: Path | None
     tls_cert: Path | None
     tls_key: Path | None
@@ -271,7 +273,7 @@ def _read_file(path: Path) -> Mapping[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
     if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=f"{exposed.reason}; run {exposed.remedy}")
+        raise StartRefused(what=exposed.path, reason=exposed.refusal)
     values = {key.replace("-", "_"): value for key, value in content.items()}
     unknown = sorted(set(values) - set(_PARSERS))
     if unknown:
@@ -383,6 +385,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "data": _path,
     "database": _text,
     "seal_key": _path,
+    "platform_secrets": _flag,
     "witness": _path,
     "tls_cert": _path,
     "tls_key": _path,

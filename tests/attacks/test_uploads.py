@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import CryptoSigner
 
@@ -199,21 +199,21 @@ def test_the_threshold_of_a_delegation_that_cannot_be_met() -> None:
 def test_keys_that_are_not_there_or_not_accepted(wire: WireFormat) -> None:
     with _refused(MalformedMetadata, "not among the keys", ROOT):
         _upload(good_collection(wire), (ROOT, lambda d: d["roles"]["snapshot"]["keyids"].append("ab" * 32)))
-    weak: Key = CryptoSigner.generate_rsa(size=2048, scheme="rsa-pkcs1v15-sha256").public_key
-    if wire is NOTARY:
+    foreign: Key = CryptoSigner.generate_rsa(size=2048, scheme="rsa-pkcs1v15-sha256").public_key
+    if wire is NOTARY:  # of weak keys, which may be named there: tests/attacks/test_weak_keys.py
         der = (
-            rsa.generate_private_key(65537, 1024)
+            ec.generate_private_key(ec.SECP256K1())
             .public_key()
             .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         )
-        weak = NotaryKey.of("rsa", base64.b64encode(der).decode())
+        foreign = NotaryKey.of("ecdsa", base64.b64encode(der).decode())
 
-    def add_weak(document: Document) -> None:
-        document["keys"][weak.keyid] = weak.to_dict()
-        document["roles"]["snapshot"]["keyids"].append(weak.keyid)
+    def add_foreign(document: Document) -> None:
+        document["keys"][foreign.keyid] = foreign.to_dict()
+        document["roles"]["snapshot"]["keyids"].append(foreign.keyid)
 
     with _refused(MalformedMetadata, "is not accepted", ROOT):
-        _upload(good_collection(wire), (ROOT, add_weak))
+        _upload(good_collection(wire), (ROOT, add_foreign))
 
 
 def test_a_root_that_replaces_the_targets_key_needs_new_targets(wire: WireFormat) -> None:

@@ -20,6 +20,7 @@ from keys.errors import (
 from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo, Purpose
 from keys.material import tuf_key
+from keys.notary import notary_key
 from keys.store import KeyStore
 from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.support.cheap_keys import CHEAP
@@ -84,6 +85,15 @@ def test_finds_by_id_by_prefix_and_by_name(store: KeyStore) -> None:
     add(store, purpose="signer", name="bob")
     for reference in (info.keyid, info.keyid[:20], "alice"):
         assert store.get(reference) == info
+
+
+def test_finds_by_the_id_that_docker_and_notary_have(store: KeyStore) -> None:
+    info = add(store, purpose="signer", name="alice")
+    add(store, purpose="signer", name="bob")
+    keyid = notary_key(info.public).keyid
+    assert store.get(keyid) == store.get(keyid[:12]) == info
+    with pytest.raises(KeyNotFound, match="f" * 64):
+        store.get("f" * 64)
 
 
 def test_finds_nothing_by_less_than_four_digits_or_an_empty_name(store: KeyStore) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.support.docker_client import DockerPeople
 from tests.support.docker_engine import UnpackedDocker
 from tests.support.loaded_program import Started
+from tests.support.notary_keys import new_rsa
 from tests.support.stage import People, Put
 from tests.support.trust_program import COMMAND_SECONDS, SECRETS, Ran, TrustUser, finished, no_secret_in
 
@@ -195,6 +196,20 @@ def test_signers_and_their_keys(owner: DockerUser, gun: str, signed: str) -> Non
     owner.docker("signer", "remove", "-f", "alice", gun)
     owner.called("signer", "remove", "bob", gun)
     assert json.loads(owner.called("inspect", gun).stdout)[0]["Signers"] == []
+
+
+def test_a_certificate_is_a_signer_s_key_and_a_private_key_is_refused(owner: DockerUser, gun: str, signed: str) -> None:
+    """As docker's documentation has it (TUF 1.0: the key in it; Notary v1: tests/peers/test_side_by_side.py)."""
+    files = new_rsa("alice").write(owner.folder, "alice")
+    refused = owner.called("signer", "add", "--key", files.private, "alice", gun, expect=1)
+    assert "alice.key holds a private key, and a public key is wanted" in refused.stderr
+    owner.called("signer", "add", "--key", files.certificate, "alice", gun)
+    owner.called("key", "load", "--name", "alice", files.private)
+    owner.called("sign", f"{gun}:1.0")
+    (told,) = json.loads(owner.called("inspect", gun).stdout)
+    assert told["SignedTags"][0]["Signers"] == ["alice"]
+    added = owner.run("signer", "add", "--key", files.certificate, "alice", gun, "--json").document()
+    assert added["keys"] == [told["Signers"][0]["Keys"][0]["ID"]]
 
 
 @ONE_DOCKER_AT_FIRST

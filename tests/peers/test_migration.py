@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.docker_client import DockerCli, DockerUser
 from tests.support.docker_engine import UnpackedDocker
 from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.notary_keys import HandKey
 from tests.support.notary_server import SIGNER_PASSPHRASE, NotaryStack, missing_programs, start_notary
 from tests.support.stage import Put
 from tests.support.trust_program import Ran, TrustUser
@@ -299,3 +301,28 @@ def test_releases_that_docker_left_without_a_signature_come_over_wholly(
     us.run("key", "rotate", "targets", gun)
     us.run("renew", gun, "--start-empty", RELEASES)
     us.run("verify", f"{gun}:0.9", expect=3)
+
+
+def test_signers_with_weak_and_odd_keys_come_over_and_hinder_nothing(
+    owner: NotaryUser, operator: TrustUser, person: Person, move: Move, collection: str
+) -> None:
+    """Go takes them. What a weak one has signed comes over as it is, and nobody here trusts it."""
+    keys: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = {
+        "p521": ec.generate_private_key(ec.SECP521R1()),
+        "p224": ec.generate_private_key(ec.SECP224R1()),
+        "rsa1024": rsa.generate_private_key(65537, 1024),
+    }
+    for name, private in keys.items():
+        files = HandKey(private, name).write(owner.folder, name)
+        owner.run("delegation", "add", collection, f"targets/{name}", files.public, "--all-paths", "-p")
+        if name != "rsa1024":
+            owner.run("key", "import", "--role", f"targets/{name}", files.private)
+            owner.add(collection, f"by-{name}", into=f"targets/{name}")
+    _migrate(operator, move, collection, expect=8)
+    assert _files(move.new, collection) == _files(move.old, collection)
+    reader = person("reader")
+    (found,) = reader.run("--tofu", "inspect", collection).document()
+    assert {signer["Name"] for signer in found["Signers"]} == {"p521", "p224", "rsa1024"}
+    again = person("owner-here")
+    again.run("key", "import", str(owner.trust), expect=8).said("secp224r1 is too weak", "secp521r1 is neither")
+    assert _row(_migrate(again, move, collection, "--json"))["rotated"] == ["timestamp"]

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from keys.private_blocks import read_private_pem
 from tests.support.docker_client import DockerCli, DockerPeople, DockerUser, debians_cli
 from tests.support.docker_engine import UnpackedDocker
 from tests.support.images import BuiltImage
 from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser
+from tests.support.notary_keys import HandKey, new_ecdsa, new_rsa
+from tests.support.old_docker_keys import old_key_file
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
 from tests.support.trust_servers import PeerServer
@@ -119,6 +123,120 @@ class TestWhatDockerMade:
         assert reader.signers_of_tags(gun)["1.0"][1] == {"alice", "bob"}
         release(bob, gun, "2.0", put("2.0"), name="bob")
         assert reader.signers_of_tags(gun)["2.0"][1] == {"bob"}
+
+    @pytest.mark.parametrize("make", [new_ecdsa, new_rsa], ids=["ecdsa", "rsa"])
+    def test_a_certificate_is_the_same_key_from_trust_and_from_docker(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        make: Callable[[str], HandKey],
+        put: Put,
+    ) -> None:
+        admin, bob, carol = ours("admin"), docker_people("bob"), ours("carol")
+        files = make("bob").write(bob.folder, "bob")
+        Path(files.private).chmod(0o600)
+        bob.run("trust", "key", "load", "--name", "bob", files.private)
+        admin.run("key", "import", str(docker_s.trust))
+        admin.run("signer", "add", "--key", files.certificate, "bob", gun)
+        docker_s.run("trust", "signer", "add", "carol", gun, "--key", files.certificate)
+        release(bob, gun, "2.0", put("2.0"), name="bob")
+        carol.run("key", "import", files.private, "--name", "carol")
+        carol.run("sign", f"{gun}:2.0")
+        assert reader.signers_of_tags(gun)["2.0"][1] == {"bob", "carol"}
+        delegations = reader.notary.signed(gun, "targets")["delegations"]
+        keys = {role["name"]: role["keyids"] for role in delegations["roles"]}
+        assert keys["targets/bob"] == keys["targets/carol"]
+        assert delegations["keys"][keys["targets/bob"][0]]["keytype"].endswith("-x509")
+
+    def test_weak_and_odd_keys_of_others_are_shown_and_hinder_nobody(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        put: Put,
+    ) -> None:
+        """Docker takes them and keeps what a server refuses in its change list: then every later change fails too."""
+        weak: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = {
+            "p224": ec.generate_private_key(ec.SECP224R1()),
+            "rsa1024": rsa.generate_private_key(65537, 1024),
+            "rsa1536": rsa.generate_private_key(65537, 1536),
+            "p521": ec.generate_private_key(ec.SECP521R1()),
+        }
+        bob, user, admin = docker_people("bob"), ours("user"), ours("admin")
+        for name, private in weak.items():
+            files = HandKey(private, name).write(bob.folder, name)
+            public = files.certificate if name == "p224" else files.public
+            docker_s.run("trust", "signer", "add", name, gun, "--key", public)
+        docker_s.run("trust", "signer", "add", "bob", gun, "--key", str(bob.new_signer_key("bob")))
+        release(bob, gun, "2.0", put("2.0"), name="bob")
+        assert user.run("inspect", gun).stdout == reader.start(("trust", "inspect", gun)).stdout
+        assert {line.split("\t")[0] for line in user.run("signer", "list", gun).stdout.splitlines()} == {
+            *weak,
+            "bob",
+            "alice",
+        }
+        admin.run("key", "import", str(docker_s.trust))
+        admin.run("renew", "--within", "5000d", gun, expect=8)
+        admin.run("signer", "add", "--key", str(docker_people("eve").new_signer_key("eve")), "eve", gun)
+        admin.run("doctor", gun, expect=None)
+        admin.run("expiring", gun, expect=None)
+        admin.run("signer", "remove", "p224", gun)
+        admin.run("key", "rotate", "targets", gun)
+
+    def test_p_521_counts_and_what_is_weak_does_not(
+        self,
+        docker_s: DockerUser,
+        docker_people: DockerPeople,
+        ours: TrustPeople,
+        reader: DockerUser,
+        gun: str,
+        *,
+        put: Put,
+    ) -> None:
+        user = ours("user")
+        for name, private in {
+            "good": ec.generate_private_key(ec.SECP521R1()),
+            "weak": ec.generate_private_key(ec.SECP224R1()),
+        }.items():
+            signer = docker_people(name)
+            files = HandKey(private, name).write(signer.folder, name)
+            Path(files.private).chmod(0o600)
+            docker_s.run("trust", "signer", "add", name, gun, "--key", files.public)
+            signer.notary.run("key", "import", "--role", name, files.private)
+        release(docker_people("good"), gun, "2.0", put("2.0"), name="good")
+        assert reader.signers_of_tags(gun)["2.0"][1] == {"good"}
+        user.run("verify", f"{gun}:2.0")
+        assert user.run("inspect", gun).stdout == reader.start(("trust", "inspect", gun)).stdout
+        third, weak = put("3.0"), docker_people("weak")
+        sha256 = third.digest.removeprefix("sha256:")
+        into = ("-r", "targets/weak", "-r", RELEASES)
+        if weak.notary.status("addhash", gun, "3.0", str(len(third.raw)), "--sha256", sha256, *into, "-p") == 0:
+            # Debian's server takes it. No client of ours does, and each names the key.
+            refused = user.run("verify", f"{gun}:3.0", expect=4)
+            refused.said("has 0 of 1 signatures that targets asks for", "counts for nothing: curve secp224r1")
+
+    def test_a_key_file_of_old_docker_is_the_same_key_to_all_three(
+        self, docker_s: DockerUser, alice: DockerUser, ours: TrustPeople, reader: DockerUser, gun: str, *, put: Put
+    ) -> None:
+        """As Docker 1.8 to 17.11 encrypted it; what docker and notary do with it is the measure of what we do."""
+        [file] = (alice.trust / "private").glob("*.key")
+        private = read_private_pem(file.read_bytes(), REPOSITORY_PASSPHRASE.encode(), place=str(file))
+        file.write_bytes(old_key_file(private, REPOSITORY_PASSPHRASE.encode(), headers={"role": "alice"}))
+        second = put("2.0")
+        release(alice, gun, "2.0", second)
+        assert reader.signers_of_tags(gun)["2.0"] == (bare(second), {"alice"})
+        user = ours("alice")
+        user.run("key", "import", str(alice.trust))
+        third = put("3.0")
+        user.run("sign", f"{gun}:3.0")
+        assert reader.signers_of_tags(gun)["3.0"] == (bare(third), {"alice"})
 
     def test_three_root_rotations_by_trust(
         self,

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from keys.algorithms import key_fingerprint
+from keys.algorithms import accepted_fingerprints, key_fingerprint
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.names import collection_names
@@ -114,10 +114,11 @@ def _expiring_role(gun: GUN, roles: Roles, file: Envelope, places: dict[str, Key
         return ExpiringRole(gun=gun, file=file)
     keyids, threshold = signing_keys(roles, {file.role: file.content}, file.role)[-1]
     public = public_keys(roles, {})
-    fingerprints = {keyid: key_fingerprint(public[keyid]) for keyid in keyids if keyid in public}
     here = {
         keyid: replace(places[fingerprint], keyid=keyid)
-        for keyid, fingerprint in fingerprints.items()
+        for keyid in keyids
+        if keyid in public
+        for fingerprint in accepted_fingerprints([public[keyid]])
         if fingerprint in places
     }
     keys = tuple(here.get(keyid) or absent_key(roles, keyid) for keyid in keyids)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from keys.file_access import key_file_error
-from keys.material import read_public_pem
+from keys.pem import MAX_KEY_FILE
+from keys.public_pem import read_public_pem
 from trustcli.client.collection import Collection
 from trustcli.commands.support.names import collection_names
 from trustcli.commands.support.owner_decisions import (
@@ -38,10 +40,10 @@ from trustdata.roles import RELEASES, TARGETS, RoleName, signer_role
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.vouching import listed_digests
 from trustdata.wire import WireFormat
+from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
 
-_MAX_PUBLIC_KEY = 65_536
 EditForFormat: TypeAlias = Callable[[WireFormat], Edit]
 """A function from a collection's format to an edit of it."""
 
@@ -59,7 +61,7 @@ def add(
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
-    keys = [_read_key(file) for file in key]
+    keys = [_read_key(file, session.at) for file in key]
     role = signer_role(signer)
     guns = collection_names(names)
     decisions = owner_decisions(
@@ -92,7 +94,9 @@ def add(
         check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")
-    session.output.document({"signer": signer, "keys": [k.keyid for k in keys], "collections": names, "exit": DONE})
+    session.output.document(
+        {"signer": signer, "keys": [TUF.encode_key(k).keyid for k in keys], "collections": names, "exit": DONE}
+    )
     return DONE
 
 
@@ -227,10 +231,10 @@ def _signers_now(session: Session, gun: GUN, outcome: PublishResult) -> tuple[di
     return repository_editor.signers_of(roles), collection.server.name
 
 
-def _read_key(file: Path) -> Key:
+def _read_key(file: Path, at: datetime) -> Key:
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_PUBLIC_KEY)
+            data = stream.read(MAX_KEY_FILE + 1)
     except OSError as error:
         raise key_file_error(file, error) from error
-    return read_public_pem(data, place=str(file))
+    return read_public_pem(data, place=str(file), at=at)

@@ -17,7 +17,7 @@ from trustdata.errors import shown
 ABOUT: Final = "Content trust for container images: tag to digest, signed, fresh and rollback-protected."
 GLOBAL_OPTIONS: Final = (
     "Before or after every command: --server URL, --home DIR, --cacert FILE, --pin REF, --tofu, --lock FILE, "
-    "--insecure-registry HOST,\n--json, --non-interactive."
+    "--insecure-registry HOST,\n--json, --non-interactive, --platform-secrets."
 )
 
 

@@ -19,6 +19,7 @@ _FLAGS: Final = {
     "--json": "json",
     "--non-interactive": "non_interactive",
     "--tofu": "tofu",
+    "--platform-secrets": "platform_secrets",
 }
 _REPEATED: Final = "--insecure-registry"
 
@@ -40,6 +41,7 @@ class GlobalOptions:
     json: bool = False
     non_interactive: bool = False
     tofu: bool = False
+    platform_secrets: bool = False
 
 
 def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
@@ -84,6 +86,7 @@ def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
             json=flags.get("json", False),
             non_interactive=flags.get("non_interactive", False),
             tofu=flags.get("tofu", False),
+            platform_secrets=flags.get("platform_secrets", False),
         ),
         rest,
     )

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from keys.file_access import own_folder
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.tls_settings import HostTls, parse_tls_tables
@@ -65,7 +66,8 @@ class Settings:
     `home`: need not exist yet. `server`: the URL given for all names, or None; `server_source`: what gave it, for
     messages. `servers`: the settings file's servers by beginnings of names. `pin`: as given, not parsed. `lock`: the
     lock file that was named, or the one in the current folder; None in a hook, which never reads one. `config`: a
-    hook's settings file. `max_life`: by patterns of names. `state`: the folder for rollback memory and cache, if it is
+    hook's settings file. `max_life`: by patterns of names. `platform_secrets`: a container platform has
+    mounted the secrets that are named, and the home folder. `state`: the folder for rollback memory and cache, if it is
     not `home`.
     """
 
@@ -82,6 +84,7 @@ class Settings:
     lock: Path | None = None
     json: bool = False
     non_interactive: bool = False
+    platform_secrets: bool = False
     config: Path | None = None
     state: Path | None = None
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
@@ -129,6 +132,9 @@ def load_settings(
     counts as not set. Raises: SettingsUnusable, which names the file and key, or the variable; FileExposed.
     """
     home = _home(options, environ)
+    platform_secrets = options.platform_secrets or _switch("TRUST_PLATFORM_SECRETS", environ)
+    if platform_secrets:
+        home = _own_folder(home)
     file = _SettingsFile(home / _FILE)
     cacert = options.cacert or environ.get("TRUST_CACERT")
     lock = Path(options.lock) if options.lock else folder / LOCK_FILE
@@ -147,6 +153,7 @@ def load_settings(
         lock=lock if options.lock or _is_there(lock) else None,
         json=options.json,
         non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
+        platform_secrets=platform_secrets,
         state=file.state(),
         verifier=file.verifier(),
         tls=_without_ca(file.tls()) if cacert else file.tls(),
@@ -210,6 +217,13 @@ def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
         return Path.home() / ".trust"
     except RuntimeError as error:
         raise SettingsUnusable(place="HOME", reason="is not set; give --home DIR or TRUST_HOME") from error
+
+
+def _own_folder(home: Path) -> Path:
+    try:
+        return own_folder(home)
+    except OSError as error:
+        raise SettingsUnusable(place=str(home), reason=error.strerror or type(error).__name__) from error
 
 
 def _is_there(path: Path) -> bool:

@@ -8,10 +8,13 @@ from http import HTTPStatus
 from typing import Final
 
 from keys.errors import (
+    KeyAmbiguous,
+    KeyExists,
     KeyFileExposed,
     KeyFileMissing,
     KeyFileUnreadable,
     KeyFileUnwritable,
+    KeyIsPrivate,
     KeyNotAuthorised,
     KeyNotFound,
     KeysError,
@@ -161,6 +164,13 @@ def _advice_other_collection(error: Failure) -> str:
     )(error)
 
 
+def _advice_key_exists(error: Failure) -> str:
+    """Return where a key is found that is there already: in the store, or under the name of a file."""
+    if not isinstance(error, KeyExists):
+        return ""
+    return "trust key list" if error.place == KeyExists.place else "name another file"
+
+
 def advice_pinned_by_key(error: Failure, *, trust: str = "trust") -> str:
     """Return what a user does about a pin by key alone: pin the fingerprint of the root.
 
@@ -245,6 +255,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     # 4: what the server gives, or withholds
     errors.ThresholdNotMet: Row(
         status=NOT_TRUSTED, advice=_template("do not use this image; ask the publisher who signed {role}")
+    ),
+    errors.StrongKeysMissing: Row(
+        status=NOT_TRUSTED, advice=_template("do not use this image; ask the publisher for a role of strong keys")
     ),
     errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_advice_not_vouched_for),
     errors.TagMismatch: Row(
@@ -337,7 +350,13 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_template("docker push {image}, then sign it; or sign what the registry has, without --local"),
     ),
     # 8: keys and passphrases, and files that decide what is trusted
-    KeysError: Row(status=KEYS, advice=_template("trust key list")),
+    KeysError: Row(status=KEYS),
+    KeyAmbiguous: Row(status=KEYS, advice=_template("trust key list")),
+    KeyExists: Row(status=KEYS, advice=_advice_key_exists),
+    KeyIsPrivate: Row(
+        status=KEYS,
+        advice=_template("ask its holder for the public key: trust key export KEY --public, or openssl pkey -pubout"),
+    ),
     KeyNotFound: Row(status=KEYS, advice=_template("trust key list; a recovery key is brought by --recovery-key FILE")),
     KeyNotAuthorised: Row(
         status=KEYS,

@@ -1,18 +1,25 @@
-"""Notice that two kinds of keys were given the same passphrase."""
+"""Notice that two kinds of keys were given the same passphrase, and that a new one is short."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from keys.passphrase import SHORTEST_NEW
 
 if TYPE_CHECKING:
     from keys.passphrase import PassphraseProvider, PassphrasePurpose
 
 
 class ComparedPassphrases:
-    """A PassphraseProvider that remembers for this run which passphrases each purpose was given."""
+    """A PassphraseProvider that remembers for this run which passphrases each purpose was given.
 
-    def __init__(self, provider: PassphraseProvider) -> None:
+    `warn`: is told once for each purpose of a new passphrase that is short. A prompt refuses those itself.
+    """
+
+    def __init__(self, provider: PassphraseProvider, warn: Callable[[str], None] = lambda _: None) -> None:
         self._provider = provider
+        self._warn = warn
         self._given: dict[PassphrasePurpose, set[str]] = {}
 
     def passphrase(self, *, purpose: PassphrasePurpose, key: str, new: bool = False, retry: bool = False) -> str:
@@ -21,7 +28,10 @@ class ComparedPassphrases:
         Raises: PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
         """
         answer = self._provider.passphrase(purpose=purpose, key=key, new=new, retry=retry)
-        self._given.setdefault(purpose, set()).add(answer)
+        given = self._given.setdefault(purpose, set())
+        if new and len(answer) < SHORTEST_NEW and answer not in given:
+            self._warn(f"the passphrase of {key} has fewer than {SHORTEST_NEW} characters, and docker refuses such")
+        given.add(answer)
         return answer
 
     def shared(self, one: PassphrasePurpose, other: PassphrasePurpose) -> bool:

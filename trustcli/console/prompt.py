@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from keys.errors import PassphraseMissing
-from keys.passphrase import PassphrasePurpose
+from keys.passphrase import SHORTEST_NEW, PassphrasePurpose
 from trustcli.console.output import one_line
 
 _NEW_PASSPHRASE_TRIES: Final = 3
@@ -45,7 +45,7 @@ class TerminalPrompt:
         self._openly = openly
 
     def __call__(self, *, purpose: PassphrasePurpose, key: str, new: bool, retry: bool) -> str:
-        """Ask for the passphrase of a key; a new one twice, and again if the answers differ.
+        """Ask for the passphrase of a key; a new one twice, and again if it is too short or the answers differ.
 
         Raises: PassphraseMissing if the terminal cannot be used or ends, or if the answers never agree.
         """
@@ -58,6 +58,8 @@ class TerminalPrompt:
             first = self._answer(f"{hint}New passphrase for {key}: ", key)
             if not first:
                 hint = "It must not be empty. "
+            elif len(first) < SHORTEST_NEW:
+                hint = f"It must have at least {SHORTEST_NEW} characters. "
             elif self._answer(f"The same again, for {key}: ", key) == first:
                 return first
             else:

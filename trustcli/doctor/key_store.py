@@ -6,10 +6,11 @@ No key is opened. The descriptions of keys that it reads are neither encrypted n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import key_fingerprint, matching_keyids
+from keys.algorithms import EncodedKey, key_fingerprint, matching_keyids
 from keys.errors import KeysError
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
@@ -120,10 +121,23 @@ def _for_the_collection(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
             and not info.retired
             and not matching_keyids(keys_by_id, [key_fingerprint(info.public)])
         ):
-            text = f"the {info.described} is not delegated in {look.gun}"
+            text = f"the {_described(info, look)} is not delegated in {look.gun}"
             yield Finding(check="signing", severity="note", text=text)
     if set(root.roles[TARGETS].keyids) & held or set(root.roles[ROOT].keyids) & held:
         yield from _root(found, look)
+
+
+def _described(info: KeyInfo, look: Look) -> str:
+    """Return the name of a key under the id that it has in the collection: no output shows two ids of one key."""
+    root = look.roles[ROOT].root
+    if not any(isinstance(key, EncodedKey) for key in root.keys.values()):
+        return info.described
+    from keys.notary import notary_key
+
+    named = matching_keyids(
+        {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}, [key_fingerprint(info.public)]
+    )
+    return replace(info, keyid=min(named, default=notary_key(info.public).keyid)).described
 
 
 def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
@@ -133,7 +147,7 @@ def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     root_keys = [info for info in found if matching_keyids(keys, [key_fingerprint(info.public)])]
     if root_keys:
         yield Finding(
-            check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {root_keys[0].described}"
+            check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {_described(root_keys[0], look)}"
         )
         return
     yield Finding(

@@ -26,7 +26,7 @@ from datetime import datetime
 from typing import Final
 
 from keys.algorithms import key_fingerprint
-from keys.errors import KeyNotAccepted
+from keys.errors import KeyNotAccepted, KeyNotCounted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
@@ -177,7 +177,7 @@ def _check_root(gun: GUN, old: Envelope | None, new: Envelope, at: datetime, wir
     checks.check_not_expired(new, at)
     if wire.lists_versions and not new.root.consistent_snapshot:
         raise MalformedMetadata(role=ROOT, path="signed.consistent_snapshot", reason="must be true")
-    keys = _KeyChecks(new.role, new.root.keys)
+    keys = _KeyChecks(new.role, new.root.keys, wire.upload_rules)
     for name, role in new.root.roles.items():
         keys.check(f"signed.roles.{name}", role)
 
@@ -269,32 +269,41 @@ def _check_stored_role(
 class _KeyChecks:
     """Checks the keys of the roles that one document names. Each key is decoded once, however many roles have it."""
 
-    def __init__(self, document: RoleName, keys: Mapping[str, Key]) -> None:
+    def __init__(self, document: RoleName, keys: Mapping[str, Key], rules: UploadRules) -> None:
         self._document = document
         self._keys = keys
-        self._fingerprints: dict[str, str] = {}
+        self._may_be_weak = rules.may_name_weak_keys
+        self._fingerprints: dict[str, str | KeyNotCounted] = {}
 
     def check(self, path: str, role: Role, *, may_lack_keys: bool = False) -> None:
         """Refuse keys that clients do not accept and thresholds that the keys cannot meet.
 
-        Such a role could never be verified again. `path`: the place of the role. Raises: MalformedMetadata.
+        Such a role could never be verified again. In Notary v1 a key may be named that is too weak to count, because
+        the Go programs take it. `path`: the place of the role. Raises: MalformedMetadata.
         """
         fingerprints: set[str] = set()
+        idle: list[KeyNotCounted] = []
         for keyid in role.keyids:
             if keyid in self._keys:
-                fingerprints.add(self._fingerprint(keyid, path))
+                found = self._fingerprint(keyid, path)
+                if isinstance(found, str):
+                    fingerprints.add(found)
+                else:
+                    idle.append(found)
             elif not may_lack_keys:
                 raise self._refuse(f"{path}.keyids", f"key {keyid} is not among the keys")
         if len(fingerprints) < role.threshold and not may_lack_keys:
             reason = f"{role.threshold} signatures are asked for, but there are {len(fingerprints)} distinct keys"
-            raise self._refuse(f"{path}.threshold", reason)
+            raise self._refuse(f"{path}.threshold", "; ".join([reason, *map(str, idle)]))
 
-    def _fingerprint(self, keyid: str, path: str) -> str:
+    def _fingerprint(self, keyid: str, path: str) -> str | KeyNotCounted:
         if keyid not in self._fingerprints:
             try:
                 self._fingerprints[keyid] = key_fingerprint(self._keys[keyid])
             except KeyNotAccepted as error:
-                raise self._refuse(f"{path}.keyids", str(error)) from error
+                if not (isinstance(error, KeyNotCounted) and self._may_be_weak):
+                    raise self._refuse(f"{path}.keyids", str(error)) from error
+                self._fingerprints[keyid] = error
         return self._fingerprints[keyid]
 
     def _refuse(self, path: str, reason: str) -> MalformedMetadata:
@@ -341,7 +350,7 @@ def _check_delegations(envelope: Envelope, wire: WireFormat) -> None:
     if envelope.role != TARGETS and not wire.delegations_nest:
         # Otherwise a signer could delegate tags outside its own paths, and fill the snapshot.
         raise PublishRefused(role=envelope.role, reason="must not delegate: only targets does")
-    keys = _KeyChecks(envelope.role, delegations.keys)
+    keys = _KeyChecks(envelope.role, delegations.keys, wire.upload_rules)
     if delegations.succinct_roles is not None:
         keys.check("signed.delegations.succinct_roles", delegations.succinct_roles)
     for index, role in enumerate((delegations.roles or {}).values()):

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from keys.algorithms import key_fingerprint
-from keys.errors import KeyNotAccepted
+from keys.errors import KeyNotAccepted, KeyNotCounted
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CertificateOfAnotherName,
@@ -23,6 +23,7 @@ from trustdata.errors import (
     MetadataExpired,
     MetadataMissing,
     RootOfAnotherName,
+    StrongKeysMissing,
     ThresholdNotMet,
     VersionMismatch,
     VersionRollback,
@@ -64,14 +65,8 @@ def check_signatures(delegator: Delegator, delegator_name: str, envelope: Envelo
         one_per_key.setdefault(fingerprints[keyid], keyid)
     signed = tuple(one_per_key.values())
     if len(signed) < result.threshold:
-        raise ThresholdNotMet(
-            role=envelope.role,
-            version=envelope.version,
-            delegator=delegator_name,
-            threshold=result.threshold,
-            signed=signed,
-            unsigned=tuple(keyid for keyid in (*result.signed, *result.unsigned) if keyid not in signed),
-        )
+        unsigned = tuple(keyid for keyid in (*result.signed, *result.unsigned) if keyid not in signed)
+        raise _too_few(delegator, delegator_name, envelope, signed, unsigned)
     return signed
 
 
@@ -83,6 +78,45 @@ def _accepted_fingerprints(delegator: Delegator, envelope: Envelope) -> dict[str
             with suppress(ValueError, KeyNotAccepted):  # ValueError: the delegator has no key with this id
                 fingerprints[keyid] = key_fingerprint(delegator.get_key(keyid))
     return fingerprints
+
+
+def _too_few(
+    delegator: Delegator, delegator_name: str, envelope: Envelope, signed: tuple[str, ...], unsigned: tuple[str, ...]
+) -> ThresholdNotMet:
+    role = envelope.role
+    threshold = delegator.get_delegated_role(role).threshold
+    weak = _weak_keys(delegator, role)
+    if weak:
+        return StrongKeysMissing(
+            role=role,
+            version=envelope.version,
+            delegator=delegator_name,
+            threshold=threshold,
+            signed=signed,
+            unsigned=unsigned,
+            weak=weak,
+        )
+    return ThresholdNotMet(
+        role=role,
+        version=envelope.version,
+        delegator=delegator_name,
+        threshold=threshold,
+        signed=signed,
+        unsigned=unsigned,
+    )
+
+
+def _weak_keys(delegator: Delegator, role: RoleName) -> tuple[str, ...]:
+    """Return the keys of a role that are too weak, each with the reason: `0123456789ab counts for nothing: REASON`."""
+    found = []
+    for keyid in delegator.get_delegated_role(role).keyids:
+        try:
+            key_fingerprint(delegator.get_key(keyid))
+        except KeyNotCounted as error:
+            found.append(f"{keyid[:12]} counts for nothing: {error.reason}")
+        except (ValueError, KeyNotAccepted):  # ValueError: the delegator has no key with this id
+            continue
+    return tuple(found)
 
 
 def check_root_step(old: Envelope, new: Envelope) -> None:

@@ -27,6 +27,7 @@ class UploadRules:
     `may_skip_versions`: an offline role other than root may skip versions; otherwise only the next version is allowed.
     `may_be_empty`: an upload without files is allowed, and asks for a new snapshot and timestamp.
     `may_include_snapshot`: the owner may hold the snapshot key and upload the snapshot.
+    `may_name_weak_keys`: a role may name keys that are known to be too weak to count (`keys.algorithms.KEY_KINDS`).
     `may_break_roles`: a stored role may become invalid, and a delegation may have too few keys.
     `tags_only`: targets must be OCI tags in the paths delegated to their role, and only one role may release each.
     """
@@ -34,6 +35,7 @@ class UploadRules:
     may_skip_versions: bool
     may_be_empty: bool
     may_include_snapshot: bool
+    may_name_weak_keys: bool
     may_break_roles: bool
     tags_only: bool
 

@@ -80,7 +80,12 @@ class NotaryFormat:
     lifetimes: Final = NOTARY_LIFETIMES
     max_life: Final = NOTARY_MAX_LIFE
     upload_rules: Final = UploadRules(
-        may_skip_versions=True, may_be_empty=True, may_include_snapshot=True, may_break_roles=True, tags_only=False
+        may_skip_versions=True,
+        may_be_empty=True,
+        may_include_snapshot=True,
+        may_name_weak_keys=True,
+        may_break_roles=True,
+        tags_only=False,
     )
 
     def parse(self, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:

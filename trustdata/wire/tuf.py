@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, cast
 
-from keys.algorithms import PrivateKey, check_accepted
+from keys.algorithms import EncodedKey, PrivateKey, check_accepted, public_key_of
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.gun import NAME_MEMBER
@@ -62,7 +62,12 @@ class TufFormat:
     lifetimes: Final = TUF_LIFETIMES
     max_life: Final = TUF_MAX_LIFE
     upload_rules: Final = UploadRules(
-        may_skip_versions=False, may_be_empty=False, may_include_snapshot=False, may_break_roles=False, tags_only=True
+        may_skip_versions=False,
+        may_be_empty=False,
+        may_include_snapshot=False,
+        may_name_weak_keys=False,
+        may_break_roles=False,
+        tags_only=True,
     )
 
     def parse(self, role: RoleName, raw: bytes, *, plain: PlainPart | None = None) -> Envelope:
@@ -120,8 +125,12 @@ class TufFormat:
         return size_limit(role)
 
     def encode_key(self, key: Key) -> Key:
-        """Return the key itself. Raises: KeyNotAccepted."""
+        """Return the key itself, or of one in another encoding (a certificate) the bare key. Raises: KeyNotAccepted."""
         check_accepted(key)
+        if isinstance(key, EncodedKey):
+            from keys.material import tuf_key  # only to change a collection: start-up time
+
+            return tuf_key(public_key_of(key))
         return key
 
     def signer(self, private: PrivateKey, key: Key | None = None) -> Signer:

@@ -71,7 +71,7 @@ class CheckProgress:
     def _load(self, file: IO[bytes], path: Path, mark: str, at: datetime) -> None:
         exposed = unguarded(path, os.fstat(file.fileno()))
         if exposed is not None:
-            raise StartRefused(what=exposed.path, reason=f"{exposed.reason}; run {exposed.remedy}")
+            raise StartRefused(what=exposed.path, reason=exposed.refusal)
         file.seek(0)
         lines = file.read().split(b"\n")
         if not self._is_of(lines[0], mark, at):

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from keys.errors import KeysError
-from keys.material import MAX_KEY_FILE, read_private_pem
+from keys.pem import MAX_KEY_FILE
+from keys.private_blocks import read_private_pem
 from trustdata.limits import MAX_NOTARY_UPLOAD, notary_size_limit
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustserver.api.upload import TufParts

@@ -6,10 +6,16 @@ certificate is served after the next one.
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from keys.errors import KeyFileMalformed
+from keys.pem import MAX_KEY_FILE, kind_of, read_pem, write_pem
+from keys.private_blocks import read_private_blocks, the_only_key
 from trustserver.errors import StartRefused
 
 
@@ -40,8 +46,7 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
         # OpenSSL would ask for the passphrase of an encrypted key on the terminal. An empty one makes it fail instead.
         context.load_cert_chain(files.certificate, files.key, password=lambda: "")
     except ssl.SSLError as error:
-        reason = f"is no certificate chain, or does not belong to {files.key}: {error.reason}"
-        raise StartRefused(what=str(files.certificate), reason=reason) from error
+        _load_unwrapped(context, files, error)
     except OSError as error:
         what = f"{files.certificate} and {files.key}"
         raise StartRefused(what=what, reason=f"cannot be read: {error.strerror}") from error
@@ -50,3 +55,43 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     context.num_tickets = 1
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _load_unwrapped(context: ssl.SSLContext, files: TlsFiles, error: ssl.SSLError) -> None:
+    """Load files that OpenSSL does not read as they are, because of what is around the PEM (docs/adr/0060).
+
+    Raises: StartRefused, which says which of the two files is wrong, and how.
+    """
+    try:
+        blocks = read_pem(_read(files.certificate), place=str(files.certificate))
+        key = the_only_key(read_private_blocks(_read(files.key), place=str(files.key)), place=str(files.key))
+    except KeyFileMalformed as fault:
+        raise StartRefused(what=fault.place, reason=f"cannot be used for TLS: {fault.reason}") from error
+    certificates = [block for block in blocks if block.label == "CERTIFICATE"]
+    if not certificates:
+        reason = f"holds {kind_of(blocks)} where a certificate is wanted"
+        raise StartRefused(what=str(files.certificate), reason=reason) from error
+    if key.encrypted:
+        raise StartRefused(what=str(files.key), reason="is encrypted, and nobody is asked for a passphrase") from error
+    try:
+        with _in_memory(write_pem(certificates)) as chain, _in_memory(write_pem([key.block])) as private:
+            context.load_cert_chain(chain, private)
+    except ssl.SSLError as again:
+        reason = f"is no certificate chain, or does not belong to {files.key}: {again.reason}"
+        raise StartRefused(what=str(files.certificate), reason=reason) from again
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_KEY_FILE + 1)
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """Give OpenSSL, which reads files alone, the name of one that is on no disk and that nobody else can open."""
+    descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

@@ -72,7 +72,8 @@ def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
 
     Raises: StartRefused if the seal key is missing, cannot be read, or is not the one that was used.
     """
-    return open_seal(store, settings.seal_file, may_create=settings.seal_key is None)
+    may_create = settings.seal_key is None
+    return open_seal(store, settings.seal_file, may_create=may_create, platform_secrets=settings.platform_secrets)
 
 
 def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
@@ -115,7 +116,7 @@ def _check_guarded(file: Path) -> None:
     except OSError as error:
         raise StartRefused(what=str(file), reason=f"cannot be read: {error.strerror}") from error
     if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=f"{exposed.reason}; run {exposed.remedy}")
+        raise StartRefused(what=exposed.path, reason=exposed.refusal)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ the database. On another volume, or provided by a secret store (`--seal-key`), i
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -22,7 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from keys.algorithms import DERIVED_BYTES
 from keys.durable_file import write_durably
 from keys.errors import KeyFileMalformed
-from keys.file_access import not_private
+from keys.file_access import exposed_secret, not_private
+from keys.pem import text_of
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.errors import StartRefused
@@ -65,15 +65,18 @@ class SealedKeys:
         return HKDF(algorithm=SHA256(), length=DERIVED_BYTES, salt=salt, info=info).derive(self._key)
 
 
-def open_seal(store: MetadataStore, path: Path, *, may_create: bool) -> SealedKeys:
+def open_seal(store: MetadataStore, path: Path, *, may_create: bool, platform_secrets: bool = False) -> SealedKeys:
     """Return the sealer with the seal key in the file at `path`.
+
+    `may_create`: the file is the default one, and nobody has named it. `platform_secrets`: as for
+    `keys.file_access.exposed_secret`.
 
     If the file is missing, a key is made if `may_create` and nothing was sealed before. Once keys are sealed, a missing
     or different seal key is an error: with a new one every collection would lose its online keys. Raises: StartRefused.
     """
     mark = store.seal_mark()
     if path.exists():
-        sealer = SealedKeys(_read(path))
+        sealer = SealedKeys(_read(path, named=not may_create, platform_secrets=platform_secrets))
         if mark and not hmac.compare_digest(mark, sealer.mark):
             raise StartRefused(
                 what=str(path), reason="is not the seal key of the stored keys; bring back the right one"
@@ -107,19 +110,22 @@ def _make(path: Path) -> bytes:
     return key
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, named: bool, platform_secrets: bool) -> bytes:
     try:
         with path.open("rb") as file:
             # The group may read it: container platforms mount secrets as root:group with mode 0440.
-            exposed = not_private(path, os.fstat(file.fileno()), group_may_read=True)
+            if named:
+                exposed = exposed_secret(path, file.fileno(), platform_secrets=platform_secrets, group_may_read=True)
+            else:
+                exposed = not_private(path, os.fstat(file.fileno()), group_may_read=True)
             text = file.read(_MAX_FILE)
     except OSError as error:
         raise StartRefused(what=str(path), reason=f"the seal key cannot be read: {error.strerror}") from error
     if exposed is not None:
-        raise StartRefused(what=str(path), reason=f"{exposed.reason}; run {exposed.remedy}")
+        raise StartRefused(what=exposed.path, reason=exposed.refusal)
     try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error as error:
+        key = base64.b64decode(text_of(text).strip(), validate=True)
+    except ValueError as error:  # also if it is no ASCII
         raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted") from error
     if len(key) != _KEY_BYTES:
         raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted")

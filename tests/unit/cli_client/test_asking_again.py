@@ -25,7 +25,7 @@ from tests.simulator.home import Home
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.support.cheap_keys import CHEAP
 from tests.support.prompted_person import Person
-from trustcli.commands.key.key_import import ImportOptions, import_key
+from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file
 from trustcli.commands.migrate.command import _ServerKeys
 from trustcli.commands.migrate.source import SourceCollection
 from trustcli.commands.support.key_source import SessionKeys
@@ -36,16 +36,22 @@ from trustdata.roles import SNAPSHOT, TIMESTAMP
 _RIGHT: Final = "right"
 
 
+def _only_keyid(imported: list[ImportedKey]) -> str:
+    [key] = imported
+    assert key.info is not None
+    return key.info.keyid
+
+
 def _import_pem(session: Session, folder: Path, private: PrivateKey) -> str:
     file = folder / "exported.pem"
     file.write_bytes(write_private_pem(private, _RIGHT.encode()))
-    return import_key(session, file, ImportOptions()).keyid
+    return _only_keyid(import_file(session, file, ImportOptions()))
 
 
 def _import_notary(session: Session, folder: Path, private: PrivateKey) -> str:
     file = folder / "notary.key"
     file.write_bytes(write_notary_key_file(private, role="alice", gun="", passphrase=_RIGHT.encode()))
-    return import_key(session, file, ImportOptions()).keyid
+    return _only_keyid(import_file(session, file, ImportOptions()))
 
 
 def _server_key(session: Session, folder: Path, private: PrivateKey) -> str:

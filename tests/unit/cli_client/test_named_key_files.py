@@ -11,7 +11,7 @@ import pytest
 from keys.errors import KeyFileMissing, KeyFileUnreadable
 from tests.simulator.home import Home
 from tests.simulator.repository import RepositorySimulator
-from trustcli.commands.key.key_import import ImportOptions, import_key
+from trustcli.commands.key.key_import import ImportOptions, import_file
 from trustcli.commands.migrate.command import _ServerKeys
 from trustcli.commands.signer import _read_key
 from trustcli.commands.support.key_source import SessionKeys
@@ -21,8 +21,8 @@ from trustcli.console.failure_table import row_for
 from trustcli.session import Session
 
 READERS: Final[dict[str, Callable[[Session, Path], object]]] = {
-    "key import": lambda session, file: import_key(session, file, ImportOptions()),
-    "signer add": lambda _, file: _read_key(file),
+    "key import": lambda session, file: import_file(session, file, ImportOptions()),
+    "signer add": lambda session, file: _read_key(file, session.at),
     "recovery key": lambda session, file: SessionKeys(session).recovery(file),
     "recovery key of a plan": lambda session, file: Planning(session).keys.recovery(file),
     "dump of a notary-signer": _ServerKeys,

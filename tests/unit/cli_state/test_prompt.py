@@ -45,14 +45,21 @@ def test_says_that_the_last_one_was_wrong() -> None:
 
 
 def test_a_new_one_is_asked_for_until_two_answers_agree() -> None:
-    terminal = Terminal("one", "two", "", "secret", "secret")
-    assert ask(terminal, new=True) == "secret"
+    terminal = Terminal("one-of-eight", "two-of-eight", "", "a secret", "a secret")
+    assert ask(terminal, new=True) == "a secret"
     assert "differ" in terminal.questions[2]
     assert "empty" in terminal.questions[3]
 
 
+def test_a_new_one_below_eight_characters_is_refused_as_by_docker() -> None:
+    terminal = Terminal("seven77", "eight888", "eight888")
+    assert ask(terminal, new=True) == "eight888"
+    assert "at least 8 characters" in terminal.questions[1]
+    assert ask(Terminal("seven77")) == "seven77"  # one that is in use may be short
+
+
 def test_a_new_one_is_asked_for_three_times_at_most() -> None:
-    terminal = Terminal("a", "b", "c", "d", "e", "f", "never", "never")
+    terminal = Terminal(*[f"eight-{letter}-888" for letter in "abcdef"], "never", "never")
     with pytest.raises(PassphraseMissing, match="0123456789ab"):
         ask(terminal, new=True)
     assert len(terminal.questions) == 6

@@ -11,6 +11,7 @@ from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.config.tls_settings import HostTls
 from trustcli.errors import (
+    FileExposed,
     NoTrustServer,
     SettingsUnusable,
 )
@@ -221,3 +222,26 @@ def test_how_long_online_roles_may_live(tmp_path: Path) -> None:
 def test_a_max_life_that_cannot_be_used_is_named(tmp_path: Path, file: str, said: str) -> None:
     with pytest.raises(SettingsUnusable, match=said):
         load(tmp_path, file=file)
+
+
+def test_a_home_folder_that_a_platform_has_mounted_holds_one_of_our_own(tmp_path: Path) -> None:
+    home = tmp_path / "mounted"
+    home.mkdir()
+    home.chmod(0o777)
+    (home / "trust.toml").write_text('cacert = "of-others.crt"')
+    with pytest.raises(FileExposed):
+        load_settings(GlobalOptions(), {"TRUST_HOME": str(home)}, interactive=True, folder=tmp_path)
+    for options, environ in (
+        (GlobalOptions(platform_secrets=True), {}),
+        (GlobalOptions(), {"TRUST_PLATFORM_SECRETS": "1"}),
+    ):
+        found = load_settings(options, {"TRUST_HOME": str(home), **environ}, interactive=True, folder=tmp_path)
+        assert (found.home, found.cacert, found.platform_secrets) == (home / "content-trust", None, True)
+    home.chmod(0o700)
+    found = load_settings(
+        GlobalOptions(platform_secrets=True), {"TRUST_HOME": str(home)}, interactive=True, folder=tmp_path
+    )
+    assert found.home == home
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsUnusable, match="Not a directory"):
+        load_settings(GlobalOptions(platform_secrets=True, home=str(tmp_path / "file" / "x")), {}, interactive=True)

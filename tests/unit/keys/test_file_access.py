@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from keys import file_access
 from keys.errors import KeyStoreInsecure
-from keys.file_access import not_private, read_at_most, unguarded
+from keys.file_access import (
+    Exposure,
+    changeable_secret,
+    exposed_secret,
+    not_private,
+    own_folder,
+    read_at_most,
+    unguarded,
+)
 from keys.filestore import FileKeyStore, check_private
 
 
@@ -255,3 +265,136 @@ def test_keys_of_somebody_else_are_not_used(file: Path, foreign: int) -> None:
         check_private(file, file.stat())
     with pytest.raises(KeyStoreInsecure):
         FileKeyStore(file.parent).list()
+
+
+# --- what a platform mounts
+
+
+@pytest.fixture
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_access, "_lies_in_memory", lambda _: True)
+
+
+@pytest.fixture
+def of_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests is root to the rule, and the program runs as somebody else."""
+    owner = os.geteuid()
+    monkeypatch.setattr(file_access, "_ROOT", owner)
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+
+
+def as_kubernetes_mounts(folder: Path, *, mode: int = 0o644) -> Path:
+    """A volume with a secret: a link to a link to the file, in a folder with the sticky bit."""
+    folder.mkdir()
+    (folder / "..2026").mkdir(mode=0o755)
+    (folder / "..2026" / "seal.key").write_text("secret")
+    (folder / "..2026" / "seal.key").chmod(mode)
+    (folder / "..data").symlink_to("..2026")
+    (folder / "seal.key").symlink_to("..data/seal.key")
+    folder.chmod(0o1777)
+    return folder / "seal.key"
+
+
+def judged(path: Path, *, platform_secrets: bool = False) -> Exposure | None:
+    with path.open("rb") as opened:
+        return exposed_secret(path, opened.fileno(), platform_secrets=platform_secrets)
+
+
+@pytest.mark.usefixtures("of_root")
+@pytest.mark.parametrize("mode", [0o444, 0o644, 0o440, 0o400])
+def test_a_mounted_secret_in_memory_is_as_good_as_a_private_one(tmp_path: Path, mode: int, in_memory: None) -> None:
+    assert judged(as_kubernetes_mounts(tmp_path / "volume", mode=mode)) is None
+
+
+@pytest.mark.usefixtures("of_root")
+def test_elsewhere_it_needs_the_option_and_the_platform_s_setting_is_named(tmp_path: Path) -> None:
+    path = as_kubernetes_mounts(tmp_path / "volume")
+    found = judged(path)
+    assert found is not None
+    assert "defaultMode: 0400" in found.remedy
+    assert "--platform-secrets" in found.remedy
+    assert "chmod" not in found.refusal
+    assert judged(path, platform_secrets=True) is None
+
+
+def test_the_file_of_an_ordinary_user_is_no_mounted_secret(file: Path, foreign: int, in_memory: None) -> None:
+    file.chmod(0o644)
+    found = judged(file)
+    assert found is not None
+    assert "chown" in found.remedy
+
+
+@pytest.mark.usefixtures("of_root", "in_memory")
+def test_nobody_else_may_change_it_nevertheless(tmp_path: Path) -> None:
+    path = as_kubernetes_mounts(tmp_path / "volume")
+    inner, data = path.resolve(), path.parent / "..data"
+    for place, bad, good in ((inner, 0o666, 0o644), (data, 0o777, 0o755), (path.parent, 0o777, 0o1777)):
+        place.chmod(bad)
+        for platform_secrets in (False, True):
+            found = judged(path, platform_secrets=platform_secrets)
+            assert found is not None, place
+            assert found.path == str(path if place == inner else place)
+        place.chmod(good)
+    assert judged(path) is None
+
+
+def test_a_link_of_somebody_else_leads_astray(tmp_path: Path, foreign: int, in_memory: None) -> None:
+    assert judged(as_kubernetes_mounts(tmp_path / "volume"), platform_secrets=True) is not None
+
+
+@pytest.mark.usefixtures("in_memory")
+def test_what_belongs_to_nobody_is_the_platform_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_access, "_NOBODY", os.geteuid())
+    monkeypatch.setattr(file_access, "_ROOT", -1)
+    user = os.geteuid() + 1
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    path = as_kubernetes_mounts(tmp_path / "volume", mode=0o444)
+    assert judged(path) is None
+    with path.open("rb") as opened:
+        assert changeable_secret(path, opened.fileno()) is None
+        monkeypatch.setattr(file_access, "_lies_in_memory", lambda _: False)
+        assert changeable_secret(path, opened.fileno()) is not None
+
+
+def test_the_file_system_says_what_lies_in_memory(tmp_path: Path) -> None:
+    kinds = {line.split()[1]: line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()}
+    where = next((place for place, kind in kinds.items() if kind == "tmpfs" and os.access(place, os.R_OK)), None)
+    if where is None:
+        pytest.skip("no tmpfs is mounted here that can be read")
+    for place, expected in ((where, True), ("/proc", False)):
+        descriptor = os.open(place, os.O_RDONLY)
+        assert file_access._lies_in_memory(descriptor) is expected
+        os.close(descriptor)
+    assert not file_access._lies_in_memory(-1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_real_tmpfs(tmp_path: Path) -> None:
+    mount = shutil.which("mount")
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    done = mount and subprocess.run([mount, "-t", "tmpfs", "tmpfs", str(folder)], check=False, capture_output=True)
+    if not done or done.returncode:
+        pytest.skip("tmpfs cannot be mounted: mount is missing or not allowed")
+    try:
+        path = folder / "seal.key"
+        path.write_text("secret")
+        path.chmod(0o444)
+        assert judged(path) is None
+        os.chown(path, 1000, 1000)
+        assert judged(path) is not None
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_folder_of_the_platform_names_its_setting_and_holds_one_of_our_own(tmp_path: Path, of_root: None) -> None:
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    found = unguarded(folder / "pins.toml")
+    assert found is not None
+    assert "fsGroupChangePolicy: OnRootMismatch" in found.refusal
+    assert "chmod" not in found.refusal
+    assert own_folder(folder) == folder / "content-trust"
+    folder.chmod(0o755)
+    assert own_folder(folder) == folder

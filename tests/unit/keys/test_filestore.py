@@ -248,7 +248,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from keys import durable_file, filestore
 from keys.key_info import KeyInfo
-from keys.material import read_private_pem
+from keys.private_blocks import read_private_pem
 from tests.support.cheap_keys import CHEAP
 
 kill_at, folder, operation, keyid = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]

@@ -182,11 +182,11 @@ def test_what_is_no_key(keytype: str, public: str, reason: str) -> None:
 
 def test_a_key_of_another_type_than_it_says() -> None:
     public = bare_key(generate(Algorithm.ECDSA_P256).public_key()).keyval["public"]
-    with pytest.raises(KeyNotAccepted, match="it says rsa but is ecdsa-p256"):
+    with pytest.raises(KeyNotAccepted, match="it says rsa but is ecdsa"):
         NotaryKey.of("rsa", public).read()
-    p521 = bare_key(ec.generate_private_key(ec.SECP521R1()).public_key())
-    with pytest.raises(KeyNotAccepted, match="neither P-256 nor P-384"):
-        key_fingerprint(p521)
+    p224 = bare_key(ec.generate_private_key(ec.SECP224R1()).public_key())
+    with pytest.raises(KeyNotAccepted, match="too weak"):
+        key_fingerprint(p224)
 
 
 def test_a_key_is_read_from_a_document_and_written_again() -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from keys import passphrase
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
-from keys.file_access import Exposure, unguarded
+from keys.file_access import Exposure, changeable_secret
 from keys.passphrase import (
     ATTEMPTS,
     EnvironmentPassphrases,
     PassphrasePurpose,
     ask_and_try,
+    forms_of,
     passphrase_bytes,
     variables_for,
     without_passphrases,
@@ -267,13 +268,13 @@ def test_the_file_that_was_opened_is_judged(tmp_path: Path, monkeypatch: pytest.
     file.write_text("secret")
     file.chmod(0o666)
 
-    def replaced(path: Path, *status: os.stat_result) -> Exposure | None:
+    def replaced(path: Path, descriptor: int) -> Exposure | None:
         path.unlink()
         path.write_text("other")
         path.chmod(0o600)
-        return unguarded(path, *status)
+        return changeable_secret(path, descriptor)
 
-    monkeypatch.setattr(passphrase, "unguarded", replaced)
+    monkeypatch.setattr(passphrase, "changeable_secret", replaced)
     given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
     with pytest.raises(PassphraseUnreadable, match="has mode 666"):
         given.passphrase(purpose="root", key=KEY)
@@ -306,3 +307,59 @@ def test_a_passphrase_of_the_environment_is_tried_once() -> None:
     with pytest.raises(PassphraseWrong) as caught:
         ask_and_try(given, _opens("c"), purpose="signer", key=KEY)
     assert caught.value.key == KEY
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("secret", None),
+        ("secret\n", "secret"),
+        ("secret\r\n", "secret"),
+        ("secret\n\n", "secret\n"),
+        ("\ufeffsecret", "secret"),
+        ("\ufeffsecret\n", "secret"),
+        ("\n", None),
+        (" secret ", None),
+        ("\udcff\udcfes\0e\0c\0", "sec"),
+        ("\udcff\udcfes\0\xfc\0\r\0\n\0".replace("\xfc", "\udcfc"), "s\xfc"),
+        ("\udcfe\udcff\0s\0e\0c", "sec"),
+        ("s\0e\0c\0\r\0\n\0", "sec"),
+        ("\0s\0e\0c", "sec"),
+        ("\udcfe\udcff\0s\0e\0c\0", "sec"),
+    ],
+)
+def test_a_passphrase_is_tried_as_it_is_and_as_it_was_meant(given: str, meant: str | None) -> None:
+    assert forms_of(given) == ((given,) if meant is None else (given, meant))
+
+
+@pytest.mark.parametrize("variable", ["TRUST_ROOT_PASSPHRASE", "TRUST_ROOT_PASSPHRASE_FILE"])
+def test_what_opens_is_what_is_kept(tmp_path: Path, variable: str) -> None:
+    """A key of docker may have been made with the newline in the variable; others were not."""
+    content = "\ufeffsecret\n"
+    file = tmp_path / "passphrase"
+    file.write_text(content)
+    passphrases = EnvironmentPassphrases({variable: str(file) if variable.endswith("FILE") else content}, None)
+    for right in ("secret", content.removesuffix("\n") if variable.endswith("FILE") else content):
+
+        def attempt(passphrase: str, right: str = right) -> int:
+            if passphrase != right:
+                raise PassphraseWrong(key=KEY)
+            return 7
+
+        assert ask_and_try(passphrases, attempt, purpose="root", key=KEY) == (7, right)
+    with pytest.raises(PassphraseWrong):
+        ask_and_try(passphrases, attempt_nothing, purpose="root", key=KEY)
+    assert passphrases.passphrase(purpose="root", key=KEY, new=True) == "secret"
+
+
+def attempt_nothing(_: str) -> None:
+    raise PassphraseWrong(key=KEY)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_of_windows_opens_the_key(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "passphrase"
+    file.write_bytes(b"\xff\xfe" * (encoding == "utf-16-le") + b"\xfe\xff" * (encoding == "utf-16-be"))
+    file.write_bytes(file.read_bytes() + "Geheimnis-ü\r\n".encode(encoding))
+    given = EnvironmentPassphrases({"TRUST_ROOT_PASSPHRASE_FILE": str(file)}, None)
+    assert given.passphrase(purpose="root", key=KEY, new=True) == "Geheimnis-ü"

@@ -21,8 +21,9 @@ from keys.errors import (
     PassphraseMissing,
     PassphraseWrong,
 )
-from keys.material import MAX_KEY_FILE, tuf_key, write_private_pem
+from keys.material import tuf_key, write_private_pem
 from keys.passphrase import EnvironmentPassphrases, variables_for
+from keys.pem import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost, read_info
 from tests.support.cheap_keys import CHEAP
 from tests.support.prompted_person import Person
@@ -89,7 +90,7 @@ def test_wrong_missing_and_empty_passphrases(path: Path) -> None:
     recovery_file.create(path, "secret", cost=CHEAP)
     with pytest.raises(PassphraseWrong, match=f"the recovery key {path}"):
         recovery_file.read(path, given("guess"))
-    with pytest.raises(PassphraseWrong, match=f"in {path}$"):
+    with pytest.raises(PassphraseWrong, match=f"in {path}, or the file was altered$"):
         recovery_file.read(path, EnvironmentPassphrases({}, Person("a", "b", "c")))
     for none in (NOBODY, given(""), EnvironmentPassphrases({}, Person(""))):
         with pytest.raises(PassphraseMissing) as caught:
@@ -119,7 +120,7 @@ def test_a_plain_key_that_others_can_read_is_refused_a_sealed_one_is_not(path: P
     assert exposed.value.code == "key-file-exposed"
     with pytest.raises(KeyFileExposed) as exposed:
         recovery_file.read_public_key(path, NOBODY)
-    assert exposed.value.details() == {"path": str(path), "mode": "640", "wanted": "600", "owner": None}
+    assert exposed.value.details() == {"path": str(path), "mode": "640", "wanted": "600", "owner": None, "platform": ""}
 
 
 def test_a_plain_key_of_somebody_else_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,13 @@ def test_a_plain_key_of_somebody_else_is_refused(path: Path, monkeypatch: pytest
     monkeypatch.setattr("os.geteuid", lambda: owner + 1)
     with pytest.raises(KeyFileExposed) as exposed:
         recovery_file.read(path, NOBODY)
-    assert exposed.value.details() == {"path": str(path), "mode": "600", "wanted": "600", "owner": owner}
+    assert exposed.value.details() == {
+        "path": str(path),
+        "mode": "600",
+        "wanted": "600",
+        "owner": owner,
+        "platform": "",
+    }
 
 
 @pytest.mark.parametrize(("error", "reason"), [(OSError(28, "No space left"), "No space left"), (OSError(), "OSError")])
@@ -214,3 +221,21 @@ def test_the_file_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "open", counted)
     recovery_file.read(path, given("secret"))
     assert opened == [path]
+
+
+def test_a_plain_key_that_a_platform_has_mounted_is_used_with_the_option(path: Path) -> None:
+    private = generate()
+    (path.parent / "..2026").mkdir()
+    (path.parent / "..data").symlink_to("..2026")
+    mounted = path.parent / "..data" / "recovery.key"
+    mounted.write_bytes(write_private_pem(private, None))
+    mounted.chmod(0o444)
+    path.symlink_to("..data/recovery.key")
+    with pytest.raises(KeyFileExposed, match="defaultMode: 0400") as exposed:
+        recovery_file.read(path, NOBODY)
+    assert "chmod" not in str(exposed.value)
+    assert tuf_key(recovery_file.read(path, NOBODY, platform_secrets=True)) == tuf_key(private)
+    assert recovery_file.read_public_key(path, NOBODY, platform_secrets=True) == tuf_key(private)
+    mounted.chmod(0o666)
+    with pytest.raises(KeyFileExposed):
+        recovery_file.read(path, NOBODY, platform_secrets=True)

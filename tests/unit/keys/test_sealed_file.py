@@ -22,7 +22,8 @@ from keys import sealed_file
 from keys.algorithms import Algorithm, generate
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
-from keys.material import MAX_KEY_FILE, tuf_key, write_private_der
+from keys.material import tuf_key, write_private_der
+from keys.pem import MAX_KEY_FILE
 from keys.sealed_file import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
 from tests.support.cheap_keys import CHEAP
 
@@ -342,7 +343,8 @@ def test_a_cost_is_acceptable_up_to_its_bounds() -> None:
 
 def test_tells_sealed_files_from_pem() -> None:
     assert is_sealed(SEALED)
-    assert is_sealed(b"\n {")
+    assert is_sealed(b"\n " + SEALED)
+    assert not is_sealed(b"\n {")
     assert not is_sealed(b"x{")
     assert not is_sealed(b"")
     assert not is_sealed(b"-----BEGIN PRIVATE KEY-----")

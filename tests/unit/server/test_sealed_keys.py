@@ -91,3 +91,29 @@ def test_a_seal_key_that_everybody_can_read_is_refused(tmp_path: Path, mode: int
     else:
         with pytest.raises(StartRefused, match="chmod 600"):
             open_seal(MemoryStore(), path, may_create=False)
+
+
+def test_a_seal_key_that_a_platform_has_mounted_is_used_with_the_option_if_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "seal.key"
+    path.write_bytes(base64.b64encode(bytes(32)))
+    path.chmod(0o444)
+    open_seal(MemoryStore(), path, may_create=False, platform_secrets=True)
+    with pytest.raises(StartRefused, match="chmod 600"):
+        open_seal(MemoryStore(), path, may_create=True, platform_secrets=True)
+    path.chmod(0o446)
+    with pytest.raises(StartRefused):
+        open_seal(MemoryStore(), path, may_create=False, platform_secrets=True)
+
+
+@pytest.mark.parametrize("first", [0, 0x7B, 0x2D])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"])
+def test_a_seal_key_is_read_whatever_an_editor_has_made_of_its_file(tmp_path: Path, first: int, encoding: str) -> None:
+    path, plain = tmp_path / "seal.key", tmp_path / "plain.key"
+    text = base64.b64encode(bytes([first] * 32)).decode()
+    path.write_bytes(f"{text}\r\n".encode(encoding))
+    plain.write_text(text)
+    for file in (path, plain):
+        file.chmod(0o600)
+    assert (
+        open_seal(MemoryStore(), path, may_create=False).mark == open_seal(MemoryStore(), plain, may_create=False).mark
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -16,7 +17,8 @@ from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
-from trustcli.commands.key.key_import import ImportOptions, import_folder, import_key
+from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
+from trustcli.commands.key.key_rows import lines, row, uses
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.names import collection_names
@@ -59,7 +61,7 @@ def generate_(
     session.keystore.add(private, info, passphrase)
     _write(public, write_public_pem(info.public), mode=0o644)
     session.output.result(f"{info.described} made; its public key is in {public}")
-    session.output.document({**_row(info), "public_file": str(public), "exit": DONE})
+    session.output.document({**row(info), "public_file": str(public), "exit": DONE})
     return DONE
 
 
@@ -78,29 +80,33 @@ def load(
     if file.is_dir():
         if options != ImportOptions():
             raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
-        return _load_folder(session, file)
-    info = import_key(session, file, options)
-    session.output.result(f"{info.described} loaded from {file}")
-    session.output.document({**_row(info), "exit": DONE})
+        return _report_import(session, import_folder(session, file))
+    imported = import_file(session, file, options)
+    [only] = imported if len(imported) == 1 else [None]
+    if only is None or only.info is None:
+        return _report_import(session, imported)
+    session.output.result(f"{only.info.described} loaded from {file}")
+    session.output.document({**row(only.info), "exit": DONE})
     return DONE
 
 
-def _load_folder(session: Session, folder: Path) -> int:
+def _report_import(session: Session, keys: Sequence[ImportedKey]) -> int:
+    """Say what became of each key of a folder or file; return the worst status."""
     statuses = [DONE]
     rows: list[dict[str, object]] = []
-    for imported in import_folder(session, folder):
-        row: dict[str, object] = {"file": str(imported.file)}
+    for imported in keys:
+        told: dict[str, object] = {"file": imported.place}
         if imported.info is not None:
-            session.output.result(f"{imported.info.described} loaded from {imported.file}")
-            row |= _row(imported.info)
+            session.output.result(f"{imported.info.described} loaded from {imported.place}")
+            told |= row(imported.info)
         elif imported.known:
-            session.output.notice(f"{imported.file}: {imported.error}")
+            session.output.notice(f"{imported.place}: {imported.error}")
         elif imported.error is not None:
-            statuses.append(session.output.failure(imported.error, subject=str(imported.file)))
-            row["error"] = failure_document(imported.error)
+            statuses.append(session.output.failure(imported.error, subject=imported.place))
+            told["error"] = failure_document(imported.error)
         else:
-            session.output.notice(f"{imported.file}: left out, such keys are the server's")
-        rows.append(row)
+            session.output.notice(f"{imported.place}: left out, such keys are the server's")
+        rows.append(told)
     status = worst(statuses)
     session.output.document({"keys": rows, "exit": status})
     return status
@@ -111,12 +117,9 @@ def list_(ctx: typer.Context) -> int:
     """List the keys of the store."""
     session: Session = ctx.obj
     infos = session.keystore.list()
-    for info in infos:
-        retired = "\tretired" if info.retired else ""
-        session.output.result(
-            f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{shown(info.name or info.gun or '-')}{retired}"
-        )
-    session.output.document({"keys": [_row(info) for info in infos], "exit": DONE})
+    for line in lines(infos):
+        session.output.result(line)
+    session.output.document({"keys": [row(info) for info in infos], "exit": DONE})
     return DONE
 
 
@@ -152,8 +155,10 @@ def export(
         private, passphrase = ask_and_open(session.keystore, info, session.passphrases)
         sealing = None if plain else passphrase_bytes(passphrase)
         _write(output, write_private_pem(private, sealing), mode=0o600)
-    session.output.result(f"{info.described} written to {output}")
-    session.output.document({**_row(info), "file": str(output), "exit": DONE})
+    # For docker and notary the file is named after the id that they know; another one beside it would confuse.
+    what = f"{info.purpose} key {shown(info.name)}".rstrip() if notary else info.described
+    session.output.result(f"{what} written to {output}")
+    session.output.document({**row(info), "file": str(output), "exit": DONE})
     return DONE
 
 
@@ -166,7 +171,7 @@ def passwd(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")
     new = session.passphrases.passphrase(purpose="new", key=info.described, new=True)
     session.keystore.passwd(info.keyid, old, new)
     session.output.result(f"{info.described} has a new passphrase")
-    session.output.document({**_row(info), "exit": DONE})
+    session.output.document({**row(info), "exit": DONE})
     return DONE
 
 
@@ -179,11 +184,14 @@ def remove(
     """Remove a key from the store for good."""
     session: Session = ctx.obj
     info = session.keystore.get(key)
+    used = uses(session, info)
+    for gun, roles in used.items():
+        session.output.warn(f"{info.described} is a {' and '.join(roles)} key of {gun}")
     if not yes and not confirm(session, f"Remove {info.described} for good?"):
         raise UsageError(f"nothing was removed; to remove {info.described} without being asked: --yes")
     session.keystore.remove(info.keyid)
     session.output.result(f"{info.described} removed")
-    session.output.document({**_row(info), "exit": DONE})
+    session.output.document({**row(info), "collections": used, "exit": DONE})
     return DONE
 
 
@@ -236,17 +244,6 @@ def _purpose(text: str) -> Purpose:
     if text not in PURPOSES or text == "recovery":
         raise UsageError(f"--purpose {text} is unknown; write signer, root, targets or snapshot")
     return cast("Purpose", text)
-
-
-def _row(info: KeyInfo) -> dict[str, object]:
-    return {
-        "keyid": info.keyid,
-        "purpose": info.purpose,
-        "algorithm": str(info.algorithm),
-        "name": info.name,
-        "gun": info.gun,
-        "retired": info.retired,
-    }
 
 
 def _write(file: Path, data: bytes, *, mode: int) -> None:

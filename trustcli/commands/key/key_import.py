@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from keys.errors import KeyExists, KeyFileMalformed, KeysError
 from keys.file_access import key_file_error
 from keys.key_info import KeyInfo, Purpose
-from keys.material import MAX_KEY_FILE, is_encrypted_pem, read_private_pem
-from keys.notary_files import NotaryKeyFile, read_notary_key_file
 from keys.passphrase import ask_and_try, passphrase_bytes
+from keys.pem import MAX_KEY_FILE
+from keys.private_blocks import PrivateKeyBlock, read_private_blocks
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
@@ -19,6 +20,9 @@ from trustdata.gun import parse_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, signer_name, signer_role
 
 _PURPOSES: Final[dict[str, Purpose]] = {ROOT: "root", TARGETS: "targets", SNAPSHOT: "snapshot"}
+_OLD_ROOT_FOLDER: Final = "root_keys"
+_OLD_FOLDER: Final = "tuf_keys"
+"""Folders of Docker 1.8 to 1.12, below `private/`: root keys, and others in `tuf_keys/COLLECTION/`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,42 +35,34 @@ class ImportOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedFile:
-    """What became of one file of a folder.
+class ImportedKey:
+    """What became of one key of a file or folder.
 
-    `info`: the key that was imported. `known`: the key was in the store already, and `error` says so. `error`: why it
-    was not imported. None of them: a timestamp key, which is left out.
+    `place`: the file, and which of its keys it is if there are several. `info`: the key that was imported. `known`: the
+    key was in the store already, and `error` says so. `error`: why it was not imported. None of them: a timestamp key,
+    which is left out.
     """
 
-    file: Path
+    place: str
     info: KeyInfo | None = None
     known: bool = False
     error: KeysError | InvalidName | None = None
 
 
-def import_key(session: Session, file: Path, options: ImportOptions) -> KeyInfo:
-    """Import one file. Raises: KeysError, InvalidName, UsageError (a timestamp key, which only a server uses)."""
-    data = _read(file)
-    notary = read_notary_key_file(data, place=str(file))
-    if notary is not None:
-        return _import_notary_key(session, notary, options)
-    purpose = options.purpose or "signer"
-    place = str(file)
-    if is_encrypted_pem(data):
-        private, _ = ask_and_try(
-            session.passphrases,
-            lambda passphrase: read_private_pem(data, passphrase_bytes(passphrase), place=place),
-            purpose=purpose,
-            key=place,
-        )
-    else:
-        private = read_private_pem(data, None, place=place)
-    info = KeyInfo.of(private, purpose=purpose, name=options.name, gun=options.gun, created=session.at)
-    session.keystore.add(private, info, session.passphrases.passphrase(purpose=purpose, key=info.described, new=True))
-    return info
+def import_file(session: Session, file: Path, options: ImportOptions) -> list[ImportedKey]:
+    """Import every key of a file. One that fails does not stop the others, unless it is the only one.
+
+    Raises: KeysError, InvalidName; UsageError (a timestamp key alone, or `--name` for several keys).
+    """
+    blocks = _blocks_of(file)
+    if len(blocks) == 1:
+        return [ImportedKey(place=str(file), info=_import(session, blocks[0], options))]
+    if options.name:
+        raise UsageError(f"{file} holds {len(blocks)} keys: --name is for one")
+    return [_try_to_import(session, block, options) for block in blocks]
 
 
-def import_folder(session: Session, folder: Path) -> list[ImportedFile]:
+def import_folder(session: Session, folder: Path) -> list[ImportedKey]:
     """Import every key file below `private/` (`~/.docker/trust`, `~/.notary`), or below the folder itself.
 
     A file that fails does not stop the others. Raises: UsageError if there is no key file.
@@ -77,44 +73,74 @@ def import_folder(session: Session, folder: Path) -> list[ImportedFile]:
     )
     if not files:
         raise UsageError(f"{folder} holds no key files (NAME.key, as below ~/.docker/trust/private)")
-    return [_import_notary_file(session, file) for file in files]
+    return [imported for file in files for imported in _import_folder_file(session, file)]
 
 
-def _import_notary_file(session: Session, file: Path) -> ImportedFile:
+def _import_folder_file(session: Session, file: Path) -> Iterator[ImportedKey]:
     try:
-        notary = read_notary_key_file(_read(file), place=str(file))
-        if notary is None:
-            raise KeyFileMalformed(place=str(file), reason="it is no key file of docker or notary")
-        if notary.role == TIMESTAMP:
-            return ImportedFile(file=file)
-        return ImportedFile(file=file, info=_import_notary_key(session, notary, ImportOptions()))
-    except KeyExists as error:
-        return ImportedFile(file=file, known=True, error=error)
-    except (KeysError, InvalidName) as error:
-        return ImportedFile(file=file, error=error)
+        blocks = _blocks_of(file)
+    except KeysError as error:
+        yield ImportedKey(place=str(file), error=error)
+        return
+    for block in blocks:
+        yield _try_to_import(session, block, ImportOptions(), named=True)
 
 
-def _import_notary_key(session: Session, file: NotaryKeyFile, options: ImportOptions) -> KeyInfo:
-    """Import a Notary key file, and store the key under the passphrase that opened it.
+def _blocks_of(file: Path) -> list[PrivateKeyBlock]:
+    """Return the keys of a file, with role and collection from the folder of old clients where no header says them.
 
-    Raises: KeysError, InvalidName, UsageError (a timestamp key).
+    Raises: KeysError.
     """
-    if file.role == TIMESTAMP:
-        raise UsageError(f"{file.place} holds a timestamp key: those are the server's, and no command here uses one")
-    purpose = options.purpose or _PURPOSES.get(file.role, "signer")
-    name = options.name or ("" if purpose != "signer" else _name(file.role))
-    gun = options.gun or (parse_gun(file.gun) if file.gun else "")
-    if file.encrypted:
+    blocks = read_private_blocks(_read(file), place=str(file))
+    *folders, _ = file.absolute().parts
+    old = max((at for at, name in enumerate(folders) if name in {_OLD_ROOT_FOLDER, _OLD_FOLDER}), default=None)
+    if old is None:
+        return list(blocks)
+    # As the Go clients do when they move these files: root_keys/ID_root.key, tuf_keys/COLLECTION/ID_targets.key.
+    _, underscore, role = file.stem.partition("_")
+    role = role if underscore else ROOT if folders[old] == _OLD_ROOT_FOLDER else ""
+    gun = "/".join(folders[old + 1 :]) if folders[old] == _OLD_FOLDER else ""
+    return [replace(block, role=block.role or role, gun=block.gun or gun) for block in blocks]
+
+
+def _try_to_import(
+    session: Session, block: PrivateKeyBlock, options: ImportOptions, *, named: bool = False
+) -> ImportedKey:
+    """Import one of several keys. `named`: only if it says what it is for, as a key of docker or notary does."""
+    try:
+        if block.role == TIMESTAMP:
+            return ImportedKey(place=block.place)
+        if named and not block.role:
+            reason = "it does not say what its key is for, as key files of docker and notary do; import it by itself"
+            raise KeyFileMalformed(place=block.place, reason=reason)
+        return ImportedKey(place=block.place, info=_import(session, block, options))
+    except KeyExists as error:
+        return ImportedKey(place=block.place, known=True, error=error)
+    except (KeysError, InvalidName) as error:
+        return ImportedKey(place=block.place, error=error)
+
+
+def _import(session: Session, block: PrivateKeyBlock, options: ImportOptions) -> KeyInfo:
+    """Import a key. One of docker or notary keeps its passphrase.
+
+    Raises: KeysError, InvalidName, UsageError (a timestamp key, which only a server uses).
+    """
+    if block.role == TIMESTAMP:
+        raise UsageError(f"{block.place} holds a timestamp key: those are the server's, and no command here uses one")
+    purpose = options.purpose or _PURPOSES.get(block.role, "signer")
+    name = options.name or (_name(block.role) if purpose == "signer" and block.role else "")
+    gun = options.gun or (parse_gun(block.gun) if block.gun else "")
+    if block.encrypted:
         private, passphrase = ask_and_try(
             session.passphrases,
-            lambda passphrase: file.open(passphrase_bytes(passphrase)),
+            lambda passphrase: block.open(passphrase_bytes(passphrase)),
             purpose=purpose,
-            key=file.place,
+            key=block.place,
         )
     else:
-        private = file.open(None)
+        private = block.open(None)
     info = KeyInfo.of(private, purpose=purpose, name=name, gun=gun, created=session.at)
-    if not file.encrypted:
+    if not (block.encrypted and block.role):  # that of a key of docker or notary is the one in use
         passphrase = session.passphrases.passphrase(purpose=purpose, key=info.described, new=True)
     session.keystore.add(private, info, passphrase)
     return info

@@ -41,6 +41,7 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.trusted_set import TrustedSet
+from trustdata.wire import WireFormat
 
 ROTATABLE = ("root", "targets", "snapshot", "timestamp")
 
@@ -120,14 +121,14 @@ class _NewKeys:
         self._shared: Signer | None = None
         self._own: dict[GUN, Signer] = {}
 
-    def signer(self, gun: GUN) -> Signer:
+    def signer(self, gun: GUN, wire: WireFormat) -> Signer:
         """Return the new key for the collection; make it at the first call. Raises: KeysError."""
         if self._reference or self._role == ROOT:
             if self._shared is None:
-                self._shared = self._given() if self._reference else self._source.new(purpose="root")
+                self._shared = self._given() if self._reference else self._source.new(purpose="root", wire=wire)
             return self._shared
         if gun not in self._own:
-            self._own[gun] = self._source.new(purpose="targets", gun=gun)
+            self._own[gun] = self._source.new(purpose="targets", gun=gun, wire=wire)
         return self._own[gun]
 
     def _given(self) -> Signer:
@@ -166,7 +167,7 @@ class _Rotator:
         outcome = publisher.publish(self._edit, self._check)
         tell_what_was_unsound(self._session, self._gun, outcome)
         after = self._verify(outcome)
-        return after, {key_fingerprint(self._keys_before[keyid]) for keyid in self._before if keyid not in after}
+        return after, accepted_fingerprints(self._keys_before[keyid] for keyid in self._before if keyid not in after)
 
     def plan(self, planning: Planning) -> Plan:
         """Run steps 1 to 3 and return the plan."""
@@ -214,7 +215,7 @@ class _Rotator:
         wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
-        new = self._new.signer(self._gun)
+        new = self._new.signer(self._gun, self._collection.wire)
         self._check_new(roles, new)
         self._keys.add(new)
         if role == TARGETS:
@@ -244,7 +245,8 @@ class _Rotator:
         root = roles[ROOT].root
         present = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
         if key_fingerprint(new.public_key) in present:
-            reason = f"{new.public_key.keyid[:12]} is one of its keys already, so it would replace none"
+            keyid = self._collection.wire.encode_key(new.public_key).keyid
+            reason = f"{keyid[:12]} is one of its keys already, so it would replace none"
             raise PublishRefused(role=role, reason=reason)
 
     def _check_root_can_be_signed(self, roles: Roles) -> None:
@@ -261,10 +263,9 @@ class _Rotator:
         this store. Raises: KeyNotFound, KeyAmbiguous.
         """
         root = roles[ROOT].root
-        recovery_fingerprint = key_fingerprint(self._recovery.public_key) if self._recovery else ""
-        keyids = [
-            keyid for keyid in root.roles[ROOT].keyids if key_fingerprint(root.keys[keyid]) != recovery_fingerprint
-        ]
+        recovery = accepted_fingerprints([self._recovery.public_key] if self._recovery else [])
+        kept = matching_keyids(root.keys, recovery)
+        keyids = [keyid for keyid in root.roles[ROOT].keyids if keyid not in kept]
         if self._rotation.replace:
             candidates = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
         elif self._recovery is not None:

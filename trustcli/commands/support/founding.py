@@ -165,22 +165,21 @@ class Founding:
         Raises: UsageError, KeysError, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
         """
         del roles  # a new collection has none
-        gun, server = self._collection.gun, self._collection.server
+        gun, server, wire = self._collection.gun, self._collection.server, self._collection.wire
         file, threshold = self._recovery.file, self._threshold
         if file is not None and not file.parent.is_dir():
             raise UsageError(
                 f"the recovery key cannot go into {file.parent}, which is no folder; make it first: "
                 f"mkdir -p {file.parent}"
             )
-        roots = _root_signers(self._session, self._source, self._root_keys)
+        roots = _root_signers(self._session, self._source, self._root_keys, wire)
         backup = _recovery_signer(self._session, self._source, self._recovery)
         signers = [*roots, *([backup] if backup else [])]
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
-        repository = _repository_signer(self._session, self._source, gun)
+        repository = _repository_signer(self._session, self._source, gun, wire)
         for signer in (*signers, repository):
             self.keys.add(signer)
-        wire = self._collection.wire
         return new_collection(
             root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
             threshold=threshold,
@@ -245,7 +244,7 @@ def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
 # --- keys
 
 
-def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) -> list[Signer]:
+def _root_signers(session: Session, source: KeySource, wanted: Sequence[str], wire: WireFormat) -> list[Signer]:
     store = session.keystore
     infos = [store.get(reference) for reference in wanted]
     if not infos:
@@ -260,10 +259,10 @@ def _root_signers(session: Session, source: KeySource, wanted: Sequence[str]) ->
             infos = used
     if infos:
         return [source.stored(info.keyid) for info in infos]
-    return [source.new(purpose="root")]
+    return [source.new(purpose="root", wire=wire)]
 
 
-def _repository_signer(session: Session, source: KeySource, gun: GUN) -> Signer:
+def _repository_signer(session: Session, source: KeySource, gun: GUN, wire: WireFormat) -> Signer:
     """Return a signer with a repository key for this collection alone.
 
     A key that an earlier attempt left in the store is used again.
@@ -271,7 +270,7 @@ def _repository_signer(session: Session, source: KeySource, gun: GUN) -> Signer:
     for info in session.keystore.list():
         if info.purpose == "targets" and info.gun == gun and not info.retired:
             return source.stored(info.keyid)
-    return source.new(purpose="targets", gun=gun)
+    return source.new(purpose="targets", gun=gun, wire=wire)
 
 
 def _recovery_signer(session: Session, source: KeySource, recovery: Recovery) -> Signer | None:

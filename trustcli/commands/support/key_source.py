@@ -7,6 +7,7 @@ requests no key (`trustcli.commands.support.planning`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -45,8 +46,8 @@ class KeySource(Protocol):
     def stored(self, reference: str) -> Signer:
         """Return a signer with a key of the store, given its id, the first digits of its id, or its name."""
 
-    def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
-        """Make a new key, store it, and return a signer with it."""
+    def new(self, *, purpose: Purpose, gun: str = "", name: str = "", wire: WireFormat | None = None) -> Signer:
+        """Make a new key, store it, and return a signer with it. `wire`: the format for which it is made."""
 
     def recovery(self, file: Path) -> Signer:
         """Decrypt an existing recovery file, and return a signer with its key."""
@@ -69,6 +70,15 @@ def stored_place(info: KeyInfo) -> KeyPlace:
     return KeyPlace(keyid=info.keyid, place="store", name=f"{info.purpose} key {info.name}".rstrip())
 
 
+def _described(info: KeyInfo, wire: WireFormat | None) -> str:
+    """Return the name of a new key under the id that the format gives it, so that no output shows two ids of it."""
+    if wire is None or not wire.certifies_root_keys:
+        return info.described
+    if info.purpose == "root":
+        return "root key"  # its certificate, which is not made yet, has an id of its own
+    return replace(info, keyid=wire.encode_key(info.public).keyid).described
+
+
 class SessionKeys:
     """The `KeySource` of a command that is really run."""
 
@@ -83,18 +93,19 @@ class SessionKeys:
         """Return a signer with a key of the store, given its id, the first digits of its id, or its name."""
         return signer_for(self._session.keystore, reference, self._session.passphrases)
 
-    def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
+    def new(self, *, purpose: Purpose, gun: str = "", name: str = "", wire: WireFormat | None = None) -> Signer:
         """Make a new key, store it durably, and return a signer with it."""
         private = generate(Algorithm.ECDSA_P256)
         info = KeyInfo.of(private, purpose=purpose, gun=gun, name=name, created=self._session.at)
         passphrase = self._session.passphrases.passphrase(purpose=purpose, key=f"the new {purpose} key", new=True)
         self._session.keystore.add(private, info, passphrase)
-        self._session.output.notice(f"made {info.described}")
+        self._session.output.notice(f"made {_described(info, wire)}")
         return FileSigner(private, info)
 
     def recovery(self, file: Path) -> Signer:
         """Decrypt an existing recovery file, and return a signer with its key."""
-        private = recovery_file.read(file, self._session.passphrases)
+        platform_secrets = self._session.settings.platform_secrets
+        private = recovery_file.read(file, self._session.passphrases, platform_secrets=platform_secrets)
         return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
 
     def new_recovery(self, file: Path) -> Signer:

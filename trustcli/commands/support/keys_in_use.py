@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from keys.algorithms import key_fingerprint
+from keys.algorithms import accepted_fingerprints
 from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
@@ -23,5 +23,5 @@ def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
         roots = session.cache(pins[gun].named or gun, wire.name).roots()
         if roots:
             root = wire.parse(ROOT, roots[-1]).root
-            used |= {key_fingerprint(root.keys[keyid]) for role in root.roles.values() for keyid in role.keyids}
+            used |= accepted_fingerprints(root.keys[keyid] for role in root.roles.values() for keyid in role.keyids)
     return used

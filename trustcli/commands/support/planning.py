@@ -176,9 +176,9 @@ class PlannedKeySource:
         """Return a signer for a key of the store, which is not opened."""
         return self._promises.signer(self._session.keystore.get(reference).public)
 
-    def new(self, *, purpose: Purpose, gun: str = "", name: str = "") -> Signer:
+    def new(self, *, purpose: Purpose, gun: str = "", name: str = "", wire: WireFormat | None = None) -> Signer:
         """Return a signer with a temporary key in place of a new one."""
-        del gun
+        del gun, wire
         signer = self._temporary_key("store", f"new {purpose} key {name}".rstrip())
         self._stored.add(key_fingerprint(signer.public_key))
         return signer
@@ -189,7 +189,9 @@ class PlannedKeySource:
         An encrypted PEM file must be opened to read its public key: its passphrase must be in the environment, since
         the user is not asked. Raises: KeysError.
         """
-        public = recovery_file.read_public_key(file, EnvironmentPassphrases(self._session.environ, None))
+        passphrases = EnvironmentPassphrases(self._session.environ, None)
+        platform_secrets = self._session.settings.platform_secrets
+        public = recovery_file.read_public_key(file, passphrases, platform_secrets=platform_secrets)
         place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
         self._places[key_fingerprint(public)] = place
         return self._promises.signer(public)
