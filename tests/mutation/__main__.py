@@ -41,7 +41,7 @@ RESULTS = _TOP / "mutants"
 _COPIED = ("keys", "trustdata", "trustserver", "trustcli", "docs")
 _SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
 _SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
-_CAST = re.compile(r'\bcast\((?P<text>"[^"\\]*"), ')
+_CAST = re.compile(r"""\bcast\((?P<text>"[^"\\]*"|'[^'\\]*'), """)
 _FALSE = re.compile(r"\b\w+=(?P<text>False)\b")
 _CAUGHT = frozenset({"killed", "timeout", "caught by type check"})
 
@@ -137,7 +137,7 @@ def is_same_to_programs(change: Sequence[str]) -> bool:
     if any(changed == "None" for _, changed in _texts_changed(_FALSE, change)):
         return True
     return any(
-        changed == "None" or changed in {f'"XX{text[1:-1]}XX"', text.lower(), text.upper()}
+        changed == "None" or changed in {f"{text[0]}XX{text[1:-1]}XX{text[0]}", text.lower(), text.upper()}
         for text, changed in _texts_changed(_CAST, change)
     )
 

@@ -128,6 +128,12 @@ def test_accepts_rsa_exponents_that_go_accepts() -> None:
     check_accepted(tuf_like_rsa(rsa_with_exponent(31)))
 
 
+def test_a_key_that_is_too_small_is_not_said_to_have_too_large_an_exponent() -> None:
+    small = rsa.RSAPublicNumbers(2**31 - 1, (1 << 1023) + 1).public_key()
+    with pytest.raises(KeyNotAccepted, match="RSA with 1024 bits"):
+        algorithm_of(small, named="a key")
+
+
 @pytest.mark.parametrize("bits", [32, 2040])
 def test_refuses_rsa_exponents_that_make_a_signature_costly(bits: int) -> None:
     """OpenSSL takes exponents as long as the key up to 3072 bits: five milliseconds for each signature, not 0.06."""
