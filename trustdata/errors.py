@@ -396,13 +396,20 @@ class ExpiredUnknown(NotVouchedFor):
 
 
 class TrustDataWithheld(NotTrusted):
-    """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which."""
+    """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which.
+
+    `missing`: what it does not have, if it may have other data.
+    """
 
     code: ClassVar[str] = "trust-data-withheld"
     gun: str
     known_by: str
+    missing: str = ""
 
     def __str__(self) -> str:
+        if self.missing:
+            known = f"{self.known_by} knows this name, but the server does not have {self.missing}"
+            return f"trust data of {self.gun} is withheld: {known}"
         return (
             f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server has no data for it"
         )

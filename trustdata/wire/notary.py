@@ -73,6 +73,7 @@ class NotaryFormat:
     name: Final = NOTARY_V1
     lists_versions: Final = False
     snapshot_lists_root: Final = True
+    first_root_may_be_later: Final = True
     releases_are_terminating: Final = False
     delegations_nest: Final = True
     certifies_root_keys: Final = True
