@@ -407,12 +407,8 @@ class TrustDataWithheld(NotTrusted):
     missing: str = ""
 
     def __str__(self) -> str:
-        if self.missing:
-            known = f"{self.known_by} knows this name, but the server does not have {self.missing}"
-            return f"trust data of {self.gun} is withheld: {known}"
-        return (
-            f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server has no data for it"
-        )
+        lacks = f"does not have {self.missing}" if self.missing else "has no data for it"
+        return f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server {lacks}"
 
 
 class CollectionDeleted(NotTrusted):
@@ -433,15 +429,18 @@ class CollectionDeleted(NotTrusted):
 
 
 class FormatChanged(NotTrusted):
-    """The collection is pinned in one wire format, and the server offers it in another."""
+    """The collection is recorded in one wire format (in `pin_source`), and another source has it in another."""
 
     code: ClassVar[str] = "format-changed"
     gun: str
     pinned: str
     offered: str
+    pin_source: str = ""
+    offered_by: str = "the server"
 
     def __str__(self) -> str:
-        return f"{self.gun} is pinned as {self.pinned}, but the server offers it as {self.offered}"
+        by = f" ({self.pin_source})" if self.pin_source else ""
+        return f"{self.gun} is recorded as {self.pinned}{by}, but {self.offered_by} has it as {self.offered}"
 
 
 class Unpinned(TrustError):

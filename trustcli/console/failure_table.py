@@ -26,6 +26,7 @@ from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, PO
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
+from trustdata.wire.names import NOTARY_V1
 
 _PORT: Final = re.compile(r":[0-9]+$")
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
@@ -136,6 +137,16 @@ def _advice_other_collection(error: Failure) -> str:
     )(error)
 
 
+def _advice_format_changed(error: Failure) -> str:
+    """Return how a collection is recorded in the other format, which is only right if the server has it so."""
+    if not isinstance(error, errors.FormatChanged) or error.offered_by != "the server":
+        return "trust pins lists what is recorded here"
+    option = "notary" if error.offered == NOTARY_V1 else "tuf"
+    return _template(f"if the publisher says that this is right: trust pin {{gun}} REF --replace --format {option}")(
+        error
+    )
+
+
 def advice_pinned_by_key(error: Failure, *, trust: str = "trust") -> str:
     """Return what a user does about a pin by key alone: pin the fingerprint of the root.
 
@@ -197,6 +208,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_template("ask the publisher which root is right; trust pins lists what is recorded here"),
     ),
     errors.LockDisagrees: Row(status=NOT_TRUSTED, advice=_advice_lock_disagrees),
+    errors.FormatChanged: Row(status=NOT_TRUSTED, advice=_advice_format_changed),
     errors.CollectionDeleted: Row(
         status=NOT_TRUSTED, advice=_template("if the publisher started anew: trust pin {gun} REF --replace")
     ),
