@@ -23,6 +23,7 @@ from securesystemslib.signer import Key
 
 from keys.algorithms import PrivateKey, PublicKey, check_accepted
 from keys.errors import KeyNotAccepted
+from keys.go_certificate import load_pem_certificate
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
@@ -111,7 +112,7 @@ def common_name(key: Key) -> str:
 
 def _certificate(key: Key) -> x509.Certificate:
     check_accepted(key)
-    return x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
+    return load_pem_certificate(base64.b64decode(key.keyval["public"]))
 
 
 def _name_of(certificate: x509.Certificate) -> str:
