@@ -19,6 +19,7 @@
     │   ├── DelegationOutOfScope     a role lists a tag outside the paths delegated to it
     │   ├── ReleaseConflict          two released digests for one tag
     │   ├── TagMismatch              the requested digest is not the one signed for the tag
+    │   ├── TargetUnusable           a tag is signed without a length and hash that can be checked
     │   ├── MetadataMissing          the server does not give a role that the collection lists
     │   ├── NotVouchedFor            the owner: a stored role that nobody entitled has signed, so it is not signed again
     │   │   └── ExpiredUnknown           a stored role that has expired and that this machine does not know
@@ -52,29 +53,11 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
+from trustdata.foreign_text import plain_value
+from trustdata.foreign_text import shown as shown  # noqa: PLC0414 - whoever prints errors has it from here
 
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 _TAGS_SHOWN: Final = 20
-
-
-def shown(text: str, limit: int = 120) -> str:
-    """Return foreign text in a form that is safe to print: control characters escaped, cut after `limit` characters."""
-    safe = text[: limit + 1]
-    if not safe.isprintable():
-        safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
-    return safe if len(safe) <= limit else safe[:limit] + "…"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, str):
-        return shown(value, 400)
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    return value
 
 
 def tag_list(tags: Mapping[str, str]) -> str:
@@ -91,7 +74,7 @@ class TrustError(ErrorRecord):
 
     def details(self) -> dict[str, object]:
         """Return the fields of the error by name, ready for JSON. Foreign text is escaped and cut."""
-        return {name: _plain(value) for name, value in super().details().items()}
+        return {name: plain_value(value) for name, value in super().details().items()}
 
 
 class InvalidName(TrustError):
@@ -356,6 +339,18 @@ class TagMismatch(NotTrusted):
 
     def __str__(self) -> str:
         return f"{self.gun}:{self.tag} is signed as {self.signed}, not as {self.asked}"
+
+
+class TargetUnusable(NotTrusted):
+    """The role lists the tag without a length and hash that an image could be checked by (Notary v1)."""
+
+    code: ClassVar[str] = "target-unusable"
+    role: str
+    target: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.role} lists {shown(self.target)} in a way that no image can be checked by: {self.reason}"
 
 
 class MetadataMissing(NotTrusted):

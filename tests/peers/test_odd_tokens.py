@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.peers.test_registry_tokens import notary_server
 from tests.simulator.token_issuer import Certified, certify, now
+from tests.support.guarded_notary import notary_server
 from tests.support.token_server import ISSUER, SERVICE, TokenServer
 from tests.support.token_table import TABLE, OddToken
 from tests.support.trust_servers import NotaryApi

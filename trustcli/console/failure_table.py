@@ -238,6 +238,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_template("do not use this image; trust explain {gun}:{tag} says who signed what"),
     ),
+    errors.TargetUnusable: Row(
+        status=NOT_TRUSTED, advice=_template("ask the publisher to sign {target} again, with its sha256 and its size")
+    ),
     errors.TrustDataWithheld: Row(
         status=NOT_TRUSTED,
         advice=_template("see whether this is the right server (trust doctor {gun}), then ask its operator"),

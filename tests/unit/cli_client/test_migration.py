@@ -49,6 +49,7 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Role
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.target_lookup import unusable_targets
 from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
@@ -109,6 +110,15 @@ def test_it_may_begin_with_a_later_root(pinned: int | None) -> None:
     assert found.doubtful is None
     with pytest.raises(TrustDataWithheld):
         _found(scene, scene.pin)
+
+
+def test_a_target_that_cannot_be_used_comes_along() -> None:
+    scene = good_collection(NOTARY)
+    scene.forger.alter(RELEASES, lambda d: d["targets"]["1.0"].update(length=-1))
+    found = _found(scene)
+    assert found.broken == {}
+    assert [error.target for error in unusable_targets(found.verified)] == ["1.0"]
+    assert found.files[RELEASES] == scene.server.stored[RELEASES].raw
 
 
 def test_what_is_known_of_its_root_counts() -> None:
