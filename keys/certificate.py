@@ -23,6 +23,7 @@ from securesystemslib.signer import Key
 
 from keys.algorithms import PrivateKey, PublicKey
 from keys.errors import KeyNotAccepted
+from keys.go_certificate import load_pem_certificate
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
@@ -111,7 +112,7 @@ def common_name(key: Key) -> str:
 def _certificate(key: Key) -> x509.Certificate:
     # A key that is too weak counts for nothing; whose it is can be seen all the same.
     NotaryKey.of(key.keytype, key.keyval["public"]).decoded()
-    return x509.load_pem_x509_certificate(base64.b64decode(key.keyval["public"]))
+    return load_pem_certificate(base64.b64decode(key.keyval["public"]))
 
 
 def _name_of(certificate: x509.Certificate) -> str:

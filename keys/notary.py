@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from cryptography.x509 import load_pem_x509_certificate
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Key, Signature
 
@@ -38,6 +37,7 @@ from keys.algorithms import (
     public_key_of,
 )
 from keys.errors import KeyNotAccepted
+from keys.go_certificate import load_pem_certificate
 
 SCHEME: Final = "notary-v1"
 """The scheme of every `NotaryKey`. Documents of Notary v1 have no scheme; each signature names its method."""
@@ -149,7 +149,7 @@ def _keytype(key: PublicKey) -> str:
 
 def _load(keytype: str, encoded: bytes) -> object:
     if keytype.endswith(X509):
-        return load_pem_x509_certificate(encoded).public_key()
+        return load_pem_certificate(encoded).public_key()
     return Ed25519PublicKey.from_public_bytes(encoded) if keytype == "ed25519" else load_der_public_key(encoded)
 
 

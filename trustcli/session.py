@@ -10,14 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustcli.client.collection import Collection
 from trustcli.client.failed_server import FailedServer
 from trustcli.client.file_cache import FileCache
-from trustcli.client.format_discovery import cached_format, offered_format, recorded_format
+from trustcli.client.format_discovery import cached_format, offered_format, other_format_offered, recorded_format
 from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
@@ -205,6 +205,7 @@ class Session:
             tofu=self.settings.tofu,
             at=self.at,
             warn=self.output.warn,
+            other_format=partial(other_format_offered, link, gun, found),
         )
 
     def _lock(self, asked: GUN, gun: GUN, locks: Mapping[GUN, SourcedLock]) -> SourcedLock | None:
@@ -225,8 +226,8 @@ class Session:
 
         `link`: None if no server may be asked. Raises: FormatChanged, SettingsUnusable.
         """
-        recorded = [entry.format for entry in self._pin_entries(gun)]
-        recorded += [lock.entry.format] if lock else []
+        recorded = [(entry.format, str(self.settings.home / "pins.toml")) for entry in self._pin_entries(gun)]
+        recorded += [(lock.entry.format, lock.source)] if lock else []
         found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
@@ -236,15 +237,12 @@ class Session:
         except TrustError as failure:
             return TUF, failure
 
-    def format_offered(self, gun: GUN) -> WireFormat | None:
-        """Return the format in which the server has the collection; None if the server cannot be asked.
+    def format_offered(self, gun: GUN) -> WireFormat:
+        """Return the format in which the server has the collection; TUF 1.0 if it has it in none.
 
-        TUF 1.0 if the server does not have the collection in any format.
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName.
         """
-        try:
-            return offered_format(self.link(gun), gun)
-        except TrustError:
-            return None
+        return offered_format(self.link(gun), gun)
 
     def server_keys(self, gun: GUN) -> frozenset[str]:
         """Return the online roles of the current root whose private keys the server says that it holds.

@@ -20,6 +20,7 @@
     │   ├── DelegationOutOfScope     a role lists a tag outside the paths delegated to it
     │   ├── ReleaseConflict          two released digests for one tag
     │   ├── TagMismatch              the requested digest is not the one signed for the tag
+    │   ├── TargetUnusable           a tag is signed without a length and hash that can be checked
     │   ├── MetadataMissing          the server does not give a role that the collection lists
     │   ├── NotVouchedFor            the owner: a stored role that nobody entitled has signed, so it is not signed again
     │   │   └── ExpiredUnknown           a stored role that has expired and that this machine does not know
@@ -53,29 +54,11 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
+from trustdata.foreign_text import plain_value
+from trustdata.foreign_text import shown as shown  # noqa: PLC0414 - whoever prints errors has it from here
 
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 _TAGS_SHOWN: Final = 20
-
-
-def shown(text: str, limit: int = 120) -> str:
-    """Return foreign text in a form that is safe to print: control characters escaped, cut after `limit` characters."""
-    safe = text[: limit + 1]
-    if not safe.isprintable():
-        safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
-    return safe if len(safe) <= limit else safe[:limit] + "…"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, str):
-        return shown(value, 400)
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    return value
 
 
 def tag_list(tags: Mapping[str, str]) -> str:
@@ -92,7 +75,7 @@ class TrustError(ErrorRecord):
 
     def details(self) -> dict[str, object]:
         """Return the fields of the error by name, ready for JSON. Foreign text is escaped and cut."""
-        return {name: _plain(value) for name, value in super().details().items()}
+        return {name: plain_value(value) for name, value in super().details().items()}
 
 
 class InvalidName(TrustError):
@@ -367,6 +350,18 @@ class TagMismatch(NotTrusted):
         return f"{self.gun}:{self.tag} is signed as {self.signed}, not as {self.asked}"
 
 
+class TargetUnusable(NotTrusted):
+    """The role lists the tag without a length and hash that an image could be checked by (Notary v1)."""
+
+    code: ClassVar[str] = "target-unusable"
+    role: str
+    target: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.role} lists {shown(self.target)} in a way that no image can be checked by: {self.reason}"
+
+
 class MetadataMissing(NotTrusted):
     """A role is missing that the root, the timestamp, the snapshot or a delegator names."""
 
@@ -405,16 +400,19 @@ class ExpiredUnknown(NotVouchedFor):
 
 
 class TrustDataWithheld(NotTrusted):
-    """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which."""
+    """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which.
+
+    `missing`: what it does not have, if it may have other data.
+    """
 
     code: ClassVar[str] = "trust-data-withheld"
     gun: str
     known_by: str
+    missing: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server has no data for it"
-        )
+        lacks = f"does not have {self.missing}" if self.missing else "has no data for it"
+        return f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server {lacks}"
 
 
 class CollectionDeleted(NotTrusted):
@@ -433,15 +431,18 @@ class CollectionDeleted(NotTrusted):
 
 
 class FormatChanged(NotTrusted):
-    """The collection is pinned in one wire format, and the server offers it in another."""
+    """The collection is recorded in one wire format (in `pin_source`), and another source has it in another."""
 
     code: ClassVar[str] = "format-changed"
     gun: str
     pinned: str
     offered: str
+    pin_source: str = ""
+    offered_by: str = "the server"
 
     def __str__(self) -> str:
-        return f"{self.gun} is pinned as {self.pinned}, but the server offers it as {self.offered}"
+        by = f" ({self.pin_source})" if self.pin_source else ""
+        return f"{self.gun} is recorded as {self.pinned}{by}, but {self.offered_by} has it as {self.offered}"
 
 
 class Unpinned(TrustError):

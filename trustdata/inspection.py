@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from keys.algorithms import EncodedKey
 from keys.errors import KeyNotAccepted
 from trustdata.envelope import Envelope
-from trustdata.errors import shown
+from trustdata.errors import TargetUnusable, shown
 from trustdata.model import Key, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, signer_name
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of
-from trustdata.verification.target_lookup import Target, each_released, signers_of_target
+from trustdata.verification.target_lookup import Target, each_released, signers_of_target, unusable_targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +56,17 @@ class KeyHolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """The content of one collection. `tags`: sorted by name. `signers`: in the order of the delegations."""
+    """The content of one collection. `tags`: sorted by name. `signers`: in the order of the delegations.
+
+    `unusable`: why further tags, which somebody has signed, are no tags of any image (Notary v1).
+    """
 
     tags: tuple[SignedTag, ...]
     signers: tuple[KeyHolder, ...]
     root: KeyHolder
     repository: KeyHolder
     two_digests: tuple[TwoDigests, ...] = ()
+    unusable: tuple[TargetUnusable, ...] = ()
 
 
 def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> Inspection:
@@ -92,6 +96,7 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
         repository=KeyHolder(name="Repository", keyids=tuple(root.roles[TARGETS].keyids)),
         two_digests=tuple(two_digests),
+        unusable=tuple(error for error in unusable_targets(roles) if tag in {None, error.target}),
     )
 
 

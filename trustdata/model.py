@@ -6,7 +6,7 @@ expiry has fractions of a second, an entry of a snapshot has no version, and the
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from securesystemslib.signer import Key, Signature, Signer
 from tuf.api.metadata import (
@@ -40,6 +40,20 @@ class UnversionedMeta(MetaFile):
     def __init__(self, *, length: int, hashes: dict[str, str]) -> None:
         super().__init__(1, length, hashes)
         self.version = 0
+
+
+class UnusableTarget(TargetFile):
+    """A target of Notary v1 that no image can be: a Go client has signed it, and it can only be listed by name.
+
+    `length` and `hashes` stay as they were signed, so that its owners can sign the role again. `reason`: what is wrong.
+    """
+
+    def __init__(self, path: str, *, length: int, hashes: dict[str, str], foreign: dict[str, Any], reason: str) -> None:
+        self.length = length
+        self.hashes = hashes
+        self.path = path
+        self.unrecognized_fields = foreign
+        self.reason = reason
 
 
 class _Written:
@@ -88,5 +102,6 @@ __all__ = [
     "TargetFile",
     "Targets",
     "Timestamp",
+    "UnusableTarget",
     "UnversionedMeta",
 ]

@@ -28,6 +28,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
 from trustdata.lifetimes import MaxLife
+from trustdata.model import UnusableTarget
 from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of
@@ -211,7 +212,10 @@ def _why_missing(
     if role not in delegations_of(roles[TARGETS].targets):
         return f"{name} is no signer of {gun}"
     if role in roles and target.tag in roles[role].targets.targets:
-        listed = read_target(role, target.tag, roles[role].targets.targets[target.tag])
+        entry = roles[role].targets.targets[target.tag]
+        if isinstance(entry, UnusableTarget):
+            return f"{name} has signed {target.tag} in a way that no image can be checked by: {entry.reason}"
+        listed = read_target(role, target.tag, entry)
         if listed.digest != target.digest:
             return f"{name} has signed {target.tag} as sha256:{listed.digest}, not as sha256:{target.digest}"
         return f"{name} has signed {target.tag}, but not {requested}"

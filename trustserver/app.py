@@ -28,6 +28,7 @@ from trustserver.api.health import health_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
+from trustserver.api.notary_errors import notary_error
 from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests, UploadLimits
@@ -40,7 +41,7 @@ from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
-from trustserver.errors import ClockJumped
+from trustserver.errors import ClockJumped, NoSuchRoute
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper, python_command
@@ -199,7 +200,7 @@ def compose(
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
     )
-    install_error_handlers(fastapi)
+    install_error_handlers(fastapi, elsewhere=notary_error(NoSuchRoute(what="such route"))[1])
     reads = TufReads(
         cache=cache,
         bodies=bodies,

@@ -45,6 +45,9 @@ class FlatCache:
         newest = self.load(ROOT)
         return [] if newest is None else [newest]
 
+    def numbered_roots(self) -> dict[int, bytes]:
+        return {TUF.parse(ROOT, raw).version: raw for raw in self.roots()}
+
     def store_root(self, version: int, raw: bytes) -> None:
         del version
         self.store(ROOT, raw)

@@ -95,7 +95,8 @@ def test_who_may_read_who_may_sign_and_who_may_rotate(
 
     # Nobody in particular, and somebody whose password is wrong.
     stranger = Person(tmp_path / "stranger", server, "")
-    stranger.knows(gun, pin)
+    stranger.run("pin", gun, pin, expect=2).said("the token of anonymous does not allow pull", "--format tuf")
+    stranger.run("pin", gun, pin, "--format", "tuf")
     refused = stranger.run("verify", f"{gun}:1.0", expect=None)
     assert refused.status not in {0, 1}
     refused.said("the token of anonymous does not allow pull", "without credentials")

@@ -102,6 +102,30 @@ def test_everything_comes_over_byte_for_byte(
     assert move.new.file(collection, "2.root.json").body == move.old.file(collection, "2.root.json").body
 
 
+def test_a_collection_that_begins_later_and_lists_what_nobody_can_use(
+    operator: TrustUser, person: Person, move: Move, collection: str, tmp_path: Path
+) -> None:
+    """The first root that was published is version 2, and a target has no sha256."""
+    owner = NotaryUser(tmp_path / "later", move.old)
+    owner.run("init", collection)
+    owner.rotate(collection, "snapshot", "-r")
+    owner.run("publish", collection)
+    owner.add(collection, "1.0")
+    owner.run("addhash", collection, "odd", "10", "--sha512", "ab" * 64, "-p")
+    owner.rotate(collection, "root")
+    _migrate(operator, move, collection, expect=8).said("odd comes along and is unusable here: ")
+    for name in ("2.root.json", "3.root.json", "targets.json", "snapshot.json", "timestamp.json"):
+        assert move.new.file(collection, name).body == move.old.file(collection, name).body, name
+    assert move.new.file(collection, "1.root.json").status == 404
+    reader = person("reader")
+    first = hashlib.sha256(move.old.file(collection, "2.root.json").body).hexdigest()
+    reader.run("pin", collection, f"sha256:{first}")
+    reader.run("verify", f"{collection}:1.0")
+    reader.run("verify", f"{collection}:odd", expect=4).said("no sha256")
+    again = _row(_migrate(operator, move, collection, "--json", expect=8))
+    assert (again["done"], again["root"]) == ("here", f"sha256:{first}")
+
+
 def test_a_plan_says_it_and_does_nothing(owner: NotaryUser, operator: TrustUser, move: Move, collection: str) -> None:
     del owner
     ran = _migrate(operator, move, collection, "--plan", expect=8)

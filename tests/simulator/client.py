@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from keys.record import replace
@@ -70,6 +71,7 @@ class Client:
         self.max_life: MaxLife | None = None
         self.tofu = tofu
         self.memory_required = memory_required
+        self.other_format: Callable[[], str | None] = lambda: None
         self.recorded: list[tuple[Pin, str]] = []
         self.warnings: list[str] = []
 
@@ -91,6 +93,7 @@ class Client:
             tofu=self.tofu,
             at=self.at,
             warn=self.warnings.append,
+            other_format=self.other_format,
         )
 
     def lock_entry(self) -> LockEntry:

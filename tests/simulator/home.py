@@ -99,6 +99,11 @@ def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def offered(link: _Link, gun: GUN) -> WireFormat:
         return link.home.sites[gun].wire
 
+    def other_format(link: _Link, gun: GUN, wire: WireFormat) -> str | None:
+        offered = link.home.sites[gun].wire.name
+        return None if offered == wire.name else offered
+
     monkeypatch.setattr(Session, "link", link)
+    monkeypatch.setattr(session_module, "other_format_offered", other_format)
     monkeypatch.setattr(session_module, "_remote", remote)
     monkeypatch.setattr(session_module, "offered_format", offered)

@@ -178,6 +178,10 @@ class RepositorySimulator:
         for envelope in envelopes:
             self.stored[envelope.role] = envelope
             self.files[self.place(envelope.role, envelope.version, envelope.raw)] = envelope.raw
+            if envelope.role == ROOT and self.wire.first_root_may_be_later:
+                meta = self.meta(envelope.version, envelope.raw)
+                for name in (self.wire.filename(ROOT), self.wire.listed_filename(ROOT, meta, consistent=True)):
+                    self.files[name] = envelope.raw
 
     def place(self, role: RoleName, version: int, raw: bytes) -> str:
         """Under which name clients ask for such a file once it is announced."""

@@ -103,7 +103,7 @@ def token(key: PrivateKey, said: Mapping[str, Any] | bytes, *, alg: str = "", **
     algorithm = alg or _algorithm(key)
     head = _base64(json.dumps({"typ": "JWT", "alg": algorithm, **header}).encode())
     body = _base64(said if isinstance(said, bytes) else json.dumps(said).encode())
-    return f"{head}.{body}.{_base64(_signature(key, f'{head}.{body}'.encode(), algorithm))}"
+    return f"{head}.{body}.{_base64(signature_of(key, f'{head}.{body}'.encode(), algorithm))}"
 
 
 def now() -> datetime:
@@ -117,7 +117,7 @@ def _algorithm(key: PrivateKey) -> str:
     return "RS256" if isinstance(key, rsa.RSAPrivateKey) else "EdDSA"
 
 
-def _signature(key: PrivateKey, content: bytes, algorithm: str) -> bytes:
+def signature_of(key: PrivateKey, content: bytes, algorithm: str) -> bytes:
     digests = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
     digest = digests.get(algorithm[-3:], hashes.SHA256())
     if isinstance(key, ed25519.Ed25519PrivateKey):

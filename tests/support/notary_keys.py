@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -94,6 +95,31 @@ class HandKey:
         ):
             Path(path).write_bytes(content)
         return files
+
+
+class OldGoKey(HandKey):
+    """A key with a certificate as Go up to 1.9 wrote it: a name with `*` is a PrintableString, not UTF8String."""
+
+    @cached_property
+    def certificate(self) -> bytes:
+        """PEM; its signature does not fit, which no client verifies."""
+        made = x509.load_pem_x509_certificate(super().certificate)
+        der, name = made.public_bytes(serialization.Encoding.DER), self.name.encode()
+        return pem_of(as_printable(der, name))
+
+
+def as_printable(der: bytes, text: bytes) -> bytes:
+    """A certificate with this text of its names as PrintableString, whatever is in it."""
+    old, new = (bytes([tag, len(text)]) + text for tag in (0x0C, 0x13))
+    assert der.count(old) == 2, "issuer and subject"
+    return der.replace(old, new)
+
+
+def pem_of(der: bytes) -> bytes:
+    """Bytes as the PEM text of a certificate, whatever they are, in lines as Go writes them: the key id is over it."""
+    text = base64.b64encode(der)
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
@@ -18,14 +18,19 @@ from trustcli.errors import MemoryUnwritable
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
+    ContentMismatch,
+    FormatChanged,
     MalformedMetadata,
     MetadataExpired,
+    MetadataMissing,
     NotTrusted,
     ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,
     TrustError,
     Unpinned,
+    VersionMismatch,
+    VersionRollback,
 )
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
@@ -39,6 +44,10 @@ if TYPE_CHECKING:
     from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 
 
+_PERHAPS_OF_ANOTHER: Final = (ThresholdNotMet, VersionMismatch, VersionRollback, ContentMismatch, MetadataMissing)
+"""What the files of another collection are refused for, where a known root chain leads to them."""
+
+
 class TrustServer(MetadataRemote, PublishRemote, Protocol):
     """A trust server that can be read from and published to."""
 
@@ -47,6 +56,7 @@ class Collection:
     """One collection: refresh it, judge its tags, and keep what was verified.
 
     `tofu`: trust the first root that the server shows, if no pin is known. `warn`: shows the user a warning.
+    `other_format`: asks the server whether it has the collection in another format than `wire`, and returns its name.
     """
 
     def __init__(
@@ -59,6 +69,7 @@ class Collection:
         at: datetime,
         tofu: bool,
         warn: Callable[[str], None],
+        other_format: Callable[[], str | None] | None = None,
     ) -> None:
         self.gun = gun
         self.wire = wire
@@ -67,6 +78,7 @@ class Collection:
         self._local = local
         self._tofu = tofu
         self._warn = warn
+        self._other_format = other_format
         self.last_updater: Updater | None = None
         """The updater of the latest refresh or offline run, from which `trust explain` reports; None before."""
 
@@ -247,6 +259,11 @@ class Collection:
             return self._trust_on_first_use(unpinned, for_owner=for_owner)
         except TrustDataWithheld as withheld:
             raise self._explain_withheld(withheld) from withheld
+        except _PERHAPS_OF_ANOTHER as refusal:
+            other = self._other_collection()
+            if other is None:
+                raise
+            raise other from refusal
 
     def _refresh(self, pins: Sequence[SourcedPin], *, for_owner: bool) -> Updater:
         updater = self._updater(pins, for_owner=for_owner)
@@ -259,17 +276,23 @@ class Collection:
         self._warn(record_first_use(self.gun, pin, self._local))
         return updater
 
+    def _other_collection(self) -> TrustError | None:
+        """Return the error that says that another collection stands under this name, if one does."""
+        from trustcli.client.other_collection import other_collection  # rare: start-up time
+
+        updater = self.last_updater
+        return None if updater is None else other_collection(self.gun, self.wire, self.server, updater)
+
     def _explain_withheld(self, withheld: TrustDataWithheld) -> TrustError:
-        """Return the error for a withheld collection; if its server says that it was deleted, one that says so.
+        """Return the error for a withheld collection; one that says more if it was deleted, or is in another format.
 
         The server's statement is shown beside the pin, and changes nothing about what is trusted.
         """
-        try:
+        state = None
+        with suppress(TrustError):  # a Go server knows no such question
             state = self.server.collection(self.gun)
-        except TrustError:
-            return withheld
         if not isinstance(state, DeletedCollection):
-            return withheld
+            return self._in_other_format(withheld) or withheld
         return CollectionDeleted(
             gun=self.gun,
             pin=self._known_root(),
@@ -277,6 +300,16 @@ class Collection:
             deleted_at=state.deleted_at,
             subject=state.subject,
         )
+
+    def _in_other_format(self, withheld: TrustDataWithheld) -> TrustError | None:
+        """Return the error for a collection that the server has in another format, if it says so."""
+        other = None
+        if self._other_format is not None and not withheld.missing:
+            with suppress(TrustError):
+                other = self._other_format()
+        if other is None:
+            return None
+        return FormatChanged(gun=self.gun, pinned=self.wire.name, pin_source=withheld.known_by, offered=other)
 
     def _known_root(self) -> str:
         if self._local.pins:

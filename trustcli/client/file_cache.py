@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from trustdata.wire.names import NOTARY_V1
 
 _LONGEST: Final = 200  # bytes of a file name; file systems allow 255, and temporary names and suffixes need some
 _SUFFIX: Final = ".json"
+_VERSION: Final = re.compile("[1-9][0-9]{0,15}")
 
 
 class FileCache:
@@ -28,13 +30,20 @@ class FileCache:
         home = folder / format_name / _file_name(quote(gun, safe=""))
         self._roots = home / "roots"
         self._roles = home / "roles"
+        self._may_begin_later = format_name == NOTARY_V1
         self._limit = notary_size_limit if format_name == NOTARY_V1 else size_limit
 
     def roots(self) -> list[bytes]:
-        """Return the stored roots from version 1 on, ascending, up to the first gap."""
-        found: list[bytes] = []
-        while (raw := _read(self._root(len(found) + 1), self._limit(ROOT))) is not None:
-            found.append(raw)
+        """Return the stored roots from version 1 on, in Notary v1 from the lowest one, up to the first gap."""
+        return list(self.numbered_roots().values())
+
+    def numbered_roots(self) -> dict[int, bytes]:
+        """Return what `roots` returns, by version."""
+        found: dict[int, bytes] = {}
+        version = self._lowest_root()
+        while (raw := _read(self._root(version), self._limit(ROOT))) is not None:
+            found[version] = raw
+            version += 1
         return found
 
     def store_root(self, version: int, raw: bytes) -> None:
@@ -64,6 +73,16 @@ class FileCache:
         for folder in (self._roots, self._roles):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 _empty(folder)
+
+    def _lowest_root(self) -> int:
+        """Return the version with which the stored roots begin. The folder is read only where 1 is not stored."""
+        if not self._may_begin_later or self._root(1).exists():
+            return 1
+        try:
+            names = [file.name.removesuffix(_SUFFIX) for file in self._roots.iterdir() if file.suffix == _SUFFIX]
+        except OSError:
+            return 1
+        return min((int(name) for name in names if _VERSION.fullmatch(name)), default=1)
 
     def _root(self, version: int) -> Path:
         return self._roots / f"{version}{_SUFFIX}"

@@ -15,23 +15,23 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire import WireFormat
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.names import FORMAT_NAMES, NOTARY_V1
 from trustdata.wire.tuf import TUF
 
 
-def recorded_format(gun: GUN, *, requested: WireFormat | None, recorded: Iterable[str]) -> WireFormat | None:
+def recorded_format(
+    gun: GUN, *, requested: WireFormat | None, recorded: Iterable[tuple[str, str]]
+) -> WireFormat | None:
     """Return the requested or recorded format; None if there is neither.
 
-    `recorded`: the format names in pin and lock file. Raises: FormatChanged if two of all these differ.
+    `recorded`: the format names in pin and lock file, each with its file. Raises: FormatChanged if two of all these
+    differ.
     """
-    names = [requested.name] if requested else []
-    names += recorded
-    for name in names[1:]:
-        if name != names[0]:
-            raise FormatChanged(gun=gun, pinned=names[0], offered=name)
-    if not names:
-        return None
-    return requested or _wire_by_name(names[0])
+    known = [*recorded, *([(requested.name, "this command")] if requested else [])]
+    for name, source in known[1:]:
+        if name != known[0][0]:
+            raise FormatChanged(gun=gun, pinned=known[0][0], pin_source=known[0][1], offered=name, offered_by=source)
+    return _wire_by_name(known[0][0]) if known else None
 
 
 def cached_format(cache_for: Callable[[str], MetadataCache]) -> WireFormat | None:
@@ -47,13 +47,29 @@ def offered_format(link: ServerLink, gun: GUN) -> WireFormat:
 
     Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
     """
-    if TufRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None:
+    if _has_tuf(link, gun) or not _has_notary(link, gun):
         return TUF
-    from trustcli.client.notary_remote import NotaryRemote
-    from trustdata.wire.notary import NOTARY
+    return _wire_by_name(NOTARY_V1)
 
-    timestamp = NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP)
-    return TUF if timestamp is None else NOTARY
+
+def other_format_offered(link: ServerLink, gun: GUN, wire: WireFormat) -> str | None:
+    """Return the name of the other format than this one, if the server has the collection in it.
+
+    Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+    """
+    if wire.name == TUF.name:
+        return NOTARY_V1 if _has_notary(link, gun) else None
+    return TUF.name if _has_tuf(link, gun) else None
+
+
+def _has_tuf(link: ServerLink, gun: GUN) -> bool:
+    return TufRemote(link).fetch(gun, TUF.filename(ROOT, version=1), limit=MAX_ROOT) is not None
+
+
+def _has_notary(link: ServerLink, gun: GUN) -> bool:
+    from trustcli.client.notary_remote import NotaryRemote
+
+    return NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
 
 
 def _wire_by_name(name: str) -> WireFormat:

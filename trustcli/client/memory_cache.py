@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trustdata.roles import RoleName
 
 
@@ -13,12 +15,10 @@ class MemoryCache:
         self._files: dict[RoleName, bytes] = {}
 
     def roots(self) -> list[bytes]:
-        found: list[bytes] = []
-        version = min(self._roots, default=0)
-        while version in self._roots:
-            found.append(self._roots[version])
-            version += 1
-        return found
+        return list(self.numbered_roots().values())
+
+    def numbered_roots(self) -> dict[int, bytes]:
+        return without_gaps(self._roots)
 
     def store_root(self, version: int, raw: bytes) -> None:
         self._roots[version] = raw
@@ -34,3 +34,13 @@ class MemoryCache:
 
     def drop(self, role: RoleName) -> None:
         self._files.pop(role, None)
+
+
+def without_gaps(roots: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Return the roots from the lowest version on, ascending, up to the first gap."""
+    found: dict[int, bytes] = {}
+    version = min(roots, default=0)
+    while version in roots:
+        found[version] = roots[version]
+        version += 1
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from trustcli.client.memory_cache import without_gaps
 from trustcli.client.ports import MetadataCache
 from trustdata.roles import RoleName
 
@@ -20,12 +21,12 @@ class OverlayCache:
         self._files: dict[RoleName, bytes] = {}
 
     def roots(self) -> list[bytes]:
-        """Return the stored roots from version 1 on, ascending, up to the first gap."""
-        found: list[bytes] = []
-        roots = self._own_roots()
-        while len(found) + 1 in roots:
-            found.append(roots[len(found) + 1])
-        return found
+        """Return the stored roots from the lowest version on, ascending, up to the first gap."""
+        return list(self.numbered_roots().values())
+
+    def numbered_roots(self) -> dict[int, bytes]:
+        """Return what `roots` returns, by version."""
+        return without_gaps(self._own_roots())
 
     def store_root(self, version: int, raw: bytes) -> None:
         """Store one version of root beside the others."""
@@ -51,5 +52,5 @@ class OverlayCache:
 
     def _own_roots(self) -> dict[int, bytes]:
         if self._roots is None:
-            self._roots = dict(enumerate(self._below.roots(), start=1))
+            self._roots = self._below.numbered_roots()
         return self._roots

@@ -124,7 +124,10 @@ class MetadataCache(Protocol):
     """
 
     def roots(self) -> list[bytes]:
-        """Return the stored roots from version 1 on, ascending, up to the first gap."""
+        """Return the stored roots from the lowest version on, ascending, up to the first gap."""
+
+    def numbered_roots(self) -> dict[int, bytes]:
+        """Return what `roots` returns, by version."""
 
     def store_root(self, version: int, raw: bytes) -> None:
         """Store one version of root beside the others."""

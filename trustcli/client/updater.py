@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final, NoReturn
+from typing import Final
 
 from trustcli.client.local_state import Known
 from trustcli.client.measured_remote import MeasuredRemote
+from trustcli.client.no_remote import NoRemote
 from trustcli.client.ports import MetadataRemote
 from trustcli.errors import OfflineTooOld
 from trustdata.envelope import Envelope
@@ -123,7 +124,7 @@ class Updater:
         if self._at - refreshed > max_age:
             reason = f"the last refresh was on {refreshed:%Y-%m-%d %H:%M} UTC, longer ago than --max-age ({max_age})"
             raise OfflineTooOld(gun=self._gun, reason=reason)
-        self._remote = _NoRemote(self._gun)
+        self._remote = NoRemote(self._gun)
         roots = self._cache.roots()
         if not roots:
             raise OfflineTooOld(gun=self._gun, reason="its metadata is not in the cache")
@@ -215,8 +216,11 @@ class Updater:
         An offline run does not change the time of the last refresh.
         """
         trusted = self._trusted()
+        first = trusted.roots[0].sha256
+        if self._memory is not None and any(root.sha256 == self._memory.root_of_trust for root in trusted.roots):
+            first = self._memory.root_of_trust  # never another one, wherever the chain now begins
         return observe(
-            root_of_trust=trusted.roots[0].sha256,
+            root_of_trust=first,
             root=trusted.root.root,
             versions=trusted.versions(),
             refreshed=self._at if self._complete else None,
@@ -264,13 +268,7 @@ class Updater:
             else:
                 return cached
         self.progress = None
-        first = self._remote.fetch(self._gun, self._filename(ROOT, _FIRST_ROOT), limit=self._wire.size_limit(ROOT))
-        if first is None:
-            self._refuse_absent()
-        trusted = self.progress = self._chain([first])
-        if trusted.root.version != _FIRST_ROOT:
-            # A chain that starts later would verify as well, but other clients would have another root of trust.
-            raise VersionMismatch(role=ROOT, offered=trusted.root.version, expected=_FIRST_ROOT)
+        trusted = self.progress = self._first_root()
         self._follow_roots(trusted, keep=False)
         self._check_pins(trusted)
         self._cache.drop_roots()  # roots of another chain must not follow ours
@@ -278,13 +276,48 @@ class Updater:
             self._cache.store_root(root.version, root.raw)
         return trusted
 
+    def _first_root(self) -> TrustedSet:
+        """Return the set with the server's first root: version 1, or in Notary v1 the root that takes its place."""
+        raw = self._fetch_root(_FIRST_ROOT)
+        if raw is None:
+            return self._chain([self._later_first_root()])
+        trusted = self.progress = self._chain([raw])
+        if trusted.root.version != _FIRST_ROOT:
+            # A chain that starts later would verify as well, but other clients would have another root of trust.
+            raise VersionMismatch(role=ROOT, offered=trusted.root.version, expected=_FIRST_ROOT)
+        return trusted
+
+    def _later_first_root(self) -> bytes:
+        """Return the root with which a collection without version 1 begins: one that is known here, if any is.
+
+        Only who knows nothing of the collection follows its roots down, and then decides about what was found.
+        """
+        if self._wire.first_root_may_be_later:
+            from trustcli.client.first_root import RootSearch  # rare: start-up time
+
+            search, known = RootSearch(self._gun, self._wire, self._remote), self._known_roots()
+            found = search.known(known) if known else search.oldest()
+            if found is not None:
+                return found.raw
+        raise self._absent()
+
+    def _known_roots(self) -> list[SourcedPin]:
+        """Return everything that is known here of the collection's roots, as pins."""
+        known = [*self._pins]
+        if self._memory is not None:
+            known.append(SourcedPin(pin=Pin("sha256", self._memory.root_of_trust), source=VERIFIED_BEFORE))
+        if self._lock is not None:
+            known.append(SourcedPin(pin=self._lock.entry.root, source=self._lock.source))
+        return known
+
+    def _fetch_root(self, version: int) -> bytes | None:
+        return self._remote.fetch(self._gun, self._filename(ROOT, version), limit=self._wire.size_limit(ROOT))
+
     def _follow_roots(self, trusted: TrustedSet, *, keep: bool) -> None:
         """Update to N+1, N+2 until the server has no further root. `keep`: store each one in the cache at once."""
         known = trusted.root.version
         for _ in range(MAX_ROOT_ROTATIONS):
-            raw = self._remote.fetch(
-                self._gun, self._filename(ROOT, trusted.root.version + 1), limit=self._wire.size_limit(ROOT)
-            )
+            raw = self._fetch_root(trusted.root.version + 1)
             if raw is None:
                 return
             trusted.update_root(raw)
@@ -292,15 +325,19 @@ class Updater:
                 self._keep_root(trusted, trusted.root, since=known)
 
     def _has_successor(self, root: Envelope) -> bool:
-        filename = self._filename(ROOT, root.version + 1)
-        return self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(ROOT)) is not None
+        return self._fetch_root(root.version + 1) is not None
 
     def _cached_chain(self) -> TrustedSet | None:
         roots = self._cache.roots()
         try:
-            return self._chain(roots) if roots else None
+            cached = self._chain(roots) if roots else None
         except (MalformedMetadata, NotTrusted, TooLarge):
             return None  # a damaged cache: start again from the server, with pins and memory
+        if cached is not None and self._wire.first_root_may_be_later and cached.roots[0].version != _FIRST_ROOT:
+            # What is missing here may have been lost: such a chain counts only from a root that is known.
+            known = {known.pin.digest for known in self._known_roots() if known.pin.kind == "sha256"}
+            return cached if cached.roots[0].sha256 in known else None
+        return cached
 
     def _chain(self, roots: Sequence[bytes]) -> TrustedSet:
         trusted = TrustedSet(
@@ -387,7 +424,7 @@ class Updater:
         filename = self._filename(TIMESTAMP)
         raw = self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(TIMESTAMP))
         if raw is None:
-            self._refuse_absent(trusted)
+            raise self._absent(trusted)
         accepted = trusted.update_timestamp(raw)
         if accepted.raw == raw:
             self._cache.store(TIMESTAMP, raw)
@@ -432,25 +469,12 @@ class Updater:
             raise RuntimeError("refresh first")
         return self._set
 
-    def _refuse_absent(self, trusted: TrustedSet | None = None) -> NoReturn:
+    def _absent(self, trusted: TrustedSet | None = None) -> TrustError:
+        """Return the error for a collection of which the server has nothing."""
         if self._pins:
-            raise TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
+            return TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
         if self._memory is None and self._lock is not None:
-            raise TrustDataWithheld(gun=self._gun, known_by=self._lock.source)
+            return TrustDataWithheld(gun=self._gun, known_by=self._lock.source)
         if self._memory is not None or trusted is not None:
-            raise TrustDataWithheld(gun=self._gun, known_by=VERIFIED_BEFORE)
-        raise NoTrustData(gun=self._gun)
-
-
-class _NoRemote:
-    """A remote that has no files, for offline runs."""
-
-    name = "offline"
-
-    def __init__(self, gun: GUN) -> None:
-        self._gun = gun
-
-    def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
-        """Refuse. Raises: OfflineTooOld."""
-        del gun, limit
-        raise OfflineTooOld(gun=self._gun, reason=f"{filename} is not in the cache")
+            return TrustDataWithheld(gun=self._gun, known_by=VERIFIED_BEFORE)
+        return NoTrustData(gun=self._gun)

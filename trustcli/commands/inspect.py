@@ -87,6 +87,8 @@ def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
             if not is_delegated(role):
                 status = NOT_TRUSTED
     inspection = inspect_roles(roles, tag=reference.tag)
+    for error in inspection.unusable:
+        session.output.warn(f"{image}: {shown(error.target)} is left out: {error}")
     if found.releases_unreadable():
         # Clients refuse the tags then. What targets lists of them is not what was released last.
         inspection = replace(inspection, tags=())

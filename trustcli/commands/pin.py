@@ -12,12 +12,11 @@ from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
-from trustdata.errors import PinsDisagree
+from trustdata.errors import PinsDisagree, TrustError
 from trustdata.gun import GUN
 from trustdata.verification.trust_pinning import Pin, parse_pin
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
-from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -47,10 +46,11 @@ def command(
         requested = FORMATS[pins[real].format]
     known = pins.get(gun)
     if replace:
+        entry = _entry(session, gun, pin, requested, named=real)  # before anything is forgotten
         session.memory.forget(gun)
         for wire in FORMATS.values():
             session.cache(gun, wire.name).clear()
-        session.pins.replace(gun, _entry(session, gun, pin, requested, named=real))
+        session.pins.replace(gun, entry)
     elif known is None:
         session.pins.record(gun, _entry(session, gun, pin, requested, named=real))
     elif (known.pin, known.named) != (pin, real):
@@ -77,11 +77,15 @@ def _check_alias(gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> No
 
 
 def _entry(session: Session, gun: GUN, pin: Pin, requested: WireFormat | None, *, named: GUN | None) -> PinEntry:
-    wire = requested or session.format_offered(named or gun)
-    if wire is None:
-        wire = TUF
-        session.output.warn(
-            f"the server cannot be asked in which format it has {named or gun}; taken for {wire.name}: if that is "
-            "wrong, pin it again with --replace --format notary"
-        )
+    """Return the entry; the server is asked for the format if it is not given.
+
+    Raises: UsageError if the server cannot be asked: a guess would make everything else refuse the collection.
+    """
+    try:
+        wire = requested or session.format_offered(named or gun)
+    except TrustError as error:
+        raise UsageError(
+            f"the server cannot be asked in which format it has {named or gun} ({error}); say it: --format tuf, or "
+            "--format notary for what docker or notary made"
+        ) from error
     return PinEntry(pin=pin, format=wire.name, recorded=session.at, how="pin", named=named)

@@ -53,6 +53,7 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
+from trustdata.model import UnusableTarget
 from trustdata.roles import TARGETS, RoleName, is_delegated, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, read_target, signers_of_target
 from trustdata.wire import WireFormat
@@ -369,7 +370,8 @@ class TagEdits:
 
 
 def _lists(roles: Roles, role: RoleName, edit: TagEdit) -> bool:
-    if role not in roles or edit.tag not in roles[role].targets.targets:
+    entry = roles[role].targets.targets.get(edit.tag) if role in roles else None
+    if entry is None or isinstance(entry, UnusableTarget):
         return False
-    listed = read_target(role, edit.tag, roles[role].targets.targets[edit.tag])
+    listed = read_target(role, edit.tag, entry)
     return (listed.digest, listed.length, listed.children) == (edit.digest, edit.length, edit.children)

@@ -29,6 +29,7 @@ from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, PO
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
+from trustdata.wire.names import NOTARY_V1
 
 _PORT: Final = re.compile(r":[0-9]+$")
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
@@ -171,6 +172,16 @@ def _advice_key_exists(error: Failure) -> str:
     return "trust key list" if error.place == KeyExists.place else "name another file"
 
 
+def _advice_format_changed(error: Failure) -> str:
+    """Return how a collection is recorded in the other format, which is only right if the server has it so."""
+    if not isinstance(error, errors.FormatChanged) or error.offered_by != "the server":
+        return "trust pins lists what is recorded here"
+    option = "notary" if error.offered == NOTARY_V1 else "tuf"
+    return _template(f"if the publisher says that this is right: trust pin {{gun}} REF --replace --format {option}")(
+        error
+    )
+
+
 def advice_pinned_by_key(error: Failure, *, trust: str = "trust") -> str:
     """Return what a user does about a pin by key alone: pin the fingerprint of the root.
 
@@ -232,6 +243,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_template("ask the publisher which root is right; trust pins lists what is recorded here"),
     ),
     errors.LockDisagrees: Row(status=NOT_TRUSTED, advice=_advice_lock_disagrees),
+    errors.FormatChanged: Row(status=NOT_TRUSTED, advice=_advice_format_changed),
     errors.CollectionDeleted: Row(
         status=NOT_TRUSTED, advice=_template("if the publisher started anew: trust pin {gun} REF --replace")
     ),
@@ -263,6 +275,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.TagMismatch: Row(
         status=NOT_TRUSTED,
         advice=_template("do not use this image; trust explain {gun}:{tag} says who signed what"),
+    ),
+    errors.TargetUnusable: Row(
+        status=NOT_TRUSTED, advice=_template("ask the publisher to sign {target} again, with its sha256 and its size")
     ),
     errors.TrustDataWithheld: Row(
         status=NOT_TRUSTED,

@@ -16,7 +16,7 @@ from trustdata.errors import (
 from trustdata.inspection import tags_with_two_digests
 from trustdata.roles import RELEASES, ROOT, TARGETS, signer_name
 from trustdata.verification.delegations import delegations_of
-from trustdata.verification.target_lookup import check_release_conflicts
+from trustdata.verification.target_lookup import check_release_conflicts, unusable_targets
 
 _CHECK = "collection"
 _TAGS_SHOWN = 10
@@ -33,6 +33,7 @@ def check_collection(look: Look) -> Iterator[Finding]:
     yield from _delegations(look)
     yield from _releases(look)
     yield from _two_digests(look)
+    yield from _unusable(look)
     yield from _root(look)
     yield from check_name(look)
 
@@ -120,6 +121,21 @@ def _two_digests(look: Look) -> Iterator[Finding]:
     if len(found) > _TAGS_SHOWN:
         text = f"{len(found) - _TAGS_SHOWN} more tags have two digests; trust inspect --json {look.gun} names all"
         yield Finding(check="two-digests", severity="wrong", text=text)
+
+
+def _unusable(look: Look) -> Iterator[Finding]:
+    found = unusable_targets(look.roles)
+    for error in found[:_TAGS_SHOWN]:
+        name = shown(error.target)
+        yield Finding(
+            check="unusable",
+            severity="note",
+            text=f"{name} cannot be used: {error}",
+            remedy=f"where its key is: trust sign {look.gun}:{name}, or trust revoke {look.gun}:{name}",
+            place=shown(error.role),
+        )
+    if len(found) > _TAGS_SHOWN:
+        yield Finding(check="unusable", severity="note", text=f"{len(found) - _TAGS_SHOWN} more tags cannot be used")
 
 
 def _root(look: Look) -> Iterator[Finding]:

@@ -102,7 +102,13 @@ class PinsFile:
                     other_source=entry.how,
                 )
             if known.format != entry.format:
-                raise FormatChanged(gun=gun, pinned=known.format, offered=entry.format)
+                raise FormatChanged(
+                    gun=gun,
+                    pinned=known.format,
+                    pin_source=str(self._file.path),
+                    offered=entry.format,
+                    offered_by="this command",
+                )
             return None
 
         self._file.change(added)

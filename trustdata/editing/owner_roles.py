@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trustdata.envelope import Envelope
-from trustdata.errors import NotTrusted, TrustError
+from trustdata.errors import NotTrusted, TargetUnusable, TrustError
 from trustdata.model import Targets
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.checks import check_signatures
@@ -121,11 +121,16 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
             yield from each_released(self.sound())
 
     def find_released(self, tag: str) -> Target | None:
-        """Return what clients answer for one tag, expiry apart; None if it is not released.
+        """Return what clients answer for one tag, expiry apart; None if it is not released, or is unusable.
 
         Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
         """
-        return None if self.releases_unreadable() else find_released(tag, self.sound())
+        if self.releases_unreadable():
+            return None
+        try:
+            return find_released(tag, self.sound())
+        except TargetUnusable:  # its owner may sign it anew
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

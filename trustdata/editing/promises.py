@@ -123,6 +123,7 @@ class _PromisedWire:
         self.name = wire.name
         self.lists_versions = wire.lists_versions
         self.snapshot_lists_root = wire.snapshot_lists_root
+        self.first_root_may_be_later = wire.first_root_may_be_later
         self.releases_are_terminating = wire.releases_are_terminating
         self.delegations_nest = wire.delegations_nest
         self.certifies_root_keys = wire.certifies_root_keys

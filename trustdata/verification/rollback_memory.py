@@ -113,8 +113,9 @@ class SeenRole:
 class Memory:
     """The rollback memory of one machine for one collection.
 
-    `root_of_trust`: the SHA-256 (hex) of root version 1. `refreshed`: the reference time (UTC) of the last complete
-    refresh, or None. `named`: whether a root named the collection (TUF 1.0), so that every later one must.
+    `root_of_trust`: the SHA-256 (hex) of root version 1, or in Notary v1 of the root with which the chain began here.
+    `refreshed`: the reference time (UTC) of the last complete refresh, or None. `named`: whether a root named the
+    collection (TUF 1.0), so that every later one must.
     """
 
     root_of_trust: str

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from trustdata.envelope import Envelope
-from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict
-from trustdata.model import NotaryTargets, TargetFile, Targets
+from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict, TargetUnusable
+from trustdata.model import NotaryTargets, TargetFile, Targets, UnusableTarget
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.delegations import may_list
+from trustdata.wire.plain_targets import PlainTargets
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
@@ -46,7 +48,12 @@ class Target:
 
 
 def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
-    """Convert a target of python-tuf. Raises: ContentMismatch if it has no complete SHA-256."""
+    """Convert a target of python-tuf.
+
+    Raises: TargetUnusable (Notary v1); ContentMismatch if it has no complete SHA-256.
+    """
+    if isinstance(target, UnusableTarget):
+        raise TargetUnusable(role=role, target=tag, reason=target.reason)
     digest = target.hashes.get("sha256", "")
     if not _is_sha256(digest):
         raise ContentMismatch(role=role, what=f"hash of {tag}", expected="sha256", found=", ".join(target.hashes))
@@ -90,22 +97,41 @@ def _first_match_wins(targets: Targets) -> bool:
 def find_released(tag: str, roles: Mapping[RoleName, Envelope]) -> Target | None:
     """Return the released target of a tag, or None. `roles`: verified `targets`, and the releases if published.
 
-    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch; TargetUnusable (Notary v1).
     """
     return _find(tag, roles[TARGETS].targets, _listings(roles))
 
 
 def each_released(roles: Mapping[RoleName, Envelope]) -> Iterator[Target]:
-    """Yield the target of every released tag, sorted by tag, and keep none.
+    """Yield the target of every released tag, sorted by tag, and keep none. Unusable ones (Notary v1) are left out.
 
     `roles`: verified `targets`, and the releases if published. Raises, at the first such tag: ReleaseConflict,
     DelegationOutOfScope, ContentMismatch.
     """
     targets, listings = roles[TARGETS].targets, _listings(roles)
     for tag in sorted({tag for listed in listings.values() for tag in listed}):
-        target = _find(tag, targets, listings)
-        if target is not None:
-            yield target
+        with suppress(TargetUnusable):
+            target = _find(tag, targets, listings)
+            if target is not None:
+                yield target
+
+
+def unusable_targets(roles: Mapping[RoleName, Envelope]) -> list[TargetUnusable]:
+    """Return why released tags are unusable, sorted by tag: what `each_released` leaves out."""
+    targets, listings = roles[TARGETS].targets, _listings(roles)
+    found = []
+    for tag in sorted({tag for listed in listings.values() for tag in _unusable_in(listed)}):
+        try:
+            _find(tag, targets, listings)
+        except TargetUnusable as error:
+            found.append(error)
+    return found
+
+
+def _unusable_in(listed: Mapping[str, TargetFile]) -> list[str]:
+    if isinstance(listed, PlainTargets):
+        return []
+    return [tag for tag, target in listed.items() if isinstance(target, UnusableTarget)]
 
 
 def _listings(roles: Mapping[RoleName, Envelope]) -> _Listings:
@@ -119,8 +145,10 @@ def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
         if not _first_match_wins(targets):
             raise DelegationOutOfScope(role=RELEASES, target=tag)
         del listing[RELEASES]
+    if _first_match_wins(targets):  # the first one decides, even if it is unusable: docker looks no further
+        return next((read_target(role, tag, target) for role, target in listing.items()), None)
     found = [read_target(role, tag, target) for role, target in listing.items()]
-    if len(found) > 1 and not _first_match_wins(targets):
+    if len(found) > 1:
         raise _conflict(tag, found)
     return found[0] if found else None
 
@@ -165,7 +193,7 @@ def _signer_lists(role: RoleName, target: Target, roles: Mapping[RoleName, Envel
     if role not in roles or not may_list(roles[TARGETS].targets, role, target.tag):
         return False
     listed = roles[role].targets.targets.get(target.tag)
-    if listed is None:
+    if listed is None or isinstance(listed, UnusableTarget):
         return False
     listed_target = read_target(role, target.tag, listed)
     return listed_target.digest == target.digest and listed_target.has_manifest(requested)

@@ -56,6 +56,13 @@ class WireFormat(Protocol):
         """Whether the snapshot lists root (only in Notary v1)."""
 
     @property
+    def first_root_may_be_later(self) -> bool:
+        """Whether a collection may begin with a root of a later version than 1 (only in Notary v1, docs/adr/0064).
+
+        Files can then also be requested by their SHA-256, old roots among them.
+        """
+
+    @property
     def releases_are_terminating(self) -> bool:
         """Whether `targets/releases` must be the first delegation, terminating, and for every tag (only in TUF).
 

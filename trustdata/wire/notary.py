@@ -47,10 +47,11 @@ from trustdata.model import (
     TargetFile,
     Targets,
     Timestamp,
+    UnusableTarget,
     UnversionedMeta,
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
-from trustdata.wire import UploadRules, canonical_json, plain_targets
+from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
 from trustdata.wire.member_checks import MemberChecks, Object
 from trustdata.wire.names import NOTARY_V1
 from trustdata.wire.plain_targets import PlainPart
@@ -63,6 +64,8 @@ _KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
 _DELEGATION: Final = re.compile(r"targets(?:/[-a-z0-9_]+)+")
 _MAX_DELEGATION: Final = 255
 _HASH_BYTES: Final = {"sha256": 32, "sha512": 64}
+_MAX_LENGTH: Final = 2**53 - 1
+"""The longest file that every JSON parser reads the length of."""
 _GO_ESCAPES: Final = re.compile("[<>&\u2028\u2029]")
 _COMMON: Final = ("_type", "version", "expires")
 
@@ -73,6 +76,7 @@ class NotaryFormat:
     name: Final = NOTARY_V1
     lists_versions: Final = False
     snapshot_lists_root: Final = True
+    first_root_may_be_later: Final = True
     releases_are_terminating: Final = False
     delegations_nest: Final = True
     certifies_root_keys: Final = True
@@ -94,7 +98,9 @@ class NotaryFormat:
         if len(raw) > limits.size:
             raise TooLarge(what=f"{role} metadata", limit=limits.size)
         reader = _NotaryMembers(role, raw)
-        parsed, plain = plain_targets.parse(role, raw, plain_targets.NOTARY_FORM, values=limits.values, known=plain)
+        parsed, plain = plain_targets.parse(
+            role, raw, plain_targets.NOTARY_FORM, values=limits.values, known=plain, wide=_go_length
+        )
         document = reader.known_members(parsed.value, "", ("signed", "signatures"))
         signatures = reader.signatures(document.get("signatures"))
         signed = reader.members(document.get("signed"), "signed")
@@ -323,6 +329,9 @@ class _NotaryMembers(MemberChecks):
             self.role_name(name, path)
             entry = self.known_members(item, path, ("length", "hashes"))
             length, hashes = self.content_of(entry, path)
+            if "sha256" not in hashes:
+                raise self.refuse(f"{path}.hashes", "must have sha256")
+            self.integer(length, f"{path}.length", 0)
             found[f"{name}.json"] = UnversionedMeta(length=length, hashes=hashes)
         for role in needed:
             if f"{role}.json" not in found:
@@ -330,7 +339,7 @@ class _NotaryMembers(MemberChecks):
         return found
 
     def content_of(self, entry: Object, path: str) -> tuple[int, dict[str, str]]:
-        """Return the length and the hashes (in hex) of an entry."""
+        """Return the length and the hashes (in hex) of an entry, whatever they are worth."""
         hashes = {}
         for algorithm, digest in self.members(entry.get("hashes"), f"{path}.hashes").items():
             place = f"{path}.hashes.{algorithm}"
@@ -340,9 +349,9 @@ class _NotaryMembers(MemberChecks):
             if len(raw) != _HASH_BYTES[algorithm]:
                 raise self.refuse(place, f"must have {_HASH_BYTES[algorithm]} bytes")
             hashes[algorithm] = raw.hex()
-        if "sha256" not in hashes:
-            raise self.refuse(f"{path}.hashes", "must have sha256")
-        return self.integer(entry.get("length"), f"{path}.length", 0), hashes
+        if not hashes:
+            raise self.refuse(f"{path}.hashes", "must have sha256 or sha512")
+        return self.integer(entry.get("length"), f"{path}.length", -(2**63)), hashes
 
     def targets(self, value: object) -> dict[str, TargetFile]:
         targets = self.members(value, "signed.targets")
@@ -355,7 +364,11 @@ class _NotaryMembers(MemberChecks):
                 self.custom(target["custom"], f"{path}.custom")
             length, hashes = self.content_of(target, path)
             foreign: dict[str, Any] = {n: v for n, v in target.items() if n not in {"length", "hashes"}}
-            found[name] = TargetFile(length, hashes, name, foreign)
+            fault = _fault(length, hashes)
+            if fault is None:
+                found[name] = TargetFile(length, hashes, name, foreign)
+            else:
+                found[name] = UnusableTarget(name, length=length, hashes=hashes, foreign=foreign, reason=fault)
         return found
 
     def custom(self, value: object, path: str) -> None:
@@ -371,6 +384,24 @@ class _NotaryMembers(MemberChecks):
             raise self.refuse(
                 path, "must be canonical JSON without < > & U+2028 U+2029, or no old client can sign again"
             )
+
+
+def _fault(length: int, hashes: Mapping[str, str]) -> str | None:
+    """Return why nothing can be checked by a length and hashes, or None if a file can be."""
+    if "sha256" not in hashes:
+        return f"it has {' and '.join(sorted(hashes))} and no sha256"
+    return None if 0 <= length <= _MAX_LENGTH else f"its length is {length}"
+
+
+def _go_length(path: strict_json.Path, number: int) -> int | None:
+    """Return the length of a target as Go signs it, if the number has 64 bits; None elsewhere, which is refused.
+
+    Go reads every number of what is signed as a double before it writes the canonical form.
+    """
+    if path[:2] != ("signed", "targets") or path[3:] != ("length",) or not -(2**63) <= number < 2**63:
+        return None
+    rounded = int(float(number))
+    return rounded if rounded < 2**63 else None
 
 
 # --- writing

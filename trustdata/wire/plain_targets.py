@@ -228,12 +228,18 @@ FORMS: Final[Mapping[str, PlainForm]] = {TUF_1_0: TUF_FORM, NOTARY_V1: NOTARY_FO
 
 
 def parse(
-    role: RoleName, raw: bytes, form: PlainForm, *, values: int, known: PlainPart | None = None
+    role: RoleName,
+    raw: bytes,
+    form: PlainForm,
+    *,
+    values: int,
+    known: PlainPart | None = None,
+    wide: strict_json.Wide | None = None,
 ) -> tuple[strict_json.Parsed, PlainPart | None]:
     """Parse a file as `strict_json` does, but for its targets if they are plain: in their place is an empty object.
 
     `values`: how many the file may hold at most. `known`: what is known to be the first plain targets in the text.
-    Raises: MalformedMetadata, TooLarge; instead of both NotPlain, if `known` is given.
+    `wide`: as for `strict_json`. Raises: MalformedMetadata, TooLarge; instead of both NotPlain, if `known` is given.
     """
     part = known or find_plain_targets(raw, form)
     if part is not None and part.count * VALUES <= values:
@@ -243,7 +249,7 @@ def parse(
                 return parsed, part
     if known is not None:
         raise NotPlain
-    return strict_json.parse(role, raw, values=values), None
+    return strict_json.parse(role, raw, values=values, wide=wide), None
 
 
 def find_plain_targets(raw: bytes, form: PlainForm) -> PlainPart | None:

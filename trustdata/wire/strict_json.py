@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import orjson
 
@@ -24,20 +24,28 @@ from trustdata.wire.canonical_json import to_json
 
 _MAX_INTEGER: Final = 2**53 - 1
 _INTEGER_DIGITS: Final = 16
+_LONGEST_INTEGER: Final = 20
+"""Characters of an integer of 64 bits, with its sign. Longer ones are not even read as numbers."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # For the text outside of strings: every digit becomes 0, every sign of a fraction, exponent or negative number !.
 _NUMBER_CHARACTERS: Final = bytes.maketrans(b"123456789.E+-", b"000000000!!!!")
 _SUSPECT: Final = (b"!", b"0e", b"0" * _INTEGER_DIGITS)
 
 
-_Path: TypeAlias = tuple[str | int, ...]
+Path: TypeAlias = tuple[str | int, ...]
+"""The names and indexes that lead to a value."""
+Wide: TypeAlias = Callable[[Path, int], int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A marker in the parsed tree at a place that must be refused, so that its path can be found afterwards."""
+    """A marker in the parsed tree at a place that must be refused, so that its path can be found afterwards.
+
+    `integer`: the number that it stands for, if it is one of up to 20 characters.
+    """
 
     reason: str
+    integer: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +60,19 @@ class Parsed:
     canonical: bool
 
 
-def parse(role: RoleName, raw: bytes, *, values: int = MAX_VALUES) -> Parsed:
-    """Parse a document. `values`: how many it may hold at most. Raises: MalformedMetadata, TooLarge."""
+def parse(role: RoleName, raw: bytes, *, values: int = MAX_VALUES, wide: Wide | None = None) -> Parsed:
+    """Parse a document. `values`: how many it may hold at most.
+
+    `wide`: returns what to take a large integer at a path for, or None to refuse it. Raises: MalformedMetadata,
+    TooLarge.
+    """
     try:
         count_values(raw, most=values)
     except TooManyValues as error:
         raise TooLarge(what=f"{role} metadata", limit=error.limit, unit="values") from error
     except TooDeep as error:
         raise MalformedMetadata(role=role, path="", reason=str(error)) from error
-    return _parse_fast(raw) or Parsed(value=_parse_with_checks(role, raw), canonical=False)
+    return _parse_fast(raw) or Parsed(value=_parse_with_checks(role, raw, wide), canonical=False)
 
 
 def _parse_fast(raw: bytes) -> Parsed | None:
@@ -91,7 +103,7 @@ def _is_unambiguous(text: bytes) -> bool:
     return True
 
 
-def _parse_with_checks(role: RoleName, raw: bytes) -> object:
+def _parse_with_checks(role: RoleName, raw: bytes, wide: Wide | None = None) -> object:
     try:
         document: object = json.loads(
             raw.decode("utf-8"),
@@ -108,7 +120,12 @@ def _parse_with_checks(role: RoleName, raw: bytes) -> object:
     except RecursionError as error:
         raise MalformedMetadata(role=role, path="", reason=f"nested deeper than {MAX_DEPTH}") from error
     for path, refused in _refusals(document, ()):
-        raise MalformedMetadata(role=role, path=_place(path), reason=refused)
+        if wide is not None and refused.integer is not None:
+            taken = wide(path, refused.integer)
+            if taken is not None:
+                _replace(document, path, taken)
+                continue
+        raise MalformedMetadata(role=role, path=_place(path), reason=refused.reason)
     return document
 
 
@@ -121,28 +138,36 @@ def _members(pairs: list[tuple[str, object]]) -> object:
 
 
 def _integer(text: str) -> object:
-    if len(text) > _INTEGER_DIGITS + 1 or text == "-0":
+    if len(text) > _LONGEST_INTEGER or text == "-0":
         return _Refused(f"{text[:20]} is not an integer below 2**53")
     number = int(text)
-    return number if abs(number) <= _MAX_INTEGER else _Refused(f"{text} is not an integer below 2**53")
+    return number if abs(number) <= _MAX_INTEGER else _Refused(f"{text} is not an integer below 2**53", number)
 
 
-def _refusals(value: object, path: _Path) -> Iterator[tuple[_Path, str]]:
+def _replace(document: object, path: Path, value: int) -> None:
+    """Put a number in the place of a marker. Markers stand in objects and arrays."""
+    *parents, last = path
+    for name in parents:
+        document = cast("dict[str | int, object]", document)[name]
+    cast("dict[str | int, object]", document)[last] = value
+
+
+def _refusals(value: object, path: Path) -> Iterator[tuple[Path, _Refused]]:
     if isinstance(value, _Refused):
-        yield path, value.reason
+        yield path, value
     elif isinstance(value, str):
         if _SURROGATE.search(value):
-            yield path, "holds a lone surrogate"
+            yield path, _Refused("holds a lone surrogate")
     elif isinstance(value, dict | list):
         children = value.items() if isinstance(value, dict) else enumerate(value)
-        for name, child in children:
+        for name, child in list(children):  # what is refused may be replaced meanwhile
             if isinstance(name, str) and _SURROGATE.search(name):
-                yield path, "holds a lone surrogate in a member's name"
+                yield path, _Refused("holds a lone surrogate in a member's name")
             if isinstance(child, _Refused | str | dict | list):
                 yield from _refusals(child, (*path, name))
 
 
-def _place(path: _Path) -> str:
+def _place(path: Path) -> str:
     """Return a path as text.
 
     Only the path of an error is converted to text: a long name above many elements would be copied for each of them.

@@ -55,6 +55,7 @@ class TufFormat:
     name: Final = TUF_1_0
     lists_versions: Final = True
     snapshot_lists_root: Final = False
+    first_root_may_be_later: Final = False
     releases_are_terminating: Final = True
     delegations_nest: Final = False
     certifies_root_keys: Final = False

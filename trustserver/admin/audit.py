@@ -268,7 +268,7 @@ def _older_than_remembered(
 ) -> Iterator[AuditFinding]:
     versions = trusted.versions()
     for each in client_states:
-        if each.root_of_trust and each.root_of_trust != trusted.roots[0].sha256:
+        if each.root_of_trust and all(each.root_of_trust != root.sha256 for root in trusted.roots):
             message = f"has root of trust {trusted.roots[0].sha256}, but {each.source} knows {each.root_of_trust}"
             yield AuditFinding(gun=gun, code="older-than-remembered", message=message, remedy=OLDER_REMEDY)
             continue

@@ -203,8 +203,12 @@ class NotaryApi:
             record = await asyncio.to_thread(
                 self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY
             )
-        except (NotThere, CollectionExists):  # nothing to rotate, so return the key for the first publish
-            record = await self._key(route)
+        except NotThere:  # nothing is published yet: another key for the first publish
+            record = await asyncio.to_thread(
+                self._services.online.other_offer, gun, role, self._services.clock(), wire=NOTARY
+            )
+        except CollectionExists as error:  # a collection in another format does not exist for these clients
+            raise NoTrustData(gun=gun) from error
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
         return record
 

@@ -83,6 +83,10 @@ class _Internal(TrustError):
         return "the server failed; its log says why"
 
 
+_OURS: Final = ("/api/", "/tuf/")
+_NOTARY_MEDIA_TYPE: Final = "application/json; charset=utf-8"
+
+
 def status_of(error: Exception) -> int:
     """Return the HTTP status for an error; 500 for one that is not in the table."""
     return _row(error)[0]
@@ -116,14 +120,19 @@ async def send_problem(
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Make FastAPI answer every error with a problem document."""
+def install_error_handlers(app: FastAPI, *, elsewhere: bytes) -> None:
+    """Make FastAPI answer every error with a problem document.
+
+    `elsewhere`: the body of a 404 for paths of no API of ours, as Notary's clients read it: they may be sent there.
+    """
 
     async def refused(_: Request, error: Exception) -> Response:
         return _response(status_of(error), problem_body(error), _headers_of(error))
 
-    async def by_framework(_: Request, error: Exception) -> Response:
+    async def by_framework(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
+            if error.status_code == 404 and not request.url.path.startswith(_OURS):
+                return _response(404, elsewhere, {"content-type": _NOTARY_MEDIA_TYPE})
             code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
             return _framework_problem(error.status_code, code, str(error.detail), error.headers)
         return _framework_problem(400, "bad-request", "the request does not have the form that the API describes")

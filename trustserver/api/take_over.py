@@ -55,7 +55,8 @@ def sort_parts(parts: Mapping[RoleName, bytes]) -> ImportedCollection:
     Raises: BadRequest (a version of root is missing, or a private key cannot be read).
     """
     roots = {int(found[1]): raw for name, raw in parts.items() if (found := _ROOTS.fullmatch(name))}
-    for version in range(1, len(roots) + 1):
+    first = min(roots, default=1)  # Notary lets a collection begin with a later root than version 1
+    for version in range(first, first + len(roots)):
         if version not in roots:
             raise BadRequest(place=f"part {version}.root", reason="is missing: the chain has a gap")
     keys = {}

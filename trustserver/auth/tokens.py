@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 from joserfc import jws
-from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
@@ -107,6 +107,8 @@ class TokenVerifier:
         """
         if len(token) > MAX_TOKEN:
             raise TokenRefused(reason=f"it has more than {MAX_TOKEN} bytes")
+        if b"=" in token:
+            raise TokenRefused(reason="it is written with =, which no part of a JSON Web Token ends with (RFC 7515, 2)")
         parts = token.split(b".")
         if len(parts) != len(("header", "payload", "signature")) or len(parts[2]) > MAX_SIGNATURE:
             raise TokenRefused(reason="it is no JSON Web Token")
@@ -152,14 +154,20 @@ class TokenVerifier:
             now=int(at.timestamp()),
             leeway=LEEWAY,
             iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": self._service},
+            aud={"essential": True},
             exp={"essential": True},
         )
         try:
             rules.validate(dict(claims))
+            # A token for others as well could be brought here by them, or there by whoever reads it here.
+            if claims["aud"] not in (self._service, [self._service]):
+                raise InvalidClaimError("aud")
         except ExpiredTokenError as error:
             raise TokenRefused(reason="it has expired") from error
         except ClaimError as error:
+            if isinstance(early := claims.get(str(error.claim)), int | float) and error.claim in {"iat", "nbf"}:
+                reason = f"its claim {error.claim} is {early - at.timestamp():.0f} s ahead of the clock of this server"
+                raise TokenRefused(reason=reason) from error
             raise TokenRefused(reason=f"its claim {error.claim} is missing, or is not what is expected here") from error
         return claims
 

@@ -48,7 +48,7 @@ _WIRE: Final = SERVED_NOTARY.wire
 class ImportedCollection:
     """A collection as it was read from another server.
 
-    `roots`: all versions of root, from version 1 upwards. `files`: the current file of every other role. `keys`: the
+    `roots`: all versions of root, from the first one on. `files`: the current file of every other role. `keys`: the
     private keys of the old server, by role; may be empty.
     """
 
@@ -156,7 +156,7 @@ def verify_import(gun: GUN, imported: ImportedCollection, at: datetime) -> Verif
     Raises: MalformedMetadata, TooLarge, NotTrusted, PublishRefused (a file is missing or superfluous).
     """
     if not imported.roots:
-        raise PublishRefused(role=ROOT, reason="is missing: the whole chain is needed, from version 1")
+        raise PublishRefused(role=ROOT, reason="is missing: the whole chain is needed, from its first version")
     for role in (TIMESTAMP, SNAPSHOT, TARGETS):
         if role not in imported.files:
             raise PublishRefused(role=role, reason="is missing")
@@ -171,8 +171,6 @@ def verify_import(gun: GUN, imported: ImportedCollection, at: datetime) -> Verif
         max_life=UNLIMITED_LIFE,  # signed again here at once, if the key is brought; else after the owner's next root
         unsafe_accept_expired_offline_roles=True,
     )
-    if trusted.root.version != 1:
-        raise PublishRefused(role=ROOT, reason=f"the chain begins with version {trusted.root.version}, not with 1")
     for raw in imported.roots[1:]:
         trusted.update_root(raw)
     trusted.update_timestamp(imported.files[TIMESTAMP])

@@ -12,6 +12,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import cycle
 from threading import Lock
 from typing import Final
 
@@ -23,6 +24,8 @@ from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataSt
 
 SALT_LIFETIME: Final = timedelta(hours=24)
 """For this time new keys are derived with a salt. They can be published with for as long again."""
+ALTERNATIVES: Final = 4
+"""How many keys a name without data may have offered with one salt: the one for everybody, and those to rotate to."""
 _SALT_BYTES: Final = 32
 
 
@@ -33,16 +36,33 @@ class OfferedKeys:
         self._store = store
         self._sealer = sealer
         self._lock = Lock()
+        self._numbers = cycle(range(1, ALTERNATIVES))
 
     def newest(self, state: StoredCollection, role: RoleName, at: datetime) -> KeyRecord:
         """Return the key to offer for a role of a name without data. Raises: NotStored."""
         return self._derive(state, role, self._salt(at), at)
 
+    def another(self, state: StoredCollection, role: RoleName, at: datetime) -> KeyRecord:
+        """Return another key for a role of a name without data than `newest` does, and than the call before.
+
+        Its owner rotates the key before the first publish. There are few of them, so that nothing must be stored to
+        know them again. Raises: NotStored.
+        """
+        salt = self._salt(at)
+        with self._lock:
+            number = next(self._numbers)
+        return self._derive(state, role, salt, at, number=number)
+
     def add(self, state: StoredCollection, at: datetime) -> StoredCollection:
         """Return the state of a name with the keys that may have been offered for it, if it has no data."""
         if state.status is Status.LIVE:
             return state
-        offered = [self._derive(state, role, salt, at) for salt in self._usable(at) for role in ONLINE]
+        offered = [
+            self._derive(state, role, salt, at, number=number)
+            for salt in self._usable(at)
+            for role in ONLINE
+            for number in range(ALTERNATIVES)
+        ]
         return replace(state, keys=(*state.keys, *offered))
 
     def _salt(self, at: datetime) -> OfferSalt:
@@ -59,8 +79,11 @@ class OfferedKeys:
         """Return the salts with which offered keys may have been derived that still count, the newest first."""
         return [salt for salt in self._store.offer_salts() if abs(at - salt.created) < 2 * SALT_LIFETIME]
 
-    def _derive(self, state: StoredCollection, role: RoleName, salt: OfferSalt, at: datetime) -> KeyRecord:
-        secret = self._sealer.derive(salt.salt, gun=state.gun, role=role, revision=state.revision)
+    def _derive(
+        self, state: StoredCollection, role: RoleName, salt: OfferSalt, at: datetime, *, number: int = 0
+    ) -> KeyRecord:
+        numbered = salt.salt + bytes([number]) if number else salt.salt
+        secret = self._sealer.derive(numbered, gun=state.gun, role=role, revision=state.revision)
         private = derive_p256(secret)
         return sealed_record(private, self._sealer, gun=state.gun, role=role, state=KeyState.OFFERED, at=at)
 

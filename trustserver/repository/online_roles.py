@@ -84,6 +84,18 @@ class OnlineRoles:
         self.check_clock(at)
         return self._offers.newest(state, role, at)
 
+    def other_offer(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
+        """Return another key than `key` does for the first publish of a name without data.
+
+        If there is data by now, this is `key`. Raises: as `key`.
+        """
+        state = self._store.load(gun, only=(ROOT,))
+        _refuse_other_format(state, wire)
+        if state.status is Status.LIVE:
+            return self.key(gun, role, at, wire=wire)
+        self.check_clock(at)
+        return self._offers.another(state, role, at)
+
     def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
         """Return a new key to rotate to. It becomes CURRENT when a root that names it is published.
 

@@ -197,7 +197,9 @@ class Publishing:
         return issued
 
     def _tombstone(self, state: StoredCollection, subject: str, at: datetime) -> Tombstone:
-        first = self._store.file(state.gun, ROOT, 1)
+        # In Notary v1 a collection may begin with a later root than version 1.
+        versions = [each.version for each in self._store.versions(state.gun) if each.role == ROOT]
+        first = self._store.file(state.gun, ROOT, min(versions, default=1))
         return Tombstone(
             root_sha256=first.sha256 if first else state.files[ROOT].sha256,
             versions=current_versions(self._store, state.gun),

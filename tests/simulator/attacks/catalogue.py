@@ -249,9 +249,9 @@ ROOTS: Final = (
     Attack(
         name="another-collection",
         move=moves.another_collection,
-        regular=ThresholdNotMet,
+        regular=RootNotPinned,
         newcomer=RootNotPinned,
-        without_memory=ThresholdNotMet,
+        without_memory=RootNotPinned,
     ),
 )
 

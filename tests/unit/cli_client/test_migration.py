@@ -42,12 +42,14 @@ from trustdata.errors import (
     RootNotPinned,
     ThresholdNotMet,
     TooLarge,
+    TrustDataWithheld,
     VersionRollback,
 )
 from trustdata.gun import GUN
 from trustdata.model import Key, Role
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
+from trustdata.verification.target_lookup import unusable_targets
 from trustdata.verification.trust_pinning import Pin, SourcedPin, fingerprint
 from trustdata.wire.notary import NOTARY
 
@@ -93,6 +95,30 @@ def test_every_root_and_every_current_file_verbatim() -> None:
     assert all(raw == scene.server.stored[role].raw for role, raw in found.files.items())
     assert found.broken == {}
     assert found.snapshot_is_the_servers is True
+
+
+@pytest.mark.parametrize("pinned", [None, 2, 3])
+def test_it_may_begin_with_a_later_root(pinned: int | None) -> None:
+    """All roots come along, whichever of them is pinned here: others have pinned the first one."""
+    scene = good_collection(NOTARY)
+    scene.owner.renew(ROOT)
+    files = scene.server.files
+    roots = {version: NOTARY.parse(ROOT, files[f"{version}.root.json"]) for version in (1, 2, 3)}
+    del files["1.root.json"], files[f"root.{roots[1].sha256}.json"]
+    found = _found(scene, *([] if pinned is None else [fingerprint(roots[pinned])]))
+    assert [root.version for root in found.roots] == [2, 3]
+    assert found.doubtful is None
+    with pytest.raises(TrustDataWithheld):
+        _found(scene, scene.pin)
+
+
+def test_a_target_that_cannot_be_used_comes_along() -> None:
+    scene = good_collection(NOTARY)
+    scene.forger.alter(RELEASES, lambda d: d["targets"]["1.0"].update(length=-1))
+    found = _found(scene)
+    assert found.broken == {}
+    assert [error.target for error in unusable_targets(found.verified)] == ["1.0"]
+    assert found.files[RELEASES] == scene.server.stored[RELEASES].raw
 
 
 def test_what_is_known_of_its_root_counts() -> None:

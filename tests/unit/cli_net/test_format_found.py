@@ -18,6 +18,7 @@ from trustcli.client.notary_remote import NotaryRemote
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.settings import Settings
+from trustcli.console.failure_table import row_for
 from trustcli.console.output import Output
 from trustcli.errors import (
     RemoteRefused,
@@ -75,7 +76,7 @@ def _serving(serve: Serve, *, tuf: bool = False, notary: bool = False, failing: 
     """A server that has the collection in these formats; `failing`: it answers everything with this status."""
 
     def script(request: Request, wire: Wire) -> None:
-        there = notary if request.target == NOTARY_TIMESTAMP else tuf
+        there = tuf if "/_trust/" not in request.target else notary and request.target == NOTARY_TIMESTAMP
         if failing:
             wire.send(reply(failing))
         else:
@@ -113,7 +114,8 @@ def test_a_server_that_cannot_be_asked_is_asked_once_and_that_is_the_answer(
             ask()
     assert collection.judge([Question(gun=GUN, tag="1.0", digest=None)])[0].allowed is False
     assert len(server.requests) == 1
-    assert _session(tmp_path, server.url).format_offered(GUN) is None
+    with pytest.raises(error):
+        _session(tmp_path, server.url).format_offered(GUN)
 
 
 def test_offline_nobody_is_asked(serve: Serve, tmp_path: Path) -> None:
@@ -143,6 +145,22 @@ def test_who_knows_asks_nobody(serve: Serve, tmp_path: Path, wire: WireFormat) -
     assert server.requests == []
 
 
+@pytest.mark.parametrize("wire", [TUF, NOTARY], ids=lambda wire: wire.name)
+def test_a_collection_that_is_pinned_in_the_wrong_format_is_not_withheld(
+    serve: Serve, tmp_path: Path, wire: WireFormat
+) -> None:
+    server = _serving(serve, tuf=wire is NOTARY, notary=wire is TUF)
+    session = _session(tmp_path, server.url)
+    session.record_pin(GUN, PIN, "pin", wire)
+    for ask in (session.collection(GUN).refresh, session.collection(GUN).owner_roles):
+        with pytest.raises(FormatChanged, match="but the server has it as"):
+            ask()
+    refusal = session.collection(GUN).judge([Question(gun=GUN, tag="1.0", digest=None)])[0].refusal
+    assert isinstance(refusal, FormatChanged)
+    option = "tuf" if wire is NOTARY else "notary"
+    assert f"--replace --format {option}" in row_for(refusal).advice(refusal)
+
+
 def test_those_who_know_must_agree(serve: Serve, tmp_path: Path) -> None:
     server = _serving(serve, tuf=True, notary=True)
     session = _session(tmp_path, server.url)
@@ -151,7 +169,10 @@ def test_those_who_know_must_agree(serve: Serve, tmp_path: Path) -> None:
     with pytest.raises(FormatChanged) as caught:
         session.collection(GUN, locks={GUN: lock})
     assert (caught.value.pinned, caught.value.offered) == (NOTARY.name, TUF.name)
-    with pytest.raises(FormatChanged):
+    said = str(caught.value)
+    assert f"({tmp_path / 'pins.toml'})" in said
+    assert "but trust.lock has it as tuf-1.0" in said
+    with pytest.raises(FormatChanged, match="but this command has it"):
         session.collection(GUN, wire=TUF)
     assert session.collection(GUN, wire=NOTARY).wire is NOTARY
     assert server.requests == []

@@ -15,7 +15,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from keys.algorithms import Algorithm, generate
 from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
 from keys.errors import KeyNotAccepted
+from keys.go_certificate import with_readable_names
 from keys.notary import NotaryKey, bare_key
+from tests.support.notary_keys import as_printable, pem_of
 
 GUN = "registry.example.com:5000/team/app"
 NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -44,8 +46,7 @@ def _made(*names: str, encoded: bytes | None = None) -> NotaryKey:
     if encoded is not None:
         assert der.count(b"XXXX") == 2
         der = der.replace(b"XXXX", encoded)
-    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
-    return NotaryKey.of("ecdsa-x509", base64.b64encode(pem).decode())
+    return _key_in(der)
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.ECDSA_P256, Algorithm.ECDSA_P384, Algorithm.RSA])
@@ -172,3 +173,57 @@ def test_what_is_no_certificate() -> None:
     assert certificate_fault(bare_key(OWN.public_key()), gun=GUN, at=NOW) == "is no certificate"
     with pytest.raises(KeyNotAccepted):
         certificate_fault(NotaryKey.of("ecdsa-x509", "AAAA"), gun=GUN, at=NOW)
+
+
+def _as_old_go_wrote_it(name: str) -> NotaryKey:
+    """A certificate whose common names are PrintableString, whatever is in them."""
+    der = _read(_made(name)).public_bytes(Encoding.DER)
+    return _key_in(as_printable(der, name.encode()))
+
+
+def _key_in(der: bytes) -> NotaryKey:
+    return NotaryKey.of("ecdsa-x509", base64.b64encode(pem_of(der)).decode())
+
+
+class TestOldGo:
+    """Up to Go 1.9 `*` stood in a PrintableString, and Go reads it so to this day."""
+
+    @pytest.mark.parametrize("name", ["registry.example.com:5000/*", "registry.example.com:5000/team/app*", "*"])
+    def test_a_pattern_speaks_for_the_names_that_it_matches(self, name: str) -> None:
+        key = _as_old_go_wrote_it(name)
+        with pytest.raises(ValueError, match="PrintableString"):
+            _read(key)
+        assert certificate_fault(key, gun=GUN, at=NOW) is None
+        assert common_name(key) == name
+
+    @pytest.mark.parametrize("name", ["docker/*", "registry.example.com:5000/team/app2*", "a&b"])
+    def test_and_for_no_others(self, name: str) -> None:
+        fault = certificate_fault(_as_old_go_wrote_it(name), gun=GUN, at=NOW)
+        assert fault == f"is a certificate for {name!r}"
+
+    def test_its_dates_and_its_key_are_what_they_were(self) -> None:
+        key = _as_old_go_wrote_it("registry.example.com:5000/*")
+        assert "is valid from" in str(certificate_fault(key, gun=GUN, at=NOW + timedelta(days=2)))
+        assert key.read() == OWN.public_key()
+        assert key.canonical_keyid == bare_key(OWN.public_key()).keyid
+
+    @pytest.mark.parametrize("name", ["docker_app/*", "docker/@*", "docker/_"])
+    def test_other_characters_are_refused_as_go_refuses_them(self, name: str) -> None:
+        key = _as_old_go_wrote_it(name)
+        with pytest.raises(KeyNotAccepted):
+            certificate_fault(key, gun=GUN, at=NOW)
+
+    def test_other_faults_stay_faults(self) -> None:
+        """A pattern in the name excuses nothing else."""
+        name = "registry.example.com:5000/*"
+        der = as_printable(_read(_made(name)).public_bytes(Encoding.DER), name.encode())
+        for broken in (der[:-1], der + b"\0", der[:40] + der[41:], b"\x30\x03" + der, b""):
+            with pytest.raises(KeyNotAccepted):
+                _key_in(broken).read()
+
+    def test_only_names_are_changed(self) -> None:
+        der = _read(_made("docker/*")).public_bytes(Encoding.DER)
+        assert with_readable_names(der) == der, "newer Go writes UTF8String"
+        assert with_readable_names(b"\x30\x00") == b"\x30\x00"
+        assert with_readable_names(b"no certificate") == b"no certificate"
+        assert with_readable_names(b"\x30\x84\0\0\0\0") == b"\x30\x84\0\0\0\0"

@@ -82,10 +82,27 @@ def test_post_makes_a_pending_key_that_signs_in_the_transaction_of_the_root_that
     assert site.post(EMPTY).status_code == 200
 
 
-def test_post_on_an_unknown_name_gives_the_key_for_its_first_publish() -> None:
+@pytest.mark.parametrize("role", ONLINE)
+def test_post_on_an_unknown_name_makes_a_new_key_for_its_first_publish(role: RoleName) -> None:
+    """`notary init`, `notary key rotate`, and only then `notary publish`."""
     site = NotarySite()
-    made = keyid(site.request("POST", f"{BASE}timestamp.key"))
-    assert site.begin_notary().online[TIMESTAMP].keyid == made
+    owner = NotaryOwner(GUN_N, at=site.at)
+    site.learn_notary_keys(owner)
+    made = site.request("POST", f"{BASE}{role}.key")
+    again = site.request("POST", f"{BASE}{role}.key")
+    assert len({owner.online[role].keyid, keyid(made), keyid(again)}) == 3
+    assert keyid(site.tuf(f"{role}.key")) == owner.online[role].keyid, "others who ask get what they got before"
+    owner.learn(role, made.json())
+    assert site.upload(owner.first_upload()).status_code == 200
+    assert signers_of(site, f"{role}.json") == [keyid(made)]
+    assert len(site.store.load(GUN(GUN_N)).keys) == len(ONLINE), "no other offer is kept"
+
+
+def test_a_new_key_is_not_made_for_a_name_in_another_format() -> None:
+    site = NotarySite()
+    site.begin()
+    answer = site.request("POST", f"/v2/{GUN_A}/_trust/tuf/snapshot.key")
+    assert (answer.status_code, refusal(answer)["code"]) == (404, "METADATA_NOT_FOUND")
 
 
 def test_a_snapshot_key_can_be_handed_to_the_server_and_taken_back() -> None:

@@ -193,6 +193,19 @@ def test_anything_else_is_nowhere_and_never_redirected(method: str, path: str) -
     assert NotarySite().raw(method, path.encode()) == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/index.html", "/v3/", "/metadata/1.root.json", "/v2x/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_paths_of_no_api_have_notary_s_error(method: str, path: str) -> None:
+    answer = NotarySite().request(method, path)
+    assert (answer.status_code, refusal(answer)) == (404, NOTHING)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/tuf/x"])
+def test_paths_of_our_api_have_its_problems(path: str) -> None:
+    answer = NotarySite().request("GET", path)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_no_route_has_no_detail_and_what_is_absent_has_an_empty_one() -> None:
     site = NotarySite()
     site.begin_notary()

@@ -233,7 +233,7 @@ def test_unknown_names_and_wrong_methods_are_problems() -> None:
     assert site.file("timestamp.json").json()["code"] == "no-trust-data"
     assert site.get(f"/api/v1/collections/{GUN_A}").json()["code"] == "no-trust-data"
     assert site.request("POST", f"/tuf/{GUN_A}/metadata/timestamp.json").status_code == 400
-    assert site.get("/nothing/here").headers["content-type"] == "application/problem+json"
+    assert site.get("/api/v1/nothing/here").headers["content-type"] == "application/problem+json"
     assert site.get(f"/api/v1/collections/{GUN_A}/keys/ROOT").json()["code"] == "invalid-name"
     assert site.request("POST", f"/api/v1/collections/{GUN_A}/keys/root").status_code == 405
     assert site.request("PUT", f"/api/v1/collections/{GUN_A}").status_code == 405

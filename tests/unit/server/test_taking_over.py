@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,22 @@ def test_a_missing_file_moves_nothing(site: TakingSite, missing: str) -> None:
     del parts[missing]
     assert site.take(gun, parts).status_code == 422
     assert site.tuf("timestamp.json", gun).status_code == 404
+
+
+def test_a_chain_may_begin_with_a_later_root(site: TakingSite) -> None:
+    gun, parts = gun_of("rotroot"), parts_of("rotroot")
+    del parts["1.root"]
+    assert site.take(gun, parts).status_code == 200
+    assert site.tuf("1.root.json", gun).status_code == 404
+    assert site.tuf("2.root.json", gun).content == parts["2.root"]
+    sha256 = hashlib.sha256(parts["2.root"]).hexdigest()
+    assert site.tuf(f"root.{sha256}.json", gun).content == parts["2.root"]
+    found = Audit(site.store, site.sealer, site.at).collection(site.store.load(GUN(gun)))
+    assert "does-not-verify" not in {finding.code for finding in found}
+    assert site.request("DELETE", f"/v2/{gun}/_trust/tuf/").status_code == 200
+    tombstone = site.store.load(GUN(gun)).tombstone
+    assert tombstone is not None
+    assert tombstone.root_sha256 == sha256, "users have pinned the first root"
 
 
 def test_a_gap_in_the_chain(site: TakingSite) -> None:

@@ -69,7 +69,6 @@ TARGET = ("signed", "targets", "h")
         (TARGETS, ("signed", "targets"), [], "signed.targets"),
         (TARGETS, ("signed", "targets", ""), {}, "signed.targets"),
         (TARGETS, TARGET, [], "signed.targets.h"),
-        (TARGETS, (*TARGET, "length"), -1, "signed.targets.h.length"),
         (TARGETS, (*TARGET, "length"), None, "signed.targets.h.length"),
         (TARGETS, (*TARGET, "Length"), 1, "signed.targets.h.Length"),
         (TARGETS, (*TARGET, "hashes"), {}, "signed.targets.h.hashes"),

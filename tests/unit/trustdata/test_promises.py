@@ -81,8 +81,15 @@ def test_a_role_signed_with_promises() -> None:
 
 def test_the_format_is_the_same() -> None:
     wire = OURS.wire(TUF)
-    for name in ("name", "lists_versions", "snapshot_lists_root", "releases_are_terminating", "delegations_nest"):
+    for name in (
+        "name",
+        "lists_versions",
+        "snapshot_lists_root",
+        "first_root_may_be_later",
+        "releases_are_terminating",
+    ):
         assert getattr(wire, name) == getattr(TUF, name)
+    assert wire.delegations_nest == TUF.delegations_nest
     assert wire.filename(ROOT, version=3) == "3.root.json"
 
 

@@ -37,6 +37,7 @@ from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
+from trustdata.verification.target_lookup import unusable_targets
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Take collections over from another server."
@@ -238,6 +239,8 @@ def _report(session: Session, outcome: MigrationResult, *, source: str) -> None:
         got = "would get" if outcome.done == "would be taken over" else "got"
         words.append(f"{', '.join(outcome.rotated)} {got} new keys")
     session.output.result(f"{outcome.gun}: {', '.join(words)}")
+    for unusable in unusable_targets(found.verified):
+        session.output.warn(f"{outcome.gun}: {shown(unusable.target)} comes along and is unusable here: {unusable}")
     for role, error in found.broken.items():
         session.output.warn(f"{outcome.gun}: {shown(role)} does not verify, as on the source: {error}")
     if found.doubtful is not None:

@@ -81,7 +81,8 @@ class Destination:
         timestamp = remote.fetch(found.gun, NOTARY.filename(TIMESTAMP), limit=MAX_NOTARY_TIMESTAMP)
         if timestamp is None:
             return "absent"
-        first = remote.fetch(found.gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
+        name = NOTARY.filename(ROOT, version=found.roots[0].version)
+        first = remote.fetch(found.gun, name, limit=NOTARY.size_limit(ROOT))
         if first != found.roots[0].raw:  # compare the first roots: two chains may end in the same root
             return "other"
         if timestamp == found.files[TIMESTAMP]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from keys.errors import KeyNotAccepted
+from trustcli.client.first_root import RootSearch, vouches_for
 from trustcli.client.local_state import Known
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.client.notary_remote import NotaryRemote
@@ -118,25 +119,31 @@ class Source:
                         queue.append(role)
                     except (NotTrusted, MalformedMetadata) as error:
                         broken[role] = error
+        # A pin may name a root in the middle; our server takes over all roots, for clients that have pinned older ones.
+        roots = (*self._roots(gun).older(updater.roots()[0]), *updater.roots())
         verified = updater.roles()
         files = {role: envelope.raw for role, envelope in verified.items() if role != ROOT}
         for role in updater.listed() - verified.keys():
             files[role] = self._verbatim(gun, role, verified[SNAPSHOT])
         return SourceCollection(
             gun=gun,
-            roots=updater.roots(),
+            roots=roots,
             files=files,
             verified=verified,
             broken=broken,
             snapshot_is_the_servers=self._holds_snapshot_key(gun, verified[ROOT]),
-            doubtful=None if pins else _doubtful(updater.roots()),
+            doubtful=None if pins else _doubtful(roots),
         )
 
     def _first_pin(self, gun: GUN) -> SourcedPin:
         raw = self._remote.fetch(gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
-        if raw is None:
+        first = self._roots(gun).oldest() if raw is None else NOTARY.parse(ROOT, raw)
+        if first is None:
             raise NoTrustData(gun=gun)
-        return SourcedPin(pin=fingerprint(NOTARY.parse(ROOT, raw)), source=FIRST_ROOT)
+        return SourcedPin(pin=fingerprint(first), source=FIRST_ROOT)
+
+    def _roots(self, gun: GUN) -> RootSearch:
+        return RootSearch(gun, NOTARY, self._remote)
 
     def _verbatim(self, gun: GUN, role: RoleName, snapshot: Envelope) -> bytes:
         """Return a delegation's file that the snapshot lists, whether or not its signatures are valid."""
@@ -157,14 +164,5 @@ class Source:
 
 
 def _doubtful(roots: Sequence[Envelope]) -> Envelope | None:
-    """Return the first root that names a key of the next root's signers without having been signed by it.
-
-    Anybody can name a public key: an attacker's first root may name the owner's key as well, so that the owner's next
-    root follows it.
-    """
-    for before, after in pairwise(roots):
-        vouching = checks.check_signatures(before.root, f"root version {before.version}", after)
-        own = checks.check_signatures(before.root, f"root version {before.version}", before)
-        if not set(vouching) <= set(own):
-            return before
-    return None
+    """Return the first root that names a key of the next root's signers without having been signed by it."""
+    return next((before for before, after in pairwise(roots) if not vouches_for(before, after)), None)
