@@ -31,7 +31,7 @@ class Checked:
     def __init__(self, folder: Path) -> None:
         self.node = Node(folder / "node", {}, verifier=ALLOW)
         self.config = folder / "config.toml"
-        self.node.admin.knows("registry.example.com/app", OTHER_DIGEST)
+        self.node.admin.run("pin", "registry.example.com/app", OTHER_DIGEST, "--format", "tuf")
         self.write(DEFAULT_3)
 
     def write(self, text: str) -> None:

@@ -25,6 +25,7 @@ from trustdata.errors import (
     NotSigned,
     ReleaseConflict,
     RootNotPinned,
+    TargetUnusable,
     ThresholdNotMet,
     TooLarge,
     TrustDataWithheld,
@@ -356,8 +357,9 @@ IN_NOTARY_OTHERWISE: Final = (
     # What a role lists beyond its paths does not count: targets decides.
     _notary("releases-beyond-its-paths", None, None),
     _notary("releases-no-longer-delegated", None, None),
-    # Every target and every entry has a SHA-256, and no other hash but SHA-512 (docs/reference/notary-format.md).
-    _notary("tag-without-sha256", MalformedMetadata, MalformedMetadata, RELEASES),
+    # Go clients sign such a target: it is refused alone, and the rest of the role is read.
+    _notary("tag-without-sha256", TargetUnusable, TargetUnusable, RELEASES),
+    # Every entry of a snapshot has a SHA-256, and no other hash but SHA-512 (docs/reference/notary-format.md).
     _notary("targets-listed-with-an-unknown-hash", MalformedMetadata, MalformedMetadata, SNAPSHOT),
 )
 
