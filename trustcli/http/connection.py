@@ -52,6 +52,8 @@ class HttpConnection:
             self._proxy = proxy_for(origin.scheme, origin.host, origin.port, network.environ)
         self._context: ssl.SSLContext | None = None
         self._certificate: bytes | None = None
+        self._answered = False
+        """Whether an answer has come over the open connection."""
         self._connection: HTTPConnection | None = None
         self._named_by: Origin | None = None
         self._peer = self._own = ""
@@ -117,7 +119,9 @@ class HttpConnection:
             if isinstance(error, TimeoutError):
                 error = self._budget.reason_for(error)
             if isinstance(error, OSError | HTTPException):
-                raise transport_failure(error, self.origin, self._network, self._proxy) from error
+                # An upload is cut off for other reasons, too.
+                secured = self._certificate is not None and not self._answered and body is None
+                raise transport_failure(error, self.origin, self._network, self._proxy, secured=secured) from error
             raise
         if not received.isclosed() or received.will_close:
             self.close()
@@ -169,12 +173,14 @@ class HttpConnection:
             # A server that refuses an upload may answer and close before it has read everything.
             if body is None:
                 raise
-        return connection.getresponse()
+        response = connection.getresponse()
+        self._answered = True
+        return response
 
     # --- opening
 
     def _open(self) -> HTTPConnection:
-        self._certificate = None
+        self._certificate, self._answered = None, False
         connection = HTTPConnection(self.origin.host, self.origin.port)
         connection.auto_open = 0  # an unguarded connection must not be opened behind our back
         connection.sock = BudgetedSocket(self._dial(self._timeouts.connect), self._budget)

@@ -42,16 +42,18 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def transport_failure(
-    error: Exception, origin: Origin, network: Network, proxy: Proxy | None
+    error: Exception, origin: Origin, network: Network, proxy: Proxy | None, *, secured: bool = False
 ) -> RemoteUnreachable | RemoteMisbehaved:
-    """Return the error to raise. A refused certificate is fetched once more, to say what it holds."""
+    """Return the error to raise. A refused certificate is fetched once more, to say what it holds.
+
+    `secured`: whether a TLS handshake was done, and no answer has come over that connection.
+    """
     remote = str(origin)
     via = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
     chain = tuple(causes(error))
     for cause in chain:
-        if isinstance(cause, ssl.SSLError) and wants_client_certificate(cause):
-            reason = network.authorities.explain_refusal(origin, str(cause.reason)) + via
-            return ClientCertificateWanted(remote=remote, reason=reason)
+        if found := _about_our_certificate(cause, origin, network, via, secured=secured):
+            return found
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, TimeoutError):
             wanted = isinstance(cause, ssl.SSLCertVerificationError) and proxy is None
             certificate = offered_certificate(origin, seconds=network.timeouts.connect) if wanted else None
@@ -65,6 +67,32 @@ def transport_failure(
         if isinstance(cause, http.client.HTTPException):
             return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {str(cause) or type(cause).__name__}{via}")
     return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {error}{via}")
+
+
+def _about_our_certificate(
+    cause: BaseException, origin: Origin, network: Network, via: str, *, secured: bool
+) -> RemoteUnreachable | None:
+    """Return the error if a server has ended the connection for our client certificate, or the lack of one."""
+    if isinstance(cause, ssl.SSLError) and wants_client_certificate(cause):
+        reason = network.authorities.explain_refusal(origin, str(cause.reason)) + via
+        return ClientCertificateWanted(remote=str(origin), reason=reason)
+    cut = isinstance(cause, ssl.SSLEOFError | ConnectionResetError | BrokenPipeError)
+    if secured and cut and not isinstance(cause, http.client.RemoteDisconnected):  # which has ended in order
+        return _closed_after_handshake(origin, network, via)
+    return None
+
+
+def _closed_after_handshake(origin: Origin, network: Network, via: str) -> RemoteUnreachable:
+    """Return the error for a connection that ended after its handshake: TLS 1.3 refuses certificates of clients then.
+
+    The alert that would say so is often lost on the way.
+    """
+    reason = f"it closed the connection after the TLS handshake{via}"
+    if ours := ", ".join(network.authorities.client_certificates(origin)):
+        reason += f", as servers do that refuse a client certificate (ours: {ours})"
+        return RemoteUnreachable(remote=str(origin), reason=reason)
+    reason += ", as servers do that want a client certificate, of which there is none here"
+    return ClientCertificateWanted(remote=str(origin), reason=reason)
 
 
 def _reason(error: OSError) -> str:

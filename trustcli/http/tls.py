@@ -39,6 +39,8 @@ _CLIENT_CERTIFICATE = frozenset(
     }
 )
 """Alerts of a server, in OpenSSL's words, about a certificate of ours. Go's servers send the second for none."""
+_HANDSHAKE_FAILURE = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+"""What OpenSSL's servers send for none in TLS 1.2, and for much else."""
 NO_TLS_SETTINGS: Mapping[str, HostTls] = MappingProxyType({})
 
 
@@ -130,7 +132,11 @@ class CertificateAuthorities:
         if speaks_no_tls(error):
             return "it does not speak TLS"
         reason = getattr(error, "reason", None) or str(error)
-        return f"TLS failed: {reason.lower().replace('_', ' ')}"
+        ours = self.client_certificates(origin)
+        hint = (
+            "" if ours or reason != _HANDSHAKE_FAILURE else "; it may want a client certificate, and there is none here"
+        )
+        return f"TLS failed: {reason.lower().replace('_', ' ')}{hint}"
 
 
 def wants_client_certificate(error: ssl.SSLError) -> bool:

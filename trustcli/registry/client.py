@@ -15,6 +15,7 @@ from typing import Final
 
 from keys import record
 from trustcli.errors import (
+    ClientCertificateWanted,
     ImageNotFound,
     ImageNotSupported,
     RemoteMisbehaved,
@@ -210,7 +211,7 @@ def _checked_digest(response: Response, reference: ImageReference) -> str:
 
 def no_https(error: BaseException) -> bool:
     """Return whether the error means that TLS is not spoken there; a refused certificate does not mean that."""
-    return any(
+    return not isinstance(error, ClientCertificateWanted) and any(
         (isinstance(cause, ssl.SSLError) and speaks_no_tls(cause))
         or isinstance(cause, ConnectionRefusedError | ConnectionResetError)
         for cause in causes(error)

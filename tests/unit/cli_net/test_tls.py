@@ -8,8 +8,11 @@ import pytest
 
 from keys.errors import KeyFileExposed
 from tests.support.certificates import Authority, make_authority
+from tests.support.hostile_server import reply
+from tests.support.network_users import DIGEST, FILE
+from tests.unit.cli_net.conftest import Serve, Users, answering
 from trustcli.config.tls_settings import HostTls
-from trustcli.errors import SettingsUnusable
+from trustcli.errors import ClientCertificateWanted, RemoteUnreachable, SettingsUnusable
 from trustcli.http.messages import Origin
 from trustcli.http.tls import CertificateAuthorities, speaks_no_tls
 
@@ -147,6 +150,26 @@ def test_a_client_certificate_without_its_key_is_named(tmp_path: Path, authority
     (folder / "client.cert").write_bytes(authority.file.read_bytes())
     with pytest.raises(SettingsUnusable, match=r"client\.cert.*client\.key"):
         CertificateAuthorities({}, docker_certs=tmp_path).context_for(PORT)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_client_certificate_is_not_said_to_speak_no_tls(
+    tmp_path: Path, authority: Authority, serve: Serve, user_of: Users, version: ssl.TLSVersion
+) -> None:
+    """In TLS 1.3 it says so after the handshake, and the connection may end before that has come."""
+    context = authority.server_context(tmp_path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.file)
+    context.maximum_version = version
+    server = serve(answering(reply(200, FILE)), tls=context)
+    believing = CertificateAuthorities({}, cacert=authority.file)
+    with pytest.raises(RemoteUnreachable, match=r"wants? a client certificate|asks for a client certificate") as caught:
+        user_of(server, authorities=believing).get()
+    assert (type(caught.value) is ClientCertificateWanted) is (version is ssl.TLSVersion.TLSv1_3)
+    cert, key = authority.client_certificate(tmp_path)
+    ours = {server.netloc: HostTls(cacert=authority.file, cert=cert, key=key)}
+    assert user_of(server, authorities=CertificateAuthorities({}, by_host=ours)).get() == DIGEST
 
 
 def test_which_failures_mean_no_tls() -> None:
