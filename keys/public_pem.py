@@ -22,6 +22,7 @@ from securesystemslib.signer import Key
 from keys.algorithms import PublicKey, algorithm_of, public_fingerprint
 from keys.certificate import LEEWAY
 from keys.errors import KeyFileMalformed, KeyIsPrivate, KeyNotAccepted
+from keys.go_certificate import load_der_certificate
 from keys.material import tuf_key
 from keys.notary import X509, NotaryKey
 from keys.pem import PemBlock, kind_of, read_pem
@@ -75,7 +76,7 @@ def _public(block: PemBlock, place: str) -> PublicKey:
 
 def _certificate(block: PemBlock, place: str) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(block.content)
+        return load_der_certificate(block.content)
     except ValueError as error:
         raise KeyFileMalformed(place=place, reason="its certificate cannot be read") from error
 

@@ -172,8 +172,10 @@ def offered_certificate(origin: Origin, *, seconds: float) -> bytes | None:
 def _describe(der: bytes) -> str:
     from cryptography import x509
 
+    from keys.go_certificate import load_der_certificate
+
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = load_der_certificate(der)
         issuer = certificate.issuer.rfc4514_string()
         subject = certificate.subject.rfc4514_string()
     except ValueError:

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
+from keys.go_certificate import load_der_certificate
 from trustserver.auth.public_keys import PublicKey, usable
 from trustserver.errors import TokenRefused
 
@@ -116,7 +117,7 @@ def decode_chain(x5c: object) -> list[bytes]:
 def parse_certificate(der: bytes) -> x509.Certificate:
     """Parse a certificate of a token. Raises: TokenRefused."""
     try:
-        return x509.load_der_x509_certificate(der)
+        return load_der_certificate(der)
     except ValueError as error:
         raise TokenRefused(reason="its x5c holds something that is no certificate") from error
 

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from keys.algorithms import Algorithm, generate
 from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import with_readable_names
+from keys.go_certificate import load_pem_certificate, with_readable_names
 from keys.notary import NotaryKey, bare_key
 from tests.support.notary_keys import as_printable, pem_of
 
@@ -227,3 +227,26 @@ class TestOldGo:
         assert with_readable_names(b"\x30\x00") == b"\x30\x00"
         assert with_readable_names(b"no certificate") == b"no certificate"
         assert with_readable_names(b"\x30\x84\0\0\0\0") == b"\x30\x84\0\0\0\0"
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" ", b"\r\n", b" \n"])
+def test_blanks_without_end_are_no_certificate_and_cost_no_square_of_their_number(blank: bytes) -> None:
+    # The square of a million takes hours, in which no other thread of a server runs.
+    with pytest.raises(ValueError, match="PEM"):
+        load_pem_certificate(b"-----BEGIN CERTIFICATE-----" + blank * 1_000_000 + b"!")
+
+
+def test_a_long_name_costs_no_square_of_its_length() -> None:
+    def element(tag: int, *parts: bytes) -> bytes:
+        content = b"".join(parts)
+        return bytes([tag, 0x83]) + len(content).to_bytes(3) + content
+
+    def certificate(text: bytes) -> bytes:
+        value = element(0x13, text)
+        name = element(0x30, element(0x31, element(0x30, element(0x06, b"\x55\x04\x03"), value)))
+        part = element(0x30)
+        return element(0x30, element(0x30, element(0x02, b"\1"), part, name, part, name, part))
+
+    stars = b"*" * 1_000_000
+    assert with_readable_names(certificate(stars + b"_")) == certificate(stars + b"_")
+    assert with_readable_names(certificate(stars)) == certificate(stars).replace(b"\x13\x83", b"\x0c\x83")
