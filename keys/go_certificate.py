@@ -60,6 +60,14 @@ def load_der_certificate(der: bytes) -> x509.Certificate:
         raise ValueError(str(error)) from error
 
 
+def name_of(certificate: x509.Certificate, *, issuer: bool = False) -> x509.Name:
+    """Return the name in a certificate, or that of its issuer. Raises: ValueError, for whatever is wrong with it."""
+    try:
+        return certificate.issuer if issuer else certificate.subject
+    except TypeError as error:  # a text of a type that only one other attribute may have
+        raise ValueError(str(error)) from error
+
+
 def _der(pem: bytes) -> bytes:
     found = _PEM.search(pem)
     if found is None:

@@ -144,9 +144,17 @@ def test_of_a_foreign_name_eighty_characters_are_shown() -> None:
         assert certificate_fault(key, gun=GUN, at=NOW) == f"is a certificate for '{shown}'"
 
 
+def _with_bits_for_a_name() -> NotaryKey:
+    """A certificate with a BIT STRING as its organisation."""
+    der = _read(_made(GUN)).public_bytes(Encoding.DER)
+    assert der.count(b"\x0c\x04XXXX") == 2
+    return _key_in(der.replace(b"\x0c\x04XXXX", b"\x03\x04\0XXX"))
+
+
 def test_no_name_and_no_readable_name() -> None:
     assert certificate_fault(_made(), gun=GUN, at=NOW) == "is a certificate for ''"
     assert certificate_fault(_made(GUN, encoded=b"\xff\xfe\xff\xfe"), gun=GUN, at=NOW) == "has no readable name"
+    assert certificate_fault(_with_bits_for_a_name(), gun=GUN, at=NOW) == "has no readable name"
 
 
 def test_the_name_that_it_has() -> None:
@@ -155,6 +163,8 @@ def test_the_name_that_it_has() -> None:
     assert common_name(_made()) == ""
     with pytest.raises(ValueError):
         common_name(_made(GUN, encoded=b"\xff\xfe\xff\xfe"))
+    with pytest.raises(ValueError):
+        common_name(_with_bits_for_a_name())
     with pytest.raises(KeyNotAccepted):
         common_name(NotaryKey.of("ecdsa-x509", "AAAA"))
 

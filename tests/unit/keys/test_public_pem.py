@@ -154,6 +154,15 @@ def test_a_certificate_of_a_version_that_does_not_exist_cannot_be_read() -> None
             NotaryKey.of(keytype, base64.b64encode(pem).decode()).read()
 
 
+def test_a_chain_whose_names_cannot_be_read() -> None:
+    [block] = read_pem(certificate(subject="XXXX", issuer="XXXX"), place="p")
+    for odd in (b"\x03\x04\0XXX", b"\x0c\x04\xff\xfe\xff\xfe"):
+        der = block.content.replace(b"\x0c\x04XXXX", odd)
+        pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+        with pytest.raises(KeyFileMalformed, match="its certificate cannot be read"):
+            read_public_pem(pem + pem, place="p", at=AT)
+
+
 def test_a_certificate_of_an_unknown_algorithm_is_not_accepted() -> None:
     [block] = read_pem(certificate(), place="p")
     unknown = block.content.replace(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f"))
