@@ -23,7 +23,7 @@ from securesystemslib.signer import Key
 
 from keys.algorithms import PrivateKey, PublicKey
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import load_pem_certificate
+from keys.go_certificate import load_pem_certificate, name_of
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
@@ -117,7 +117,7 @@ def _certificate(key: Key) -> x509.Certificate:
 
 def _name_of(certificate: x509.Certificate) -> str:
     with _long_names_allowed():
-        names = [str(entry.value) for entry in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        names = [str(entry.value) for entry in name_of(certificate).get_attributes_for_oid(NameOID.COMMON_NAME)]
     # Go's parser takes the last common name if there are several.
     return names[-1] if names else ""
 

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----\s*\n([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+# No two repetitions that follow one another match the same bytes, here and below: a hostile text would cost its square.
+_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t\r]*\n([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
 _UTF8: Final = 0x0C
@@ -24,7 +25,7 @@ _PRINTABLE: Final = 0x13
 _VERSION: Final = 0xA0
 _LONG_FORM: Final = 0x80
 _LONGEST_LENGTH: Final = 3
-_GO_PRINTABLE: Final = re.compile(rb"[A-Za-z0-9 '()+,\-./:=?*&]*[*&][A-Za-z0-9 '()+,\-./:=?*&]*")
+_GO_PRINTABLE: Final = re.compile(rb"[A-Za-z0-9 '()+,\-./:=?]*+[*&][A-Za-z0-9 '()+,\-./:=?*&]*+")
 """What Go reads as PrintableString, with at least one of the two characters that it should not have."""
 
 
@@ -41,12 +42,30 @@ def load_pem_certificate(pem: bytes) -> x509.Certificate:
     """Read the certificate in a PEM text, as Go reads it. Raises: ValueError."""
     try:
         return x509.load_pem_x509_certificate(pem)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
     except ValueError:
         der = _der(pem)
         readable = with_readable_names(der)
         if readable == der:
             raise
-        return x509.load_der_x509_certificate(readable)
+        return load_der_certificate(readable)
+
+
+def load_der_certificate(der: bytes) -> x509.Certificate:
+    """Read a certificate. Raises: ValueError, also for a version that does not exist, which is no ValueError."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
+
+
+def name_of(certificate: x509.Certificate, *, issuer: bool = False) -> x509.Name:
+    """Return the name in a certificate, or that of its issuer. Raises: ValueError, for whatever is wrong with it."""
+    try:
+        return certificate.issuer if issuer else certificate.subject
+    except TypeError as error:  # a text of a type that only one other attribute may have
+        raise ValueError(str(error)) from error
 
 
 def _der(pem: bytes) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final, TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
@@ -213,6 +213,10 @@ def _decrypt_otherwise(content: bytes, algorithm: asn1.TLV, passphrase: bytes, *
         key = load_der_private_key(content, passphrase)
     except (ValueError, TypeError) as error:
         raise PassphraseWrong(key=place, or_altered=True) from error
+    except InternalError as error:  # a scrypt whose numbers do not fit together
+        raise KeyFileMalformed(place=place, reason="its content is cut or altered") from error
+    except UnsupportedAlgorithm as error:  # of the key in it, which the passphrase has opened, or of the encryption
+        raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -266,13 +270,18 @@ def read_private_key(content: bytes, *, place: str) -> object:
 
     The caller checks its algorithm and size. Raises: KeyFileMalformed, KeyNotAccepted.
     """
+    unsupported: UnsupportedAlgorithm | None = None
     try:
         return load_der_private_key(content, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UnsupportedAlgorithm as error:
+        unsupported = error
+    except (ValueError, TypeError):
         pass  # perhaps a key of Notary
     try:
         return _notary_key(asn1.decode_der(PrivateKeyInfo, content))
     except (ValueError, TypeError) as error:
+        if unsupported is not None and not _says_old_ed25519(content):
+            raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from unsupported
         raise KeyFileMalformed(place=place, reason="no private key in it") from error
     except UnsupportedAlgorithm as error:
         raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
@@ -302,6 +311,13 @@ def notary_private_key_info(private: PrivateKey) -> bytes:
         content = public + private.private_bytes_raw() + public
     info = PrivateKeyInfo(version=1, algorithm=asn1.decode_der(asn1.TLV, algorithm), private_key=content)
     return asn1.encode_der(info)
+
+
+def _says_old_ed25519(content: bytes) -> bool:
+    try:
+        return _algorithm(asn1.decode_der(PrivateKeyInfo, content).algorithm) == _GNUPG_ED25519
+    except ValueError:
+        return False
 
 
 def _notary_key(info: PrivateKeyInfo) -> object:

@@ -22,6 +22,7 @@ from securesystemslib.signer import Key
 from keys.algorithms import PublicKey, algorithm_of, public_fingerprint
 from keys.certificate import LEEWAY
 from keys.errors import KeyFileMalformed, KeyIsPrivate, KeyNotAccepted
+from keys.go_certificate import load_der_certificate, name_of
 from keys.material import tuf_key
 from keys.notary import X509, NotaryKey
 from keys.pem import PemBlock, kind_of, read_pem
@@ -47,7 +48,7 @@ def read_public_pem(data: bytes, *, place: str, at: datetime) -> Key:
         raise KeyIsPrivate(place=place)
     bare = {public_fingerprint(key): key for key in (_public(b, place) for b in blocks if b.label in _PUBLIC)}
     certificates = [_certificate(block, place) for block in blocks if block.label == _CERTIFICATE]
-    if len(bare) > 1 or not _is_chain(certificates):
+    if len(bare) > 1 or not _is_chain(certificates, place):
         raise KeyFileMalformed(place=place, reason="it holds several public keys where one is wanted")
     if not certificates:
         if not bare:
@@ -75,14 +76,17 @@ def _public(block: PemBlock, place: str) -> PublicKey:
 
 def _certificate(block: PemBlock, place: str) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(block.content)
+        return load_der_certificate(block.content)
     except ValueError as error:
         raise KeyFileMalformed(place=place, reason="its certificate cannot be read") from error
 
 
-def _is_chain(certificates: Sequence[x509.Certificate]) -> bool:
+def _is_chain(certificates: Sequence[x509.Certificate], place: str) -> bool:
     """Return whether each certificate is followed by that of its issuer."""
-    return all(one.issuer == following.subject for one, following in pairwise(certificates))
+    try:
+        return all(name_of(one, issuer=True) == name_of(following) for one, following in pairwise(certificates))
+    except ValueError as error:
+        raise KeyFileMalformed(place=place, reason="its certificate cannot be read") from error
 
 
 def _certified(certificate: x509.Certificate, at: datetime, place: str) -> PublicKey:

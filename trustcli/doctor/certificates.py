@@ -76,9 +76,9 @@ def _remedy(code: int, origin: Origin) -> str:
 def _until(certificate: bytes | None) -> datetime | None:
     if certificate is None:
         return None
-    from cryptography import x509
+    from keys.go_certificate import load_der_certificate
 
     try:
-        return x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        return load_der_certificate(certificate).not_valid_after_utc
     except ValueError:
         return None

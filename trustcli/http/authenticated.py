@@ -8,8 +8,8 @@ stored for that origin (docs/adr/0062).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from trustcli.http.messages import JudgingTransport, Origin, Response
 from trustcli.http.redirects import follow
@@ -17,6 +17,8 @@ from trustcli.http.redirects import follow
 if TYPE_CHECKING:
     from trustcli.http.record import Observer
     from trustcli.http.token_auth import ChallengeResponder, CredentialSource
+
+_LEFT_OUT: Final = b"***"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ class AuthenticatedClient:
                 if place != sender:
                     named_by = None if response.from_here else sender
             else:
-                return response
+                return response if response.ok or login is None else login.without_secrets(response)
 
     def log_in(self, target: str, *, scope: str, limit: int) -> bool:
         """Ask for a target only for its challenge, and meet that for the scope. Return whether there was one.
@@ -158,6 +160,13 @@ class _Login:
     def header(self, scope: str) -> dict[str, str]:
         """Return the header to send for a scope; none if it was not challenged yet."""
         return {"Authorization": self.authorization[scope]} if scope in self.authorization else {}
+
+    def without_secrets(self, response: Response) -> Response:
+        """Return an answer without what was sent in its body: some servers and proxies repeat a request's headers."""
+        body = response.body
+        for secret in self._responder.secrets(self.authorization.values()):
+            body = body.replace(secret.encode(), _LEFT_OUT)
+        return replace(response, body=body)
 
     def meet(self, response: Response, scope: str) -> None:
         """Meet a challenge. Raises: as `ChallengeResponder.authorization`."""

@@ -81,6 +81,6 @@ def retry_after(response: Response) -> int | None:
 
     try:
         left = parsedate_to_datetime(text) - parsedate_to_datetime(response.first("date"))
-    except (ValueError, TypeError, IndexError):  # a date with and one without a zone are not compared
+    except (ValueError, TypeError, IndexError, OverflowError):  # a date with and one without a zone are not compared
         return None
     return min(max(int(left.total_seconds()), 0), LONGEST_DELAY)

@@ -172,16 +172,18 @@ def offered_certificate(origin: Origin, *, seconds: float) -> bytes | None:
 def _describe(der: bytes) -> str:
     from cryptography import x509
 
+    from keys.go_certificate import load_der_certificate, name_of
+
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        issuer = certificate.issuer.rfc4514_string()
-        subject = certificate.subject.rfc4514_string()
+        certificate = load_der_certificate(der)
+        issuer = name_of(certificate, issuer=True).rfc4514_string()
+        subject = name_of(certificate).rfc4514_string()
     except ValueError:
         return "a certificate that cannot be read"
     try:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))]
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, TypeError):
         names = []
     lifetime = f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
     return f"for {', '.join(names[:4]) or subject or 'nobody'}, issued by {issuer or 'nobody'}, valid {lifetime}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 from trustcli.errors import RemoteMisbehaved, RemoteRefused
 from trustcli.http.messages import Origin, Response, Transport, parse_url
@@ -41,6 +41,7 @@ _PARAMETER = re.compile(rf"[\s,]*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|({_WO
 _TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)", re.ASCII)
 _BEARER_VALUE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SAME_METHOD = frozenset({307, 308})
+_SHORTEST_SECRET = 4
 _NOT_IN_THE_CLEAR = "without credentials, which do not go over plain http"
 
 
@@ -242,17 +243,20 @@ class ChallengeResponder:
             raise RemoteMisbehaved(remote=str(self._server), reason="its token realm has a fragment")
         return origin, target
 
-    def _secrets(self) -> tuple[str, ...]:
-        """Return what the token server was sent and no message may hold."""
-        used = self._used
-        if used is None:
-            return ()
-        basic = _basic_value(used).removeprefix("Basic ")
-        return (used.password, used.identity_token, basic)
+    def secrets(self, authorization: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return what was sent and no message may hold, with the secrets in these values of the header, longest first.
+
+        A very short one is left out: it cannot be told from words. As a form has them, too.
+        """
+        found = {value.partition(" ")[2] for value in authorization}
+        if (used := self._used) is not None:
+            found |= {used.password, used.identity_token, _basic_value(used).removeprefix("Basic ")}
+        found |= {quote_plus(secret, errors="surrogateescape") for secret in found}
+        return tuple(sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True))
 
     def _token(self, response: Response, origin: Origin) -> str:
         of = "" if origin == self._server else f" of {self._server}"
-        said = "" if response.ok else first_line(response, self._secrets())
+        said = "" if response.ok else first_line(response, self.secrets())
         if response.server_fails:
             raise failing(response, remote=str(origin), said=said, what=f"the token server{of}")
         if not response.ok:

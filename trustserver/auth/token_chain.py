@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
+from keys.go_certificate import load_der_certificate, name_of
 from trustserver.auth.public_keys import PublicKey, usable
 from trustserver.errors import TokenRefused
 
@@ -116,9 +117,11 @@ def decode_chain(x5c: object) -> list[bytes]:
 def parse_certificate(der: bytes) -> x509.Certificate:
     """Parse a certificate of a token. Raises: TokenRefused."""
     try:
-        return x509.load_der_x509_certificate(der)
+        certificate = load_der_certificate(der)
+        name_of(certificate, issuer=True)  # it is compared with those of the operator's certificates
     except ValueError as error:
         raise TokenRefused(reason="its x5c holds something that is no certificate") from error
+    return certificate
 
 
 def is_issued_by(issued: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -141,7 +144,7 @@ def _may_issue(certificate: x509.Certificate) -> bool:
     """Return whether a certificate says that it may issue others, before its signatures are worth a check."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, TypeError):
         return False
 
 

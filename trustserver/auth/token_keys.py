@@ -25,6 +25,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
 from keys.errors import KeyFileMalformed
+from keys.go_certificate import load_der_certificate
 from keys.pem import kind_of, read_pem
 from trustserver.auth.public_keys import PublicKey, usable
 from trustserver.auth.token_chain import ChainVerifier, decode_chain
@@ -157,11 +158,11 @@ def _read_certificates(path: Path) -> list[x509.Certificate]:
     content = _read(path)
     try:
         return x509.load_pem_x509_certificates(content)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         pass  # perhaps because of what is around the PEM (docs/adr/0060)
     try:
         blocks = read_pem(content, place=str(path))
-        found = [x509.load_der_x509_certificate(block.content) for block in blocks if block.label == "CERTIFICATE"]
+        found = [load_der_certificate(block.content) for block in blocks if block.label == "CERTIFICATE"]
     except KeyFileMalformed as error:
         raise StartRefused(what=str(path), reason=f"holds no certificates in PEM: {error.reason}") from error
     except ValueError as error:

@@ -16,6 +16,7 @@ from trustcli.errors import (
     RemoteUnreachable,
 )
 from trustcli.http.record import Record
+from trustdata.errors import TrustError
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 
@@ -58,6 +59,29 @@ def test_wrong_credentials_are_named_but_never_shown(serve: Serve, user_of: User
     assert len(server.requests) == 2
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403, 418, 500])
+@pytest.mark.parametrize("content", [None, "detail", "message"])
+def test_what_a_server_repeats_of_a_request_is_in_no_message(
+    serve: Serve, user_of: Users, status: int, content: str | None
+) -> None:
+    def script(request: Request, wire: Wire) -> None:
+        sent = request.headers.get("authorization")
+        if sent is None:
+            wire.send(reply(401, headers=BASIC))
+            return
+        text = f"no entry for {sent}, which is alice:hunter2"
+        body = {content: text, "errors": [{"code": "DENIED", content: text}]} if content else None
+        wire.send(json_reply(status, body) if body else reply(status, text.encode(), BASIC))
+
+    server = serve(script)
+    with pytest.raises(TrustError) as caught:
+        user_of(server, credentials=stored_for(server)).get()
+    assert len(server.requests) == 2
+    for told in (str(caught.value), repr(caught.value)):
+        assert "hunter2" not in told
+        assert ALICE.removeprefix("Basic ") not in told
 
 
 def test_a_token_is_fetched_once_for_one_scope(serve: Serve, user_of: Users) -> None:

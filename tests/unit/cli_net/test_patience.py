@@ -122,6 +122,8 @@ def test_nobody_else_is_waited_for(serve: Serve, registry_user_of: Users, status
         ("-1", "", None),
         ("1.5", "", None),
         ("²", "", None),
+        ("Mon, 1 Jan 99999999999999999999 00:00:00 GMT", "Sun, 29 Nov 2026 12:00:00 GMT", None),
+        ("Sun, 29 Nov 2026 12:00:30 GMT", "Sun, 29 Nov 2026 12:00:00 +9999999999999999", None),
         ("", "", None),
     ],
 )

@@ -147,6 +147,15 @@ def test_what_a_token_server_says_is_told_but_not_what_it_was_sent() -> None:
         assert ALICE_BASIC.removeprefix("Basic ") not in caught.value.reason
 
 
+def test_an_identity_token_is_told_in_no_form() -> None:
+    token = "a+b/c=="
+    for said in (token, "a%2Bb%2Fc%3D%3D"):
+        tokens = TokenServer(token_answer(f"refresh_token={said} is unknown".encode(), 401))
+        with pytest.raises(RemoteRefused) as caught:
+            authorize('Bearer realm="https://auth.example/token"', tokens, Credential(source="s", identity_token=token))
+        assert said not in caught.value.reason
+
+
 def test_a_token_with_what_is_stored_for_the_challenging_server() -> None:
     tokens = TokenServer(token_answer({"access_token": "t0k"}))
     assert authorize('Bearer realm="https://auth.example/token"', tokens, ALICE) == "Bearer t0k"

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from keys.algorithms import Algorithm, generate
 from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import with_readable_names
+from keys.go_certificate import load_pem_certificate, with_readable_names
 from keys.notary import NotaryKey, bare_key
 from tests.support.notary_keys import as_printable, pem_of
 
@@ -144,9 +144,17 @@ def test_of_a_foreign_name_eighty_characters_are_shown() -> None:
         assert certificate_fault(key, gun=GUN, at=NOW) == f"is a certificate for '{shown}'"
 
 
+def _with_bits_for_a_name() -> NotaryKey:
+    """A certificate with a BIT STRING as its organisation."""
+    der = _read(_made(GUN)).public_bytes(Encoding.DER)
+    assert der.count(b"\x0c\x04XXXX") == 2
+    return _key_in(der.replace(b"\x0c\x04XXXX", b"\x03\x04\0XXX"))
+
+
 def test_no_name_and_no_readable_name() -> None:
     assert certificate_fault(_made(), gun=GUN, at=NOW) == "is a certificate for ''"
     assert certificate_fault(_made(GUN, encoded=b"\xff\xfe\xff\xfe"), gun=GUN, at=NOW) == "has no readable name"
+    assert certificate_fault(_with_bits_for_a_name(), gun=GUN, at=NOW) == "has no readable name"
 
 
 def test_the_name_that_it_has() -> None:
@@ -155,6 +163,8 @@ def test_the_name_that_it_has() -> None:
     assert common_name(_made()) == ""
     with pytest.raises(ValueError):
         common_name(_made(GUN, encoded=b"\xff\xfe\xff\xfe"))
+    with pytest.raises(ValueError):
+        common_name(_with_bits_for_a_name())
     with pytest.raises(KeyNotAccepted):
         common_name(NotaryKey.of("ecdsa-x509", "AAAA"))
 
@@ -227,3 +237,26 @@ class TestOldGo:
         assert with_readable_names(b"\x30\x00") == b"\x30\x00"
         assert with_readable_names(b"no certificate") == b"no certificate"
         assert with_readable_names(b"\x30\x84\0\0\0\0") == b"\x30\x84\0\0\0\0"
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" ", b"\r\n", b" \n"])
+def test_blanks_without_end_are_no_certificate_and_cost_no_square_of_their_number(blank: bytes) -> None:
+    # The square of a million takes hours, in which no other thread of a server runs.
+    with pytest.raises(ValueError, match="PEM"):
+        load_pem_certificate(b"-----BEGIN CERTIFICATE-----" + blank * 1_000_000 + b"!")
+
+
+def test_a_long_name_costs_no_square_of_its_length() -> None:
+    def element(tag: int, *parts: bytes) -> bytes:
+        content = b"".join(parts)
+        return bytes([tag, 0x83]) + len(content).to_bytes(3) + content
+
+    def certificate(text: bytes) -> bytes:
+        value = element(0x13, text)
+        name = element(0x30, element(0x31, element(0x30, element(0x06, b"\x55\x04\x03"), value)))
+        part = element(0x30)
+        return element(0x30, element(0x30, element(0x02, b"\1"), part, name, part, name, part))
+
+    stars = b"*" * 1_000_000
+    assert with_readable_names(certificate(stars + b"_")) == certificate(stars + b"_")
+    assert with_readable_names(certificate(stars)) == certificate(stars).replace(b"\x13\x83", b"\x0c\x83")

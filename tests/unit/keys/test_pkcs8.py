@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat import asn1
 
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
-from keys.pem import read_pem
+from keys.pem import PemBlock, read_pem, write_pem
 from keys.pkcs8 import EncryptedPrivateKeyInfo, _Pbes1, _Pbes2, _ScryptPbes2, decrypt
 from keys.private_blocks import read_private_pem
 from tests.support.odd_keys import ODD_KEYS
@@ -95,3 +95,33 @@ def test_an_encryption_that_is_none_of_the_known_forms_is_told() -> None:
     info.algorithm = asn1.decode_der(asn1.TLV, bytes.fromhex("300306012a"))
     with pytest.raises(KeyNotAccepted, match="its encryption is not supported"):
         decrypt(asn1.encode_der(info), b"secret", place="p")
+
+
+OTHER_CURVE = b"""\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIGzME8GCSqGSIb3DQEFDTBCMCEGCSsGAQQB2kcECzAUBAgp7ddjnNXi5gICQAAC
+AQgCAQEwHQYJYIZIAWUDBAEqBBDI4vZmyztq9eOC4uji2BTKBGB2KGnkkUdwfrWN
+D6dXGIPYSN3Lnx86bG7lJdUQgz8W7Ci8Zwvw7p5lMfC4JuhtzcOyLwjUzBxerskK
+Ors0plzEnok0aeGotX4IB755a2A9Oi/JQPtWVDdBEEcpbYvVNtc=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+"""A key of the curve secp112r1: openssl pkcs8 -topk8 -scrypt -passout pass:secret"""
+
+
+def test_a_key_of_an_unknown_algorithm_is_told_as_such_however_it_is_encrypted() -> None:
+    with pytest.raises(PassphraseWrong):
+        read_private_pem(OTHER_CURVE, b"wrong", place="p")
+    [plain] = read_pem(PLAIN, place="p")
+    curve = bytes.fromhex("2a8648ce3d030107")
+    assert plain.content.count(curve) == 1
+    other = plain.content.replace(curve, bytes.fromhex("2a8648ce3d03017f"))
+    block = PemBlock(label="PRIVATE KEY", headers={}, content=other)
+    for data, passphrase in ((OTHER_CURVE, b"secret"), (write_pem([block]), None)):
+        with pytest.raises(KeyNotAccepted, match="its algorithm is not supported"):
+            read_private_pem(data, passphrase, place="p")
+
+
+def test_numbers_of_scrypt_that_do_not_fit_together_are_an_altered_file() -> None:
+    changed = altered("scrypt", _ScryptPbes2, _set("derivation.parameters.n", 3))
+    with pytest.raises(KeyFileMalformed, match="cut or altered"):
+        decrypt(changed, b"secret", place="p")

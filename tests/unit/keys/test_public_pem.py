@@ -141,6 +141,28 @@ def test_a_certificate_signed_with_sha1_is_refused() -> None:
         read_public_pem((ODD_KEYS / "keys" / "sha1.crt").read_bytes(), place="p", at=AT)
 
 
+def test_a_certificate_of_a_version_that_does_not_exist_cannot_be_read() -> None:
+    [block] = read_pem(certificate(), place="p")
+    version = bytes.fromhex("a003020102")
+    assert block.content.count(version) == 1
+    unknown = block.content.replace(version, bytes.fromhex("a003020103"))
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(unknown) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(KeyFileMalformed, match="its certificate cannot be read"):
+        read_public_pem(pem, place="p", at=AT)
+    for keytype in ("ecdsa-x509", "rsa-x509"):
+        with pytest.raises(KeyNotAccepted, match="no key that can be read"):
+            NotaryKey.of(keytype, base64.b64encode(pem).decode()).read()
+
+
+def test_a_chain_whose_names_cannot_be_read() -> None:
+    [block] = read_pem(certificate(subject="XXXX", issuer="XXXX"), place="p")
+    for odd in (b"\x03\x04\0XXX", b"\x0c\x04\xff\xfe\xff\xfe"):
+        der = block.content.replace(b"\x0c\x04XXXX", odd)
+        pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+        with pytest.raises(KeyFileMalformed, match="its certificate cannot be read"):
+            read_public_pem(pem + pem, place="p", at=AT)
+
+
 def test_a_certificate_of_an_unknown_algorithm_is_not_accepted() -> None:
     [block] = read_pem(certificate(), place="p")
     unknown = block.content.replace(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f"))
