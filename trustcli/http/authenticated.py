@@ -61,6 +61,12 @@ class AuthenticatedClient:
         login = self._logins.get(self.last)
         return login.tried if login else "without credentials"
 
+    @property
+    def sent_fetched_token(self) -> bool:
+        """Whether the last challenge of who answered last was met with a token that a token server gave."""
+        login = self._logins.get(self.last)
+        return login is not None and login.fetched
+
     def is_authorized(self, scope: str) -> bool:
         """Return whether requests for this scope carry what the server's challenge was met with."""
         login = self._logins.get(self.origin)
@@ -154,6 +160,11 @@ class _Login:
     def tried(self) -> str:
         """With which credentials the last challenge was met, for messages."""
         return self._responder.tried
+
+    @property
+    def fetched(self) -> bool:
+        """Whether a token server gave what the last challenge was met with."""
+        return self._responder.fetched
 
     def header(self, scope: str) -> dict[str, str]:
         """Return the header to send for a scope; none if it was not challenged yet."""
