@@ -61,12 +61,6 @@ class AuthenticatedClient:
         login = self._logins.get(self.last)
         return login.tried if login else "without credentials"
 
-    @property
-    def sent_fetched_token(self) -> bool:
-        """Whether the last challenge of who answered last was met with a token that a token server gave."""
-        login = self._logins.get(self.last)
-        return login is not None and login.fetched
-
     def is_authorized(self, scope: str) -> bool:
         """Return whether requests for this scope carry what the server's challenge was met with."""
         login = self._logins.get(self.origin)
@@ -84,7 +78,8 @@ class AuthenticatedClient:
     ) -> Response:
         """Send a request, once more with credentials if need be, follow MAX_REDIRECTS redirects, and return the answer.
 
-        Raises: as `Transport.exchange`, and RemoteRefused if a challenge cannot be met.
+        Raises: as `Transport.exchange`, RemoteRefused if a challenge cannot be met, RemoteMisbehaved also if the server
+        refuses what its own token server has just given.
         """
         challenged: set[Origin] = set()
         redirects = 0
@@ -117,6 +112,8 @@ class AuthenticatedClient:
                 if place != sender:
                     named_by = None if response.from_here else sender
             else:
+                if place in challenged:
+                    self._login(place).check_token(response)
                 return response
 
     def log_in(self, target: str, *, scope: str, limit: int) -> bool:
@@ -161,10 +158,9 @@ class _Login:
         """With which credentials the last challenge was met, for messages."""
         return self._responder.tried
 
-    @property
-    def fetched(self) -> bool:
-        """Whether a token server gave what the last challenge was met with."""
-        return self._responder.fetched
+    def check_token(self, response: Response) -> None:
+        """Raise RemoteMisbehaved if a server refuses what its own token server has just given."""
+        self._responder.check_token(response)
 
     def header(self, scope: str) -> dict[str, str]:
         """Return the header to send for a scope; none if it was not challenged yet."""

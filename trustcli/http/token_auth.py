@@ -103,8 +103,7 @@ class ChallengeResponder:
         self._observer = observer
         self.tried = "without credentials"
         """What the last challenge was met with, for messages."""
-        self.fetched = False
-        """Whether a token server gave what the last challenge was met with."""
+        self._fetched = False
         self._used: Credential | None = None
         self._unreadable = False
         self._server_is_here = server.is_loopback
@@ -120,7 +119,7 @@ class ChallengeResponder:
         """
         challenges = parse_challenges(response.every("www-authenticate"))
         scope = _scope_to_ask_for(scope, challenges)
-        self._used, self._unreadable, self.fetched = None, False, False
+        self._used, self._unreadable, self._fetched = None, False, False
         self._server_is_here = self._server.is_loopback or response.from_here
         try:
             value = self._met(response, challenges, scope)
@@ -129,6 +128,20 @@ class ChallengeResponder:
             raise
         self._tell(challenges, scope, authorization=value)
         return value
+
+    def check_token(self, response: Response) -> None:
+        """Check the answer to a request with what the last challenge was met with.
+
+        Raises: RemoteMisbehaved (it calls the token of its own token server none: RFC 6750, 3.1).
+        """
+        challenges = parse_challenges(response.every("www-authenticate")) if response.challenges else ()
+        invalid = any(c.scheme == "bearer" and c.parameters.get("error") == "invalid_token" for c in challenges)
+        if self._fetched and invalid:
+            reason = (
+                "it refuses the token that its own token server has just given (invalid_token): the two do not know "
+                "each other's keys or names, or their clocks differ"
+            )
+            raise RemoteMisbehaved(remote=str(self._server), reason=reason)
 
     def _met(self, response: Response, challenges: Sequence[Challenge], scope: str) -> str:
         self._used = credential = self._credential(_repository_in(scope) if self._is_registry else "")
@@ -287,7 +300,7 @@ class ChallengeResponder:
             # Without the cause, which would hold the answer.
             reason = "the token server's answer holds no token" + (f": {said}" if said else "")
             raise RemoteMisbehaved(remote=str(origin), reason=reason) from None
-        self.fetched = True
+        self._fetched = True
         return token
 
 

@@ -27,9 +27,9 @@ from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.network import Network
 from trustcli.http.pool import ConnectionPool
-from trustcli.http.refusals import failing, first_line, is_page, words
+from trustcli.http.refusals import failing, first_line, is_page, no_document, words
 from trustcli.http.tls import speaks_no_tls
-from trustcli.http.token_auth import CredentialSource, parse_challenges
+from trustcli.http.token_auth import CredentialSource
 from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, Manifest, check_number, read_manifest
 from trustcli.registry.reference import ImageReference
 from trustdata import bounded_json
@@ -109,9 +109,9 @@ class Registry:
         image = str(reference)
         if not response.ok:
             raise self._failure(response, reference)
-        if not response.body.strip() or response.body.lstrip().startswith(b"<"):
-            remote = str(self._clients[reference.registry_host].last)
-            raise RemoteMisbehaved(remote=remote, reason=_no_manifest(response, remote))
+        remote = str(self._clients[reference.registry_host].last)
+        if reason := no_document(response, what="a manifest", remote=remote):
+            raise RemoteMisbehaved(remote=remote, reason=reason)
         manifest_digest = _checked_digest(response, reference)
         manifest = read_manifest(response.body, content_type=response.first("content-type"), image=image)
         if reference.digest and manifest_digest != reference.digest:
@@ -186,12 +186,6 @@ class Registry:
             return ImageNotFound(image=str(reference), registry=remote, reason=reason)
         if response.server_fails:
             return failing(response, remote=remote, said=said or None)
-        if response.challenges and client.sent_fetched_token and _calls_token_invalid(response):
-            reason = (
-                "it refuses the token that its own token server has just given (invalid_token): registry and token "
-                "server do not know each other's keys or names, or their clocks differ"
-            )
-            return RemoteMisbehaved(remote=remote, reason=reason)
         if response.refuses:
             told = words(response, said or None)
             if response.forbids:
@@ -207,20 +201,6 @@ def _get(client: AuthenticatedClient, reference: ImageReference, target: str, li
 
 def _scope(reference: ImageReference, actions: str) -> str:
     return f"repository:{reference.repository}:{actions}"
-
-
-def _no_manifest(response: Response, remote: str) -> str:
-    """Say what came in place of a manifest: nothing, or a page for people."""
-    if not response.body.strip():
-        return "it sends nothing in place of a manifest"
-    usual = f"usually {remote} is the address of a web interface, or a sign-in page stands before the registry"
-    return f"it sends a page in place of a manifest: {words(response)}; {usual}"
-
-
-def _calls_token_invalid(response: Response) -> bool:
-    """Return whether a challenge says of the token that was sent that it is none (RFC 6750, 3.1)."""
-    challenges = parse_challenges(response.every("www-authenticate"))
-    return any(c.scheme == "bearer" and c.parameters.get("error") == "invalid_token" for c in challenges)
 
 
 def _checked_digest(response: Response, reference: ImageReference) -> str:

@@ -406,9 +406,10 @@ def asks_for(challenge: str) -> Callable[[World], None]:
 
 
 def refuses_its_tokens(world: World) -> None:
-    """A registry that does not know the keys of its own token server."""
+    """A registry, or a trust server, that does not know the keys of its own token server."""
     realm = world.serve(tokens()).url
-    world.registry(registry(challenge=f'Bearer realm="{realm}/token",error="invalid_token"', wanted="never"))
+    script = registry(challenge=f'Bearer realm="{realm}/token",error="invalid_token"', wanted="never")
+    world.server = world.registry(script).url
 
 
 # --- trust servers
