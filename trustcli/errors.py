@@ -38,6 +38,8 @@ from typing import ClassVar, Final
 from keys.error_record import ErrorRecord
 from trustdata.errors import NotTrusted, TrustError, shown
 
+NAMED_BY_SERVER: Final = "it is the token server that"
+"""In the reason of a RemoteUnreachable: the user has not chosen the address, a server has named it."""
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -186,7 +188,7 @@ class ImageNotFound(TrustError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{shown(self.image, 400)} does not exist in {self.registry}: {shown(self.reason)}"
+        return f"{shown(self.image, 400)} does not exist in {self.registry}: {shown(self.reason, 400)}"
 
 
 class ImageNotPushed(TrustError):

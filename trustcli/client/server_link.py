@@ -7,8 +7,9 @@ What its answers mean is for the remotes to say (`tuf_remote`, `notary_remote`);
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from trustcli.errors import RemoteMisbehaved
 from trustcli.http.messages import Response, parse_url
 from trustcli.http.network import Network
 from trustdata.errors import InvalidName, TooLarge, TrustError
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from trustcli.http.authenticated import AuthenticatedClient
     from trustcli.http.pool import ConnectionPool
     from trustcli.http.token_auth import CredentialSource
+
+
+_OPENINGS: Final = (b"{", b"[")
+"""How nearly all files begin; others are looked at."""
 
 
 class ServerLink:
@@ -79,13 +84,16 @@ class ServerLink:
     ) -> bytes | None:
         """Fetch a file; return None if the server says that it is absent: 404, or 410 for a deleted collection.
 
-        `what`: how errors call the file. `failure`: makes the error for any other response.
+        `what`: how errors call the file. `failure`: makes the error for any other response. A page for people in place
+        of the file is no file of the collection that could be malformed: RemoteMisbehaved.
         """
         try:
             response = self.ask("GET", target, scope=scope, limit=limit, headers=headers)
         except TooLarge as error:
             raise TooLarge(what=f"{what} from {self.name}", limit=error.limit) from error
         if response.ok:
+            if response.body[:1] not in _OPENINGS and (reason := _no_document(response, what, self.name)):
+                raise RemoteMisbehaved(remote=self.name, reason=reason)
             return response.body
         if response.absent or response.gone:
             return None
@@ -102,3 +110,9 @@ class ServerLink:
                 self._origin, self._pool, self._credentials, rules, observer=self._network.observer
             )
         return self._client
+
+
+def _no_document(response: Response, what: str, remote: str) -> str:
+    from trustcli.http.refusals import no_document  # hardly ever: start-up time
+
+    return no_document(response, what=what, remote=remote) if response.body.strip() else ""

@@ -2,7 +2,8 @@
 
 Members: `auths` (a key for each server), `credHelpers` and `credsStore` (programs that keep the secrets). Formats:
 docker/cli, configuration file; containers-auth.json(5). Nothing is written. As liberal as the programs of both: an
-empty file, a byte order mark, base64 with line breaks or without its padding.
+empty file, a byte order mark, base64 with line breaks or without its padding, and the older .dockercfg, which is what
+`auths` holds and nothing around it (secrets of the type kubernetes.io/dockercfg are such files).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ HUB_KEY = "https://index.docker.io/v1/"
 """The key under which Docker stores the credentials of docker.io."""
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MEMBERS = frozenset({"auths", "credHelpers", "credsStore"})
+_OF_AN_ENTRY = frozenset({"auth", "username", "password", "identitytoken", "registrytoken"})
 
 
 def is_hub(host: str) -> bool:
@@ -30,8 +33,11 @@ def is_hub(host: str) -> bool:
 
 
 def host_of(key: str) -> str:
-    """Return the host of a key in `auths`, as docker does; the key may be a URL. Docker Hub has one of its names."""
-    host = key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    """Return the host of a key in `auths`, which may be a URL. Docker Hub has one of its names.
+
+    However it was typed at the login, it is one host: without regard to case, with the port 443 or without it.
+    """
+    host = key.removeprefix("https://").removeprefix("http://").partition("/")[0].lower().removesuffix(":443")
     return "docker.io" if is_hub(host) else host
 
 
@@ -56,22 +62,31 @@ class AuthFile:
 
         Raises: SettingsUnusable.
         """
-        auths = self._object(self._content.get("auths"), "auths")
+        auths = self._auths
         key = next((key for key in keys if key in auths), None)
         return None if key is None else self._credential(self._object(auths[key], f"auths of {key}"), key)
 
     def names(self) -> tuple[str, ...]:
         """Return the keys of `auths`. Raises: SettingsUnusable."""
-        return tuple(self._object(self._content.get("auths"), "auths"))
+        return tuple(self._auths)
 
     def helper_name(self, keys: Iterable[str]) -> str:
         """Return the name of the helper program for the first of these keys that has one, else that for all; or "".
 
-        Raises: SettingsUnusable.
+        A key of the file may be another spelling of the host. Raises: SettingsUnusable.
         """
         helpers = self._object(self._content.get("credHelpers"), "credHelpers")
-        own = next((helpers[key] for key in keys if key in helpers), None)
+        keys = tuple(keys)
+        hosts = {host_of(key) for key in keys}
+        spelled = (key for key in helpers if host_of(key) in hosts)
+        own = next((helpers[key] for key in (*keys, *spelled) if key in helpers), None)
         return self._text(own, "a value of credHelpers") or self._text(self._content.get("credsStore"), "credsStore")
+
+    @property
+    def _auths(self) -> dict[str, object]:
+        if not self._content.keys() & _MEMBERS:
+            return {k: v for k, v in self._content.items() if isinstance(v, dict) and v.keys() & _OF_AN_ENTRY}
+        return self._object(self._content.get("auths"), "auths")
 
     @cached_property
     def _raw(self) -> bytes | None:

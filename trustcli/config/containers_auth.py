@@ -60,8 +60,10 @@ class ContainersAuth:
         if found is not None:
             return found
         names = self._file.names()
-        urls = (name for name in names if host_of(name) == host and (_is_url(name) or "/" not in name))
-        return self._file.entry([*_precise_first(host, repository), *urls])
+        spelled = {_normal(name): name for name in names if not _is_url(name)}
+        precise = (key for name in _precise_first(host, repository) for key in (name, spelled.get(_normal(name), name)))
+        urls = (name for name in names if host_of(name) == host_of(host) and _is_url(name))
+        return self._file.entry([*precise, *urls])
 
 
 def _precise_first(host: str, repository: str) -> Iterator[str]:
@@ -69,6 +71,12 @@ def _precise_first(host: str, repository: str) -> Iterator[str]:
     while name:
         yield name
         name = name.rpartition("/")[0]
+
+
+def _normal(key: str) -> str:
+    """Return a key with its host in the one spelling that all compare by."""
+    host, slash, rest = key.partition("/")
+    return host_of(host) + slash + rest
 
 
 def _is_url(key: str) -> bool:

@@ -48,14 +48,16 @@ class DockerConfig:
     def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
         """Return the credential for a server (`registry.example.com:5000`, `docker.io`), or None.
 
-        A configured credential helper is asked first, then `auths` in the file. `repository`: nothing here depends on
-        it. Raises: SettingsUnusable.
+        A configured credential helper is asked first, then `auths` in the file. A login through a helper leaves an
+        empty entry in `auths`: if the host stands there in another spelling, the helper knows it by that.
+        `repository`: nothing here depends on it. Raises: SettingsUnusable.
         """
         del repository
         key = HUB_KEY if is_hub(server) else server
         helper = self._file.helper_name(_HUB_HELPER_KEYS if key == HUB_KEY else (key,))
-        found = self._helper.get(helper, key) if helper else None
-        if found is not None:
-            return found
         host = host_of(key)
-        return self._file.entry([key, *(name for name in self._file.names() if host_of(name) == host)])
+        spelled = tuple(dict.fromkeys((key, *(name for name in self._file.names() if host_of(name) == host))))
+        for name in spelled if helper else ():
+            if found := self._helper.get(helper, name):
+                return found
+        return self._file.entry(spelled)

@@ -60,6 +60,13 @@ def _advice_help_command(error: Failure) -> str:
     return error.help_command if isinstance(error, UsageError) else ""
 
 
+def _advice_unreachable(error: Failure) -> str:
+    remote, reason = (str(error.details().get(name, "")) for name in ("remote", "reason"))
+    if cli_errors.NAMED_BY_SERVER in reason:
+        return f"check the network and the proxy variables; if {remote} is no address, tell the operator who names it"
+    return "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
+
+
 def _advice_remote_refused(error: Failure) -> str:
     """Return what helps against the refusal of a server.
 
@@ -303,12 +310,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
     # 6: somebody cannot be reached, or gives no answer that can be used
-    cli_errors.RemoteUnreachable: Row(
-        status=UNREACHABLE,
-        advice=_template(
-            "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
-        ),
-    ),
+    cli_errors.RemoteUnreachable: Row(status=UNREACHABLE, advice=_advice_unreachable),
     cli_errors.RemoteFailing: Row(
         status=UNREACHABLE,
         advice=_template("run the same command again later; if it goes on, tell the operator of {remote}"),

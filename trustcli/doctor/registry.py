@@ -22,7 +22,7 @@ from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding, Severity
-from trustcli.doctor.registry_visit import Visit, visit
+from trustcli.doctor.registry_visit import Visit, first_tag, visit
 from trustcli.errors import (
     ImageNotFound,
     ImageNotSupported,
@@ -34,6 +34,7 @@ from trustcli.errors import (
 from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.record import Authentication
+from trustcli.http.refusals import failing
 from trustcli.http.tls import speaks_no_tls
 from trustcli.http.token_auth import Challenge
 from trustcli.registry.reference import ImageReference
@@ -107,8 +108,11 @@ def _unreached(session: Session, seen: Visit) -> Iterator[Finding]:
 def _odd_ping(seen: Visit, origin: Origin) -> Finding | None:
     """Return what is strange about /v2/, if anything. It is only a note if images can be read."""
     ping, readable = seen.ping, seen.failure is None
+    failing_for_now = isinstance(ping, Response) and ping.server_fails
     if isinstance(ping, Response) and ping.status not in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}:
         text = f"{origin} answers {ping.status} to /v2/: it is no registry, or does not say so"
+        if ping.server_fails:  # which says nothing of what it is
+            text = str(failing(ping, remote=str(origin)))
     elif isinstance(ping, TrustError) and not any(a.failure is ping for a in seen.authentications):
         text = str(ping)
     else:
@@ -117,7 +121,7 @@ def _odd_ping(seen: Visit, origin: Origin) -> Finding | None:
         check="registry",
         severity="note" if readable else "wrong",
         text=f"{text}; images can be had all the same" if readable else text,
-        remedy=None if readable else f"correct the host in {seen.reference.gun}",
+        remedy=None if readable or failing_for_now else f"correct the host in {seen.reference.gun}",
         place=str(origin),
     )
 
@@ -279,7 +283,11 @@ class _Rights:
         tags = self._seen.tags
         made = f"docker push {self._gun}:TAG makes it"
         if isinstance(tags, Response) and tags.ok:
-            return self._say("access", "ok", f"{self._gun} can be read")
+            listed = first_tag(tags)
+            if listed is None:
+                return self._say("access", "ok", f"{self._gun} can be read")
+            text = f"{self._host} lists the tag {listed} in {self._repository}, and has no manifest for it"
+            return self._say("access", "note", text, made)
         if isinstance(tags, Response) and not tags.absent:
             text = (
                 f"{self._host} has no such tag in {self._repository}, and answers {tags.status} to a list of its tags"

@@ -84,7 +84,7 @@ def visit(session: Session, reference: ImageReference, tag: Tag) -> Visit:
         )
         if isinstance(seen.failure, ImageNotFound):
             tags = _get(registry, reference, f"/v2/{reference.repository}/tags/list?n=1", PULL)
-            listed = _first_tag(tags)
+            listed = first_tag(tags)
             failure = seen.failure if listed is None else _resolve(registry, reference, listed)
             seen = replace(seen, tags=tags, failure=failure)
         # Asking again after a login failed may lock the account.
@@ -108,7 +108,8 @@ def _get(registry: Registry, reference: ImageReference, target: str, actions: st
         return failure
 
 
-def _first_tag(tags: Outcome) -> Tag | None:
+def first_tag(tags: Outcome) -> Tag | None:
+    """Return the first tag of a list of tags; None if there is no list, or nothing in it."""
     if not isinstance(tags, Response) or not tags.ok:
         return None
     try:

@@ -80,7 +80,8 @@ class AuthenticatedClient:
     ) -> Response:
         """Send a request, once more with credentials if need be, follow MAX_REDIRECTS redirects, and return the answer.
 
-        Raises: as `Transport.exchange`, and RemoteRefused if a challenge cannot be met.
+        Raises: as `Transport.exchange`, RemoteRefused if a challenge cannot be met, RemoteMisbehaved also if the server
+        refuses what its own token server has just given.
         """
         challenged: set[Origin] = set()
         redirects = 0
@@ -113,7 +114,11 @@ class AuthenticatedClient:
                 if place != sender:
                     named_by = None if response.from_here else sender
             else:
-                return response if response.ok or login is None else login.without_secrets(response)
+                if login is None:
+                    return response
+                if place in challenged:
+                    login.check_token(response)
+                return response if response.ok else login.without_secrets(response)
 
     def log_in(self, target: str, *, scope: str, limit: int) -> bool:
         """Ask for a target only for its challenge, and meet that for the scope. Return whether there was one.
@@ -156,6 +161,10 @@ class _Login:
     def tried(self) -> str:
         """With which credentials the last challenge was met, for messages."""
         return self._responder.tried
+
+    def check_token(self, response: Response) -> None:
+        """Raise RemoteMisbehaved if a server refuses what its own token server has just given."""
+        self._responder.check_token(response)
 
     def header(self, scope: str) -> dict[str, str]:
         """Return the header to send for a scope; none if it was not challenged yet."""

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from trustcli.errors import SettingsUnusable
 
+_QUOTES = "\"'\u201c\u2018"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
@@ -91,12 +93,21 @@ def _network_holds(network: str, name: str) -> bool:
 
 
 def _parse(variable: str, value: str) -> Proxy:
+    if value[0] in _QUOTES:
+        raise SettingsUnusable(place=variable, reason="begins with a quotation mark, which is no part of a URL")
     url = value if "://" in value else f"http://{value}"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise SettingsUnusable(place=variable, reason="is not the URL of a proxy") from error
+    except ValueError:
+        parts, host, port = urlsplit("//"), None, None
+    secret = url.partition("://")[2].rpartition("@")[0]
+    if "@" not in parts.netloc and any(c in secret for c in "#/?[]"):
+        # What stands before such a character was taken for the host: no message may hold it.
+        reason = "has one of # / ? [ ] before its @: in a user name or password write %23 %2F %3F %5B %5D"
+        raise SettingsUnusable(place=variable, reason=reason)
+    if not parts.scheme:
+        raise SettingsUnusable(place=variable, reason="is not the URL of a proxy")
     if parts.scheme != "http":
         raise SettingsUnusable(place=variable, reason=f"names a {parts.scheme} proxy; only http:// proxies can be used")
     if not host:

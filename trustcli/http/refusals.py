@@ -57,6 +57,19 @@ def is_page(response: Response) -> bool:
     return bool(body) and not body.startswith((b"{", b"["))
 
 
+def no_document(response: Response, *, what: str, remote: str) -> str:
+    """Say what came in place of a document in JSON: nothing, or a page for people; empty if it was neither.
+
+    `what`: the document. `remote`: who sent it.
+    """
+    if not response.body.strip():
+        return f"it sends nothing in place of {what}"
+    if not response.body.lstrip().startswith(b"<"):
+        return ""
+    usual = f"usually {remote} is the address of a web interface, or a sign-in page stands before the server"
+    return f"it sends a page in place of {what}: {words(response)}; {usual}"
+
+
 def words(response: Response, said: str | None = None) -> str:
     """Return first line, speaker and usual cause: `Bad Gateway (nginx); usually ...`. `said`: in place of the line."""
     said = first_line(response) if said is None else said

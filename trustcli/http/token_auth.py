@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from trustcli.errors import RemoteMisbehaved, RemoteRefused
+from trustcli.errors import NAMED_BY_SERVER, RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.redirects import follow
 from trustcli.http.refusals import failing, first_line, is_page
@@ -104,6 +104,7 @@ class ChallengeResponder:
         self._observer = observer
         self.tried = "without credentials"
         """What the last challenge was met with, for messages."""
+        self._fetched = False
         self._used: Credential | None = None
         self._unreadable = False
         self._server_is_here = server.is_loopback
@@ -119,7 +120,7 @@ class ChallengeResponder:
         """
         challenges = parse_challenges(response.every("www-authenticate"))
         scope = _scope_to_ask_for(scope, challenges)
-        self._used, self._unreadable = None, False
+        self._used, self._unreadable, self._fetched = None, False, False
         self._server_is_here = self._server.is_loopback or response.from_here
         try:
             value = self._met(response, challenges, scope)
@@ -129,12 +130,28 @@ class ChallengeResponder:
         self._tell(challenges, scope, authorization=value)
         return value
 
+    def check_token(self, response: Response) -> None:
+        """Check the answer to a request with what the last challenge was met with.
+
+        Raises: RemoteMisbehaved (it calls the token of its own token server none: RFC 6750, 3.1).
+        """
+        challenges = parse_challenges(response.every("www-authenticate")) if response.challenges else ()
+        invalid = any(c.scheme == "bearer" and c.parameters.get("error") == "invalid_token" for c in challenges)
+        if self._fetched and invalid:
+            reason = (
+                "it refuses the token that its own token server has just given (invalid_token): the two do not know "
+                "each other's keys or names, or their clocks differ"
+            )
+            raise RemoteMisbehaved(remote=str(self._server), reason=reason)
+
     def _met(self, response: Response, challenges: Sequence[Challenge], scope: str) -> str:
         self._used = credential = self._credential(_repository_in(scope) if self._is_registry else "")
+        basic = any(c.scheme == "basic" for c in challenges)
         for challenge in challenges:
-            if challenge.scheme == "bearer":
+            # Bearer that names no token server is for tokens of another kind: then Basic is meant for us.
+            if challenge.scheme == "bearer" and not (basic and _names_no_place(challenge)):
                 return self._bearer(challenge, credential, scope)
-        if any(c.scheme == "basic" for c in challenges):
+        if basic:
             return self._basic(credential)
         offered = ", ".join(shown(c.scheme, 30) for c in challenges) or "nothing"
         reason = f"it asks for authentication and offers {offered}; Bearer and Basic are known here"
@@ -216,6 +233,10 @@ class ChallengeResponder:
                 # Converted here: callers read TooLarge as being about their own request.
                 reason = f"the token server's answer is larger than {limit} bytes"
                 raise RemoteMisbehaved(remote=str(origin), reason=reason) from error
+            except RemoteUnreachable as error:
+                if origin != self._server:  # the user has never heard of it
+                    error.reason += f"; {NAMED_BY_SERVER} {self._server} names"
+                raise
             if not response.redirects:
                 return response
             count += 1
@@ -225,6 +246,9 @@ class ChallengeResponder:
 
     def _realm(self, challenge: Challenge) -> tuple[Origin, str]:
         realm = challenge.parameters.get("realm", "")
+        if not realm:
+            reason = "it asks for a token, and does not name the token server that gives one (realm)"
+            raise RemoteMisbehaved(remote=str(self._server), reason=reason)
         try:
             origin, target = parse_url(realm, kind="token realm")
         except InvalidName as error:
@@ -267,20 +291,34 @@ class ChallengeResponder:
             reason = f"the token server{of} {refuses}" + (f": {said}" if said else "")
             page = is_page(response) and not response.forbids
             raise RemoteRefused(remote=str(origin), status=response.status, reason=reason, page=page)
+        said = ""
         try:
             content = bounded_json.loads(response.body)
+            said = first_line(response, self.secrets()) if isinstance(content, dict) else ""
             token = content.get("token") or content.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not token:
+            if response.body.lstrip().startswith(b"<"):
+                said = f"it is a page for people ({first_line(response, self.secrets())})"
             # Without the cause, which would hold the answer.
-            raise RemoteMisbehaved(remote=str(origin), reason="the token server's answer holds no token") from None
+            reason = "the token server's answer holds no token" + (f": {said}" if said else "")
+            raise RemoteMisbehaved(remote=str(origin), reason=reason) from None
+        self._fetched = True
         return token
 
 
 def _scope_to_ask_for(ours: str, challenges: Sequence[Challenge]) -> str:
     theirs = next((c.parameters.get("scope") for c in challenges if c.scheme == "bearer"), None)
     return theirs if theirs and theirs.rpartition(":")[0] != ours.rpartition(":")[0] else ours
+
+
+def _names_no_place(challenge: Challenge) -> bool:
+    try:
+        parse_url(challenge.parameters.get("realm", ""), kind="token realm")
+    except InvalidName:
+        return True
+    return False
 
 
 def _repository_in(scope: str) -> str:

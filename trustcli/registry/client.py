@@ -27,7 +27,7 @@ from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.network import Network
 from trustcli.http.pool import ConnectionPool
-from trustcli.http.refusals import failing, is_page, words
+from trustcli.http.refusals import failing, first_line, is_page, no_document, words
 from trustcli.http.tls import speaks_no_tls
 from trustcli.http.token_auth import CredentialSource
 from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, Manifest, check_number, read_manifest
@@ -109,6 +109,9 @@ class Registry:
         image = str(reference)
         if not response.ok:
             raise self._failure(response, reference)
+        remote = str(self._clients[reference.registry_host].last)
+        if reason := no_document(response, what="a manifest", remote=remote):
+            raise RemoteMisbehaved(remote=remote, reason=reason)
         manifest_digest = _checked_digest(response, reference)
         manifest = read_manifest(response.body, content_type=response.first("content-type"), image=image)
         if reference.digest and manifest_digest != reference.digest:
@@ -178,6 +181,8 @@ class Registry:
                 reason = "no such repository, tag or digest"
                 if not client.is_authorized(_scope(reference, PULL)):
                     reason = f"{reason}, or none that is shown to whoever asks without credentials"
+                if told := said or first_line(response):
+                    reason = f"{reason}; it says: {told}"
             return ImageNotFound(image=str(reference), registry=remote, reason=reason)
         if response.server_fails:
             return failing(response, remote=remote, said=said or None)

@@ -369,6 +369,49 @@ def helper(world: World, make: Callable[[World], object], body: str) -> None:
     world.helper(body)
 
 
+PAGE = reply(200, b"<!doctype html><title>Sign in</title>", {"Content-Type": "text/html", "Server": "nginx"})
+
+
+def a_sign_in_page(request: Request, wire: Wire) -> None:
+    """What a single sign-on before a registry does with every request."""
+    wire.send(PAGE if request.target == "/login" else reply(302, headers={"Location": "/login"}))
+
+
+def logged_in_as(*, name: str, auths: bool = True) -> Callable[[World], None]:
+    """A login under another spelling of the host (`{port}` in `name`), in today's file or in the older one."""
+
+    def make(world: World) -> None:
+        port = world.serve(registry(challenge="Basic", wanted=BASIC)).port
+        world.host = f"localhost:{port}"
+        world.logins({name.format(port=port): ALICE})
+        if not auths:
+            (world.folder / "docker" / "config.json").write_text(json.dumps({name.format(port=port): ALICE}))
+
+    return make
+
+
+def far_behind(proxy: str) -> Callable[[World], None]:
+    """A registry far away, with this in HTTPS_PROXY."""
+
+    def make(world: World) -> None:
+        world.host = "registry.example.com"
+        world.environ["HTTPS_PROXY"] = proxy
+
+    return make
+
+
+def asks_for(challenge: str) -> Callable[[World], None]:
+    """A registry that takes the password of who is logged in, and says so in this way."""
+    return lambda world: logged_in(world, lambda w: w.registry(registry(challenge=challenge, wanted=BASIC)))
+
+
+def refuses_its_tokens(world: World) -> None:
+    """A registry, or a trust server, that does not know the keys of its own token server."""
+    realm = world.serve(tokens()).url
+    script = registry(challenge=f'Bearer realm="{realm}/token",error="invalid_token"', wanted="never")
+    world.server = world.registry(script).url
+
+
 # --- trust servers
 
 

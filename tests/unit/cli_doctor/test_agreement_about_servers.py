@@ -11,15 +11,18 @@ from tests.support.certificates import Authority, make_authority
 from tests.support.hostile_server import reply
 from tests.unit.cli_doctor.situations import (
     GUN,
+    PAGE,
     READY,
     Situation,
     World,
+    a_sign_in_page,
     agree,
     at,
     behind_a_proxy,
     first,
     helper,
     logged_in,
+    refuses_its_tokens,
     trust_server,
 )
 from trustcli.client.tuf_remote import TufRemote
@@ -101,6 +104,26 @@ TRUST_SERVERS = (
         make=at(lambda _, wire: wire.send(reply(400, b"<h1>No required SSL certificate was sent</h1>"))),
         signs=False,
         wrong="trust-server",
+    ),
+    Situation(name="a web interface", make=at(lambda _, wire: wire.send(PAGE)), signs=False, wrong="trust-server"),
+    Situation(name="a sign-in page before it", make=at(a_sign_in_page), signs=False, wrong="trust-server"),
+    Situation(
+        name="it refuses the tokens of its own token server",
+        make=refuses_its_tokens,
+        signs=False,
+        wrong="trust-server",
+        same_words=True,
+    ),
+    Situation(
+        name="a password, and tokens of another kind",
+        make=lambda w: logged_in(w, at(trust_server(challenge='Bearer, Basic realm="x"'))),
+    ),
+    Situation(
+        name="a Bearer challenge without a realm",
+        make=at(trust_server(challenge="Bearer")),
+        signs=False,
+        wrong="trust-server",
+        same_words=True,
     ),
     Situation(name="busy once", make=at(first(reply(429, headers={"Retry-After": "20"}), trust_server()))),
     Situation(

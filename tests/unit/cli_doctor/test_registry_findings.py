@@ -68,6 +68,21 @@ def test_a_registry_without_the_repository_is_told_from_one_without_the_tag(worl
     assert f"has no such tag in {REPOSITORY}, and answers 405 to a list of its tags" in access.text
 
 
+def test_a_listed_tag_without_a_manifest_is_named(world: World) -> None:
+    """As deleting leaves it in some registries."""
+    world.registry(registry(only="nothing", tags=json_reply(200, {"tags": ["1.0"]})))
+    (access,) = of(findings(world), "access")
+    told = f"{world.host} lists the tag 1.0 in {REPOSITORY}, and has no manifest for it"
+    assert (access.severity, access.text) == ("note", told)
+
+
+def test_a_registry_that_is_busy_is_not_called_no_registry(world: World) -> None:
+    world.registry(lambda _, wire: wire.send(json_reply(429, {"errors": [{"message": "pull rate limit"}]})))
+    wrong = [finding for finding in findings(world) if finding.severity == "wrong"]
+    assert {finding.text for finding in wrong} == {f"{world.started[-1].url} is busy (429): pull rate limit"}
+    assert f"correct the host in {world.host}/{REPOSITORY}" not in {finding.remedy for finding in wrong}
+
+
 def test_where_the_usual_tag_is_not_there_a_listed_one_is_asked_for(world: World) -> None:
     """Its manifest may be elsewhere, where `sign` would fail."""
     elsewhere = reply(307, headers={"Location": f"http://{world.dead()}/x"})

@@ -199,3 +199,38 @@ def test_helpers_see_no_passphrase(config: Write, helper: Install, environ: dict
     found = config({"credsStore": "store"}).credential_for("r.example")
     assert found is not None
     assert found.username == "0 stays"
+
+
+@pytest.mark.parametrize("typed", ["R.Example", "r.example:443", "https://R.EXAMPLE:443/v2/", "http://r.example"])
+def test_a_host_is_found_however_it_was_typed_at_the_login(config: Write, typed: str) -> None:
+    found = config({"auths": {"other.example": encoded("o:o"), typed: encoded("a:b")}}).credential_for("r.example")
+    assert found is not None
+    assert (found.username, found.entry) == ("a", typed)
+    assert config({"auths": {"r.example:5000": encoded("a:b")}}).credential_for("r.example") is None
+    short = config({"auths": {"registry": encoded("a:b")}}).credential_for("registry:443")
+    assert short is not None
+    assert short.username == "a"
+
+
+def test_a_helper_is_asked_by_the_name_that_was_typed_at_the_login(config: Write, helper: Install) -> None:
+    helper(
+        "store",
+        """[ "$server" = R.Example:443 ] && echo '{"Username":"a","Secret":"b"}' && exit
+        echo 'credentials not found'; exit 1""",
+    )
+    for which in ({"credsStore": "store"}, {"credHelpers": {"R.example": "store"}}):
+        found = config({"auths": {"R.Example:443": {}}, **which}).credential_for("r.example")
+        assert found is not None
+        assert found.username == "a"
+    assert config({"credsStore": "store"}).credential_for("r.example") is None
+
+
+def test_the_older_dockercfg_is_read(config: Write) -> None:
+    found = config({"r.example": encoded("a:b"), "https://s.example/v1/": {"username": "c", "password": "d"}})
+    for server, user in (("r.example", "a"), ("s.example", "c")):
+        credential = found.credential_for(server)
+        assert credential is not None
+        assert credential.username == user
+    # With a member of today's format the file is of that format.
+    assert config({"credHelpers": {}, "r.example": encoded("a:b")}).credential_for("r.example") is None
+    assert config({"HttpHeaders": {"r.example": "x"}, "psFormat": "x"}).credential_for("HttpHeaders") is None

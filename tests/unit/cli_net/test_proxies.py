@@ -83,6 +83,22 @@ def test_proxies_that_cannot_be_used(value: str) -> None:
         used(HTTPS_PROXY=value)
 
 
+@pytest.mark.parametrize("secret", ["12#34", "p#ss", "pa/ss", "12?34", "a[b", "u:1#2@3"])
+def test_a_password_that_ends_the_host_goes_nowhere(secret: str) -> None:
+    with pytest.raises(SettingsUnusable, match="%23") as caught:
+        used(HTTPS_PROXY=f"http://user:{secret}@proxy.example:3128")
+    assert secret not in str(caught.value)
+    assert "user:" not in str(caught.value)
+    with pytest.raises(SettingsUnusable, match="is not the URL"):
+        used(HTTPS_PROXY="http://user:x@[::1]:99999")
+
+
+@pytest.mark.parametrize("quoted", ['"http://p:1"', "'http://p:1'", '"p:1"'])
+def test_quotation_marks_are_named(quoted: str) -> None:
+    with pytest.raises(SettingsUnusable, match="quotation mark"):
+        used(HTTPS_PROXY=quoted)
+
+
 def test_the_password_is_not_shown() -> None:
     found = proxy_for("https", "r.example", 443, {"HTTPS_PROXY": "http://user:hunter2@p:1"})
     assert found is not None

@@ -258,6 +258,20 @@ def test_other_statuses(serve: Serve, registry_of: Registries, status: int, erro
         assert "may not be read without credentials" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"This registry has moved to new.example\n", "; it says: This registry has moved to new.example"),
+        (b"<html><title>404 Not Found</title>", "; it says: 404 Not Found"),
+        (b'{"errors": [{"code": "MOVED", "message": "ask elsewhere"}]}', "; it says: ask elsewhere"),
+    ],
+)
+def test_what_a_404_says_is_told(serve: Serve, registry_of: Registries, body: bytes, words: str) -> None:
+    with pytest.raises(ImageNotFound) as caught:
+        registry_of().resolve(image(serve(answering(reply(404, body)))))
+    assert str(caught.value).endswith(words)
+
+
 def behind_a_challenge_at_ping(wanted: str, hidden: bytes) -> Callable[[Request, Wire], None]:
     """A registry that challenges at /v2/ alone, and hides from strangers what they may not see."""
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tests.support.network_users import Stored
 from trustcli.config.credential import Credential
+from trustcli.console.failure_table import row_for
 from trustcli.errors import (
+    CertificateRefused,
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
@@ -319,3 +321,49 @@ def test_a_realm_over_plain_http_is_not_asked(server: str, realm: str) -> None:
 def test_a_password_does_not_go_over_plain_http() -> None:
     with pytest.raises(RemoteRefused, match="plain http"):
         authorize("Basic", TokenServer(), ALICE, "http://r.example")
+
+
+@pytest.mark.parametrize("realm", ["", ' realm=""', ' realm="factory"', ' realm="/token"'])
+def test_a_bearer_challenge_that_names_no_place_leaves_basic(realm: str) -> None:
+    tokens = TokenServer()
+    assert authorize(f'Bearer{realm}, Basic realm="x"', tokens, ALICE) == ALICE_BASIC
+    assert tokens.asked == []
+    assert authorize('Basic realm="x", Bearer realm="https://t.example/"', tokens, ALICE) == "Bearer t0k"
+    with pytest.raises(RemoteMisbehaved, match="realm"):
+        authorize(f"Bearer{realm}", tokens, ALICE)
+
+
+@dataclass
+class Unreachable(TokenServer):
+    def exchange(self, method: str, origin: Origin, target: str, **_: object) -> Response:
+        raise CertificateRefused(remote=str(origin), reason="its certificate is refused")
+
+
+def test_who_has_named_a_token_server_that_cannot_be_reached_is_told() -> None:
+    with pytest.raises(CertificateRefused) as caught:
+        authorize('Bearer realm="https://backend:8080/t"', Unreachable())
+    named = "it is the token server that https://r.example:5000 names"
+    assert str(caught.value).startswith("https://backend:8080 ")
+    assert str(caught.value).endswith(named)
+    advice = row_for(RemoteUnreachable(remote="https://backend:8080", reason=named)).advice
+    assert "tell the operator" in advice(RemoteUnreachable(remote="https://backend:8080", reason=named))
+    assert "--server" in advice(RemoteUnreachable(remote="https://backend:8080", reason="no answer in time"))
+    with pytest.raises(CertificateRefused, match=r"is refused$"):
+        authorize('Bearer realm="https://r.example:5000/t"', Unreachable())
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"<!doctype html><title>Sign in</title>", "holds no token: it is a page for people (Sign in)"),
+        (b'{"error": "invalid_grant", "error_description": "it has expired"}', "holds no token: it has expired"),
+        (b'{"error_description": "bad hunter2"}', "holds no token"),
+        (b"eyJ.raw.token", "holds no token"),
+        (b'{"tokn": "eyJ.raw.token"}', "holds no token"),
+        (b'{"message": "eyJ.raw.token"', "holds no token"),
+    ],
+)
+def test_what_comes_in_place_of_a_token_is_told_but_no_secret(answer: bytes, words: str) -> None:
+    with pytest.raises(RemoteMisbehaved) as caught:
+        authorize('Bearer realm="https://t.example/"', TokenServer(answer=token_answer(answer)), ALICE)
+    assert str(caught.value).endswith(words)

@@ -192,3 +192,12 @@ def test_a_helper_of_podman_s_file_is_asked_for_the_registry(tmp_path: Path, eve
     found = StoredCredentials(everywhere).credential_for("registry-1.docker.io", repository="library/alpine")
     assert found is not None
     assert (found.username, found.entry) == ("docker.io ", "docker.io")
+
+
+@pytest.mark.parametrize("typed", ["R.Example", "r.example:443", "R.example/team"])
+def test_podman_s_keys_may_be_spelled_in_another_way(tmp_path: Path, everywhere: dict[str, str], typed: str) -> None:
+    write(tmp_path / "run/containers/auth.json", {typed: auth("a:b"), "r.example:5000": auth("c:d")})
+    assert who(StoredCredentials(everywhere).credential_for("r.example", repository="team/app")) == "a"
+    assert who(StoredCredentials(everywhere).credential_for("r.example", repository="Team/app")) == (
+        None if "/" in typed else "a"
+    )
