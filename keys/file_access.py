@@ -213,7 +213,7 @@ def _lies_in_memory(descriptor: int) -> bool:
     import ctypes  # only for a file that others may read: start-up time
 
     answer = (ctypes.c_long * (_STATFS_BYTES // ctypes.sizeof(ctypes.c_long)))()
-    if ctypes.CDLL(None, use_errno=True).fstatfs(descriptor, ctypes.byref(answer)) != 0:
+    if ctypes.CDLL(None).fstatfs(descriptor, ctypes.byref(answer)) != 0:
         return False
     return answer[0] & 0xFFFFFFFF in _IN_MEMORY
 

@@ -221,10 +221,15 @@ def _is_scrypt(algorithm: asn1.TLV, *, place: str) -> bool:
         parameters = algorithm.parse(_ScryptPbes2).parameters
     except ValueError:
         return False
+    if parameters.derivation.oid != _SCRYPT or parameters.encryption.oid not in _CIPHERS:
+        return False
     cost = parameters.derivation.parameters
-    if not 0 < cost.n * cost.r <= _MAX_SCRYPT_BLOCKS or not 0 < cost.n * cost.r * cost.p <= _MAX_SCRYPT_WORK:
+    # RFC 7914; of any other cost the library says that OpenSSL has an unknown error.
+    if cost.n < 2 or cost.n.bit_count() != 1 or cost.n.bit_length() > 16 * cost.r or cost.p < 1:
+        return False
+    if cost.n * cost.r > _MAX_SCRYPT_BLOCKS or cost.n * cost.r * cost.p > _MAX_SCRYPT_WORK:
         raise KeyNotAccepted(key=place, reason="its encryption would take for ever")
-    return parameters.derivation.oid == _SCRYPT and parameters.encryption.oid in _CIPHERS
+    return True
 
 
 def _is_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
@@ -238,7 +243,7 @@ def _is_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
 
 def _check_iterations(count: int, *, place: str) -> None:
     if not 0 < count <= _MAX_ITERATIONS:
-        raise KeyNotAccepted(key=place, reason=f"its encryption has more than {_MAX_ITERATIONS} iterations")
+        raise KeyNotAccepted(key=place, reason=f"its encryption does not have 1 to {_MAX_ITERATIONS} iterations")
 
 
 def encrypt_as_notary(plain: bytes, passphrase: bytes) -> bytes:
