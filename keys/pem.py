@@ -146,7 +146,7 @@ def unwrapped(data: bytes) -> str:
 
 def is_one_sequence(der: bytes) -> bool:
     """Return whether the bytes are exactly one DER SEQUENCE, judged by its outer length."""
-    return sequence_length(der) == len(der) > 0
+    return bool(der) and sequence_length(der) == len(der)
 
 
 def sequence_length(der: bytes) -> int:

@@ -124,12 +124,13 @@ def test_the_header_of_go_alone_says_that_it_is_encrypted() -> None:
 
 
 def test_a_label_that_is_another_key_s_is_told() -> None:
-    for algorithm, label in (
-        (Algorithm.RSA, b"EC"),
-        (Algorithm.ECDSA_P256, b"RSA"),
-        (Algorithm.ECDSA_P384, b"ED25519"),
+    for algorithm, label, reason in (
+        (Algorithm.RSA, b"EC", "it says EC PRIVATE KEY and holds another key"),
+        (Algorithm.ECDSA_P256, b"RSA", "it says RSA PRIVATE KEY and holds another key"),
+        (Algorithm.ECDSA_P384, b"ED25519", "no private key in it"),
     ):
         own = b"RSA" if algorithm is Algorithm.RSA else b"EC"
         raw = old_key_file(KEYS[algorithm], b"secret").replace(own + b" PRIVATE", label + b" PRIVATE")
-        with pytest.raises((KeyFileMalformed, PassphraseWrong)):
+        with pytest.raises(KeyFileMalformed) as caught:
             read(raw).open(b"secret")
+        assert (caught.value.place, caught.value.reason) == ("a.key", reason)
