@@ -29,6 +29,7 @@ _IN_MEMORY: Final = frozenset({0x01021994, 0x858458F6})
 _STATFS_BYTES: Final = 256
 _PLATFORM_LINK: Final = "..data"
 """The link by which Kubernetes replaces all files of a volume at once."""
+_ANY_FILE: Final = "any"
 FOR_PLATFORMS: Final = "--platform-secrets"
 _WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _ANYTHING: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -201,7 +202,7 @@ def own_folder(folder: Path) -> Path:
 
     Raises: OSError.
     """
-    return folder if unguarded(folder / "any", folder_is_its_own=True) is None else folder / "content-trust"
+    return folder if unguarded(folder / _ANY_FILE, folder_is_its_own=True) is None else folder / "content-trust"
 
 
 def _target(path: Path) -> tuple[str, ...]:

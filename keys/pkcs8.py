@@ -27,6 +27,7 @@ from cryptography.x509 import ObjectIdentifier
 
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
+from keys.scrypt_cost import ScryptCost
 from keys.unpadding import opened
 
 _EC: Final = ObjectIdentifier("1.2.840.10045.2.1")
@@ -58,8 +59,6 @@ _CIPHERS: Final[dict[ObjectIdentifier, tuple[type[AES | TripleDES], int]]] = {
 }
 """By object identifier: the cipher and the length of its key in bytes; always in CBC mode."""
 _MAX_ITERATIONS: Final = 10_000_000
-_MAX_SCRYPT_BLOCKS: Final = 1 << 21  # n * r, of 128 bytes of memory each
-_MAX_SCRYPT_WORK: Final = 1 << 22  # n * r * p
 _ITERATIONS: Final = 100_000
 """Iterations of PBKDF2 in the files that we write. Notary writes 2 048, reads any number, and needs 0.05 s for ours."""
 _SALT_BYTES: Final = 8
@@ -223,11 +222,11 @@ def _is_scrypt(algorithm: asn1.TLV, *, place: str) -> bool:
         return False
     if parameters.derivation.oid != _SCRYPT or parameters.encryption.oid not in _CIPHERS:
         return False
-    cost = parameters.derivation.parameters
-    # RFC 7914; of any other cost the library says that OpenSSL has an unknown error.
-    if cost.n < 2 or cost.n.bit_count() != 1 or cost.n.bit_length() > 16 * cost.r or cost.p < 1:
+    found = parameters.derivation.parameters
+    cost = ScryptCost(n=found.n, r=found.r, p=found.p)
+    if not cost.valid:
         return False
-    if cost.n * cost.r > _MAX_SCRYPT_BLOCKS or cost.n * cost.r * cost.p > _MAX_SCRYPT_WORK:
+    if not cost.acceptable:
         raise KeyNotAccepted(key=place, reason="its encryption would take for ever")
     return True
 
