@@ -180,7 +180,7 @@ def exposed_secret(
     if mounted or platform_secrets:
         return unguarded(path, status, owners=frozenset({_NOBODY}))
     by_platform = (
-        any(_PLATFORM_LINK in (*step.parts, *_target(step)) for step in _way(path))
+        any(_PLATFORM_LINK in step.parts for step in _way(path))
         or (status.st_uid in {_ROOT, _NOBODY} and os.geteuid() != _ROOT)
         or bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY)
     )
@@ -203,10 +203,6 @@ def own_folder(folder: Path) -> Path:
     Raises: OSError.
     """
     return folder if unguarded(folder / _ANY_FILE, folder_is_its_own=True) is None else folder / "content-trust"
-
-
-def _target(path: Path) -> tuple[str, ...]:
-    return path.readlink().parts if path.is_symlink() else ()
 
 
 def _lies_in_memory(descriptor: int) -> bool:
