@@ -27,6 +27,7 @@ from keys.algorithms import (
     generate,
     key_fingerprint,
 )
+from keys.certificate import common_name
 from keys.errors import KeyNotAccepted, KeyNotCounted
 from keys.notary import METHOD, NotaryKey, bare_key
 from tests.support.notary_keys import HandKey
@@ -111,6 +112,7 @@ def test_the_certificate_of_a_weak_key_is_shown_under_the_id_of_the_bare_key(
     hand = HandKey(private, "alice")
     key = NotaryKey.of(f"{hand.kind}-x509", base64.b64encode(hand.certificate).decode())
     assert key.canonical_keyid == bare_key(private.public_key()).keyid
+    assert common_name(key) == "alice"
     with pytest.raises(KeyNotCounted):
         key.read()
 

@@ -220,6 +220,8 @@ def test_a_header_is_what_stands_after_the_first_colon() -> None:
     assert read(b" ".join(plain.replace(gun, b"gun: a:b").split())).gun == "a:b"
     file = read(plain.replace(gun + b"\n", b""))
     assert (file.gun, file.place) == ("", "a.key")
+    anybody_s = read(plain.replace(b"role: targets\n", b""))
+    assert (anybody_s.role, anybody_s.gun) == ("", "docker.io/library/vector")
 
 
 def test_the_content_stays_out_of_what_is_printed() -> None:
