@@ -77,8 +77,11 @@ def test_every_key_of_a_file_is_found_and_named_by_its_number() -> None:
     assert [key.role for key in keys] == ["snapshot", "targets", "root"]
     assert [key.gun for key in keys] == ["docker.io/example/app", "docker.io/example/app", ""]
     assert [key.place for key in keys] == [f"all.pem (key {n} of 3)" for n in (1, 2, 3)]
-    with pytest.raises(KeyFileMalformed, match="3 private keys where one is wanted"):
-        read_private_pem((ODD_KEYS / "keys" / "notary-key-export-several.pem").read_bytes(), b"x", place="all.pem")
+    three = (ODD_KEYS / "keys" / "notary-key-export-several.pem").read_bytes()
+    for data, count in ((three, 3), (PLAIN + PLAIN, 2)):
+        with pytest.raises(KeyFileMalformed, match=f"{count} private keys where one is wanted") as caught:
+            read_private_pem(data, b"x", place="all.pem")
+        assert caught.value.place == "all.pem"
 
 
 def _der(encoding: Encoding = Encoding.DER) -> bytes:
