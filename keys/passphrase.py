@@ -172,7 +172,7 @@ def forms_of(passphrase: str) -> tuple[str, ...]:
     raw = passphrase_bytes(passphrase)
     meant = passphrase
     for mark, encoding, high in _UTF_16:
-        if raw.startswith(mark) or (raw[high::2] and not any(raw[high::2])):
+        if raw.startswith(mark) or not any(raw[high::2]):
             with suppress(UnicodeDecodeError):  # then it is something else
                 # Of an odd number of bytes, the last is half of a line end that was taken off.
                 meant = raw[: len(raw) // 2 * 2].decode(encoding)
