@@ -155,6 +155,8 @@ OTHERS = {
     ),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "no PEM block in it"),
     "half of UTF-16": (b"\xff\xfe-\0-", "no PEM block in it"),
+    "half of UTF-16 without a mark": (b"-\0-\0-", "no PEM block in it"),
+    "half of the other UTF-16": (b"\0-\0-\0", "no PEM block in it"),
     "cut": (PLAIN[:-20], "it is cut off: -----END PRIVATE KEY----- is missing"),
     "cut, and another": (PLAIN[:-20] + PLAIN, "it is cut off"),
     "two labels": (PLAIN.replace(b"END PRIVATE", b"END EC PRIVATE"), "it begins as PRIVATE KEY and ends as EC PRIVATE"),
@@ -212,6 +214,10 @@ def test_a_hostile_file_is_refused(hostile: bytes) -> None:
         ("", False),
         ("3081", False),
         ("3100", False),
+        ("3080", False),
+        ("3080" + "00" * 128, False),
+        ("308400000001aa", True),
+        ("30850000000001aa", False),
     ],
 )
 def test_one_der_sequence(der: str, *, whole: bool) -> None:
