@@ -29,6 +29,7 @@ _IN_MEMORY: Final = frozenset({0x01021994, 0x858458F6})
 _STATFS_BYTES: Final = 256
 _PLATFORM_LINK: Final = "..data"
 """The link by which Kubernetes replaces all files of a volume at once."""
+_ANY_FILE: Final = "any"
 FOR_PLATFORMS: Final = "--platform-secrets"
 _WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _ANYTHING: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -179,7 +180,7 @@ def exposed_secret(
     if mounted or platform_secrets:
         return unguarded(path, status, owners=frozenset({_NOBODY}))
     by_platform = (
-        any(_PLATFORM_LINK in (*step.parts, *_target(step)) for step in _way(path))
+        any(_PLATFORM_LINK in step.parts for step in _way(path))
         or (status.st_uid in {_ROOT, _NOBODY} and os.geteuid() != _ROOT)
         or bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY)
     )
@@ -201,11 +202,7 @@ def own_folder(folder: Path) -> Path:
 
     Raises: OSError.
     """
-    return folder if unguarded(folder / "any", folder_is_its_own=True) is None else folder / "content-trust"
-
-
-def _target(path: Path) -> tuple[str, ...]:
-    return path.readlink().parts if path.is_symlink() else ()
+    return folder if unguarded(folder / _ANY_FILE, folder_is_its_own=True) is None else folder / "content-trust"
 
 
 def _lies_in_memory(descriptor: int) -> bool:
@@ -213,7 +210,7 @@ def _lies_in_memory(descriptor: int) -> bool:
     import ctypes  # only for a file that others may read: start-up time
 
     answer = (ctypes.c_long * (_STATFS_BYTES // ctypes.sizeof(ctypes.c_long)))()
-    if ctypes.CDLL(None, use_errno=True).fstatfs(descriptor, ctypes.byref(answer)) != 0:
+    if ctypes.CDLL(None).fstatfs(descriptor, ctypes.byref(answer)) != 0:
         return False
     return answer[0] & 0xFFFFFFFF in _IN_MEMORY
 

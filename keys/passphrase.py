@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 
@@ -44,6 +45,8 @@ _DOCKER_VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "signer": "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE",
 }
 _MAX_BYTES: Final = 4096
+_UTF_16: Final = ((codecs.BOM_UTF16_LE, "utf-16-le", 1), (codecs.BOM_UTF16_BE, "utf-16-be", 0))
+"""Byte order mark, encoding, and the place of the high byte in each pair: of ASCII it is zero."""
 
 _Opened = TypeVar("_Opened")
 
@@ -168,13 +171,11 @@ def forms_of(passphrase: str) -> tuple[str, ...]:
     """
     raw = passphrase_bytes(passphrase)
     meant = passphrase
-    for mark, encoding, zeros in (
-        (codecs.BOM_UTF16_LE, "utf-16-le", raw[1::2]),
-        (codecs.BOM_UTF16_BE, "utf-16-be", raw[::2]),
-    ):
-        if raw.startswith(mark) or (zeros and not any(zeros)):
-            # Of an odd number of bytes, the last is half of a line end that was taken off.
-            meant = raw[: len(raw) // 2 * 2].decode(encoding, "surrogatepass")
+    for mark, encoding, high in _UTF_16:
+        if raw.startswith(mark) or not any(raw[high::2]):
+            with suppress(UnicodeDecodeError):  # then it is something else
+                # Of an odd number of bytes, the last is half of a line end that was taken off.
+                meant = raw[: len(raw) // 2 * 2].decode(encoding)
     meant = meant.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
     return (passphrase, meant) if meant not in {passphrase, ""} else (passphrase,)
 

@@ -57,6 +57,8 @@ _BINARY_KINDS: Final = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "compressed (gzip)"),
 )
+_HEAD: Final = 2_000
+"""How many characters of a text are looked at to tell what it is: a pattern may not run through a whole file."""
 _TEXT_KINDS: Final = (
     (r"<!doctype|<html|<\?xml", "a web page or XML"),
     (r"ssh-\S+ AAAA|ecdsa-sha2-\S+ AAAA|sk-\S+ AAAA|---- BEGIN SSH2", "a public key of SSH"),
@@ -144,7 +146,7 @@ def unwrapped(data: bytes) -> str:
 
 def is_one_sequence(der: bytes) -> bool:
     """Return whether the bytes are exactly one DER SEQUENCE, judged by its outer length."""
-    return sequence_length(der) == len(der) > 0
+    return bool(der) and sequence_length(der) == len(der)
 
 
 def sequence_length(der: bytes) -> int:
@@ -169,7 +171,7 @@ def kind_of(blocks: Sequence[PemBlock]) -> str:
 
 def a_block(label: str) -> str:
     """Return the label of a block with its article, for sentences."""
-    return f"{'an' if label[0] in 'AEIO' else 'a'} {label}"
+    return f"{'an' if label[0] in 'AEIOX' else 'a'} {label}"
 
 
 def text_of(data: bytes) -> str:
@@ -234,7 +236,7 @@ def _what_it_is(data: bytes, text: str) -> str:
     for begin, kind in _BINARY_KINDS:
         if data.startswith(begin):
             return f"it is {kind}, and PEM is wanted"
-    head = text.lstrip()[:2000].lower()
+    head = text.lstrip()[:_HEAD]
     for pattern, kind in _TEXT_KINDS:
         if re.match(pattern, head, re.IGNORECASE):
             return f"it is {kind}, and PEM is wanted"
@@ -255,7 +257,7 @@ def _is_base64_of_der(text: str) -> bool:
 
 
 def _der_kind(der: bytes) -> str:
-    width = der[1] - _DER_LONG_FORM if der[1] > _DER_LONG_FORM else 0
+    width = max(der[1] - _DER_LONG_FORM, 0)
     inner = der[2 + width :]
     if inner.startswith(b"\x02\x01\x03"):
         return "a PKCS#12 file"

@@ -27,6 +27,7 @@ from cryptography.x509 import ObjectIdentifier
 
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
+from keys.scrypt_cost import ScryptCost
 from keys.unpadding import opened
 
 _EC: Final = ObjectIdentifier("1.2.840.10045.2.1")
@@ -58,8 +59,6 @@ _CIPHERS: Final[dict[ObjectIdentifier, tuple[type[AES | TripleDES], int]]] = {
 }
 """By object identifier: the cipher and the length of its key in bytes; always in CBC mode."""
 _MAX_ITERATIONS: Final = 10_000_000
-_MAX_SCRYPT_BLOCKS: Final = 1 << 21  # n * r, of 128 bytes of memory each
-_MAX_SCRYPT_WORK: Final = 1 << 22  # n * r * p
 _ITERATIONS: Final = 100_000
 """Iterations of PBKDF2 in the files that we write. Notary writes 2 048, reads any number, and needs 0.05 s for ours."""
 _SALT_BYTES: Final = 8
@@ -225,10 +224,15 @@ def _is_scrypt(algorithm: asn1.TLV, *, place: str) -> bool:
         parameters = algorithm.parse(_ScryptPbes2).parameters
     except ValueError:
         return False
-    cost = parameters.derivation.parameters
-    if not 0 < cost.n * cost.r <= _MAX_SCRYPT_BLOCKS or not 0 < cost.n * cost.r * cost.p <= _MAX_SCRYPT_WORK:
+    if parameters.derivation.oid != _SCRYPT or parameters.encryption.oid not in _CIPHERS:
+        return False
+    found = parameters.derivation.parameters
+    cost = ScryptCost(n=found.n, r=found.r, p=found.p)
+    if not cost.valid:
+        return False
+    if not cost.acceptable:
         raise KeyNotAccepted(key=place, reason="its encryption would take for ever")
-    return parameters.derivation.oid == _SCRYPT and parameters.encryption.oid in _CIPHERS
+    return True
 
 
 def _is_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
@@ -242,7 +246,7 @@ def _is_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
 
 def _check_iterations(count: int, *, place: str) -> None:
     if not 0 < count <= _MAX_ITERATIONS:
-        raise KeyNotAccepted(key=place, reason=f"its encryption has more than {_MAX_ITERATIONS} iterations")
+        raise KeyNotAccepted(key=place, reason=f"its encryption does not have 1 to {_MAX_ITERATIONS} iterations")
 
 
 def encrypt_as_notary(plain: bytes, passphrase: bytes) -> bytes:

@@ -53,12 +53,12 @@ def read_public_pem(data: bytes, *, place: str, at: datetime) -> Key:
     if not certificates:
         if not bare:
             raise KeyFileMalformed(place=place, reason=f"it holds {kind_of(blocks)} where a public key is wanted")
-        return tuf_key(next(iter(bare.values())), named=place)
+        return tuf_key(next(iter(bare.values())))
     key = _certified(certificates[0], at, place)
     if bare and public_fingerprint(key) not in bare:
         raise KeyFileMalformed(place=place, reason="its public key is not that of its certificate")
     if isinstance(key, Ed25519PublicKey):  # Notary v1 has no certificates of such keys
-        return tuf_key(key, named=place)
+        return tuf_key(key)
     keytype = "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"
     return NotaryKey.of(keytype + X509, base64.b64encode(certificates[0].public_bytes(Encoding.PEM)).decode())
 

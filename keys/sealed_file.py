@@ -31,32 +31,14 @@ from keys.errors import KeyFileMalformed, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE, unwrapped
+from keys.scrypt_cost import ScryptCost
 
 FORMAT: Final = "content-trust-key-1"
 _KIND: Final = "content-trust-key-"
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
-_MAX_MEMORY: Final = 256 * 1024 * 1024  # bytes; eight times the memory of the files that we write
-_MAX_WORK: Final = 1 << 22  # n * r * p; sixteen times the work of the files that we write
 _HEADER: Final = ("format", "kdf", "cipher", "info")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScryptCost:
-    """The cost parameters of scrypt (RFC 7914). It uses 128 * n * r bytes of memory."""
-
-    n: int
-    r: int
-    p: int
-
-    @property
-    def acceptable(self) -> bool:
-        """Whether the parameters are valid, and small enough to be taken from a file that may be hostile."""
-        power_of_two = self.n > 1 and not self.n & (self.n - 1)  # RFC 7914, 2
-        if not power_of_two or self.r < 1 or self.p < 1:
-            return False
-        return 128 * self.n * self.r <= _MAX_MEMORY and self.n * self.r * self.p <= _MAX_WORK
 
 
 PRODUCTION_COST: Final = ScryptCost(n=32768, r=8, p=1)

@@ -25,8 +25,8 @@ def opened(padded: bytes, *, block_bytes: int, place: str) -> bytes:
     padding_is_sound = 0 < size <= block_bytes and padded.endswith(bytes([size]) * size)
     content = padded[:-size] if padding_is_sound else b""
     length = sequence_length(padded)
-    header_bytes = 2 if length < 130 else 2 + (padded[1] & 0x7F)
-    begins_as_a_key = length > 0 and padded[header_bytes : header_bytes + 2] == _INTEGER_OF_ONE_BYTE
+    header_bytes = 2 + max(padded[1] - 0x80, 0)
+    begins_as_a_key = length != 0 and padded[header_bytes : header_bytes + 2] == _INTEGER_OF_ONE_BYTE
     if begins_as_a_key and len(content) != length:
         raise KeyFileMalformed(place=place, reason="its content was altered: the passphrase opens only a part of it")
     if not padding_is_sound:

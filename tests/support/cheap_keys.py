@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from keys import recovery_file, sealed_file
 from keys.filestore import FileKeyStore
-from keys.sealed_file import ScryptCost
+from keys.scrypt_cost import ScryptCost
 
 CHEAP: Final = ScryptCost(n=2, r=1, p=1)
 

@@ -396,5 +396,7 @@ def test_a_folder_of_the_platform_names_its_setting_and_holds_one_of_our_own(tmp
     assert "fsGroupChangePolicy: OnRootMismatch" in found.refusal
     assert "chmod" not in found.refusal
     assert own_folder(folder) == folder / "content-trust"
+    folder.chmod(0o1777)
+    assert own_folder(folder) == folder / "content-trust", "others may put a file there"
     folder.chmod(0o755)
     assert own_folder(folder) == folder

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature, SSlibKey
 
+from keys import algorithms
 from keys.algorithms import (
     KEY_KINDS,
     Algorithm,
@@ -22,9 +23,11 @@ from keys.algorithms import (
     PublicKey,
     algorithm_of,
     check_accepted,
+    check_counts_in_notary,
     generate,
     key_fingerprint,
 )
+from keys.certificate import common_name
 from keys.errors import KeyNotAccepted, KeyNotCounted
 from keys.notary import METHOD, NotaryKey, bare_key
 from tests.support.notary_keys import HandKey
@@ -39,6 +42,8 @@ EXAMPLES: Final[dict[str, PublicKey]] = {
     "ECDSA P-224": ec.generate_private_key(ec.SECP224R1()).public_key(),
     "RSA of another size": rsa.generate_private_key(65537, 1024).public_key(),
 }
+
+EXPONENT: Final = "RSA with a public exponent of more than 2147483647"
 
 
 def accepted_in_tuf(key: PublicKey) -> bool:
@@ -107,6 +112,7 @@ def test_the_certificate_of_a_weak_key_is_shown_under_the_id_of_the_bare_key(
     hand = HandKey(private, "alice")
     key = NotaryKey.of(f"{hand.kind}-x509", base64.b64encode(hand.certificate).decode())
     assert key.canonical_keyid == bare_key(private.public_key()).keyid
+    assert common_name(key) == "alice"
     with pytest.raises(KeyNotCounted):
         key.read()
 
@@ -133,3 +139,78 @@ def test_tuf_refuses_them_as_before() -> None:
         check_accepted(SSlibKey("11" * 32, "ecdsa", "ecdsa-sha2-nistp521", {"public": pem}))
     with pytest.raises(KeyNotAccepted):
         check_accepted(SSlibKey("11" * 32, "ecdsa", "ecdsa-sha2-nistp384", {"public": pem}))
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "reason"),
+    [
+        (EXAMPLES["ECDSA P-521"], KeyNotCounted, "curve secp521r1 is neither P-256 nor P-384"),
+        (EXAMPLES["ECDSA P-224"], KeyNotCounted, "curve secp224r1 is too weak"),
+        (EXAMPLES["RSA of another size"], KeyNotCounted, "RSA with 1024 bits; 2048 to 8192 are accepted"),
+        (rsa.RSAPublicNumbers(2**31 + 1, (1 << 1023) + 1).public_key(), KeyNotCounted, EXPONENT),
+        (rsa.RSAPublicNumbers(2**31 + 1, (1 << 2047) + 1).public_key(), KeyNotAccepted, EXPONENT),
+        (
+            ec.generate_private_key(ec.SECP256K1()).public_key(),
+            KeyNotAccepted,
+            "curve secp256k1 is neither P-256 nor P-384",
+        ),
+        (dsa.generate_private_key(1024).public_key(), KeyNotAccepted, "neither ECDSA, Ed25519 nor RSA"),
+    ],
+)
+def test_what_is_said_of_a_key_that_is_not_accepted(key: object, kind: type[KeyNotAccepted], reason: str) -> None:
+    with pytest.raises(KeyNotAccepted) as caught:
+        algorithm_of(key, named="the key")
+    assert type(caught.value) is kind
+    assert caught.value.details() == {"key": "the key", "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        *((EXAMPLES[name], KeyNotCounted) for name in ("ECDSA P-224", "RSA of another size")),
+        (ec.generate_private_key(ec.SECP256K1()).public_key(), KeyNotAccepted),
+        (dsa.generate_private_key(1024).public_key(), KeyNotAccepted),
+        ("no key", KeyNotAccepted),
+    ],
+)
+def test_what_does_not_count_in_notary_is_named(key: object, kind: type[KeyNotAccepted]) -> None:
+    with pytest.raises(KeyNotAccepted) as caught:
+        check_counts_in_notary(key, named="the key")
+    assert type(caught.value) is kind
+    assert caught.value.key == "the key"
+
+
+def test_a_further_kind_is_one_row_of_the_table() -> None:
+    kind = algorithms._own_kind(Algorithm.ED25519, "a name")
+    assert (kind.name, kind.made, kind.in_tuf, kind.in_notary) == ("a name", Algorithm.ED25519, True, True)
+    assert [name for name, key in EXAMPLES.items() if kind.fits(key)] == ["Ed25519"]
+
+
+@pytest.mark.parametrize(
+    ("keytype", "public", "reason"),
+    [
+        ("a" * 41, "AAAA", f"key type '{'a' * 40}' is not supported"),
+        ("ecdsa", "A" * 32_768, "its public part is no key that can be read"),
+        ("ecdsa", "A" * 32_769, "its public part is longer than 32768 characters"),
+        (
+            "ecdsa",
+            bare_key(EXAMPLES["ECDSA P-224"]).keyval["public"] + "*",
+            "its public part is no key that can be read",
+        ),
+        ("rsa", bare_key(EXAMPLES["ECDSA P-224"]).keyval["public"], "it says rsa but is ecdsa"),
+    ],
+)
+def test_why_a_key_cannot_be_shown(keytype: str, public: str, reason: str) -> None:
+    key = NotaryKey.of(keytype, public)
+    for decode in (key.decoded, key.read):
+        with pytest.raises(KeyNotAccepted) as caught:
+            decode()
+        assert caught.value.details() == {"key": key.keyid, "reason": reason}
+
+
+def test_the_id_of_a_bare_key_needs_no_decoding_and_that_of_a_certificate_does() -> None:
+    bare, certified = NotaryKey.of("ecdsa", "AAAA"), NotaryKey.of("ecdsa-x509", "AAAA")
+    assert bare.canonical_keyid == bare.keyid
+    with pytest.raises(KeyNotAccepted) as caught:
+        _ = certified.canonical_keyid
+    assert caught.value.key == certified.keyid

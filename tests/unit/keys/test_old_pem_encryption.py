@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -29,10 +30,12 @@ def test_the_folder_of_old_docker_opens_and_each_key_is_the_one_of_its_name(file
     passphrase = ROOT_PASSPHRASE if block.role == "root" else REPOSITORY_PASSPHRASE
     assert bare_key(block.open(passphrase.encode()).public_key()).keyid == path.stem
     for wrong in ("guess", passphrase + "\n"):
-        with pytest.raises(PassphraseWrong, match=r"a\.key"):
+        with pytest.raises(PassphraseWrong) as caught:
             block.open(wrong.encode())
-    with pytest.raises(PassphraseMissing):
+        assert caught.value.key == "a.key"
+    with pytest.raises(PassphraseMissing) as missing:
         block.open(None)
+    assert (missing.value.key, missing.value.sources) == ("a.key", ())
 
 
 @pytest.mark.parametrize("cipher", list(DEK_CIPHERS))
@@ -62,31 +65,56 @@ def test_a_damaged_file_is_not_called_a_wrong_passphrase() -> None:
 
     content = block.block.content
     for cut in (content[:-1], b"", content + b"x"):
-        with pytest.raises(KeyFileMalformed, match="cut or altered"):
+        with pytest.raises(KeyFileMalformed, match="cut or altered") as caught:
             opened(cut)
+        assert caught.value.place == "a.key"
     for altered in (content[:-16], content[:-20] + b"xxxx" + content[-16:], content[:-4] + b"xxxx"):
-        with pytest.raises(KeyFileMalformed, match="the passphrase opens only a part"):
+        with pytest.raises(KeyFileMalformed, match="the passphrase opens only a part") as caught:
             opened(altered)
+        assert caught.value.place == "a.key"
     with pytest.raises(KeyFileMalformed):  # the middle of the key
         opened(content[:40] + bytes([content[40] ^ 1]) + content[41:])
-    with pytest.raises(PassphraseWrong, match="or the file was altered"):  # its beginning: both look like this
+    with pytest.raises(PassphraseWrong, match="or the file was altered") as wrong:  # its beginning: both look like this
         opened(b"xxxx" + content[4:])
+    assert (wrong.value.key, wrong.value.or_altered) == ("a.key", True)
 
 
 @pytest.mark.parametrize(
-    ("change", "error"),
+    ("change", "error", "reason"),
     [
-        (lambda raw: raw.replace(b"DEK-Info: AES-256-CBC", b"DEK-Info: CAMELLIA-256-CBC"), KeyNotAccepted),
-        (lambda raw: raw.replace(b"DEK-Info", b"DEK"), KeyFileMalformed),
-        (lambda raw: raw.replace(b"AES-256-CBC,", b"AES-256-CBC,zz"), KeyFileMalformed),
-        (lambda raw: raw.replace(b"AES-256-CBC,", b"AES-256-CBC,00"), KeyFileMalformed),
-        (lambda raw: raw.replace(b"AES-256-CBC,", b"DES-CBC,"), KeyFileMalformed),
+        (
+            lambda raw: raw.replace(b"DEK-Info: AES-256-CBC", b"DEK-Info: CAMELLIA-256-CBC"),
+            KeyNotAccepted,
+            "its encryption 'CAMELLIA-256-CBC' is not",
+        ),
+        (lambda raw: raw.replace(b"DEK-Info", b"DEK"), KeyFileMalformed, "its header DEK-Info is missing"),
+        (lambda raw: raw.replace(b"AES-256-CBC,", b"AES-256-CBC,zz"), KeyFileMalformed, "cut or altered"),
+        (lambda raw: raw.replace(b"AES-256-CBC,", b"AES-256-CBC,00"), KeyFileMalformed, "cut or altered"),
+        (lambda raw: raw.replace(b"AES-256-CBC,", b"DES-CBC,"), KeyFileMalformed, "cut or altered"),
+        (lambda raw: raw.replace(b"AES-256-CBC,", b"AES-256-CBC,00,"), KeyFileMalformed, "cut or altered"),
+        (lambda raw: raw.replace(b"AES-256-CBC", b"X" * 50), KeyNotAccepted, f"its encryption '{'X' * 40}' is not"),
     ],
 )
-def test_headers_that_are_none_are_told(change: Callable[[bytes], bytes], error: type[Exception]) -> None:
+def test_headers_that_are_none_are_told(
+    change: Callable[[bytes], bytes], error: type[KeyFileMalformed | KeyNotAccepted], reason: str
+) -> None:
     raw = old_key_file(KEYS[Algorithm.ECDSA_P256], b"secret")
-    with pytest.raises(error):
+    with pytest.raises(error, match=reason) as caught:
         read(change(raw)).open(b"secret")
+    assert "a.key" in caught.value.details().values()
+
+
+def test_it_opens_where_md5_is_forbidden_for_security(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine, uses = hashlib.md5, list[bool]()
+
+    def strict(data: bytes, *, usedforsecurity: bool = True) -> object:
+        uses.append(usedforsecurity)
+        return genuine(data, usedforsecurity=usedforsecurity)
+
+    raw = old_key_file(KEYS[Algorithm.ECDSA_P256], b"secret")
+    monkeypatch.setattr(hashlib, "md5", strict)
+    read(raw).open(b"secret")
+    assert uses == [False, False]
 
 
 def test_the_header_of_go_alone_says_that_it_is_encrypted() -> None:
@@ -96,12 +124,13 @@ def test_the_header_of_go_alone_says_that_it_is_encrypted() -> None:
 
 
 def test_a_label_that_is_another_key_s_is_told() -> None:
-    for algorithm, label in (
-        (Algorithm.RSA, b"EC"),
-        (Algorithm.ECDSA_P256, b"RSA"),
-        (Algorithm.ECDSA_P384, b"ED25519"),
+    for algorithm, label, reason in (
+        (Algorithm.RSA, b"EC", "it says EC PRIVATE KEY and holds another key"),
+        (Algorithm.ECDSA_P256, b"RSA", "it says RSA PRIVATE KEY and holds another key"),
+        (Algorithm.ECDSA_P384, b"ED25519", "no private key in it"),
     ):
         own = b"RSA" if algorithm is Algorithm.RSA else b"EC"
         raw = old_key_file(KEYS[algorithm], b"secret").replace(own + b" PRIVATE", label + b" PRIVATE")
-        with pytest.raises((KeyFileMalformed, PassphraseWrong)):
+        with pytest.raises(KeyFileMalformed) as caught:
             read(raw).open(b"secret")
+        assert (caught.value.place, caught.value.reason) == ("a.key", reason)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys import passphrase
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
@@ -25,6 +27,9 @@ from keys.passphrase import (
 from tests.support.prompted_person import Person
 
 KEY = "root key (0123456789ab)"
+given_bytes = given(
+    st.sampled_from([b"", b"\xff\xfe", b"\xfe\xff"]).flatmap(lambda mark: st.binary().map(mark.__add__))
+)
 
 
 @pytest.mark.parametrize(
@@ -326,10 +331,31 @@ def test_a_passphrase_of_the_environment_is_tried_once() -> None:
         ("s\0e\0c\0\r\0\n\0", "sec"),
         ("\0s\0e\0c", "sec"),
         ("\udcfe\udcff\0s\0e\0c\0", "sec"),
+        ("\udcff\udcfe\0\udcd8a\0", None),  # half of a surrogate pair: this is no UTF-16
+        ("\udcfe\udcff\udcd8\0\0a", None),
+        ("\udcff\udcfe", None),
+        ("s", None),
+        ("\0", None),
+        ("s\0e", "s"),
     ],
 )
 def test_a_passphrase_is_tried_as_it_is_and_as_it_was_meant(given: str, meant: str | None) -> None:
     assert forms_of(given) == ((given,) if meant is None else (given, meant))
+
+
+@given_bytes
+def test_whatever_a_passphrase_is_each_of_its_forms_can_be_tried(raw: bytes) -> None:
+    given = raw.decode(errors="surrogateescape")
+    forms = forms_of(given)
+    assert forms[0] == given
+    assert passphrase_bytes(forms[0]) == raw
+    assert all(passphrase_bytes(form) for form in forms[1:])
+    assert len(set(forms)) == len(forms) <= 2
+
+
+def test_a_new_passphrase_that_nothing_was_added_to_is_taken_as_it_is() -> None:
+    passphrases = EnvironmentPassphrases({"TRUST_NEW_PASSPHRASE": "secret"}, None)
+    assert passphrases.passphrase(purpose="new", key=KEY, new=True) == "secret"
 
 
 @pytest.mark.parametrize("variable", ["TRUST_ROOT_PASSPHRASE", "TRUST_ROOT_PASSPHRASE_FILE"])

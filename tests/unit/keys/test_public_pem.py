@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from keys import sealed_file
 from keys.algorithms import generate, public_fingerprint, public_key_of
+from keys.certificate import LEEWAY
 from keys.errors import KeyFileMalformed, KeyIsPrivate, KeyNotAccepted
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_pem, write_public_pem
@@ -112,6 +113,7 @@ def test_what_holds_no_public_key_or_several_is_told() -> None:
         with pytest.raises(KeyFileMalformed) as caught:
             read_public_pem(data, place="p", at=AT)
         assert reason in caught.value.reason
+        assert caught.value.place == "p"
 
 
 def test_a_key_twice_is_one() -> None:
@@ -128,8 +130,9 @@ def test_a_key_twice_is_one() -> None:
     ],
 )
 def test_a_certificate_that_go_clients_refuse_is_refused(data: bytes, reason: str) -> None:
-    with pytest.raises(KeyNotAccepted, match=reason):
+    with pytest.raises(KeyNotAccepted, match=reason) as caught:
         read_public_pem(data, place="p", at=AT)
+    assert caught.value.key == "p"
 
 
 def test_a_certificate_that_begins_within_a_day_is_taken() -> None:
@@ -137,8 +140,9 @@ def test_a_certificate_that_begins_within_a_day_is_taken() -> None:
 
 
 def test_a_certificate_signed_with_sha1_is_refused() -> None:
-    with pytest.raises(KeyNotAccepted, match="signed with sha1"):
+    with pytest.raises(KeyNotAccepted, match="signed with sha1") as caught:
         read_public_pem((ODD_KEYS / "keys" / "sha1.crt").read_bytes(), place="p", at=AT)
+    assert caught.value.key == "p"
 
 
 def test_a_certificate_of_a_version_that_does_not_exist_cannot_be_read() -> None:
@@ -167,5 +171,32 @@ def test_a_certificate_of_an_unknown_algorithm_is_not_accepted() -> None:
     [block] = read_pem(certificate(), place="p")
     unknown = block.content.replace(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f"))
     pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(unknown) + b"-----END CERTIFICATE-----\n"
-    with pytest.raises(KeyNotAccepted, match="not supported"):
+    with pytest.raises(KeyNotAccepted, match="not supported") as caught:
         read_public_pem(pem, place="p", at=AT)
+    assert caught.value.key == "p"
+
+
+def test_a_certificate_is_valid_from_its_first_moment_to_its_last() -> None:
+    second, valid = timedelta(seconds=1), timedelta(days=30)
+    read_public_pem(certificate(start=AT + LEEWAY), place="p", at=AT)
+    read_public_pem(certificate(start=AT - valid), place="p", at=AT)
+    for start in (AT + LEEWAY + second, AT - valid - second):
+        with pytest.raises(KeyNotAccepted, match="its certificate is valid from"):
+            read_public_pem(certificate(start=start), place="p", at=AT)
+
+
+@pytest.mark.parametrize("private", [ec.generate_private_key(ec.SECP521R1()), rsa.generate_private_key(65537, 1024)])
+def test_a_bare_key_that_is_not_accepted_is_named(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(KeyNotAccepted) as caught:
+        read_public_pem(pem, place="p", at=AT)
+    assert caught.value.key == "p"
+
+
+def test_a_bare_key_of_an_unknown_algorithm_is_not_accepted() -> None:
+    [block] = read_pem(BARE, place="p")
+    unknown = block.content.replace(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f"))
+    pem = b"-----BEGIN PUBLIC KEY-----\n" + base64.encodebytes(unknown) + b"-----END PUBLIC KEY-----\n"
+    with pytest.raises(KeyNotAccepted, match="its algorithm is not supported") as caught:
+        read_public_pem(pem, place="p", at=AT)
+    assert caught.value.key == "p"

@@ -24,7 +24,8 @@ from keys.errors import (
 from keys.material import tuf_key, write_private_pem
 from keys.passphrase import EnvironmentPassphrases, variables_for
 from keys.pem import MAX_KEY_FILE
-from keys.sealed_file import PRODUCTION_COST, ScryptCost, read_info
+from keys.scrypt_cost import ScryptCost
+from keys.sealed_file import PRODUCTION_COST, read_info
 from tests.support.cheap_keys import CHEAP
 from tests.support.prompted_person import Person
 
@@ -171,11 +172,28 @@ def test_absent_unreadable_and_foreign_files_are_named_and_no_key_store(path: Pa
         recovery_file.create(unwritable, "secret", cost=CHEAP)
     for content in (b"holiday pictures", b"{}", b"-----BEGIN ENCRYPTED PRIVATE KEY-----"):
         path.write_bytes(content)
-        path.chmod(0o600)
-        for read in (recovery_file.read, recovery_file.read_public_key):
-            with pytest.raises(KeyFileMalformed) as malformed:
-                read(path, given("secret"))
-            assert malformed.value.place == str(path)
+        for mode in (0o600, 0o644):
+            path.chmod(mode)
+            for read in (recovery_file.read, recovery_file.read_public_key):
+                with pytest.raises(KeyFileMalformed) as malformed:
+                    read(path, given("secret"))
+                assert malformed.value.place == str(path)
+
+
+def test_an_encrypted_key_may_lie_where_files_have_no_modes_and_a_plain_one_beside_it_may_not(path: Path) -> None:
+    private = generate()
+    encrypted, plain = write_private_pem(private, b"secret"), write_private_pem(private, None)
+    path.write_bytes(encrypted)
+    path.chmod(0o644)
+    assert tuf_key(recovery_file.read(path, given("secret"))) == tuf_key(private)
+    for both in (encrypted + plain, plain + encrypted):
+        path.write_bytes(both)
+        with pytest.raises(KeyFileExposed):
+            recovery_file.read(path, given("secret"))
+    path.chmod(0o600)
+    with pytest.raises(KeyFileMalformed, match="it holds 2 private keys where one is wanted") as caught:
+        recovery_file.read(path, given("secret"))
+    assert caught.value.place == str(path)
 
 
 def test_a_folder_that_is_none_is_said_to_be_unreadable(path: Path) -> None:
@@ -233,6 +251,14 @@ def test_a_plain_key_that_a_platform_has_mounted_is_used_with_the_option(path: P
     path.symlink_to("..data/recovery.key")
     with pytest.raises(KeyFileExposed, match="defaultMode: 0400") as exposed:
         recovery_file.read(path, NOBODY)
+    remedy = "set defaultMode: 0400 in Kubernetes (mode 0400 elsewhere), or give --platform-secrets"
+    assert exposed.value.details() == {
+        "path": str(path),
+        "mode": "444",
+        "wanted": "600",
+        "owner": None,
+        "platform": remedy,
+    }
     assert "chmod" not in str(exposed.value)
     assert tuf_key(recovery_file.read(path, NOBODY, platform_secrets=True)) == tuf_key(private)
     assert recovery_file.read_public_key(path, NOBODY, platform_secrets=True) == tuf_key(private)

@@ -24,7 +24,8 @@ from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, Pas
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE
-from keys.sealed_file import PRODUCTION_COST, ScryptCost, is_sealed, read_info, retire, seal, unseal
+from keys.scrypt_cost import ScryptCost
+from keys.sealed_file import PRODUCTION_COST, is_sealed, read_info, retire, seal, unseal
 from tests.support.cheap_keys import CHEAP
 
 PRIVATE = generate()
@@ -335,10 +336,37 @@ def test_retiring_needs_no_passphrase_and_keeps_the_rest() -> None:
 
 
 def test_a_cost_is_acceptable_up_to_its_bounds() -> None:
-    for n, r, p in ((2, 1, 1), (1 << 18, 8, 1), (1 << 18, 8, 2), (1 << 21, 1, 2)):
+    for n, r, p in ((2, 1, 1), (1 << 15, 1, 1), (1 << 18, 8, 1), (1 << 18, 8, 2), (1 << 20, 2, 2)):
         assert ScryptCost(n=n, r=r, p=p).acceptable, (n, r, p)
-    for n, r, p in ((1, 1, 1), (1 << 19, 8, 1), (1 << 18, 9, 1), (1 << 22, 1, 1), (1 << 18, 8, 3), (1 << 21, 1, 3)):
+        assert ScryptCost(n=n, r=r, p=p).valid, (n, r, p)
+    for n, r, p in ((1 << 19, 8, 1), (1 << 18, 9, 1), (1 << 21, 2, 1), (1 << 18, 8, 3), (1 << 20, 2, 3)):
         assert not ScryptCost(n=n, r=r, p=p).acceptable, (n, r, p)
+        assert ScryptCost(n=n, r=r, p=p).valid, (n, r, p)
+
+
+@pytest.mark.parametrize(
+    ("n", "r", "p"),
+    [
+        (1, 8, 1),
+        (0, 8, 1),
+        (-2, 8, 1),
+        (-2, -8, 1),
+        (3, 8, 1),
+        (6, 8, 1),
+        (1 << 16, 1, 1),
+        (2, 0, 1),
+        (2, 1, 0),
+        (2, 1, -1),
+    ],
+)
+def test_a_cost_that_scrypt_does_not_have_is_said_to_be_none(n: int, r: int, p: int) -> None:
+    """And not tried: of it the library says that memory is short."""
+    cost = ScryptCost(n=n, r=r, p=p)
+    assert not cost.valid
+    assert not cost.acceptable
+    data = altered(lambda document: document["kdf"].update(n=n, r=r, p=p))
+    with pytest.raises(KeyFileMalformed, match="the scrypt parameters are out of bounds"):
+        unseal(data, "secret", place=PLACE)
 
 
 def test_tells_sealed_files_from_pem() -> None:
