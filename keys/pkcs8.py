@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final, TypeVar
 
-from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
@@ -212,8 +212,6 @@ def _decrypt_otherwise(content: bytes, algorithm: asn1.TLV, passphrase: bytes, *
         key = load_der_private_key(content, passphrase)
     except (ValueError, TypeError) as error:
         raise PassphraseWrong(key=place, or_altered=True) from error
-    except InternalError as error:  # a scrypt whose numbers do not fit together
-        raise KeyFileMalformed(place=place, reason="its content is cut or altered") from error
     except UnsupportedAlgorithm as error:  # of the key in it, which the passphrase has opened, or of the encryption
         raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

@@ -209,9 +209,3 @@ def test_a_key_of_an_unknown_algorithm_is_told_as_such_however_it_is_encrypted()
     for data, passphrase in ((OTHER_CURVE, b"secret"), (write_pem([block]), None)):
         with pytest.raises(KeyNotAccepted, match="its algorithm is not supported"):
             read_private_pem(data, passphrase, place="p")
-
-
-def test_numbers_of_scrypt_that_do_not_fit_together_are_an_altered_file() -> None:
-    changed = altered("scrypt", _ScryptPbes2, _set("derivation.parameters.n", 3))
-    with pytest.raises(KeyFileMalformed, match="cut or altered"):
-        decrypt(changed, b"secret", place="p")
