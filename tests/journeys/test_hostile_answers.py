@@ -34,7 +34,7 @@ def test_a_dead_port(owner: TrustUser, gun: str, begun: BuiltImage) -> None:
         (reply(500), 6, "fails: it answered 500"),
         (reply(503, headers={"Retry-After": "3600"}), 6, "is busy (503)"),
         (reply(204), 6, "status 204 has no meaning here"),
-        (reply(200, b"<html>a portal</html>"), 4, "root metadata is malformed"),
+        (reply(200, b"<html>a portal</html>"), 6, "sends a page in place of 2.root.json: a portal"),
         (reply(200, b"{}"), 4, "root metadata is malformed"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}", 6, "cut off after 2 of 100 bytes"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", 4, "2.root.json from http://127.0.0.1:"),

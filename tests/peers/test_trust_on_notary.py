@@ -292,7 +292,7 @@ def test_the_other_format_is_not_asked_for_a_name_that_is_known(trust: TrustUser
     pins = (trust.home / "pins.toml").read_text()
     assert 'format = "notary-v1"' in pins
     (trust.home / "pins.toml").write_text(pins.replace("notary-v1", "tuf-1.0"))
-    trust.run("verify", f"{gun}:1.0", expect=4).said("withheld")
+    trust.run("verify", f"{gun}:1.0", expect=4).said("is recorded as tuf-1.0", "the server has it as notary-v1")
 
 
 def test_our_keys_go_to_notary_and_docker(

@@ -66,7 +66,7 @@ def containerd(
     seconds = max(10, round(settings.verifier.timeout) + _MARGIN)
     for name in others:
         session.output.notice(f"{name} lies there, too: containerd asks both, and both must allow")
-    session.output.notice(_NEXT.format(bin_dir=_toml(str(folder)), seconds=seconds))
+    session.output.paragraph(*_NEXT.format(bin_dir=_toml(str(folder)), seconds=seconds).split("\n"))
     session.output.document({"wrapper": str(written), "program": str(wrapper.program), "exit": DONE})
     return DONE
 

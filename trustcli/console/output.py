@@ -59,6 +59,11 @@ class Output:
         self._stderr.write(one_line(text) + "\n")
         self._stderr.flush()
 
+    def paragraph(self, *lines: str) -> None:
+        """Print lines of this program's own on standard error; in each, what is not printable is escaped."""
+        for line in lines:
+            self.notice(line)
+
     def warn(self, text: str) -> None:
         self.notice(f"warning: {text}")
 

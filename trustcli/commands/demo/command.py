@@ -123,10 +123,10 @@ class _Demo:
         self._say("That was all of it: signed, fresh, rollback-protected, and revoked again.")
 
     def _say(self, text: str) -> None:
-        self._output.notice(f"\n# {text}")
+        self._output.paragraph("", f"# {text}")
 
     def _trust(self, *arguments: str, expected: int = DONE) -> None:
-        self._output.notice(f"\n$ trust {shlex.join(arguments)}")
+        self._output.paragraph("", f"$ trust {shlex.join(arguments)}")
         done = subprocess.run(
             [sys.executable, "-m", "trustcli", *arguments],
             cwd=self._folder,
