@@ -48,7 +48,7 @@ class WeakSigner(Signer):
 
     @classmethod
     def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key, secrets_handler: Any = None) -> WeakSigner:
-        raise NotImplementedError
+        raise ValueError("a key of a test has no URI")
 
 
 def scene() -> Scene:

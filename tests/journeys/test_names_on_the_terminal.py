@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.hostile_server import HostileServer, Request, Script, Wire, json_reply, reply
+from tests.journeys.hostile import Serve
+from tests.support.hostile_server import Request, Script, Wire, json_reply, reply
 from tests.support.images import BuiltImage
 from tests.support.stage import Put
 from tests.support.trust_program import Ran, TrustUser
@@ -15,7 +16,6 @@ from trustcli.commands.table import COMMANDS
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-Serve = Callable[[Script], HostileServer]
 HOSTILE = "x\x1b[2K\r\x9b31m\u202ey"
 """Erase the line, return to its start, a color in the C1 alphabet, and a text that runs to the left."""
 SHOWN = "x\\x1b[2K\\r\\x9b31m\\u202ey"
@@ -28,19 +28,6 @@ def harmless(ran: Ran) -> Ran:
         for character in stream:
             assert character.isprintable() or character in "\n\t", repr(stream)
     return ran
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    started: list[HostileServer] = []
-
-    def start(script: Script) -> HostileServer:
-        started.append(HostileServer(script))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.certificates import Authority, make_authority
 from tests.support.hostile_server import reply
 from tests.unit.cli_doctor.situations import (
     GUN,
@@ -33,19 +29,6 @@ from trustcli.session import Session
 from trustdata.errors import TrustError
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-
-
-@pytest.fixture
-def world(tmp_path: Path, authority: Authority) -> Iterator[World]:
-    made = World(tmp_path, authority)
-    yield made
-    for server in made.started:
-        server.stop()
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return make_authority(tmp_path_factory.mktemp("ca"))
 
 
 TRUST_SERVERS = (
