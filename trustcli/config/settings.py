@@ -24,6 +24,7 @@ from typing import Final
 from keys.file_access import own_folder
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
+from trustcli.config.home_folder import home_folder
 from trustcli.config.tls_settings import HostTls, parse_tls_tables
 from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
 from trustcli.errors import (
@@ -211,12 +212,7 @@ def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
     given = options.home or environ.get("TRUST_HOME")
     if given:
         return Path(given)
-    if environ.get("HOME"):
-        return Path(environ["HOME"]) / ".trust"
-    try:
-        return Path.home() / ".trust"
-    except RuntimeError as error:
-        raise SettingsUnusable(place="HOME", reason="is not set; give --home DIR or TRUST_HOME") from error
+    return home_folder(environ, instead="--home DIR or TRUST_HOME") / ".trust"
 
 
 def _own_folder(home: Path) -> Path:
