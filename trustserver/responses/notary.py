@@ -10,24 +10,23 @@ from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.gun import GUN
-from trustserver.responses.ready import ReadyResponse, plain_response, stored_body
+from trustserver.responses import cache_control
+from trustserver.responses.ready import NOSNIFF, ReadyResponse, plain_response, stored_body
 from trustserver.storage.ports import StoredFile
 
 CONTENT_TYPE: Final = b"text/plain; charset=utf-8"
-CURRENT: Final = b"public, max-age=300, s-maxage=300, must-revalidate"
-CONSISTENT: Final = b"public, max-age=2592000, s-maxage=2592000"
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def current(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for the newest version of a file."""
-    return _answer(gun, file, CURRENT)
+    return _answer(gun, file, cache_control.NOTARY_CURRENT)
 
 
 def consistent(gun: GUN, file: StoredFile) -> ReadyResponse:
     """Return the response for a file with its hash or version in the name. Caches may keep it for a month."""
-    return _answer(gun, file, CONSISTENT)
+    return _answer(gun, file, cache_control.NOTARY_CONSISTENT)
 
 
 def last_modified(at: datetime) -> bytes:
@@ -40,7 +39,7 @@ def _answer(gun: GUN, file: StoredFile, cache: bytes) -> ReadyResponse:
     headers = [
         (b"content-type", CONTENT_TYPE),
         (b"content-length", str(len(file.raw)).encode()),
-        (b"x-content-type-options", b"nosniff"),
+        NOSNIFF,
         (b"cache-control", cache),
     ]
     if file.stored_at is not None:
