@@ -16,7 +16,7 @@ from typing import Final
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject
-from trustserver.auth.signature_checks import SignatureChecks
+from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, TokenRefused
 
@@ -75,7 +75,7 @@ class TokenAuthorizer:
         """
         self.reads_are_open = anonymous_pull
         self._verifier = verifier
-        self._checks = SignatureChecks(verifier)
+        self._checks = SignatureQueue(verifier)
         self._challenge = f"Bearer realm={_quoted(realm)},service={_quoted(service)}"
         self._clock = clock
         self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
