@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from keys.algorithms import RSA_MAX_BITS, RSA_MAX_EXPONENT
 from tests.simulator.token_issuer import (
     ISSUER,
     SERVICE,
@@ -30,7 +31,7 @@ from tests.simulator.token_issuer import (
 )
 from tests.support.server_owner import NOW
 from trustserver.auth import token_chain
-from trustserver.auth.accepted_keys import LARGEST_EXPONENT, LARGEST_RSA, usable
+from trustserver.auth.accepted_keys import usable
 from trustserver.auth.signature_queue import MAX_REFUSED, MAX_WAITING, MAX_WAITING_OF_ONE, SignatureQueue
 from trustserver.auth.token_chain import MAX_AUTHORITIES, MAX_CERTIFICATE, MAX_CHAIN
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
@@ -191,14 +192,14 @@ def test_name_constraints_of_an_authority_still_count() -> None:
 
 
 def test_sizes_of_rsa_keys() -> None:
-    for bits, good in ((LARGEST_RSA, True), (LARGEST_RSA + 1, False), (16384, False)):
+    for bits, good in ((RSA_MAX_BITS, True), (RSA_MAX_BITS + 1, False), (16384, False)):
         key = rsa.RSAPublicNumbers(e=65537, n=(1 << (bits - 1)) + 1).public_key()
         if good:
             usable(key)
         else:
             with pytest.raises(ValueError, match="at most"):
                 usable(key)
-    usable(rsa.RSAPublicNumbers(e=LARGEST_EXPONENT, n=(1 << 2047) + 1).public_key())
+    usable(rsa.RSAPublicNumbers(e=RSA_MAX_EXPONENT, n=(1 << 2047) + 1).public_key())
 
 
 # --- waiting
