@@ -25,6 +25,7 @@ from keys.file_access import own_folder
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.home_folder import home_folder
+from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustcli.config.tls_settings import HostTls, parse_tls_tables
 from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
 from trustcli.errors import (
@@ -234,9 +235,7 @@ class _SettingsFile:
         self._path = path
         self._must_exist = must_exist
         self._values = self._read()
-        unknown = sorted(set(self._values) - set(_SETTINGS))
-        if unknown:
-            raise self._unusable(shown(unknown[0]), f"is not a setting; the settings are {', '.join(_SETTINGS)}")
+        check_keys(self._values, _SETTINGS, file=path)
 
     def settings(self, *, home: Path) -> Settings:
         """Return all that the file says, and defaults for the rest. Every setting of a file is read here."""
@@ -252,10 +251,8 @@ class _SettingsFile:
         )
 
     def _servers(self) -> dict[str, str]:
-        table = self._values.get("servers", {})
-        if not isinstance(table, dict):
-            raise self._unusable("servers", "must be a table")
-        for name, url in table.items():
+        found = {}
+        for name, url in self._table("servers").items():
             key = f"servers.{shown(name)}"
             try:
                 parse_gun(f"{name}/x")
@@ -263,12 +260,11 @@ class _SettingsFile:
                 raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
             if not isinstance(url, str) or not url.startswith(("https://", "http://")):
                 raise self._unusable(key, "must be an https:// or http:// URL")
-        return table
+            found[name] = url
+        return found
 
     def _max_life(self) -> dict[str, MaxLife]:
-        table = self._values.get("max_life", {})
-        if not isinstance(table, dict):
-            raise self._unusable("max_life", "must be a table")
+        table = self._table("max_life")
         found = {}
         for pattern, span in table.items():
             key = f"max_life.{shown(pattern)}"
@@ -282,11 +278,7 @@ class _SettingsFile:
 
     def _beside(self, key: str, kind: str) -> Path | None:
         value = self._values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value:
-            raise self._unusable(key, f"must be the path of {kind}")
-        return self._path.parent / value
+        return None if value is None else path_beside(value, file=self._path, key=key, kind=kind)
 
     def _insecure_registries(self) -> list[str]:
         value = self._values.get("insecure-registries", [])
@@ -305,5 +297,8 @@ class _SettingsFile:
         except (ValueError, RecursionError) as error:
             raise SettingsUnusable(place=str(self._path), reason=f"is no TOML: {error}") from error
 
+    def _table(self, key: str) -> dict[str, object]:
+        return table_of(self._values.get(key, {}), file=self._path, key=key)
+
     def _unusable(self, key: str, reason: str) -> SettingsUnusable:
-        return SettingsUnusable(place=str(self._path), reason=f"{key} {reason}")
+        return unusable(self._path, key, reason)
