@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 import orjson
 
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
+from trustdata.roles import ROOT, TIMESTAMP
+from trustdata.wire.tuf import TUF
 from trustserver.errors import NotThere
 from trustserver.responses import cache_control
 from trustserver.responses.ready import (
@@ -18,6 +21,7 @@ from trustserver.responses.ready import (
     response,
     stored_body,
     unchanged_response,
+    with_renewal,
 )
 from trustserver.responses.tuf_paths import FileName
 from trustserver.storage.ports import StoredFile
@@ -25,6 +29,7 @@ from trustserver.storage.ports import StoredFile
 PROBLEM_TYPE: Final = "application/problem+json"
 """The media type of a problem document."""
 
+_TIMESTAMP: Final = FileName(role=TIMESTAMP, version=None)
 PACK_FROM: Final = 1024
 """Bytes of a file from which on a compressed form is worth while: below, either fits into one packet."""
 
@@ -35,14 +40,25 @@ def problem(error: TrustError, *, status: int, title: str) -> bytes:
     return orjson.dumps({**error.details(), **head})
 
 
-def versioned(gun: GUN, file: StoredFile) -> ReadyResponse:
-    """Return the response for a file with its version in the name. Caches may keep it, since it never changes."""
-    return file_response(file.raw, file.sha256, cache=cache_control.IMMUTABLE, stored=stored_body(gun, file))
+def kept_name(file: StoredFile) -> FileName:
+    """Return the name under which the response cache has a file: clients ask for a timestamp without its version."""
+    return FileName(role=file.role, version=None if file.role == TIMESTAMP else file.version)
 
 
-def newest(gun: GUN, file: StoredFile) -> ReadyResponse:
-    """Return the response for a file without a version in its name. Caches must ask for it again each time."""
-    return file_response(file.raw, file.sha256, cache=cache_control.REVALIDATE, stored=stored_body(gun, file))
+def following_root(version: int) -> FileName:
+    """Return the name of the root after the newest one, which has this version: every client asks for it."""
+    return FileName(role=ROOT, version=version + 1)
+
+
+def answer_under(gun: GUN, name: FileName, file: StoredFile, *, renew_at: datetime | None = None) -> ReadyResponse:
+    """Return the response for a file that is asked for by this name.
+
+    With its version in the name it never changes, and caches may keep it; else they must ask again each time.
+    `renew_at`: when the server must sign a timestamp again.
+    """
+    cache = cache_control.REVALIDATE if name.version is None else cache_control.IMMUTABLE
+    answer = file_response(file.raw, file.sha256, cache=cache, stored=stored_body(gun, file))
+    return with_renewal(answer, file, TUF, renew_at) if name == _TIMESTAMP else answer
 
 
 def missing(gun: GUN, name: FileName) -> ReadyResponse:
