@@ -55,6 +55,7 @@ _PUBLIC_EXPONENT: Final = 65537
 RSA_GENERATED_BITS: Final = 3072
 RSA_MIN_BITS: Final = 2048
 RSA_MAX_BITS: Final = 8192
+"""The largest RSA key that is accepted: one check of its signature takes less than half a millisecond."""
 RSA_MAX_EXPONENT: Final = 2**31 - 1
 """The largest public exponent, as in Go. Nearly all keys have 65537; with one as long as the key, checking a signature
 takes eighty times as long."""

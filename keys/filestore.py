@@ -16,8 +16,7 @@ from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStor
 from keys.file_access import not_private, read_at_most
 from keys.key_info import KeyInfo
 from keys.pem import MAX_KEY_FILE
-from keys.scrypt_cost import ScryptCost
-from keys.sealed_file import PRODUCTION_COST
+from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
 from keys.store import check_new, find, in_order, is_keyid
 
 _SUFFIX: Final = ".key"

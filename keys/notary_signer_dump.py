@@ -22,13 +22,15 @@ from keys.algorithms import PrivateKey, algorithm_of
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
 from keys.notary import bare_key
 from keys.passphrase import passphrase_bytes
+from keys.unpadding import NOTARY_ED25519_BYTES
 
 _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>[^)]*)\) FROM stdin;")
 _REQUIRED_COLUMNS: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
 _ENCRYPTION: Final = ["PBES2-HS256+A128KW", "A256GCM"]
 _WANTED: Final = "a dump of the table private_keys is wanted"
 _MAX_FIELD: Final = 1 << 20
-_ED25519_BYTES: Final = (64, 96)
+_ED25519_BYTES: Final = (64, NOTARY_ED25519_BYTES)
+"""Seed and public key, before which Notary has the public key once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.pem import PemBlock
-from keys.unpadding import opened
+from keys.unpadding import unpad
 
 _SALT_BYTES: Final = 8
 _KEY_BYTES: Final = {"DES-CBC": 8, "DES-EDE3-CBC": 24, "AES-128-CBC": 16, "AES-192-CBC": 24, "AES-256-CBC": 32}
@@ -45,7 +45,7 @@ def decrypt_pem_block(block: PemBlock, passphrase: bytes, *, place: str) -> byte
     # DES is Triple DES with the same key three times.
     cipher = AES(key) if block_bytes == 16 else TripleDES(key * 3 if key_bytes == 8 else key)
     decryptor = Cipher(cipher, CBC(iv)).decryptor()
-    return opened(decryptor.update(block.content) + decryptor.finalize(), block_bytes=block_bytes, place=place)
+    return unpad(decryptor.update(block.content) + decryptor.finalize(), block_bytes=block_bytes, place=place)
 
 
 def _derive(passphrase: bytes, salt: bytes, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Private keys in PKCS#8: decrypt and encrypt (PBES2), and read what standard libraries do not.
+"""Private keys in PKCS#8: decrypt and encrypt (PBES2), and read what the `cryptography` library does not.
 
 `docker` and `notary` write two contents that no library reads: EC keys with version 1 of PKCS#8 but without the public
 key that this version carries, and Ed25519 keys under an object identifier of GnuPG, with the public key before and
@@ -28,11 +28,11 @@ from cryptography.x509 import ObjectIdentifier
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
 from keys.scrypt_cost import ScryptCost
-from keys.unpadding import opened
+from keys.unpadding import NOTARY_ED25519_BYTES, unpad
 
 _EC: Final = ObjectIdentifier("1.2.840.10045.2.1")
 _RSA: Final = ObjectIdentifier("1.2.840.113549.1.1.1")
-_GNUPG_ED25519: Final = ObjectIdentifier("1.3.6.1.4.1.11591.15.1")
+_NOTARY_ED25519: Final = ObjectIdentifier("1.3.6.1.4.1.11591.15.1")
 _PBES2: Final = ObjectIdentifier("1.2.840.113549.1.5.13")
 _PBKDF2: Final = ObjectIdentifier("1.2.840.113549.1.5.12")
 _SCRYPT: Final = ObjectIdentifier("1.3.6.1.4.1.11591.4.11")
@@ -40,10 +40,6 @@ _PBES1: Final = frozenset({ObjectIdentifier("1.2.840.113549.1.5.3"), ObjectIdent
 """MD5 and DES; SHA-1 and Triple DES."""
 _HMAC_SHA1: Final = ObjectIdentifier("1.2.840.113549.2.7")
 _AES256_CBC: Final = ObjectIdentifier("2.16.840.1.101.3.4.1.42")
-_CURVES: Final = {
-    "secp256r1": ObjectIdentifier("1.2.840.10045.3.1.7"),
-    "secp384r1": ObjectIdentifier("1.3.132.0.34"),
-}
 _HASHES: Final[dict[ObjectIdentifier, type[hashes.HashAlgorithm]]] = {
     _HMAC_SHA1: hashes.SHA1,
     ObjectIdentifier("1.2.840.113549.2.8"): hashes.SHA224,
@@ -62,7 +58,6 @@ _MAX_ITERATIONS: Final = 10_000_000
 _ITERATIONS: Final = 100_000
 """Iterations of PBKDF2 in the files that we write. Notary writes 2 048, reads any number, and needs 0.05 s for ours."""
 _SALT_BYTES: Final = 8
-_ED25519_BYTES: Final = 96
 
 _Sequence = TypeVar("_Sequence")
 
@@ -188,25 +183,30 @@ def decrypt(content: bytes, passphrase: bytes, *, place: str) -> bytes:
     try:
         method: _Pbes2 = info.algorithm.parse(_Pbes2)
     except ValueError:
-        return _decrypt_otherwise(content, info.algorithm, passphrase, place=place)
+        return _decrypt_by_library(content, info.algorithm, passphrase, place=place)
     derivation, encryption = method.parameters.derivation.parameters, method.parameters.encryption
     _check_iterations(derivation.iterations, place=place)
     function = _HASHES.get(derivation.function.oid if derivation.function else _HMAC_SHA1)
-    cipher, key_bytes = _CIPHERS.get(encryption.oid, (AES, 0))
     oids = (method.oid, method.parameters.derivation.oid)
-    if oids != (_PBES2, _PBKDF2) or function is None or derivation.key_bytes not in {None, key_bytes} or not key_bytes:
+    if oids != (_PBES2, _PBKDF2) or function is None or encryption.oid not in _CIPHERS:
+        raise KeyNotAccepted(key=place, reason="its encryption is not supported")
+    cipher, key_bytes = _CIPHERS[encryption.oid]
+    if derivation.key_bytes not in {None, key_bytes}:
         raise KeyNotAccepted(key=place, reason="its encryption is not supported")
     block_bytes = cipher.block_size // 8
     if len(encryption.iv) != block_bytes or not info.encrypted or len(info.encrypted) % block_bytes:
         raise KeyFileMalformed(place=place, reason="its content is cut or altered")
     kdf = PBKDF2HMAC(algorithm=function(), length=key_bytes, salt=derivation.salt, iterations=derivation.iterations)
     decryptor = Cipher(cipher(kdf.derive(passphrase)), CBC(encryption.iv)).decryptor()
-    return opened(decryptor.update(info.encrypted) + decryptor.finalize(), block_bytes=block_bytes, place=place)
+    return unpad(decryptor.update(info.encrypted) + decryptor.finalize(), block_bytes=block_bytes, place=place)
 
 
-def _decrypt_otherwise(content: bytes, algorithm: asn1.TLV, passphrase: bytes, *, place: str) -> bytes:
-    """Decrypt what the library knows besides (scrypt, PBES1), if deriving the key costs no more than elsewhere."""
-    if not (_is_scrypt(algorithm, place=place) or _is_pbes1(algorithm, place=place)):
+def _decrypt_by_library(content: bytes, algorithm: asn1.TLV, passphrase: bytes, *, place: str) -> bytes:
+    """Decrypt what the library knows besides (scrypt, PBES1), if deriving the key costs no more than elsewhere.
+
+    Raises: PassphraseWrong, KeyNotAccepted.
+    """
+    if not (_is_affordable_scrypt(algorithm, place=place) or _is_affordable_pbes1(algorithm, place=place)):
         raise KeyNotAccepted(key=place, reason="its encryption is not supported")
     try:
         key = load_der_private_key(content, passphrase)
@@ -217,7 +217,8 @@ def _decrypt_otherwise(content: bytes, algorithm: asn1.TLV, passphrase: bytes, *
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _is_scrypt(algorithm: asn1.TLV, *, place: str) -> bool:
+def _is_affordable_scrypt(algorithm: asn1.TLV, *, place: str) -> bool:
+    """Return whether this is PBES2 with scrypt. Raises: KeyNotAccepted if deriving its key would take for ever."""
     try:
         parameters = algorithm.parse(_ScryptPbes2).parameters
     except ValueError:
@@ -233,7 +234,8 @@ def _is_scrypt(algorithm: asn1.TLV, *, place: str) -> bool:
     return True
 
 
-def _is_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
+def _is_affordable_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
+    """Return whether this is PBES1. Raises: KeyNotAccepted if deriving its key would take for ever."""
     try:
         method = algorithm.parse(_Pbes1)
     except ValueError:
@@ -243,12 +245,13 @@ def _is_pbes1(algorithm: asn1.TLV, *, place: str) -> bool:
 
 
 def _check_iterations(count: int, *, place: str) -> None:
+    """Check that deriving a key takes not for ever. Raises: KeyNotAccepted."""
     if not 0 < count <= _MAX_ITERATIONS:
         raise KeyNotAccepted(key=place, reason=f"its encryption does not have 1 to {_MAX_ITERATIONS} iterations")
 
 
 def encrypt_as_notary(plain: bytes, passphrase: bytes) -> bytes:
-    """Return an encrypted PKCS#8 key as `docker` and `notary` write it, but for more iterations."""
+    """Return an encrypted PKCS#8 key as `docker` and `notary` write it, with more iterations."""
     salt, iv = os.urandom(_SALT_BYTES), os.urandom(AES.block_size // 8)
     kdf = PBKDF2HMAC(algorithm=hashes.SHA1(), length=32, salt=salt, iterations=_ITERATIONS)  # noqa: S303 - Notary's format
     padder = PKCS7(AES.block_size).padder()
@@ -282,16 +285,16 @@ def read_private_key(content: bytes, *, place: str) -> object:
     try:
         return _notary_key(asn1.decode_der(PrivateKeyInfo, content))
     except (ValueError, TypeError) as error:
-        if unsupported is not None and not _says_old_ed25519(content):
+        if unsupported is not None and not _says_notary_ed25519(content):
             raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from unsupported
         raise KeyFileMalformed(place=place, reason="no private key in it") from error
     except UnsupportedAlgorithm as error:
         raise KeyNotAccepted(key=place, reason="its algorithm is not supported") from error
 
 
-def read_old_ed25519(content: bytes) -> Ed25519PrivateKey:
+def read_notary_ed25519(content: bytes) -> Ed25519PrivateKey:
     """Decode an Ed25519 key as Notary writes it: public key, seed, and the public key again. Raises: ValueError."""
-    if len(content) != _ED25519_BYTES:
+    if len(content) != NOTARY_ED25519_BYTES:
         raise ValueError("must be public key, seed and public key")
     public, seed, public_again = (content[at : at + 32] for at in (0, 32, 64))
     key = Ed25519PrivateKey.from_private_bytes(seed)
@@ -301,23 +304,27 @@ def read_old_ed25519(content: bytes) -> Ed25519PrivateKey:
 
 
 def notary_private_key_info(private: PrivateKey) -> bytes:
-    """Encode a private key as Notary does: the curve of an EC key twice, and no public key outside the EC key."""
+    """Encode a private key as Notary does.
+
+    An EC key names its curve inside, too, and has its public key only there; Ed25519: see `read_notary_ed25519`.
+    """
+    as_usual = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     if isinstance(private, RSAPrivateKey):
-        return private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return as_usual
     if isinstance(private, EllipticCurvePrivateKey):
-        algorithm = asn1.encode_der(_EcAlgorithm(oid=_EC, curve=_CURVES[private.curve.name]))
+        algorithm = asn1.decode_der(PrivateKeyInfo, as_usual).algorithm
         content = private.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     else:
-        algorithm = asn1.encode_der(_BareAlgorithm(oid=_GNUPG_ED25519))
+        algorithm = asn1.decode_der(asn1.TLV, asn1.encode_der(_BareAlgorithm(oid=_NOTARY_ED25519)))
         public = private.public_key().public_bytes_raw()
         content = public + private.private_bytes_raw() + public
-    info = PrivateKeyInfo(version=1, algorithm=asn1.decode_der(asn1.TLV, algorithm), private_key=content)
-    return asn1.encode_der(info)
+    return asn1.encode_der(PrivateKeyInfo(version=1, algorithm=algorithm, private_key=content))
 
 
-def _says_old_ed25519(content: bytes) -> bool:
+def _says_notary_ed25519(content: bytes) -> bool:
+    """Return whether a key says that it is Ed25519 as Notary writes it, be it one or not."""
     try:
-        return _algorithm(asn1.decode_der(PrivateKeyInfo, content).algorithm) == _GNUPG_ED25519
+        return _algorithm(asn1.decode_der(PrivateKeyInfo, content).algorithm) == _NOTARY_ED25519
     except ValueError:
         return False
 
@@ -325,8 +332,8 @@ def _says_old_ed25519(content: bytes) -> bool:
 def _notary_key(info: PrivateKeyInfo) -> object:
     """Decode a private key that no library reads. Raises: ValueError, TypeError, UnsupportedAlgorithm."""
     oid = _algorithm(info.algorithm)
-    if oid == _GNUPG_ED25519:
-        return read_old_ed25519(info.private_key)
+    if oid == _NOTARY_ED25519:
+        return read_notary_ed25519(info.private_key)
     if oid not in {_EC, _RSA}:
         raise UnsupportedAlgorithm(oid.dotted_string)
     key = load_der_private_key(info.private_key, None)  # SEC 1 or PKCS#1

@@ -18,13 +18,13 @@ from keys.algorithms import PrivateKey, algorithm_of
 from keys.errors import KeyFileMalformed, PassphraseMissing
 from keys.old_pem_encryption import decrypt_pem_block
 from keys.pem import PemBlock, a_block, kind_of, read_pem
-from keys.pkcs8 import decrypt, read_old_ed25519, read_private_key
+from keys.pkcs8 import decrypt, read_notary_ed25519, read_private_key
 
 _ENCRYPTED_PKCS8: Final = "ENCRYPTED PRIVATE KEY"
-_OLD_ED25519: Final = "ED25519 PRIVATE KEY"
+_NOTARY_ED25519: Final = "ED25519 PRIVATE KEY"
 _EC: Final = "EC PRIVATE KEY"
 _RSA: Final = "RSA PRIVATE KEY"
-_PRIVATE: Final = {"PRIVATE KEY", _ENCRYPTED_PKCS8, _EC, _RSA, _OLD_ED25519}
+_PRIVATE: Final = {"PRIVATE KEY", _ENCRYPTED_PKCS8, _EC, _RSA, _NOTARY_ED25519}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +63,10 @@ class PrivateKeyBlock:
         return cast("PrivateKey", key)
 
     def _decode(self, content: bytes) -> object:
-        if self.block.label != _OLD_ED25519:
+        if self.block.label != _NOTARY_ED25519:
             return read_private_key(content, place=self.place)
         try:
-            return read_old_ed25519(content)
+            return read_notary_ed25519(content)
         except ValueError as error:
             raise KeyFileMalformed(place=self.place, reason="no private key in it") from error
 

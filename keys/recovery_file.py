@@ -28,8 +28,7 @@ from keys.file_access import exposed_secret, key_file_error, read_at_most
 from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
 from keys.pem import MAX_KEY_FILE
-from keys.scrypt_cost import ScryptCost
-from keys.sealed_file import PRODUCTION_COST
+from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
 
 
 def create(

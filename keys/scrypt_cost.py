@@ -28,3 +28,7 @@ class ScryptCost:
         if not self.valid:
             return False
         return 128 * self.n * self.r <= _MAX_MEMORY and self.n * self.r * self.p <= _MAX_WORK
+
+
+PRODUCTION_COST: Final = ScryptCost(n=32768, r=8, p=1)
+"""The cost of every key file that the programs write; only tests use a lower one."""

@@ -31,7 +31,7 @@ from keys.errors import KeyFileMalformed, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE, unwrapped
-from keys.scrypt_cost import ScryptCost
+from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
 
 FORMAT: Final = "content-trust-key-1"
 _KIND: Final = "content-trust-key-"
@@ -39,10 +39,6 @@ _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _HEADER: Final = ("format", "kdf", "cipher", "info")
-
-
-PRODUCTION_COST: Final = ScryptCost(n=32768, r=8, p=1)
-"""The cost of every key file that the programs write; only tests use a lower one."""
 
 
 def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCost = PRODUCTION_COST) -> bytes:

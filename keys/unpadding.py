@@ -13,10 +13,11 @@ from keys.errors import KeyFileMalformed, PassphraseWrong
 from keys.pem import sequence_length
 
 _INTEGER_OF_ONE_BYTE: Final = b"\x02\x01"
-_OLD_ED25519_BYTES: Final = 96  # of Notary: no DER
+NOTARY_ED25519_BYTES: Final = 96
+"""The length of an Ed25519 key as Notary writes it: public key, seed, public key. It is no DER."""
 
 
-def opened(padded: bytes, *, block_bytes: int, place: str) -> bytes:
+def unpad(padded: bytes, *, block_bytes: int, place: str) -> bytes:
     """Return the decrypted content without its padding (PKCS#7).
 
     Raises: PassphraseWrong; KeyFileMalformed if the passphrase was right, and the file was altered since.
@@ -31,6 +32,6 @@ def opened(padded: bytes, *, block_bytes: int, place: str) -> bytes:
         raise KeyFileMalformed(place=place, reason="its content was altered: the passphrase opens only a part of it")
     if not padding_is_sound:
         raise PassphraseWrong(key=place)
-    if not begins_as_a_key and len(content) != _OLD_ED25519_BYTES:
+    if not begins_as_a_key and len(content) != NOTARY_ED25519_BYTES:
         raise PassphraseWrong(key=place, or_altered=True)
     return content

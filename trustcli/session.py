@@ -240,14 +240,16 @@ class Session:
     def format_offered(self, gun: GUN) -> WireFormat:
         """Return the format in which the server has the collection; TUF 1.0 if it has it in none.
 
-        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName.
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName,
+        SettingsUnusable.
         """
         return offered_format(self.link(gun), gun)
 
     def server_keys(self, gun: GUN) -> frozenset[str]:
         """Return the online roles of the current root whose private keys the server says that it holds.
 
-        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName.
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName,
+        SettingsUnusable.
         """
         state = TufRemote(self.link(gun)).collection(gun)
         return state.server_keys if isinstance(state, CollectionState) else frozenset()
@@ -256,14 +258,16 @@ class Session:
         """Upload a collection of another Notary server, whole, to our server.
 
         Raises: PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer,
-        InvalidName.
+        InvalidName, SettingsUnusable.
         """
         TufRemote(self.link(gun)).take_over(gun, parts)
 
     def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
         """Return a link to the collection's trust server, or to `server` (a URL); nothing is connected yet.
 
-        `observer`: notes what happens on the connection, for `trust doctor`. Raises: NoTrustServer, InvalidName.
+        `observer`: notes what happens on the connection, for `trust doctor`.
+
+        Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
         return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
 
@@ -329,7 +333,7 @@ class Session:
 
     @property
     def credentials(self) -> StoredCredentials:
-        """The credentials that `docker login` and `podman login` stored."""
+        """The credentials that `docker login` and `podman login` stored. Raises: SettingsUnusable (no home folder)."""
         # Where a settings file is named, as for hooks, the home of whoever runs them must decide nothing.
         named_only = self.settings.config is not None
         return StoredCredentials(self.environ, helper_timeout=self._helper_seconds, named_only=named_only)
@@ -337,7 +341,7 @@ class Session:
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries.
 
-        `observer`: notes what happens on the connection, for `trust doctor`.
+        `observer`: notes what happens on the connection, for `trust doctor`. Raises: SettingsUnusable (no home folder).
         """
         from trustcli.registry.client import Registry
 

@@ -1,4 +1,4 @@
-"""Find the roles that must be signed again soon.
+"""Find the roles that must be signed again soon, and say how soon is soon: for `renew`, `expiring` and `doctor`.
 
 The owners renew the offline roles, the server renews the online roles (docs/adr/0035).
 """
@@ -13,8 +13,14 @@ from trustdata.envelope import Envelope
 from trustdata.lifetimes import Lifetimes, renewal_due
 from trustdata.roles import ONLINE, RoleName
 
-LAST_PART: Final = 3
-"""A role is due in the last third of its life: in TUF 1.0 8 months for root, 4 for targets and delegations."""
+LOOK_AHEAD: Final = timedelta(days=90)
+"""How long before they expire the roles of owners are listed, if nobody says how far to look ahead."""
+URGENT: Final = timedelta(days=14)
+"""How long before it expires a role of the owners is a fault that nobody has renewed, and no longer a note."""
+SERVER_GRACE: Final = timedelta(hours=1)
+"""How long after half of a role's life the server may take to renew it: it looks each minute, and may be restarted."""
+_PARTS_OF_LIFE: Final = 3
+"""Owners should renew in the last third of a life: in TUF 1.0 8 months for root, 4 for targets and delegations."""
 
 Due = Callable[[Envelope], bool]
 """A test whether a file must be signed again soon."""
@@ -27,7 +33,7 @@ def within(span: timedelta, *, at: datetime) -> Due:
 
 def in_its_last_third(lifetimes: Lifetimes, *, at: datetime) -> Due:
     """Return a test for files that have expired at `at` or have less than a third of their lifetime left."""
-    return lambda envelope: envelope.expires < at + lifetimes.of(envelope.role) / LAST_PART
+    return lambda envelope: envelope.expires < at + lifetimes.of(envelope.role) / _PARTS_OF_LIFE
 
 
 def offline_roles(roles: Mapping[RoleName, Envelope], due: Due) -> tuple[RoleName, ...]:
@@ -39,7 +45,9 @@ def offline_roles(roles: Mapping[RoleName, Envelope], due: Due) -> tuple[RoleNam
 def late_online_roles(
     roles: Mapping[RoleName, Envelope], lifetimes: Lifetimes, *, at: datetime
 ) -> tuple[RoleName, ...]:
-    """Return the online roles that are past half of their life: the server should have signed them again."""
+    """Return the online roles that the server should have signed again: they are past half of their life, and grace."""
     return tuple(
-        role for role in ONLINE if role in roles and renewal_due(roles[role].expires, lifetimes.of(role)) <= at
+        role
+        for role in ONLINE
+        if role in roles and renewal_due(roles[role].expires, lifetimes.of(role)) + SERVER_GRACE <= at
     )

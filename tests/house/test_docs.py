@@ -23,7 +23,7 @@ from trustserver import __main__ as server
 from trustserver import errors as server_errors
 from trustserver import settings as server_settings
 from trustserver.api import fair_queue, problems, request_turns, upload, upload_room
-from trustserver.auth import signature_checks
+from trustserver.auth import signature_queue
 from trustserver.repository import quotas, retention
 from trustserver.responses import in_flight
 from trustserver.server import front, serving
@@ -183,12 +183,12 @@ _FIGURES: Final = [
     (
         _SETTINGS,
         "tokens whose signature",
-        f"{signature_checks.MAX_WAITING} wait, {signature_checks.MAX_WAITING_OF_ONE}",
+        f"{signature_queue.MAX_WAITING} wait, {signature_queue.MAX_WAITING_OF_ONE}",
     ),
     (
         _OPERATING,
         "tokens whose",
-        f"{signature_checks.MAX_WAITING}, of one address {signature_checks.MAX_WAITING_OF_ONE}",
+        f"{signature_queue.MAX_WAITING}, of one address {signature_queue.MAX_WAITING_OF_ONE}",
     ),
     (_SETTINGS, "superseded versions of one", f"{retention.KEPT_BYTES >> 20} MiB; beyond"),
     (_OPERATING, "superseded versions", f"{retention.KEPT_BYTES >> 20} MiB"),

@@ -28,7 +28,8 @@ from tests.support.front_stage import (
     response,
     run,
 )
-from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
+from trustserver.responses import cache_control
+from trustserver.responses.tuf import file_response
 from trustserver.server.connection_timeouts import IDLE_SWEEPS
 
 
@@ -100,7 +101,7 @@ def test_what_is_not_ready_goes_to_the_server_behind(loop: Loop, change: Callabl
 
 @LOOPS
 def test_a_compressed_form_is_given_to_those_who_want_it(loop: Loop) -> None:
-    packed = file_response(b"packed", "ab" * 32, cache=CACHE_REVALIDATE)
+    packed = file_response(b"packed", "ab" * 32, cache=cache_control.REVALIDATE)
     plain = replace(ANSWER, packable=True, packed=packed)
 
     async def scene(s: Stage) -> None:

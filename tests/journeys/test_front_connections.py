@@ -24,7 +24,8 @@ from tests.support.front_stage import (
 from trustserver.app import now
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import TlsFiles
-from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
+from trustserver.responses import cache_control
+from trustserver.responses.tuf import file_response
 from trustserver.server import front
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.connection_timeouts import IDLE_SWEEPS, LEAST_BYTES
@@ -93,7 +94,7 @@ def test_with_tls_a_large_answer_is_encrypted_as_it_is_taken(loop: Loop, tls: Tl
     """Otherwise each slow reader would have the server hold a whole copy of the file."""
 
     async def scene(s: Stage) -> None:
-        s.reads.answers[BIG] = more = file_response(b"x" * 12_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
+        s.reads.answers[BIG] = more = file_response(b"x" * 12_000_000, "cd" * 32, cache=cache_control.REVALIDATE)
         async with s.client() as (reader, writer):
             writer.write(HOT.replace(PATH, BIG))
             await reader.readexactly(100)  # a stream's reader takes no more than twice its limit
@@ -212,7 +213,7 @@ def test_who_is_refused_notices(loop: Loop) -> None:
 
 def large(s: Stage, size: int = 12_000_000) -> bytes:
     """Have the front answer with a file that does not fit into the kernel's buffers."""
-    s.reads.answers[BIG] = file_response(b"x" * size, "cd" * 32, cache=CACHE_REVALIDATE)
+    s.reads.answers[BIG] = file_response(b"x" * size, "cd" * 32, cache=cache_control.REVALIDATE)
     return HOT.replace(PATH, BIG)
 
 

@@ -15,9 +15,10 @@ import pytest
 import uvloop
 
 from trustserver.process.tls import ServedCertificate, TlsFiles
+from trustserver.responses import cache_control
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.ready import ReadyResponse
-from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
+from trustserver.responses.tuf import file_response
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits
 from trustserver.server.fast_path import HotAnswers
@@ -28,8 +29,8 @@ PATH = b"/tuf/registry.example.com/app/metadata/timestamp.json"
 BIG = b"/tuf/registry.example.com/app/metadata/1.targets.json"
 HOT = b"GET " + PATH + b" HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
 COLD = b"GET /healthz HTTP/1.1\r\nHost: trust.example.com\r\n\r\n"
-ANSWER = file_response(b'{"a":1}', "ab" * 32, cache=CACHE_REVALIDATE)
-LARGE = file_response(b"x" * 3_000_000, "cd" * 32, cache=CACHE_REVALIDATE)
+ANSWER = file_response(b'{"a":1}', "ab" * 32, cache=cache_control.REVALIDATE)
+LARGE = file_response(b"x" * 3_000_000, "cd" * 32, cache=cache_control.REVALIDATE)
 
 LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 Loop = Callable[[], asyncio.AbstractEventLoop]

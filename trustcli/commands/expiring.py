@@ -21,7 +21,7 @@ from trustcli.publish.plan_view import as_time, key_row, key_words
 from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
-from trustdata.due import late_online_roles, offline_roles, within
+from trustdata.due import LOOK_AHEAD, late_online_roles, offline_roles, within
 from trustdata.editing.repository_editor import public_keys, signing_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError, shown
@@ -30,7 +30,7 @@ from trustdata.roles import ONLINE
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-WITHIN: Final = "90d"
+_WITHIN: Final = f"{LOOK_AHEAD.days}d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class ExpiringRole:
 def command(
     ctx: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
-    within_: Annotated[str, typer.Option("--within", metavar="TIME", help="How far to look ahead.")] = WITHIN,
+    within_: Annotated[str, typer.Option("--within", metavar="TIME", help="How far to look ahead.")] = _WITHIN,
 ) -> int:
     """List the roles that run out; without NAME those of every pinned collection."""
     session: Session = ctx.obj

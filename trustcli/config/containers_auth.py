@@ -13,6 +13,7 @@ from pathlib import Path
 from trustcli.config.auth_file import AuthFile, host_of, is_hub
 from trustcli.config.credential import Credential
 from trustcli.config.credential_helper import HELPER_TIMEOUT, CredentialHelper
+from trustcli.config.home_folder import home_folder
 
 _NAME = Path("containers") / "auth.json"
 _HUB = "docker.io"
@@ -25,13 +26,16 @@ def named_auth_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def usual_auth_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return where `podman login` stores: in the folder of the session, and in that of the user's settings."""
+    """Return where `podman login` stores: in the folder of the session, and in that of the user's settings.
+
+    Raises: SettingsUnusable (there is no home folder).
+    """
     runtime = environ.get("XDG_RUNTIME_DIR")
-    config = environ.get("XDG_CONFIG_HOME")
-    home = Path(environ.get("HOME") or "~").expanduser()
+    given = environ.get("XDG_CONFIG_HOME")
+    config = Path(given) if given else home_folder(environ, instead="XDG_CONFIG_HOME") / ".config"
     return (
         Path(runtime) / _NAME if runtime else Path("/run/containers") / str(os.getuid()) / _NAME.name,
-        (Path(config) if config else home / ".config") / _NAME,
+        config / _NAME,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from trustcli.config.auth_file import HUB_KEY, AuthFile, host_of, is_hub
 from trustcli.config.credential import Credential
 from trustcli.config.credential_helper import HELPER_TIMEOUT, CredentialHelper
+from trustcli.config.home_folder import home_folder
 
 _CONFIG_FILE = "config.json"
 _HUB_HELPER_KEYS = (HUB_KEY, "docker.io", "index.docker.io", "registry-1.docker.io")
@@ -15,23 +16,35 @@ _HUB_HELPER_KEYS = (HUB_KEY, "docker.io", "index.docker.io", "registry-1.docker.
 
 
 def docker_config_dir(environ: Mapping[str, str]) -> Path:
-    """Return Docker's configuration folder: `$DOCKER_CONFIG`, or where that lies if it is a file; else `~/.docker`."""
+    """Return Docker's configuration folder: `$DOCKER_CONFIG`, or where that lies if it is a file; else `~/.docker`.
+
+    Raises: SettingsUnusable (there is no home folder).
+    """
     return docker_config_file(environ).parent
 
 
 def docker_config_file(environ: Mapping[str, str]) -> Path:
-    """Return the path of Docker's configuration file, which need not exist."""
+    """Return the path of Docker's configuration file, which need not exist. Raises: SettingsUnusable."""
     given = environ.get("DOCKER_CONFIG")
-    if given and Path(given).is_file():
+    if given and _is_file(Path(given)):
         return Path(given)
-    folder = Path(given) if given else Path(environ.get("HOME") or "~").expanduser() / ".docker"
+    folder = Path(given) if given else home_folder(environ, instead="DOCKER_CONFIG") / ".docker"
     return folder / _CONFIG_FILE
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file; of one that may not be looked at, its reader says so."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 class DockerConfig:
     """Docker's stored credentials, read lazily: the file, and helpers, only when a credential is asked for."""
 
     def __init__(self, environ: Mapping[str, str], *, helper_timeout: float = HELPER_TIMEOUT) -> None:
+        """Find the file. Raises: SettingsUnusable (there is no home folder)."""
         self._file = AuthFile(docker_config_file(environ))
         self._helper = CredentialHelper(environ, config=self.path, timeout=helper_timeout)
 

@@ -24,6 +24,8 @@ from typing import Final
 from keys.file_access import own_folder
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
+from trustcli.config.home_folder import home_folder
+from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustcli.config.tls_settings import HostTls, parse_tls_tables
 from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
 from trustcli.errors import (
@@ -135,28 +137,24 @@ def load_settings(
     platform_secrets = options.platform_secrets or _switch("TRUST_PLATFORM_SECRETS", environ)
     if platform_secrets:
         home = _own_folder(home)
-    file = _SettingsFile(home / _FILE)
-    cacert = options.cacert or environ.get("TRUST_CACERT")
+    found = _SettingsFile(home / _FILE).settings(home=home)
+    cacert, cacert_source = _cacert(options, environ)
     lock = Path(options.lock) if options.lock else folder / LOCK_FILE
     server, server_source = _server(options, environ)
-    return Settings(
-        home=home,
+    return replace(
+        found,
         server=server,
         server_source=server_source,
-        servers=file.servers(),
-        cacert=Path(cacert) if cacert else file.cacert(),
-        cacert_source=_cacert_source(options, environ),
-        insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *file.insecure_registries()))),
-        max_life=file.max_life(),
+        cacert=cacert or found.cacert,
+        cacert_source=cacert_source or found.cacert_source,
+        insecure_registries=tuple(dict.fromkeys((*options.insecure_registries, *found.insecure_registries))),
         pin=options.pin or environ.get("TRUST_PIN") or None,
         tofu=options.tofu or _switch("TRUST_TOFU", environ),
         lock=lock if options.lock or _is_there(lock) else None,
         json=options.json,
         non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
         platform_secrets=platform_secrets,
-        state=file.state(),
-        verifier=file.verifier(),
-        tls=_without_ca(file.tls()) if cacert else file.tls(),
+        tls=_without_ca(found.tls) if cacert else found.tls,
     )
 
 
@@ -171,25 +169,16 @@ def load_hook_settings(environ: Mapping[str, str], *, config: Path | None, state
         found = replace(load_settings(GlobalOptions(), without_tofu, interactive=False), lock=None)
     else:
         file = _SettingsFile(config, must_exist=True)
-        found = Settings(
-            home=config.parent,
-            servers=file.servers(),
-            cacert=file.cacert(),
-            insecure_registries=tuple(dict.fromkeys(file.insecure_registries())),
-            max_life=file.max_life(),
-            non_interactive=True,
-            config=config,
-            state=file.state(),
-            verifier=file.verifier(),
-            tls=file.tls(),
-        )
+        found = replace(file.settings(home=config.parent), non_interactive=True, config=config)
     return found if state is None else replace(found, state=state)
 
 
-def _cacert_source(options: GlobalOptions, environ: Mapping[str, str]) -> str:
+def _cacert(options: GlobalOptions, environ: Mapping[str, str]) -> tuple[Path | None, str]:
+    """Return the CA file that counts alone, and what gave it; None if neither command line nor environment does."""
     if options.cacert:
-        return "--cacert"
-    return "TRUST_CACERT" if environ.get("TRUST_CACERT") else "cacert of trust.toml:"
+        return Path(options.cacert), "--cacert"
+    given = environ.get("TRUST_CACERT")
+    return (Path(given), "TRUST_CACERT") if given else (None, "")
 
 
 def _without_ca(tls: Mapping[str, HostTls]) -> dict[str, HostTls]:
@@ -211,12 +200,7 @@ def _home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
     given = options.home or environ.get("TRUST_HOME")
     if given:
         return Path(given)
-    if environ.get("HOME"):
-        return Path(environ["HOME"]) / ".trust"
-    try:
-        return Path.home() / ".trust"
-    except RuntimeError as error:
-        raise SettingsUnusable(place="HOME", reason="is not set; give --home DIR or TRUST_HOME") from error
+    return home_folder(environ, instead="--home DIR or TRUST_HOME") / ".trust"
 
 
 def _own_folder(home: Path) -> Path:
@@ -245,19 +229,30 @@ def _switch(name: str, environ: Mapping[str, str]) -> bool:
 
 
 class _SettingsFile:
+    """A file of settings. Raises: SettingsUnusable, FileExposed, when it is made; its methods SettingsUnusable."""
+
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
         self._path = path
         self._must_exist = must_exist
         self._values = self._read()
-        unknown = sorted(set(self._values) - set(_SETTINGS))
-        if unknown:
-            raise self._unusable(shown(unknown[0]), f"is not a setting; the settings are {', '.join(_SETTINGS)}")
+        check_keys(self._values, _SETTINGS, file=path)
 
-    def servers(self) -> dict[str, str]:
-        table = self._values.get("servers", {})
-        if not isinstance(table, dict):
-            raise self._unusable("servers", "must be a table")
-        for name, url in table.items():
+    def settings(self, *, home: Path) -> Settings:
+        """Return all that the file says, and defaults for the rest. Every setting of a file is read here."""
+        return Settings(
+            home=home,
+            servers=self._servers(),
+            cacert=self._beside("cacert", "a file"),
+            insecure_registries=tuple(dict.fromkeys(self._insecure_registries())),
+            max_life=self._max_life(),
+            state=self._beside("state", "a folder"),
+            verifier=parse_verifier_table(self._values.get("verifier", {}), file=self._path),
+            tls=parse_tls_tables(self._values.get("tls", {}), file=self._path),
+        )
+
+    def _servers(self) -> dict[str, str]:
+        found = {}
+        for name, url in self._table("servers").items():
             key = f"servers.{shown(name)}"
             try:
                 parse_gun(f"{name}/x")
@@ -265,18 +260,11 @@ class _SettingsFile:
                 raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
             if not isinstance(url, str) or not url.startswith(("https://", "http://")):
                 raise self._unusable(key, "must be an https:// or http:// URL")
-        return table
+            found[name] = url
+        return found
 
-    def cacert(self) -> Path | None:
-        return self._beside("cacert", "a file")
-
-    def state(self) -> Path | None:
-        return self._beside("state", "a folder")
-
-    def max_life(self) -> dict[str, MaxLife]:
-        table = self._values.get("max_life", {})
-        if not isinstance(table, dict):
-            raise self._unusable("max_life", "must be a table")
+    def _max_life(self) -> dict[str, MaxLife]:
+        table = self._table("max_life")
         found = {}
         for pattern, span in table.items():
             key = f"max_life.{shown(pattern)}"
@@ -288,21 +276,11 @@ class _SettingsFile:
                 raise self._unusable(key, str(error)) from error
         return found
 
-    def verifier(self) -> VerifierSettings:
-        return parse_verifier_table(self._values.get("verifier", {}), file=self._path)
-
-    def tls(self) -> dict[str, HostTls]:
-        return parse_tls_tables(self._values.get("tls", {}), file=self._path)
-
     def _beside(self, key: str, kind: str) -> Path | None:
         value = self._values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value:
-            raise self._unusable(key, f"must be the path of {kind}")
-        return self._path.parent / value
+        return None if value is None else path_beside(value, file=self._path, key=key, kind=kind)
 
-    def insecure_registries(self) -> list[str]:
+    def _insecure_registries(self) -> list[str]:
         value = self._values.get("insecure-registries", [])
         if not isinstance(value, list) or not all(isinstance(host, str) and host for host in value):
             raise self._unusable("insecure-registries", "must be a list of HOST or HOST:PORT")
@@ -319,5 +297,8 @@ class _SettingsFile:
         except (ValueError, RecursionError) as error:
             raise SettingsUnusable(place=str(self._path), reason=f"is no TOML: {error}") from error
 
+    def _table(self, key: str) -> dict[str, object]:
+        return table_of(self._values.get(key, {}), file=self._path, key=key)
+
     def _unusable(self, key: str, reason: str) -> SettingsUnusable:
-        return SettingsUnusable(place=str(self._path), reason=f"{key} {reason}")
+        return unusable(self._path, key, reason)

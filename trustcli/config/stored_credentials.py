@@ -22,7 +22,10 @@ class StoredCredentials:
     def __init__(
         self, environ: Mapping[str, str], *, helper_timeout: float = HELPER_TIMEOUT, named_only: bool = False
     ) -> None:
-        """`named_only`: leave out the files of the user's session and home, as where these must decide nothing."""
+        """Find the places. `named_only`: without those of the user's session and home, where these must decide nothing.
+
+        Raises: SettingsUnusable (there is no home folder).
+        """
         named = named_auth_file(environ)
         containers = [ContainersAuth(named, environ, helper_timeout=helper_timeout)] if named else []
         self.places: tuple[CredentialPlace, ...] = (

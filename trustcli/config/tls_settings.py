@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.record import record
-from trustcli.errors import SettingsUnusable
+from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustdata.errors import shown
 
 _SETTINGS: Final = ("cacert", "cert", "key")
@@ -29,28 +29,15 @@ class HostTls:
 
 def parse_tls_tables(tables: object, *, file: Path) -> dict[str, HostTls]:
     """Return what is set by host (`host` or `host:port`, in lower case). Raises: SettingsUnusable."""
-    if not isinstance(tables, dict):
-        raise _unusable(file, "tls", "must be a table")
     found = {}
-    for host, table in tables.items():
+    for host, value in table_of(tables, file=file, key="tls").items():
         key = f"tls.{shown(host)}"
         if not host or "/" in host or host != host.lower():
-            raise _unusable(file, key, "must be HOST or HOST:PORT, in lower case")
-        if not isinstance(table, dict):
-            raise _unusable(file, key, "must be a table")
-        for name, value in table.items():
-            if name not in _SETTINGS:
-                raise _unusable(
-                    file, f"{key}.{shown(name)}", f"is not a setting; the settings are {', '.join(_SETTINGS)}"
-                )
-            if not isinstance(value, str) or not value:
-                raise _unusable(file, f"{key}.{name}", "must be the path of a file")
-        paths = {name: file.parent / value for name, value in table.items()}
+            raise unusable(file, key, "must be HOST or HOST:PORT, in lower case")
+        table = table_of(value, file=file, key=key)
+        check_keys(table, _SETTINGS, file=file, key=key)
+        paths = {name: path_beside(path, file=file, key=f"{key}.{name}") for name, path in table.items()}
         if "key" in paths and "cert" not in paths:
-            raise _unusable(file, f"{key}.key", "needs a cert beside it")
+            raise unusable(file, f"{key}.key", "needs a cert beside it")
         found[host] = HostTls(**paths)
     return found
-
-
-def _unusable(file: Path, key: str, reason: str) -> SettingsUnusable:
-    return SettingsUnusable(place=str(file), reason=f"{key} {reason}")

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from keys.record import record
-from trustcli.errors import SettingsUnusable
+from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, pattern_matches
 from trustdata.duration import parse_duration
-from trustdata.errors import shown
 from trustdata.gun import GUN
 
 DEFAULT_TIMEOUT: Final = 8.0
@@ -57,40 +56,33 @@ class VerifierSettings:
     timeout: float = DEFAULT_TIMEOUT
 
 
-def parse_verifier_table(table: object, *, file: Path) -> VerifierSettings:
+def parse_verifier_table(value: object, *, file: Path) -> VerifierSettings:
     """Check and return the `[verifier]` table. Raises: SettingsUnusable, which names the file and the setting."""
-    if not isinstance(table, dict):
-        raise _unusable(file, "verifier", "must be a table")
-    unknown = sorted(set(table) - set(_SETTINGS))
-    if unknown:
-        raise _unusable(
-            file, f"verifier.{shown(unknown[0])}", f"is not a setting; the settings are {', '.join(_SETTINGS)}"
-        )
+    table = table_of(value, file=file, key="verifier")
+    check_keys(table, _SETTINGS, file=file, key="verifier")
     allow = table.get("allow", [])
     if not isinstance(allow, list):
-        raise _unusable(file, "verifier.allow", "must be a list of names")
+        raise unusable(file, "verifier.allow", "must be a list of names")
     policy = table.get("policy")
-    if policy is not None and (not isinstance(policy, str) or not policy):
-        raise _unusable(file, "verifier.policy", "must be the path of a file")
     return VerifierSettings(
         allow=tuple(_allowed(entry, f"verifier.allow[{index}]", file) for index, entry in enumerate(allow)),
-        policy=file.parent / policy if policy else None,
+        policy=None if policy is None else path_beside(policy, file=file, key="verifier.policy"),
         timeout=_timeout(table["timeout"], file) if "timeout" in table else DEFAULT_TIMEOUT,
     )
 
 
 def _allowed(entry: object, setting: str, file: Path) -> AllowedImage:
     if not isinstance(entry, str):
-        raise _unusable(file, setting, "must be a name")
+        raise unusable(file, setting, "must be a name")
     pattern, at, digest = entry.partition("@")
     if pattern == "*":
-        raise _unusable(
+        raise unusable(
             file, setting, 'is "*": nothing would be verified; to turn verification off, remove the verifier'
         )
     if not is_pattern(pattern):
-        raise _unusable(file, setting, f"{NARROW_PATTERN_RULE}; no tag, since a tag says nothing about content")
+        raise unusable(file, setting, f"{NARROW_PATTERN_RULE}; no tag, since a tag says nothing about content")
     if at and (pattern.endswith("/*") or not _DIGEST.fullmatch(digest)):
-        raise _unusable(file, setting, "may end in @sha256:HEX after one whole name, and in nothing else")
+        raise unusable(file, setting, "may end in @sha256:HEX after one whole name, and in nothing else")
     return AllowedImage(pattern=pattern, digest=digest or None)
 
 
@@ -100,11 +92,7 @@ def _timeout(value: object, file: Path) -> float:
     except ValueError:
         seconds = 0.0
     if not _MIN_TIMEOUT <= seconds <= _MAX_TIMEOUT:
-        raise _unusable(
+        raise unusable(
             file, "verifier.timeout", f'must be a time such as "8s", from {_MIN_TIMEOUT:g} s to {_MAX_TIMEOUT:g} s'
         )
     return seconds
-
-
-def _unusable(file: Path, setting: str, reason: str) -> SettingsUnusable:
-    return SettingsUnusable(place=str(file), reason=f"{setting} {reason}")

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 from keys.errors import PassphraseMissing
-from keys.passphrase import SHORTEST_NEW, PassphrasePurpose
+from keys.passphrase import SHORTEST_NEW, PassphrasePurpose, variables_for
 from trustcli.console.output import one_line
 
 _NEW_PASSPHRASE_TRIES: Final = 3
 """How often a new passphrase is asked for, twice each time, until two answers agree."""
+_LONGEST_ANSWER: Final = 4096
+"""Bytes of one line: as many as a terminal gives, and a path may have."""
 
 
 def _ask_hidden(question: str) -> str:
@@ -29,7 +31,10 @@ def _ask_hidden(question: str) -> str:
 def _ask_openly(question: str) -> str:
     with open("/dev/tty", "r+b", buffering=0) as terminal:  # noqa: PTH123 - unbuffered: question, then answer
         terminal.write(question.encode())
-        return terminal.readline(1000).decode(errors="replace")
+        answer = terminal.readline(_LONGEST_ANSWER)
+    if not answer.endswith(b"\n"):
+        raise EOFError  # Ctrl-D, or a terminal that is gone: no line was given, which an empty one would be
+    return answer.decode(errors="replace")
 
 
 class TerminalPrompt:
@@ -49,40 +54,43 @@ class TerminalPrompt:
 
         Raises: PassphraseMissing if the terminal cannot be used or ends, or if the answers never agree.
         """
-        del purpose  # the description of the key contains it
+
+        def answer(question: str) -> str:
+            try:
+                return self._hidden(one_line(question))
+            except (OSError, EOFError, Warning) as error:
+                raise PassphraseMissing(key=key, sources=variables_for(purpose)) from error
+
         if not new:
             again = "That does not open it. " if retry else ""
-            return self._answer(f"{again}Passphrase of {key}: ", key)
+            return answer(f"{again}Passphrase of {key}: ")
         hint = ""
         for _ in range(_NEW_PASSPHRASE_TRIES):
-            first = self._answer(f"{hint}New passphrase for {key}: ", key)
+            first = answer(f"{hint}New passphrase for {key}: ")
             if not first:
                 hint = "It must not be empty. "
             elif len(first) < SHORTEST_NEW:
                 hint = f"It must have at least {SHORTEST_NEW} characters. "
-            elif self._answer(f"The same again, for {key}: ", key) == first:
+            elif answer(f"The same again, for {key}: ") == first:
                 return first
             else:
                 hint = "They differ. "
-        raise PassphraseMissing(key=key, sources=())
+        raise PassphraseMissing(key=key, sources=variables_for(purpose))
 
     def confirm(self, question: str) -> bool:
-        """Ask for yes or no; any answer but a clear yes is no, and so is a terminal that cannot be used."""
+        """Ask for yes or no; any answer but a clear yes is no, and so is none."""
         try:
             answer = self._openly(one_line(f"{question} [y/N] "))
         except (OSError, EOFError):
             return False
         return answer.strip().lower() in {"y", "yes"}
 
-    def ask(self, question: str) -> str:
-        """Ask for a line of text and return it without surrounding spaces; empty if the terminal cannot be used."""
+    def ask(self, question: str) -> str | None:
+        """Ask for a line of text and return it without surrounding spaces; None if nobody answers.
+
+        Nobody answers where the terminal cannot be used or ends, and nothing may be concluded from that.
+        """
         try:
             return self._openly(one_line(question)).strip()
         except (OSError, EOFError):
-            return ""
-
-    def _answer(self, question: str, key: str) -> str:
-        try:
-            return self._hidden(one_line(question))
-        except (OSError, EOFError, Warning) as error:
-            raise PassphraseMissing(key=key, sources=()) from error
+            return None

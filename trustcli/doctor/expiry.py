@@ -8,27 +8,29 @@ from typing import Final
 
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
+from trustdata.due import LOOK_AHEAD, URGENT, late_online_roles, within
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
-from trustdata.lifetimes import outlives, renewal_due
+from trustdata.lifetimes import outlives
 from trustdata.roles import ONLINE, ROOT, TARGETS, is_delegated
 from trustdata.verification import checks
 
-_WITHIN: Final = timedelta(days=90)
-_URGENT: Final = timedelta(days=14)
-_GRACE: Final = timedelta(hours=1)
-"""How long after half of a role's life the server may take to renew it."""
+_CLOCKS_APART: Final = timedelta(hours=1)
+"""How far the clock that signed an online role may be ahead of the one here before it is said."""
 
 
 def check_expiry(look: Look, at: datetime) -> Iterator[Finding]:
     """Return one finding for each role that must be renewed or lives too long, or a single one if there is none."""
     if look.lifetimes is None:
         return
+    late = late_online_roles(look.roles, look.lifetimes, at=at)
     found = [
         finding
         for role, envelope in look.roles.items()
         for finding in (
-            _online(envelope, look.lifetimes.of(role), at) if role in ONLINE else _offline(look, envelope, at)
+            _online(envelope, look.lifetimes.of(role), at, late=role in late)
+            if role in ONLINE
+            else _offline(look, envelope, at)
         )
     ]
     yield from found
@@ -39,8 +41,8 @@ def check_expiry(look: Look, at: datetime) -> Iterator[Finding]:
         yield Finding(check="expiry", severity="ok", text=text)
 
 
-def _online(envelope: Envelope, lifetime: timedelta, at: datetime) -> Iterator[Finding]:
-    if outlives(envelope.expires, lifetime + _GRACE, at=at):
+def _online(envelope: Envelope, lifetime: timedelta, at: datetime, *, late: bool) -> Iterator[Finding]:
+    if outlives(envelope.expires, lifetime + _CLOCKS_APART, at=at):
         yield Finding(
             check="expiry",
             severity="wrong",
@@ -48,7 +50,7 @@ def _online(envelope: Envelope, lifetime: timedelta, at: datetime) -> Iterator[F
             f"more than {lifetime.days} days from now: the clock that signed it was ahead, or the clock here is behind",
             remedy="see that the clock here is right; else tell the server's operator, who has a guide for it",
         )
-    if at < renewal_due(envelope.expires, lifetime) + _GRACE:
+    if not late:
         return
     yield Finding(
         check="expiry",
@@ -60,9 +62,9 @@ def _online(envelope: Envelope, lifetime: timedelta, at: datetime) -> Iterator[F
 
 
 def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
-    remaining = envelope.expires - at
-    if remaining > _WITHIN:
+    if not within(LOOK_AHEAD, at=at)(envelope):
         return
+    remaining = envelope.expires - at
     role = shown(envelope.role)
     keys = ", ".join(keyid[:12] for keyid in _keys(look, envelope))
     when = f"{envelope.expires:%Y-%m-%d}"
@@ -70,7 +72,7 @@ def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
     text += f"expired on {when}" if remaining <= timedelta(0) else f"expires on {when}, in {remaining.days} days"
     yield Finding(
         check="expiry",
-        severity="wrong" if remaining <= _URGENT else "note",
+        severity="wrong" if within(URGENT, at=at)(envelope) else "note",
         text=f"{text}; it can be signed by {keys or 'whoever its delegator names'}",
         remedy=f"trust renew {look.gun}, where one of these keys is",
     )

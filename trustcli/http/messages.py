@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from keys.record import record
+from trustcli.http.patience import BUSY_STATUSES
 from trustcli.http.proxies import is_loopback
 from trustdata.errors import InvalidName
 
@@ -100,8 +101,8 @@ class Response:
 
     @property
     def busy(self) -> bool:
-        """Whether the status is 429 or 503: the server wants the request again later."""
-        return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+        """Whether the server wants the request again later; how long it is waited for: `patience`."""
+        return self.status in BUSY_STATUSES
 
     @property
     def refuses(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from trustcli.http.connection import HttpConnection
 from trustcli.http.messages import Origin, Response
 from trustcli.http.network import Network
+from trustcli.http.patience import may_be_sent_again
 
 
 class ConnectionPool:
@@ -43,8 +44,6 @@ class ConnectionPool:
     ) -> bool:
         if self._network.patience is None:
             return False
-        from trustcli.http.patience import may_be_sent_again  # only where a server is busy: start-up time
-
         return may_be_sent_again(headers, body) and self._network.patience.waits(response, origin, sent=sent)
 
     def close(self) -> None:

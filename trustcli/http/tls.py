@@ -64,8 +64,9 @@ class CertificateAuthorities:
     ) -> None:
         """Take the settings; no file is read yet.
 
-        `cacert`: a CA file that counts alone, given by `cacert_source`. `by_host`: `[tls]` of trust.toml, which counts
-        before it: whoever has made these settings has left out what an option or a variable overrules.
+        `environ`: for SSL_CERT_FILE, and where Docker's folders are. `cacert`: a CA file that counts alone, as the
+        settings have it from `cacert_source` (option, variable or key of trust.toml). `by_host`: `[tls]` of trust.toml,
+        which counts before it: whoever has made these settings has left out what an option or a variable overrules.
         """
         self._environ = environ
         self._cacert = cacert
@@ -98,8 +99,6 @@ class CertificateAuthorities:
             return [_Place(name=f"[tls] of trust.toml ({host.settings.cacert})", files=(host.settings.cacert,))]
         if self._cacert:
             return [_Place(name=f"{self._cacert_source} {self._cacert}", files=(self._cacert,))]
-        if given := self._environ.get("TRUST_CACERT"):
-            return [_Place(name=f"TRUST_CACERT ({given})", files=(Path(given),))]
         found = [
             _Place(name=str(folder / "*.crt"), files=tuple(sorted(folder.glob("*.crt")))) for folder in host.folders
         ]

@@ -1,4 +1,7 @@
-"""Count the requests that are being answered, so that a stop can wait for them; and answer unexpected failures."""
+"""Count the requests that are being answered, so that a stop can wait for them; and answer unexpected failures.
+
+How long it waits: STOP_SECONDS in server/serving.py.
+"""
 
 from __future__ import annotations
 

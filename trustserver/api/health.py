@@ -12,6 +12,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Response
 
 from trustdata.errors import NotStored
+from trustserver.responses import cache_control
 from trustserver.storage.ports import MetadataStore
 
 
@@ -27,7 +28,7 @@ def health_router(
 
     @router.get("/readyz", include_in_schema=False)
     async def readyz(response: Response) -> dict[str, str | list[str]]:
-        response.headers["cache-control"] = "no-store"
+        response.headers["cache-control"] = cache_control.NOTHING.decode()
         if is_stopping():
             response.status_code = 503
             return {"status": "stopping"}

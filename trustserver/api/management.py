@@ -17,7 +17,6 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
 from trustserver.api.gun_path import GUN_KEY
-from trustserver.api.problems import MEDIA_TYPE
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
@@ -27,6 +26,7 @@ from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import held_key, refuse_tombstone
 from trustserver.repository.publish import PublishedVersions, current_versions
+from trustserver.responses.tuf import PROBLEM_TYPE
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class ProblemView(BaseModel):
 
 
 _PROBLEM: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {"model": ProblemView, "description": "A refusal.", "content": {MEDIA_TYPE: {}}}
+    "default": {"model": ProblemView, "description": "A refusal.", "content": {PROBLEM_TYPE: {}}}
 }
 _UPLOAD: Final = {
     "requestBody": {

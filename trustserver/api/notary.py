@@ -34,7 +34,7 @@ from trustserver.repository.notary_reads import NotaryReads
 from trustserver.repository.online_roles import encoded_key
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.notary_paths import NotaryFile, notary_path
-from trustserver.responses.ready import ReadyResponse, plain_response
+from trustserver.responses.ready import NOSNIFF, ReadyResponse, plain_response
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import KeyRecord
 
@@ -231,7 +231,7 @@ def _json(body: bytes) -> ReadyResponse:
 
 
 def _plain_headers(body: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
+    return [(b"content-length", str(len(body)).encode()), NOSNIFF]
 
 
 _DONE: Final = plain_response(200, _plain_headers(b""), b"")

@@ -1,5 +1,7 @@
 """Translate errors of the domain into the errors of Notary v1, with one table.
 
+Statuses that Notary's clients do not judge by are those of `problems`, as is Retry-After.
+
 Notary's clients show the text of an error only if the body has at most 1024 bytes and its list has exactly one error;
 otherwise they say only that the operation was rejected. For a refused update, `detail.Name` decides what they print.
 """
@@ -10,7 +12,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final, Protocol
 
 from trustdata.errors import (
@@ -31,11 +32,11 @@ from trustdata.errors import (
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS
 from trustserver.api.gun_path import Send
+from trustserver.api.problems import retry_after_of, status_of
 from trustserver.errors import (
     BadParameters,
     BadRequest,
     ClockJumped,
-    DiskFull,
     EncodingRefused,
     Forbidden,
     GoneCollection,
@@ -49,6 +50,7 @@ from trustserver.errors import (
     TooMany,
     UnknownRole,
 )
+from trustserver.responses.ready import NOSNIFF
 
 LONGEST: Final = 1023
 """The highest number of bytes in a body."""
@@ -201,24 +203,23 @@ def _too_large(error: TrustError) -> _Refusal:
 
 
 def _unavailable(error: TrustError) -> _Refusal:
-    status = 507 if isinstance(error, DiskFull) else 503
-    return _Refusal(status=status, code="UNAVAILABLE", message="The server cannot do this now; try again.")
+    return _Refusal(status=status_of(error), code="UNAVAILABLE", message="The server cannot do this now; try again.")
 
 
 def _too_slow(error: TrustError) -> _Refusal:
-    return _Refusal(status=HTTPStatus.REQUEST_TIMEOUT, code="MALFORMED_UPLOAD", message=str(error))
+    return _Refusal(status=status_of(error), code="MALFORMED_UPLOAD", message=str(error))
 
 
 def _overloaded(error: TrustError) -> _Refusal:
-    return _Refusal(status=503, code="UNAVAILABLE", message=str(error))
+    return _Refusal(status=status_of(error), code="UNAVAILABLE", message=str(error))
 
 
 def _too_many(error: TrustError) -> _Refusal:
-    return _Refusal(status=507, code="TOO_MANY", message=str(error))
+    return _Refusal(status=status_of(error), code="TOO_MANY", message=str(error))
 
 
 def _clock_jumped(error: TrustError) -> _Refusal:
-    return _Refusal(status=503, code="CLOCK_JUMPED", message=str(error))
+    return _Refusal(status=status_of(error), code="CLOCK_JUMPED", message=str(error))
 
 
 _INTERNAL: Final = _Refusal(status=500, code="UNKNOWN", message="The server failed; its log says why.")
@@ -276,12 +277,11 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
-        (b"x-content-type-options", b"nosniff"),
+        NOSNIFF,
     ]
     if isinstance(error, Forbidden) and error.challenge:
         headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        seconds = error.seconds if isinstance(error, Overloaded) else 1
+    if (seconds := retry_after_of(error)) is not None:
         headers.append((b"retry-after", str(seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
@@ -290,8 +290,7 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
 def _refusal(error: Exception, access: Sequence[Access]) -> _Refusal:
     if isinstance(error, Forbidden):
         listed = [{"Type": a.kind, "Class": "", "Name": a.name, "Action": a.action} for a in access]
-        status = 401 if error.challenge or not error.authenticated else 403
-        return _Refusal(status=status, code="UNAUTHORIZED", message="authentication required", detail=listed)
+        return _Refusal(status=status_of(error), code="UNAUTHORIZED", message="authentication required", detail=listed)
     for kind, row in _TABLE:
         if isinstance(error, kind):
             return row(error)

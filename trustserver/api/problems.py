@@ -1,8 +1,13 @@
-"""Translate errors into HTTP responses, with one table. Every body is a problem document (RFC 9457)."""
+"""Translate errors into HTTP responses, with one table. Every body is a problem document (RFC 9457).
+
+Notary v1's clients have a table of their own, for what Notary's server says of uploads (`notary_errors`). Who is asked
+to authenticate, what the server cannot do, and when to come back is decided here for both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -41,9 +46,9 @@ from trustserver.errors import (
     Stopping,
     TooMany,
 )
-from trustserver.responses.tuf import problem
-
-MEDIA_TYPE: Final = "application/problem+json"
+from trustserver.responses import cache_control
+from trustserver.responses.ready import NOSNIFF
+from trustserver.responses.tuf import PROBLEM_TYPE, problem
 
 _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (InvalidName, 400, "Invalid name"),
@@ -60,18 +65,28 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (TooLarge, 413, "Too large"),
     (EncodingRefused, 415, "Encoding not accepted"),
     (PublishRefused, 422, "Upload refused"),
-    (HeadTooLarge, 431, "Head too large"),
     (MalformedMetadata, 422, "Malformed metadata"),
     (NotTrusted, 422, "Upload not trusted"),
-    (DiskFull, 507, "Disk full"),
+    (HeadTooLarge, 431, "Head too large"),
+    (DiskFull, 507, "Disk full"),  # before the errors of which it is a kind
     (NotStored, 503, "Not stored"),
     (ClockJumped, 503, "Clock jumped"),
     (RevisionMoved, 503, "Busy"),
     (Overloaded, 503, "Overloaded"),
-    (TooMany, 507, "Too many"),
     (Stopping, 503, "Stopping"),
+    (TooMany, 507, "Too many"),
 )
 _INTERNAL: Final = (500, "Internal error")
+_SOON: Final = 1
+"""Seconds after which a server that could not do something just now is worth another try."""
+_HEADERS: Final = {
+    name.decode(): value.decode()
+    for name, value in (
+        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"cache-control", cache_control.NOTHING),
+        NOSNIFF,
+    )
+}
 
 
 class _Internal(TrustError):
@@ -90,6 +105,13 @@ _NOTARY_MEDIA_TYPE: Final = "application/json; charset=utf-8"
 def status_of(error: Exception) -> int:
     """Return the HTTP status for an error; 500 for one that is not in the table."""
     return _row(error)[0]
+
+
+def retry_after_of(error: Exception) -> int | None:
+    """Return after how many seconds a request that met this error should be sent again; None if that is no use."""
+    if isinstance(error, Overloaded):
+        return error.seconds
+    return _SOON if status_of(error) == HTTPStatus.SERVICE_UNAVAILABLE else None
 
 
 def problem_body(error: Exception) -> bytes:
@@ -154,20 +176,13 @@ def _framework_problem(status: int, code: str, detail: str, headers: Mapping[str
 
 
 def _response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, status_code=status, headers={**_headers(status), **(headers or {})})
+    return Response(body, status_code=status, headers={**_HEADERS, **(headers or {})})
 
 
 def _headers_of(error: Exception) -> dict[str, str]:
-    headers = _headers(status_of(error))
+    headers = dict(_HEADERS)
     if isinstance(error, Forbidden) and error.challenge:
         headers["www-authenticate"] = error.challenge
-    if isinstance(error, Overloaded):
-        headers["retry-after"] = str(error.seconds)
-    return headers
-
-
-def _headers(status: int) -> dict[str, str]:
-    headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", "x-content-type-options": "nosniff"}
-    if status == 503:
-        headers["retry-after"] = "1"
+    if (seconds := retry_after_of(error)) is not None:
+        headers["retry-after"] = str(seconds)
     return headers

@@ -16,7 +16,7 @@ from typing import Final
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject
-from trustserver.auth.signature_checks import SignatureChecks
+from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, TokenRefused
 
@@ -75,7 +75,7 @@ class TokenAuthorizer:
         """
         self.reads_are_open = anonymous_pull
         self._verifier = verifier
-        self._checks = SignatureChecks(verifier)
+        self._queue = SignatureQueue(verifier)
         self._challenge = f"Bearer realm={_quoted(realm)},service={_quoted(service)}"
         self._clock = clock
         self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
@@ -83,7 +83,7 @@ class TokenAuthorizer:
 
     def close(self) -> None:
         """End the thread that checks signatures, once it has nothing to do."""
-        self._checks.close()
+        self._queue.close()
 
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         """Return whether the request has a token that was verified before and allows to read the collection."""
@@ -157,7 +157,7 @@ class TokenAuthorizer:
         if known is not None:
             return known
         read = self._verifier.read(token, at)
-        grant = await self._checks.check(read, at, address=address)
+        grant = await self._queue.check(read, at, address=address)
         self._keep(read.digest, grant)
         return grant
 

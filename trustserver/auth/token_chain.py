@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
 from keys.go_certificate import load_der_certificate, name_of
-from trustserver.auth.public_keys import PublicKey, usable
+from trustserver.auth.accepted_keys import PublicKey, usable
 from trustserver.errors import TokenRefused
 
 MAX_CHAIN: Final = 8

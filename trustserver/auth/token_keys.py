@@ -27,7 +27,7 @@ from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 from keys.errors import KeyFileMalformed
 from keys.go_certificate import load_der_certificate
 from keys.pem import kind_of, read_pem
-from trustserver.auth.public_keys import PublicKey, usable
+from trustserver.auth.accepted_keys import PublicKey, usable
 from trustserver.auth.token_chain import ChainVerifier, decode_chain
 from trustserver.errors import StartRefused, TokenRefused
 

@@ -18,6 +18,7 @@ from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, Jos
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
+from trustserver.auth.accepted_keys import ALGORITHMS
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.errors import TokenRefused
 
@@ -29,11 +30,6 @@ MAX_SIGNATURE: Final = 2048
 """The longest signature, in bytes of base64: that of the largest RSA key takes 1366."""
 MAX_VALUES: Final = 4096
 """The highest number of values in the header, and in the payload. A token for four hundred repositories has as many."""
-ALGORITHMS: Final = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
-)
-"""The signature algorithms that are accepted. All use a key pair: `none` signs nothing, and with HMAC an attacker could
-use the public key as the secret (RFC 8725, 2.1)."""
 EVERYTHING: Final = "*"
 """The action in a token that includes all others."""
 

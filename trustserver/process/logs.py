@@ -1,4 +1,8 @@
-"""Logs: one JSON object per line on standard error. Only chosen fields are logged, never a whole request."""
+"""Logs: one JSON object per line on standard error. Only chosen fields are logged, never a whole request.
+
+What changes a collection or is refused is logged, and no read: an access log is the front's or a proxy's business
+(docs/adr/0017), since most reads are answered before anything of the application is asked.
+"""
 
 from __future__ import annotations
 

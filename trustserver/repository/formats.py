@@ -11,15 +11,13 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
-from trustserver.responses import notary as notary_answers
-from trustserver.responses import tuf as answers
-from trustserver.responses.notary_paths import NotaryFile, notary_path
-from trustserver.responses.ready import ReadyResponse, with_renewal
-from trustserver.responses.tuf_paths import FileName, path_of
+from trustserver.responses import notary, tuf
+from trustserver.responses.notary_paths import notary_path
+from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.tuf_paths import path_of
 from trustserver.storage.ports import StoredFile
 
 
@@ -57,28 +55,18 @@ class ServedFormat:
 def _tuf_answers(new: NewFiles) -> Answers:
     found: Answers = []
     for file in new.written:
-        if file.role == TIMESTAMP:
-            name = FileName(role=TIMESTAMP, version=None)
-            answer = with_renewal(answers.newest(new.gun, file), file, TUF, new.renew_at)
-        else:
-            name = FileName(role=file.role, version=file.version)
-            answer = answers.versioned(new.gun, file)
-        found.append((path_of(new.gun, name), answer))
-    following = FileName(role=ROOT, version=new.root_version + 1)
-    return [*found, (path_of(new.gun, following), answers.missing(new.gun, following))]
+        name = tuf.kept_name(file)
+        found.append((path_of(new.gun, name), tuf.answer_under(new.gun, name, file, renew_at=new.renew_at)))
+    following = tuf.following_root(new.root_version)
+    return [*found, (path_of(new.gun, following), tuf.missing(new.gun, following))]
 
 
 def _notary_answers(new: NewFiles) -> Answers:
-    """Make a response for each name of a file: without and with its hash. Clients ask for a timestamp without one."""
-    found: Answers = []
-    for file in new.written:
-        bare = notary_path(new.gun, NotaryFile(role=file.role))
-        if file.role == TIMESTAMP:
-            found.append((bare, with_renewal(notary_answers.current(new.gun, file), file, NOTARY, new.renew_at)))
-            continue
-        hashed = notary_path(new.gun, NotaryFile(role=file.role, sha256=file.sha256))
-        found += [(bare, notary_answers.current(new.gun, file)), (hashed, notary_answers.consistent(new.gun, file))]
-    return found
+    return [
+        (notary_path(new.gun, name), notary.answer_under(new.gun, name, file, renew_at=new.renew_at))
+        for file in new.written
+        for name in notary.names_of(file)
+    ]
 
 
 SERVED_TUF: Final = ServedFormat(wire=TUF, in_feed=False, second_opinion=True, answers=_tuf_answers)

@@ -8,7 +8,6 @@ error. `JudgeApart` asks, `answer_question` answers.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import IO, Final, Protocol, TypeAlias, cast
 
 from keys.errors import KeysError
 from trustdata.envelope import Envelope
-from trustdata.errors import PublishRefused, TrustError
+from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName
 from trustdata.verification.candidate_set import Candidate
@@ -26,7 +25,15 @@ from trustserver.process.helper_process import FrameBroken, read_frame
 from trustserver.repository.collection_import import ImportedCollection, VerifiedImport, verify_import
 from trustserver.repository.error_text import error_from_json, error_to_json
 from trustserver.repository.formats import SERVED_NOTARY, ServedFormat, find_format
-from trustserver.repository.judging import LARGE_UPLOAD, Judging, UploadedFiles, judge, parse_upload, size_of
+from trustserver.repository.judging import (
+    LARGE_UPLOAD,
+    Judging,
+    UploadedFiles,
+    judge,
+    not_judged,
+    parse_upload,
+    size_of,
+)
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.stored_envelope import StoredEnvelope, known_plain
 from trustserver.storage.ports import StoredFile
@@ -37,8 +44,6 @@ _Plain: TypeAlias = tuple[int, int, int, bool]
 """Where the plain targets of a file begin and end, how many they are, and whether all are known to be tags."""
 _Facts: TypeAlias = tuple[int, str, str, _Plain | None]
 """Version, expiry (ISO 8601) and hash of a file, and its plain targets, if they are plain."""
-
-_log = logging.getLogger(__name__)
 
 
 class Asked(Protocol):
@@ -187,9 +192,7 @@ def answer_question(parsed: ParsedCache, question: Question) -> bytes:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever an upload makes fail, the next one is judged
-        _log.exception("a large upload could not be judged")
-        reason = f"cannot be judged ({type(error).__name__}); the server's log says more"
-        return answer_error(PublishRefused(role="upload", reason=reason))
+        return answer_error(not_judged(error))
     return json.dumps(answer).encode()
 
 

@@ -121,9 +121,14 @@ def _unexpected_refused() -> Iterator[None]:
     except (TrustError, MemoryError, NotPlain):
         raise
     except Exception as error:
-        _log.exception("an upload could not be judged")
-        kind = type(error).__name__
-        raise PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more") from error
+        raise not_judged(error) from error
+
+
+def not_judged(error: Exception) -> PublishRefused:
+    """Log an error that an upload has caused and nobody expected, and return the refusal of the upload."""
+    _log.error("an upload could not be judged", exc_info=error)
+    kind = type(error).__name__
+    return PublishRefused(role="upload", reason=f"cannot be judged ({kind}); the server's log says more")
 
 
 class JudgeBySize:

@@ -6,9 +6,9 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import TIMESTAMP
 from trustdata.wire.notary import NOTARY
-from trustserver.responses.notary import consistent, current
+from trustserver.responses.notary import answer_under
 from trustserver.responses.notary_paths import NotaryFile, notary_path
-from trustserver.responses.ready import ReadyResponse, with_renewal
+from trustserver.responses.ready import ReadyResponse
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import MetadataStore, StoredFile
 
@@ -32,9 +32,7 @@ class NotaryReads:
             file, renew_at = self._file(gun, name), None
         if file is None:
             raise NoTrustData(gun=gun)
-        answer = current(gun, file) if name.is_current else consistent(gun, file)
-        if name.is_current and name.role == TIMESTAMP:
-            answer = with_renewal(answer, file, NOTARY, renew_at)
+        answer = answer_under(gun, name, file, renew_at=renew_at)
         self._cache.offer(gun, notary_path(gun, name), answer, ticket=ticket)
         return answer
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP
 from trustdata.wire.tuf import TUF
 from trustserver.repository.online_roles import gone_collection
-from trustserver.responses.ready import ReadyResponse, with_renewal
+from trustserver.responses.ready import ReadyResponse
 from trustserver.responses.response_cache import ResponseCache
-from trustserver.responses.tuf import missing, newest, not_found, versioned
+from trustserver.responses.tuf import answer_under, following_root, kept_name, missing, not_found
 from trustserver.responses.tuf_paths import FileName, path_of
-from trustserver.storage.ports import MetadataStore, Status
+from trustserver.storage.ports import MetadataStore, Status, StoredFile
 
 
 class TufRetrieval:
@@ -39,12 +41,12 @@ class TufRetrieval:
         # Every client asks for the root after the newest one. So the newest is looked at first: mostly it is enough.
         newest_root = self._store.current(gun, ROOT, wire=TUF.name) if name.role == ROOT else None
         if newest_root is not None and version > newest_root.version:
-            return missing(gun, name), version == newest_root.version + 1
+            return missing(gun, name), name == following_root(newest_root.version)
         if newest_root is not None and version == newest_root.version:
-            return versioned(gun, newest_root), True
+            return self._found(gun, name, newest_root)
         file = self._store.file(gun, name.role, version, wire=TUF.name)
         if file is not None:
-            return versioned(gun, file), True
+            return self._found(gun, name, file)
         return (missing(gun, name) if newest_root is not None else self._absent(gun, name)), False
 
     def _newest(self, gun: GUN, name: FileName) -> tuple[ReadyResponse, bool]:
@@ -52,10 +54,16 @@ class TufRetrieval:
             found = self._store.current_timestamp(gun, wire=TUF.name)
             if found is not None:
                 timestamp, renew_at = found
-                return with_renewal(newest(gun, timestamp), timestamp, TUF, renew_at), True
+                return self._found(gun, name, timestamp, renew_at)
         elif (file := self._store.current(gun, name.role, wire=TUF.name)) is not None:
-            return newest(gun, file), False
+            return self._found(gun, name, file)
         return self._absent(gun, name), False
+
+    @staticmethod
+    def _found(
+        gun: GUN, name: FileName, file: StoredFile, renew_at: datetime | None = None
+    ) -> tuple[ReadyResponse, bool]:
+        return answer_under(gun, name, file, renew_at=renew_at), name == kept_name(file)
 
     def _absent(self, gun: GUN, name: FileName) -> ReadyResponse:
         state = self._store.load(gun, only=())

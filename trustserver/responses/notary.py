@@ -10,24 +10,33 @@ from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.gun import GUN
-from trustserver.responses.ready import ReadyResponse, plain_response, stored_body
+from trustdata.roles import TIMESTAMP
+from trustdata.wire.notary import NOTARY
+from trustserver.responses import cache_control
+from trustserver.responses.notary_paths import NotaryFile
+from trustserver.responses.ready import NOSNIFF, ReadyResponse, plain_response, stored_body, with_renewal
 from trustserver.storage.ports import StoredFile
 
 CONTENT_TYPE: Final = b"text/plain; charset=utf-8"
-CURRENT: Final = b"public, max-age=300, s-maxage=300, must-revalidate"
-CONSISTENT: Final = b"public, max-age=2592000, s-maxage=2592000"
+_TIMESTAMP: Final = NotaryFile(role=TIMESTAMP)
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def current(gun: GUN, file: StoredFile) -> ReadyResponse:
-    """Return the response for the newest version of a file."""
-    return _answer(gun, file, CURRENT)
+def names_of(file: StoredFile) -> tuple[NotaryFile, ...]:
+    """Return the names by which clients ask for the newest version of a file: of a timestamp they know no hash."""
+    bare = NotaryFile(role=file.role)
+    return (bare,) if file.role == TIMESTAMP else (bare, NotaryFile(role=file.role, sha256=file.sha256))
 
 
-def consistent(gun: GUN, file: StoredFile) -> ReadyResponse:
-    """Return the response for a file with its hash or version in the name. Caches may keep it for a month."""
-    return _answer(gun, file, CONSISTENT)
+def answer_under(gun: GUN, name: NotaryFile, file: StoredFile, *, renew_at: datetime | None = None) -> ReadyResponse:
+    """Return the response for a file that is asked for by this name.
+
+    With its hash or version in the name caches may keep it for a month. `renew_at`: when the server must sign a
+    timestamp again.
+    """
+    answer = _answer(gun, file, cache_control.NOTARY_CURRENT if name.is_current else cache_control.NOTARY_CONSISTENT)
+    return with_renewal(answer, file, NOTARY, renew_at) if name == _TIMESTAMP else answer
 
 
 def last_modified(at: datetime) -> bytes:
@@ -40,7 +49,7 @@ def _answer(gun: GUN, file: StoredFile, cache: bytes) -> ReadyResponse:
     headers = [
         (b"content-type", CONTENT_TYPE),
         (b"content-length", str(len(file.raw)).encode()),
-        (b"x-content-type-options", b"nosniff"),
+        NOSNIFF,
         (b"cache-control", cache),
     ]
     if file.stored_at is not None:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 import orjson
 
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
+from trustdata.roles import ROOT, TIMESTAMP
+from trustdata.wire.tuf import TUF
 from trustserver.errors import NotThere
+from trustserver.responses import cache_control
 from trustserver.responses.ready import (
+    NOSNIFF,
     ReadyResponse,
     StoredBody,
     plain_response,
     response,
     stored_body,
     unchanged_response,
+    with_renewal,
 )
 from trustserver.responses.tuf_paths import FileName
 from trustserver.storage.ports import StoredFile
 
-CACHE_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
-CACHE_REVALIDATE: Final = b"no-cache"
-CACHE_NOTHING: Final = b"no-store"
+PROBLEM_TYPE: Final = "application/problem+json"
+"""The media type of a problem document."""
 
+_TIMESTAMP: Final = FileName(role=TIMESTAMP, version=None)
 PACK_FROM: Final = 1024
 """Bytes of a file from which on a compressed form is worth while: below, either fits into one packet."""
 
@@ -34,14 +40,25 @@ def problem(error: TrustError, *, status: int, title: str) -> bytes:
     return orjson.dumps({**error.details(), **head})
 
 
-def versioned(gun: GUN, file: StoredFile) -> ReadyResponse:
-    """Return the response for a file with its version in the name. Caches may keep it, since it never changes."""
-    return file_response(file.raw, file.sha256, cache=CACHE_IMMUTABLE, stored=stored_body(gun, file))
+def kept_name(file: StoredFile) -> FileName:
+    """Return the name under which the response cache has a file: clients ask for a timestamp without its version."""
+    return FileName(role=file.role, version=None if file.role == TIMESTAMP else file.version)
 
 
-def newest(gun: GUN, file: StoredFile) -> ReadyResponse:
-    """Return the response for a file without a version in its name. Caches must ask for it again each time."""
-    return file_response(file.raw, file.sha256, cache=CACHE_REVALIDATE, stored=stored_body(gun, file))
+def following_root(version: int) -> FileName:
+    """Return the name of the root after the newest one, which has this version: every client asks for it."""
+    return FileName(role=ROOT, version=version + 1)
+
+
+def answer_under(gun: GUN, name: FileName, file: StoredFile, *, renew_at: datetime | None = None) -> ReadyResponse:
+    """Return the response for a file that is asked for by this name.
+
+    With its version in the name it never changes, and caches may keep it; else they must ask again each time.
+    `renew_at`: when the server must sign a timestamp again.
+    """
+    cache = cache_control.REVALIDATE if name.version is None else cache_control.IMMUTABLE
+    answer = file_response(file.raw, file.sha256, cache=cache, stored=stored_body(gun, file))
+    return with_renewal(answer, file, TUF, renew_at) if name == _TIMESTAMP else answer
 
 
 def missing(gun: GUN, name: FileName) -> ReadyResponse:
@@ -60,14 +77,14 @@ def not_found(error: TrustError) -> ReadyResponse:
 def file_response(raw: bytes, sha256: str, *, cache: bytes, stored: StoredBody | None = None) -> ReadyResponse:
     """Make the response for a metadata file, with its hash as entity tag. `stored`: where its body is stored."""
     etag = b'"' + sha256.encode() + b'"'
-    packable = cache == CACHE_IMMUTABLE and len(raw) >= PACK_FROM
+    packable = cache == cache_control.IMMUTABLE and len(raw) >= PACK_FROM
     kept = [(b"etag", etag), (b"cache-control", cache)]
     if packable:
         kept.append((b"vary", b"accept-encoding"))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(raw)).encode()),
-        (b"x-content-type-options", b"nosniff"),
+        NOSNIFF,
         *kept,
     ]
     unchanged = unchanged_response(etag, kept)
@@ -77,9 +94,9 @@ def file_response(raw: bytes, sha256: str, *, cache: bytes, stored: StoredBody |
 def problem_response(status: int, raw: bytes) -> ReadyResponse:
     """Make the response for a problem document; no cache may keep it."""
     headers = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", str(len(raw)).encode()),
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", CACHE_NOTHING),
+        NOSNIFF,
+        (b"cache-control", cache_control.NOTHING),
     ]
     return plain_response(status, headers, raw)

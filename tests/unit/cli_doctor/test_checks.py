@@ -26,10 +26,12 @@ from trustcli.doctor.registry import granted
 from trustcli.errors import ImageNotFound
 from trustcli.http.messages import Origin, Response
 from trustcli.http.record import Exchange
+from trustdata.due import late_online_roles
 from trustdata.errors import ThresholdNotMet
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
+from trustdata.wire.tuf import TUF
 
 ALICE = RoleName("targets/alice")
 
@@ -101,6 +103,7 @@ def test_online_roles_that_the_server_should_have_renewed(hours: int, late: bool
     client.at += timedelta(hours=hours)
     wrong = [f for f in check_expiry(_look(scene, client), client.at) if f.severity == "wrong"]
     assert ["timestamp" in finding.text for finding in wrong] == ([True] if late else [])
+    assert bool(late_online_roles(_look(scene, client).roles, TUF.lifetimes, at=client.at)) is late, "trust expiring"
 
 
 def test_a_published_signer_s_role_that_does_not_verify() -> None:

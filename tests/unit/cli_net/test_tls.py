@@ -31,21 +31,12 @@ def test_the_context_checks_certificate_and_name() -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-@pytest.mark.parametrize("how", ["--cacert", "TRUST_CACERT"])
-def test_a_ca_that_was_named_counts_alone(authority: Authority, how: str, tmp_path: Path) -> None:
+def test_a_ca_that_was_named_counts_alone(authority: Authority, tmp_path: Path) -> None:
     other = make_authority(tmp_path, "Other CA")
     environ = {"SSL_CERT_FILE": str(other.file)}
-    if how == "TRUST_CACERT":
-        environ["TRUST_CACERT"] = str(authority.file)
-    authorities = CertificateAuthorities(environ, cacert=authority.file if how == "--cacert" else None)
+    authorities = CertificateAuthorities(environ, cacert=authority.file, cacert_source="TRUST_CACERT")
     assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
-    assert len(authorities.places(ORIGIN)) == 1
-    assert how in authorities.places(ORIGIN)[0]
-
-
-def test_the_command_line_comes_before_the_environment(authority: Authority) -> None:
-    authorities = CertificateAuthorities({"TRUST_CACERT": "/nonexistent"}, cacert=authority.file)
-    assert subjects(authorities.context_for(ORIGIN)) == {"Test CA"}
+    assert authorities.places(ORIGIN) == (f"TRUST_CACERT {authority.file}",)
 
 
 def test_what_docker_believes_for_one_host_is_believed_beside_the_store(tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from keys.errors import PassphraseMissing
+from keys.passphrase import variables_for
 from trustcli.console.prompt import TerminalPrompt
 
 KEY = "root key (0123456789ab)"
@@ -71,6 +74,13 @@ def test_a_terminal_that_cannot_be_used_gives_no_passphrase(failure: Exception) 
         ask(Terminal(failure))
 
 
+def test_who_gives_no_passphrase_is_told_where_one_can_be_put() -> None:
+    for nobody, new in ((Terminal(EOFError()), False), (Terminal(*["short"] * 3), True)):
+        with pytest.raises(PassphraseMissing) as caught:
+            ask(nobody, new=new)
+        assert caught.value.sources == variables_for("root")
+
+
 def test_interrupting_is_not_swallowed() -> None:
     def interrupted(_: str) -> str:
         raise KeyboardInterrupt
@@ -101,8 +111,11 @@ def test_only_a_clear_yes_is_yes(answer: str, expected: object) -> None:
     assert terminal.questions == ["Really? [y/N] "]
 
 
-def test_without_a_terminal_the_answer_is_no() -> None:
-    assert not TerminalPrompt(openly=Terminal(OSError(6, "No such device"))).confirm("Really?")
+@pytest.mark.parametrize("failure", [OSError(6, "No such device"), EOFError()])
+def test_no_answer_is_no_yes_and_no_empty_line(failure: Exception) -> None:
+    assert not TerminalPrompt(openly=Terminal(failure)).confirm("Really?")
+    assert TerminalPrompt(openly=Terminal(failure)).ask("Which file?") is None
+    assert TerminalPrompt(openly=Terminal("\n")).ask("Which file?") == ""
 
 
 _AT_A_TERMINAL = """
@@ -141,6 +154,66 @@ def test_at_a_real_terminal_the_passphrase_is_not_shown() -> None:
         [sys.executable, "-c", _AT_A_TERMINAL], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+_WITH_ONE_ANSWER = """
+import os, pty, sys
+
+question, answer, *argv = sys.argv[1:]
+child, terminal = pty.fork()
+if child == 0:
+    from trustcli.__main__ import run
+    os._exit(run(argv))
+seen = b""
+while question.encode() not in seen:
+    seen += os.read(terminal, 1000)
+os.write(terminal, answer.encode())
+try:
+    while part := os.read(terminal, 1000):
+        seen += part
+except OSError:
+    pass
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+_CTRL_D = "\x04"
+_DECIDE = "decide about the recovery key: --recovery-key FILE or --no-recovery-key"
+
+
+@pytest.mark.parametrize("answer", [_CTRL_D, f"yes{_CTRL_D}{_CTRL_D}"])
+@pytest.mark.parametrize(
+    ("question", "command", "says"),
+    [
+        ("recovery root key", ["init", "r.invalid/app"], _DECIDE),
+        (
+            "[y/N]",
+            ["revoke", "r.invalid/app:1"],
+            "nothing was revoked; to revoke r.invalid/app:1 without being asked: --yes",
+        ),
+        ("[y/N]", ["renew"], "to renew in all 0 pinned collections without being asked: --yes"),
+    ],
+)
+def test_the_end_of_the_terminal_decides_nothing(
+    tmp_path: Path, question: str, command: list[str], says: str, answer: str
+) -> None:
+    """Also after a line that was not finished."""
+    done = at_a_terminal(tmp_path, question, answer, *command)
+    assert done.returncode == 2
+    assert says in done.stdout.decode()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_below_a_home_that_nobody_knows_is_wrong_usage(tmp_path: Path) -> None:
+    done = at_a_terminal(tmp_path, "recovery root key", "~nobody.here/r.pem\n", "init", "r.invalid/app")
+    assert done.returncode == 2
+    assert "~nobody.here/r.pem begins with no home folder that is known here" in done.stdout.decode()
+
+
+def at_a_terminal(folder: Path, question: str, answer: str, *command: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `trust` at a terminal, where one question is answered."""
+    program = [sys.executable, "-c", _WITH_ONE_ANSWER, question, answer, *command]
+    environ = {**os.environ, "TRUST_HOME": str(folder / "home")}
+    return subprocess.run(program, capture_output=True, env=environ, cwd=folder, timeout=60, check=False)
 
 
 def test_without_any_terminal_nobody_is_asked() -> None:

@@ -48,15 +48,6 @@ def test_home_from_option_then_variable_then_home_folder(tmp_path: Path) -> None
     assert home(GlobalOptions(), {}) == Path.home() / ".trust"
 
 
-def test_no_home_at_all_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> Path:
-        raise RuntimeError
-
-    monkeypatch.setattr(Path, "home", none)
-    with pytest.raises(SettingsUnusable, match="TRUST_HOME"):
-        load_settings(GlobalOptions(), {}, interactive=True)
-
-
 SERVERS = """
 [servers]
 "docker.io" = "https://hub.example.com"

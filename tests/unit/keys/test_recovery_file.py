@@ -24,8 +24,8 @@ from keys.errors import (
 from keys.material import tuf_key, write_private_pem
 from keys.passphrase import EnvironmentPassphrases, variables_for
 from keys.pem import MAX_KEY_FILE
-from keys.scrypt_cost import ScryptCost
-from keys.sealed_file import PRODUCTION_COST, read_info
+from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
+from keys.sealed_file import read_info
 from tests.support.cheap_keys import CHEAP
 from tests.support.prompted_person import Person
 

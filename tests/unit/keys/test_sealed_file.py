@@ -24,8 +24,8 @@ from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing, Pas
 from keys.key_info import KeyInfo
 from keys.material import tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE
-from keys.scrypt_cost import ScryptCost
-from keys.sealed_file import PRODUCTION_COST, is_sealed, read_info, retire, seal, unseal
+from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
+from keys.sealed_file import is_sealed, read_info, retire, seal, unseal
 from tests.support.cheap_keys import CHEAP
 
 PRIVATE = generate()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keys.errors import KeyFileMalformed, PassphraseWrong
-from keys.unpadding import opened
+from keys.unpadding import unpad
 
 
 def der(length: int) -> bytes:
@@ -26,11 +26,11 @@ LENGTHS = [5, 14, 15, 16, 48, 49, 127, 128, 129, 131, 132, 258, 260, 261, 1217]
 @pytest.mark.parametrize("block_bytes", [8, 16])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_key_comes_back_without_its_padding(length: int, block_bytes: int) -> None:
-    assert opened(padded(der(length), block_bytes), block_bytes=block_bytes, place="p") == der(length)
+    assert unpad(padded(der(length), block_bytes), block_bytes=block_bytes, place="p") == der(length)
 
 
 def test_so_does_the_form_of_notary_that_is_no_der() -> None:
-    assert opened(padded(b"x" * 96), block_bytes=16, place="p") == b"x" * 96
+    assert unpad(padded(b"x" * 96), block_bytes=16, place="p") == b"x" * 96
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -49,13 +49,13 @@ def test_what_begins_as_a_key_and_ends_otherwise_was_altered(length: int) -> Non
         cases.append(whole[:-size] + b"\xee" * (size - 1) + whole[-1:])
     for case in cases:
         with pytest.raises(KeyFileMalformed, match="the passphrase opens only a part of it") as caught:
-            opened(case, block_bytes=16, place="p")
+            unpad(case, block_bytes=16, place="p")
         assert caught.value.place == "p"
 
 
 def test_the_shortest_beginning_of_a_key_counts() -> None:
     with pytest.raises(KeyFileMalformed):
-        opened(bytes.fromhex("30020201") + b"\xee" * 12, block_bytes=16, place="p")
+        unpad(bytes.fromhex("30020201") + b"\xee" * 12, block_bytes=16, place="p")
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,5 @@ def test_the_shortest_beginning_of_a_key_counts() -> None:
 )
 def test_what_does_not_begin_as_a_key_is_the_work_of_a_wrong_passphrase(content: bytes, *, or_altered: bool) -> None:
     with pytest.raises(PassphraseWrong) as caught:
-        opened(content, block_bytes=16, place="p")
+        unpad(content, block_bytes=16, place="p")
     assert (caught.value.key, caught.value.or_altered) == ("p", or_altered)

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from keys.algorithms import RSA_MAX_BITS, RSA_MAX_EXPONENT
 from tests.simulator.token_issuer import (
     ISSUER,
     SERVICE,
@@ -30,8 +31,8 @@ from tests.simulator.token_issuer import (
 )
 from tests.support.server_owner import NOW
 from trustserver.auth import token_chain
-from trustserver.auth.public_keys import LARGEST_EXPONENT, LARGEST_RSA, usable
-from trustserver.auth.signature_checks import MAX_REFUSED, MAX_WAITING, MAX_WAITING_OF_ONE, SignatureChecks
+from trustserver.auth.accepted_keys import usable
+from trustserver.auth.signature_queue import MAX_REFUSED, MAX_WAITING, MAX_WAITING_OF_ONE, SignatureQueue
 from trustserver.auth.token_chain import MAX_AUTHORITIES, MAX_CERTIFICATE, MAX_CHAIN
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import MAX_VALUES, Grant, TokenVerifier, UnverifiedToken
@@ -191,14 +192,14 @@ def test_name_constraints_of_an_authority_still_count() -> None:
 
 
 def test_sizes_of_rsa_keys() -> None:
-    for bits, good in ((LARGEST_RSA, True), (LARGEST_RSA + 1, False), (16384, False)):
+    for bits, good in ((RSA_MAX_BITS, True), (RSA_MAX_BITS + 1, False), (16384, False)):
         key = rsa.RSAPublicNumbers(e=65537, n=(1 << (bits - 1)) + 1).public_key()
         if good:
             usable(key)
         else:
             with pytest.raises(ValueError, match="at most"):
                 usable(key)
-    usable(rsa.RSAPublicNumbers(e=LARGEST_EXPONENT, n=(1 << 2047) + 1).public_key())
+    usable(rsa.RSAPublicNumbers(e=RSA_MAX_EXPONENT, n=(1 << 2047) + 1).public_key())
 
 
 # --- waiting
@@ -231,7 +232,7 @@ def read(number: int, *, key: Any = None) -> UnverifiedToken:
 
 
 def test_a_token_is_turned_away_where_too_many_wait(held: Held) -> None:
-    checks = SignatureChecks(held)
+    checks = SignatureQueue(held)
 
     async def ask() -> list[Grant | BaseException]:
         waiting = [
@@ -251,7 +252,7 @@ def test_a_token_is_turned_away_where_too_many_wait(held: Held) -> None:
 
 
 def test_one_address_does_not_take_the_places_of_others(held: Held) -> None:
-    checks = SignatureChecks(held)
+    checks = SignatureQueue(held)
 
     async def ask() -> None:
         many = [
@@ -273,7 +274,7 @@ def test_one_address_does_not_take_the_places_of_others(held: Held) -> None:
 
 
 def test_a_token_of_many_requests_is_checked_once(held: Held) -> None:
-    checks = SignatureChecks(held)
+    checks = SignatureQueue(held)
 
     async def ask() -> list[Grant]:
         one = read(1)
@@ -288,10 +289,10 @@ def test_a_token_of_many_requests_is_checked_once(held: Held) -> None:
 
 
 def test_a_refusal_is_remembered_and_not_without_bound(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trustserver.auth.signature_checks.MAX_REFUSED", 3)
+    monkeypatch.setattr("trustserver.auth.signature_queue.MAX_REFUSED", 3)
     assert MAX_REFUSED >= MAX_WAITING
     held.let_go.set()
-    checks = SignatureChecks(held)
+    checks = SignatureQueue(held)
     forged = [read(number, key=p256()) for number in range(5)]
 
     async def refused(token: UnverifiedToken) -> None:
@@ -310,7 +311,7 @@ def test_a_refusal_is_remembered_and_not_without_bound(held: Held, monkeypatch: 
 def test_what_the_clock_refuses_is_not_remembered(held: Held) -> None:
     """A certificate that is not valid yet, by this machine's clock, may be valid in a minute."""
     held.let_go.set()
-    checks = SignatureChecks(held)
+    checks = SignatureQueue(held)
     soon = certify(NOW + timedelta(days=2), name="leaf", issuer=ROOT)
     later = NOW + timedelta(days=2)
 

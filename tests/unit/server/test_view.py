@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from trustdata.gun import GUN
+from trustserver.responses import cache_control
 from trustserver.responses.ready import ReadyResponse
 from trustserver.responses.response_cache import ResponseCache
-from trustserver.responses.tuf import CACHE_REVALIDATE, file_response
+from trustserver.responses.tuf import file_response
 
 A, B = GUN("example.com/a"), GUN("example.com/b")
 
 
 def answer(size: int = 0) -> ReadyResponse:
-    return file_response(b"x" * size, "ab", cache=CACHE_REVALIDATE)
+    return file_response(b"x" * size, "ab", cache=cache_control.REVALIDATE)
 
 
 def put(cache: ResponseCache, gun: GUN, path: bytes, content: ReadyResponse) -> None:

@@ -38,11 +38,12 @@ def test_the_last_third() -> None:
 
 
 def test_a_server_that_is_late() -> None:
-    """From half of the lifetime on."""
+    """From an hour after half of the lifetime on: before, it may be about to renew, or being restarted."""
     roles = good_collection().owner.read()
-    half = roles[TIMESTAMP].expires - TUF_LIFETIMES.timestamp / 2
-    assert late_online_roles(roles, TUF_LIFETIMES, at=half - SECOND) == ()
-    assert late_online_roles(roles, TUF_LIFETIMES, at=half) == (TIMESTAMP,)
-    half = roles[SNAPSHOT].expires - TUF_LIFETIMES.snapshot / 2
-    assert late_online_roles(roles, TUF_LIFETIMES, at=half) == (SNAPSHOT, TIMESTAMP)
-    assert late_online_roles({ROOT: roles[ROOT]}, TUF_LIFETIMES, at=half) == ()
+    hour = timedelta(hours=1)
+    late = roles[TIMESTAMP].expires - TUF_LIFETIMES.timestamp / 2 + hour
+    assert late_online_roles(roles, TUF_LIFETIMES, at=late - SECOND) == ()
+    assert late_online_roles(roles, TUF_LIFETIMES, at=late) == (TIMESTAMP,)
+    late = roles[SNAPSHOT].expires - TUF_LIFETIMES.snapshot / 2 + hour
+    assert late_online_roles(roles, TUF_LIFETIMES, at=late) == (SNAPSHOT, TIMESTAMP)
+    assert late_online_roles({ROOT: roles[ROOT]}, TUF_LIFETIMES, at=late) == ()

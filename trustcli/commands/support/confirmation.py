@@ -6,7 +6,7 @@ from trustcli.session import Session
 
 
 def confirm(session: Session, question: str) -> bool:
-    """Ask the user; return False if nobody can be asked."""
+    """Ask the user; return False if nobody can be asked or nobody answers."""
     if session.settings.non_interactive:
         return False
     from trustcli.console.prompt import TerminalPrompt

@@ -56,17 +56,28 @@ def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
 
 
 def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
-    """Return the decision; ask the user if it is not made yet. Raises: UsageError if nobody can be asked."""
+    """Return the decision; ask the user if it is not made yet.
+
+    Raises: UsageError if nobody can be asked or nobody answers, or if the answer begins with `~` and no home is known.
+    """
     if recovery is not None:
         return recovery
-    if session.settings.non_interactive:
+    answer = None if session.settings.non_interactive else _asked_for_recovery()
+    if answer is None:
         raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
+    try:
+        return Recovery(file=Path(answer).expanduser() if answer else None)
+    except RuntimeError as error:  # ~ without a home folder, or ~NAME of somebody unknown
+        raise UsageError(f"{answer} begins with no home folder that is known here; write the whole path") from error
+
+
+def _asked_for_recovery() -> str | None:
+    """Ask for the file of the recovery key; an empty answer decides for none, no answer (None) for nothing."""
     from trustcli.console.prompt import TerminalPrompt
 
-    answer = TerminalPrompt().ask(
+    return TerminalPrompt().ask(
         "File of the recovery root key, which should not stay on this machine (empty: no recovery key): "
     )
-    return Recovery(file=Path(answer).expanduser() if answer else None)
 
 
 def create(

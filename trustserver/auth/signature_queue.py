@@ -24,7 +24,7 @@ MAX_REFUSED: Final = 4096
 """How many refused tokens are remembered; the least recently used is dropped first."""
 
 
-class SignatureChecks:
+class SignatureQueue:
     """Checks signatures for one event loop. A token that many requests bring at one time is checked once."""
 
     def __init__(self, verifier: TokenVerifier) -> None:

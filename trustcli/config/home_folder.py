@@ -1,0 +1,21 @@
+"""The home folder of whoever runs the program. What lies in it by default is found from here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from trustcli.errors import SettingsUnusable
+
+
+def home_folder(environ: Mapping[str, str], *, instead: str) -> Path:
+    """Return `$HOME`, or what the machine knows of the user. `instead`: what to give where there is neither.
+
+    Raises: SettingsUnusable (HOME is not set, and the machine does not know the user, as in many containers).
+    """
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise SettingsUnusable(place="HOME", reason=f"is not set; set it, or give {instead}") from error
