@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor, start_verifier
 from tests.journeys.hostile import Serve, always, between
-from tests.journeys.pulling_node import PATIENT, Node, release, verifier
+from tests.support.bindir_runner import MEDIA_TYPE, descriptor, start_verifier
 from tests.support.hostile_server import Request, Wire, reply
+from tests.support.pulling_node import PATIENT, Node, release, verifier
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, Put
 from tests.support.trust_program import TrustUser
