@@ -24,7 +24,7 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
-from trustcli.config.stored_credentials import StoredCredentials
+from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
@@ -269,7 +269,7 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
+        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.trust_credentials)
 
     def publisher(
         self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
@@ -337,6 +337,11 @@ class Session:
         # Where a settings file is named, as for hooks, the home of whoever runs them must decide nothing.
         named_only = self.settings.config is not None
         return StoredCredentials(self.environ, helper_timeout=self._helper_seconds, named_only=named_only)
+
+    @property
+    def trust_credentials(self) -> TrustServerCredentials:
+        """The credentials for trust servers: their own logins before all others. Raises: SettingsUnusable."""
+        return TrustServerCredentials(self.credentials)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries.

@@ -21,6 +21,8 @@ from trustdata.json_bounds import Excess
 
 HUB_KEY = "https://index.docker.io/v1/"
 """The key under which Docker stores the credentials of docker.io."""
+TRUST_LOGIN = "content-trust+https://"
+"""What the keys of logins at trust servers begin with (`trustcli.config.trust_logins`)."""
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MEMBERS = frozenset({"auths", "credHelpers", "credsStore"})
@@ -35,10 +37,20 @@ def is_hub(host: str) -> bool:
 def host_of(key: str) -> str:
     """Return the host of a key in `auths`, which may be a URL. Docker Hub has one of its names.
 
-    However it was typed at the login, it is one host: without regard to case, with the port 443 or without it.
+    However it was typed at the login, it is one host: without regard to case, with the port 443 or without it. A login
+    at a trust server is none at a registry on its host.
     """
+    if key.startswith(TRUST_LOGIN):
+        return key
     host = key.removeprefix("https://").removeprefix("http://").partition("/")[0].lower().removesuffix(":443")
     return "docker.io" if is_hub(host) else host
+
+
+def is_old_form(content: Mapping[str, object]) -> bool:
+    """Return whether a file is an old .dockercfg: entries, and nothing around them."""
+    return not content.keys() & _MEMBERS and any(
+        isinstance(v, dict) and v.keys() & _OF_AN_ENTRY for v in content.values()
+    )
 
 
 class AuthFile:
