@@ -27,7 +27,7 @@ from keys.go_certificate import load_pem_certificate, name_of
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
-"""The time of validity of a certificate, equal to the lifetime of a Notary v1 root (a year has 365 days)."""
+"""The time of validity of a certificate. A test holds it equal to the lifetime of a Notary v1 root."""
 LEEWAY: Final = timedelta(days=1)
 """How far the clock that made a certificate may be ahead of the one that judges it. The Go clients allow the same."""
 _WILDCARD: Final = "*"

@@ -13,7 +13,9 @@ from securesystemslib.signer._utils import compute_default_keyid
 
 from keys.algorithms import Algorithm, PrivateKey, algorithm_of_tuf_key
 from keys.errors import KeyFileMalformed, KeyNotAccepted
+from keys.keyid import short_keyid
 from keys.material import tuf_key
+from keys.rfc3339 import from_rfc3339, to_rfc3339
 
 Purpose = Literal["root", "targets", "snapshot", "signer", "recovery"]
 """What a key is used for. `snapshot` occurs only in Notary v1, where the owner may hold that key."""
@@ -62,11 +64,11 @@ class KeyInfo:
     def described(self) -> str:
         """The name of the key in messages, such as `signer key alice (0123456789ab)`."""
         named = f" {ascii(self.name)[1:-1]}" if self.name else ""
-        return f"{self.purpose} key{named} ({self.keyid[:12]})"
+        return f"{self.purpose} key{named} ({short_keyid(self.keyid)})"
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON members, without `retired`, which a sealed key file stores outside its authenticated part."""
-        created = None if self.created is None else self.created.strftime("%Y-%m-%dT%H:%M:%SZ")
+        created = None if self.created is None else to_rfc3339(self.created)
         return {
             "keyid": self.keyid,
             "algorithm": str(self.algorithm),
@@ -96,7 +98,7 @@ class KeyInfo:
         try:
             algorithm = algorithm_of_tuf_key(public)
         except KeyNotAccepted as error:
-            raise KeyNotAccepted(key=f"{public.keyid[:12]} in {place}", reason=error.reason) from error
+            raise KeyNotAccepted(key=f"{short_keyid(public.keyid)} in {place}", reason=error.reason) from error
         if texts["algorithm"] != algorithm:
             raise KeyFileMalformed(place=place, reason="its algorithm is not that of its public key")
         return cls(
@@ -129,6 +131,6 @@ def _time(text: object, *, place: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return from_rfc3339(str(text))
     except ValueError as error:
         raise KeyFileMalformed(place=place, reason="its time of creation is no time") from error

@@ -10,6 +10,7 @@ from typing import Final
 
 from trustdata.errors import InvalidName
 from trustdata.gun import GUN, parse_gun
+from trustdata.hosts import DOCKER_HUB, is_host, normal_host
 
 _NAME: Final = "must be a name with its host in normal form (docker.io/library/alpine, without :443)"
 PATTERN_RULE: Final = f'{_NAME}, the beginning of one before /*, or "*"'
@@ -42,6 +43,6 @@ def is_pattern(match: str) -> bool:
     except InvalidName:
         return False
     host, _, path = name.partition("/")
-    if host in ("docker.io", "localhost"):
-        return host == "localhost" or "/" in path
-    return ("." in host or ":" in host) and host != "index.docker.io" and not host.endswith(":443")
+    if host == DOCKER_HUB and "/" not in path:
+        return False
+    return is_host(host) and host == normal_host(host)

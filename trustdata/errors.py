@@ -54,6 +54,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
+from keys.keyid import short_keyid
 from trustdata.foreign_text import plain_value
 from trustdata.foreign_text import shown as shown  # noqa: PLC0414 - whoever prints errors has it from here
 
@@ -121,7 +122,7 @@ class ThresholdNotMet(NotTrusted):
     unsigned: tuple[str, ...]
 
     def __str__(self) -> str:
-        missing = ", ".join(k[:12] for k in self.unsigned[:4]) or "none"
+        missing = ", ".join(short_keyid(k) for k in self.unsigned[:4]) or "none"
         found = f"{shown(self.role)} version {self.version} has {len(self.signed)} of {self.threshold} signatures"
         return f"{found} that {shown(self.delegator)} asks for (no valid signature by: {missing})"
 
@@ -235,7 +236,7 @@ class CertificateOfAnotherName(NotTrusted):
     reason: str
 
     def __str__(self) -> str:
-        return f"the root key {self.keyid[:12]} does not speak for {self.gun}: it {shown(self.reason)}"
+        return f"the root key {short_keyid(self.keyid)} does not speak for {self.gun}: it {shown(self.reason)}"
 
 
 class RootOfAnotherName(NotTrusted):
@@ -480,9 +481,8 @@ class NotSigned(TrustError):
     def __str__(self) -> str:
         if not self.tag:
             return f"{self.gun} has no signed tag"
-        also = (
-            f" (only {', '.join(map(shown, self.signers))} lists it, which does not release it)" if self.signers else ""
-        )
+        signers = ", ".join(map(shown, self.signers))
+        also = f" (only {signers} lists it, which does not release it)" if signers else ""
         sign = "@" if self.tag.startswith("sha256:") else ":"
         return f"{self.gun}{sign}{shown(self.tag)} is not signed{also}"
 

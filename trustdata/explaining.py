@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from keys.keyid import short_keyid
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     LivesTooLong,
@@ -399,7 +400,7 @@ class _Explainer:
         keys, threshold = self._keys(role, TARGETS if role in self._delegated else ROOT)
         if not keys or threshold is None:
             return "the holders of its keys"
-        return f"{threshold} of the keys {', '.join(key[:12] for key in keys)}"
+        return f"{threshold} of the keys {', '.join(short_keyid(key) for key in keys)}"
 
     # --- the step that refused
 

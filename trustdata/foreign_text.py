@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from keys.rfc3339 import to_rfc3339
+
 
 def shown(text: str, limit: int = 120) -> str:
     """Return foreign text in a form that is safe to print: control characters escaped, cut after `limit` characters."""
@@ -17,7 +19,7 @@ def shown(text: str, limit: int = 120) -> str:
 def plain_value(value: object) -> object:
     """Return a value of an error for JSON: times and texts as they may be printed."""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return to_rfc3339(value)
     if isinstance(value, str):
         return shown(value, 400)
     if isinstance(value, tuple | list):

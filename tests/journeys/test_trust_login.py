@@ -28,7 +28,8 @@ _HOST = """
 server {{
   listen 127.0.0.1:PORT ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate};
   client_max_body_size 64m;
-  proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Authorization ""; proxy_set_header X-Forwarded-Proto https;
+  proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Authorization "";
+  proxy_set_header X-Forwarded-Proto https;
   location /v2/ {{ auth_basic registry; auth_basic_user_file {folder}/registry; proxy_pass http://{registry}; }}
   location /tuf/ {{ proxy_pass http://{trust}; }}
   location /readyz {{ proxy_pass http://{trust}; }}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from keys.keyid import short_keyid
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import (
@@ -190,7 +191,9 @@ class TufRemote:
         except Exception as error:  # securesystemslib documents no closed list of what a bad key raises
             raise RemoteMisbehaved(remote=self.name, reason="its key cannot be read") from error
         if own != keyid:
-            raise RemoteMisbehaved(remote=self.name, reason=f"its key has the id {own[:12]}, not {keyid[:12]}")
+            raise RemoteMisbehaved(
+                remote=self.name, reason=f"its key has the id {short_keyid(own)}, not {short_keyid(keyid)}"
+            )
         return key
 
     def _object(self, answer: Response, gun: GUN | None) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from keys.errors import KeyNotFound, KeysError
+from keys.keyid import short_keyid
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.names import collection_names
@@ -244,7 +245,7 @@ class RenewalEdit:
 
     def missing(self, unrenewed: Unrenewed) -> KeyNotFound:
         """Return the error for a role that cannot be renewed here; it names the holders of its keys."""
-        keyids_text = ", ".join(key.keyid[:12] for key in unrenewed.keys)
+        keyids_text = ", ".join(short_keyid(key.keyid) for key in unrenewed.keys)
         holders = ", ".join(dict.fromkeys(shown(holder) for key in unrenewed.keys for holder in key.holders))
         role = shown(unrenewed.file.role)
         who = f"{unrenewed.threshold} of: {keyids_text or 'no key'}; who can renew it: {holders or 'nobody'}"

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from keys.file_access import key_file_error
+from keys.keyid import short_keyid
 from keys.pem import MAX_KEY_FILE
 from keys.public_pem import read_public_pem
 from trustcli.client.collection import Collection
@@ -90,7 +91,7 @@ def add(
         outcome = _publish(session, collection, addition(collection.wire), decisions)
         signers, server = _signers_now(session, gun, outcome)
         keyids = {collection.wire.encode_key(k).keyid for k in keys}
-        what = f"signer {signer} with key {', '.join(keyid[:12] for keyid in sorted(keyids))} in {gun}"
+        what = f"signer {signer} with key {', '.join(short_keyid(keyid) for keyid in sorted(keyids))} in {gun}"
         check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
         session.output.result(f"signer {signer} {done} {gun}")

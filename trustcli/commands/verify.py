@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from keys.rfc3339 import to_rfc3339
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
@@ -74,7 +75,7 @@ def _report(session: Session, images: Sequence[str], answers: Sequence[Judgement
                 "signers": list(evidence.signers),
                 "released_by": evidence.released_by,
                 "versions": dict(evidence.versions),
-                "fresh_until": evidence.fresh_until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "fresh_until": to_rfc3339(evidence.fresh_until),
             }
             statuses.append(DONE)
         elif answer.refusal is not None:

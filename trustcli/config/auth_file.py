@@ -17,13 +17,13 @@ from pathlib import Path
 from trustcli.config.credential import TOKEN_USER, Credential
 from trustcli.errors import SettingsUnusable
 from trustdata import bounded_json
+from trustdata.hosts import HUB_HOSTS, same_host
 from trustdata.json_bounds import Excess
 
 HUB_KEY = "https://index.docker.io/v1/"
 """The key under which Docker stores the credentials of docker.io."""
 TRUST_LOGIN = "content-trust+https://"
 """What the keys of logins at trust servers begin with (`trustcli.config.trust_logins`)."""
-_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MEMBERS = frozenset({"auths", "credHelpers", "credsStore"})
 _OF_AN_ENTRY = frozenset({"auth", "username", "password", "identitytoken", "registrytoken"})
@@ -31,19 +31,17 @@ _OF_AN_ENTRY = frozenset({"auth", "username", "password", "identitytoken", "regi
 
 def is_hub(host: str) -> bool:
     """Return whether a host is one of the names of Docker Hub, which is one registry."""
-    return host in _HUB_HOSTS
+    return host in HUB_HOSTS
 
 
 def host_of(key: str) -> str:
-    """Return the host of a key in `auths`, which may be a URL. Docker Hub has one of its names.
+    """Return the host of a key in `auths`, which may be a URL, in the spelling that all compare by.
 
-    However it was typed at the login, it is one host: without regard to case, with the port 443 or without it. A login
-    at a trust server is none at a registry on its host.
+    A login at a trust server is none at a registry on its host, and is returned as it is.
     """
     if key.startswith(TRUST_LOGIN):
         return key
-    host = key.removeprefix("https://").removeprefix("http://").partition("/")[0].lower().removesuffix(":443")
-    return "docker.io" if is_hub(host) else host
+    return same_host(key.removeprefix("https://").removeprefix("http://").partition("/")[0])
 
 
 def is_old_form(content: Mapping[str, object]) -> bool:

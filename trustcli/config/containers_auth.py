@@ -14,9 +14,9 @@ from trustcli.config.auth_file import AuthFile, host_of, is_hub
 from trustcli.config.credential import Credential
 from trustcli.config.credential_helper import HELPER_TIMEOUT, CredentialHelper
 from trustcli.config.home_folder import home_folder
+from trustdata.hosts import DOCKER_HUB
 
 _NAME = Path("containers") / "auth.json"
-_HUB = "docker.io"
 
 
 def named_auth_file(environ: Mapping[str, str]) -> Path | None:
@@ -58,7 +58,7 @@ class ContainersAuth:
 
     def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
         """Return the credential for a repository of a server, or None. Raises: SettingsUnusable."""
-        host = _HUB if is_hub(server) else server
+        host = DOCKER_HUB if is_hub(server) else server
         helper = self._file.helper_name([host])
         found = self._helper.get(helper, host) if helper else None
         if found is not None:

@@ -9,9 +9,10 @@ from trustcli.config.auth_file import HUB_KEY, TRUST_LOGIN, AuthFile, host_of, i
 from trustcli.config.credential import Credential
 from trustcli.config.credential_helper import HELPER_TIMEOUT, CredentialHelper
 from trustcli.config.home_folder import home_folder
+from trustdata.hosts import HUB_HOSTS
 
 _CONFIG_FILE = "config.json"
-_HUB_HELPER_KEYS = (HUB_KEY, "docker.io", "index.docker.io", "registry-1.docker.io")
+_HUB_HELPER_KEYS = (HUB_KEY, *HUB_HOSTS)
 """docker looks for Docker Hub's key alone; people who edit the file write the host that they pull from."""
 
 

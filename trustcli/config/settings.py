@@ -40,10 +40,9 @@ from trustdata.errors import (
     shown,
 )
 from trustdata.gun import GUN, parse_gun
+from trustdata.hosts import DOCKER_HUB
 from trustdata.lifetimes import MaxLife
 
-_WITHOUT_DEFAULT: Final = "docker.io"
-"""The registry for which no server is assumed: nobody runs a trust server at the host of Docker Hub."""
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
@@ -115,7 +114,7 @@ class Settings:
             longest = max(fitting, key=len)
             return ServerChoice(url=self.servers[longest], source=f'"{longest}" under [servers] in {self.file}')
         host = gun.partition("/")[0]
-        if host == _WITHOUT_DEFAULT:
+        if host == DOCKER_HUB:  # nobody runs a trust server there
             raise NoTrustServer(gun=gun, registry=host, settings=str(self.file))
         return ServerChoice(url=f"https://{host}", source="the registry's host, as nothing else is set")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from keys.keyid import short_keyid
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
 from trustdata.due import LOOK_AHEAD, URGENT, late_online_roles, within
@@ -66,7 +67,7 @@ def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
         return
     remaining = envelope.expires - at
     role = shown(envelope.role)
-    keys = ", ".join(keyid[:12] for keyid in _keys(look, envelope))
+    keys = ", ".join(short_keyid(keyid) for keyid in _keys(look, envelope))
     when = f"{envelope.expires:%Y-%m-%d}"
     text = f"{role} version {envelope.version} "
     text += f"expired on {when}" if remaining <= timedelta(0) else f"expires on {when}, in {remaining.days} days"

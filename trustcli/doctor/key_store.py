@@ -14,6 +14,7 @@ from keys.algorithms import EncodedKey, key_fingerprint, matching_keyids
 from keys.errors import KeysError
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
+from keys.keyid import short_keyid
 from keys.store import is_keyid
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
@@ -92,7 +93,7 @@ def _unused(session: Session, found: list[KeyInfo]) -> Iterator[Finding]:
     for info in found:
         if info.keyid not in used and not info.retired:
             text = f"the {info.described} is named by no pinned collection, as far as was seen here"
-            remedy = f"trust signer add, or trust key remove {info.keyid[:12]} if it is for nothing"
+            remedy = f"trust signer add, or trust key remove {short_keyid(info.keyid)} if it is for nothing"
             yield Finding(check=_CHECK, severity="note", text=text, remedy=remedy)
 
 

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from keys.rfc3339 import to_rfc3339
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
 from trustdata.editing.difference import KeysChange, RoleChange, TagChange
@@ -300,4 +301,4 @@ def _digest(digest: str | None) -> str | None:
 
 def as_time(at: datetime | None) -> str | None:
     """Return the time in RFC 3339, UTC, whole seconds."""
-    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if at is None else to_rfc3339(at)

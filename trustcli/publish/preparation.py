@@ -11,6 +11,7 @@ from typing import Protocol
 
 from keys.algorithms import accepted_fingerprints
 from keys.errors import KeyNotFound
+from keys.keyid import short_keyid
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, name_root, public_keys, signing_keys
@@ -110,7 +111,7 @@ def _choose(
         ready = _distinct((keyid for keyid in keyids if keyid in opened), keys_by_id)
         usable = _distinct([*ready, *(keyid for keyid in keyids if keyid in held)], keys_by_id)
         if len(usable) < threshold:
-            candidates = ", ".join(keyid[:12] for keyid in keyids)
+            candidates = ", ".join(short_keyid(keyid) for keyid in keyids)
             raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {candidates})")
         chosen |= dict.fromkeys(usable[: max(threshold, len(ready))] if role == ROOT else usable[:threshold])
     return list(chosen)

@@ -11,10 +11,7 @@ from dataclasses import dataclass, field
 
 from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN, Tag, parse_gun, parse_tag
-
-DOCKER_HUB = "docker.io"
-DOCKER_HUB_REGISTRY = "registry-1.docker.io"
-"""The host of docker.io's registry API; `docker.io` itself is a web site."""
+from trustdata.hosts import DOCKER_HUB, HUB_REGISTRY, is_host, normal_host
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -46,7 +43,7 @@ class ImageReference:
     @property
     def registry_host(self) -> str:
         """The host of the registry's API."""
-        return DOCKER_HUB_REGISTRY if self.host == DOCKER_HUB else self.host
+        return HUB_REGISTRY if self.host == DOCKER_HUB else self.host
 
     @property
     def repository(self) -> str:
@@ -89,11 +86,11 @@ def _collection(name: str, given: str) -> GUN:
     if _IMAGE_ID.fullmatch(name):
         raise InvalidName(kind=_KIND, name=given, reason="64 hexadecimal digits are an image id, not a name")
     first, slash, rest = name.partition("/")
-    if not slash or not _is_host(first):
+    if not slash or not is_host(first):
         if name != name.lower():
             raise InvalidName(kind=_KIND, name=given, reason="the repository must be lower-case")
         first, rest = DOCKER_HUB, name
-    host = _normal_host(first)
+    host = normal_host(first)
     if host == DOCKER_HUB and "/" not in rest:
         rest = f"library/{rest}"
     if rest != rest.lower():
@@ -102,20 +99,3 @@ def _collection(name: str, given: str) -> GUN:
         return parse_gun(f"{host}/{rest}")
     except InvalidName as error:
         raise InvalidName(kind=_KIND, name=given, reason=error.reason) from error
-
-
-def _is_host(first: str) -> bool:
-    """Return whether the first part of a name is a host, by Docker's rule without its last part.
-
-    That part takes an upper-case word for a host; after lower-casing it would mean a namespace.
-    """
-    return "." in first or ":" in first or first.lower() == "localhost"
-
-
-def _normal_host(given: str) -> str:
-    host = given.lower()
-    bare = host.removesuffix(":443")
-    # `registry:443` keeps its port: without it the name would be read as a namespace of docker.io.
-    if _is_host(bare):
-        host = bare
-    return DOCKER_HUB if host == "index.docker.io" else host

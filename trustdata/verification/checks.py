@@ -15,6 +15,7 @@ from typing import Final
 
 from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted, KeyNotCounted
+from keys.keyid import short_keyid
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CertificateOfAnotherName,
@@ -113,7 +114,7 @@ def _weak_keys(delegator: Delegator, role: RoleName) -> tuple[str, ...]:
         try:
             key_fingerprint(delegator.get_key(keyid))
         except KeyNotCounted as error:
-            found.append(f"{keyid[:12]} counts for nothing: {error.reason}")
+            found.append(f"{short_keyid(keyid)} counts for nothing: {error.reason}")
         except (ValueError, KeyNotAccepted):  # ValueError: the delegator has no key with this id
             continue
     return tuple(found)

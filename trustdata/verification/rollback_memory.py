@@ -18,12 +18,12 @@ from typing import Final
 from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from keys.record import record, replace
+from keys.rfc3339 import to_rfc3339
 from trustdata.errors import MalformedMetadata
 from trustdata.gun import NAME_MEMBER
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NO_HASHES: Final[Mapping[RoleName, str]] = MappingProxyType({})
 
@@ -200,7 +200,7 @@ def to_document(memory: Memory) -> dict[str, object]:
         }
     return {
         "root_of_trust": memory.root_of_trust,
-        "refreshed": memory.refreshed.strftime(_TIME) if memory.refreshed else None,
+        "refreshed": to_rfc3339(memory.refreshed) if memory.refreshed else None,
         "named": memory.named,
         "keys": keys_by_root_version,
         "roles": {role: _seen_document(seen) for role, seen in memory.roles.items()},

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from keys.algorithms import PrivateKey
 from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
+from keys.rfc3339 import to_rfc3339
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.lifetimes import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
@@ -429,7 +430,7 @@ def _expires(content: Content) -> str:
     parts = _EXPIRES.fullmatch(written)
     if parts and datetime.fromisoformat(parts[1] + parts[3]).astimezone(UTC) == content.expires:
         return str(written)
-    return content.expires.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return to_rfc3339(content.expires)
 
 
 def _file(file: MetaFile | TargetFile) -> dict[str, Any]:

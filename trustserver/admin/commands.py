@@ -10,6 +10,7 @@ from typing import Final
 
 import typer
 
+from keys.rfc3339 import to_rfc3339
 from trustdata.gun import parse_gun
 from trustserver.admin.check import check_database
 from trustserver.settings import GivenSettings, as_text, load
@@ -73,7 +74,7 @@ def list_collections(given: GivenSettings, environ: Mapping[str, str], config: P
             line = f"{entry.gun}  {entry.format}  {entry.status}  revision {entry.revision}"
             if entry.tombstone is not None:
                 stone = entry.tombstone
-                line += f"  deleted {stone.deleted_at:%Y-%m-%dT%H:%M:%SZ} by {stone.subject}"
+                line += f"  deleted {to_rfc3339(stone.deleted_at)} by {stone.subject}"
                 line += f"  root sha256:{stone.root_sha256}"
             typer.echo(line)
     finally:

@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from keys.rfc3339 import to_rfc3339
 from trustserver.errors import ServerRunning, StartRefused
 
 _MAX_FILE: Final = 4096
@@ -36,7 +37,7 @@ class Holder:
 
     @classmethod
     def this_process(cls, *, at: datetime, listen: str) -> Holder:
-        return cls(pid=os.getpid(), host=socket.gethostname(), since=at.strftime("%Y-%m-%dT%H:%M:%SZ"), listen=listen)
+        return cls(pid=os.getpid(), host=socket.gethostname(), since=to_rfc3339(at), listen=listen)
 
 
 class ServerLock:

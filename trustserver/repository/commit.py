@@ -12,6 +12,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
+from keys.rfc3339 import to_rfc3339
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
@@ -116,7 +117,7 @@ class Committer:
             if not issued.by_early_clock and lives_too_long(old, issued.served_format.wire, issued.at):
                 with self._counting:
                     self.overlong += 1
-                expires = f"{old.expires:%Y-%m-%dT%H:%M:%SZ}"
+                expires = to_rfc3339(old.expires)
                 _log.error(
                     "signed while a clock was ahead, and now replaced: docs/guides/clock-jump.md",
                     extra={"gun": before.state.gun, "role": role, "version": old.version, "expires": expires},

@@ -13,6 +13,7 @@ from typing import Final
 
 from keys.algorithms import Algorithm, generate
 from keys.material import read_private_der
+from keys.rfc3339 import to_rfc3339
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
@@ -302,7 +303,7 @@ def gone_collection(gun: GUN, tombstone: Tombstone) -> GoneCollection:
         gun=gun,
         deleted_root=f"sha256:{tombstone.root_sha256}",
         versions=tombstone.versions,
-        deleted_at=tombstone.deleted_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        deleted_at=to_rfc3339(tombstone.deleted_at),
         subject=tombstone.subject,
     )
 

@@ -70,3 +70,7 @@ def test_the_same_as_a_document() -> None:
             "minimum": {"timestamp": 1, "snapshot": 1, "targets": 1},
         },
     }
+
+
+def test_an_entry_of_which_only_the_format_changes_has_no_versions_to_show() -> None:
+    assert _text({APP: FIRST}, {APP: replace(FIRST, format="notary-v1")}) == ["~ registry.example.com/app"]

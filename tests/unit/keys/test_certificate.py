@@ -18,6 +18,7 @@ from keys.errors import KeyNotAccepted
 from keys.go_certificate import load_pem_certificate, with_readable_names
 from keys.notary import NotaryKey, bare_key
 from tests.support.notary_keys import as_printable, pem_of
+from trustdata.lifetimes import NOTARY_LIFETIMES
 
 GUN = "registry.example.com:5000/team/app"
 NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -260,3 +261,8 @@ def test_a_long_name_costs_no_square_of_its_length() -> None:
     stars = b"*" * 1_000_000
     assert with_readable_names(certificate(stars + b"_")) == certificate(stars + b"_")
     assert with_readable_names(certificate(stars)) == certificate(stars).replace(b"\x13\x83", b"\x0c\x83")
+
+
+def test_a_certificate_lives_as_long_as_the_root_that_holds_it() -> None:
+    """`keys` knows of no roots, and so cannot ask how long one lives."""
+    assert NOTARY_LIFETIMES.root == LIFETIME

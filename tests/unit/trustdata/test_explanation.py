@@ -253,7 +253,7 @@ def test_memory_is_told_where_no_root_could_be_had() -> None:
     assert (told.roots, told.roles[0].state) == ((), "not reached")
     assert told.memory is not None
     assert told.memory.void == ()
-    assert "not compared: no root was had" in _text(told)
+    assert "not compared: no root could be fetched" in _text(told)
     late = explain(
         refused(
             Question(gun=scene.server.gun, tag="1.0", digest=None),

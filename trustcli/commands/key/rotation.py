@@ -15,6 +15,7 @@ from pathlib import Path
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
+from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.key_source import KeySource, SessionKeys
@@ -230,9 +231,9 @@ class _Rotator:
     def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
         """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
         server = self._collection.server
-        key = self._collection.wire.encode_key(self._source.new_online(server, self._gun, role))
+        key = self._collection.wire.encode_key(self._source.new_online_key(server, self._gun, role))
         if key_fingerprint(key) in accepted_fingerprints(roles[ROOT].root.keys.values()):
-            reason = f"its new key for {role} is {key.keyid[:12]}, which the root of {self._gun} names already"
+            reason = f"its new key for {role} is {short_keyid(key.keyid)}, which the root of {self._gun} names already"
             raise RemoteMisbehaved(remote=server.name, reason=reason)
         return key
 
@@ -246,14 +247,14 @@ class _Rotator:
         present = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
         if key_fingerprint(new.public_key) in present:
             keyid = self._collection.wire.encode_key(new.public_key).keyid
-            reason = f"{keyid[:12]} is one of its keys already, so it would replace none"
+            reason = f"{short_keyid(keyid)} is one of its keys already, so it would replace none"
             raise PublishRefused(role=role, reason=reason)
 
     def _check_root_can_be_signed(self, roles: Roles) -> None:
         """Refuse a rotation whose new root could not be signed here, before any key is made. Raises: KeyNotFound."""
         role = roles[ROOT].root.roles[ROOT]
         if len(self._keys.held(roles[ROOT].root.keys) & set(role.keyids)) < role.threshold:
-            keyids = ", ".join(keyid[:12] for keyid in role.keyids)
+            keyids = ", ".join(short_keyid(keyid) for keyid in role.keyids)
             raise KeyNotFound(key=f"for root of {self._gun} ({role.threshold} of: {keyids})")
 
     def _outgoing(self, roles: Roles) -> str:
@@ -286,7 +287,7 @@ class _Rotator:
         after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
         new = self._incoming.keyid if self._incoming else ""
         replaced_keys = ({self._outgoing_root} if role == ROOT else self._before) - {new}
-        what = f"the new key {new[:12]} for {role} of {self._gun}"
+        what = f"the new key {short_keyid(new)} for {role} of {self._gun}"
         check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return after
 

@@ -7,11 +7,13 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from keys.keyid import short_keyid
 from keys.record import is_record, values_of
+from keys.rfc3339 import to_rfc3339
 from trustdata.explanation import PINS, Explanation, PinReport, RegistryReport, RoleStep, RootStep, SignerReport
 
-_KEY: Final = 12
-_CHILDREN: Final = 4
+_CHILDREN_SHOWN: Final = 4
+"""How many platforms of an index are named; of the others only how many they are is said."""
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
@@ -34,7 +36,7 @@ def _plain(value: object) -> object:
     if is_record(value):
         return {name: _plain(member) for name, member in values_of(value).items()}
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return to_rfc3339(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -64,6 +66,7 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _known_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Return the rows of what this machine knew before: alias, pins, memory, lock entry, and what is asked for."""
     if explanation.real_name != explanation.name:
         yield "alias of", f"{explanation.real_name}, whose pins, memory and server count"
     for pin in explanation.pins:
@@ -89,7 +92,7 @@ def _pin(pin: PinReport, *, has_roots: bool) -> str:
     if pin.held_by is not None:
         found = f"matches root version {pin.held_by}"
     else:
-        found = "matches no root of this chain" if has_roots else "not compared: no root was had"
+        found = "matches no root of this chain" if has_roots else "not compared: no root could be fetched"
     return f"{pin.pin} ({pin.source}): {found}"
 
 
@@ -123,8 +126,8 @@ def _release_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     if release is not None:
         text = f"{release.tag} is {release.digest} ({release.size} bytes), by {release.role}"
         if release.children:
-            more = len(release.children) - _CHILDREN
-            named = ", ".join(release.children[:_CHILDREN]) + (f" and {more} more" if more > 0 else "")
+            more = len(release.children) - _CHILDREN_SHOWN
+            named = ", ".join(release.children[:_CHILDREN_SHOWN]) + (f" and {more} more" if more > 0 else "")
             text += f"; platforms {named}"
         if release.platform:
             text += f"; asked for its platform {release.platform}"
@@ -156,7 +159,7 @@ def _registry(registry: RegistryReport) -> str:
 
 
 def _keyids(keyids: tuple[str, ...]) -> str:
-    return ", ".join(keyid[:_KEY] for keyid in keyids) or "nobody"
+    return ", ".join(short_keyid(keyid) for keyid in keyids) or "nobody"
 
 
 def _expiry(expires: datetime, at: datetime) -> str:

@@ -91,15 +91,16 @@ def create(
 ) -> str:
     """Create the collection and return its pin.
 
-    Raises: CollectionExists, UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused,
-    RemoteMisbehaved.
+    Raises: CollectionExists, UsageError, KeysError, PublishRefused, VersionConflict, ServerKeyNotUsed, NotTrusted,
+    MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, NoTrustServer, InvalidName (the
+    server's URL), SettingsUnusable, LockDamaged, MemoryDamaged, MemoryUnwritable, FormatChanged.
     """
-    _check_possible(session, gun, wire, threshold)
+    _check_format_and_threshold(session, gun, wire, threshold)
     collection = session.collection(gun, wire=wire)
-    made_here = _check_free(session, collection)
-    if made_here is not None:
+    earlier_root = _root_of_earlier_attempt(session, collection)
+    if earlier_root is not None:
         session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
-        return _adopt(session, collection, made_here)
+        return _pin_and_refresh(session, collection, earlier_root)
     founding = Founding(session, SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold)
     publisher = session.publisher(collection, founding.keys)
     uploads = publisher.prepare(OwnerRoles(), founding({}))
@@ -109,7 +110,7 @@ def create(
         # The upload may have been stored, and only the reply lost.
         if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
             raise
-    return _adopt(session, collection, uploads[ROOT])
+    return _pin_and_refresh(session, collection, uploads[ROOT])
 
 
 def plan(
@@ -122,25 +123,33 @@ def plan(
     root_keys: Sequence[str] = (),
     threshold: int = 1,
 ) -> Planned:
-    """Return what `create` would publish."""
-    _check_possible(session, gun, wire, threshold)
+    """Return what `create` would publish; a TrustError or KeysError that would stop it is part of the plan.
+
+    Raises: CollectionExists (known here in the other format), UsageError, NoTrustServer, InvalidName (the server's
+    URL), SettingsUnusable, LockDamaged, FormatChanged.
+    """
+    _check_format_and_threshold(session, gun, wire, threshold)
     collection = planning.collection(gun, wire=wire)
     founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
-    made_here = False
+    already_made = False
 
     def read() -> Current:
-        nonlocal made_here
-        made_here = _check_free(session, collection) is not None
+        nonlocal already_made
+        already_made = _root_of_earlier_attempt(session, collection) is not None
         return Current(roles=OwnerRoles())
 
     def edit(roles: Roles) -> Contents:
-        return {} if made_here else founding(roles)
+        return {} if already_made else founding(roles)
 
     planned = planning.plan(collection, edit, founding.keys, read=read)
-    return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if made_here else planned
+    return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if already_made else planned
 
 
-def _check_possible(session: Session, gun: GUN, wire: WireFormat, threshold: int) -> None:
+def _check_format_and_threshold(session: Session, gun: GUN, wire: WireFormat, threshold: int) -> None:
+    """Check that the name is not known here in another format, and that the format has such a threshold.
+
+    Raises: CollectionExists, UsageError, SettingsUnusable (`pins.toml` cannot be read).
+    """
     known = session.pins.load().get(gun)
     if known is not None and known.format != wire.name:
         reason = f"{gun} is known already, in format {known.format}; a collection has one format for good"
@@ -173,7 +182,7 @@ class Founding:
     def __call__(self, roles: Roles) -> Contents:
         """Return the contents of all offline roles.
 
-        Raises: UsageError, KeysError, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+        Raises: UsageError, KeysError, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
         del roles  # a new collection has none
         gun, server, wire = self._collection.gun, self._collection.server, self._collection.wire
@@ -183,9 +192,9 @@ class Founding:
                 f"the recovery key cannot go into {file.parent}, which is no folder; make it first: "
                 f"mkdir -p {file.parent}"
             )
-        roots = _root_signers(self._session, self._source, self._root_keys, wire)
-        backup = _recovery_signer(self._session, self._source, self._recovery)
-        signers = [*roots, *([backup] if backup else [])]
+        root_signers = _root_signers(self._session, self._source, self._root_keys, wire)
+        recovery_signer = _recovery_signer(self._session, self._source, self._recovery)
+        signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
         repository = _repository_signer(self._session, self._source, gun, wire)
@@ -195,16 +204,17 @@ class Founding:
             root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
             threshold=threshold,
             targets_key=wire.encode_key(repository.public_key),
-            snapshot_key=wire.encode_key(self._source.online(server, gun, SNAPSHOT)),
-            timestamp_key=wire.encode_key(self._source.online(server, gun, TIMESTAMP)),
+            snapshot_key=wire.encode_key(self._source.online_key(server, gun, SNAPSHOT)),
+            timestamp_key=wire.encode_key(self._source.online_key(server, gun, TIMESTAMP)),
             terms=EditTerms.of(self._collection.wire, at=self._session.at),
         )
 
 
-def _check_free(session: Session, collection: Collection) -> Envelope | None:
-    """Check that the name is free; return the root if an earlier attempt of this machine, killed halfway, created it.
+def _root_of_earlier_attempt(session: Session, collection: Collection) -> Envelope | None:
+    """Return the root that an earlier attempt of this machine, killed halfway, has published; None if the name is free.
 
-    Raises: CollectionExists, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+    Raises: CollectionExists (it is not free), NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable,
+    RemoteRefused, RemoteMisbehaved, MemoryDamaged, SettingsUnusable.
     """
     gun = collection.gun
     known = collection.known_by()
@@ -218,17 +228,19 @@ def _check_free(session: Session, collection: Collection) -> Envelope | None:
         raise CollectionExists(role=ROOT, reason=reason)
     if state is None:
         return None
-    made_here = _made_here(session, collection)
-    if made_here is None:
+    root = _root_made_here(session, collection)
+    if root is None:
         raise CollectionExists(role=ROOT, reason=f"{gun} has trust data already; pin it: trust pin {gun} REF")
-    return made_here
+    return root
 
 
-def _made_here(session: Session, collection: Collection) -> Envelope | None:
+def _root_made_here(session: Session, collection: Collection) -> Envelope | None:
     """Return root version 1 from the server, if an earlier attempt of this machine created it and lost the pin.
 
     The proof: a root key of this store has signed it, and it names the repository key that this store made for this
     name. The second condition keeps a server from serving another collection of ours under this name.
+
+    Raises: NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
     """
     raw = collection.server.fetch(collection.gun, collection.wire.filename(ROOT, version=1), limit=MAX_ROOT)
     if raw is None:
@@ -245,8 +257,11 @@ def _made_here(session: Session, collection: Collection) -> Envelope | None:
     return root
 
 
-def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
-    """Record the pin, refresh the collection as a client, and return the pin."""
+def _pin_and_refresh(session: Session, collection: Collection, root: Envelope) -> str:
+    """Record the pin, refresh the collection as a client, and return the pin.
+
+    Raises: MemoryUnwritable, and the errors of `Collection.refresh`.
+    """
     collection.adopt(root)
     session.collection(collection.gun, wire=collection.wire).refresh()
     return str(fingerprint(root))
@@ -255,9 +270,13 @@ def _adopt(session: Session, collection: Collection, root: Envelope) -> str:
 # --- keys
 
 
-def _root_signers(session: Session, source: KeySource, wanted: Sequence[str], wire: WireFormat) -> list[Signer]:
+def _root_signers(session: Session, source: KeySource, references: Sequence[str], wire: WireFormat) -> list[Signer]:
+    """Return signers with the root keys that were named; else with the store's only one, else with a new one.
+
+    Raises: KeysError (KeyAmbiguous, if the store has several).
+    """
     store = session.keystore
-    infos = [store.get(reference) for reference in wanted]
+    infos = [store.get(reference) for reference in references]
     if not infos:
         infos = [info for info in store.list() if info.purpose == "root" and not info.retired]
         if len(infos) > 1:
@@ -276,7 +295,7 @@ def _root_signers(session: Session, source: KeySource, wanted: Sequence[str], wi
 def _repository_signer(session: Session, source: KeySource, gun: GUN, wire: WireFormat) -> Signer:
     """Return a signer with a repository key for this collection alone.
 
-    A key that an earlier attempt left in the store is used again.
+    A key that an earlier attempt left in the store is used again. Raises: KeysError.
     """
     for info in session.keystore.list():
         if info.purpose == "targets" and info.gun == gun and not info.retired:
@@ -285,6 +304,7 @@ def _repository_signer(session: Session, source: KeySource, gun: GUN, wire: Wire
 
 
 def _recovery_signer(session: Session, source: KeySource, recovery: Recovery) -> Signer | None:
+    """Return a signer with the recovery key, or None, and warn of what the decision means. Raises: KeysError."""
     if recovery.file is None:
         session.output.warn("no recovery key: if the root key is lost, the collection is lost")
         return None

@@ -34,7 +34,7 @@ class ExtensibleKeys(HeldKeys, Protocol):
 
 
 class KeySource(Protocol):
-    """All keys that a command uses.
+    """All keys that a command uses: methods that are called after a key return its public part, all others a signer.
 
     Every method may raise KeysError; those that take a server also RemoteUnreachable, RemoteRefused, RemoteMisbehaved
     and TooLarge.
@@ -58,10 +58,10 @@ class KeySource(Protocol):
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
         """Return a root key as a root of the format holds it: for Notary v1, a new certificate."""
 
-    def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
+    def online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return the server's key for a role of a new collection."""
 
-    def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
+    def new_online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Request a new key from the server for a role of an existing collection, and return it."""
 
 
@@ -70,7 +70,7 @@ def stored_place(info: KeyInfo) -> KeyPlace:
     return KeyPlace(keyid=info.keyid, place="store", name=f"{info.purpose} key {info.name}".rstrip())
 
 
-def _described(info: KeyInfo, wire: WireFormat | None) -> str:
+def _described_in_format(info: KeyInfo, wire: WireFormat | None) -> str:
     """Return the name of a new key under the id that the format gives it, so that no output shows two ids of it."""
     if wire is None or not wire.certifies_root_keys:
         return info.described
@@ -99,7 +99,7 @@ class SessionKeys:
         info = KeyInfo.of(private, purpose=purpose, gun=gun, name=name, created=self._session.at)
         passphrase = self._session.passphrases.passphrase(purpose=purpose, key=f"the new {purpose} key", new=True)
         self._session.keystore.add(private, info, passphrase)
-        self._session.output.notice(f"made {_described(info, wire)}")
+        self._session.output.notice(f"made {_described_in_format(info, wire)}")
         return FileSigner(private, info)
 
     def recovery(self, file: Path) -> Signer:
@@ -110,8 +110,9 @@ class SessionKeys:
 
     def new_recovery(self, file: Path) -> Signer:
         """Make a recovery key in a new file, read the file back from disk, and return a signer with it."""
-        secret = self._session.passphrases.passphrase(purpose="recovery", key=f"the new recovery key {file}", new=True)
-        recovery_file.create(file, secret, created=self._session.at)
+        key = f"the new recovery key {file}"
+        passphrase = self._session.passphrases.passphrase(purpose="recovery", key=key, new=True)
+        recovery_file.create(file, passphrase, created=self._session.at)
         return self.recovery(file)
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
@@ -126,10 +127,10 @@ class SessionKeys:
 
         return root_certificate(signer.private, gun=gun, at=self._session.at)
 
-    def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
+    def online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return the server's key for a role of a new collection."""
         return server.online_key(gun, role)
 
-    def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
+    def new_online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Request a new key from the server for a role of an existing collection, and return it."""
         return server.new_online_key(gun, role)

@@ -8,7 +8,7 @@
       + targets/bob  1
     - registry.example.com/team/gone
 
-A version that goes down was voided by a root that replaced the online keys.
+A version goes down only if a root has replaced the online keys: what was verified under the old ones is void then.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LockChange:
 
 
 def lock_changes(before: Mapping[GUN, LockEntry], after: Mapping[GUN, LockEntry]) -> list[LockChange]:
-    """Return one change for every name of either side, sorted by name."""
+    """Return one change for every name that has an entry before or after, sorted by name."""
     return [LockChange(gun=gun, before=before.get(gun), after=after.get(gun)) for gun in sorted({*before, *after})]
 
 
@@ -56,13 +56,13 @@ def change_lines(change: LockChange) -> Iterator[str]:
     yield f"{_MARKS[change.kind]} {change.gun}"
     if change.after is None:
         return
-    moved = [
+    changed = [
         (role, old, new)
         for role, old, new in _versions_by_role(change)
-        if old != new or (role == ROOT and _root_moved(change))
+        if old != new or (role == ROOT and _root_changed(change))
     ]
-    width = max(len(shown(role)) for role, _, _ in moved)
-    for role, old, new in moved:
+    width = max((len(shown(role)) for role, _, _ in changed), default=0)
+    for role, old, new in changed:
         mark = " "
         if new is None:
             mark = "-"
@@ -83,7 +83,7 @@ def change_row(change: LockChange) -> dict[str, object]:
     }
 
 
-def _root_moved(change: LockChange) -> bool:
+def _root_changed(change: LockChange) -> bool:
     return change.before is None or change.after is None or change.before.root != change.after.root
 
 
@@ -94,6 +94,7 @@ def _versions_by_role(change: LockChange) -> list[tuple[str, int | None, int | N
 
 
 def _versions(entry: LockEntry | None) -> dict[RoleName, int]:
+    """Return the version of root and the minimum versions of the other roles; empty for no entry."""
     return {} if entry is None else {ROOT: entry.root_version, **entry.minimum}
 
 

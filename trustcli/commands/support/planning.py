@@ -209,14 +209,14 @@ class PlannedKeySource:
         public = public_key_of(signer.public_key)
         return root_certificate(generate(Algorithm.ECDSA_P256), gun=gun, at=self._session.at, public=public)
 
-    def online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
+    def online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return a temporary key. The server is not asked, since it would make a key and store it."""
         del server, gun
         return self._temporary_key("server", f"new {role} key").public_key
 
-    def new_online(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
+    def new_online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return a temporary key."""
-        return self.online(server, gun, role)
+        return self.online_key(server, gun, role)
 
     def _temporary_key(self, place: Literal["store", "recovery-file", "server"], name: str) -> Signer:
         public = tuf_key(generate(Algorithm.ECDSA_P256))
