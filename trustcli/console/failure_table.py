@@ -11,6 +11,7 @@ from keys.errors import (
     KeyAmbiguous,
     KeyExists,
     KeyFileExposed,
+    KeyFileMalformed,
     KeyFileMissing,
     KeyFileUnreadable,
     KeyFileUnwritable,
@@ -178,6 +179,13 @@ def _advice_other_collection(error: Failure) -> str:
         "see whether this is the right server (trust doctor {gun}); only if the publisher says that {gun} mirrors "
         "{named}: trust pin {gun} REF --named {named}"
     )(error)
+
+
+def _advice_no_such_key(error: Failure) -> str:
+    """Return where other keys come from: those that somebody named may lie in files."""
+    file = "a key in a file" if error.details().get("named") else "a recovery key"
+    how = "trust key import FILE" if error.details().get("named") else "--recovery-key FILE"
+    return f"trust key list; {file} is brought by {how}"
 
 
 def _advice_key_exists(error: Failure) -> str:
@@ -378,11 +386,12 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeysError: Row(status=KEYS),
     KeyAmbiguous: Row(status=KEYS, advice=_template("trust key list")),
     KeyExists: Row(status=KEYS, advice=_advice_key_exists),
+    KeyFileMalformed: Row(status=KEYS, advice=_template("{command}")),
     KeyIsPrivate: Row(
         status=KEYS,
         advice=_template("ask its holder for the public key: trust key export KEY --public, or openssl pkey -pubout"),
     ),
-    KeyNotFound: Row(status=KEYS, advice=_template("trust key list; a recovery key is brought by --recovery-key FILE")),
+    KeyNotFound: Row(status=KEYS, advice=_advice_no_such_key),
     KeyNotAuthorised: Row(
         status=KEYS,
         advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),
