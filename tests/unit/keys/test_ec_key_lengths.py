@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.pem import PemBlock, write_pem
@@ -68,6 +68,7 @@ OTHER = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encodi
         sec1(b"\1" + bytes(32), point=None),
         pkcs8(sec1(b"\x12\x34"), kind=RSA),
         pkcs8(b"\x12\x34"),
+        pkcs8(ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
     ],
 )
 def test_what_is_no_such_key_is_none(der: bytes) -> None:
