@@ -298,9 +298,9 @@ def read_private_key(content: bytes, *, place: str) -> object:
     except UnsupportedAlgorithm as error:
         unsupported = error
     except (ValueError, TypeError):
-        pass  # perhaps a key of Notary, or one that counts its zeros otherwise
+        pass  # perhaps a key of Notary, or one whose number has another length
     try:
-        return _ec_key_of_odd_length(content)
+        return _odd_ec_key(content)
     except (ValueError, TypeError, LookupError, UnsupportedAlgorithm):
         pass
     try:
@@ -351,19 +351,21 @@ def _notary_key(info: PrivateKeyInfo) -> object:
     oid = _algorithm(info.algorithm)
     if oid == _GNUPG_ED25519:
         return read_old_ed25519(info.private_key)
-    if oid not in {_EC, _RSA}:
+    if oid == _EC:
+        raise ValueError("an EC key that cannot be decoded")
+    if oid != _RSA:
         raise UnsupportedAlgorithm(oid.dotted_string)
-    key = load_der_private_key(info.private_key, None)  # SEC 1 or PKCS#1
-    if not isinstance(key, EllipticCurvePrivateKey if oid == _EC else RSAPrivateKey):
+    key = load_der_private_key(info.private_key, None)  # PKCS#1
+    if not isinstance(key, RSAPrivateKey):
         raise TypeError("is another key than it says")
     return key
 
 
-def _ec_key_of_odd_length(content: bytes) -> EllipticCurvePrivateKey:
-    """Decode an EC key whose number has more or fewer bytes than its curve, as Go does.
+def _odd_ec_key(content: bytes) -> EllipticCurvePrivateKey:
+    """Decode an EC key that the library refuses: in PKCS#8 as Notary writes it, or with a number of odd length.
 
-    PuTTY puts a zero before it; old OpenSSL and old Go left out the zeros that it begins with. Raises: ValueError,
-    TypeError, LookupError, UnsupportedAlgorithm.
+    PuTTY puts a zero before the number; old OpenSSL and old Go left out the zeros that it begins with. Go reads all of
+    them. Raises: ValueError, TypeError, LookupError, UnsupportedAlgorithm.
     """
     curve: ObjectIdentifier | None = None
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.pem import PemBlock, write_pem
-from keys.pkcs8 import read_private_key
+from keys.pkcs8 import PrivateKeyInfo, read_private_key
 from keys.private_blocks import read_private_pem
 
 P256 = bytes.fromhex("06082a8648ce3d030107")
@@ -54,26 +55,34 @@ def test_the_number_is_what_counts(number: bytes, point: bytes | None) -> None:
         assert key.private_numbers() == KEY.private_numbers()
 
 
-OTHER = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+OTHER = ec.derive_private_key(7, ec.SECP256R1()).public_key()
+NO_KEYS = {
+    "no curve": sec1(b"\x12\x34", curve=None),
+    "another version": sec1(b"\x12\x34", version=2),
+    "the point of another": sec1(b"\x12\x34", point=OTHER.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)),
+    "no point of the curve": sec1(b"\x12\x34", point=b"\x04" + b"\1" * 64),
+    "zero": sec1(b"\0"),
+    "too large": sec1(b"\1" + bytes(32), point=None),
+    "another kind": pkcs8(sec1(b"\x12\x34"), kind=RSA),
+    "another kind, Notary's way": pkcs8(sec1(SMALL.to_bytes(32)), kind=RSA, curve=b"\5\0", version=1),
+    "no SEC 1": pkcs8(b"\x12\x34"),
+}
 
 
-@pytest.mark.parametrize(
-    "der",
-    [
-        sec1(b"\x12\x34", curve=None),
-        sec1(b"\x12\x34", version=2),
-        sec1(b"\x12\x34", point=OTHER),
-        sec1(b"\x12\x34", point=b"\x04" + b"\1" * 64),
-        sec1(b"\0"),
-        sec1(b"\1" + bytes(32), point=None),
-        pkcs8(sec1(b"\x12\x34"), kind=RSA),
-        pkcs8(b"\x12\x34"),
-        pkcs8(ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
-    ],
-)
+@pytest.mark.parametrize("der", NO_KEYS.values(), ids=list(NO_KEYS))
 def test_what_is_no_such_key_is_none(der: bytes) -> None:
     with pytest.raises(KeyFileMalformed, match="no private key in it"):
         read_private_key(der, place="p")
+
+
+def test_of_rsa_the_same_container_is_read_with_such_a_key_in_it() -> None:
+    """Version 1 without a public key, as Notary writes the others."""
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    inner = rsa_key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    info = PrivateKeyInfo(version=1, algorithm=asn1.decode_der(asn1.TLV, tlv(0x30, RSA + b"\5\0")), private_key=inner)
+    read = read_private_key(asn1.encode_der(info), place="p")
+    assert isinstance(read, rsa.RSAPrivateKey)
+    assert read.private_numbers() == rsa_key.private_numbers()
 
 
 @pytest.mark.parametrize(("curve", "reason"), [(P521, "secp521r1"), (UNKNOWN, "its algorithm is not supported")])
