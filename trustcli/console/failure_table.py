@@ -62,9 +62,9 @@ def _advice_help_command(error: Failure) -> str:
 
 
 def _advice_unreachable(error: Failure) -> str:
-    remote, reason = (str(error.details().get(name, "")) for name in ("remote", "reason"))
-    if cli_errors.NAMED_BY_SERVER in reason:
-        return f"check the network and the proxy variables; if {remote} is no address, tell the operator who names it"
+    if named_by := error.details().get("named_by"):
+        remote = error.details()["remote"]
+        return f"check the network and the proxy variables; if {remote} is no address, tell the operator of {named_by}"
     return "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
 
 
