@@ -255,12 +255,16 @@ class Session:
         return state.server_keys if isinstance(state, CollectionState) else frozenset()
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
-        """Upload a collection of another Notary server, whole, to our server.
+        """Upload a collection of another Notary server, whole, to our server; again where that is busy.
 
         Raises: PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer,
         InvalidName, SettingsUnusable.
         """
-        TufRemote(self.link(gun)).take_over(gun, parts)
+        from trustcli.publish.backoff import JitteredBackoff
+        from trustcli.publish.publisher import sent_when_free
+
+        remote = TufRemote(self.link(gun))
+        sent_when_free(lambda: remote.take_over(gun, parts), JitteredBackoff(self.output.notice))
 
     def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
         """Return a link to the collection's trust server, or to `server` (a URL); nothing is connected yet.

@@ -28,7 +28,7 @@ from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
-from trustdata.errors import CollectionExists
+from trustdata.errors import CollectionExists, PublishRefused
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
 from trustdata.model import Signer
@@ -105,9 +105,9 @@ def create(
     publisher = session.publisher(collection, founding.keys)
     uploads = publisher.prepare(OwnerRoles(), founding({}))
     try:
-        publisher.send(uploads)
-    except RemoteUnreachable:
-        # The upload may have been stored, and only the reply lost.
+        publisher.send_when_free(uploads)
+    except (RemoteUnreachable, PublishRefused):
+        # The upload may have been stored, and only the reply lost, or a proxy's busy one taken its place.
         if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
             raise
     return _pin_and_refresh(session, collection, uploads[ROOT])
