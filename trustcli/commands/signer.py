@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-from keys.file_access import key_file_error
-from keys.pem import MAX_KEY_FILE
-from keys.public_pem import read_public_pem
 from trustcli.client.collection import Collection
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import Checked, Done, carry_out, plan_each, read_each
@@ -26,6 +22,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.signer_key import read_signer_key
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
 from trustcli.publish.publisher import Edit, PublishResult
@@ -37,7 +34,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import ThresholdNotMet, shown, tag_list
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
-from trustdata.model import Key, Targets
+from trustdata.model import Targets
 from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.vouching import listed_digests
@@ -64,7 +61,7 @@ def add(
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
-    keys = [_read_key(file, session.at) for file in key]
+    keys = [read_signer_key(file, session.at) for file in key]
     role = signer_role(signer)
     guns = named_collections(session, names, names_file)
     decisions = owner_decisions(
@@ -248,12 +245,3 @@ def _signers_now(session: Session, gun: GUN, outcome: PublishResult) -> tuple[di
     collection = session.collection(gun)
     roles = collection.verify_published(outcome.uploads).roles()
     return repository_editor.signers_of(roles), collection.server.name
-
-
-def _read_key(file: Path, at: datetime) -> Key:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_KEY_FILE + 1)
-    except OSError as error:
-        raise key_file_error(file, error) from error
-    return read_public_pem(data, place=str(file), at=at)

@@ -29,6 +29,7 @@ class Output:
     def __init__(self, *, stdout: TextIO, stderr: TextIO, as_json: bool) -> None:
         self._stdout = stdout
         self._stderr = stderr
+        self._warned: set[str] = set()
         self.as_json = as_json
 
     def result(self, text: str) -> None:
@@ -68,7 +69,10 @@ class Output:
             self.notice(line)
 
     def warn(self, text: str) -> None:
-        self.notice(f"warning: {text}")
+        """Print a warning, once: what is checked before it is done would give it twice."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.notice(f"warning: {text}")
 
     def failure(self, error: Failure, *, subject: str = "") -> int:
         """Print what failed, why, and what to do next; return the exit status.
