@@ -31,7 +31,7 @@ class CommandEntry:
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "init": CommandEntry(
-        "trustcli.commands.init", "Make a collection: root, targets, server-held snapshot and timestamp."
+        "trustcli.commands.init", "Make collections: root, targets, server-held snapshot and timestamp."
     ),
     "sign": CommandEntry("trustcli.commands.sign", "Sign tags by digest."),
     "verify": CommandEntry("trustcli.commands.verify", "Verify images; print name@digest for each that is trusted."),

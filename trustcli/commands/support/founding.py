@@ -88,8 +88,9 @@ def create(
     wire: WireFormat = TUF,
     root_keys: Sequence[str] = (),
     threshold: int = 1,
+    source: KeySource | None = None,
 ) -> str:
-    """Create the collection and return its pin.
+    """Create the collection and return its pin. `source`: of all collections that are created together.
 
     Raises: CollectionExists, UsageError, KeysError, PublishRefused, VersionConflict, ServerKeyNotUsed, NotTrusted,
     MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, NoTrustServer, InvalidName (the
@@ -101,7 +102,9 @@ def create(
     if earlier_root is not None:
         session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
         return _pin_and_refresh(session, collection, earlier_root)
-    founding = Founding(session, SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold)
+    founding = Founding(
+        session, source or SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold
+    )
     publisher = session.publisher(collection, founding.keys)
     uploads = publisher.prepare(OwnerRoles(), founding({}))
     try:
