@@ -263,11 +263,18 @@ def settings(config: Config = None) -> None:
 
 
 @collections_app.command("list")
-def list_collections(data: Data = None, database: Database = None, config: Config = None) -> None:
+def list_collections(
+    data: Data = None,
+    database: Database = None,
+    as_json: Annotated[  # noqa: FBT002
+        bool, typer.Option("--json", help="With tags, bytes, last publish and expiry, as JSON.")
+    ] = False,
+    config: Config = None,
+) -> None:
     """Every collection and tombstone: name, format, status, revision."""
     from trustserver.admin.commands import list_collections as run
 
-    run(GivenSettings(data=data, database=database), os.environ, config)
+    run(GivenSettings(data=data, database=database), os.environ, config, as_json=as_json)
 
 
 @collections_app.command("release")

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from trustdata.errors import NotStored
 from trustserver.api.client_address import client_address
+from trustserver.api.collection_list import collection_list_router
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
@@ -33,6 +34,7 @@ from trustserver.api.origin_check import OriginCheck
 from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
+from trustserver.api.request_times import RequestTimes
 from trustserver.api.request_turns import RequestTurns
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
@@ -230,9 +232,14 @@ def compose(
     )
     in_flight = GracefulShutdown(notary)
     fast = FastRead(
-        cache, HeadLimits(RequestTurns(OriginCheck(in_flight))), read_seconds, authorizer=authorizer, bodies=bodies
+        cache,
+        RequestTimes(HeadLimits(RequestTurns(OriginCheck(in_flight))), metrics.registry),
+        read_seconds,
+        authorizer=authorizer,
+        bodies=bodies,
     )
     fastapi.include_router(management_router(services, collection_import))
+    fastapi.include_router(collection_list_router(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()

@@ -7,6 +7,7 @@ the default.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -251,16 +252,16 @@ def _check_tokens(settings: Settings) -> None:
         )
 
 
-def as_text(value: object) -> str:
-    """Return the value of a setting as text, as a user would write it.
+def as_toml(value: object) -> str:
+    """Return the value of a setting as TOML; all that is no number or truth value is text.
 
     No setting is secret: a database URL with a password is refused before, since only SQLite is supported.
     """
-    if value is None:
-        return ""
     if isinstance(value, tuple):
-        return ",".join(str(each) for each in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return f"[{', '.join(map(as_toml, value))}]"
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    return json.dumps(str(value)).replace("\x7f", "\\u007f")  # else TOML's escapes are those of JSON
 
 
 def _read_file(path: Path) -> Mapping[str, object]:

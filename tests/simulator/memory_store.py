@@ -9,7 +9,7 @@ from threading import RLock
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, TIMESTAMP, RoleName, is_delegated
+from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
 from trustserver.storage.ports import (
     Category,
@@ -18,6 +18,7 @@ from trustserver.storage.ports import (
     KeyRecord,
     KeyState,
     OfferSalt,
+    Overview,
     Publication,
     Standing,
     Status,
@@ -34,6 +35,8 @@ class _Slot:
     collection: StoredCollection
     versions: dict[tuple[RoleName, int], StoredFile] = field(default_factory=dict)
     renew_at: datetime | None = None
+    published_at: datetime | None = None
+    published_by: str = ""
 
 
 class MemoryStore:
@@ -169,7 +172,14 @@ class MemoryStore:
                 keys=tuple(held.values()),
                 renew_at=publication.renew_at,
             )
-            self._slots[gun] = _Slot(collection=state, versions=versions, renew_at=publication.renew_at)
+            by_owners = [file.stored_at for file in publication.files if file.role not in ONLINE]
+            self._slots[gun] = _Slot(
+                collection=state,
+                versions=versions,
+                renew_at=publication.renew_at,
+                published_at=by_owners[0] if by_owners else slot.published_at if slot else None,
+                published_by=publication.subject if by_owners else slot.published_by if slot else "",
+            )
             self._begun_by.setdefault(gun, publication.subject)
             return revision
 
@@ -237,6 +247,25 @@ class MemoryStore:
                 if gun > after
             )
             return every[:limit]
+
+    def overviews(self, *, after: str = "", limit: int) -> tuple[Overview, ...]:
+        with self._lock:
+            return tuple(self._overview(summary) for summary in self.collections(after=after, limit=limit))
+
+    def _overview(self, summary: Summary) -> Overview:
+        slot = self._slots[summary.gun]
+        files = slot.collection.files
+        first = min(files.values(), key=lambda file: (file.expires, file.role), default=None)
+        releasing = [RELEASES] if RELEASES in files and summary.format != "notary-v1" else [RELEASES, TARGETS]
+        return Overview(
+            summary=summary,
+            tags=sum(files[role].tags or 0 for role in releasing if role in files),
+            size=sum(len(file.raw) for file in slot.versions.values()),
+            published_at=slot.published_at,
+            published_by=slot.published_by,
+            expires=first.expires if first is not None else None,
+            expires_role=first.role if first is not None else "",
+        )
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._lock:

@@ -46,6 +46,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "expiring": CommandEntry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
     "audit": CommandEntry("trustcli.commands.audit", "List who may sign what, who has signed it, and what is odd."),
     "renew": CommandEntry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
+    "collections": CommandEntry("trustcli.commands.collections", "List what a trust server has."),
     "login": CommandEntry("trustcli.commands.login", "Log in at a trust server."),
     "logout": CommandEntry("trustcli.commands.logout", "Forget the login at a trust server."),
     "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),

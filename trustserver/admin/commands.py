@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -13,7 +14,8 @@ import typer
 from keys.rfc3339 import to_rfc3339
 from trustdata.gun import parse_gun
 from trustserver.admin.check import check_database
-from trustserver.settings import GivenSettings, as_text, load
+from trustserver.responses.overview import overview_row
+from trustserver.settings import GivenSettings, as_toml, load
 from trustserver.storage import database
 from trustserver.storage.opening import exclusive_use, existing_store
 from trustserver.storage.ports import MetadataStore, Status, Summary
@@ -59,17 +61,29 @@ def check(
 
 
 def show_settings(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Print every setting with its value and where that comes from. Raises: StartRefused if a value is wrong."""
+    """Print every setting with its value and where that comes from, as TOML that `--config` accepts.
+
+    A setting without a value is a comment. Raises: StartRefused if a value is wrong.
+    """
     sourced = load(given, environ, config)
     for field in fields(sourced.settings):
-        value = as_text(getattr(sourced.settings, field.name))
-        typer.echo(f"{field.name} = {value}  # {sourced.sources[field.name]}")
+        value, source = getattr(sourced.settings, field.name), sourced.sources[field.name]
+        unset = value is None or value in ("", ())
+        typer.echo(f"# {field.name} is not set" if unset else f"{field.name} = {as_toml(value)}  # {source}")
 
 
-def list_collections(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Print one line for every collection and every deleted name. Raises: StartRefused, NotStored."""
+def list_collections(
+    given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, as_json: bool = False
+) -> None:
+    """Print every collection and every deleted name: a line for each, or one JSON document with more about them.
+
+    Raises: StartRefused, NotStored.
+    """
     store = existing_store(load(given, environ, config).settings)
     try:
+        if as_json:
+            _write_overviews(store)
+            return
         for entry in _all(store):
             line = f"{entry.gun}  {entry.format}  {entry.status}  revision {entry.revision}"
             if entry.tombstone is not None:
@@ -79,6 +93,18 @@ def list_collections(given: GivenSettings, environ: Mapping[str, str], config: P
             typer.echo(line)
     finally:
         store.close()
+
+
+def _write_overviews(store: MetadataStore) -> None:
+    """Write the document row by row, without holding all of it. Raises: NotStored."""
+    after, separator = "", ""
+    typer.echo('{"collections": [', nl=False)
+    while found := store.overviews(after=after, limit=_BATCH):
+        for overview in found:
+            typer.echo(f"{separator}\n  {json.dumps(overview_row(overview))}", nl=False)
+            separator = ","
+        after = found[-1].summary.gun
+    typer.echo("\n]}")
 
 
 def _all(store: MetadataStore) -> Iterator[Summary]:

@@ -15,6 +15,7 @@ from typing import Protocol
 from keys.rfc3339 import to_rfc3339
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
+from trustdata.model import Targets
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued, lives_too_long
@@ -204,6 +205,7 @@ def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:
         sha256=envelope.sha256,
         expires=envelope.expires,
         stored_at=at,
+        tags=len(envelope.targets.targets) if isinstance(envelope.content, Targets) else None,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
+from trustserver.storage.instants import from_seconds
 from trustserver.storage.ports import OfferSalt
 from trustserver.storage.tables import OfferSaltRow, table_of
 
@@ -17,7 +17,7 @@ _SALT: Final = table_of(OfferSaltRow)
 def read_salts(connection: Connection) -> tuple[OfferSalt, ...]:
     """Return the stored salts, the newest first."""
     rows = connection.execute(select(_SALT).order_by(_SALT.c.created.desc(), _SALT.c.id.desc())).all()
-    return tuple(OfferSalt(created=datetime.fromtimestamp(row.created, UTC), salt=row.salt) for row in rows)
+    return tuple(OfferSalt(created=from_seconds(row.created), salt=row.salt) for row in rows)
 
 
 def write_salts(connection: Connection, salts: Sequence[OfferSalt]) -> None:

@@ -25,6 +25,7 @@ class StoredFile:
     """One version of one role, byte for byte as it was uploaded or signed here. `sha256`: lower-case hex over `raw`.
 
     `stored_at`: in whole seconds; None for a file stored by an early version of the server, which did not record it.
+    `tags`: how many it lists, given when it is stored; None for a role that lists none, and for what was read.
     """
 
     role: RoleName
@@ -33,6 +34,7 @@ class StoredFile:
     sha256: str
     expires: datetime
     stored_at: datetime | None = None
+    tags: int | None = None
 
 
 class KeyState(StrEnum):
@@ -111,7 +113,7 @@ class Publication:
     that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys
     that are not stored yet; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an
     online role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older
-    timestamps stay readable. `subject`: who begins the collection, if it is a new one.
+    timestamps stay readable. `subject`: who publishes, or begins the collection; empty if nobody knows.
     """
 
     gun: GUN
@@ -153,6 +155,24 @@ class Summary:
     status: Status
     revision: int
     tombstone: Tombstone | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What an operator sees of one name without its files.
+
+    `tags`: how many the roles that release them list; Notary v1 may list a tag twice. `size`: bytes of all stored
+    versions. `published_at`, `published_by`: of the last change by owners; None and "" if that is not known.
+    `expires`: when the first of its current files does; `expires_role`: which one.
+    """
+
+    summary: Summary
+    tags: int = 0
+    size: int = 0
+    published_at: datetime | None = None
+    published_by: str = ""
+    expires: datetime | None = None
+    expires_role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +334,9 @@ class MetadataStore(Protocol):
 
     def collections(self, *, after: str = "", limit: int | None = None) -> tuple[Summary, ...]:
         """Return the names that have data or a tombstone and come after `after`, sorted; at most `limit` of them."""
+
+    def overviews(self, *, after: str = "", limit: int) -> tuple[Overview, ...]:
+        """Return the same names with what is seen of them without their files, `limit` of them at most."""
 
     def earliest_expiries(self) -> Mapping[str, datetime]:
         """Return the earliest expiry among the current files of all live collections, by kind of role.

@@ -7,7 +7,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
@@ -17,19 +17,22 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage import statements, version_rows
 from trustserver.storage.blob_pieces import read_piece
 from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
+from trustserver.storage.instants import from_optional_seconds, from_seconds, to_optional_seconds, to_seconds
 from trustserver.storage.lookups import Lookup
 from trustserver.storage.offer_rows import read_salts, write_salts
+from trustserver.storage.overview_rows import read_overviews
 from trustserver.storage.ports import (
     ClockRecord,
     FeedRecord,
     KeyRecord,
     KeyState,
     OfferSalt,
+    Overview,
     Publication,
     Standing,
     Status,
@@ -95,7 +98,7 @@ class SqlStore:
     def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
         values = {"of_gun": gun, "of_role": str(TIMESTAMP), "of_format": wire}
         row = self._one_row(self._newest_and_renewal, values)
-        return None if row is None else (_file(row), _optional_instant(row.renew_at))
+        return None if row is None else (_file(row), from_optional_seconds(row.renew_at))
 
     def size(self, gun: GUN) -> int:
         with self._reading() as connection:
@@ -162,7 +165,7 @@ class SqlStore:
                 renew_at=None,
                 deleted_root=tombstone.root_sha256,
                 deleted_versions=json.dumps(dict(tombstone.versions), sort_keys=True),
-                deleted_at=_seconds(tombstone.deleted_at),
+                deleted_at=to_seconds(tombstone.deleted_at),
                 deleted_by=tombstone.subject,
             )
             connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
@@ -216,7 +219,7 @@ class SqlStore:
         with self._reading() as connection:
             waiting = (
                 select(_COLLECTION.c.gun)
-                .where(_COLLECTION.c.renew_at <= _seconds(at))
+                .where(_COLLECTION.c.renew_at <= to_seconds(at))
                 .order_by(_COLLECTION.c.renew_at, _COLLECTION.c.gun)
                 .limit(limit)
             )
@@ -244,13 +247,18 @@ class SqlStore:
                 for row in rows
             )
 
+    def overviews(self, *, after: str = "", limit: int) -> tuple[Overview, ...]:
+        summaries = self.collections(after=after, limit=limit)
+        with self._reading() as connection:
+            return read_overviews(connection, summaries)
+
     def earliest_expiries(self) -> Mapping[str, datetime]:
         with self._reading() as connection:
             # One for each kind, since that is one step in the index; a grouping reads the whole of it.
             soonest = {
                 kind: connection.execute(statements.EARLIEST_EXPIRY, {"of_kind": kind}).scalar() for kind in _KINDS
             }
-            return {kind: _instant(expires) for kind, expires in soonest.items() if expires is not None}
+            return {kind: from_seconds(expires) for kind, expires in soonest.items() if expires is not None}
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:
@@ -320,9 +328,12 @@ class SqlStore:
             "status": Status.LIVE,
             "format": publication.format,
             "revision": base + 1,
-            "renew_at": _seconds(publication.renew_at),
+            "renew_at": to_seconds(publication.renew_at),
             **_NO_TOMBSTONE,
         }
+        by_owners = [file.stored_at for file in publication.files if file.role not in ONLINE]
+        if by_owners:  # else the server has renewed what it signs itself
+            row |= {"published_by": publication.subject, "published_at": to_optional_seconds(by_owners[0])}
         if base == 0:
             return int(
                 connection.execute(
@@ -345,13 +356,16 @@ class SqlStore:
 
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
         row_key = {"collection_id": collection, "role": str(file.role)}
-        expires = _seconds(file.expires)
-        stored_at = None if file.stored_at is None else _seconds(file.stored_at)
+        expires = to_seconds(file.expires)
+        stored_at = to_optional_seconds(file.stored_at)
         content = {"version": file.version, "sha256": file.sha256, "expires": expires, "raw": file.raw}
         content["stored_at"] = stored_at
         file_id = connection.execute(statements.ADD_FILE, {**row_key, **content}).scalar_one()
         kind = _DELEGATION if is_delegated(file.role) else str(file.role)
-        connection.execute(statements.MAKE_CURRENT, {**row_key, "file_id": file_id, "kind": kind, "expires": expires})
+        connection.execute(
+            statements.MAKE_CURRENT,
+            {**row_key, "file_id": file_id, "kind": kind, "expires": expires, "tags": file.tags},
+        )
 
     def _add_change(
         self, connection: Connection, gun: GUN, created: datetime | None, *, version: int = 0, sha256: str = ""
@@ -415,18 +429,6 @@ def _total_changes(connection: Connection) -> int:
     return driver.total_changes
 
 
-def _seconds(at: datetime) -> int:
-    return int(at.timestamp())
-
-
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _optional_instant(seconds: int | None) -> datetime | None:
-    return None if seconds is None else _instant(seconds)
-
-
 def _stored(
     gun: GUN, row: Row[Any] | None, files: Iterable[Row[*tuple[Any, ...]]], keys: Iterable[Row[Any]]
 ) -> StoredCollection:
@@ -441,7 +443,7 @@ def _stored(
         files={RoleName(file.role): _file(file) for file in files},
         keys=held,
         tombstone=_tombstone(row),
-        renew_at=_optional_instant(row.renew_at),
+        renew_at=from_optional_seconds(row.renew_at),
     )
 
 
@@ -451,8 +453,8 @@ def _file(row: Row[*tuple[Any, ...]]) -> StoredFile:
         version=row.version,
         raw=row.raw,
         sha256=row.sha256,
-        expires=_instant(row.expires),
-        stored_at=_optional_instant(row.stored_at),
+        expires=from_seconds(row.expires),
+        stored_at=from_optional_seconds(row.stored_at),
     )
 
 
@@ -464,7 +466,7 @@ def _key_record(row: Row[Any]) -> KeyRecord:
         public=row.public,
         sealed=row.sealed,
         state=KeyState(row.state),
-        created=_instant(row.created),
+        created=from_seconds(row.created),
     )
 
 
@@ -476,7 +478,7 @@ def _key_values(key: KeyRecord) -> dict[str, object]:
         "public": key.public,
         "sealed": key.sealed,
         "state": key.state,
-        "created": _seconds(key.created),
+        "created": to_seconds(key.created),
     }
 
 
@@ -486,6 +488,6 @@ def _tombstone(row: Row[Any]) -> Tombstone | None:
     return Tombstone(
         root_sha256=row.deleted_root,
         versions=json.loads(row.deleted_versions),
-        deleted_at=_instant(row.deleted_at),
+        deleted_at=from_seconds(row.deleted_at),
         subject=row.deleted_by,
     )

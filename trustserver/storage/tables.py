@@ -26,6 +26,8 @@ class CollectionRow(SQLModel, table=True):
     deleted_at: int | None = Field(default=None, sa_type=BigInteger)
     deleted_by: str = Field(default="", max_length=255)
     created_by: str = Field(default="", max_length=255, index=True, sa_column_kwargs={"server_default": ""})
+    published_at: int | None = Field(default=None, sa_type=BigInteger)
+    published_by: str = Field(default="", max_length=255, sa_column_kwargs={"server_default": ""})
 
 
 class FileRow(SQLModel, table=True):
@@ -49,7 +51,10 @@ class FileRow(SQLModel, table=True):
 
 
 class CurrentRow(SQLModel, table=True):
-    """The newest version of each role of a collection. `kind` and `expires` are here for the metrics."""
+    """The newest version of each role of a collection. `kind` and `expires` are here for the metrics.
+
+    `tags`: how many it lists; NULL for a role that lists none.
+    """
 
     __tablename__ = "current_file"
     __table_args__ = (Index("ix_current_file_kind_expires", "kind", "expires"),)
@@ -59,6 +64,7 @@ class CurrentRow(SQLModel, table=True):
     file_id: int = Field(foreign_key="file.id", index=True)
     kind: str = Field(max_length=16)
     expires: int = Field(sa_type=BigInteger)
+    tags: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class OnlineKeyRow(SQLModel, table=True):

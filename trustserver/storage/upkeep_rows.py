@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from trustdata.roles import RoleName
+from trustserver.storage.instants import from_optional_seconds, from_seconds
 from trustserver.storage.ports import ClockRecord, KeyState
 from trustserver.storage.tables import ClockRow, CollectionRow, CurrentRow, OnlineKeyRow, table_of
 
@@ -23,8 +24,8 @@ def read_clock(connection: Connection) -> ClockRecord:
     row = connection.execute(select(_CLOCK)).one_or_none()
     if row is None:
         return ClockRecord()
-    accepted = None if row.accepted is None else datetime.fromtimestamp(row.accepted, UTC)
-    return ClockRecord(last_round=datetime.fromtimestamp(row.last_round, UTC), accepted=accepted)
+    accepted = from_optional_seconds(row.accepted)
+    return ClockRecord(last_round=from_seconds(row.last_round), accepted=accepted)
 
 
 def write_clock(connection: Connection, at: datetime, *, accepted: bool) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP, RoleName
+from trustserver.storage.instants import from_optional_seconds
 from trustserver.storage.ports import KeyState, Standing, StoredVersion
 from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, OnlineKeyRow, table_of
 
@@ -63,7 +63,7 @@ def read_standing(connection: Connection, gun: GUN) -> Standing | None:
     return Standing(
         format=row.format,
         revision=row.revision,
-        signed_at=None if row.stored_at is None else datetime.fromtimestamp(row.stored_at, UTC),
+        signed_at=from_optional_seconds(row.stored_at),
         held=frozenset(RoleName(role) for role in connection.execute(current).scalars()),
     )
 
@@ -76,7 +76,7 @@ def read_versions(connection: Connection, gun: GUN) -> tuple[StoredVersion, ...]
             role=RoleName((named := times[row.id]).role),
             version=named.version,
             size=row.size,
-            stored_at=None if named.stored_at is None else datetime.fromtimestamp(named.stored_at, UTC),
+            stored_at=from_optional_seconds(named.stored_at),
             is_current=bool(row.is_current),
         )
         for row in connection.execute(_VERSIONS, {"gun": gun})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.support.server_site import GUN_A, Site
 from trustserver.__main__ import app
 from trustserver.errors import ClockJumped, StartRefused
 from trustserver.process import kernel_clock
-from trustserver.settings import Settings
+from trustserver.settings import Settings, load
 from trustserver.storage.database import open_engine
 from trustserver.storage.opening import existing_store, open_sealer, open_store
 from trustserver.storage.ports import ClockRecord
@@ -68,7 +69,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_sound_folder(data: Path) -> None:
     assert run("check", data=data) == (0, "1 names, 2 sealed keys: sound\n")
-    assert run("migrate", data=data) == (0, "schema 0005\n")
+    assert run("migrate", data=data) == (0, "schema 0006\n")
     assert run("collections", "list", data=data)[1] == f"{GUN_A}  tuf-1.0  live  revision 1\n"
 
 
@@ -112,8 +113,33 @@ def test_release_needs_a_tombstone(data: Path) -> None:
 def test_settings_are_shown_with_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUST_SERVER_LISTEN", "127.0.0.1:5")
     output = CliRunner().invoke(app, ["settings"]).output
-    assert "listen = 127.0.0.1:5  # TRUST_SERVER_LISTEN\n" in output
+    assert 'listen = "127.0.0.1:5"  # TRUST_SERVER_LISTEN\n' in output
     assert "workers = 1  # default\n" in output
+    assert "# tls_cert is not set\n" in output
+
+
+def test_what_settings_prints_is_a_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / 'a "folder" \\ with ü, \x7f and #'
+    given = {
+        "LISTEN": "[::1]:5",
+        "DATA": str(odd),
+        "TRUSTED_PROXY": "10.0.0.7,10.1.0.0/16,fd00::/8",
+        "INSECURE_OPEN": "true",
+        "UPLOAD_RATE": "0",
+        "TLS_CERT": str(odd / "cert.pem"),
+        "TLS_KEY": str(odd / "key.pem"),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"TRUST_SERVER_{name}", value)
+    before = load({}, dict(os.environ)).settings
+    config = tmp_path / "settings.toml"
+    config.write_text(CliRunner().invoke(app, ["settings"]).output, encoding="utf-8")
+    for name in given:
+        monkeypatch.delenv(f"TRUST_SERVER_{name}")
+    assert load({}, dict(os.environ), config).settings == before
+    again = CliRunner().invoke(app, ["settings", "--config", str(config)]).output
+    values = [line.rpartition("  #")[0] for line in config.read_text(encoding="utf-8").splitlines()]
+    assert [line.rpartition("  #")[0] for line in again.splitlines()] == values
 
 
 def test_the_clock_is_accepted(data: Path) -> None:

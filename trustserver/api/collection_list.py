@@ -1,0 +1,76 @@
+"""The route GET /api/v1/collections: the names on this server, in pages, for those who may know all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from trustserver.api.services import Services
+from trustserver.errors import BadRequest
+from trustserver.responses.overview import overview_row
+
+DEFAULT_PAGE: Final = 100
+MAX_PAGE: Final = 1000
+_NUMBER: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
+
+
+class TombstoneView(BaseModel):
+    """What is left of a deleted collection. `root`: the fingerprint of its first root."""
+
+    at: str
+    by: str
+    root: str
+
+
+class OverviewView(BaseModel):
+    """One name. `bytes`: of all stored versions. `published_at`: of the last change by owners, null if unknown.
+
+    `tags`: how many the roles that release them list. `expires`: when the first of the current files does.
+    """
+
+    gun: str
+    format: str
+    status: str
+    revision: int
+    tags: int
+    bytes: int
+    published_at: str | None
+    published_by: str | None
+    expires: str | None
+    expires_role: str | None
+    deleted: TombstoneView | None
+
+
+class CollectionsView(BaseModel):
+    """A page of names. `next`: the value of `after` for the page behind it; null behind the last one."""
+
+    collections: list[OverviewView]
+    next: str | None
+
+
+def collection_list_router(services: Services) -> APIRouter:
+    """Make the route. A page costs three statements, whatever there is on the server."""
+    router = APIRouter()
+
+    @router.get("/api/v1/collections")
+    async def collections(request: Request, after: str = "", limit: str = str(DEFAULT_PAGE)) -> CollectionsView:
+        """List the collections and deleted names that come after a name, sorted; `next` is the last of a full page."""
+        headers, address = request.scope["headers"], services.address_of(request.scope)
+        await services.authorizer.authorize_catalog(headers, address=address)
+        size = _page_size(limit)
+        found = await asyncio.to_thread(services.store.overviews, after=after, limit=size)
+        last = found[-1].summary.gun if len(found) == size else None
+        rows = [OverviewView.model_validate(overview_row(overview)) for overview in found]
+        return CollectionsView(collections=rows, next=last)
+
+    return router
+
+
+def _page_size(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE:
+        raise BadRequest(place="limit", reason=f"must be a number from 1 to {MAX_PAGE}")
+    return int(text)
