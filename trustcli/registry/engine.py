@@ -28,8 +28,8 @@ from trustcli.http.messages import Origin, Response
 from trustcli.http.network import Network
 from trustcli.http.proxies import is_loopback
 from trustcli.http.time_budget import Timeouts
-from trustcli.registry.reference import parse_digest
 from trustdata import bounded_json
+from trustdata.digest import parse_digest
 from trustdata.errors import (
     TooLarge,
     shown,
