@@ -69,7 +69,7 @@ _PIN_CODES: Final = frozenset(
         "lock-damaged",
     }
 )
-_MAX_TEXT: Final = 400
+_MAX_TEXT: Final = 400  # characters
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
 
 

@@ -32,7 +32,7 @@ from trustserver.auth.token_chain import ChainVerifier, decode_chain
 from trustserver.errors import StartRefused, TokenRefused
 
 _NO_CERTIFICATES: Final = "it names its key by x5c, and no certificates are known here"
-MAX_FILE: Final = 1024 * 1024
+MAX_FILE: Final = 1024 * 1024  # bytes
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 """When a key of a JWK set expires: never, since a JWK set has no dates."""
 

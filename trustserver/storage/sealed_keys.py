@@ -31,7 +31,7 @@ from trustserver.storage.ports import MetadataStore
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = b"\x01"  # the first byte of every sealed key: the version of this format
-_MAX_FILE: Final = 1024
+_MAX_FILE: Final = 1024  # bytes
 
 
 class SealedKeys:
