@@ -308,6 +308,14 @@ def matching_keyids(keys: Mapping[str, Key], fingerprints: Iterable[str]) -> fro
     return frozenset(keyid for keyid, key in keys.items() if accepted_fingerprints([key]) & searched)
 
 
+def bare_keyid(key: Key) -> str:
+    """Return the id to show for a key: that of the bare key, also if a document has a certificate of it (Notary v1)."""
+    try:
+        return key.canonical_keyid if isinstance(key, EncodedKey) else key.keyid
+    except KeyNotAccepted:
+        return key.keyid
+
+
 def public_key_of(key: Key) -> PublicKey:
     """Decode a public key of a document of either format. Raises: KeyNotAccepted."""
     return key.read() if isinstance(key, EncodedKey) else _tuf_key(key)[0]

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from keys.algorithms import EncodedKey
-from keys.errors import KeyNotAccepted
+from keys.algorithms import bare_keyid
 from trustdata.envelope import Envelope
 from trustdata.errors import TargetUnusable, shown
 from trustdata.model import Key, Targets
@@ -90,7 +89,7 @@ def inspect(roles: Mapping[RoleName, Envelope], *, tag: str | None = None) -> In
     return Inspection(
         tags=tuple(tags),
         signers=tuple(
-            KeyHolder(name=shown(signer_name(role)), keyids=tuple(map(_shown_keyid, _keys(targets, role))))
+            KeyHolder(name=shown(signer_name(role)), keyids=tuple(map(bare_keyid, _keys(targets, role))))
             for role in signers
         ),
         root=KeyHolder(name="Root", keyids=tuple(root.roles[ROOT].keyids)),
@@ -123,14 +122,6 @@ def _keys(targets: Targets, role: RoleName) -> list[Key]:
     """Return the keys of a delegation. Ids without a key, which Notary v1 allows, are left out."""
     keys = targets.delegations.keys if targets.delegations else {}
     return [keys[keyid] for keyid in targets.get_delegated_role(role).keyids if keyid in keys]
-
-
-def _shown_keyid(key: Key) -> str:
-    """Return the id to show for a key: the id of the bare key, also if the document has a certificate (Notary v1)."""
-    try:
-        return key.canonical_keyid if isinstance(key, EncodedKey) else key.keyid
-    except KeyNotAccepted:
-        return key.keyid
 
 
 class _TagReading:

@@ -111,6 +111,30 @@ def judge(
     return Judgement(question=question, digest=digest, evidence=evidence)
 
 
+def with_every_signer(judgement: Judgement, roles: Mapping[RoleName, Envelope]) -> Judgement:
+    """Return the same verdict, with all signers of the digest in its evidence whose roles are among `roles`.
+
+    Only to be shown: a verdict does not depend on signers that nobody asked for. Raises: ContentMismatch.
+    """
+    question, evidence = judgement.question, judgement.evidence
+    if evidence is None:
+        return judgement
+    target = next((target for target in _targets(question, roles) if target.tag in evidence.tags), None)
+    if target is None:
+        return judgement
+    delegated = [role for role in delegations_of(roles[TARGETS].targets) if role != RELEASES]
+    requested = hex_of(question.digest) if question.digest else None
+    signers = signers_of_target(target, roles, delegated, requested)
+    shown = Evidence(
+        versions=evidence.versions,
+        released_by=evidence.released_by,
+        tags=evidence.tags,
+        signers=tuple(map(signer_name, signers)),
+        fresh_until=evidence.fresh_until,
+    )
+    return Judgement(question=question, digest=judgement.digest, evidence=shown)
+
+
 def _cause(question: Question, refusal: PolicyRefused, faults: Mapping[RoleName, TrustError]) -> TrustError:
     """Return why a signer does not count whom the unmet requirement names; the refusal itself if there is no fault."""
     unmet = (requirement for requirement in _requirements(question) if requirement.source == refusal.rule)

@@ -1,7 +1,8 @@
 """A server with very many collections: cold reads, its memory, /metrics, the operator's list and check.
 
-The peer of each row is a budget. Most collections are copies of one under other names, made in the database; the check
-is of real ones. `python -m tests.benchmarks.many_collections` measures only what the server answers.
+The peer of a row is a budget, in the time of the machine on which it was set; in `make bench` that of cold reads is
+Go's server with PostgreSQL, measured in the same run. Most collections are copies of one under other names, made in the
+database; the check is of real ones. `python -m tests.benchmarks.many_collections` measures only the server.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from trustdata.gun import parse_gun
 _COPIES: Final = 100_000
 _REAL: Final = 500
 _READS: Final = 3000
+_OF_GO: Final = 0.3
+"""Where the budget of a cold read was set, 0.4 ms, Go's server took 1.3 to 1.8 ms for a read over 16 connections."""
 
 
-def rows(folder: Path) -> list[Row]:
-    """Measure a server with 100 000 collections, and the check of 500."""
-    measured = serving_rows(folder)
+def rows(folder: Path, *, go_read: float) -> list[Row]:
+    """Measure a server with 100 000 collections, and the check of 500. `go_read`: of Go's server for a read, in ms."""
+    measured = serving_rows(folder, go_read=go_read)
     seconds, _ = _command("collections", "list", data=folder / "many" / "data")
     measured.append(Row(what=f"list of {_COPIES} collections: CPU", ours=seconds, peer=3.0, unit="s", wanted=1.0))
     with start_ours(folder / "real") as server:
@@ -45,21 +48,22 @@ def rows(folder: Path) -> list[Row]:
     return measured
 
 
-def serving_rows(folder: Path) -> list[Row]:
-    """Measure what a server with 100 000 collections answers."""
+def serving_rows(folder: Path, *, go_read: float | None = None) -> list[Row]:
+    """Measure what a server with 100 000 collections answers. `go_read`: None for the budget."""
+    cold_peer = (0.4, 1.0) if go_read is None else (go_read, _OF_GO)
     with start_ours(folder / "many") as server:
         _begin(server, 1)
     _copy(folder / "many" / "data" / "trust.db")
     with start_ours(folder / "many", options=["--view-bytes", "1000000"]) as server:
-        return list(_serving(server))
+        return list(_serving(server, *cold_peer))
 
 
-def _serving(server: OurServer) -> Iterator[Row]:
+def _serving(server: OurServer, cold_peer: float, cold_wanted: float) -> Iterator[Row]:
     with contextlib.closing(http.client.HTTPConnection(urlsplit(server.url).netloc)) as connection:
         for file in ("timestamp.json", "1.targets.json", "2.root.json"):
             paths = [f"/tuf/{_name(each)}/metadata/{file}" for each in random.sample(range(_COPIES), _READS)]
             each = _cpu_of(server, connection, paths)
-            yield Row(what=f"cold read of {file}: CPU", ours=each * 1e3, peer=0.4, unit="ms", wanted=1.0)
+            yield Row(what=f"cold read of {file}: CPU", ours=each * 1e3, peer=cold_peer, unit="ms", wanted=cold_wanted)
         each = _cpu_of(server, connection, ["/metrics"] * 20)
         yield Row(what=f"/metrics with {_COPIES} collections: CPU", ours=each * 1e3, peer=25.0, unit="ms", wanted=1.0)
     yield Row(what=f"{_COPIES} collections: memory", ours=cpu.megabytes(server.pid), peer=400, unit="MB", wanted=1.0)

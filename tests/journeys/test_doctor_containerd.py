@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.pulling_node import Node
 from tests.support.containerd_configs import (
     DEFAULT_2,
     DEFAULT_3,
@@ -18,6 +17,7 @@ from tests.support.containerd_configs import (
     LIKE_TALOS,
     LIKE_TALOS_IMPORTED,
 )
+from tests.support.pulling_node import Node
 from tests.support.stage import OTHER_DIGEST
 from tests.support.trust_program import no_secret_in
 

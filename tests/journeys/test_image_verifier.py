@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.bindir_runner import Containerd
-from tests.journeys.pulling_node import PATIENT, Node, release
+from tests.support.bindir_runner import Containerd
+from tests.support.pulling_node import PATIENT, Node, release
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, People, Put
 from tests.support.trust_program import TrustUser

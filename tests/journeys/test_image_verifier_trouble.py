@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.bindir_runner import MEDIA_TYPE, descriptor, start_verifier
 from tests.journeys.hostile import Serve, always, between
-from tests.journeys.pulling_node import PATIENT, Node, release, verifier
-from tests.support.hostile_server import Request, Wire, reply
+from tests.support.bindir_runner import MEDIA_TYPE, descriptor, start_verifier
+from tests.support.certificates import make_authority
+from tests.support.hostile_server import HostileServer, Request, Wire, reply
+from tests.support.pulling_node import PATIENT, Node, release, verifier
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, Put
 from tests.support.trust_program import TrustUser
@@ -31,6 +32,7 @@ with open(sys.argv[1], "w") as file:
 """
 D = OTHER_DIGEST
 NAME = "127.0.0.1:1/app:1"
+NO_CERTIFICATE = b"<html><head><title>400 No required SSL certificate was sent</title></head></html>"
 ASKED = ("-name", NAME, "-digest", D, "-stdin-media-type", MEDIA_TYPE)
 
 
@@ -125,6 +127,50 @@ def test_a_signal_denies(tmp_path: Path, serve: Serve, number: signal.Signals) -
 def test_a_server_that_is_down_is_refused(tmp_path: Path) -> None:
     node = Node(tmp_path, {"127.0.0.1:1": "http://127.0.0.1:1"})
     node.refuses(NAME, D, "http://127.0.0.1:1 cannot be reached", status=6)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "advice"),
+    [
+        (None, 6, "check the address ([servers] in {config}; else the registry's host)"),
+        (reply(401, headers={"WWW-Authenticate": "Basic"}), 7, "docker --config '{docker}' login, with an account"),
+        (reply(403), 7, "docker --config '{docker}' login, with an account"),
+        (reply(500), 6, "run the same command again later"),
+        (reply(400, NO_CERTIFICATE, {"Content-Type": "text/html"}), 7, "{docker}/tls/{netloc}/ as client.cert"),
+    ],
+)
+def test_what_helps_names_the_files_that_the_hook_reads(
+    tmp_path: Path, serve: Serve, answer: bytes | None, status: int, advice: str
+) -> None:
+    """With a settings file no option and no variable of `trust` counts, nor what is in anybody's home."""
+    server = serve(always(answer or reply(200)))
+    if answer is None:
+        server.stop()
+    node = Node(tmp_path, {"127.0.0.1:1": server.url}, verifier=PATIENT)
+    docker = str(node.etc / "docker").replace("'", "'\"'\"'" if "'{docker}'" in advice else "'")
+    wanted = advice.format(config=node.config, docker=docker, netloc=server.netloc)
+    said = node.refuses(NAME, D, wanted, status=status)
+    for foreign in ("--server", "TRUST_", "--cacert", "~/.docker", "DOCKER_CONFIG"):
+        assert foreign not in said
+
+
+def test_a_private_ca_goes_where_the_hook_looks_for_it(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    server = HostileServer(always(reply(404)), tls=authority.server_context(tmp_path))
+    try:
+        node = Node(tmp_path / "node", {"127.0.0.1:1": server.url}, verifier=PATIENT)
+        folder = node.etc / "docker" / "tls" / server.netloc
+        wanted = f"a private CA: name its file as cacert in {node.config}, or copy it to {folder}/ca.crt"
+        assert "--cacert" not in node.refuses(NAME, D, wanted, status=6)
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes(authority.file.read_bytes())
+        node.refuses(NAME, D, "has no trust data", status=3)
+        (folder / "ca.crt").rename(node.etc / "ca.crt")
+        node.configure({"127.0.0.1:1": server.url}, verifier=PATIENT)
+        node.config.write_text('cacert = "ca.crt"\n' + node.config.read_text())
+        node.refuses(NAME, D, "has no trust data", status=3)
+    finally:
+        server.stop()
 
 
 def test_without_a_server_for_docker_io_it_is_refused(node: Node) -> None:

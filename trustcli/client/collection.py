@@ -33,7 +33,7 @@ from trustdata.errors import (
     VersionRollback,
 )
 from trustdata.gun import GUN
-from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
+from trustdata.judgement import Judgement, Question, judge, needed_roles, refused, with_every_signer
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.lock_entry import LockEntry
@@ -176,12 +176,19 @@ class Collection:
         return updater
 
     def judge(
-        self, questions: Iterable[Question], *, max_age: timedelta | None = None, own: Iterable[RoleName] = ()
+        self,
+        questions: Iterable[Question],
+        *,
+        max_age: timedelta | None = None,
+        own: Iterable[RoleName] = (),
+        every_signer: bool = False,
     ) -> list[Judgement]:
         """Refresh once (offline if `max_age` is given) and return one judgement for each question.
 
         `own`: delegations that this machine has just signed, to be verified and remembered too; they decide nothing.
-        An error becomes a refusal: no TrustError is raised.
+        `every_signer`: read the roles of signers that nobody asked for, too, and name all signers of each digest; they
+        decide nothing, and what cannot be read of them is passed over. An error becomes a refusal: no TrustError is
+        raised.
         """
         all_questions = list(questions)
         try:
@@ -189,6 +196,8 @@ class Collection:
         except TrustError as refusal:
             return [refused(question, refusal) for question in all_questions]
         answers = [self._answer(updater, question) for question in all_questions]
+        if every_signer and any(answer.allowed for answer in answers):
+            answers = self._with_every_signer(updater, answers)
         if max_age is None:
             for role in own:
                 with suppress(TrustError):
@@ -199,6 +208,19 @@ class Collection:
             except TrustError as refusal:
                 return [refused(question, refusal) for question in all_questions]
         return answers
+
+    def _with_every_signer(self, updater: Updater, answers: list[Judgement]) -> list[Judgement]:
+        for role in delegations_of(updater.roles()[TARGETS].targets):
+            with suppress(TrustError):
+                updater.load_published([role])
+        roles = updater.roles()
+        named = []
+        for answer in answers:
+            try:
+                named.append(with_every_signer(answer, roles))
+            except ContentMismatch:  # a signer that nobody asked for lists something that is no digest
+                named.append(answer)
+        return named
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
         """Judge one question. The role of a signer that does not verify decides nothing: others may be enough."""

@@ -1,23 +1,60 @@
-"""`trust pins`: list what is pinned on this machine."""
+"""`trust pins`: list what is pinned on this machine, for people, for other commands, or for other machines."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Final
+
 import typer
 
+from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
+from trustcli.errors import UsageError
 from trustcli.session import Session
+from trustcli.state.pins import PinEntry
+from trustdata.gun import GUN
+from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+FORMS: Final = ("table", "names", "commands")
+
 
 @app.command("pins")
-def command(ctx: typer.Context) -> int:
+def command(
+    ctx: typer.Context,
+    format_: Annotated[str | None, typer.Option("--format", help="Only those of this format: tuf or notary.")] = None,
+    as_: Annotated[
+        str, typer.Option("--as", metavar="FORM", help="table; names, one a line; or commands that pin them elsewhere.")
+    ] = "table",
+) -> int:
     """List the pins, how each came about, and the real names of aliases."""
     session: Session = ctx.obj
-    pins = sorted(session.pins.load().items())
-    for gun, entry in pins:
-        alias = f"\talias of {entry.named}" if entry.named else ""
-        session.output.result(f"{gun}\t{entry.pin}\t{entry.format}\t{entry.how} on {entry.recorded:%Y-%m-%d}{alias}")
+    if as_ not in FORMS:
+        raise UsageError(f"--as {as_} is unknown; write one of {', '.join(FORMS)}")
+    wanted = parse_format(format_).name if format_ is not None else None
+    pins = [(gun, e) for gun, e in sorted(session.pins.load().items()) if wanted in {None, e.format}]
+    for line in {"table": _table, "names": _names, "commands": _commands}[as_](pins):
+        session.output.result(line)
     rows = [{"gun": gun, "pin": str(e.pin), "format": e.format, "how": e.how, "named": e.named} for gun, e in pins]
     session.output.document({"pins": rows, "exit": DONE})
     return DONE
+
+
+def _table(pins: Iterable[tuple[GUN, PinEntry]]) -> Iterator[str]:
+    for gun, entry in pins:
+        alias = f"\talias of {entry.named}" if entry.named else ""
+        yield f"{gun}\t{entry.pin}\t{entry.format}\t{entry.how} on {entry.recorded:%Y-%m-%d}{alias}"
+
+
+def _names(pins: Iterable[tuple[GUN, PinEntry]]) -> Iterator[str]:
+    yield from (gun for gun, _ in pins)
+
+
+def _commands(pins: Iterable[tuple[GUN, PinEntry]]) -> Iterator[str]:
+    """Yield a command for each pin. Who runs them elsewhere believes this machine, so they are to come safely there."""
+    for gun, entry in pins:
+        named = ["--named", entry.named] if entry.named else []
+        form = "tuf" if entry.format == TUF.name else "notary"
+        yield shlex.join(["trust", "pin", gun, str(entry.pin), "--format", form, *named])

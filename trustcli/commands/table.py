@@ -44,6 +44,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "pins": CommandEntry("trustcli.commands.pins", "List the pins."),
     "lock": CommandEntry("trustcli.commands.lock", "Write the project's lock file: pins and minimum versions for CI."),
     "expiring": CommandEntry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
+    "audit": CommandEntry("trustcli.commands.audit", "List who may sign what, who has signed it, and what is odd."),
     "renew": CommandEntry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
     "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
     "plugin": CommandEntry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),

@@ -48,7 +48,14 @@ def main(session: Session, arguments: Sequence[str]) -> int:
         raise UsageError("--max-age bounds --offline, which is not given")
     max_age: timedelta | None = duration_option(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
     policy = load_policy(options.policy) if options.policy else None
-    answers = verify(session, options.images, signers=tuple(options.signer), policy=policy, max_age=max_age)
+    answers = verify(
+        session,
+        options.images,
+        signers=tuple(options.signer),
+        policy=policy,
+        max_age=max_age,
+        every_signer=session.output.as_json,  # the line for people names none
+    )
     return _report(session, options.images, answers)
 
 

@@ -74,8 +74,8 @@ def _advice_remote_refused(error: Failure) -> str:
     """
     if not isinstance(error, cli_errors.RemoteRefused):
         return ""
-    if error.page and error.status == HTTPStatus.BAD_REQUEST and "SSL certificate" in error.reason:  # nginx's words
-        return _advice_client_certificate(error.remote)
+    if wants_client_certificate(error):
+        return advice_client_certificate(error.remote)
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
         return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -98,24 +98,32 @@ def _advice_busy(error: Failure) -> str:
     return f"run the same command again {when}; if it stays busy, tell the operator of {error.remote}"
 
 
-def _host_and_port(remote: str) -> str:
+def host_and_port(remote: str) -> str:
+    """Return host and port of a URL, as Docker names the folder of its certificates."""
     host = remote.partition("://")[2]
     return host if _PORT.search(host) else f"{host}:443"
 
 
-def _advice_client_certificate(remote: str) -> str:
-    """Return where a client certificate is put."""
+def advice_client_certificate(remote: str, *, folder: str = "", settings: str = "trust.toml") -> str:
+    """Return where a client certificate is put. `folder`: Docker's, if it is known."""
+    place = f"{folder or '~/.docker'}/tls/{host_and_port(remote)}/"
+    below = "" if folder else " (where DOCKER_CONFIG is set: below that folder)"
     return (
-        f"put certificate and key into ~/.docker/tls/{_host_and_port(remote)}/ as client.cert and client.key (where "
-        f"DOCKER_CONFIG is set: below that folder), or name them under [tls] in trust.toml; the operator of {remote} "
-        "says which it takes"
+        f"put certificate and key into {place} as client.cert and client.key{below}, or name them under [tls] in "
+        f"{settings}; the operator of {remote} says which it takes"
     )
+
+
+def wants_client_certificate(error: Failure) -> bool:
+    """Return whether a server, or the proxy before it, refuses for lack of a client certificate."""
+    refused = isinstance(error, cli_errors.RemoteRefused) and error.page and error.status == HTTPStatus.BAD_REQUEST
+    return refused and "SSL certificate" in str(error)  # nginx's words
 
 
 def _advice_private_ca(error: Failure) -> str:
     """Return where the certificate of a private CA is put: for one command, or for this server for good."""
     remote = str(error.details().get("remote", ""))
-    host = _host_and_port(remote)
+    host = host_and_port(remote)
     return (
         f"a private CA: --cacert FILE or TRUST_CACERT, or copy it to ~/.docker/tls/{host}/ca.crt (where DOCKER_CONFIG "
         f"is set: below that folder); else tell the operator of {remote}"
@@ -326,7 +334,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     cli_errors.CertificateRefused: Row(status=UNREACHABLE, advice=_advice_private_ca),
     cli_errors.ClientCertificateWanted: Row(
-        status=UNREACHABLE, advice=lambda error: _advice_client_certificate(str(error.details().get("remote", "")))
+        status=UNREACHABLE, advice=lambda error: advice_client_certificate(str(error.details().get("remote", "")))
     ),
     cli_errors.ProxyRefused: Row(
         status=UNREACHABLE,

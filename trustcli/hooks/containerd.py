@@ -98,6 +98,7 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     deadline.doing = "reading the descriptor from standard input"
     check_descriptor(_standard_input(), arguments.digest)
 
+    from trustcli.config.docker_config import docker_config_dir
     from trustcli.hooks.admission import admit
     from trustcli.registry.reference import parse_reference
     from trustcli.session import open_hook_session
@@ -105,8 +106,10 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     reference = parse_reference(arguments.name)
     deadline.doing = "reading its settings"
     session = open_hook_session(config=arguments.config, state=arguments.state)
-    deadline.request = replace(deadline.request, home=session.settings.home, settings=session.settings.file)
-    deadline.within(session.settings.verifier.timeout)
+    docker = docker_config_dir(session.environ) if arguments.config else None
+    settings = session.settings
+    deadline.request = replace(deadline.request, home=settings.home, settings=settings.file, docker=docker)
+    deadline.within(settings.verifier.timeout)
     deadline.doing = f"asking the trust server of {reference.gun}, or writing what was verified"
     return admit(session, reference, arguments.digest)
 

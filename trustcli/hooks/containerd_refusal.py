@@ -5,12 +5,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from trustcli import errors as cli_errors
 from trustcli.console.exit_codes import OTHER
-from trustcli.console.failure_table import Failure, advice_pinned_by_key, row_for
+from trustcli.console.failure_table import (
+    Failure,
+    advice_client_certificate,
+    advice_pinned_by_key,
+    host_and_port,
+    row_for,
+    wants_client_certificate,
+)
 from trustcli.console.internal_error import internal_error
 from trustdata import errors
 from trustdata.errors import shown
@@ -21,11 +29,15 @@ MAX_LINE: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookRequest:
-    """What a message says about the request. `home`, `settings`: None as long as they are not known."""
+    """What a message says about the request. `home`, `settings`: None as long as they are not known.
+
+    `docker`: the folder with Docker's configuration, if a settings file was named: then no variable of `trust` counts.
+    """
 
     name: str
     home: Path | None = None
     settings: Path | None = None
+    docker: Path | None = None
 
     @property
     def trust(self) -> str:
@@ -61,6 +73,10 @@ def _advice(error: Failure, request: HookRequest) -> str:
     for kind in type(error).__mro__:
         if kind in _HOOK_ADVICE:
             return _HOOK_ADVICE[kind](error, request)
+    return _usual(error, request)
+
+
+def _usual(error: Failure, request: HookRequest) -> str:
     general = row_for(error).advice(error)
     return f"{general} ({request.explain})" if general else request.explain
 
@@ -87,6 +103,39 @@ def _writable(error: Failure, _: HookRequest) -> str:
     return f"make {error.details()['path']} writable for the container runtime, or give the hook another --state"
 
 
+def _unreachable(error: Failure, request: HookRequest) -> str:
+    if request.docker is None or type(error) is not cli_errors.RemoteUnreachable:  # of the others, something is known
+        return _usual(error, request)
+    where = f"[servers] in {request.settings}; else the registry's host"
+    return f"check the address ({where}), the network and the container runtime's proxy variables ({request.explain})"
+
+
+def _private_ca(error: Failure, request: HookRequest) -> str:
+    if request.docker is None:
+        return _usual(error, request)
+    remote = str(error.details()["remote"])
+    put = f"name its file as cacert in {request.settings}, or copy it to {request.docker}/tls/{host_and_port(remote)}/"
+    return f"a private CA: {put}ca.crt; else tell the operator of {remote} ({request.explain})"
+
+
+def _client_certificate(error: Failure, request: HookRequest) -> str:
+    if request.docker is None:
+        return _usual(error, request)
+    remote = str(error.details()["remote"])
+    return advice_client_certificate(remote, folder=str(request.docker), settings=str(request.settings))
+
+
+def _refused(error: Failure, request: HookRequest) -> str:
+    if request.docker is None or not isinstance(error, cli_errors.RemoteRefused):
+        return _usual(error, request)
+    if wants_client_certificate(error):
+        return _client_certificate(error, request)
+    if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and not error.page:
+        login = f"docker --config {shlex.quote(str(request.docker))} login"
+        return f"{login}, with an account that may do this on {error.remote} ({request.explain})"
+    return _usual(error, request)
+
+
 def _general(error: Failure, _: HookRequest) -> str:
     return row_for(error).advice(error)
 
@@ -100,6 +149,10 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.PolicyRefused: _unsigned,
     cli_errors.NoTrustServer: _unsigned,
     cli_errors.MemoryUnwritable: _writable,
+    cli_errors.RemoteUnreachable: _unreachable,
+    cli_errors.CertificateRefused: _private_ca,
+    cli_errors.ClientCertificateWanted: _client_certificate,
+    cli_errors.RemoteRefused: _refused,
     errors.MemoryDamaged: _general,
     cli_errors.HookRequestMalformed: _general,
     cli_errors.VerdictTooLate: _general,

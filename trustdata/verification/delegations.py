@@ -87,10 +87,11 @@ def delegates_alike(old: Delegator, new: Delegator, role: RoleName) -> bool:
         return False
     if type(before) is not type(after) or before.to_dict() != after.to_dict():
         return False
-    return all((keyid in _keys(old)) == (keyid in _keys(new)) for keyid in after.keyids)
+    return all((keyid in keys_of(old)) == (keyid in keys_of(new)) for keyid in after.keyids)
 
 
-def _keys(delegator: Delegator) -> Mapping[str, Key]:
+def keys_of(delegator: Delegator) -> Mapping[str, Key]:
+    """Return the keys that a root, or a role that delegates, stands for, by key id."""
     if isinstance(delegator, Root):
         return delegator.keys
     return delegator.delegations.keys if delegator.delegations is not None else {}

@@ -1,4 +1,4 @@
-"""The commands of `trust key`: generate, import, list, export, passwd, remove, rotate."""
+"""The commands of `trust key`: generate, import, list, show, export, passwd, remove, rotate."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import typer
 
 from keys.algorithms import Algorithm, generate
 from keys.durable_file import write_durably
-from keys.errors import KeyExists, KeyFileUnwritable
+from keys.errors import KeyExists, KeyFileUnwritable, KeysError
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 from keys.material import write_private_pem, write_public_pem
 from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
+from trustcli.commands.key import key_show
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_rows import lines, row, uses
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
@@ -123,6 +124,30 @@ def list_(ctx: typer.Context) -> int:
     return DONE
 
 
+@app.command("show")
+def show(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Ask for passphrases, to know the ids.")] = False,
+) -> int:
+    """Say what key files hold, and where their keys count; no private part is shown."""
+    session: Session = ctx.obj
+    statuses = [DONE]
+    rows: list[dict[str, object]] = []
+    for file in files:
+        try:
+            rows += [key_show.row(session, key) for key in key_show.keys_of(session, file, decrypt=decrypt)]
+        except KeysError as error:
+            statuses.append(session.output.failure(error, subject=str(file)))
+            rows.append({"file": str(file), "error": failure_document(error)})
+    for told in rows:
+        for line in key_show.lines(told) if "error" not in told else ():
+            session.output.result(line)
+    status = worst(statuses)
+    session.output.document({"keys": rows, "exit": status})
+    return status
+
+
 @app.command("export")
 def export(
     ctx: typer.Context,
@@ -184,7 +209,7 @@ def remove(
     """Remove a key from the store for good."""
     session: Session = ctx.obj
     info = session.keystore.get(key)
-    used = uses(session, info)
+    used = uses(session, info.public)
     for gun, roles in used.items():
         session.output.warn(f"{info.described} is a {' and '.join(roles)} key of {gun}")
     if not yes and not confirm(session, f"Remove {info.described} for good?"):

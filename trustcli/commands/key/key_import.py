@@ -54,7 +54,7 @@ def import_file(session: Session, file: Path, options: ImportOptions) -> list[Im
 
     Raises: KeysError, InvalidName; UsageError (a timestamp key alone, or `--name` for several keys).
     """
-    blocks = _blocks_of(file)
+    blocks = blocks_of(file)
     if len(blocks) == 1:
         return [ImportedKey(place=str(file), info=_import(session, blocks[0], options))]
     if options.name:
@@ -78,7 +78,7 @@ def import_folder(session: Session, folder: Path) -> list[ImportedKey]:
 
 def _import_folder_file(session: Session, file: Path) -> Iterator[ImportedKey]:
     try:
-        blocks = _blocks_of(file)
+        blocks = blocks_of(file)
     except KeysError as error:
         yield ImportedKey(place=str(file), error=error)
         return
@@ -86,12 +86,12 @@ def _import_folder_file(session: Session, file: Path) -> Iterator[ImportedKey]:
         yield _try_to_import(session, block, ImportOptions(), named=True)
 
 
-def _blocks_of(file: Path) -> list[PrivateKeyBlock]:
+def blocks_of(file: Path) -> list[PrivateKeyBlock]:
     """Return the keys of a file, with role and collection from the folder of old clients where no header says them.
 
     Raises: KeysError.
     """
-    blocks = read_private_blocks(_read(file), place=str(file))
+    blocks = read_private_blocks(read_key_file(file), place=str(file))
     *folders, _ = file.absolute().parts
     old = max((at for at, name in enumerate(folders) if name in {_OLD_ROOT_FOLDER, _OLD_FOLDER}), default=None)
     if old is None:
@@ -120,6 +120,11 @@ def _try_to_import(
         return ImportedKey(place=block.place, error=error)
 
 
+def stored_purpose(block: PrivateKeyBlock) -> Purpose:
+    """Return what the key of a file is for, as its role says; a role of any other name is a signer's."""
+    return _PURPOSES.get(block.role, "signer")
+
+
 def _import(session: Session, block: PrivateKeyBlock, options: ImportOptions) -> KeyInfo:
     """Import a key. One of docker or notary keeps its passphrase.
 
@@ -127,7 +132,7 @@ def _import(session: Session, block: PrivateKeyBlock, options: ImportOptions) ->
     """
     if block.role == TIMESTAMP:
         raise UsageError(f"{block.place} holds a timestamp key: those are the server's, and no command here uses one")
-    purpose = options.purpose or _PURPOSES.get(block.role, "signer")
+    purpose = options.purpose or stored_purpose(block)
     name = options.name or (_name(block.role) if purpose == "signer" and block.role else "")
     gun = options.gun or (parse_gun(block.gun) if block.gun else "")
     if block.encrypted:
@@ -154,7 +159,8 @@ def _name(role: str) -> str:
     return name
 
 
-def _read(file: Path) -> bytes:
+def read_key_file(file: Path) -> bytes:
+    """Return the bytes of a key file, at most one more than any may have. Raises: KeysError."""
     try:
         with file.open("rb") as stream:
             return stream.read(MAX_KEY_FILE + 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from securesystemslib.signer import Key
+
 from keys.algorithms import key_fingerprint, matching_keyids
 from keys.key_info import KeyInfo
 from keys.notary import notary_key
@@ -41,7 +43,7 @@ def row(info: KeyInfo) -> dict[str, object]:
     }
 
 
-def uses(session: Session, info: KeyInfo) -> dict[GUN, list[str]]:
+def uses(session: Session, public: Key) -> dict[GUN, list[str]]:
     """Return in which pinned collections a key is a root or targets key, with these roles, as far as is known here.
 
     Known are the newest roots in the cache; a damaged one is passed over. Raises: SettingsUnusable.
@@ -56,7 +58,7 @@ def uses(session: Session, info: KeyInfo) -> dict[GUN, list[str]]:
             continue
         if root is None:
             continue
-        keyids = matching_keyids(root.keys, [key_fingerprint(info.public)])
+        keyids = matching_keyids(root.keys, [key_fingerprint(public)])
         roles = [str(role) for role in (ROOT, TARGETS) if keyids & set(root.roles[role].keyids)]
         if roles:
             found[gun] = roles

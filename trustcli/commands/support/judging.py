@@ -27,10 +27,12 @@ def verify(
     policy: Policy | None = None,
     max_age: timedelta | None = None,
     watch: Callable[[Collection], None] | None = None,
+    every_signer: bool = False,
 ) -> list[Judgement]:
     """Return one judgement for each image, in order; images of one collection share one refresh.
 
     `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
+    `every_signer`: name the signers of a digest that nobody asked for, too.
     """
     questions: list[Question | TrustError] = []
     rules: dict[GUN, Rule] = {}
@@ -60,7 +62,7 @@ def verify(
             )
             if watch is not None:
                 watch(collection)
-            judged = collection.judge(gun_questions, max_age=max_age)
+            judged = collection.judge(gun_questions, max_age=max_age, every_signer=every_signer)
         except TrustError as error:
             judged = [refused(question, error) for question in gun_questions]
         answers |= dict(zip(gun_questions, judged, strict=True))

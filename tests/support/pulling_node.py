@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.bindir_runner import Containerd, Judged
+from tests.support.bindir_runner import Containerd, Judged
 from tests.support.images import BuiltImage
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser

@@ -1,0 +1,96 @@
+"""`trust audit`: who may sign what, who has signed it, and what is odd: for people, as JSON, or as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keys import recovery_file
+from keys.algorithms import key_fingerprint
+from trustcli.commands.support import audit_csv, audit_view
+from trustcli.commands.support.audit_view import AuditedCollection, KeyKeeping
+from trustcli.commands.support.names import collection_names
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.failure_table import row_for
+from trustcli.errors import UsageError
+from trustcli.publish.plan_view import as_time
+from trustcli.session import Session
+from trustdata.audit import audit
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("audit")
+def command(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every collection that is pinned here.")] = False,
+    signer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what this signer may sign and has signed.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEYID", help="Only what this key may sign and has signed.")
+    ] = None,
+    recovery_key: Annotated[
+        Path | None, typer.Option(help="The recovery key's file, so that its key is marked; it is not decrypted.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="One table for spreadsheets, a record in each line.")] = False,
+) -> int:
+    """List every tag with its signers, every key with what it may sign, and what is odd."""
+    session: Session = ctx.obj
+    if csv and session.output.as_json:
+        raise UsageError("--csv and --json contradict each other")
+    if bool(names) == all_:
+        raise UsageError("name the collections to audit, or write --all for those that are pinned here")
+    guns = list(dict.fromkeys(session.pinned_names() if all_ else collection_names(names or [])))
+    keeping = KeyKeeping(
+        stored={key_fingerprint(info.public): info for info in session.keystore.list()},
+        recovery=_recovery_fingerprint(session, recovery_key),
+    )
+    audited = [_audited(session, gun, keeping, Narrowing(signer=signer, key=key)) for gun in guns]
+    for each in audited:
+        if each.failure is not None:
+            session.output.failure(each.failure, subject=each.gun)
+    status = worst([DONE if each.failure is None else row_for(each.failure).status for each in audited])
+    if csv:
+        session.output.pieces(audit_csv.lines(audited))
+    elif session.output.as_json:
+        rows = [audit_view.document(each) for each in audited]
+        session.output.document({"at": as_time(session.at), "collections": rows, "exit": status})
+    else:
+        for line in audit_view.lines(audited):
+            session.output.result(line)
+    return status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowing:
+    """Whose rights and signatures are asked for: of a signer, of a key (its id or first digits), or (None) of all."""
+
+    signer: str | None
+    key: str | None
+
+
+def _audited(session: Session, gun: GUN, keeping: KeyKeeping, narrowing: Narrowing) -> AuditedCollection:
+    try:
+        collection = session.collection(gun)
+        found = audit(collection.owner_roles(), collection.wire.lifetimes, at=session.at)
+    except TrustError as error:
+        return AuditedCollection(gun=gun, failure=error)
+    if narrowing.signer is not None or narrowing.key is not None:
+        found = found.narrowed(signer=narrowing.signer, keyid=narrowing.key)
+    return AuditedCollection(gun=gun, format=collection.wire.name, audit=found, keeping=keeping)
+
+
+def _recovery_fingerprint(session: Session, file: Path | None) -> str | None:
+    if file is None:
+        return None
+    public = recovery_file.read_public_key(
+        file, session.passphrases, platform_secrets=session.settings.platform_secrets
+    )
+    return key_fingerprint(public)
