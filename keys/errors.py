@@ -36,10 +36,11 @@ class KeysError(ErrorRecord):
 
 
 class KeyNotFound(KeysError):
-    """The key store has no key with this id, name or purpose."""
+    """The key store has no key with this id, name or purpose. `named`: by its id or name, which somebody gave."""
 
     code: ClassVar[str] = "key-not-found"
     key: str
+    named: bool = False
 
     def __str__(self) -> str:
         return f"no private key {self.key} in the key store"
@@ -81,11 +82,15 @@ class KeyExists(KeysError):
 
 
 class KeyFileMalformed(KeysError):
-    """A file that should hold a key does not. `place` is its path or a description of the source."""
+    """A file that should hold a key does not. `place` is its path or a description of the source.
+
+    `command`: the one that makes a key file of it, if there is one.
+    """
 
     code: ClassVar[str] = "key-file-malformed"
     place: str
     reason: str
+    command: str = ""
 
     def __str__(self) -> str:
         return f"{self.place} is not a key file that can be read: {self.reason}"

@@ -15,7 +15,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from keys.errors import KeyFileMalformed
+from keys.der import is_one_sequence
+from keys.errors import KeyFileMalformed, KeyIsPrivate
+from keys.foreign_files import ForeignFile, Wanted, foreign_block, foreign_file, sealed_key
 from keys.record import record
 
 MAX_KEY_FILE: Final = 65_536
@@ -48,25 +50,6 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_DER_SEQUENCE: Final = 0x30
-_DER_LONG_FORM: Final = 0x80
-_MAX_DER_WIDTH: Final = 4
-_BINARY_KINDS: Final = (
-    (b"\xfe\xed\xfe\xed", "a Java key store (JKS)"),
-    (b"\xce\xce\xce\xce", "a Java key store (JCEKS)"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "compressed (gzip)"),
-)
-_HEAD: Final = 2_000
-"""How many characters of a text are looked at to tell what it is: a pattern may not run through a whole file."""
-_TEXT_KINDS: Final = (
-    (r"<!doctype|<html|<\?xml", "a web page or XML"),
-    (r"ssh-\S+ AAAA|ecdsa-sha2-\S+ AAAA|sk-\S+ AAAA|---- BEGIN SSH2", "a public key of SSH"),
-    (r"putty-user-key-file", "a private key of PuTTY"),
-    (r"\{", "JSON"),
-    (r"untrusted comment:", "a key of minisign or signify"),
-    (r"age-secret-key-", "a key of age"),
-)
 
 
 @record
@@ -89,11 +72,11 @@ class PemBlock:
         return f"PemBlock({self.label!r})"
 
 
-def read_pem(data: bytes, *, place: str) -> tuple[PemBlock, ...]:
+def read_pem(data: bytes, *, place: str, wanted: Wanted = "private key") -> tuple[PemBlock, ...]:
     """Return the blocks of a PEM file; what stands around them is ignored. There is at least one.
 
-    `place`: the name of the file in error messages. Raises: KeyFileMalformed, which says what the file is instead, or
-    what is wrong with it.
+    `place`: the name of the file in error messages. `wanted`: what the caller looks for. Raises: KeyFileMalformed,
+    which says what the file is instead, or what is wrong with it.
     """
     if len(data) > MAX_KEY_FILE:
         raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
@@ -101,9 +84,9 @@ def read_pem(data: bytes, *, place: str) -> tuple[PemBlock, ...]:
         raise KeyFileMalformed(place=place, reason="it is empty")
     text = unwrapped(data)
     blocks: list[PemBlock] = []
-    begin = _BEGIN.search(text)
+    begin = None if sealed_key(text) else _BEGIN.search(text)
     if begin is None:
-        raise KeyFileMalformed(place=place, reason=_what_it_is(data, text))
+        raise _without_blocks(data, text, place=place, wanted=wanted)
     while begin is not None:
         if len(blocks) == MAX_BLOCKS:
             raise KeyFileMalformed(place=place, reason=f"more than {MAX_BLOCKS} PEM blocks in it")
@@ -144,29 +127,25 @@ def unwrapped(data: bytes) -> str:
     return candidate if _holds_a_key(candidate) else text
 
 
-def is_one_sequence(der: bytes) -> bool:
-    """Return whether the bytes are exactly one DER SEQUENCE, judged by its outer length."""
-    return bool(der) and sequence_length(der) == len(der)
-
-
-def sequence_length(der: bytes) -> int:
-    """Return how long the DER SEQUENCE is that the bytes begin with, with its header; 0 if they begin with no such."""
-    if len(der) < 2 or der[0] != _DER_SEQUENCE:
-        return 0
-    if der[1] < _DER_LONG_FORM:
-        return 2 + der[1]
-    width = der[1] - _DER_LONG_FORM
-    return 2 + width + int.from_bytes(der[2 : 2 + width]) if 0 < width <= _MAX_DER_WIDTH else 0
-
-
 def kind_of(blocks: Sequence[PemBlock]) -> str:
     """Return what a PEM file holds, with its article, such as `a certificate`, for sentences."""
     labels = [block.label for block in blocks]
+    if foreign := _foreign(blocks):
+        return foreign.kind
     if any(label.endswith("CERTIFICATE") for label in labels):
         return "a certificate"
     if any("PUBLIC KEY" in label for label in labels):
         return "a public key"
     return a_block(labels[0])
+
+
+def lacking(blocks: Sequence[PemBlock], *, place: str, wanted: Wanted) -> KeyFileMalformed:
+    """Return the error about a PEM file without what is wanted: what it holds, and by which command that is read."""
+    foreign = _foreign(blocks)
+    unread = foreign or any("PRIVATE" in block.label and block.label not in _DER_LABELS for block in blocks)
+    why = ", a form that is not read here" if unread else f" where a {wanted.removeprefix('unencrypted ')} is wanted"
+    command = foreign.command(wanted, place) if foreign else ""
+    return KeyFileMalformed(place=place, reason=f"it holds {kind_of(blocks)}{why}", command=command)
 
 
 def a_block(label: str) -> str:
@@ -192,6 +171,8 @@ def _holds_a_key(text: str) -> bool:
 
 
 def _block(label: str, body: str, *, place: str) -> PemBlock:
+    if label.startswith("PGP "):  # its base64 ends with a checksum
+        return PemBlock(label=label, headers={}, content=b"")
     body = _WRITTEN_LINE_END.sub("\n", body)
     first, line_end, _ = body.replace("\r", "\n").partition("\n")
     headers, encoded = _split_lines(body) if line_end and not first.strip() else _split_words(body.split())
@@ -231,22 +212,23 @@ def _split_words(words: list[str]) -> tuple[list[tuple[str, str]], str]:
     return headers, "".join(words[at:])
 
 
-def _what_it_is(data: bytes, text: str) -> str:
-    """Return what a file without PEM blocks is, as far as that can be seen."""
-    for begin, kind in _BINARY_KINDS:
-        if data.startswith(begin):
-            return f"it is {kind}, and PEM is wanted"
-    head = text.lstrip()[:_HEAD]
-    for pattern, kind in _TEXT_KINDS:
-        if re.match(pattern, head, re.IGNORECASE):
-            return f"it is {kind}, and PEM is wanted"
-    if is_one_sequence(data):
-        return f"it is {_der_kind(data)} in DER, and PEM is wanted"
+def _without_blocks(data: bytes, text: str, *, place: str, wanted: Wanted) -> KeyFileMalformed:
+    """Return what is wrong with a file without PEM blocks, as far as that can be seen."""
+    if foreign := sealed_key(text) or foreign_file(data, text):
+        if foreign.is_private and wanted == "public key":
+            return KeyIsPrivate(place=place)
+        command = foreign.command(wanted, place)
+        return KeyFileMalformed(place=place, reason=f"it is {foreign.kind}, and PEM is wanted", command=command)
+    reason = "no PEM block in it"
     if _is_base64_of_der(text):
-        return "it has no PEM block: the lines -----BEGIN ...----- and -----END ...----- are missing"
-    if "BEGIN " in text and "KEY" in text:
-        return "no PEM block in it: its line -----BEGIN ...----- was altered"
-    return "no PEM block in it"
+        reason = "it has no PEM block: the lines -----BEGIN ...----- and -----END ...----- are missing"
+    elif "BEGIN " in text and "KEY" in text:
+        reason = "no PEM block in it: its line -----BEGIN ...----- was altered"
+    return KeyFileMalformed(place=place, reason=reason)
+
+
+def _foreign(blocks: Sequence[PemBlock]) -> ForeignFile | None:
+    return next(filter(None, (foreign_block(block.label, block.content) for block in blocks)), None)
 
 
 def _is_base64_of_der(text: str) -> bool:
@@ -254,13 +236,3 @@ def _is_base64_of_der(text: str) -> bool:
         return is_one_sequence(base64.b64decode("".join(text.split()), validate=True))
     except ValueError:
         return False
-
-
-def _der_kind(der: bytes) -> str:
-    width = max(der[1] - _DER_LONG_FORM, 0)
-    inner = der[2 + width :]
-    if inner.startswith(b"\x02\x01\x03"):
-        return "a PKCS#12 file"
-    if inner.startswith(b"\x02\x01"):
-        return "a private key"
-    return "a certificate or key"

@@ -8,13 +8,18 @@ after the seed. Their encryption is PBES2 with PBKDF2-HMAC-SHA1 and AES-256-CBC.
 from __future__ import annotations
 
 import os
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    derive_private_key,
+    get_curve_for_oid,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -22,7 +27,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.padding import PKCS7
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
 from cryptography.x509 import ObjectIdentifier
 
 from keys.algorithms import PrivateKey
@@ -86,6 +96,16 @@ class PrivateKeyInfo:
     version: int
     algorithm: asn1.TLV
     private_key: bytes
+
+
+@asn1.sequence
+class _EcPrivateKey:
+    """SEC 1, C.4."""
+
+    version: int
+    number: bytes
+    curve: Annotated[ObjectIdentifier | None, asn1.Explicit(0)]
+    public: Annotated[asn1.BitString | None, asn1.Explicit(1)]
 
 
 @asn1.sequence
@@ -281,7 +301,11 @@ def read_private_key(content: bytes, *, place: str) -> object:
     except UnsupportedAlgorithm as error:
         unsupported = error
     except (ValueError, TypeError):
-        pass  # perhaps a key of Notary
+        pass  # perhaps a key of Notary, or one whose number has another length
+    try:
+        return _odd_ec_key(content)
+    except (ValueError, TypeError, LookupError, UnsupportedAlgorithm):
+        pass
     try:
         return _notary_key(asn1.decode_der(PrivateKeyInfo, content))
     except (ValueError, TypeError) as error:
@@ -334,12 +358,42 @@ def _notary_key(info: PrivateKeyInfo) -> object:
     oid = _algorithm(info.algorithm)
     if oid == _NOTARY_ED25519:
         return read_notary_ed25519(info.private_key)
-    if oid not in {_EC, _RSA}:
+    if oid == _EC:
+        raise ValueError("an EC key that cannot be decoded")
+    if oid != _RSA:
         raise UnsupportedAlgorithm(oid.dotted_string)
-    key = load_der_private_key(info.private_key, None)  # SEC 1 or PKCS#1
-    if not isinstance(key, EllipticCurvePrivateKey if oid == _EC else RSAPrivateKey):
+    key = load_der_private_key(info.private_key, None)  # PKCS#1
+    if not isinstance(key, RSAPrivateKey):
         raise TypeError("is another key than it says")
     return key
+
+
+def _odd_ec_key(content: bytes) -> EllipticCurvePrivateKey:
+    """Decode an EC key that the library refuses: in PKCS#8 as Notary writes it, or with a number of odd length.
+
+    PuTTY puts a zero before the number; old OpenSSL and old Go left out the zeros that it begins with. Go reads all of
+    them. Raises: ValueError, TypeError, LookupError, UnsupportedAlgorithm.
+    """
+    curve: ObjectIdentifier | None = None
+    try:
+        info = asn1.decode_der(PrivateKeyInfo, content)
+    except ValueError:
+        pass  # SEC 1 alone
+    else:
+        algorithm = info.algorithm.parse(_EcAlgorithm)
+        if algorithm.oid != _EC:
+            raise ValueError("another kind of key")
+        content, curve = info.private_key, algorithm.curve
+    key = asn1.decode_der(_EcPrivateKey, content)
+    curve = key.curve or curve
+    if key.version != 1 or curve is None:
+        raise ValueError("no SEC 1")
+    private = derive_private_key(int.from_bytes(key.number), get_curve_for_oid(curve)())
+    known = key.public
+    public = EllipticCurvePublicKey.from_encoded_point(private.curve, known.as_bytes()) if known else None
+    if public is not None and public != private.public_key():
+        raise ValueError("the public key does not belong to the private one")
+    return private
 
 
 def _algorithm(encoded: asn1.TLV) -> ObjectIdentifier:

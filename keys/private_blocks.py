@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keys.algorithms import PrivateKey, algorithm_of
 from keys.errors import KeyFileMalformed, PassphraseMissing
+from keys.foreign_files import Wanted
 from keys.old_pem_encryption import decrypt_pem_block
-from keys.pem import PemBlock, a_block, kind_of, read_pem
+from keys.pem import PemBlock, lacking, read_pem
 from keys.pkcs8 import decrypt, read_notary_ed25519, read_private_key
 
 _ENCRYPTED_PKCS8: Final = "ENCRYPTED PRIVATE KEY"
@@ -71,18 +72,16 @@ class PrivateKeyBlock:
             raise KeyFileMalformed(place=self.place, reason="no private key in it") from error
 
 
-def read_private_blocks(data: bytes, *, place: str) -> tuple[PrivateKeyBlock, ...]:
+def read_private_blocks(data: bytes, *, place: str, wanted: Wanted = "private key") -> tuple[PrivateKeyBlock, ...]:
     """Return the private keys of a PEM file, at least one.
 
     `place`: the name of the file in error messages. Raises: KeyFileMalformed, which says what the file holds instead.
     """
-    blocks = read_pem(data, place=place)
+    blocks = read_pem(data, place=place, wanted=wanted)
     private = [block for block in blocks if block.label in _PRIVATE]
-    foreign = [block.label for block in blocks if "PRIVATE" in block.label and block.label not in _PRIVATE]
-    if foreign:
-        raise KeyFileMalformed(place=place, reason=f"it holds {a_block(foreign[0])}, a form that is not read here")
-    if not private:
-        raise KeyFileMalformed(place=place, reason=f"it holds {kind_of(blocks)} where a private key is wanted")
+    foreign = [block for block in blocks if "PRIVATE" in block.label and block.label not in _PRIVATE]
+    if foreign or not private:
+        raise lacking(foreign or blocks, place=place, wanted=wanted)
     several = len(private) > 1
     return tuple(
         PrivateKeyBlock(

@@ -25,7 +25,7 @@ from keys.errors import KeyFileMalformed, KeyIsPrivate, KeyNotAccepted
 from keys.go_certificate import load_der_certificate, name_of
 from keys.material import tuf_key
 from keys.notary import X509, NotaryKey
-from keys.pem import PemBlock, kind_of, read_pem
+from keys.pem import PemBlock, lacking, read_pem
 from keys.sealed_file import is_sealed
 
 _CERTIFICATE: Final = "CERTIFICATE"
@@ -43,7 +43,7 @@ def read_public_pem(data: bytes, *, place: str, at: datetime) -> Key:
     """
     if is_sealed(data):
         raise KeyIsPrivate(place=place)
-    blocks = read_pem(data, place=place)
+    blocks = read_pem(data, place=place, wanted="public key")
     if any("PRIVATE" in block.label for block in blocks):
         raise KeyIsPrivate(place=place)
     bare = {public_fingerprint(key): key for key in (_public(b, place) for b in blocks if b.label in _PUBLIC)}
@@ -52,7 +52,7 @@ def read_public_pem(data: bytes, *, place: str, at: datetime) -> Key:
         raise KeyFileMalformed(place=place, reason="it holds several public keys where one is wanted")
     if not certificates:
         if not bare:
-            raise KeyFileMalformed(place=place, reason=f"it holds {kind_of(blocks)} where a public key is wanted")
+            raise lacking(blocks, place=place, wanted="public key")
         return tuf_key(next(iter(bare.values())))
     key = _certified(certificates[0], at, place)
     if bare and public_fingerprint(key) not in bare:

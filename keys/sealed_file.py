@@ -28,13 +28,13 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from keys.algorithms import PrivateKey
 from keys.errors import KeyFileMalformed, PassphraseMissing, PassphraseWrong
+from keys.foreign_files import SEALED, sealed_key
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE, unwrapped
 from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
 
-FORMAT: Final = "content-trust-key-1"
-_KIND: Final = "content-trust-key-"
+FORMAT: Final = f"{SEALED}1"
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -63,8 +63,7 @@ def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCos
 
 def is_sealed(data: bytes) -> bool:
     """Return whether the bytes look like a sealed key file: JSON that says so. They may still be invalid."""
-    text = unwrapped(data)
-    return text.lstrip().startswith("{") and _KIND in text
+    return sealed_key(unwrapped(data)) is not None
 
 
 def read_info(data: bytes, *, place: str) -> KeyInfo:

@@ -75,6 +75,11 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
     return opened[info.keyid]
 
 
+def keep_open(store: KeyStore, keyid: str, signer: FileSigner) -> None:
+    """Let `signer_for` return this signer, with a key that was just added to the store."""
+    _opened.setdefault(store, {})[keyid] = signer
+
+
 def ask_and_open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> tuple[PrivateKey, str]:
     """Ask for the passphrase of a key and open it; return the private key and the passphrase.
 

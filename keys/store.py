@@ -84,7 +84,7 @@ def find(keys: Iterable[KeyInfo], reference: str) -> KeyInfo:
     prefixed = [k for k in known if _PREFIX.fullmatch(reference) and k.keyid.startswith(reference)]
     matches = exact or active or named or prefixed or _with_notary_id(known, reference)
     if not matches:
-        raise KeyNotFound(key=ascii(reference[:80]))
+        raise KeyNotFound(key=ascii(reference[:80]), named=True)
     if len(matches) > 1:
         raise KeyAmbiguous(key=ascii(reference[:80]), candidates=tuple(k.described for k in matches))
     return matches[0]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from keys.der import sequence_length
 from keys.errors import KeyFileMalformed, PassphraseWrong
-from keys.pem import sequence_length
 
 _INTEGER_OF_ONE_BYTE: Final = b"\x02\x01"
 NOTARY_ED25519_BYTES: Final = 96

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from keys.errors import KeysError
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
 from trustcli.config.global_options import extract
-from trustcli.console.output import Output, failure_document
+from trustcli.console.output import INTERRUPTION, Output, failure_document, internal_document
 from trustcli.errors import UsageError
 from trustcli.session import open_session
 from trustcli.console.internal_error import internal_error
@@ -44,7 +44,7 @@ def run(argv: Sequence[str], *, program: str = "trust") -> int:
         return _execute(argv, program)
     except KeyboardInterrupt:
         output.notice("error: interrupted")
-        output.document({"error": {"code": "interrupted", "message": "interrupted"}, "exit": INTERRUPTED})
+        output.document({"error": INTERRUPTION, "exit": INTERRUPTED})
         return INTERRUPTED
     except BrokenPipeError:
         return OTHER
@@ -100,7 +100,7 @@ def _failure(output: Output, error: Exception, argv: Sequence[str], program: str
         return output.failure(error), failure_document(error)
     message = internal_error(error)
     output.notice(f"error: {message}")
-    return OTHER, {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}
+    return OTHER, internal_document(message)
 
 
 if __name__ == "__main__":

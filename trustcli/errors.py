@@ -38,8 +38,6 @@ from typing import ClassVar, Final
 from keys.error_record import ErrorRecord
 from trustdata.errors import NotTrusted, TrustError, shown
 
-NAMED_BY_SERVER: Final = "it is the token server that"
-"""In the reason of a RemoteUnreachable: the user has not chosen the address, a server has named it."""
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -74,14 +72,20 @@ class TagChanged(TrustError):
 
 
 class RemoteUnreachable(TrustError):
-    """A server cannot be reached: network, DNS, TLS, or a 5xx response. `remote`: scheme, host and port."""
+    """A server cannot be reached: network, DNS, TLS, or a 5xx response. `remote`: scheme, host and port.
+
+    `named_by`: the server that names this one as its token server, so that the user has not chosen the address; "" if
+    nobody does.
+    """
 
     code: ClassVar[str] = "remote-unreachable"
     remote: str
     reason: str
+    named_by: str = ""
 
     def __str__(self) -> str:
-        return f"{self.remote} cannot be reached: {shown(self.reason, 600)}"
+        named = f"; it is the token server that {self.named_by} names" if self.named_by else ""
+        return f"{self.remote} cannot be reached: {shown(self.reason, 600)}{named}"
 
 
 class RemoteFailing(RemoteUnreachable):

@@ -24,7 +24,7 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
-from trustcli.config.stored_credentials import StoredCredentials
+from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
@@ -255,12 +255,16 @@ class Session:
         return state.server_keys if isinstance(state, CollectionState) else frozenset()
 
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
-        """Upload a collection of another Notary server, whole, to our server.
+        """Upload a collection of another Notary server, whole, to our server; again where that is busy.
 
         Raises: PublishRefused, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer,
         InvalidName, SettingsUnusable.
         """
-        TufRemote(self.link(gun)).take_over(gun, parts)
+        from trustcli.publish.backoff import JitteredBackoff
+        from trustcli.publish.publisher import sent_when_free
+
+        remote = TufRemote(self.link(gun))
+        sent_when_free(lambda: remote.take_over(gun, parts), JitteredBackoff(self.output.notice))
 
     def link(self, gun: GUN, server: str = "", observer: Observer | None = None) -> ServerLink:
         """Return a link to the collection's trust server, or to `server` (a URL); nothing is connected yet.
@@ -269,7 +273,7 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.credentials)
+        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.trust_credentials)
 
     def publisher(
         self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
@@ -337,6 +341,11 @@ class Session:
         # Where a settings file is named, as for hooks, the home of whoever runs them must decide nothing.
         named_only = self.settings.config is not None
         return StoredCredentials(self.environ, helper_timeout=self._helper_seconds, named_only=named_only)
+
+    @property
+    def trust_credentials(self) -> TrustServerCredentials:
+        """The credentials for trust servers: their own logins before all others. Raises: SettingsUnusable."""
+        return TrustServerCredentials(self.credentials)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries.

@@ -96,7 +96,10 @@ def test_only_what_was_verified_gets_in_and_all_or_nothing(
     owner.run("sign", f"{gun}:2.0")
     mixed = nobody.run("--json", "lock", gun, f"{gun}-unknown", expect=3).document()
     assert (mixed["written"], [row["gun"] for row in mixed["failures"]]) == (False, [f"{gun}-unknown"])
-    assert [row["change"] for row in mixed["collections"]] == ["unchanged"]
+    assert [(row["change"], row["state"]) for row in mixed["collections"]] == [
+        ("unchanged", "not tried"),
+        ("unchanged", "failed"),
+    ]
     assert (nobody.folder / LOCK).read_bytes() == before
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
 
 from tests.journeys.hostile import Serve, begin, fetched
 from tests.support.hostile_server import Request, Wire
-from tests.support.stage import Put
+from tests.support.stage import People, Put
 from tests.support.trust_program import TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -65,9 +66,12 @@ def test_somebody_signs_the_tag_right_after_us(owner: TrustUser, gun: str, put: 
     assert failed.stdout == ""
 
 
-def test_another_owner_rotates_the_same_key(owner: TrustUser, gun: str, put: Put, serve: Serve) -> None:
+def test_another_owner_rotates_the_same_key(owner: TrustUser, people: People, gun: str, put: Put, serve: Serve) -> None:
+    """She has the same keys on another machine. On one machine it would be the same rotation (ADR 0067)."""
     begin(owner, gun, put)
-    server = overtaking(owner, serve, lambda: owner.run("key", "rotate", "targets", gun))
+    other = people("other")
+    shutil.copytree(owner.home, other.home)
+    server = overtaking(owner, serve, lambda: other.run("key", "rotate", "targets", gun))
     failed = owner.run("--server", server, "key", "rotate", "targets", gun, expect=7)
     failed.said("targets: its keys were changed meanwhile by somebody else")
     assert failed.stdout == ""

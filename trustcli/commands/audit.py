@@ -12,7 +12,8 @@ from keys import recovery_file
 from keys.algorithms import key_fingerprint
 from trustcli.commands.support import audit_csv, audit_view
 from trustcli.commands.support.audit_view import AuditedCollection, KeyKeeping
-from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.name_lists import named_collections
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.errors import UsageError
@@ -29,6 +30,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def command(
     ctx: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    names_file: NamesFile = None,
     all_: Annotated[bool, typer.Option("--all", help="Every collection that is pinned here.")] = False,
     signer: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only what this signer may sign and has signed.")
@@ -45,9 +47,9 @@ def command(
     session: Session = ctx.obj
     if csv and session.output.as_json:
         raise UsageError("--csv and --json contradict each other")
-    if bool(names) == all_:
+    if (bool(names) or names_file is not None) == all_:
         raise UsageError("name the collections to audit, or write --all for those that are pinned here")
-    guns = list(dict.fromkeys(session.pinned_names() if all_ else collection_names(names or [])))
+    guns = session.pinned_names() if all_ else named_collections(session, names, names_file)
     keeping = KeyKeeping(
         stored={key_fingerprint(info.public): info for info in session.keystore.list()},
         recovery=_recovery_fingerprint(session, recovery_key),

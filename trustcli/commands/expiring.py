@@ -11,7 +11,8 @@ import typer
 from keys.algorithms import accepted_fingerprints, key_fingerprint
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
-from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.owner_decisions import warn_of_unvouched
 from trustcli.console.exit_codes import DONE, OTHER, worst
 from trustcli.console.failure_table import row_for
@@ -64,17 +65,19 @@ class ExpiringRole:
 def command(
     ctx: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    names_file: NamesFile = None,
     within_: Annotated[str, typer.Option("--within", metavar="TIME", help="How far to look ahead.")] = _WITHIN,
 ) -> int:
     """List the roles that run out; without NAME those of every pinned collection."""
     session: Session = ctx.obj
     span = duration_option(within_)
-    guns = collection_names(names) if names else session.pinned_names()
+    named = bool(names) or names_file is not None
+    guns = named_collections(session, names, names_file) if named else session.pinned_names()
     found: list[ExpiringRole] = []
     failures: list[dict[str, object]] = []
     statuses = [DONE]
     places = {key_fingerprint(info.public): stored_place(info) for info in session.keystore.list()}
-    for gun in dict.fromkeys(guns):
+    for gun in guns:
         try:
             collection = session.collection(gun)
             roles = collection.owner_roles()

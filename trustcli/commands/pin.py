@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from trustcli.commands.support.names import collection_names, parse_format
+from trustcli.commands.support.name_lists import collection_names
+from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.session import Session
@@ -36,8 +37,8 @@ def command(
 ) -> int:
     """Pin a collection to a root file or to a root key; --replace forgets what was pinned and seen before."""
     session: Session = ctx.obj
-    gun, *others = collection_names([name, *([named] if named is not None else [])])
-    real = others[0] if others else None
+    (gun,) = collection_names([name])
+    (real,) = collection_names([named]) if named is not None else (None,)
     pin = parse_pin(reference)
     requested = parse_format(format_) if format_ else None
     pins = session.pins.load()

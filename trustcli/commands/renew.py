@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, TypeAlias
 
@@ -17,7 +17,9 @@ from keys.errors import KeyNotFound, KeysError
 from keys.keyid import short_keyid
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.durations import duration_option
-from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.many import Done, carry_out, plan_each
+from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
     AcceptUnsigned,
@@ -27,8 +29,6 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.exit_codes import DONE, worst
-from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
 from trustcli.publish.effects import check_same_releases
@@ -59,6 +59,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def command(
     ctx: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    names_file: NamesFile = None,
     within_: Annotated[
         str | None, typer.Option("--within", metavar="TIME", help="What expires within; else the last third of life.")
     ] = None,
@@ -72,27 +73,30 @@ def command(
     """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
     session: Session = ctx.obj
     due = _due(session, within_, everything=all_)
-    guns = list(dict.fromkeys(collection_names(names) if names else session.pinned_names()))
+    named = bool(names) or names_file is not None
+    guns = named_collections(session, names, names_file) if named else session.pinned_names()
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
-    if not names and not plan_ and not yes:
+    if not named and not plan_ and not yes:
         what = f"all {len(guns)} pinned collections"
         if not confirm(session, f"Renew what is due in {what}?"):
             raise UsageError(f"nothing was renewed; to renew in {what} without being asked: --yes")
+
+    def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
+        return [plan(session, planning, gun, due, decisions)]
+
+    def do(gun: GUN) -> Done:
+        return _done(renew(session, gun, due, decisions))
+
     if plan_:
-        planning = Planning(session)
-        return planning.report([plan(session, planning, gun, due, decisions) for gun in guns])
-    rows = []
-    statuses = [DONE]
-    for gun in guns:
-        outcome = renew(session, gun, due, decisions)
-        _report(session, outcome)
-        statuses += [row_for(failure).status for failure in outcome.failures]
-        rows.append(_row(outcome))
-    status = worst(statuses)
-    session.output.document({"collections": rows, "exit": status})
-    return status
+        return plan_each(session, guns, check)
+    # Without names it is whatever this machine knows: what cannot be renewed must not let all others expire.
+    return carry_out(session, guns, check=check, do=do, checks_first=named, blank=_blank).report()
+
+
+def _blank(error: Mapping[str, object] | None) -> dict[str, object]:
+    return {"renewed": [], "left": [], "errors": [] if error is None else [error]}
 
 
 def _due(session: Session, span: str | None, *, everything: bool) -> DueBy:
@@ -165,7 +169,10 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
 
 
 def plan(session: Session, planning: Planning, gun: GUN, due: DueBy, decisions: OwnerDecisions) -> Plan:
-    """Return what `renew` would publish."""
+    """Return what `renew` would publish.
+
+    What it would leave is no reason to hold back what it can do: only a plan that is shown is refused for it.
+    """
     keys = planning.keys.held_keys()
     try:
         collection = planning.collection(gun)
@@ -173,7 +180,7 @@ def plan(session: Session, planning: Planning, gun: GUN, due: DueBy, decisions: 
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
     planned = planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan
-    left: list[Failure] = [*edit.unvouched, *map(edit.missing, edit.unrenewed)]
+    left: list[Failure] = [*edit.unvouched, *map(edit.missing, edit.unrenewed)] if planning.shown else []
     return replace(planned, refusal=planned.refusal or (left[0] if left else None))
 
 
@@ -266,16 +273,20 @@ class RenewalEdit:
         return Unrenewed(file=roles[role], threshold=threshold, keys=tuple(keys))
 
 
-def _report(session: Session, outcome: Renewed) -> None:
-    for before, after in zip(outcome.before, outcome.after, strict=True):
-        session.output.result(
-            f"{outcome.gun}: {shown(after.role)} {before.version} -> {after.version}, "
-            f"expires {before.expires:%Y-%m-%d} -> {after.expires:%Y-%m-%d}"
-        )
-    if not outcome.after and not outcome.failures:
-        session.output.notice(f"{outcome.gun}: nothing is due")
-    for failure in outcome.failures:
-        session.output.failure(failure, subject=outcome.gun)
+def _done(outcome: Renewed) -> Done:
+    lines = tuple(
+        f"{outcome.gun}: {shown(after.role)} {before.version} -> {after.version}, "
+        f"expires {before.expires:%Y-%m-%d} -> {after.expires:%Y-%m-%d}"
+        for before, after in zip(outcome.before, outcome.after, strict=True)
+    )
+    nothing = not outcome.after and not outcome.failures
+    return Done(
+        changed=bool(outcome.after),
+        lines=lines,
+        note=f"{outcome.gun}: nothing is due" if nothing else "",
+        row=_row(outcome),
+        failures=outcome.failures,
+    )
 
 
 def _row(outcome: Renewed) -> dict[str, object]:

@@ -19,6 +19,9 @@ from trustcli.client.collection import Collection
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
+from trustcli.commands.support.list_options import ImagesFile
+from trustcli.commands.support.many import Done, carry_out, plan_each
+from trustcli.commands.support.name_lists import image_references
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
@@ -30,7 +33,6 @@ from trustcli.commands.support.owner_decisions import (
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.tag_movement import released_as, tag_changed
-from trustcli.console.exit_codes import DONE
 from trustcli.errors import (
     ImageNotFound,
     ImageNotPushed,
@@ -92,7 +94,8 @@ class SigningTerms:
 @app.command("sign")
 def command(
     ctx: typer.Context,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE:TAG[@DIGEST]...")],
+    images: Annotated[list[str] | None, typer.Argument(metavar="IMAGE:TAG[@DIGEST]...")] = None,
+    images_file: ImagesFile = None,
     signer: Annotated[str | None, typer.Option(help="Sign as this signer only.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Take the digest that the container engine pushed.")] = False,
     init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
@@ -108,45 +111,74 @@ def command(
     session: Session = ctx.obj
     recovery = recovery_choice(recovery_key, none=no_recovery_key)
     wire = parse_format(format_)
-    references = [_with_tag(image) for image in images]
-    requests = resolve(session, references, local=local)
-    by_gun: dict[GUN, list[TagRequest]] = {}
-    for item in requests:
-        by_gun.setdefault(item.reference.gun, []).append(item)
+    by_gun: dict[GUN, list[ImageReference]] = {}
+    for reference in image_references(images, images_file):
+        by_gun.setdefault(reference.gun, []).append(_with_tag(reference))
     terms = SigningTerms(
         signer=signer,
         decisions=owner_decisions(
             guns=tuple(by_gun), accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
         ),
     )
-    if plan_:
-        planning = Planning(session)
-        plans = [
-            planned.plan
-            for gun, items in by_gun.items()
-            for planned in plan(
-                session, planning, gun, items, terms, recovery=recovery, wire=wire, create_unknown=init_
-            )
-        ]
-        return planning.report(plans)
-    documents: list[dict[str, object]] = []
-    for gun, items in by_gun.items():
+    looked_up = _LookedUp(session, by_gun, local=local)
+    creation = _Creation(session, recovery, wire, create_unknown=init_)
+
+    def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
+        items = looked_up.requests(gun)
+        creates = init_ if planning.shown else creation.is_wanted(gun)
+        planned = plan(
+            session, planning, gun, items, terms, recovery=creation.recovery, wire=wire, create_unknown=creates
+        )
+        return [each.plan for each in planned]
+
+    def sign(gun: GUN) -> Done:
+        items = looked_up.requests(gun)
         keys = session.held_keys()
-        _initialise_unknown(session, gun, recovery, wire=wire, create_unknown=init_)
-        sign_tags(session, gun, items, terms, keys=keys)
-        for item in items:
-            name = f"{gun}:{item.tag}@{item.manifest.digest}"
-            session.output.result(name)
-            documents.append({"name": name, "tag": item.tag, "digest": item.manifest.digest, "signed": True})
-    session.output.document({"images": documents, "exit": DONE})
-    return DONE
+        creation.create_if_wanted(gun)
+        changed = sign_tags(session, gun, items, terms, keys=keys)
+        names = [f"{gun}:{item.tag}@{item.manifest.digest}" for item in items]
+        rows = [
+            {"name": name, "tag": item.tag, "digest": item.manifest.digest, "signed": True}
+            for name, item in zip(names, items, strict=True)
+        ]
+        return Done(changed=changed, lines=tuple(names), row={"images": rows})
+
+    if plan_:
+        return plan_each(session, list(by_gun), check)
+    outcomes = carry_out(session, list(by_gun), check=check, do=sign, blank=lambda _: {"images": []})
+    signed = [image for row in outcomes.rows("done", "nothing to do") for image in row["images"]]
+    return outcomes.report(images=signed)
 
 
-def _with_tag(image: str) -> ImageReference:
-    reference = parse_reference(image)
+def _with_tag(reference: ImageReference) -> ImageReference:
     if reference.tag is None:
-        raise UsageError(f"{image} names no tag; sign a tag, such as {reference.gun}:1.0")
+        raise UsageError(f"{reference.given} names no tag; sign a tag, such as {reference.gun}:1.0")
     return reference
+
+
+class _LookedUp:
+    """The manifests of the images, by collection: each is looked up once, so that it stays what was shown."""
+
+    def __init__(self, session: Session, by_gun: Mapping[GUN, Sequence[ImageReference]], *, local: bool) -> None:
+        self._session = session
+        self._by_gun = by_gun
+        self._local = local
+        self._found: dict[GUN, list[TagRequest]] = {}
+
+    def requests(self, gun: GUN) -> list[TagRequest]:
+        """Return the images of one collection, each tag once.
+
+        Raises: UsageError (one tag as two digests), and as `resolve`.
+        """
+        if gun not in self._found:
+            by_tag: dict[Tag, TagRequest] = {}
+            for item in resolve(self._session, self._by_gun[gun], local=self._local):
+                first = by_tag.setdefault(item.tag, item)
+                if first.manifest.digest != item.manifest.digest:
+                    digests = f"{first.manifest.digest} and as {item.manifest.digest}"
+                    raise UsageError(f"{gun}:{item.tag} cannot be signed as {digests}")
+            self._found[gun] = list(by_tag.values())
+        return self._found[gun]
 
 
 def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[TagRequest]:
@@ -189,21 +221,41 @@ def _pushed(session: Session, registry: Registry, reference: ImageReference) -> 
     return manifest
 
 
-def _initialise_unknown(
-    session: Session, gun: GUN, recovery: Recovery | None, *, wire: WireFormat, create_unknown: bool
-) -> None:
-    """Create the collection if no pin, no lock entry, no memory and no server knows its name, and the user agrees.
+class _Creation:
+    """The decision whether an unknown collection is created, for each name once."""
 
-    Raises: NoTrustData (the user does not agree, or cannot be asked), UsageError, CollectionExists, KeysError,
-    NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
-    """
-    if not _is_unknown(session.collection(gun, wire=_unpinned_format(session, gun, wire))):
-        return
-    if not create_unknown and session.settings.non_interactive:
-        raise NoTrustData(gun=gun)
-    if not create_unknown and not confirm(session, f"{gun} has no trust data. Make the collection now?"):
-        raise NoTrustData(gun=gun)
-    create(session, gun, decide_recovery(session, recovery), wire=wire)
+    def __init__(self, session: Session, recovery: Recovery | None, wire: WireFormat, *, create_unknown: bool) -> None:
+        self.recovery = recovery
+        self._session = session
+        self._wire = wire
+        self._create_unknown = create_unknown
+        self._wanted: dict[GUN, bool] = {}
+
+    def is_wanted(self, gun: GUN) -> bool:
+        """Return whether no pin, no lock entry, no memory and no server knows the name, and the user agrees.
+
+        Raises: NoTrustData (the user does not agree, or cannot be asked), NotTrusted, RemoteUnreachable,
+        RemoteRefused, RemoteMisbehaved.
+        """
+        session = self._session
+        if gun not in self._wanted:
+            unknown = _is_unknown(session.collection(gun, wire=_unpinned_format(session, gun, self._wire)))
+            if unknown and not self._create_unknown:
+                question = f"{gun} has no trust data. Make the collection now?"
+                if session.settings.non_interactive or not confirm(session, question):
+                    raise NoTrustData(gun=gun)
+            if unknown:
+                self.recovery = decide_recovery(session, self.recovery)
+            self._wanted[gun] = unknown
+        return self._wanted[gun]
+
+    def create_if_wanted(self, gun: GUN) -> None:
+        """Create the collection if it is wanted.
+
+        Raises: as `is_wanted`; UsageError, CollectionExists, KeysError, PublishRefused.
+        """
+        if self.is_wanted(gun):
+            create(self._session, gun, decide_recovery(self._session, self.recovery), wire=self._wire)
 
 
 def _unpinned_format(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
@@ -266,8 +318,8 @@ def _question(gun: GUN, item: TagRequest, signer: str | None) -> Question:
     return Question(gun=gun, tag=item.tag, digest=item.manifest.digest, required_signers=required)
 
 
-def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], terms: SigningTerms, *, keys: StoreKeys) -> None:
-    """Run steps 2 to 4 for one collection.
+def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], terms: SigningTerms, *, keys: StoreKeys) -> bool:
+    """Run steps 2 to 4 for one collection; return False if all of it was signed already.
 
     Raises: TagChanged, PublishRefused, KeysError, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
     """
@@ -286,6 +338,7 @@ def sign_tags(session: Session, gun: GUN, items: Sequence[TagRequest], terms: Si
             edit.check_still_ours(item, session.collection(gun).owner_roles(), server=collection.server.name)
         if answer.refusal is not None:
             raise answer.refusal
+    return outcome.published is not None
 
 
 class TagEdits:

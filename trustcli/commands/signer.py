@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-from keys.file_access import key_file_error
 from keys.keyid import short_keyid
-from keys.pem import MAX_KEY_FILE
-from keys.public_pem import read_public_pem
 from trustcli.client.collection import Collection
-from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.many import Checked, Done, carry_out, plan_each, read_each
+from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
     AcceptUnsigned,
@@ -25,8 +23,9 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.exit_codes import DONE
+from trustcli.commands.support.signer_key import read_signer_key
 from trustcli.publish.effects import check_same_releases
+from trustcli.publish.plan import Plan
 from trustcli.publish.publisher import Edit, PublishResult
 from trustcli.session import Session
 from trustdata.editing import repository_editor
@@ -36,8 +35,8 @@ from trustdata.envelope import Envelope
 from trustdata.errors import ThresholdNotMet, shown, tag_list
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
-from trustdata.model import Key, Targets
-from trustdata.roles import RELEASES, TARGETS, RoleName, signer_role
+from trustdata.model import Targets
+from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.vouching import listed_digests
 from trustdata.wire import WireFormat
@@ -45,16 +44,17 @@ from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Add, remove and list signers.")
 
-EditForFormat: TypeAlias = Callable[[WireFormat], Edit]
-"""A function from a collection's format to an edit of it."""
+EditFor: TypeAlias = Callable[[GUN, WireFormat], Edit]
+"""A function from a collection's name and format to an edit of it."""
 
 
 @app.command("add")
 def add(
     ctx: typer.Context,
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
     key: Annotated[list[Path], typer.Option(help="The signer's public key (PEM); may be repeated.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    names_file: NamesFile = None,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -62,14 +62,14 @@ def add(
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
-    keys = [_read_key(file, session.at) for file in key]
+    keys = [read_signer_key(file, session.at) for file in key]
     role = signer_role(signer)
-    guns = collection_names(names)
+    guns = named_collections(session, names, names_file)
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
 
-    def addition(wire: WireFormat) -> Edit:
+    def addition(_: GUN, wire: WireFormat) -> Edit:
         terms = EditTerms.of(wire, at=session.at)
         encoded = [wire.encode_key(k) for k in keys]
 
@@ -84,28 +84,29 @@ def add(
 
         return edit
 
-    if plan_:
-        return _plan(session, dict.fromkeys(guns, addition), decisions)
-    for gun in guns:
+    def add_to(gun: GUN) -> Done:
         collection = session.collection(gun)
-        outcome = _publish(session, collection, addition(collection.wire), decisions)
+        outcome = _publish(session, collection, addition(gun, collection.wire), decisions)
         signers, server = _signers_now(session, gun, outcome)
         keyids = {collection.wire.encode_key(k).keyid for k in keys}
         what = f"signer {signer} with key {', '.join(short_keyid(keyid) for keyid in sorted(keyids))} in {gun}"
         check_visible(keyids <= set(signers.get(role, ())), server=server, what=what)
         done = "added to" if outcome.published else "is a signer with these keys already of"
-        session.output.result(f"signer {signer} {done} {gun}")
-    session.output.document(
-        {"signer": signer, "keys": [TUF.encode_key(k).keyid for k in keys], "collections": names, "exit": DONE}
-    )
-    return DONE
+        return Done(changed=outcome.published is not None, lines=(f"signer {signer} {done} {gun}",))
+
+    check = _checking(session, addition, decisions)
+    if plan_:
+        return plan_each(session, guns, check)
+    outcomes = carry_out(session, guns, check=check, do=add_to)
+    return outcomes.report(signer=signer, keys=[TUF.encode_key(k).keyid for k in keys])
 
 
 @app.command("remove")
 def remove(
     ctx: typer.Context,
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    names_file: NamesFile = None,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -113,53 +114,59 @@ def remove(
 ) -> int:
     """Remove a signer; `targets/releases` is signed again in the same publish."""
     session: Session = ctx.obj
-    guns = collection_names(names)
+    signer_role(signer)
+    guns = named_collections(session, names, names_file)
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
 
-    def removal(gun: GUN) -> EditForFormat:
-        return lambda wire: _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
+    def removal(gun: GUN, wire: WireFormat) -> _SignerRemoval:
+        return _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
 
-    edits = {gun: removal(gun) for gun in guns}
-    if plan_:
-        return _plan(session, edits, decisions)
-    for gun, edit_for in edits.items():
+    def remove_from(gun: GUN) -> Done:
         collection = session.collection(gun)
-        edit = edit_for(collection.wire)
+        edit = removal(gun, collection.wire)
         outcome = _publish(session, collection, edit, decisions)
+        if outcome.published is None and not edit.sent:
+            return Done(changed=False, note=f"{edit.absence(outcome.roles)}: nothing to do")
         _warn_of_inherited_tags(session, gun, edit, tense="now it has")
         signers, server = _signers_now(session, gun, outcome)
         check_visible(
             signer_role(signer) not in signers, server=server, what=f"the removal of signer {signer} from {gun}"
         )
-        session.output.result(f"signer {signer} removed from {gun}")
-    session.output.document({"signer": signer, "collections": names, "exit": DONE})
-    return DONE
+        return Done(lines=(f"signer {signer} removed from {gun}",))
+
+    check = _checking(session, removal, decisions)
+    if plan_:
+        return plan_each(session, guns, check)
+    return carry_out(session, guns, check=check, do=remove_from).report(signer=signer)
 
 
 class _SignerRemoval:
-    """An edit that removes a signer from one collection."""
+    """An edit that removes a signer from one collection; nothing changes where there is no such signer."""
 
     def __init__(self, gun: GUN, signer: str, terms: EditTerms) -> None:
         self._gun = gun
         self._signer = signer
         self._terms = terms
-        self._attempted = False
+        self.sent = False
+        """Whether an attempt has made a change: if nothing is left to change then, that one was stored."""
         self.inherited: Envelope | None = None
         """The releases, if nobody who stays had signed them."""
 
     def __call__(self, roles: OwnerRoles) -> Contents:
-        """Return the contents without the signer; none if an earlier attempt removed it.
-
-        Raises: PublishRefused (no such signer).
-        """
-        if self._attempted and signer_role(self._signer) not in repository_editor.signers_of(roles):
-            return {}  # an earlier attempt was stored, and only its reply was lost
-        self._attempted = True
+        """Return the contents without the signer."""
+        if signer_role(self._signer) not in repository_editor.signers_of(roles):
+            return {}
+        self.sent = True
         changed = repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
         self.inherited = _inherited_releases(roles, changed)
         return changed
+
+    def absence(self, roles: OwnerRoles) -> str:
+        """Return a sentence that names who the signers are, if not this one."""
+        names = ", ".join(shown(signer_name(role)) for role in repository_editor.signers_of(roles)) or "none"
+        return f"{self._signer} is no signer of {self._gun} (signers: {names})"
 
 
 def _publish(session: Session, collection: Collection, edit: Edit, decisions: OwnerDecisions) -> PublishResult:
@@ -192,37 +199,46 @@ def _warn_of_inherited_tags(session: Session, gun: GUN, edit: Edit, *, tense: st
         session.output.warn(f"{gun}: {what}; revoke what you do not know: {tags}")
 
 
-def _plan(session: Session, edits: Mapping[GUN, EditForFormat], decisions: OwnerDecisions) -> int:
-    planning = Planning(session)
-    plans = []
-    for gun, edit_for in edits.items():
+def _checking(session: Session, edit_for: EditFor, decisions: OwnerDecisions) -> Checked:
+    """Return the check of a command that changes no tag."""
+
+    def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
         collection = planning.collection(gun)
-        edit = edit_for(collection.wire)
-        planned = planning.plan(
-            collection,
-            edit,
-            planning.keys.held_keys(),
-            decisions=decisions,
-            check=check_same_releases,
-        )
-        plans.append(planned.plan)
-        _warn_of_inherited_tags(session, gun, edit, tense="would get")
-    return planning.report(plans)
+        edit = edit_for(gun, collection.wire)
+        keys = planning.keys.held_keys()
+        plan = planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan
+        if planning.shown:
+            _warn_of_inherited_tags(session, gun, edit, tense="would get")
+        return [plan]
+
+    return check
 
 
 @app.command("list")
-def list_(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> int:
-    """List the signers of a collection and the ids of their keys."""
+def list_(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    names_file: NamesFile = None,
+) -> int:
+    """List the signers of collections and the ids of their keys."""
     session: Session = ctx.obj
-    (gun,) = collection_names([name])
-    roles = session.collection(gun).owner_roles()
-    warn_of_unvouched(session, gun, roles)
-    signers = inspect(roles.sound()).signers
-    for signer_keys in signers:
-        session.output.result(f"{shown(signer_keys.name)}\t{', '.join(signer_keys.keyids)}")
-    rows = [{"name": signer_keys.name, "keys": list(signer_keys.keyids)} for signer_keys in signers]
-    session.output.document({"gun": gun, "signers": rows, "exit": DONE})
-    return DONE
+    guns = named_collections(session, names, names_file)
+    signers: dict[GUN, list[dict[str, object]]] = {}
+
+    def read(gun: GUN) -> Done:
+        roles = session.collection(gun).owner_roles()
+        warn_of_unvouched(session, gun, roles)
+        found = inspect(roles.sound()).signers
+        signers[gun] = [{"name": signer_keys.name, "keys": list(signer_keys.keyids)} for signer_keys in found]
+        # Of one collection the lines are what they always were; of several each says whose it is.
+        whose = f"{gun}\t" if len(guns) > 1 else ""
+        lines = tuple(f"{whose}{shown(one.name)}\t{', '.join(one.keyids)}" for one in found)
+        note = f"{gun}: no signers" if len(guns) > 1 and not found else ""
+        return Done(lines=lines, note=note, row={"signers": signers[gun]})
+
+    outcomes = read_each(session, guns, read)
+    only = {"gun": guns[0], "signers": signers.get(guns[0], [])} if len(guns) == 1 else {}
+    return outcomes.report(**only)
 
 
 def _signers_now(session: Session, gun: GUN, outcome: PublishResult) -> tuple[dict[RoleName, tuple[str, ...]], str]:
@@ -230,12 +246,3 @@ def _signers_now(session: Session, gun: GUN, outcome: PublishResult) -> tuple[di
     collection = session.collection(gun)
     roles = collection.verify_published(outcome.uploads).roles()
     return repository_editor.signers_of(roles), collection.server.name
-
-
-def _read_key(file: Path, at: datetime) -> Key:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_KEY_FILE + 1)
-    except OSError as error:
-        raise key_file_error(file, error) from error
-    return read_public_pem(data, place=str(file), at=at)

@@ -31,7 +31,7 @@ class CommandEntry:
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "init": CommandEntry(
-        "trustcli.commands.init", "Make a collection: root, targets, server-held snapshot and timestamp."
+        "trustcli.commands.init", "Make collections: root, targets, server-held snapshot and timestamp."
     ),
     "sign": CommandEntry("trustcli.commands.sign", "Sign tags by digest."),
     "verify": CommandEntry("trustcli.commands.verify", "Verify images; print name@digest for each that is trusted."),
@@ -46,6 +46,8 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "expiring": CommandEntry("trustcli.commands.expiring", "List what runs out, and who can renew it."),
     "audit": CommandEntry("trustcli.commands.audit", "List who may sign what, who has signed it, and what is odd."),
     "renew": CommandEntry("trustcli.commands.renew", "Sign again what runs out, content unchanged."),
+    "login": CommandEntry("trustcli.commands.login", "Log in at a trust server."),
+    "logout": CommandEntry("trustcli.commands.logout", "Forget the login at a trust server."),
     "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
     "plugin": CommandEntry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
     "hook": CommandEntry("trustcli.commands.hook", "Put a pull-time hook in place."),

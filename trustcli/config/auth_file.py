@@ -22,6 +22,8 @@ from trustdata.json_bounds import Excess
 
 HUB_KEY = "https://index.docker.io/v1/"
 """The key under which Docker stores the credentials of docker.io."""
+TRUST_LOGIN = "content-trust+https://"
+"""What the keys of logins at trust servers begin with (`trustcli.config.trust_logins`)."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MEMBERS = frozenset({"auths", "credHelpers", "credsStore"})
 _OF_AN_ENTRY = frozenset({"auth", "username", "password", "identitytoken", "registrytoken"})
@@ -33,8 +35,20 @@ def is_hub(host: str) -> bool:
 
 
 def host_of(key: str) -> str:
-    """Return the host of a key in `auths`, which may be a URL, in the spelling that all compare by."""
+    """Return the host of a key in `auths`, which may be a URL, in the spelling that all compare by.
+
+    A login at a trust server is none at a registry on its host, and is returned as it is.
+    """
+    if key.startswith(TRUST_LOGIN):
+        return key
     return same_host(key.removeprefix("https://").removeprefix("http://").partition("/")[0])
+
+
+def is_old_form(content: Mapping[str, object]) -> bool:
+    """Return whether a file is an old .dockercfg: entries, and nothing around them."""
+    return not content.keys() & _MEMBERS and any(
+        isinstance(v, dict) and v.keys() & _OF_AN_ENTRY for v in content.values()
+    )
 
 
 class AuthFile:

@@ -1,6 +1,6 @@
-"""Ask a credential helper: `docker-credential-NAME get`, which reads a server from its input and writes JSON.
+"""Ask a credential helper: `docker-credential-NAME get|store|erase`, which reads from its input and writes JSON.
 
-Protocol: docker/docker-credential-helpers. Nothing is stored with it.
+Protocol: docker/docker-credential-helpers. Only logins at trust servers are stored with one and erased.
 """
 
 from __future__ import annotations
@@ -34,6 +34,21 @@ class CredentialHelper:
 
     def get(self, name: str, key: str) -> Credential | None:
         """Return what the helper of this name has for a key of `auths`, or None. Raises: SettingsUnusable."""
+        output = self._asked(name, "get", key)
+        return None if output is None else _parse_helper_output(output, f"docker-credential-{name}", key)
+
+    def store(self, name: str, key: str, username: str, password: str) -> None:
+        """Have the helper of this name keep a login. Raises: SettingsUnusable."""
+        import json
+
+        self._asked(name, "store", json.dumps({"ServerURL": key, "Username": username, "Secret": password}))
+
+    def erase(self, name: str, key: str) -> None:
+        """Have the helper of this name forget a login, if it has that. Raises: SettingsUnusable."""
+        self._asked(name, "erase", key)
+
+    def _asked(self, name: str, verb: str, request: str) -> bytes | None:
+        """Run a helper and return what it says; None if it has no such login. Raises: SettingsUnusable."""
         import subprocess  # most invocations need no helper: start-up time
 
         if not _HELPER_NAME.fullmatch(name):
@@ -41,7 +56,7 @@ class CredentialHelper:
             raise SettingsUnusable(place=self._config, reason=reason)
         program = f"docker-credential-{name}"
         try:
-            done = self._run(program, key)
+            done = self._run(program, verb, request)
         except FileNotFoundError as error:
             raise SettingsUnusable(place=program, reason=f"not found, but {self._config} names it") from error
         except subprocess.TimeoutExpired:
@@ -56,16 +71,16 @@ class CredentialHelper:
             # A helper reports failures on stdout, where a success would print the secret.
             detail = "" if output.startswith("{") else f": {output.splitlines()[0]}" if output else ""
             raise SettingsUnusable(place=program, reason=f"failed with status {done.returncode}{detail}")
-        return _parse_helper_output(done.stdout, program, key)
+        return done.stdout
 
-    def _run(self, program: str, key: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, program: str, verb: str, request: str) -> subprocess.CompletedProcess[bytes]:
         """Run a helper to its end; if it takes too long, kill it and all processes that it started."""
         import signal
         import subprocess
         from contextlib import suppress
 
         with subprocess.Popen(
-            [program, "get"],
+            [program, verb],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -73,7 +88,7 @@ class CredentialHelper:
             start_new_session=True,  # so that its children, which hold the pipes, can be killed as one group
         ) as process:
             try:
-                stdout, stderr = process.communicate(key.encode(), timeout=self._timeout)
+                stdout, stderr = process.communicate(request.encode(), timeout=self._timeout)
             except BaseException:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)

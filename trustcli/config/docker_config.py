@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from trustcli.config.auth_file import HUB_KEY, AuthFile, host_of, is_hub
+from trustcli.config.auth_file import HUB_KEY, TRUST_LOGIN, AuthFile, host_of, is_hub
 from trustcli.config.credential import Credential
 from trustcli.config.credential_helper import HELPER_TIMEOUT, CredentialHelper
 from trustcli.config.home_folder import home_folder
@@ -75,3 +75,15 @@ class DockerConfig:
             if found := self._helper.get(helper, name):
                 return found
         return self._file.entry(spelled)
+
+    def trust_login(self, server: str) -> Credential | None:
+        """Return what `trust login` stored for a trust server (host, and port unless that is 443), or None.
+
+        A helper is asked only if the file says that there is such a login. Raises: SettingsUnusable.
+        """
+        key = TRUST_LOGIN + server
+        if key not in self._file.names():
+            return None
+        if (helper := self._file.helper_name((key,))) and (found := self._helper.get(helper, key)):
+            return found
+        return self._file.entry((key,))

@@ -28,9 +28,10 @@ class StoredCredentials:
         """
         named = named_auth_file(environ)
         containers = [ContainersAuth(named, environ, helper_timeout=helper_timeout)] if named else []
+        self.docker = DockerConfig(environ, helper_timeout=helper_timeout)
         self.places: tuple[CredentialPlace, ...] = (
             *containers,
-            DockerConfig(environ, helper_timeout=helper_timeout),
+            self.docker,
             *(
                 ContainersAuth(file, environ, helper_timeout=helper_timeout)
                 for file in (() if named_only else usual_auth_files(environ))
@@ -46,3 +47,18 @@ class StoredCredentials:
             if found := place.credential_for(server, repository=repository):
                 return found
         return None
+
+
+class TrustServerCredentials:
+    """Credentials for trust servers: what `trust login` stored, then what is stored for the host."""
+
+    def __init__(self, stored: StoredCredentials) -> None:
+        self._stored = stored
+
+    def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
+        """Return the credential for a trust server, or None. `repository`: of no matter here.
+
+        Raises: SettingsUnusable.
+        """
+        own = self._stored.docker.trust_login(server)
+        return own or self._stored.credential_for(server, repository=repository)

@@ -11,6 +11,7 @@ from keys.errors import (
     KeyAmbiguous,
     KeyExists,
     KeyFileExposed,
+    KeyFileMalformed,
     KeyFileMissing,
     KeyFileUnreadable,
     KeyFileUnwritable,
@@ -61,9 +62,9 @@ def _advice_help_command(error: Failure) -> str:
 
 
 def _advice_unreachable(error: Failure) -> str:
-    remote, reason = (str(error.details().get(name, "")) for name in ("remote", "reason"))
-    if cli_errors.NAMED_BY_SERVER in reason:
-        return f"check the network and the proxy variables; if {remote} is no address, tell the operator who names it"
+    if named_by := error.details().get("named_by"):
+        remote = error.details()["remote"]
+        return f"check the network and the proxy variables; if {remote} is no address, tell the operator of {named_by}"
     return "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
 
 
@@ -178,6 +179,13 @@ def _advice_other_collection(error: Failure) -> str:
         "see whether this is the right server (trust doctor {gun}); only if the publisher says that {gun} mirrors "
         "{named}: trust pin {gun} REF --named {named}"
     )(error)
+
+
+def _advice_no_such_key(error: Failure) -> str:
+    """Return where other keys come from: those that somebody named may lie in files."""
+    file = "a key in a file" if error.details().get("named") else "a recovery key"
+    how = "trust key import FILE" if error.details().get("named") else "--recovery-key FILE"
+    return f"trust key list; {file} is brought by {how}"
 
 
 def _advice_key_exists(error: Failure) -> str:
@@ -378,11 +386,12 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeysError: Row(status=KEYS),
     KeyAmbiguous: Row(status=KEYS, advice=_template("trust key list")),
     KeyExists: Row(status=KEYS, advice=_advice_key_exists),
+    KeyFileMalformed: Row(status=KEYS, advice=_template("{command}")),
     KeyIsPrivate: Row(
         status=KEYS,
         advice=_template("ask its holder for the public key: trust key export KEY --public, or openssl pkey -pubout"),
     ),
-    KeyNotFound: Row(status=KEYS, advice=_template("trust key list; a recovery key is brought by --recovery-key FILE")),
+    KeyNotFound: Row(status=KEYS, advice=_advice_no_such_key),
     KeyNotAuthorised: Row(
         status=KEYS,
         advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),

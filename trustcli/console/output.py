@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TextIO
 
+from trustcli.console.exit_codes import OTHER
 from trustcli.console.failure_table import Failure, row_for
 
 _ODD: Final = re.compile(r"[^ -~\n\t]")
 """What is perhaps not printable: a long text of plain characters is passed over at once."""
 _ODD_IN_LINE: Final = re.compile(r"[^ -~\t]")
+INTERRUPTION: Final[Mapping[str, object]] = {"code": "interrupted", "message": "interrupted"}
+"""The `error` member of JSON output after Ctrl-C."""
 
 
 class Output:
@@ -26,6 +29,7 @@ class Output:
     def __init__(self, *, stdout: TextIO, stderr: TextIO, as_json: bool) -> None:
         self._stdout = stdout
         self._stderr = stderr
+        self._warned: set[str] = set()
         self.as_json = as_json
 
     def result(self, text: str) -> None:
@@ -65,7 +69,10 @@ class Output:
             self.notice(line)
 
     def warn(self, text: str) -> None:
-        self.notice(f"warning: {text}")
+        """Print a warning, once: what is checked before it is done would give it twice."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.notice(f"warning: {text}")
 
     def failure(self, error: Failure, *, subject: str = "") -> int:
         """Print what failed, why, and what to do next; return the exit status.
@@ -98,6 +105,11 @@ def _shown(character: str, escaped: str) -> str:
 def _json_escape(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def internal_document(message: str) -> dict[str, object]:
+    """Return the `error` member of JSON output for an error that is this program's fault."""
+    return {"code": "internal", "message": message, "details": {}, "next": "", "exit": OTHER}
 
 
 def failure_document(error: Failure) -> dict[str, object]:

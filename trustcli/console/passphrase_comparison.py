@@ -21,13 +21,18 @@ class ComparedPassphrases:
         self._provider = provider
         self._warn = warn
         self._given: dict[PassphrasePurpose, set[str]] = {}
+        self._for_new: dict[tuple[PassphrasePurpose, str], str] = {}
 
     def passphrase(self, *, purpose: PassphrasePurpose, key: str, new: bool = False, retry: bool = False) -> str:
-        """Return the provider's answer and remember it.
+        """Return the provider's answer and remember it: a run asks once for all new keys that are called the same.
 
         Raises: PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
         """
+        if new and not retry and (purpose, key) in self._for_new:
+            return self._for_new[purpose, key]
         answer = self._provider.passphrase(purpose=purpose, key=key, new=new, retry=retry)
+        if new:
+            self._for_new[purpose, key] = answer
         given = self._given.setdefault(purpose, set())
         if new and len(answer) < SHORTEST_NEW and answer not in given:
             self._warn(f"the passphrase of {key} has fewer than {SHORTEST_NEW} characters, and docker refuses such")

@@ -94,3 +94,10 @@ class TerminalPrompt:
             return self._openly(one_line(question)).strip()
         except (OSError, EOFError):
             return None
+
+    def ask_hidden(self, question: str) -> str | None:
+        """Ask for a secret that opens no key, without showing it; None if nobody answers."""
+        try:
+            return self._hidden(one_line(question))
+        except (OSError, EOFError, Warning):
+            return None

@@ -104,7 +104,8 @@ def _writable(error: Failure, _: HookRequest) -> str:
 
 
 def _unreachable(error: Failure, request: HookRequest) -> str:
-    if request.docker is None or type(error) is not cli_errors.RemoteUnreachable:  # of the others, something is known
+    of_ours = type(error) is cli_errors.RemoteUnreachable and not error.details()["named_by"]
+    if request.docker is None or not of_ours:  # of the others, more is known
         return _usual(error, request)
     where = f"[servers] in {request.settings}; else the registry's host"
     return f"check the address ({where}), the network and the container runtime's proxy variables ({request.explain})"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from trustcli.errors import NAMED_BY_SERVER, RemoteMisbehaved, RemoteRefused, RemoteUnreachable
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.redirects import follow
 from trustcli.http.refusals import failing, first_line, is_page
@@ -235,7 +235,7 @@ class ChallengeResponder:
                 raise RemoteMisbehaved(remote=str(origin), reason=reason) from error
             except RemoteUnreachable as error:
                 if origin != self._server:  # the user has never heard of it
-                    error.reason += f"; {NAMED_BY_SERVER} {self._server} names"
+                    error.named_by = str(self._server)
                 raise
             if not response.redirects:
                 return response

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from trustcli.client.ports import PublishReceipt, PublishRemote
 from trustcli.errors import RemoteBusy, RemoteUnreachable
@@ -38,6 +38,8 @@ _FIRST_PAUSE: Final = 0.05  # seconds
 _LONGEST_PAUSE: Final = 2.0  # seconds
 _UNTOLD: Final = 1
 """Seconds for which a busy server is left alone that does not say how long."""
+
+_Answer = TypeVar("_Answer")
 
 Check = Callable[[OwnerRoles, OwnerRoles], None]
 """A last check before anything is sent, of the roles before and after the publish; it raises to stop the publish."""
@@ -101,7 +103,7 @@ class Publisher:
         the edit was not stored), the errors of the edit, NotVouchedFor, PublishRefused, NotTrusted (our own upload does
         not verify), KeysError, RemoteRefused, RemoteMisbehaved.
         """
-        longest = _FIRST_PAUSE
+        turn = _Turn(self._backoff)
         attempts = 0
         lost: RemoteUnreachable | None = None
         broken: tuple[WouldBreakRole, dict[RoleName, str]] | None = None
@@ -122,19 +124,11 @@ class Publisher:
                 published = self.send(uploads)
             except (VersionConflict, WouldBreakRole, RemoteBusy) as error:
                 broken = (error, _state(roles)) if isinstance(error, WouldBreakRole) else None
-                self._wait(error, longest)
-                longest = min(longest * 2, _LONGEST_PAUSE)
+                turn.wait(error)
             except RemoteUnreachable as error:
                 lost = error  # the upload may have been stored, and only the reply lost: read once more
             else:
                 return PublishResult(published=published, uploads=uploads, attempts=attempts, roles=roles)
-
-    def _wait(self, error: VersionConflict | WouldBreakRole | RemoteBusy, longest: float) -> None:
-        """Wait before the next attempt, as long as a busy server wants; raise the error if there is no time left."""
-        least = error.seconds or _UNTOLD if isinstance(error, RemoteBusy) else 0
-        if self._backoff.elapsed() + least > RETRY_SECONDS:
-            raise error
-        self._backoff.pause(longest, least=least)
 
     def send(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
         """Send one upload once (step 5).
@@ -144,9 +138,42 @@ class Publisher:
         """
         return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
 
+    def send_when_free(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
+        """Send one upload, the same again where the server is busy, for about a minute. Raises: as `send`."""
+        return sent_when_free(lambda: self.send(uploads), self._backoff)
+
     def prepare(self, roles: OwnerRoles, contents: Contents) -> dict[RoleName, Envelope]:
         """Sign and judge (steps 3 and 4). Raises: NotVouchedFor, KeysError, NotTrusted, PublishRefused."""
         return prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
+
+
+class _Turn:
+    """The pauses between attempts, each longer than the one before."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._longest = _FIRST_PAUSE
+
+    def wait(self, error: VersionConflict | WouldBreakRole | RemoteBusy) -> None:
+        """Wait before the next attempt, as long as a busy server wants; raise the error if there is no time left."""
+        least = error.seconds or _UNTOLD if isinstance(error, RemoteBusy) else 0
+        if self._backoff.elapsed() + least > RETRY_SECONDS:
+            raise error
+        self._backoff.pause(self._longest, least=least)
+        self._longest = min(self._longest * 2, _LONGEST_PAUSE)
+
+
+def sent_when_free(send: Callable[[], _Answer], backoff: Backoff) -> _Answer:
+    """Send what need not be made anew, again where the server is busy, for about a minute.
+
+    `send`: what is stored twice is stored once. Raises: RemoteBusy (still busy then), and what `send` raises.
+    """
+    turn = _Turn(backoff)
+    while True:
+        try:
+            return send()
+        except RemoteBusy as error:
+            turn.wait(error)
 
 
 def _state(roles: Roles) -> dict[RoleName, str]:

@@ -26,7 +26,7 @@ from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey
 
 from keys.errors import KeyFileMalformed
 from keys.go_certificate import load_der_certificate
-from keys.pem import kind_of, read_pem
+from keys.pem import lacking, read_pem
 from trustserver.auth.accepted_keys import PublicKey, usable
 from trustserver.auth.token_chain import ChainVerifier, decode_chain
 from trustserver.errors import StartRefused, TokenRefused
@@ -162,14 +162,15 @@ def _read_certificates(path: Path) -> list[x509.Certificate]:
     except (ValueError, x509.InvalidVersion):
         pass  # perhaps because of what is around the PEM (docs/adr/0060)
     try:
-        blocks = read_pem(content, place=str(path))
+        blocks = read_pem(content, place=str(path), wanted="certificate")
         found = [load_der_certificate(block.content) for block in blocks if block.label == "CERTIFICATE"]
+        if not found:
+            raise lacking(blocks, place=str(path), wanted="certificate")
     except KeyFileMalformed as error:
-        raise StartRefused(what=str(path), reason=f"holds no certificates in PEM: {error.reason}") from error
+        helps = f"; {error.command}" if error.command else ""
+        raise StartRefused(what=str(path), reason=f"holds no certificates in PEM: {error.reason}{helps}") from error
     except ValueError as error:
         raise StartRefused(what=str(path), reason="holds no certificates in PEM") from error
-    if not found:
-        raise StartRefused(what=str(path), reason=f"holds no certificates in PEM, but {kind_of(blocks)}")
     return found
 
 

@@ -7,6 +7,7 @@ certificate is served after the next one.
 from __future__ import annotations
 
 import os
+import shlex
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.errors import KeyFileMalformed
-from keys.pem import MAX_KEY_FILE, kind_of, read_pem, write_pem
+from keys.pem import MAX_KEY_FILE, PemBlock, lacking, read_pem, write_pem
 from keys.private_blocks import read_private_blocks, the_only_key
 from trustserver.errors import StartRefused
 
@@ -63,22 +64,31 @@ def _load_unwrapped(context: ssl.SSLContext, files: TlsFiles, error: ssl.SSLErro
     Raises: StartRefused, which says which of the two files is wrong, and how.
     """
     try:
-        blocks = read_pem(_read(files.certificate), place=str(files.certificate))
-        key = the_only_key(read_private_blocks(_read(files.key), place=str(files.key)), place=str(files.key))
+        certificates = _certificates(files.certificate)
+        found = read_private_blocks(_read(files.key), place=str(files.key), wanted="unencrypted private key")
+        key = the_only_key(found, place=str(files.key))
     except KeyFileMalformed as fault:
-        raise StartRefused(what=fault.place, reason=f"cannot be used for TLS: {fault.reason}") from error
-    certificates = [block for block in blocks if block.label == "CERTIFICATE"]
-    if not certificates:
-        reason = f"holds {kind_of(blocks)} where a certificate is wanted"
-        raise StartRefused(what=str(files.certificate), reason=reason) from error
+        helps = f"; {fault.command}" if fault.command else ""
+        raise StartRefused(what=fault.place, reason=f"cannot be used for TLS: {fault.reason}{helps}") from error
     if key.encrypted:
-        raise StartRefused(what=str(files.key), reason="is encrypted, and nobody is asked for a passphrase") from error
+        plain = f"openssl pkey -in {shlex.quote(str(files.key))} -out KEY.pem"
+        reason = f"is encrypted, and nobody is asked for a passphrase; {plain}"
+        raise StartRefused(what=str(files.key), reason=reason) from error
     try:
         with _in_memory(write_pem(certificates)) as chain, _in_memory(write_pem([key.block])) as private:
             context.load_cert_chain(chain, private)
     except ssl.SSLError as again:
         reason = f"is no certificate chain, or does not belong to {files.key}: {again.reason}"
         raise StartRefused(what=str(files.certificate), reason=reason) from again
+
+
+def _certificates(file: Path) -> list[PemBlock]:
+    """Return the certificates of a PEM file, at least one. Raises: KeyFileMalformed."""
+    blocks = read_pem(_read(file), place=str(file), wanted="certificate")
+    certificates = [block for block in blocks if block.label == "CERTIFICATE"]
+    if not certificates:
+        raise lacking(blocks, place=str(file), wanted="certificate")
+    return certificates
 
 
 def _read(path: Path) -> bytes:

@@ -10,6 +10,8 @@ import base64
 import hashlib
 import hmac
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,7 @@ from keys.algorithms import DERIVED_BYTES
 from keys.durable_file import write_durably
 from keys.errors import KeyFileMalformed
 from keys.file_access import exposed_secret, not_private
-from keys.pem import text_of
+from keys.pem import MAX_KEY_FILE, kind_of, read_pem, text_of
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.errors import StartRefused
@@ -31,7 +33,8 @@ from trustserver.storage.ports import MetadataStore
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = b"\x01"  # the first byte of every sealed key: the version of this format
-_MAX_FILE: Final = 1024  # bytes
+_MAX_FILE: Final = MAX_KEY_FILE
+_HEXADECIMAL: Final = re.compile(rb"[0-9A-Fa-f]{64}")
 
 
 class SealedKeys:
@@ -125,8 +128,25 @@ def _read(path: Path, *, named: bool, platform_secrets: bool) -> bytes:
         raise StartRefused(what=exposed.path, reason=exposed.refusal)
     try:
         key = base64.b64decode(text_of(text).strip(), validate=True)
-    except ValueError as error:  # also if it is no ASCII
-        raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted") from error
+    except ValueError:  # also if it is no ASCII
+        key = b""
     if len(key) != _KEY_BYTES:
-        raise StartRefused(what=str(path), reason="is no seal key: 32 bytes in base64 are wanted")
+        raise StartRefused(what=str(path), reason=_no_seal_key(path, text))
     return key
+
+
+def _no_seal_key(path: Path, content: bytes) -> str:
+    """Return what is wrong with a file that is no seal key, and how one is made of it, if it has 32 bytes at all."""
+    wanted = "32 bytes in base64 are wanted"
+    if len(content) == _KEY_BYTES:
+        command = f"(umask 077; base64 {shlex.quote(str(path))} > seal.key)"
+        return f"is no seal key: {wanted}, and these are as they are; {command}"
+    if _HEXADECIMAL.fullmatch(content.strip()):
+        return f"is no seal key: {wanted}, and these are in hexadecimal"
+    try:
+        kind = kind_of(read_pem(content, place=str(path)))
+    except KeyFileMalformed as error:
+        found = error.reason.removesuffix(", and PEM is wanted") if error.reason.startswith("it is ") else ""
+    else:
+        found = f"it holds {kind}"
+    return f"is no seal key: {wanted}" + (f", and {found}" if found else "")

@@ -14,7 +14,7 @@ from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD
 from tests.simulator.siblings import Siblings, first_root, siblings
 from trustcli.config.verifier_settings import VerifierSettings
-from trustcli.console.exit_codes import DONE, NOT_SIGNED, NOT_TRUSTED, USAGE
+from trustcli.console.exit_codes import DONE, NOT_SIGNED, NOT_TRUSTED, REFUSED, USAGE
 from trustcli.doctor.examination import examine
 from trustcli.doctor.pins import check_pins
 from trustcli.errors import SettingsUnusable, UsageError
@@ -142,8 +142,9 @@ def test_owners_change_the_real_collection(tmp_path: Path, monkeypatch: pytest.M
     assert home.run("revoke", f"{MIRROR}:1.0", "--yes") == DONE
     assert home.run("verify", f"{APP}:1.0") == NOT_SIGNED
     assert home.run("expiring", "--within", "1d") == DONE
-    with pytest.raises(CollectionExists):
-        home.run("init", MIRROR, "--no-recovery-key", "--format", "tuf" if wire is TUF else "notary")
+    again = ("init", MIRROR, "--no-recovery-key", "--format", "tuf" if wire is TUF else "notary")
+    assert home.run(*again, json=True) == REFUSED
+    assert json.loads(home.out)["error"]["code"] == CollectionExists.code
     assert set(home.asked) == {APP}
 
 

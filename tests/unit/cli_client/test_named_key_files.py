@@ -13,16 +13,16 @@ from tests.simulator.home import Home
 from tests.simulator.repository import RepositorySimulator
 from trustcli.commands.key.key_import import ImportOptions, import_file
 from trustcli.commands.migrate.command import _ServerKeys
-from trustcli.commands.signer import _read_key
 from trustcli.commands.support.key_source import SessionKeys
 from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.signer_key import read_signer_key
 from trustcli.console.exit_codes import KEYS
 from trustcli.console.failure_table import row_for
 from trustcli.session import Session
 
 READERS: Final[dict[str, Callable[[Session, Path], object]]] = {
     "key import": lambda session, file: import_file(session, file, ImportOptions()),
-    "signer add": lambda session, file: _read_key(file, session.at),
+    "signer add": lambda session, file: read_signer_key(file, session.at),
     "recovery key": lambda session, file: SessionKeys(session).recovery(file),
     "recovery key of a plan": lambda session, file: Planning(session).keys.recovery(file),
     "dump of a notary-signer": _ServerKeys,

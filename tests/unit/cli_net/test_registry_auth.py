@@ -342,14 +342,19 @@ class Unreachable(TokenServer):
 def test_who_has_named_a_token_server_that_cannot_be_reached_is_told() -> None:
     with pytest.raises(CertificateRefused) as caught:
         authorize('Bearer realm="https://backend:8080/t"', Unreachable())
-    named = "it is the token server that https://r.example:5000 names"
     assert str(caught.value).startswith("https://backend:8080 ")
-    assert str(caught.value).endswith(named)
-    advice = row_for(RemoteUnreachable(remote="https://backend:8080", reason=named)).advice
-    assert "tell the operator" in advice(RemoteUnreachable(remote="https://backend:8080", reason=named))
-    assert "--server" in advice(RemoteUnreachable(remote="https://backend:8080", reason="no answer in time"))
+    assert str(caught.value).endswith("; it is the token server that https://r.example:5000 names")
+    assert (caught.value.remote, caught.value.named_by) == ("https://backend:8080", "https://r.example:5000")
     with pytest.raises(CertificateRefused, match=r"is refused$"):
         authorize('Bearer realm="https://r.example:5000/t"', Unreachable())
+
+
+def test_what_helps_depends_on_who_has_named_the_address_and_not_on_words() -> None:
+    words = "it is the token server that https://r.example names"
+    chosen = RemoteUnreachable(remote="https://backend:8080", reason=words)
+    named = RemoteUnreachable(remote="https://backend:8080", reason="no answer in time", named_by="https://r.example")
+    assert "--server" in row_for(chosen).advice(chosen)
+    assert row_for(named).advice(named).endswith("is no address, tell the operator of https://r.example")
 
 
 @pytest.mark.parametrize(

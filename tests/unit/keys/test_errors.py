@@ -37,5 +37,6 @@ def test_a_private_key_that_somebody_hands_over_is_told_by_its_own_name() -> Non
     assert error.details() == {
         "place": "alice.key",
         "reason": "it holds a private key where a public key is wanted",
+        "command": "",
     }
     assert str(error).startswith("alice.key holds a private key")

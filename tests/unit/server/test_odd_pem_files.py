@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from keys.foreign_files import Wanted
 from keys.material import write_private_pem
 from keys.private_blocks import read_private_pem
+from tests.simulator.memory_store import MemoryStore
 from tests.simulator.token_issuer import certify
+from tests.support.foreign_keys import FOREIGN, Foreign
 from tests.support.odd_keys import CHANGES, Change
 from tests.support.server_owner import NOW
 from trustserver.auth.token_keys import load_keys
 from trustserver.errors import StartRefused
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import ServedCertificate, TlsFiles
+from trustserver.storage.sealed_keys import open_seal
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
@@ -63,9 +68,37 @@ def test_certificates_are_read_whatever_an_editor_has_made_of_their_file(tmp_pat
 def test_what_holds_no_certificates_is_told_for_what_it_is(tmp_path: Path) -> None:
     file = tmp_path / "tokens.crt"
     for content, said in (
-        (b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n", "but a public key"),
+        (
+            b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n",
+            "it holds a public key where a certificate is wanted",
+        ),
         (b"<html></html>", "it is a web page"),
     ):
         file.write_bytes(content)
         with pytest.raises(StartRefused, match=f"holds no certificates in PEM.*{said}"):
             load_keys(file, None)
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=list(FOREIGN))
+def test_files_in_other_forms_are_told_with_the_command_that_converts_them(tmp_path: Path, foreign: Foreign) -> None:
+    """For the key of TLS, for its certificate, for those of tokens, and for the seal key, which nothing becomes."""
+    files = self_signed_files(tmp_path / "tls", host="h", at=NOW)
+    odd = tmp_path / "odd.file"
+    odd.write_bytes(foreign.data)
+    odd.chmod(0o600)
+    refusals: list[tuple[Callable[[], object], Wanted | None]] = [
+        (lambda: ServedCertificate(TlsFiles(certificate=files.certificate, key=odd)), "unencrypted private key"),
+        (lambda: ServedCertificate(TlsFiles(certificate=odd, key=files.key)), "certificate"),
+        (lambda: load_keys(odd, None), "certificate"),
+        (lambda: open_seal(MemoryStore(), odd, may_create=False), None),
+    ]
+    for refused, wanted in refusals:
+        with pytest.raises(StartRefused) as caught:
+            refused()
+        assert caught.value.what == str(odd)
+        assert foreign.kind in caught.value.reason
+        if wanted is not None:
+            assert foreign.commands.get(wanted, "").replace("FILE", str(odd)) in caught.value.reason
+        else:
+            assert "is no seal key: 32 bytes in base64 are wanted, and it " in caught.value.reason
+            assert "PEM is wanted" not in caught.value.reason

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from keys.algorithms import generate
 from keys.errors import KeyFileMalformed
+from keys.material import write_private_pem
 from tests.simulator.memory_store import MemoryStore
 from trustdata.gun import GUN
 from trustdata.roles import SNAPSHOT, TIMESTAMP, RoleName
@@ -117,3 +120,27 @@ def test_a_seal_key_is_read_whatever_an_editor_has_made_of_its_file(tmp_path: Pa
     assert (
         open_seal(MemoryStore(), path, may_create=False).mark == open_seal(MemoryStore(), plain, may_create=False).mark
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (bytes(range(200, 232)), "these are as they are; (umask 077; base64 {file} > seal.key)"),
+        (b"0aF" * 21 + b"1\n", "these are in hexadecimal"),
+        (write_private_pem(generate(), None), "and it holds a PRIVATE KEY"),
+        (b"", "and it is empty"),
+        (b"secret", "32 bytes in base64 are wanted"),
+    ],
+)
+def test_what_a_file_is_instead_of_a_seal_key_is_said(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "odd seal.key"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(StartRefused) as caught:
+        open_seal(MemoryStore(), path, may_create=False)
+    assert caught.value.reason.startswith("is no seal key: 32 bytes in base64 are wanted")
+    assert caught.value.reason.endswith(said.format(file=f"'{path}'"))
+    _, semicolon, command = caught.value.reason.partition("; ")
+    if semicolon:
+        assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True).returncode == 0
+        open_seal(MemoryStore(), tmp_path / "seal.key", may_create=False)

@@ -20,16 +20,17 @@ from keys.signers import ask_and_open
 from trustcli.commands.key import key_show
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_rows import lines, row, uses
-from trustcli.commands.key.rotation import ROTATABLE, Rotation, plan_rotation, rotate
+from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun
 from trustcli.commands.support.confirmation import confirm
-from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.many import carry_out, plan_each
+from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
     AcceptUnsigned,
     StartEmpty,
     owner_decisions,
 )
-from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
@@ -224,7 +225,8 @@ def remove(
 def rotate_(
     ctx: typer.Context,
     role: Annotated[str, typer.Argument(metavar="ROLE", help=", ".join(ROTATABLE))],
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    names_file: NamesFile = None,
     key: Annotated[str, typer.Option(help="The new key: one of the store (root, targets).")] = "",
     replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
     recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
@@ -235,20 +237,18 @@ def rotate_(
 ) -> int:
     """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
     session: Session = ctx.obj
-    guns = collection_names(names)
+    guns = named_collections(session, names, names_file)
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
     rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key, decisions=decisions)
+    run = RotationRun(session, rotation, guns)
     if plan_:
-        planning = Planning(session)
-        return planning.report(plan_rotation(session, planning, rotation, guns))
-    done = rotate(session, rotation, guns)
-    for gun, keyids in done.items():
-        session.output.result(f"{gun}: {role} has key {', '.join(keyids)}")
-    rows = [{"gun": gun, "role": role, "keys": list(keyids)} for gun, keyids in done.items()]
-    session.output.document({"rotated": rows, "exit": DONE})
-    return DONE
+        return plan_each(session, guns, run.plan)
+    outcomes = carry_out(session, guns, check=run.plan, do=run.rotate)
+    if not outcomes.rows("failed", "not tried"):
+        run.finish()
+    return outcomes.report(rotated=outcomes.rows("done"))
 
 
 def _notary_role(info: KeyInfo) -> tuple[str, str]:

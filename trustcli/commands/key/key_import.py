@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.errors import KeyExists, KeyFileMalformed, KeysError
+from keys.errors import KeyExists, KeyFileMalformed, KeyNotFound, KeysError
 from keys.file_access import key_file_error
 from keys.key_info import KeyInfo, Purpose
 from keys.passphrase import ask_and_try, passphrase_bytes
 from keys.pem import MAX_KEY_FILE
 from keys.private_blocks import PrivateKeyBlock, read_private_blocks
+from keys.sealed_file import is_sealed, read_info
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
@@ -54,7 +56,7 @@ def import_file(session: Session, file: Path, options: ImportOptions) -> list[Im
 
     Raises: KeysError, InvalidName; UsageError (a timestamp key alone, or `--name` for several keys).
     """
-    blocks = blocks_of(file)
+    blocks = blocks_of(session, file)
     if len(blocks) == 1:
         return [ImportedKey(place=str(file), info=_import(session, blocks[0], options))]
     if options.name:
@@ -78,20 +80,23 @@ def import_folder(session: Session, folder: Path) -> list[ImportedKey]:
 
 def _import_folder_file(session: Session, file: Path) -> Iterator[ImportedKey]:
     try:
-        blocks = blocks_of(file)
+        blocks = blocks_of(session, file)
     except KeysError as error:
-        yield ImportedKey(place=str(file), error=error)
+        yield ImportedKey(place=str(file), known=isinstance(error, KeyExists), error=error)
         return
     for block in blocks:
         yield _try_to_import(session, block, ImportOptions(), named=True)
 
 
-def blocks_of(file: Path) -> list[PrivateKeyBlock]:
+def blocks_of(session: Session, file: Path) -> list[PrivateKeyBlock]:
     """Return the keys of a file, with role and collection from the folder of old clients where no header says them.
 
     Raises: KeysError.
     """
-    blocks = read_private_blocks(read_key_file(file), place=str(file))
+    data = read_key_file(file)
+    if is_sealed(data):
+        raise _sealed(session, file, read_info(data, place=str(file)))
+    blocks = read_private_blocks(data, place=str(file))
     *folders, _ = file.absolute().parts
     old = max((at for at, name in enumerate(folders) if name in {_OLD_ROOT_FOLDER, _OLD_FOLDER}), default=None)
     if old is None:
@@ -101,6 +106,21 @@ def blocks_of(file: Path) -> list[PrivateKeyBlock]:
     role = role if underscore else ROOT if folders[old] == _OLD_ROOT_FOLDER else ""
     gun = "/".join(folders[old + 1 :]) if folders[old] == _OLD_FOLDER else ""
     return [replace(block, role=block.role or role, gun=block.gun or gun) for block in blocks]
+
+
+def _sealed(session: Session, file: Path, info: KeyInfo) -> KeysError:
+    """Return why a file of a key store of `trust` is not imported: it is what an import would make."""
+    if info.purpose == "recovery":
+        reason = "it is a recovery key, which stays in its file: --recovery-key names it"
+        return KeyFileMalformed(place=str(file), reason=reason)
+    try:
+        return KeyExists(key=session.keystore.get(info.keyid).described)
+    except KeyNotFound:
+        reason = "it is a file of a key store of trust, sealed with its passphrase, and is copied as it is"
+        folder = session.settings.home / "private"
+        copy = f"cp {shlex.quote(str(file))} {shlex.quote(str(folder / info.keyid))}.key"
+        command = f"(umask 077; mkdir -p {shlex.quote(str(folder))} && {copy})"
+        return KeyFileMalformed(place=str(file), reason=reason, command=command)
 
 
 def _try_to_import(

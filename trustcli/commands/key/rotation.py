@@ -9,17 +9,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
-from keys.errors import KeyAmbiguous, KeyNotFound, KeysError
+from keys.errors import KeyAmbiguous, KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
+from trustcli.commands.support.many import Done
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
@@ -29,6 +31,7 @@ from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
+from trustcli.state.rotations import BegunRotation, RotationsFile, UnfinishedRotation
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
@@ -63,43 +66,81 @@ class Rotation:
     decisions: OwnerDecisions = NOTHING_DECIDED
 
 
-def rotate(session: Session, rotation: Rotation, guns: Sequence[GUN]) -> dict[GUN, tuple[str, ...]]:
-    """Rotate in each collection, and return the ids of the keys that the role has afterwards.
+class RotationRun:
+    """One `trust key rotate`: it rotates in each collection, and goes on with what the same command has begun.
 
-    Raises: UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
-    Collections before the failing one are rotated.
+    Raises: UsageError, SettingsUnusable, FileExposed.
     """
-    _check(rotation)
-    source = SessionKeys(session)
-    recovery = source.recovery(rotation.recovery) if rotation.recovery else None
-    new = _NewKeys(source, rotation)
-    done: dict[GUN, tuple[str, ...]] = {}
-    replaced_keys: set[str] = set()
-    for gun in guns:
-        done[gun], replaced = _Rotator(session, rotation, session.collection(gun), source, recovery, new).run()
-        replaced_keys |= replaced
-    replaced_keys -= keys_in_use(session, besides=done)
-    for info in session.keystore.list():
-        if key_fingerprint(info.public) in replaced_keys:
-            session.keystore.retire(info.keyid)
-    return done
 
+    def __init__(self, session: Session, rotation: Rotation, guns: Sequence[GUN]) -> None:
+        _check(rotation)
+        self._session = session
+        self._rotation = rotation
+        self._file = RotationsFile(session.settings.home / "rotations.json")
+        self._unfinished = self._file.resumed(rotation.role, rotation.key, guns, at=session.at)
+        self._source = SessionKeys(session)
+        self._recovery: Signer | None = None
+        self._new = _NewKeys(session, self._source, rotation, self._unfinished)
+        self._planned: _NewKeys | None = None
+        self._rotated: list[GUN] = []
 
-def plan_rotation(session: Session, planning: Planning, rotation: Rotation, guns: Sequence[GUN]) -> list[Plan]:
-    """Return what `rotate` would publish in each collection; a failing one does not stop the others.
+    def plan(self, planning: Planning, gun: GUN) -> Sequence[Plan]:
+        """Return what `rotate` would publish. Raises: KeysError, SettingsUnusable, NoTrustServer and others."""
+        file = self._rotation.recovery
+        recovery = planning.keys.recovery(file) if file else None
+        if self._planned is None:
+            self._planned = _NewKeys(self._session, planning.keys, self._rotation, self._unfinished)
+        collection = planning.collection(gun)
+        begun = self._unfinished.collections.get(collection.gun)
+        rotator = _Rotator(
+            self._session, self._rotation, collection, planning.keys, recovery, self._planned, begun=begun
+        )
+        return [rotator.plan(planning)]
 
-    Raises: UsageError.
-    """
-    _check(rotation)
-    try:
-        recovery = planning.keys.recovery(rotation.recovery) if rotation.recovery else None
-    except KeysError as refusal:
-        return [Plan(gun=gun, places={}, refusal=refusal) for gun in guns]
-    new = _NewKeys(planning.keys, rotation)
-    return [
-        _Rotator(session, rotation, planning.collection(gun), planning.keys, recovery, new).plan(planning)
-        for gun in guns
-    ]
+    def rotate(self, gun: GUN) -> Done:
+        """Rotate in one collection, verify the result, and mark the keys that nothing uses any more.
+
+        Raises: UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+        """
+        file = self._rotation.recovery
+        if file and self._recovery is None:
+            self._recovery = self._source.recovery(file)
+        collection = self._session.collection(gun)
+        rotator = _Rotator(
+            self._session,
+            self._rotation,
+            collection,
+            self._source,
+            self._recovery,
+            self._new,
+            begun=self._unfinished.collections.get(collection.gun),
+            begin=self._begin,
+            unmarked=self._file.replaced(self._rotation.role, collection.gun),
+        )
+        result = rotator.run()
+        self._rotated.append(collection.gun)
+        self._mark(result.replaced)
+        role, keys = self._rotation.role, ", ".join(result.keyids)
+        row = {"gun": gun, "role": role, "keys": list(result.keyids)}
+        if not result.changed:
+            since = f"since {self._unfinished.begun:%H:%M:%S} UTC on {self._unfinished.begun:%Y-%m-%d}, when this began"
+            return Done(changed=False, note=f"{gun}: {role} has key {keys} {since}: nothing to do", row=row)
+        return Done(lines=(f"{gun}: {role} has key {keys}",), row=row)
+
+    def finish(self) -> None:
+        """Forget what was begun: every name is done. Raises: SettingsUnusable, FileExposed, MemoryUnwritable."""
+        if self._unfinished.collections:
+            self._file.finish(self._unfinished, self._rotated)
+
+    def _begin(self, gun: GUN, begun: BegunRotation) -> None:
+        self._unfinished = self._file.begin(self._unfinished, gun, begun)
+
+    def _mark(self, replaced: AbstractSet[str]) -> None:
+        """Mark replaced keys as retired, unless another pinned collection uses them."""
+        unused = replaced - keys_in_use(self._session, besides=self._rotated)
+        for info in self._session.keystore.list() if unused else ():
+            if key_fingerprint(info.public) in unused and not info.retired:
+                self._session.keystore.retire(info.keyid)
 
 
 def _check(rotation: Rotation) -> None:
@@ -115,9 +156,12 @@ class _NewKeys:
     A key is made only when an edit needs it: a rotation that cannot succeed leaves no key behind.
     """
 
-    def __init__(self, source: KeySource, rotation: Rotation) -> None:
+    def __init__(self, session: Session, source: KeySource, rotation: Rotation, unfinished: UnfinishedRotation) -> None:
+        """Take `unfinished`, for the keys that the same command has made already and not put in place everywhere."""
+        self._session = session
         self._source = source
         self._role = rotation.role
+        self._made = unfinished.collections
         self._reference = rotation.key
         self._shared: Signer | None = None
         self._own: dict[GUN, Signer] = {}
@@ -126,14 +170,33 @@ class _NewKeys:
         """Return the new key for the collection; make it at the first call. Raises: KeysError."""
         if self._reference or self._role == ROOT:
             if self._shared is None:
-                self._shared = self._given() if self._reference else self._source.new(purpose="root", wire=wire)
+                self._shared = self._given(self._made) or self._source.new(purpose="root", wire=wire)
             return self._shared
         if gun not in self._own:
-            self._own[gun] = self._source.new(purpose="targets", gun=gun, wire=wire)
+            made = {gun: self._made[gun]} if gun in self._made else {}
+            self._own[gun] = self._given(made) or self._source.new(purpose="targets", gun=gun, wire=wire)
         return self._own[gun]
 
-    def _given(self) -> Signer:
-        return self._source.stored(self._reference)
+    def _given(self, made: Mapping[GUN, BegunRotation]) -> Signer | None:
+        """Return a signer with the key that the user has named, or that was made before; None if there is none."""
+        if self._reference:
+            return self._source.stored(self._reference)
+        wanted = {begun.new for begun in made.values()}
+        known = (info for info in self._session.keystore.list() if key_fingerprint(info.public) in wanted)
+        found = next((info for info in known if not info.retired), None)
+        return None if found is None else self._source.stored(found.keyid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rotated:
+    """The ids of the role's keys afterwards, and the fingerprints of keys that the root names no more.
+
+    `changed`: False if the same command had rotated before.
+    """
+
+    keyids: tuple[str, ...]
+    replaced: AbstractSet[str]
+    changed: bool
 
 
 class _Rotator:
@@ -147,7 +210,18 @@ class _Rotator:
         source: KeySource,
         recovery: Signer | None,
         new: _NewKeys,
+        *,
+        begun: BegunRotation | None,
+        begin: Callable[[GUN, BegunRotation], None] = lambda *_: None,
+        unmarked: AbstractSet[str] = frozenset(),
     ) -> None:
+        """Take `begun`, what the same command was about to send, and `begin`, which writes down what is now.
+
+        `unmarked`: the fingerprints of keys that interrupted rotations may have replaced without marking them.
+        """
+        self._unmarked = unmarked
+        self._begun = begun
+        self._begin = begin
         self._session = session
         self._rotation = rotation
         self._gun = collection.gun
@@ -162,13 +236,17 @@ class _Rotator:
         self._incoming: Key | None = None
         self._chain: tuple[Envelope, ...] = ()
 
-    def run(self) -> tuple[tuple[str, ...], set[str]]:
-        """Run steps 1 to 5; return the role's key ids afterwards, and the fingerprints of the keys that it has lost."""
+    def run(self) -> _Rotated:
+        """Run steps 1 to 5."""
         publisher = self._session.publisher(self._collection, self._keys, self._read)
         outcome = publisher.publish(self._edit, self._check)
         tell_what_was_unsound(self._session, self._gun, outcome)
-        after = self._verify(outcome)
-        return after, accepted_fingerprints(self._keys_before[keyid] for keyid in self._before if keyid not in after)
+        changed = bool(self._before) or not self._is_done(outcome.roles)
+        root = self._verify(outcome).root if changed else outcome.roles[ROOT].root
+        named = accepted_fingerprints(root.keys[keyid] for role in root.roles.values() for keyid in role.keyids)
+        before = accepted_fingerprints(self._keys_before[keyid] for keyid in self._before)
+        replaced = (before | self._unmarked) - named
+        return _Rotated(keyids=tuple(root.roles[self._rotation.role].keyids), replaced=replaced, changed=changed)
 
     def plan(self, planning: Planning) -> Plan:
         """Run steps 1 to 3 and return the plan."""
@@ -177,7 +255,18 @@ class _Rotator:
             roles = self._read()
             return Current(roles=roles, chain=self._chain)
 
-        return planning.plan(self._collection, self._change, self._keys, read=read, check=self._check).plan
+        def edit(roles: OwnerRoles) -> Contents:
+            return {} if self._is_done(roles) else self._change(roles)
+
+        return planning.plan(self._collection, edit, self._keys, read=read, check=self._check).plan
+
+    def _is_done(self, roles: Roles) -> bool:
+        """Return whether the root says that the same command has rotated here before."""
+        if self._begun is None:
+            return False
+        root = roles[ROOT].root
+        now = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[self._rotation.role].keyids)
+        return self._begun.new in now and now.isdisjoint(self._begun.before)
 
     def _read(self) -> OwnerRoles:
         roles = self._collection.owner_roles(self._rotation.decisions)
@@ -191,6 +280,8 @@ class _Rotator:
         check_same_releases(before, after)
 
     def _edit(self, roles: OwnerRoles) -> Contents:
+        if self._is_done(roles):
+            return {}
         role = self._rotation.role
         now = frozenset(roles[ROOT].root.roles[role].keyids)
         if self._before and now != self._before:
@@ -203,7 +294,16 @@ class _Rotator:
         # since the rotation would leave it without a valid signature.
         roles.check_may_sign([ROOT, *(r for r in (TARGETS, RELEASES) if role == TARGETS and r in roles)])
         self._check_root_can_be_signed(roles)
-        return self._change(roles)
+        changed = self._change(roles)
+        if self._incoming is not None:
+            root = roles[ROOT].root
+            before = accepted_fingerprints(root.keys[keyid] for keyid in self._outgoing_keyids())
+            new = key_fingerprint(self._incoming)
+            self._begin(self._gun, BegunRotation(new=new, before=tuple(sorted(before - {new}))))
+        return changed
+
+    def _outgoing_keyids(self) -> AbstractSet[str]:
+        return {self._outgoing_root} if self._rotation.role == ROOT else self._before
 
     def _change(self, roles: Roles) -> Contents:
         """Return the new contents; the new key is made, or requested from the server, at the first call."""
@@ -280,16 +380,18 @@ class _Rotator:
             raise KeyAmbiguous(key="the root key to replace (say which: --replace)", candidates=tuple(candidates))
         return candidates[0]
 
-    def _verify(self, outcome: PublishResult) -> tuple[str, ...]:
+    def _verify(self, outcome: PublishResult) -> Envelope:
+        """Run step 5 and return the root."""
         updater = self._session.collection(self._gun).verify_published(outcome.uploads)
         _check_newcomer(self._collection, updater.roots())
         role = self._rotation.role
-        after = tuple(updater.roles()[ROOT].root.roles[role].keyids)
+        reached = updater.roles()[ROOT]
+        after = tuple(reached.root.roles[role].keyids)
         new = self._incoming.keyid if self._incoming else ""
-        replaced_keys = ({self._outgoing_root} if role == ROOT else self._before) - {new}
+        replaced_keys = self._outgoing_keyids() - {new}
         what = f"the new key {short_keyid(new)} for {role} of {self._gun}"
         check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
-        return after
+        return reached
 
 
 def _check_nothing_rolled_back(roles: OwnerRoles) -> None:

@@ -26,12 +26,11 @@ from keys.passphrase import ask_and_try
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
-from trustcli.commands.support.names import collection_names
+from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.many import Done, carry_out
+from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
-from trustcli.console.exit_codes import DONE, KEYS, OTHER, worst
-from trustcli.console.failure_table import row_for
-from trustcli.console.output import failure_document
-from trustcli.errors import UsageError
+from trustcli.console.exit_codes import DONE, KEYS, OTHER
 from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
@@ -50,7 +49,7 @@ _WORDS: Final = {
     "goes on here": "here already, and went on here",
     "would be taken over": "would be taken over",
 }
-Done = Literal["taken over", "here", "goes on here", "would be taken over"]
+Moved = Literal["taken over", "here", "goes on here", "would be taken over"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ class MigrationResult:
 
     gun: GUN
     found: SourceCollection | None = None
-    done: Done | None = None
+    done: Moved | None = None
     imported_keys: tuple[RoleName, ...] = ()
     rotated: tuple[RoleName, ...] = ()
     unrotated: tuple[RoleName, ...] = ()
@@ -82,9 +81,7 @@ def from_notary(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(metavar="URL", help="The Notary server that is left.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
-    names_file: Annotated[
-        Path | None, typer.Option("--names", metavar="FILE", help="Names of collections, one on each line.")
-    ] = None,
+    names_file: NamesFile = None,
     server_keys: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A dump of the signer's table private_keys.")
     ] = None,
@@ -101,39 +98,32 @@ def from_notary(
     keys = _ServerKeys(session, server_keys)
     decisions = owner_decisions(guns=guns, accept_expired=accept_expired)
     run = _Run(session, reader, keys, rotates=not no_rotation, plan=plan_, decisions=decisions)
-    statuses = [DONE]
     for name in unusable:
         session.output.warn(f"{shown(name)} is no name of a container repository, and is left out")
-    rows = []
-    for gun in guns:
+
+    def move(gun: GUN) -> Done:
         outcome = run.one(gun)
-        _report(session, outcome, source=reader.name)
-        rows.append(_row(outcome))
-        if outcome.failure is not None:
-            statuses.append(row_for(outcome.failure).status)
-        elif outcome.unrotated:
-            statuses.append(KEYS)
-        elif outcome.changed:
-            statuses.append(OTHER)
-    done = sum(row["error"] is None for row in rows)
-    session.output.notice(f"{done} of {len(guns)} collections {'can be taken over' if plan_ else 'are here'}")
-    status = worst(statuses)
-    session.output.document({"source": reader.name, "collections": rows, "left_out": unusable, "exit": status})
-    return status
+        _tell(session, outcome, source=reader.name)
+        failures = () if outcome.failure is None else (outcome.failure,)
+        changed = outcome.done == "taken over"
+        row = {**_row(outcome), **({"state": "not tried"} if plan_ else {})}
+        return Done(changed=changed, lines=_lines(outcome), row=row, failures=failures)
+
+    # Each is verified whole before it is sent, and one that is broken on its old server keeps no other there.
+    outcomes = carry_out(session, guns, check=lambda *_: (), do=move, checks_first=False, blank=_blank)
+    rows = outcomes.rows("done", "nothing to do")
+    session.output.notice(f"{len(rows)} of {len(guns)} collections {'can be taken over' if plan_ else 'are here'}")
+    for row in rows:
+        outcomes.add_status(KEYS if row["needs_rotation"] else OTHER if row["changed_on_source"] else DONE)
+    return outcomes.report(source=reader.name, left_out=unusable)
+
+
+def _blank(_: object) -> dict[str, object]:
+    return {name: value for name, value in _row(MigrationResult(gun=GUN(""))).items() if name != "gun"}
 
 
 def _names(source: Source, names: Sequence[str], file: Path | None) -> tuple[list[GUN], list[str]]:
-    given = list(names)
-    if file is not None:
-        try:
-            given += [line.strip() for line in file.read_text().splitlines() if line.strip()]
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--names {file} cannot be read: {error}") from error
-        if not given:
-            raise UsageError(f"--names {file} holds no name")
-    if given:
-        return list(dict.fromkeys(collection_names(given))), []
-    return source.collections()
+    return (collection_names(names, file), []) if names or file is not None else source.collections()
 
 
 class _ServerKeys:
@@ -197,7 +187,7 @@ class _Run:
         unrotated = () if rotates else needed.roles
         if rotates:
             destination.check_rotation(found, self.decisions)
-        done: Done = "here" if state == "same" and not rotates else "taken over"
+        done: Moved = "here" if state == "same" and not rotates else "taken over"
         if self.plan:
             done = "would be taken over"
         elif state != "same" or imported_keys:
@@ -225,20 +215,24 @@ def _read(file: Path) -> str:
         raise KeyFileMalformed(place=str(file), reason="is no text") from error
 
 
-def _report(session: Session, outcome: MigrationResult, *, source: str) -> None:
+def _lines(outcome: MigrationResult) -> tuple[str, ...]:
     found = outcome.found
-    if outcome.failure is not None:
-        session.output.failure(outcome.failure, subject=outcome.gun)
-        return
-    if found is None or outcome.done is None:
-        return
+    if outcome.failure is not None or found is None or outcome.done is None:
+        return ()
     words = [_WORDS[outcome.done], f"root {found.root.version}", f"{_tags(found)} tags"]
     if outcome.imported_keys:
         words.append(f"with the old server's keys of {', '.join(outcome.imported_keys)}")
     if outcome.rotated:
         got = "would get" if outcome.done == "would be taken over" else "got"
         words.append(f"{', '.join(outcome.rotated)} {got} new keys")
-    session.output.result(f"{outcome.gun}: {', '.join(words)}")
+    return (f"{outcome.gun}: {', '.join(words)}",)
+
+
+def _tell(session: Session, outcome: MigrationResult, *, source: str) -> None:
+    """Warn of what came along, and of what is left to do."""
+    found = outcome.found
+    if outcome.failure is not None or found is None:
+        return
     for unusable in unusable_targets(found.verified):
         session.output.warn(f"{outcome.gun}: {shown(unusable.target)} comes along and is unusable here: {unusable}")
     for role, error in found.broken.items():
@@ -279,5 +273,4 @@ def _row(outcome: MigrationResult) -> dict[str, object]:
         "needs_rotation": list(outcome.unrotated),
         "changed_on_source": list(outcome.changed),
         "broken": sorted(found.broken) if found else [],
-        "error": None if outcome.failure is None else failure_document(outcome.failure),
     }

@@ -12,7 +12,7 @@ from keys.material import write_private_pem
 from trustcli.client.collection import Collection
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.source import FIRST_ROOT, SourceCollection
-from trustcli.errors import RemoteMisbehaved
+from trustcli.errors import RemoteMisbehaved, RemoteUnreachable
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.preparation import Roles
 from trustcli.publish.store_keys import StoreKeys
@@ -121,7 +121,13 @@ class Destination:
         parts = {RoleName(f"{root.version}.root"): root.raw for root in found.roots}
         parts |= found.files
         parts |= {RoleName(f"key.{role}"): write_private_pem(private, None) for role, private in private_keys.items()}
-        self._session.take_over(found.gun, parts)
+        try:
+            self._session.take_over(found.gun, parts)
+        except RemoteUnreachable:
+            # It may have been stored, and only the reply lost.
+            if self.state(found) not in {"same", "ahead"}:
+                raise
+            return
         if self.state(found) not in {"same", "ahead"}:
             name = self._session.link(found.gun).name
             raise RemoteMisbehaved(

@@ -21,6 +21,7 @@ from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
+from trustcli.config.home_folder import expanded
 from trustcli.errors import RemoteUnreachable, UsageError
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
@@ -28,7 +29,7 @@ from trustcli.session import Session
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, new_collection
 from trustdata.envelope import Envelope
-from trustdata.errors import CollectionExists
+from trustdata.errors import CollectionExists, PublishRefused
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
 from trustdata.model import Signer
@@ -58,17 +59,15 @@ def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
 def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
     """Return the decision; ask the user if it is not made yet.
 
-    Raises: UsageError if nobody can be asked or nobody answers, or if the answer begins with `~` and no home is known.
+    Raises: UsageError if nobody can be asked or nobody answers, SettingsUnusable if the answer begins with `~` and no
+    home folder is known.
     """
     if recovery is not None:
         return recovery
     answer = None if session.settings.non_interactive else _asked_for_recovery()
     if answer is None:
         raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
-    try:
-        return Recovery(file=Path(answer).expanduser() if answer else None)
-    except RuntimeError as error:  # ~ without a home folder, or ~NAME of somebody unknown
-        raise UsageError(f"{answer} begins with no home folder that is known here; write the whole path") from error
+    return Recovery(file=expanded(answer) if answer else None)
 
 
 def _asked_for_recovery() -> str | None:
@@ -88,8 +87,9 @@ def create(
     wire: WireFormat = TUF,
     root_keys: Sequence[str] = (),
     threshold: int = 1,
+    source: KeySource | None = None,
 ) -> str:
-    """Create the collection and return its pin.
+    """Create the collection and return its pin. `source`: of all collections that are created together.
 
     Raises: CollectionExists, UsageError, KeysError, PublishRefused, VersionConflict, ServerKeyNotUsed, NotTrusted,
     MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, NoTrustServer, InvalidName (the
@@ -101,13 +101,15 @@ def create(
     if earlier_root is not None:
         session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
         return _pin_and_refresh(session, collection, earlier_root)
-    founding = Founding(session, SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold)
+    founding = Founding(
+        session, source or SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold
+    )
     publisher = session.publisher(collection, founding.keys)
     uploads = publisher.prepare(OwnerRoles(), founding({}))
     try:
-        publisher.send(uploads)
-    except RemoteUnreachable:
-        # The upload may have been stored, and only the reply lost.
+        publisher.send_when_free(uploads)
+    except (RemoteUnreachable, PublishRefused):
+        # The upload may have been stored, and only the reply lost, or a proxy's busy one taken its place.
         if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
             raise
     return _pin_and_refresh(session, collection, uploads[ROOT])

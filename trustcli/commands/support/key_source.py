@@ -15,7 +15,7 @@ from keys import recovery_file
 from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
-from keys.signers import FileSigner, signer_for
+from keys.signers import FileSigner, keep_open, signer_for
 from trustcli.client.ports import PublishRemote
 from trustcli.publish.plan import KeyPlace
 from trustcli.publish.preparation import HeldKeys
@@ -84,6 +84,7 @@ class SessionKeys:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._recovery: dict[Path, FileSigner] = {}
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
         """Return the keys of the store and the extra ones."""
@@ -100,13 +101,17 @@ class SessionKeys:
         passphrase = self._session.passphrases.passphrase(purpose=purpose, key=f"the new {purpose} key", new=True)
         self._session.keystore.add(private, info, passphrase)
         self._session.output.notice(f"made {_described_in_format(info, wire)}")
-        return FileSigner(private, info)
+        signer = FileSigner(private, info)
+        keep_open(self._session.keystore, info.keyid, signer)
+        return signer
 
     def recovery(self, file: Path) -> Signer:
-        """Decrypt an existing recovery file, and return a signer with its key."""
-        platform_secrets = self._session.settings.platform_secrets
-        private = recovery_file.read(file, self._session.passphrases, platform_secrets=platform_secrets)
-        return FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
+        """Decrypt an existing recovery file, once for all collections, and return a signer with its key."""
+        if file not in self._recovery:
+            platform_secrets = self._session.settings.platform_secrets
+            private = recovery_file.read(file, self._session.passphrases, platform_secrets=platform_secrets)
+            self._recovery[file] = FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
+        return self._recovery[file]
 
     def new_recovery(self, file: Path) -> Signer:
         """Make a recovery key in a new file, read the file back from disk, and return a signer with it."""

@@ -21,6 +21,7 @@ from keys.errors import KeyNotAccepted
 from keys.key_info import Purpose
 from keys.material import tuf_key
 from keys.passphrase import EnvironmentPassphrases
+from keys.signers import signer_for
 from trustcli.client.collection import Collection
 from trustcli.client.ports import PublishRemote
 from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
@@ -45,9 +46,13 @@ from trustdata.wire import WireFormat
 
 
 class Planning:
-    """One run of a command with `--plan`."""
+    """One run of a command with `--plan`, or the check that comes before the first of several publishes.
 
-    def __init__(self, session: Session) -> None:
+    `shown`: whether the user sees the plans, and so is warned of what they would do.
+    """
+
+    def __init__(self, session: Session, *, shown: bool = True) -> None:
+        self.shown = shown
         self._session = session
         self._promises = Promises(secrets.token_bytes(32))
         self.keys = PlannedKeySource(session, self._promises)
@@ -146,6 +151,8 @@ class PlannedKeySource:
         self._promises = promises
         self._places: dict[str, KeyPlace] = {}
         """By key fingerprint, not by key id: Notary v1 writes the same key differently, under another id."""
+        self._signing: dict[str, None] = {}
+        self._new: dict[Purpose, None] = {}
 
     @cached_property
     def _stored(self) -> set[str]:
@@ -159,10 +166,29 @@ class PlannedKeySource:
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
         """Return the keys of the store and the extra ones; all of them sign with promises."""
-        keys = PlannedKeys(self._stored, self._promises)
+        keys = PlannedKeys(self._stored, self._promises, self._signing)
         for signer in extra:
             keys.add(signer)
         return keys
+
+    def opening(self) -> Callable[[], None]:
+        """Return a function that opens the keys of the store that have signed here since the last call of this method.
+
+        It also asks for the passphrases of the keys that would have been made. What it opens stays open for this run.
+        The function raises KeysError.
+        """
+        signing, new = tuple(self._signing), tuple(self._new)
+        self._signing.clear()
+        self._new.clear()
+
+        def open_keys() -> None:
+            for info in self._session.keystore.list():
+                if key_fingerprint(info.public) in signing:
+                    signer_for(self._session.keystore, info.keyid, self._session.passphrases)
+            for purpose in new:
+                self._session.passphrases.passphrase(purpose=purpose, key=f"the new {purpose} key", new=True)
+
+        return open_keys
 
     def place(self, key: Key) -> KeyPlace | None:
         """Return where a key is, if it is here or temporary; else None."""
@@ -174,12 +200,15 @@ class PlannedKeySource:
 
     def stored(self, reference: str) -> Signer:
         """Return a signer for a key of the store, which is not opened."""
-        return self._promises.signer(self._session.keystore.get(reference).public)
+        public = self._session.keystore.get(reference).public
+        self._signing[key_fingerprint(public)] = None
+        return self._promises.signer(public)
 
     def new(self, *, purpose: Purpose, gun: str = "", name: str = "", wire: WireFormat | None = None) -> Signer:
         """Return a signer with a temporary key in place of a new one."""
         del gun, wire
         signer = self._temporary_key("store", f"new {purpose} key {name}".rstrip())
+        self._new[purpose] = None
         self._stored.add(key_fingerprint(signer.public_key))
         return signer
 
@@ -230,10 +259,11 @@ class PlannedKeys:
     None is opened; all sign with promises.
     """
 
-    def __init__(self, stored: AbstractSet[str], promises: Promises) -> None:
-        """Take `stored`, a set of key fingerprints that may grow later."""
+    def __init__(self, stored: AbstractSet[str], promises: Promises, signing: dict[str, None]) -> None:
+        """Take `stored`, a set of key fingerprints that may grow later, and `signing`, for those that have signed."""
         self._stored = stored
         self._promises = promises
+        self._signing = signing
         self._added: set[str] = set()
 
     def held(self, keys: Mapping[str, Key]) -> frozenset[str]:
@@ -246,6 +276,7 @@ class PlannedKeys:
 
     def signer(self, key: Key) -> Signer:
         """Return a signer that signs with promises of the key."""
+        self._signing[key_fingerprint(key)] = None
         return self._promises.signer(key)
 
     def add(self, signer: Signer) -> None:

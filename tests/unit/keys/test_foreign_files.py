@@ -1,0 +1,66 @@
+"""Files with keys in other forms than PEM are told by their names, with the command that makes PEM of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from keys.errors import KeyFileMalformed, KeyIsPrivate
+from keys.foreign_files import ForeignFile, Wanted
+from keys.pem import lacking, read_pem
+from keys.private_blocks import read_private_blocks
+from keys.public_pem import read_public_pem
+from tests.support.certificates import LONG_AGO
+from tests.support.foreign_keys import FOREIGN, Foreign
+
+PLACE = "it's.key"
+QUOTED = "'it'\"'\"'s.key'"
+
+each = pytest.mark.parametrize("foreign", FOREIGN.values(), ids=list(FOREIGN))
+
+
+def command(foreign: Foreign, wanted: Wanted) -> str:
+    return foreign.commands.get(wanted, "").replace("FILE", QUOTED)
+
+
+@each
+@pytest.mark.parametrize("wanted", ["private key", "unencrypted private key"])
+def test_where_a_private_key_is_wanted(foreign: Foreign, wanted: Wanted) -> None:
+    with pytest.raises(KeyFileMalformed) as caught:
+        read_private_blocks(foreign.data, place=PLACE, wanted=wanted)
+    said(caught.value, foreign, wanted)
+
+
+@each
+def test_where_a_public_key_is_wanted(foreign: Foreign) -> None:
+    with pytest.raises(KeyFileMalformed) as caught:
+        read_public_pem(foreign.data, place=PLACE, at=LONG_AGO)
+    assert isinstance(caught.value, KeyIsPrivate) is foreign.is_private
+    if not foreign.is_private:
+        said(caught.value, foreign, "public key")
+
+
+@each
+def test_where_a_certificate_is_wanted(foreign: Foreign) -> None:
+    with pytest.raises(KeyFileMalformed) as caught:
+        raise lacking(read_pem(foreign.data, place=PLACE, wanted="certificate"), place=PLACE, wanted="certificate")
+    said(caught.value, foreign, "certificate")
+
+
+def said(error: KeyFileMalformed, foreign: Foreign, wanted: Wanted) -> None:
+    assert error.place == PLACE
+    assert foreign.kind in error.reason
+    assert error.reason.startswith(("it is ", "it holds "))
+    assert error.reason.endswith((", and PEM is wanted", ", a form that is not read here"))
+    expected = command(foreign, wanted)
+    assert error.command.startswith(expected)
+    assert bool(error.command) is bool(expected)
+
+
+def test_of_what_nothing_is_known_there_is_no_command() -> None:
+    assert ForeignFile(kind="a stone").command("private key", PLACE) == ""
+
+
+@pytest.mark.parametrize("data", [b"\x94\x58\x05", b"\x99\x01\x8d\x02", b"\x30\x80\x02\x01\x00", b"\x30\x81", b"\x30"])
+def test_what_only_begins_like_it_is_not_called_so(data: bytes) -> None:
+    with pytest.raises(KeyFileMalformed, match=r"no PEM block in it$"):
+        read_private_blocks(data, place=PLACE)

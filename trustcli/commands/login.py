@@ -1,0 +1,109 @@
+"""`trust login`: try a user name and password at a trust server, and store them for it alone."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from http import HTTPStatus
+from typing import Annotated, Final
+
+import typer
+
+from trustcli.client.server_link import ServerLink
+from trustcli.commands.support.trust_server_choice import chosen_server
+from trustcli.config.credential import Credential
+from trustcli.config.trust_logins import TrustLogins
+from trustcli.console.exit_codes import DONE
+from trustcli.errors import RemoteRefused, UsageError
+from trustcli.http.messages import Origin
+from trustcli.http.record import Record
+from trustcli.http.refusals import words
+from trustcli.session import Session
+
+_LIMIT: Final = 256 * 1024
+_LONGEST: Final = 16 * 1024
+_ASKED: Final = ("/api/v1/collections/unknown.invalid/login/keys/snapshot", "/v2/")
+"""What nobody gets without a login where one is wanted. First a key of a collection that nobody has, of servers of this
+kind, since a registry on the same host may have /v2/; then what `docker login` asks, of Notary's servers."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("login")
+def command(
+    ctx: typer.Context,
+    server: Annotated[
+        str | None, typer.Argument(metavar="[SERVER]", help="Host or URL. [the trust server of --server or settings]")
+    ] = None,
+    username: Annotated[str | None, typer.Option("--username", "-u", help="Who logs in.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> int:
+    """Log in at a trust server; a registry on the same host keeps its own login."""
+    session: Session = ctx.obj
+    url, origin = chosen_server(session, server)
+    if not origin.may_carry_credentials:
+        raise UsageError(f"{origin} is neither https nor this machine: a password does not go there in the clear")
+    user = username or _asked(session, f"User name at {origin}: ", hidden=False, instead="--username")
+    password = (
+        _from_stdin() if password_stdin else _asked(session, "Password: ", hidden=True, instead="--password-stdin")
+    )
+    if ":" in user or not user:
+        raise UsageError("a user name is not empty and has no colon: that separates it from the password")
+    if not password:
+        raise UsageError("the password is empty")
+    _check(session, url, origin, Credential(source="what was typed", username=user, password=password))
+    place = TrustLogins(session.environ).store(origin.netloc, user, password)
+    session.output.result(f"logged in at {origin} as {user}; stored in {place}")
+    session.output.document({"server": str(origin), "username": user, "stored_in": place, "exit": DONE})
+    return DONE
+
+
+class _Typed:
+    """The credential that was typed, for the server for which it was typed, and for no other."""
+
+    def __init__(self, origin: Origin, credential: Credential) -> None:
+        self._origin = origin
+        self._credential = credential
+
+    def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
+        del repository
+        return self._credential if server == self._origin.netloc else None
+
+
+def _check(session: Session, url: str, origin: Origin, credential: Credential) -> None:
+    """Check that the server takes the login. Raises: UsageError (it wants none), RemoteRefused, RemoteUnreachable."""
+    record = Record()
+    with contextlib.closing(ServerLink(url, session.network(record), _Typed(origin, credential))) as link:
+        for target in _ASKED:
+            response = link.ask("GET", target, scope="", limit=_LIMIT)
+            if record.authentications:
+                break
+    if not record.authentications and not response.forbids and not response.server_fails:
+        raise UsageError(f"{origin} wants no login: it answers {response.status} without one; nothing was stored")
+    # A token server that gave a token has taken the login; which rights it gave for that name is of no matter here.
+    has_token = any(met.authorization.startswith("Bearer ") for met in record.authentications)
+    if response.server_fails or (response.forbids and not has_token):
+        reason = words(response) or HTTPStatus(response.status).phrase
+        raise RemoteRefused(remote=str(origin), status=response.status, reason=f"{reason}; nothing was stored")
+
+
+def _asked(session: Session, question: str, *, hidden: bool, instead: str) -> str:
+    if session.settings.non_interactive:
+        raise UsageError(f"nobody can be asked here: give {instead}")
+    from trustcli.console.prompt import TerminalPrompt
+
+    prompt = TerminalPrompt()
+    answer = prompt.ask_hidden(question) if hidden else prompt.ask(question)
+    if answer is None:
+        raise UsageError(f"there was no answer; nothing was stored; give {instead}")
+    return answer
+
+
+def _from_stdin() -> str:
+    """Return the password from standard input, without the line end that most tools put behind it."""
+    text = sys.stdin.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise UsageError(f"standard input is longer than the {_LONGEST} characters that a password may have")
+    return text.removesuffix("\n").removesuffix("\r")

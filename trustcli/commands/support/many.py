@@ -1,0 +1,291 @@
+"""The rule of every command that changes several collections (docs/adr/0067).
+
+1. check     with more than one name, each is read, edited, signed with promises and judged as for `--plan`, and the
+             keys that will sign are opened; if one cannot be done, nothing is sent: that one has `failed`, the others
+             are `not tried`
+2. do        one after the other; one that fails does not keep the others from being done, unless its reason is theirs
+3. tell      one line and one row for each name; the worst status counts
+
+Run again, the same command finds `nothing to do` where it was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Literal, TypeAlias
+
+from keys.errors import (
+    KeysError,
+    KeyStoreInsecure,
+    KeyStoreUnreadable,
+    KeyStoreUnwritable,
+    PassphraseMissing,
+    PassphraseUnreadable,
+    PassphraseWrong,
+)
+from trustcli.commands.support.planning import Planning, report
+from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, worst
+from trustcli.console.failure_table import Failure
+from trustcli.console.internal_error import internal_error
+from trustcli.console.output import INTERRUPTION, failure_document, internal_document
+from trustcli.errors import MemoryUnwritable, RemoteRefused, UsageError
+from trustcli.publish.plan import Plan
+from trustcli.session import Session
+from trustdata.errors import TrustError
+from trustdata.gun import GUN
+
+State: TypeAlias = Literal["done", "nothing to do", "failed", "not tried"]
+Checked: TypeAlias = Callable[[Planning, GUN], Sequence[Plan]]
+"""A function that plans what will be done in one collection. It may raise what the command itself would."""
+
+Blank: TypeAlias = Callable[[Mapping[str, object] | None], Mapping[str, object]]
+"""A function from the error of a name, if it has failed, to the members of a row that says nothing else."""
+
+_OF_THIS_MACHINE: Final = (
+    PassphraseMissing,
+    PassphraseUnreadable,
+    PassphraseWrong,
+    KeyStoreInsecure,
+    KeyStoreUnreadable,
+    KeyStoreUnwritable,
+    MemoryUnwritable,
+    UsageError,
+)
+"""Failures that would be those of every other name, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a command has done in one collection.
+
+    `changed`: False if there was nothing to do. `lines`: the result, for standard output. `note`: for standard error.
+    `row`: members of the collection's row in JSON. `failures`: what could not be done besides.
+    """
+
+    changed: bool = True
+    lines: tuple[str, ...] = ()
+    note: str = ""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What became of one name. `error`: as in JSON; None if it has not failed."""
+
+    gun: GUN
+    state: State = "not tried"
+    row: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, object] | None = None
+
+
+def carry_out(
+    session: Session,
+    guns: Sequence[GUN],
+    *,
+    check: Checked,
+    do: Callable[[GUN], Done],
+    checks_first: bool = True,
+    blank: Blank = lambda _: {},
+) -> Outcomes:
+    """Check all names and do each of them; tell what becomes of each as it happens.
+
+    `do`: does one and returns what it did; it raises TrustError, KeysError or UsageError. `checks_first`: False for a
+    list that nobody has typed: one that cannot be done keeps nobody from the others. `blank`: members of the rows of
+    names of which `do` has returned nothing.
+
+    Raises: UsageError, if nothing was done yet.
+    """
+    outcomes = Outcomes(session, guns, blank=blank)
+    try:
+        if not checks_first or len(guns) == 1 or outcomes.all_pass(check):
+            for gun in guns:
+                if not outcomes.ended(gun):
+                    outcomes.attempt(gun, do)
+    except KeyboardInterrupt:
+        outcomes.interrupt()
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        # What was done must be said, whatever has happened then.
+        if not outcomes.anything_done:
+            raise
+        outcomes.break_off(error)
+    return outcomes
+
+
+def read_each(session: Session, guns: Sequence[GUN], read: Callable[[GUN], Done]) -> Outcomes:
+    """Read each collection, also after one that cannot be read; nothing is changed. Raises: UsageError."""
+    outcomes = Outcomes(session, guns)
+    try:
+        for gun in guns:
+            outcomes.attempt(gun, read)
+    except KeyboardInterrupt:
+        outcomes.interrupt()
+    return outcomes
+
+
+def plan_each(session: Session, guns: Sequence[GUN], check: Checked) -> int:
+    """Print the plan of each name, also after one that cannot be planned, and return the worst status.
+
+    Raises: UsageError.
+    """
+    planning = Planning(session)
+    plans: list[Plan] = []
+    for gun in guns:
+        plans += _plans(planning, gun, check)
+    return report(session.output, plans)
+
+
+def _plans(planning: Planning, gun: GUN, check: Checked) -> Sequence[Plan]:
+    try:
+        return check(planning, gun)
+    except (TrustError, KeysError) as refusal:
+        return [Plan(gun=gun, places={}, refusal=refusal)]
+
+
+class Outcomes:
+    """What becomes of each name of one command."""
+
+    def __init__(self, session: Session, guns: Sequence[GUN], *, blank: Blank = lambda _: {}) -> None:
+        self._blank = blank
+        self._session = session
+        self._output = session.output
+        self._all = {gun: Outcome(gun=gun) for gun in guns}
+        self._several = len(guns) > 1
+        self._held_back = False
+        self._statuses = [DONE]
+        self._errors: list[tuple[int, Mapping[str, object]]] = []
+        self._begun: Outcome | None = None
+        self._holds_for: Callable[[GUN], bool] = lambda _: False
+
+    @property
+    def anything_done(self) -> bool:
+        """Whether something was published or written for one of the names."""
+        return any(outcome.state == "done" for outcome in self._all.values())
+
+    def state(self, gun: GUN) -> State:
+        """Return what became of a name."""
+        return self._all[gun].state
+
+    def rows(self, *states: State) -> list[Mapping[str, Any]]:
+        """Return the rows of the names that ended so, without state and error."""
+        return [outcome.row for outcome in self._all.values() if outcome.state in states]
+
+    def add_status(self, status: int) -> None:
+        """Let a status count that is no failure's."""
+        self._statuses.append(status)
+
+    # --- check
+
+    def all_pass(self, check: Checked) -> bool:
+        """Check each name, and then open the keys that will sign; return False if one cannot be done (step 1)."""
+        planning = Planning(self._session, shown=False)
+        opened_later: dict[GUN, Callable[[], None]] = {}
+        for gun in self._all:
+            refusals = [plan.refusal for plan in _plans(planning, gun, check) if plan.refusal is not None]
+            opened_later[gun] = planning.keys.opening()
+            if refusals:
+                self._held_back = True
+                self.fail(gun, refusals[0])
+        for gun, open_keys in opened_later.items() if not self._held_back else ():
+            try:
+                open_keys()
+            except KeysError as failure:
+                self._held_back = True
+                self.fail(gun, failure)
+                break
+        return not self._held_back
+
+    # --- do
+
+    def ended(self, gun: GUN) -> bool:
+        """Return whether the reason why another name failed holds for this one, too."""
+        return self._holds_for(gun)
+
+    def attempt(self, gun: GUN, do: Callable[[GUN], Done]) -> None:
+        """Do one name (step 2). Raises: UsageError, if nothing was done yet."""
+        self._begun = self._all[gun]
+        try:
+            done = do(gun)
+        except (TrustError, KeysError, UsageError) as failure:
+            if isinstance(failure, UsageError) and not self.anything_done:
+                raise
+            self.fail(gun, failure)
+        else:
+            self._note(gun, done)
+        self._begun = None
+
+    def _note(self, gun: GUN, done: Done) -> None:
+        outcome = self._all[gun]
+        outcome.row = done.row
+        outcome.state = "done" if done.changed else "nothing to do"
+        for line in done.lines:
+            self._output.result(line)
+        if done.note:
+            self._output.notice(done.note)
+        for failure in done.failures:
+            self.fail(gun, failure)
+
+    def fail(self, gun: GUN, failure: Failure) -> None:
+        """Tell why a name could not be done."""
+        status = self._output.failure(failure, subject=gun if self._several else "")
+        self._fail(gun, status, failure_document(failure))
+        if isinstance(failure, _OF_THIS_MACHINE):
+            self._holds_for = lambda _: True
+        elif isinstance(failure, RemoteRefused) and failure.status == HTTPStatus.UNAUTHORIZED:
+            refused, before = failure.remote, self._holds_for
+            self._holds_for = lambda other: before(other) or self._session.link(other).name == refused
+
+    def _fail(self, gun: GUN, status: int, error: Mapping[str, object]) -> None:
+        outcome = self._all[gun]
+        outcome.state = "failed"
+        outcome.error = outcome.error or error
+        self._statuses.append(status)
+        self._errors.append((status, error))
+
+    def interrupt(self) -> None:
+        """Tell that the user has stopped it. What became of the name that was begun is not known."""
+        self._output.notice("error: interrupted")
+        self._stop(INTERRUPTED, INTERRUPTION)
+
+    def break_off(self, error: Exception) -> None:
+        """Tell of an error that is this program's fault."""
+        message = internal_error(error)
+        self._output.notice(f"error: {message}")
+        self._stop(OTHER, internal_document(message))
+
+    def _stop(self, status: int, error: Mapping[str, object]) -> None:
+        if self._begun is not None:
+            self._begun.state = "failed"
+            self._begun.error = error
+        self._statuses.append(status)
+        self._errors.append((status, error))
+
+    # --- tell
+
+    def report(self, **members: object) -> int:
+        """Tell what was not tried, print the document, and return the exit status (step 3).
+
+        `members`: of the document, before the rows.
+        """
+        counts: dict[State, int] = {"done": 0, "nothing to do": 0, "failed": 0, "not tried": 0}
+        for outcome in self._all.values():
+            counts[outcome.state] += 1
+            if outcome.state == "not tried":
+                self._output.notice(f"{outcome.gun}: not tried")
+        if self._several:
+            told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+            held = "; nothing was sent, since one that cannot be done holds back all" if self._held_back else ""
+            self._output.notice(f"{len(self._all)} collections: {told}{held}")
+        status = INTERRUPTED if INTERRUPTED in self._statuses else worst(self._statuses)
+        document = {**members, "collections": [self._row(outcome) for outcome in self._all.values()]}
+        first = next((error for of, error in self._errors if of == status), None)
+        self._output.document({**document, **({"error": first} if first else {}), "exit": status})
+        return status
+
+    def _row(self, outcome: Outcome) -> dict[str, object]:
+        members = outcome.row or self._blank(outcome.error)
+        return {"gun": outcome.gun, "state": outcome.state, **members, "error": outcome.error}

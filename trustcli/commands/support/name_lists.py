@@ -1,0 +1,124 @@
+"""Names from the command line and from files: one name a line (`--names FILE`, `--images FILE`; `-` is standard input).
+
+Blank lines and comments (`#`) are passed over. Line ends of Windows, a byte order mark and UTF-16 are read. A list
+without a name is wrong usage: it never means all.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from trustcli.errors import UsageError
+from trustcli.registry.reference import ImageReference, parse_reference
+from trustcli.session import Session
+from trustdata.errors import InvalidName, shown
+from trustdata.gun import GUN
+
+MAX_LIST: Final = 16 * 1024 * 1024
+"""Largest accepted size of a list in bytes."""
+_COMMENT: Final = re.compile(r"(?:^|\s)#.*")
+_STANDARD_INPUT: Final = Path("-")
+
+
+def collection_names(names: Sequence[str] | None, file: Path | None = None) -> list[GUN]:
+    """Return the collections that are named, each once, in order; a tag or digest is refused.
+
+    `file`: the value of `--names`. Raises: UsageError (no name, or a line of the file that is none), InvalidName.
+    """
+    return list(dict.fromkeys(map(_collection, _given(names, file, option="--names", what="NAME"))))
+
+
+def named_collections(session: Session, names: Sequence[str] | None, file: Path | None = None) -> list[GUN]:
+    """Return the collections that are named, each once, also if it is named by an alias and by its real name.
+
+    Raises: as `collection_names`; SettingsUnusable (`pins.toml` cannot be read).
+    """
+    first: dict[GUN, GUN] = {}
+    for gun in collection_names(names, file):
+        first.setdefault(session.real_name(gun), gun)
+    return list(first.values())
+
+
+def image_references(images: Sequence[str] | None, file: Path | None = None) -> list[ImageReference]:
+    """Return the images that are named, in order. `file`: the value of `--images`. Raises: UsageError, InvalidName."""
+    return list(_given(images, file, option="--images", what="IMAGE"))
+
+
+def image_names(images: Sequence[str], file: Path | None) -> list[str]:
+    """Return the images as they were written, for a command that judges each of them by itself.
+
+    Raises: UsageError (no image, or a line of the file that is none).
+    """
+    if file is None:
+        if not images:
+            raise UsageError("Missing argument 'IMAGE...', or --images FILE")
+        return list(images)
+    return [*images, *(reference.given for reference in _listed(file, "--images", collections=False))]
+
+
+def _collection(reference: ImageReference) -> GUN:
+    if reference.tag or reference.digest:
+        raise UsageError(f"a collection is named without tag or digest: {reference.gun}")
+    return reference.gun
+
+
+def _given(names: Sequence[str] | None, file: Path | None, *, option: str, what: str) -> Iterator[ImageReference]:
+    if not names and file is None:
+        raise UsageError(f"Missing argument '{what}...', or {option} FILE")
+    yield from map(parse_reference, names or ())
+    if file is not None:
+        yield from _listed(file, option, collections=option == "--names")
+
+
+def _listed(file: Path, option: str, *, collections: bool) -> Iterator[ImageReference]:
+    """Return what the lines name. Raises: UsageError, which says where."""
+    place = "standard input" if file == _STANDARD_INPUT else str(file)
+    found = False
+    for number, line in enumerate(_text(file, option).splitlines(), 1):
+        name = _COMMENT.sub("", line).strip()
+        if not name:
+            continue
+        found = True
+        try:
+            reference = parse_reference(name)
+            if collections:
+                _collection(reference)
+        except (InvalidName, UsageError) as error:
+            raise UsageError(f"{option}: {shown(place, 300)}, line {number}: {error}") from error
+        yield reference
+    if not found:
+        raise UsageError(f"{option}: {shown(place, 300)} holds no name")
+
+
+def _text(file: Path, option: str) -> str:
+    """Return the content as text. Raises: UsageError."""
+    try:
+        if file == _STANDARD_INPUT:
+            content = sys.stdin.buffer.read(MAX_LIST + 1)
+        else:
+            with file.open("rb") as stream:
+                content = stream.read(MAX_LIST + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(f"{option}: {shown(str(file), 300)} cannot be read: {reason}") from error
+    if len(content) > MAX_LIST:
+        raise UsageError(f"{option}: {shown(str(file), 300)} is larger than {MAX_LIST} bytes")
+    try:
+        return _decoded(content)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{option}: {shown(str(file), 300)} is no text in UTF-8 or UTF-16") from error
+
+
+def _decoded(content: bytes) -> str:
+    """Return text in UTF-8 or UTF-16, with or without a byte order mark. Raises: UnicodeDecodeError."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    if content[1:2] == b"\0":  # names are ASCII: every other byte is zero
+        return content.decode("utf-16-le")
+    if content[:1] == b"\0":
+        return content.decode("utf-16-be")
+    return content.decode("utf-8-sig")

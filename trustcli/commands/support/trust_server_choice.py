@@ -1,0 +1,20 @@
+"""Which trust server a command means that is about a server and no collection."""
+
+from __future__ import annotations
+
+from trustcli.errors import UsageError
+from trustcli.http.messages import Origin, parse_url
+from trustcli.session import Session
+
+
+def chosen_server(session: Session, named: str | None) -> tuple[str, Origin]:
+    """Return the URL of a server and its origin; a host without a scheme is asked over https.
+
+    `named`: host or URL; None for the one of `--server` and its like. Raises: UsageError, InvalidName.
+    """
+    given = named or session.settings.server
+    if not given:
+        raise UsageError("name the trust server, or give --server or TRUST_SERVER")
+    url = given if "://" in given else f"https://{given}"
+    origin, _ = parse_url(url, kind="trust server")
+    return url, origin
