@@ -239,7 +239,8 @@ def _is_public(kind: type) -> bool:
 def algorithm_of(key: object, *, named: str) -> Algorithm:
     """Return the algorithm of a private or public key of the `cryptography` library, from its curve and size.
 
-    `named`: the name of the key in error messages. Raises: KeyNotAccepted.
+    `named`: the name of the key in error messages. Raises: KeyNotAccepted; of a kind that only Notary v1 knows its
+    subclass KeyNotCounted.
     """
     public = key.public_key() if is_private_key(key) else key
     if not is_public_key(public):

@@ -22,7 +22,7 @@ Purpose = Literal["root", "targets", "snapshot", "signer", "recovery"]
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 _MEMBERS: Final = {"keyid", "algorithm", "purpose", "name", "gun", "created", "public"}
-_MAX_TEXT: Final = 512
+_MAX_TEXT: Final = 512  # characters of a name or a collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

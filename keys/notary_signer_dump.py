@@ -28,7 +28,7 @@ _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>
 _REQUIRED_COLUMNS: Final = ("key_id", "algorithm", "passphrase_alias", "private", "gun", "role")
 _ENCRYPTION: Final = ["PBES2-HS256+A128KW", "A256GCM"]
 _WANTED: Final = "a dump of the table private_keys is wanted"
-_MAX_FIELD: Final = 1 << 20
+_MAX_FIELD: Final = 1 << 20  # characters
 _ED25519_BYTES: Final = (64, NOTARY_ED25519_BYTES)
 """Seed and public key, before which Notary has the public key once more."""
 

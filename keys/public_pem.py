@@ -82,7 +82,7 @@ def _certificate(block: PemBlock, place: str) -> x509.Certificate:
 
 
 def _is_chain(certificates: Sequence[x509.Certificate], place: str) -> bool:
-    """Return whether each certificate is followed by that of its issuer."""
+    """Return whether each certificate is followed by that of its issuer. Raises: KeyFileMalformed."""
     try:
         return all(name_of(one, issuer=True) == name_of(following) for one, following in pairwise(certificates))
     except ValueError as error:
@@ -90,7 +90,7 @@ def _is_chain(certificates: Sequence[x509.Certificate], place: str) -> bool:
 
 
 def _certified(certificate: x509.Certificate, at: datetime, place: str) -> PublicKey:
-    """Return the key of a certificate that the Go clients would take too."""
+    """Return the key of a certificate that the Go clients would take too. Raises: KeyNotAccepted."""
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= at + LEEWAY or at > end:
         reason = f"its certificate is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d} only"

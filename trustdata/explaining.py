@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from keys.keyid import short_keyid
+from trustdata.digest import hex_of
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     LivesTooLong,
@@ -68,7 +69,7 @@ _PIN_CODES: Final = frozenset(
         "lock-damaged",
     }
 )
-_MAX_TEXT: Final = 400
+_MAX_TEXT: Final = 400  # characters
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -295,7 +296,7 @@ class _Explainer:
         target = self._target()
         if target is None:
             return None
-        asked = self._question.digest.removeprefix("sha256:") if self._question.digest else None
+        asked = hex_of(self._question.digest) if self._question.digest else None
         return Release(
             tag=shown(target.tag),
             role=shown(target.role),

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from keys.record import record
+from trustdata.digest import hex_of
 from trustdata.envelope import Envelope
 from trustdata.errors import MetadataMissing, NotSigned, PolicyRefused, TagMismatch, TrustError
 from trustdata.gun import GUN
@@ -122,7 +123,7 @@ def with_every_signer(judgement: Judgement, roles: Mapping[RoleName, Envelope]) 
     if target is None:
         return judgement
     delegated = [role for role in delegations_of(roles[TARGETS].targets) if role != RELEASES]
-    requested = question.digest.removeprefix("sha256:") if question.digest else None
+    requested = hex_of(question.digest) if question.digest else None
     signers = signers_of_target(target, roles, delegated, requested)
     shown = Evidence(
         versions=evidence.versions,
@@ -153,7 +154,7 @@ def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Tar
     """
     if requires_published_releases(roles[TARGETS].targets) and RELEASES not in roles:
         raise MetadataMissing(role=RELEASES, reason="targets delegates to it, but the snapshot does not list it")
-    requested = question.digest.removeprefix("sha256:") if question.digest else None
+    requested = hex_of(question.digest) if question.digest else None
     if question.tag is None:
         if requested is None:
             raise NotSigned(gun=question.gun, tag="")
@@ -196,7 +197,7 @@ def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, 
     The repository key does not replace a required signer. Raises: PolicyRefused, ContentMismatch.
     """
     delegated = [role for role in delegations_of(roles[TARGETS].targets) if role != RELEASES]
-    requested = question.digest.removeprefix("sha256:") if question.digest else None
+    requested = hex_of(question.digest) if question.digest else None
     listing_signers = signers_of_target(target, roles, delegated, requested)
     for requirement in _requirements(question):
         requirement.check(question.gun, target, listing_signers, roles, requested=question.digest)

@@ -108,6 +108,11 @@ def test_one_name_is_made_or_refused(owner: TrustUser, gun: str) -> None:
         ("threshold = 0", "threshold must be"),
         ("format = 'x'", "format must be tuf or notary"),
         ("recovery_key = 1", "recovery_key must be"),
+        (
+            "recovery_key = '~nobody.here/r.pem'",
+            "~nobody.here/r.pem begins with a home folder that is not known here",
+        ),
+        ("[signers]\nalice = ['~nobody.here/a.pub']", "~nobody.here/a.pub begins with a home folder"),
         ("signers = ['alice']", "[signers] must have names"),
         ("[signers]\nalice = []", "signers.alice has no key"),
         ("[signers]\nAlice = ['alice.pub']", "[signers]: "),

@@ -12,8 +12,8 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustdata.errors import FormatChanged
 from trustdata.gun import GUN
-from trustdata.limits import MAX_NOTARY_TIMESTAMP, MAX_ROOT
-from trustdata.roles import ROOT, TIMESTAMP
+from trustdata.limits import MAX_ROOT
+from trustdata.roles import ROOT
 from trustdata.wire import WireFormat
 from trustdata.wire.names import FORMAT_NAMES, NOTARY_V1
 from trustdata.wire.tuf import TUF
@@ -69,7 +69,7 @@ def _has_tuf(link: ServerLink, gun: GUN) -> bool:
 def _has_notary(link: ServerLink, gun: GUN) -> bool:
     from trustcli.client.notary_remote import NotaryRemote
 
-    return NotaryRemote(link).fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
+    return NotaryRemote(link).collection(gun) is not None
 
 
 def _wire_by_name(name: str) -> WireFormat:

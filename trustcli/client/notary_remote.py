@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from trustcli.client.collection_requests import full_scope, gun_in_path, pull_scope, push_scope
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import (
@@ -27,7 +28,6 @@ from trustdata.errors import (
     TrustError,
     VersionConflict,
 )
-from trustdata.gun import parse_gun
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
 from trustdata.wire.names import NOTARY_V1
@@ -44,9 +44,6 @@ MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 _PAGE_RECORDS: Final = 1000
 _MAX_PAGES: Final = 1000
 _BAD_ROLES: Final = {"ErrBadRoot": "root", "ErrBadTargets": "targets", "ErrBadSnapshot": "snapshot"}
-_PULL: Final = "pull"
-_PUSH: Final = "pull,push"
-_ALL: Final = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ class NotaryRemote:
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        target, scope = _target(gun, f"/tuf/{filename}"), _scope(gun, _PULL)
+        target, scope = _target(gun, f"/tuf/{filename}"), pull_scope(gun)
         return self._link.fetch(target, what=filename, scope=scope, limit=limit, failure=self._failure)
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
@@ -91,7 +88,7 @@ class NotaryRemote:
 
         content_type, body = publish_form(files, encode=str)  # a part is named by the plain role
         headers = {"Content-Type": content_type}
-        answer = self._ask("POST", gun, "/tuf/", _PUSH, body=body, headers=headers)
+        answer = self._ask("POST", gun, "/tuf/", push_scope(gun), body=body, headers=headers)
         if answer.ok:
             return PublishReceipt(revision=0, versions={})
         raise self._publish_failure(answer, with_snapshot=SNAPSHOT in files)
@@ -102,14 +99,14 @@ class NotaryRemote:
         The Go server makes another key at each call until the first publish. Raises: RemoteMisbehaved if the answer is
         no key; RemoteUnreachable, RemoteRefused, TooLarge.
         """
-        return self._key(self._ask("GET", gun, f"/tuf/{role}.key", _PUSH))
+        return self._key(self._ask("GET", gun, f"/tuf/{role}.key", push_scope(gun)))
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
         """Return a new key of the server for the role; the server uses it once a root that names it is published.
 
         Raises: RemoteMisbehaved if the answer is no key; RemoteUnreachable, RemoteRefused, TooLarge.
         """
-        return self._key(self._ask("POST", gun, f"/tuf/{role}.key", _ALL, body=b""))
+        return self._key(self._ask("POST", gun, f"/tuf/{role}.key", full_scope(gun), body=b""))
 
     def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         """Return the collection's name and format, or None; Notary's API reports neither versions nor tombstones.
@@ -127,7 +124,7 @@ class NotaryRemote:
         """
         if self.collection(gun) is None:
             raise NoTrustData(gun=gun)
-        answer = self._ask("DELETE", gun, "/tuf/", _ALL)
+        answer = self._ask("DELETE", gun, "/tuf/", full_scope(gun))
         if not answer.ok:
             raise self._failure(answer)
         return 0
@@ -165,13 +162,12 @@ class NotaryRemote:
         method: str,
         gun: GUN,
         rest: str,
-        actions: str,
+        scope: str,
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        target, scope = _target(gun, rest), _scope(gun, actions)
-        return self._link.ask(method, target, scope=scope, limit=MAX_ANSWER, body=body, headers=headers)
+        return self._link.ask(method, _target(gun, rest), scope=scope, limit=MAX_ANSWER, body=body, headers=headers)
 
     def _key(self, answer: Response) -> Key:
         if not answer.ok:
@@ -224,11 +220,7 @@ class NotaryRemote:
 
 
 def _target(gun: GUN, rest: str) -> str:
-    return f"/v2/{quote(parse_gun(gun), safe='/:')}/_trust{rest}"
-
-
-def _scope(gun: GUN, actions: str) -> str:
-    return f"repository:{gun}:{actions}"
+    return f"/v2/{gun_in_path(gun)}/_trust{rest}"
 
 
 def _error_in(answer: Response) -> tuple[str, str, object]:

@@ -85,7 +85,10 @@ class ServerLink:
         """Fetch a file; return None if the server says that it is absent: 404, or 410 for a deleted collection.
 
         `what`: how errors call the file. `failure`: makes the error for any other response. A page for people in place
-        of the file is no file of the collection that could be malformed: RemoteMisbehaved.
+        of the file is no file of the collection that could be malformed.
+
+        Raises: RemoteMisbehaved (such a page, among others), TooLarge, RemoteUnreachable, RemoteRefused, and what
+        `failure` makes.
         """
         try:
             response = self.ask("GET", target, scope=scope, limit=limit, headers=headers)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from keys.keyid import short_keyid
+from trustcli.client.collection_requests import full_scope, gun_in_path, pull_scope, push_scope
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import (
@@ -24,7 +25,6 @@ from trustdata.errors import (
     NoTrustData,
     TrustError,
 )
-from trustdata.gun import parse_gun
 from trustdata.roles import parse_role
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class TufRemote:
 
         Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        target = f"/tuf/{_gun_path(gun)}/metadata/{filename}"
+        target = f"/tuf/{gun_in_path(gun)}/metadata/{filename}"
         headers = {"Accept-Encoding": "gzip"} if limit >= COMPRESSED_FROM else {}
         return self._link.fetch(
-            target, what=filename, scope=_pull(gun), limit=limit, failure=self._failure, headers=headers
+            target, what=filename, scope=pull_scope(gun), limit=limit, failure=self._failure, headers=headers
         )
 
     def publish(self, gun: GUN, files: Mapping[RoleName, bytes]) -> PublishReceipt:
@@ -77,7 +77,7 @@ class TufRemote:
         from trustcli.http.multipart import publish_form
 
         content_type, body = publish_form(files)
-        answer = self._api("POST", gun, "/publish", scope=_push(gun), body=body, content_type=content_type)
+        answer = self._api("POST", gun, "/publish", scope=push_scope(gun), body=body, content_type=content_type)
         if not answer.ok:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
         members = self._object(answer, gun)
@@ -102,7 +102,7 @@ class TufRemote:
                 server_details={},
             )
         content_type, body = publish_form(parts)
-        scope = f"repository:{gun}:*"
+        scope = full_scope(gun)
         answer = self._api("POST", gun, "/take-over", scope=scope, body=body, content_type=content_type)
         if not answer.ok:
             raise publish_failure(answer, remote=self.name, tried=self._link.tried)
@@ -113,7 +113,7 @@ class TufRemote:
         The server makes one before the first publish; repeated calls return the same key. Raises: RemoteMisbehaved if
         the answer is no key, or its key id is wrong; RemoteUnreachable, RemoteRefused, TooLarge.
         """
-        return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}", scope=_push(gun)))
+        return self._key(self._api("GET", gun, f"/keys/{quote(role, safe='')}", scope=push_scope(gun)))
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
         """Return a new key of the server for the role; the server uses it once a root that names it is published.
@@ -121,7 +121,7 @@ class TufRemote:
         Raises: RemoteMisbehaved if the answer is no key, or its key id is wrong; RemoteUnreachable, RemoteRefused,
         TooLarge.
         """
-        return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", scope=_everything(gun), body=b""))
+        return self._key(self._api("POST", gun, f"/keys/{quote(role, safe='')}", scope=full_scope(gun), body=b""))
 
     def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         """Return the server's description of the collection; a tombstone if it was deleted, None if it never was.
@@ -129,7 +129,7 @@ class TufRemote:
         A 404 without our API's own code is RemoteRefused: the server is not a trust server. Raises: RemoteUnreachable,
         RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        answer = self._api("GET", gun, "", scope=_pull(gun))
+        answer = self._api("GET", gun, "", scope=pull_scope(gun))
         if answer.ok:
             members = self._object(answer, gun)
             return CollectionState(
@@ -157,7 +157,7 @@ class TufRemote:
 
         Raises: NoTrustData, RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        answer = self._api("DELETE", gun, "", scope=_everything(gun))
+        answer = self._api("DELETE", gun, "", scope=full_scope(gun))
         if answer.ok:
             return self._number(self._object(answer, gun), "revision")
         if (answer.absent or answer.gone) and _code(answer) in {NoTrustData.code, "collection-deleted"}:
@@ -167,7 +167,7 @@ class TufRemote:
     def _api(
         self, method: str, gun: GUN, rest: str, *, scope: str, body: bytes | None = None, content_type: str = ""
     ) -> Response:
-        target = f"/api/v1/collections/{_gun_path(gun)}{rest}"
+        target = f"/api/v1/collections/{gun_in_path(gun)}{rest}"
         headers = {"Content-Type": content_type} if content_type else {}
         return self._link.ask(method, target, scope=scope, limit=MAX_API_ANSWER, body=body, headers=headers)
 
@@ -229,26 +229,9 @@ class TufRemote:
             raise RemoteMisbehaved(remote=self.name, reason=str(error)) from error
 
 
-def _gun_path(gun: GUN) -> str:
-    # Only the brackets of an IPv6 host must be quoted in a path; no other character of a name must.
-    return quote(parse_gun(gun), safe="/:")
-
-
 def _texts(value: object) -> frozenset[str]:
     """Return the texts in a JSON list; empty if there is no list, as from servers before 0.1."""
     return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
-
-
-def _pull(gun: GUN) -> str:
-    return f"repository:{gun}:pull"
-
-
-def _push(gun: GUN) -> str:
-    return f"repository:{gun}:pull,push"
-
-
-def _everything(gun: GUN) -> str:
-    return f"repository:{gun}:*"
 
 
 def _code(answer: Response) -> str:

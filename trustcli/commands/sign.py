@@ -45,6 +45,7 @@ from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
+from trustdata.digest import hex_of
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
@@ -76,7 +77,7 @@ class TagRequest:
     def edit(self) -> TagEdit:
         return TagEdit(
             tag=self.tag,
-            digest=self.manifest.digest.removeprefix("sha256:"),
+            digest=hex_of(self.manifest.digest),
             length=self.manifest.size,
             children=self.manifest.children,
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from keys.record import record
+from keys.record import record, replace
 from trustcli.errors import UsageError
 
-_WITH_VALUE: Final = {
+_WITH_VALUE: Final = {  # option -> field of GlobalOptions
     "--server": "server",
     "--home": "home",
     "--cacert": "cacert",
@@ -75,18 +75,4 @@ def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
                 values[_WITH_VALUE[name]] = given
         else:
             rest.append(word)
-    return (
-        GlobalOptions(
-            server=values.get("server"),
-            home=values.get("home"),
-            cacert=values.get("cacert"),
-            pin=values.get("pin"),
-            lock=values.get("lock"),
-            insecure_registries=tuple(insecure),
-            json=flags.get("json", False),
-            non_interactive=flags.get("non_interactive", False),
-            tofu=flags.get("tofu", False),
-            platform_secrets=flags.get("platform_secrets", False),
-        ),
-        rest,
-    )
+    return replace(GlobalOptions(insecure_registries=tuple(insecure)), **values, **flags), rest

@@ -19,3 +19,15 @@ def home_folder(environ: Mapping[str, str], *, instead: str) -> Path:
         return Path.home()
     except RuntimeError as error:
         raise SettingsUnusable(place="HOME", reason=f"is not set; set it, or give {instead}") from error
+
+
+def expanded(path: str) -> Path:
+    """Return a path as somebody wrote it, with a home folder for `~` or `~NAME` at its beginning.
+
+    Raises: SettingsUnusable (there is no such home folder).
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        reason = "begins with a home folder that is not known here; write the whole path"
+        raise SettingsUnusable(place=path, reason=reason) from error

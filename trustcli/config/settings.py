@@ -47,7 +47,7 @@ LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
 _SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "tls", "verifier")
-MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024
+MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024  # bytes
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
 

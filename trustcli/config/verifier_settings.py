@@ -11,13 +11,13 @@ allow = [                                 # infrastructure images that need no s
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
 from keys.record import record
 from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, pattern_matches
+from trustdata.digest import is_digest
 from trustdata.duration import parse_duration
 from trustdata.gun import GUN
 
@@ -26,7 +26,6 @@ DEFAULT_TIMEOUT: Final = 8.0
 _MIN_TIMEOUT: Final = 1.0
 _MAX_TIMEOUT: Final = 300.0
 _SETTINGS: Final = ("allow", "policy", "timeout")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
 @record
@@ -81,7 +80,7 @@ def _allowed(entry: object, setting: str, file: Path) -> AllowedImage:
         )
     if not is_pattern(pattern):
         raise unusable(file, setting, f"{NARROW_PATTERN_RULE}; no tag, since a tag says nothing about content")
-    if at and (pattern.endswith("/*") or not _DIGEST.fullmatch(digest)):
+    if at and (pattern.endswith("/*") or not is_digest(digest)):
         raise unusable(file, setting, "may end in @sha256:HEX after one whole name, and in nothing else")
     return AllowedImage(pattern=pattern, digest=digest or None)
 

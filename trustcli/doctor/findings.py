@@ -10,7 +10,7 @@ from trustcli.console.exit_codes import DONE, OTHER
 from trustdata.errors import shown
 
 Severity: TypeAlias = Literal["ok", "note", "wrong"]
-_LONGEST = 500
+_LONGEST = 500  # characters of one text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from trustdata.gun import Tag, parse_tag
 
 ACTIONS: Final = (PULL, "push")
 """The actions for which a token is asked at /v2/."""
-_LIMIT: Final = 256 * 1024
+_LIMIT: Final = 256 * 1024  # bytes of an answer
 
 Outcome = Response | TrustError
 """The result of a request."""

@@ -23,7 +23,7 @@ from trustdata.errors import NoTrustData, TrustError
 from trustdata.gun import GUN
 
 _CHECK: Final = "trust-server"
-_LIMIT: Final = 256 * 1024
+_LIMIT: Final = 256 * 1024  # bytes of an answer
 _UNKNOWN: Final = "/tuf/unknown.invalid/doctor/metadata/1.root.json"
 """A file of a collection that nobody has: a trust server says so in words of its own."""
 

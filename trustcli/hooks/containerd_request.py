@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from trustcli.errors import HookRequestMalformed
-from trustcli.registry.reference import parse_digest
+from trustdata.digest import parse_digest
 from trustdata.errors import (
     InvalidName,
     MalformedMetadata,

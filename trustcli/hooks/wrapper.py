@@ -19,7 +19,7 @@ from keys.durable_file import sync_folder, write_durably
 from trustcli.errors import SettingsUnusable
 
 NAME: Final = "trust-image-verifier"
-MAX_WRAPPER: Final = 16 * 1024
+MAX_WRAPPER: Final = 16 * 1024  # bytes
 _MODE: Final = 0o755
 _HEAD: Final = (
     "#!/bin/sh\n"

@@ -41,7 +41,7 @@ _PARAMETER = re.compile(rf"[\s,]*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|({_WO
 _TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)", re.ASCII)
 _BEARER_VALUE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SAME_METHOD = frozenset({307, 308})
-_SHORTEST_SECRET = 4
+_SHORTEST_SECRET = 4  # characters: what is shorter occurs in messages by chance
 _NOT_IN_THE_CLEAR = "without credentials, which do not go over plain http"
 
 

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from keys.keyid import short_keyid
 from keys.rfc3339 import to_rfc3339
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
@@ -33,7 +34,6 @@ from trustdata.errors import shown
 MOST_LINES: Final = 20
 """How many tags of one kind are shown to people; `--json` has all."""
 
-_SHORT: Final = 12
 _BEHIND: Final = {
     "one": "that knows what is there now",
     "ten": "ten roots behind",
@@ -138,7 +138,7 @@ def _need(need: SignatureNeed, plan: Plan) -> Iterator[str]:
 
 def key_words(place: KeyPlace) -> str:
     """Return one key for people: its id and where it is."""
-    short = f"{place.keyid[:_SHORT]}, "
+    short = f"{short_keyid(place.keyid)}, "
     if place.new:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
     if place.place == "store":

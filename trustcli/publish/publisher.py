@@ -34,8 +34,8 @@ from trustdata.wire import WireFormat
 
 RETRY_SECONDS: Final = 60.0
 """How long a publisher retries after conflicts, and where the server is busy."""
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 2.0
+_FIRST_PAUSE: Final = 0.05  # seconds
+_LONGEST_PAUSE: Final = 2.0  # seconds
 _UNTOLD: Final = 1
 """Seconds for which a busy server is left alone that does not say how long."""
 

@@ -43,7 +43,7 @@ from trustdata.errors import (
 PULL: Final = "pull"
 _PING: Final = "/v2/"
 """Where docker asks for the challenge."""
-_PING_LIMIT: Final = 64 * 1024
+_PING_LIMIT: Final = 64 * 1024  # bytes
 MAX_INNER: Final = 16
 """The most indexes below one index that are read: each may have 4 MiB."""
 

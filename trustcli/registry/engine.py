@@ -28,8 +28,8 @@ from trustcli.http.messages import Origin, Response
 from trustcli.http.network import Network
 from trustcli.http.proxies import is_loopback
 from trustcli.http.time_budget import Timeouts
-from trustcli.registry.reference import parse_digest
 from trustdata import bounded_json
+from trustdata.digest import parse_digest
 from trustdata.errors import (
     TooLarge,
     shown,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from trustcli.config.credential import Credential
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
-MAX_ANSWER = 4 * 1024 * 1024
+MAX_ANSWER = 4 * 1024 * 1024  # bytes
 MAX_LINE = 1024 * 1024
 """Bytes of one message of a pull's progress, at most."""
 PULL_SILENCE = 600.0

@@ -7,13 +7,13 @@ from the received bytes; no HTTP header is trusted.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from trustcli.errors import ImageNotSupported
 from trustdata import bounded_json
+from trustdata.digest import hex_of, is_digest
 from trustdata.verification.target_lookup import MAX_CHILDREN
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -36,7 +36,6 @@ MAX_MANIFEST: Final = 4 * 1024 * 1024
 _SINGLE: Final = frozenset({"config", "layers", "blobs"})
 """Members of documents that are no index."""
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1"
-_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _ATTESTATION: Final = "attestation-manifest"
 """BuildKit's: the value of the annotation `vnd.docker.reference.type` of a manifest that no engine runs."""
 
@@ -155,11 +154,10 @@ def _children(manifests: object, image: str) -> dict[str, str]:
     children: dict[str, str] = {}
     for place, entry in enumerate(manifests):
         digest = entry.get("digest") if isinstance(entry, dict) else None
-        match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-        if match is None:
+        if not isinstance(digest, str) or not is_digest(digest):
             raise ImageNotSupported(image=image, reason=f"manifest {place} of its index has no sha256 digest")
         if not _is_attestation(entry):
-            children.setdefault(match.group(1), str(entry.get("mediaType")))
+            children.setdefault(hex_of(digest), str(entry.get("mediaType")))
     check_number(len(children), image)
     return children
 

@@ -6,15 +6,13 @@ both name the same registry, and must not become two collections.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
+from trustdata.digest import is_sha256_hex, parse_digest
 from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN, Tag, parse_gun, parse_tag
 from trustdata.hosts import DOCKER_HUB, HUB_REGISTRY, is_host, normal_host
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-_IMAGE_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _KIND = "image reference"
 
 
@@ -51,13 +49,6 @@ class ImageReference:
         return self.gun.partition("/")[2]
 
 
-def parse_digest(text: str) -> str:
-    """Check a digest and return it: `sha256:` and 64 lower-case hexadecimal digits. Raises: InvalidName."""
-    if not _DIGEST.fullmatch(text):
-        raise InvalidName(kind="digest", name=text, reason="must be sha256: and 64 lower-case hexadecimal digits")
-    return text
-
-
 def parse_reference(text: str) -> ImageReference:
     """Return the reference that a text means, such as `team/app:1.0` or `registry.example.com:5000/app@sha256:...`.
 
@@ -83,7 +74,7 @@ def _is_host_alone(name: str) -> bool:
 def _collection(name: str, given: str) -> GUN:
     if "://" in given:
         raise InvalidName(kind=_KIND, name=given, reason="leave out the scheme, as docker does")
-    if _IMAGE_ID.fullmatch(name):
+    if is_sha256_hex(name):
         raise InvalidName(kind=_KIND, name=given, reason="64 hexadecimal digits are an image id, not a name")
     first, slash, rest = name.partition("/")
     if not slash or not is_host(first):

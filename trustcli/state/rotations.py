@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from keys.rfc3339 import from_rfc3339, to_rfc3339
 from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
 from trustdata import bounded_json
@@ -27,7 +28,6 @@ from trustdata.roles import RoleName
 RESUMED_FOR: Final = timedelta(days=1)
 """How long the same command goes on with what has begun; later it is meant anew."""
 _VERSION: Final = 1
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def _entry(members: Mapping[str, object]) -> UnfinishedRotation:
     return UnfinishedRotation(
         role=RoleName(_text(members["role"])),
         key=_text(members["key"]),
-        begun=datetime.strptime(_text(members["begun"]), _TIME).replace(tzinfo=UTC),
+        begun=from_rfc3339(_text(members["begun"])),
         names=frozenset(parse_gun(_text(name)) for name in names),
         collections={
             parse_gun(name): BegunRotation(new=_text(one["new"]), before=tuple(map(_text, one["before"])))
@@ -163,7 +163,7 @@ def _document(entries: Iterable[UnfinishedRotation]) -> bytes:
         {
             "role": entry.role,
             "key": entry.key,
-            "begun": entry.begun.strftime(_TIME),
+            "begun": to_rfc3339(entry.begun),
             "names": sorted(entry.names),
             "collections": {
                 gun: {"new": begun.new, "before": sorted(begun.before)} for gun, begun in entry.collections.items()

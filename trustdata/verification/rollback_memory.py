@@ -8,7 +8,6 @@ section 5.3.11).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,12 +18,12 @@ from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotAccepted
 from keys.record import record, replace
 from keys.rfc3339 import to_rfc3339
+from trustdata.digest import is_sha256_hex
 from trustdata.errors import MalformedMetadata
 from trustdata.gun import NAME_MEMBER
 from trustdata.model import Root
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NO_HASHES: Final[Mapping[RoleName, str]] = MappingProxyType({})
 
 
@@ -276,7 +275,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _sha256(value: object) -> str:
-    if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
+    if not isinstance(value, str) or not is_sha256_hex(value):
         raise ValueError("sha256 must be 64 hex digits in lower case")
     return value
 

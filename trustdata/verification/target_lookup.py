@@ -9,12 +9,12 @@ needed: in the shape of our collections it finds exactly the released digest (do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from trustdata.digest import is_sha256_hex
 from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict, TargetUnusable
 from trustdata.model import NotaryTargets, TargetFile, Targets, UnusableTarget
@@ -22,7 +22,6 @@ from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.delegations import may_list
 from trustdata.wire.plain_targets import PlainTargets
 
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
 MAX_CHILDREN: Final = 256
 """The maximum number of manifests of an index that one target lists (docs/adr/0029)."""
@@ -55,7 +54,7 @@ def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
     if isinstance(target, UnusableTarget):
         raise TargetUnusable(role=role, target=tag, reason=target.reason)
     digest = target.hashes.get("sha256", "")
-    if not _is_sha256(digest):
+    if not is_sha256_hex(digest):
         raise ContentMismatch(role=role, what=f"hash of {tag}", expected="sha256", found=", ".join(target.hashes))
     return Target(tag=tag, digest=digest, length=target.length, role=role, children=_children(target))
 
@@ -67,11 +66,7 @@ def _children(target: TargetFile) -> tuple[str, ...]:
     manifests = oci.get("manifests") if isinstance(oci, dict) else None
     if not isinstance(manifests, list) or len(manifests) > MAX_CHILDREN:
         return ()
-    return tuple(manifests) if all(isinstance(m, str) and _is_sha256(m) for m in manifests) else ()
-
-
-def _is_sha256(digest: str) -> bool:
-    return _SHA256.fullmatch(digest) is not None
+    return tuple(manifests) if all(isinstance(m, str) and is_sha256_hex(m) for m in manifests) else ()
 
 
 def releasing_roles(targets: Targets) -> tuple[RoleName, ...]:

@@ -11,7 +11,7 @@ from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.problems import send_problem
 from trustserver.errors import HeadTooLarge
 
-MAX_HEAD: Final = 65_536
+MAX_HEAD: Final = 65_536  # bytes
 MAX_TARGET: Final = 8_192
 """The most bytes of path and query: names have 255 each, and may be percent-encoded."""
 MAX_HEADER: Final = 8_192

@@ -24,13 +24,12 @@ from trustserver.auth.authorizer import Action, Subject, known_name
 from trustserver.errors import BadRequest, RevisionMoved
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
-from trustserver.repository.online_roles import held_key, refuse_tombstone
+from trustserver.repository.online_roles import ATTEMPTS, held_key, refuse_tombstone
 from trustserver.repository.publish import PublishedVersions, current_versions
 from trustserver.responses.tuf import PROBLEM_TYPE
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
-_ATTEMPTS: Final = 16
 
 
 class CollectionView(BaseModel):
@@ -198,7 +197,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
 
 def _state(store: MetadataStore, gun: GUN) -> StateView:
     """Read the state of a collection, but of its files only root: the others may be large."""
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         found = store.load(gun, only=(ROOT,))
         refuse_tombstone(found)
         if found.status is not Status.LIVE:

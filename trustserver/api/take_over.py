@@ -24,7 +24,7 @@ _ROOTS: Final = re.compile(r"([1-9][0-9]{0,8})\.root")
 _KEYS: Final = {f"key.{role}": role for role in ONLINE}
 # The same rule for delegations as in notary_parts.py.
 _ROLE: Final = re.compile(r"timestamp|snapshot|(?!.*/_trust/tuf/)targets(?:/[-a-z0-9_]+)*")
-_FORM_OVERHEAD: Final = 1024 * 1024
+_FORM_OVERHEAD: Final = 1024 * 1024  # bytes
 
 
 class TakeOverParts(TufParts):

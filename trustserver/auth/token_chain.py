@@ -163,7 +163,8 @@ def _judge(chain: Sequence[x509.Certificate], anchor: x509.Certificate, at: date
         raise TokenRefused(reason=_LEADS_NOWHERE, lasting=True) from error
 
 
-def _may_sign(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+def _check_may_sign(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    """Check that a certificate may issue others, as the library asks. Raises: ValueError."""
     del policy, certificate
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("this certificate's key may not sign others")
@@ -176,5 +177,5 @@ def _may_sign(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsag
 _AUTHORITY: Final = (
     ExtensionPolicy.permit_all()
     .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
-    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_may_sign)
 )

@@ -31,7 +31,8 @@ from trustserver.auth.accepted_keys import PublicKey, usable
 from trustserver.auth.token_chain import ChainVerifier, decode_chain
 from trustserver.errors import StartRefused, TokenRefused
 
-MAX_FILE: Final = 1024 * 1024
+_NO_CERTIFICATES: Final = "it names its key by x5c, and no certificates are known here"
+MAX_FILE: Final = 1024 * 1024  # bytes
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 """When a key of a JWK set expires: never, since a JWK set has no dates."""
 
@@ -86,7 +87,7 @@ class TokenKeys:
         if "x5c" in header:
             decode_chain(header["x5c"])
             if self._chains is None:
-                raise TokenRefused(reason="it names its key by x5c, and no certificates are known here")
+                raise TokenRefused(reason=_NO_CERTIFICATES)
         else:
             self._candidates(header)
 
@@ -114,7 +115,7 @@ class TokenKeys:
     def _by_chain(self, x5c: object, at: datetime) -> SigningKey:
         chain = decode_chain(x5c)
         if self._chains is None:
-            raise TokenRefused(reason="it names its key by x5c, and no certificates are known here")
+            raise TokenRefused(reason=_NO_CERTIFICATES)
         verified = self._chains.verify(chain, at)
         return SigningKey(key=_joserfc_key(verified.key), until=verified.until)
 

@@ -136,6 +136,7 @@ class TokenVerifier:
         return Grant(subject=token.subject, until=until, actions=token.actions)
 
     def _is_genuine(self, token: bytes, key: Any) -> bool:
+        """Return whether a signature is that of this key. Raises: TokenRefused if that cannot be found out."""
         try:
             signed = jws.extract_compact(token, registry=self._registry)
             return jws.validate_compact(signed, key, registry=self._registry)

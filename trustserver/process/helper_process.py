@@ -27,7 +27,7 @@ MAX_FRAME: Final = 64 * 1024 * 1024
 """The highest number of bytes in one frame."""
 OUT_OF_MEMORY: Final = 3
 """The exit status of a helper for whose question there is not enough memory."""
-_LENGTH: Final = 4
+_LENGTH: Final = 4  # bytes of the number before each frame
 _PIPE_BYTES: Final = 1024 * 1024
 """The wanted capacity of the pipes: with the usual 64 KiB, a large question would wait for many changes of process."""
 _FIRST_TO_GO: Final = "1000"

@@ -23,7 +23,7 @@ from typing import Final
 from keys.rfc3339 import to_rfc3339
 from trustserver.errors import ServerRunning, StartRefused
 
-_MAX_FILE: Final = 4096
+_MAX_FILE: Final = 4096  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

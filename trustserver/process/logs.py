@@ -19,7 +19,7 @@ import orjson
 from trustdata.errors import shown
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_LONGEST: Final = 2000
+_LONGEST: Final = 2000  # characters of one field
 LIMITED_EVENTS: Final = frozenset(
     {
         "token refused",

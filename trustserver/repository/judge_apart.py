@@ -75,7 +75,10 @@ class JudgeApart:
         self._helper = helper
 
     def judging(self, upload: UploadedFiles) -> Judging:
-        """Return the function that asks, and asks again only if the collection has moved on."""
+        """Return the function that asks, and asks again only if the collection has moved on.
+
+        It raises the errors of `judge`, NotStored (no answer), and RevisionMoved if it has moved once more.
+        """
         verdict: _Verdict | None = None
 
         def against(stored: ParsedCollection) -> Candidate:

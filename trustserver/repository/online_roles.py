@@ -34,7 +34,8 @@ OFFER_LIFETIME: Final = timedelta(hours=24)
 """How long an offered key can be published with, at least. After this time a pending key may be replaced."""
 LOADED_KEYS: Final = 1024
 """How many decrypted private keys are kept in memory; the least recently used is dropped first."""
-_ATTEMPTS: Final = 16
+ATTEMPTS: Final = 16
+"""How often a change of the server's own is tried where others move the collection meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class OnlineRoles:
         GoneCollection, CollectionExists (the collection is in another format), NotStored, RevisionMoved (the collection
         kept changing), ClockJumped.
         """
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             state = self._store.load(gun, only=(ROOT,))
             _refuse_other_format(state, wire)
             if state.status is not Status.LIVE:
@@ -117,7 +118,7 @@ class OnlineRoles:
             try:
                 self._store.add_pending(record, base=state.revision)
             except RevisionMoved:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == ATTEMPTS - 1:
                     raise
                 continue
             return record

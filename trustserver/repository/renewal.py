@@ -22,7 +22,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire.formats import FORMATS
 from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.repository.commit import Committer
-from trustserver.repository.online_roles import OnlineRoles, held_key, lives_too_long, renewal_time
+from trustserver.repository.online_roles import ATTEMPTS, OnlineRoles, held_key, lives_too_long, renewal_time
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
 from trustserver.storage.ports import MetadataStore, Status
 
@@ -30,7 +30,6 @@ ROUND: Final = 100
 """How many collections one round renews at most."""
 _NEEDED: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
 """The roles that a renewal reads. Targets and delegations are not needed, and may be large."""
-_ATTEMPTS: Final = 16
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class Renewal:
         PublishRefused (this version of the server does not know the format).
         """
         self._online.check_clock(at)
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             stored = self._parsed.load(gun, needed=_NEEDED)
             due = self._due(stored, at)
             if not due:

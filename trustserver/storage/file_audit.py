@@ -23,7 +23,7 @@ _BROKEN_CURRENT: Final = text("""
       FROM current_file k LEFT JOIN collection c ON c.id = k.collection_id
       LEFT JOIN file f ON f.id = k.file_id AND f.collection_id = k.collection_id AND f.role = k.role
      WHERE f.id IS NULL OR c.id IS NULL""")
-_BATCH: Final = 16
+_BATCH: Final = 16  # files that are in memory at one time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

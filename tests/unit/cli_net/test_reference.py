@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trustcli.registry.reference import parse_digest, parse_reference
+from trustcli.registry.reference import parse_reference
+from trustdata.digest import parse_digest
 from trustdata.errors import InvalidName
 
 HEX = "0123456789abcdef" * 4

@@ -206,7 +206,7 @@ def test_the_end_of_the_terminal_decides_nothing(
 def test_a_file_below_a_home_that_nobody_knows_is_wrong_usage(tmp_path: Path) -> None:
     done = at_a_terminal(tmp_path, "recovery root key", "~nobody.here/r.pem\n", "init", "r.invalid/app")
     assert done.returncode == 2
-    assert "~nobody.here/r.pem begins with no home folder that is known here" in done.stdout.decode()
+    assert "~nobody.here/r.pem cannot be used: begins with a home folder that is not known here" in done.stdout.decode()
 
 
 def at_a_terminal(folder: Path, question: str, answer: str, *command: str) -> subprocess.CompletedProcess[bytes]:

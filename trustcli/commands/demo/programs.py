@@ -24,7 +24,7 @@ from trustcli.http.tls import CertificateAuthorities
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0
-_MAX_ANSWER: Final = 1024 * 1024
+_MAX_ANSWER: Final = 1024 * 1024  # bytes
 
 
 def free_port() -> int:

@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Take collections over from another server."
 )
 
-_MAX_DUMP: Final = 256 * 1024 * 1024
+_MAX_DUMP: Final = 256 * 1024 * 1024  # bytes
 _WORDS: Final = {
     "taken over": "taken over",
     "here": "here already, nothing to do",

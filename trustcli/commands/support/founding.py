@@ -21,6 +21,7 @@ from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
+from trustcli.config.home_folder import expanded
 from trustcli.errors import RemoteUnreachable, UsageError
 from trustcli.publish.plan import Current, Planned
 from trustcli.publish.preparation import Roles
@@ -58,17 +59,15 @@ def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
 def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
     """Return the decision; ask the user if it is not made yet.
 
-    Raises: UsageError if nobody can be asked or nobody answers, or if the answer begins with `~` and no home is known.
+    Raises: UsageError if nobody can be asked or nobody answers, SettingsUnusable if the answer begins with `~` and no
+    home folder is known.
     """
     if recovery is not None:
         return recovery
     answer = None if session.settings.non_interactive else _asked_for_recovery()
     if answer is None:
         raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
-    try:
-        return Recovery(file=Path(answer).expanduser() if answer else None)
-    except RuntimeError as error:  # ~ without a home folder, or ~NAME of somebody unknown
-        raise UsageError(f"{answer} begins with no home folder that is known here; write the whole path") from error
+    return Recovery(file=expanded(answer) if answer else None)
 
 
 def _asked_for_recovery() -> str | None:

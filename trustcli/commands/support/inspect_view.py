@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from trustdata.inspection import Inspection, KeyHolder, SignedTag
 
-_SHORT_KEY: Final = 12
+_SHORT_KEY: Final = 12  # digits, as docker shows them
 _LEAST_WIDTH: Final = 10  # of a column, its padding included: docker's table writer
 _PADDING: Final = 3
 _text: Final = json.encoder.encode_basestring

@@ -121,7 +121,10 @@ class SessionKeys:
         return self.recovery(file)
 
     def root_key(self, signer: Signer, gun: GUN, wire: WireFormat) -> Key:
-        """Return a root key as a root of the format holds it: for Notary v1, a new certificate."""
+        """Return a root key as a root of the format holds it: for Notary v1, a new certificate.
+
+        Raises: KeyNotAccepted (its private key is not open here).
+        """
         if not wire.certifies_root_keys:
             return wire.encode_key(signer.public_key)
         if not isinstance(signer, FileSigner):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -12,13 +11,12 @@ from trustcli.console.failure_table import row_for
 from trustcli.errors import UsageError
 from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
+from trustdata.digest import is_sha256_hex
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 from trustdata.errors import TrustError, shown, tag_list
 from trustdata.gun import GUN
 from trustdata.roles import is_delegated, parse_role
 from trustdata.verification.vouching import listed_digests
-
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 AcceptUnsigned: TypeAlias = Annotated[
     list[str] | None,
@@ -73,7 +71,7 @@ def owner_decisions(
 
 def _stored_file(text: str, option: str) -> str:
     role, _, digest = text.rpartition("@sha256:")
-    if not role or _SHA256.fullmatch(digest) is None:
+    if not role or not is_sha256_hex(digest):
         raise UsageError(f"{option} takes ROLE@sha256:HEX with 64 hex digits in lower case, not {shown(text)}")
     return f"{parse_role(role)}@sha256:{digest}"
 

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint
+from keys.keyid import short_keyid
 from trustcli.commands.support.founding import Recovery
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.signer_key import read_signer_key
+from trustcli.config.home_folder import expanded
 from trustcli.errors import SettingsUnusable, UsageError
 from trustdata import bounded_toml
 from trustdata.editing.repository_editor import public_keys, signers_of
@@ -108,7 +110,7 @@ class _Reader:
             return Recovery(file=None)
         if not isinstance(given, str) or not given:
             raise self._unusable("recovery_key must be the path of a file, or false")
-        return Recovery(file=self._file.parent / Path(given).expanduser())
+        return Recovery(file=self._path(given))
 
     def _signers(self, at: datetime) -> dict[str, tuple[Key, ...]]:
         given = self._document.get("signers", {})
@@ -123,8 +125,15 @@ class _Reader:
             paths = self._texts(files, f"signers.{shown(name)}")
             if not paths:
                 raise self._unusable(f"signers.{shown(name)} has no key")
-            found[name] = tuple(read_signer_key(self._file.parent / Path(path).expanduser(), at) for path in paths)
+            found[name] = tuple(read_signer_key(self._path(path), at) for path in paths)
         return found
+
+    def _path(self, written: str) -> Path:
+        """Return a path, which is relative to the template."""
+        try:
+            return self._file.parent / expanded(written)
+        except SettingsUnusable as error:
+            raise self._unusable(f"{shown(written)} {error.reason}") from error
 
     def _texts(self, value: object, member: str) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
@@ -177,7 +186,7 @@ def _differences(
         yield "the recovery key is none of its root keys"
     for key in root_keys:
         if key_fingerprint(key) not in present:
-            yield f"{key.keyid[:12]} is none of its root keys"
+            yield f"{short_keyid(key.keyid)} is none of its root keys"
     number = max(1, len(root_keys)) + (recovery is not None)
     if len(present) != number:
         yield f"it has {len(present)} root keys, not {number}"
