@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 from securesystemslib.signer import Key
 
 from keys.algorithms import PrivateKey, PublicKey
@@ -31,6 +31,15 @@ LIFETIME: Final = timedelta(days=3650)
 LEEWAY: Final = timedelta(days=1)
 """How far the clock that made a certificate may be ahead of the one that judges it. The Go clients allow the same."""
 _WILDCARD: Final = "*"
+_SHA1: Final = frozenset(
+    {
+        SignatureAlgorithmOID.RSA_WITH_SHA1,
+        SignatureAlgorithmOID._RSA_WITH_SHA1,  # noqa: SLF001 - its second name, which Go knows, too
+        SignatureAlgorithmOID.ECDSA_WITH_SHA1,
+        SignatureAlgorithmOID.DSA_WITH_SHA1,
+    }
+)
+"""What Go calls SHA1WithRSA, ECDSAWithSHA1 and DSAWithSHA1."""
 
 
 def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: PublicKey | None = None) -> NotaryKey:
@@ -81,8 +90,9 @@ def _keytype(public: PublicKey) -> str:
 def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
     """Return why a root key must not be used for the collection `gun`, or None if it may be used.
 
-    The key must be in a certificate whose common name is `gun` or a prefix of it followed by `*`. If `at` is given, the
-    certificate must be valid at that time, or begin within LEEWAY after it. Raises: KeyNotAccepted.
+    The key must be in a certificate whose common name is `gun` or a prefix of it followed by `*`, and which is not
+    signed with SHA-1: nobody verifies that signature, and the Go clients count no key in such a certificate. If `at` is
+    given, the certificate must be valid at that time, or begin within LEEWAY after it. Raises: KeyNotAccepted.
     """
     if not key.keytype.endswith(X509):
         return "is no certificate"
@@ -93,6 +103,8 @@ def certificate_fault(key: Key, *, gun: str, at: datetime | None) -> str | None:
         return "has no readable name"
     if name != gun and not (name.endswith(_WILDCARD) and gun.startswith(name.rstrip(_WILDCARD))):
         return f"is a certificate for {name[:80]!a}"
+    if certificate.signature_algorithm_oid in _SHA1:
+        return "is a certificate signed with SHA-1"
     if at is not None and not (
         certificate.not_valid_before_utc <= at + LEEWAY and at <= certificate.not_valid_after_utc
     ):

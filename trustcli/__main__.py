@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from keys.errors import KeysError
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
 from trustcli.config.global_options import extract
+from trustcli.config.line_ends import plain_words
 from trustcli.console.output import INTERRUPTION, Output, failure_document, internal_document
 from trustcli.errors import UsageError
 from trustcli.session import open_session
@@ -38,7 +39,7 @@ def run(argv: Sequence[str], *, program: str = "trust") -> int:
 
     No error leaves this function as a stack trace. `program`: the name of the program in help texts and advice.
     """
-    argv = _without_line_ends(argv)
+    argv = plain_words(argv)
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json="--json" in argv)
     try:
         return _execute(argv, program)
@@ -52,15 +53,6 @@ def run(argv: Sequence[str], *, program: str = "trust") -> int:
         status, document = _failure(output, error, argv, program)
         output.document({"error": document, "exit": status})
         return status
-
-
-def _without_line_ends(argv: Sequence[str]) -> list[str]:
-    """Return the arguments without what a list from a file leaves at their ends: CR of Windows, a byte order mark.
-
-    An argument of nothing else was an empty line.
-    """
-    plain = [argument.removeprefix("\ufeff").rstrip("\r\n") for argument in argv]
-    return [argument for argument, given in zip(plain, argv, strict=True) if argument or not given]
 
 
 def _execute(argv: Sequence[str], program: str) -> int:

@@ -23,6 +23,7 @@ from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
+from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
 from trustcli.console.output import Output
@@ -385,7 +386,7 @@ def _read_only(memory: MemoryFile) -> RollbackStore:
 
 def open_session(options: GlobalOptions) -> Session:
     """Return the session of this process, from its environment and the global options. Raises: SettingsUnusable."""
-    environ = dict(os.environ)
+    environ = plain_environment(os.environ)
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
@@ -401,7 +402,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
 
     Raises: SettingsUnusable.
     """
-    environ = dict(os.environ)
+    environ = plain_environment(os.environ)
     if config is not None:
         environ = {k: v for k, v in environ.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))

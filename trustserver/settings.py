@@ -185,6 +185,8 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
 
     Raises: StartRefused, which names the option, variable or line of the file that is wrong.
     """
+    # Files for `docker run --env-file` may have line ends of Windows, and the last byte of them stays.
+    environ = {name: value.rstrip("\r\n") for name, value in environ.items() if name.startswith(ENVIRONMENT_PREFIX)}
     config_variable = environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     config = config or (Path(config_variable) if config_variable else None)
     file = _read_file(config) if config else {}

@@ -312,12 +312,22 @@ def test_the_unit_is_one_for_systemd(tmp_path: Path) -> None:
 
 
 def test_the_settings_of_the_unit_are_those_of_the_server(tmp_path: Path) -> None:
+    """Started with the options of the unit: the settings, and the seal key that systemd hands over."""
     text = of_the_docs("trust-server.toml", {"/var/lib/trust-server": str(tmp_path / "data"), "4443": "0"})
     (tmp_path / "settings.toml").write_text(text)
-    server = ServerProcess(tmp_path / "data", program=("trustserver", "serve"))
-    server.start("--config", str(tmp_path / "settings.toml"))
+    (tmp_path / "seal.key").write_bytes(base64.b64encode(bytes(32)))
+    (tmp_path / "seal.key").chmod(0o400)
+    (line,) = (
+        row for row in (DEPLOY / "trust-server.service").read_text().splitlines() if row.startswith("ExecStart=")
+    )
+    _, command, *options = line.replace("%d", str(tmp_path)).split()
+    assert "/etc/trust-server.toml" in options
+    options = [word.replace("/etc/trust-server.toml", str(tmp_path / "settings.toml")) for word in options]
+    server = ServerProcess(tmp_path / "data", program=("trustserver", command))
+    server.start(*options)
     try:
         assert server.get("/readyz")[0] == 200
+        assert not (tmp_path / "data" / "seal.key").exists()
     finally:
         server.kill()
 

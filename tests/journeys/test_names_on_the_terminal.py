@@ -9,8 +9,6 @@ import pytest
 
 from tests.journeys.hostile import Serve
 from tests.support.hostile_server import Request, Script, Wire, json_reply, reply
-from tests.support.images import BuiltImage
-from tests.support.stage import Put
 from tests.support.trust_program import Ran, TrustUser
 from trustcli.commands.table import COMMANDS
 
@@ -120,17 +118,3 @@ def test_what_a_server_says(tmp_path: Path, serve: Serve, form: int) -> None:
     ):
         ran = harmless(person.run(*arguments, expect=None))
         assert ran.status != 0 or arguments[0] == "inspect", str(ran)
-
-
-# --- lists from files
-
-
-@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
-def test_names_from_files_of_windows_work(owner: TrustUser, gun: str, begun: BuiltImage, put: Put, end: str) -> None:
-    """As `mapfile`, `xargs` and `$(cat FILE)` hand them over; empty lines and a byte order mark among them."""
-    put("2.0", text="other")
-    owner.run("sign", f"\ufeff{gun}:2.0{end}")
-    ran = harmless(owner.run("verify", f"\ufeff{gun}:1.0{end}", end, f"{gun}:2.0{end}"))
-    assert ran.stdout.splitlines()[0] == f"{gun}@{begun.digest}"
-    assert len(ran.stdout.splitlines()) == 2
-    owner.run("verify", "", f"{gun}:1.0", expect=None).said("'' is no valid image reference")

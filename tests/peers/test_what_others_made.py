@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.peers.faulty_front import FaultyFront, Forward, front
 from tests.support.handmade import HandCollection, target, upload
+from tests.support.hostile_server import Request
 from tests.support.notary_client import REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE, NotaryUser, digest_of
-from tests.support.notary_keys import OldGoKey
+from tests.support.notary_keys import HandKey, OldGoKey, Sha1Key
 from tests.support.stage import Put
 from tests.support.trust_program import TrustUser
-from tests.support.trust_servers import PeerServer
+from tests.support.trust_servers import Answer, PeerServer
+
+__all__ = ["front"]
 
 OLD_SECRETS = {"TRUST_ROOT_PASSPHRASE": ROOT_PASSPHRASE, "TRUST_REPOSITORY_PASSPHRASE": REPOSITORY_PASSPHRASE}
 
@@ -41,6 +46,41 @@ def test_a_wildcard_certificate_of_old_go_for_others(
     hand = HandCollection(peer_server, collection, roots=[pattern], targets={"1.0": target(digest_of("1.0"))})
     assert upload(peer_server, collection, hand.files()).status == 400
     trust.run("--tofu", "inspect", collection, expect=3)
+
+
+def test_a_root_certificate_signed_with_sha1(
+    peer_server: PeerServer, reader: NotaryUser, trust: TrustUser, collection: str
+) -> None:
+    """Nobody verifies the signature of such a certificate, and all the same no client of Go counts the key in it."""
+    weak = Sha1Key(rsa.generate_private_key(65537, 2048), collection)
+    hand = HandCollection(peer_server, collection, roots=[weak], targets={"1.0": target(digest_of("1.0"))})
+    assert upload(peer_server, collection, hand.files()).status == 400
+    good = HandKey(weak.private, collection)
+    HandCollection(peer_server, collection, roots=[good], targets={"1.0": target(digest_of("1.0"))}).publish()
+    assert set(reader.listed(collection)) == {"1.0"}
+    trust.run("--tofu", "verify", f"{collection}:1.0")
+
+
+def test_a_root_certificate_signed_with_sha1_that_a_server_serves(
+    peer_server: PeerServer, front: FaultyFront, tmp_path: Path, collection: str
+) -> None:
+    """Both clients refuse it, whoever let it in."""
+    weak = Sha1Key(rsa.generate_private_key(65537, 2048), collection)
+    hand = HandCollection(peer_server, collection, roots=[HandKey(weak.private, collection)])
+    hand.publish()
+    hand.roots = [weak]
+    root = hand.root()
+
+    def trick(request: Request, forward: Forward) -> Answer | None:
+        answer = forward(request)
+        is_root = request.target.endswith(".json") and "root" in request.target.rpartition("/")[2].split(".")
+        return dataclasses.replace(answer, body=root) if is_root and answer.status == 200 else answer
+
+    front.trick = trick
+    said = NotaryUser(tmp_path / "reader", front.seen).refused("list", collection)
+    assert "unable to retrieve valid leaf certificates" in said
+    person = TrustUser(tmp_path / "trust", front.seen.url, environ={"TRUST_CACERT": str(front.seen.ca)})
+    person.run("--tofu", "inspect", collection, expect=4).said("is a certificate signed with SHA-1")
 
 
 def listed_by(trust: TrustUser, collection: str) -> set[str]:

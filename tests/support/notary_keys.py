@@ -108,6 +108,26 @@ class OldGoKey(HandKey):
         return pem_of(as_printable(der, name))
 
 
+class Sha1Key(HandKey):
+    """An RSA key with a certificate that says that it is signed with SHA-1."""
+
+    @cached_property
+    def certificate(self) -> bytes:
+        """PEM; its signature does not fit, which no client verifies."""
+        return pem_of(signed_by(x509.load_pem_x509_certificate(super().certificate), SHA1_WITH_RSA))
+
+
+SHA1_WITH_RSA, MD5_WITH_RSA = b"\x05", b"\x04"
+"""The ends of the object identifiers; that of SHA-256 has 11 there (RFC 4055, 5; RFC 3279, 2.2.1)."""
+
+
+def signed_by(certificate: x509.Certificate, last: bytes) -> bytes:
+    """A certificate of an RSA key that says that it is signed in another way."""
+    der, oid = certificate.public_bytes(serialization.Encoding.DER), bytes.fromhex("06092a864886f70d010101")[:-1]
+    assert der.count(oid + b"\x0b") == 2, "in what is signed, and behind it"
+    return der.replace(oid + b"\x0b", oid + last)
+
+
 def as_printable(der: bytes, text: bytes) -> bytes:
     """A certificate with this text of its names as PrintableString, whatever is in it."""
     old, new = (bytes([tag, len(text)]) + text for tag in (0x0C, 0x13))

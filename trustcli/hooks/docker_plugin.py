@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import Final, Protocol
 
 from trustcli.config.global_options import extract
+from trustcli.config.line_ends import plain_words
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
 from trustcli.console.output import one_line
 from trustcli.errors import UsageError
@@ -77,7 +78,7 @@ def read(argv: Sequence[str]) -> Call | str:
     """Return the call of `trust` that docker's command line means, or a text to print instead. Raises: UsageError."""
     if list(argv) == [METADATA]:
         return metadata()
-    environ, context, words = _docker_options(argv)
+    environ, context, words = _docker_options(plain_words(argv))
     asks_for_help = words[:1] == ["help"]  # `docker help ctrust [COMMAND]`
     words = words[1:] if asks_for_help else words
     name = words.pop(0) if words and words[0] in NAMES else NAMES[0]

@@ -38,6 +38,7 @@ def ours(*words: str) -> list[str]:
         (["signer", "remove", "alice", APP, "--force"], ["signer", "remove", "alice", APP]),
         # docker asks before everything goes, and not about one tag.
         (["revoke", f"{APP}:1.0"], ["revoke", f"{APP}:1.0", "--yes"]),
+        (["revoke", f"\ufeff{APP}:1.0\r"], ["revoke", f"{APP}:1.0", "--yes"]),
         (["revoke", f"{APP}:1.0", "--server", "https://t"], ["revoke", f"{APP}:1.0", "--server", "https://t", "--yes"]),
         (["revoke", "-y", f"{APP}:1.0"], ["revoke", "-y", f"{APP}:1.0"]),
         (["revoke", APP], ["revoke", APP]),

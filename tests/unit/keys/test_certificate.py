@@ -17,7 +17,7 @@ from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, r
 from keys.errors import KeyNotAccepted
 from keys.go_certificate import load_pem_certificate, with_readable_names
 from keys.notary import NotaryKey, bare_key
-from tests.support.notary_keys import as_printable, pem_of
+from tests.support.notary_keys import MD5_WITH_RSA, SHA1_WITH_RSA, as_printable, pem_of, signed_by
 from trustdata.lifetimes import NOTARY_LIFETIMES
 
 GUN = "registry.example.com:5000/team/app"
@@ -88,6 +88,18 @@ def test_for_a_public_key_whose_private_key_is_not_at_hand() -> None:
     key = root_certificate(OWN, gun=GUN, at=NOW, public=public)
     assert key.keytype == "rsa-x509"
     assert key.canonical_keyid == bare_key(public).keyid
+
+
+@pytest.mark.parametrize(
+    ("last", "fault"), [(SHA1_WITH_RSA, "is a certificate signed with SHA-1"), (MD5_WITH_RSA, None)]
+)
+def test_how_it_says_that_it_is_signed_counts_as_in_go(last: bytes, fault: str | None) -> None:
+    """Nobody verifies the signature. Go looks for SHA-1 alone, before the time of validity and after the name."""
+    key = root_certificate(generate(Algorithm.RSA), gun=GUN, at=NOW)
+    changed = NotaryKey.of(key.keytype, base64.b64encode(pem_of(signed_by(_read(key), last))).decode())
+    assert certificate_fault(changed, gun=GUN, at=NOW) == fault
+    assert certificate_fault(changed, gun=GUN, at=None) == fault
+    assert "is a certificate for" in str(certificate_fault(changed, gun="other", at=NOW))
 
 
 def test_two_of_one_key_have_two_ids() -> None:
