@@ -16,6 +16,7 @@ TrustError
 ├── RemoteRefused            the user: credentials or rights are missing
 ├── RemoteMisbehaved         the operator of the server: a response that breaks the protocol
 ├── ImageNotFound            the registry has no such repository, tag or digest
+│   └── TagUnknown               the registry has the repository, and no such tag or digest
 ├── ImageNotPushed           the registry has other content under the tag than the engine
 ├── ImageNotSupported        the registry's image is of a kind that cannot be signed
 ├── FileExposed              the user: others may change a file that decides what is trusted
@@ -193,6 +194,10 @@ class ImageNotFound(TrustError):
 
     def __str__(self) -> str:
         return f"{shown(self.image, 400)} does not exist in {self.registry}: {shown(self.reason, 400)}"
+
+
+class TagUnknown(ImageNotFound):
+    """The registry has the repository, and says in its own words that it has no such tag or digest."""
 
 
 class ImageNotPushed(TrustError):

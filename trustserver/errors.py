@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from trustdata.errors import NotStored, TrustError, shown
+from trustdata.errors import NoTrustData, NotStored, TrustError, shown
 
 
 @dataclass(eq=False, kw_only=True)
@@ -324,6 +324,18 @@ class Stopping(TrustError):
 
     def __str__(self) -> str:
         return "the server is stopping; try again in a moment"
+
+
+class ReleasedName(NoTrustData):
+    """The name is free, and had a collection that was deleted; the fields are those of its tombstone.
+
+    To who asks for trust data it is no other than a name that was never used.
+    """
+
+    deleted_root: str
+    versions: Mapping[str, int]
+    deleted_at: str
+    subject: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -140,17 +140,32 @@ class TufRemote:
                 server_keys=_texts(members.get("server_keys")),
             )
         if answer.gone and _code(answer) == "collection-deleted":
-            members = self._object(answer, None)
-            return DeletedCollection(
-                gun=gun,
-                deleted_root=self._text(members, "deleted_root"),
-                versions=self._versions(members),
-                deleted_at=self._text(members, "deleted_at"),
-                subject=self._text(members, "subject"),
-            )
+            return self._tombstone(answer, gun)
         if answer.absent and _code(answer) == NoTrustData.code:
             return None
         raise self._failure(answer)
+
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        """Return what is left of a deleted collection, also if its name is free again; None if it never was.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
+        answer = self._api("GET", gun, "", scope=pull_scope(gun))
+        if answer.gone and _code(answer) == "collection-deleted":
+            return self._tombstone(answer, gun)
+        if answer.absent and _code(answer) == NoTrustData.code and "deleted_root" in self._object(answer, None):
+            return self._tombstone(answer, gun)
+        return None
+
+    def _tombstone(self, answer: Response, gun: GUN) -> DeletedCollection:
+        members = self._object(answer, None)
+        return DeletedCollection(
+            gun=gun,
+            deleted_root=self._text(members, "deleted_root"),
+            versions=self._versions(members),
+            deleted_at=self._text(members, "deleted_at"),
+            subject=self._text(members, "subject"),
+        )
 
     def delete(self, gun: GUN) -> int:
         """Delete the collection, leaving a tombstone, and return the revision after it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,9 @@ from trustcli.client.updater import Updater
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
-from trustcli.console.exit_codes import DONE
+from trustcli.commands.support.list_options import ImagesFile
+from trustcli.commands.support.name_lists import image_names
+from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
@@ -26,6 +29,7 @@ from trustdata.explaining import VerificationState, explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
 from trustdata.gun import GUN, parse_tag
 from trustdata.judgement import Judgement, Question
+from trustdata.policy import Policy
 from trustdata.roles import TARGETS, RoleName
 from trustdata.verification.delegations import delegations_of
 
@@ -35,7 +39,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("explain")
 def command(
     ctx: typer.Context,
-    image: Annotated[str, typer.Argument(metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")],
+    images: Annotated[list[str] | None, typer.Argument(metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]...")] = None,
+    images_file: ImagesFile = None,
     signer: Annotated[list[str] | None, typer.Option("--signer", metavar="NAME", help="As for verify.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="As for verify.")] = None,
     offline: Annotated[
@@ -43,27 +48,58 @@ def command(
     ] = False,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="TIME", help="As for verify.")] = None,
 ) -> int:
-    """Say why an image is trusted or refused: every step, what it rests on, and what would change the answer."""
+    """Say why images are trusted or refused: every step, what it rests on, and what would change the answer."""
     session: Session = ctx.obj
     if max_age is not None and not offline:
         raise UsageError("--max-age bounds --offline, which is not given")
+    terms = _Terms(
+        signers=tuple(signer or ()),
+        policy=load_policy(policy) if policy else None,
+        max_age=duration_option(max_age or DEFAULT_MAX_AGE) if offline else None,
+    )
+    names = image_names(images or (), images_file)
+    statuses: list[int] = []
+    rows: list[dict[str, object]] = []
+    for image in names:
+        if rows:
+            session.output.result("")
+        status, row = _report(session, image, _explanation(session, image, terms))
+        statuses.append(status)
+        rows.append(row)
+    status = worst(statuses)
+    # The document of one image is what it always was.
+    only = {"explanation": rows[0]} if len(rows) == 1 else {}
+    session.output.document({**only, "explanations": rows, "exit": status})
+    return status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """How images are judged, as by `verify`. `max_age`: None if the server is asked."""
+
+    signers: tuple[str, ...]
+    policy: Policy | None
+    max_age: timedelta | None
+
+
+def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
     collections: list[Collection] = []
     (judgement,) = verify(
         session,
         [image],
-        signers=tuple(signer or ()),
-        policy=load_policy(policy) if policy else None,
-        max_age=duration_option(max_age or DEFAULT_MAX_AGE) if offline else None,
+        signers=terms.signers,
+        policy=terms.policy,
+        max_age=terms.max_age,
         watch=collections.append,
     )
-    explanation = explained(
+    offline = terms.max_age is not None
+    return explained(
         judgement,
         updater=collections[0].last_updater if collections else None,
         session=session,
         offline=offline,
         ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
     )
-    return _report(session, image, explanation)
 
 
 def explained(
@@ -141,7 +177,8 @@ def _ask_registry(session: Session, image: str, question: Question) -> RegistryA
     return RegistryAnswer(registry=reference.registry_host, digest=manifest.digest)
 
 
-def _report(session: Session, image: str, explanation: Explanation) -> int:
+def _report(session: Session, image: str, explanation: Explanation) -> tuple[int, dict[str, object]]:
+    """Print an explanation, and return the status of its verdict and its row."""
     for line in explanation_lines(explanation):
         session.output.result(line)
     registry = explanation.registry
@@ -155,5 +192,4 @@ def _report(session: Session, image: str, explanation: Explanation) -> int:
     if refusal is not None:
         session.output.failure(refusal, subject=image)
         row["error"] = failure_document(refusal)
-    session.output.document({"explanation": row, "exit": status})
-    return status
+    return status, row

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from keys.errors import KeysError
 from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
+from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.fast_arguments import FastParser
@@ -29,7 +31,10 @@ SUMMARY: Final = "Show signed tags, signers and administrative keys."
 def parser() -> FastParser:
     """Return the argument parser of `trust inspect`."""
     found = FastParser(prog="trust inspect", description=SUMMARY, allow_abbrev=False)
-    found.add_argument("images", nargs="+", metavar="IMAGE[:TAG]")
+    found.add_argument("images", nargs="*", metavar="IMAGE[:TAG]")
+    found.add_argument(
+        "--images", dest="file", type=Path, metavar="FILE", help="images, one a line; - is standard input"
+    )
     found.add_argument("--pretty", action="store_true", help="for people")
     return found
 
@@ -40,7 +45,7 @@ def main(session: Session, arguments: Sequence[str]) -> int:
         session.output.raw(parser().format_help())
         return DONE
     options = parser().parse_args(arguments)
-    return inspect(session, options.images, pretty=options.pretty)
+    return inspect(session, image_names(options.images, options.file), pretty=options.pretty)
 
 
 def inspect(session: Session, images: Sequence[str], *, pretty: bool) -> int:

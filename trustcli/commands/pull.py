@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.judging import verify
+from trustcli.commands.support.list_options import ImagesFile
+from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.registry.reference import parse_reference
@@ -23,11 +25,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("pull")
 def command(
     ctx: typer.Context,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE[:TAG]...")],
+    given: Annotated[list[str] | None, typer.Argument(metavar="IMAGE[:TAG]...")] = None,
+    images_file: ImagesFile = None,
     signer: Annotated[list[str] | None, typer.Option(help="This signer must have signed; may be repeated.")] = None,
 ) -> int:
     """Verify, pull by digest through the container engine, tag."""
     session: Session = ctx.obj
+    images = image_names(given or (), images_file)
     answers = verify(session, images, signers=tuple(signer or ()))
     statuses = [DONE]
     rows: list[dict[str, object]] = []

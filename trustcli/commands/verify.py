@@ -14,6 +14,7 @@ from keys.rfc3339 import to_rfc3339
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
+from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.fast_arguments import FastParser
@@ -28,7 +29,10 @@ SUMMARY = "Verify images; print name@digest for each that is trusted."
 def parser() -> FastParser:
     """Return the argument parser of `trust verify`."""
     found = FastParser(prog="trust verify", description=SUMMARY, allow_abbrev=False)
-    found.add_argument("images", nargs="+", metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")
+    found.add_argument("images", nargs="*", metavar="IMAGE[:TAG|@DIGEST|:TAG@DIGEST]")
+    found.add_argument(
+        "--images", dest="file", type=Path, metavar="FILE", help="images, one a line; - is standard input"
+    )
     found.add_argument("--signer", action="append", default=[], metavar="NAME", help="this signer must have signed")
     found.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
     found.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
@@ -48,15 +52,16 @@ def main(session: Session, arguments: Sequence[str]) -> int:
         raise UsageError("--max-age bounds --offline, which is not given")
     max_age: timedelta | None = duration_option(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
     policy = load_policy(options.policy) if options.policy else None
+    images = image_names(options.images, options.file)
     answers = verify(
         session,
-        options.images,
+        images,
         signers=tuple(options.signer),
         policy=policy,
         max_age=max_age,
         every_signer=session.output.as_json,  # the line for people names none
     )
-    return _report(session, options.images, answers)
+    return _report(session, images, answers)
 
 
 def _report(session: Session, images: Sequence[str], answers: Sequence[Judgement]) -> int:

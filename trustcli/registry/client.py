@@ -21,6 +21,7 @@ from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,
     RemoteUnreachable,
+    TagUnknown,
 )
 from trustcli.http.authenticated import AuthenticatedClient, ServerRules
 from trustcli.http.errors import causes
@@ -41,6 +42,7 @@ from trustdata.errors import (
 )
 
 PULL: Final = "pull"
+_NO_MANIFEST: Final = "MANIFEST_UNKNOWN"
 _PING: Final = "/v2/"
 """Where docker asks for the challenge."""
 _PING_LIMIT: Final = 64 * 1024  # bytes
@@ -74,6 +76,19 @@ class Registry:
         """
         manifest = self._read(reference)
         return replace(manifest, children=self._all_children(reference, manifest)) if manifest.inner else manifest
+
+    def has(self, reference: ImageReference) -> bool:
+        """Return whether the registry has the tag; False only if it says in its own words that it has no such manifest.
+
+        A repository that is not there, or hidden, is no such answer. Raises: as `resolve`.
+        """
+        try:
+            self._read(reference)
+        except TagUnknown:
+            return False
+        except ImageNotSupported:
+            pass  # it is there, whatever it is
+        return True
 
     def _all_children(self, reference: ImageReference, outer: Manifest) -> tuple[str, ...]:
         """Return the children of an index and those of the indexes in it, in order, each once.
@@ -175,7 +190,7 @@ class Registry:
         if response.absent:
             reason = {
                 "NAME_UNKNOWN": "no such repository",
-                "MANIFEST_UNKNOWN": "no such tag or digest",
+                _NO_MANIFEST: "no such tag or digest",
             }.get(code)
             if reason is None:
                 reason = "no such repository, tag or digest"
@@ -183,7 +198,8 @@ class Registry:
                     reason = f"{reason}, or none that is shown to whoever asks without credentials"
                 if told := said or first_line(response):
                     reason = f"{reason}; it says: {told}"
-            return ImageNotFound(image=str(reference), registry=remote, reason=reason)
+            kind = TagUnknown if code == _NO_MANIFEST else ImageNotFound
+            return kind(image=str(reference), registry=remote, reason=reason)
         if response.server_fails:
             return failing(response, remote=remote, said=said or None)
         if response.refuses:

@@ -55,6 +55,11 @@ class RotationsFile:
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
 
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._file.path
+
     def resumed(self, role: RoleName, key: str, guns: Iterable[GUN], *, at: datetime) -> UnfinishedRotation:
         """Return the rotation that this command goes on with: one of the last day with its names; else a new one.
 

@@ -24,7 +24,7 @@ from trustserver.auth.authorizer import Action, Subject, known_name
 from trustserver.errors import BadRequest, RevisionMoved
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
-from trustserver.repository.online_roles import ATTEMPTS, held_key, refuse_tombstone
+from trustserver.repository.online_roles import ATTEMPTS, held_key, refuse_tombstone, released_name
 from trustserver.repository.publish import PublishedVersions, current_versions
 from trustserver.responses.tuf import PROBLEM_TYPE
 from trustserver.storage.ports import KeyRecord, MetadataStore, Status, StoredCollection
@@ -200,6 +200,8 @@ def _state(store: MetadataStore, gun: GUN) -> StateView:
     for _ in range(ATTEMPTS):
         found = store.load(gun, only=(ROOT,))
         refuse_tombstone(found)
+        if found.status is Status.RELEASED and found.tombstone is not None:
+            raise released_name(gun, found.tombstone)
         if found.status is not Status.LIVE:
             raise NoTrustData(gun=gun)
         versions = current_versions(store, gun)

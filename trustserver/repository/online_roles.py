@@ -24,7 +24,7 @@ from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import wire_named
-from trustserver.errors import GoneCollection, NotThere, RevisionMoved
+from trustserver.errors import GoneCollection, NotThere, ReleasedName, RevisionMoved
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.offered_keys import OfferedKeys, sealed_record
@@ -306,6 +306,18 @@ def gone_collection(gun: GUN, tombstone: Tombstone) -> GoneCollection:
         versions=tombstone.versions,
         deleted_at=to_rfc3339(tombstone.deleted_at),
         subject=tombstone.subject,
+    )
+
+
+def released_name(gun: GUN, tombstone: Tombstone) -> ReleasedName:
+    """Return the error that tells of a free name, and of the collection that had it."""
+    gone = gone_collection(gun, tombstone)
+    return ReleasedName(
+        gun=gun,
+        deleted_root=gone.deleted_root,
+        versions=gone.versions,
+        deleted_at=gone.deleted_at,
+        subject=gone.subject,
     )
 
 

@@ -43,6 +43,18 @@ def named_collections(session: Session, names: Sequence[str] | None, file: Path 
     return list(first.values())
 
 
+def real_names(session: Session, guns: Sequence[GUN]) -> list[GUN]:
+    """Return the names, none of which may be an alias: what is done under it would be done to the real collection.
+
+    Raises: InvalidName, SettingsUnusable (`pins.toml` cannot be read).
+    """
+    for gun in guns:
+        real = session.real_name(gun)
+        if real != gun:
+            raise InvalidName(kind="collection name", name=gun, reason=f"pins.toml makes it an alias; name {real}")
+    return list(guns)
+
+
 def image_references(images: Sequence[str] | None, file: Path | None = None) -> list[ImageReference]:
     """Return the images that are named, in order. `file`: the value of `--images`. Raises: UsageError, InvalidName."""
     return list(_given(images, file, option="--images", what="IMAGE"))

@@ -46,7 +46,9 @@ class Revocation:
 def plan_revocations(session: Session, revocations: Mapping[GUN, Revocation], decisions: OwnerDecisions) -> int:
     """Print what would be revoked, and return the worst status. Raises: SettingsUnusable."""
     return plan_each(
-        session, list(revocations), lambda planning, gun: [_plan(session, planning, revocations[gun], decisions)]
+        session,
+        list(revocations),
+        lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
     )
 
 
@@ -57,13 +59,13 @@ def carry_out_revocations(
     return carry_out(
         session,
         list(revocations),
-        check=lambda planning, gun: [_plan(session, planning, revocations[gun], decisions)],
-        do=lambda gun: _revoke(session, revocations[gun], decisions),
+        check=lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
+        do=lambda gun: revoke(session, revocations[gun], decisions),
         blank=lambda _: {"revoked": []},
     )
 
 
-def _revoke(session: Session, revocation: Revocation, decisions: OwnerDecisions) -> Done:
+def revoke(session: Session, revocation: Revocation, decisions: OwnerDecisions) -> Done:
     """Remove the tags; what it returns names those that are no longer released.
 
     Raises: NotSigned (nothing to revoke), KeyNotFound (names the signers that can), PublishRefused (it would still be
@@ -92,7 +94,7 @@ def _revoke(session: Session, revocation: Revocation, decisions: OwnerDecisions)
     )
 
 
-def _plan(session: Session, planning: Planning, revocation: Revocation, decisions: OwnerDecisions) -> Plan:
+def plan_revocation(session: Session, planning: Planning, revocation: Revocation, decisions: OwnerDecisions) -> Plan:
     """Return what `revoke` would publish."""
     keys = planning.keys.held_keys()
     collection = planning.collection(revocation.gun)
