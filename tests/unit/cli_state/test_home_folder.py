@@ -61,6 +61,7 @@ COMMANDS = [
     "lock r.invalid/app",
     "signer list r.invalid/app",
     "key rotate snapshot r.invalid/app",
+    "audit r.invalid/app",
     "plugin install",
     "plugin uninstall",
 ]
