@@ -14,6 +14,8 @@ FRESH = True
 ELSEWHERE = {
     "demo": "test_demo",
     "hook": "test_image_verifier",
+    "login": "test_trust_login",
+    "logout": "test_trust_login",
     "migrate": "test_migration",
     "plugin": "test_docker_plugin",
 }
@@ -49,4 +51,8 @@ def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form
     assert "targets" in run("renew", gun, "--all")
     assert run("revoke", "--yes", f"{gun}:2.0") == f"revoked {gun}:2.0\n"
     run("verify", f"{gun}:2.0", user=reader, expect=3)
+    assert "alice" in run("audit", gun, user=reader)
+    assert gun in run("collections")
+    run("prune", gun, "--plan")
+    run("delete", gun, "--yes")
     assert started | set(ELSEWHERE) == set(COMMANDS)

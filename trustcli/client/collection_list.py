@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from trustcli.client.collection_requests import CATALOG_SCOPE
 from trustcli.client.problem_details import failure
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import RemoteMisbehaved, RemoteRefused
@@ -30,7 +31,7 @@ def listed_collections(link: ServerLink) -> Iterator[Mapping[str, Any]]:
     after = ""
     for _ in range(MAX_PAGES):
         target = f"/api/v1/collections?limit={PAGE_ROWS}&after={quote(after, safe='')}"
-        answer = link.ask("GET", target, scope="registry:catalog:*", limit=_MAX_PAGE_BYTES)
+        answer = link.ask("GET", target, scope=CATALOG_SCOPE, limit=_MAX_PAGE_BYTES)
         if answer.absent:
             raise RemoteRefused(remote=link.name, status=answer.status, reason="it does not list its collections")
         if not answer.ok:

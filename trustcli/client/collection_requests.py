@@ -5,6 +5,7 @@ Scopes are those of the `distribution` registry's token authentication, which No
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
 
 from trustdata.gun import GUN, parse_gun
@@ -13,6 +14,10 @@ from trustdata.gun import GUN, parse_gun
 def gun_in_path(gun: GUN) -> str:
     """Return a name as it stands in a path: only the brackets of an IPv6 host must be quoted. Raises: InvalidName."""
     return quote(parse_gun(gun), safe="/:")
+
+
+CATALOG_SCOPE: Final = "registry:catalog:*"
+"""The scope of requests about all names of a server."""
 
 
 def pull_scope(gun: GUN) -> str:

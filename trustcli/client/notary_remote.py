@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from trustcli.client.collection_requests import full_scope, gun_in_path, pull_scope, push_scope
+from trustcli.client.collection_requests import CATALOG_SCOPE, full_scope, gun_in_path, pull_scope, push_scope
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import (
@@ -137,7 +137,7 @@ class NotaryRemote:
         after = "0"
         for _ in range(_MAX_PAGES):
             target = f"/v2/_trust/changefeed?change_id={quote(after)}&records={_PAGE_RECORDS}"
-            answer = self._link.ask("GET", target, scope="registry:catalog:*", limit=MAX_PAGE_BYTES)
+            answer = self._link.ask("GET", target, scope=CATALOG_SCOPE, limit=MAX_PAGE_BYTES)
             if not answer.ok:
                 raise self._failure(answer)
             page = self._page(answer)
