@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # the texts have defaults in square brackets, which Rich takes for markup
 )
 collections_app = typer.Typer(
@@ -300,10 +302,46 @@ def accept_clock(data: Data = None, database: Database = None, config: Config = 
     run(GivenSettings(data=data, database=database), os.environ, config, at=now())
 
 
+EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
+    "serve": ("trust-server serve", "trust-server serve --listen 0.0.0.0:4443 --config /etc/trust-server.toml"),
+    "migrate": ("trust-server migrate", "trust-server migrate --data /var/lib/trust-server"),
+    "check": ("trust-server check", "trust-server check --against trust.lock --json"),
+    "settings": ("trust-server settings", "trust-server settings --config /etc/trust-server.toml"),
+    "collections list": ("trust-server collections list", "trust-server collections list --json"),
+    "collections release": (
+        "trust-server collections release registry.example.com/team/app",
+        "trust-server collections release registry.example.com/team/app --data /var/lib/trust-server",
+    ),
+    "clock accept": ("trust-server clock accept", "trust-server clock accept --data /var/lib/trust-server"),
+}
+
+
+def _teach(command: Any, path: str) -> None:
+    """Name the values of options for people, cut no line of a list of commands, and show examples."""
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and not parameter.metavar and not parameter.is_flag:
+            kind = str(parameter.type_descriptor).lower()
+            word = parameter.opts[0].rpartition("-")[2].upper()
+            parameter.metavar = (
+                "DIR" if word == "DATA" else "FILE" if "path" in kind else "N" if "int" in kind else word
+            )
+        elif parameter.param_type_name == "argument":
+            parameter.metavar = parameter.name.upper()
+            parameter.get_help_record = lambda _, row=(parameter.metavar, parameter.help): row
+    if command.help:
+        command.short_help = " ".join(command.help.split())
+    if examples := EXAMPLES.get(path.removeprefix("trust-server").strip()):
+        command.epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)
+    for name, below in getattr(command, "commands", {}).items():
+        _teach(below, f"{path} {name}")
+
+
 def main() -> None:
     """Run the program. An error of the domain is printed in one line and ends it with status 2."""
+    command = typer.main.get_command(app)
+    _teach(command, "trust-server")
     try:
-        app()
+        command(prog_name="trust-server")
     except (TrustError, KeysError) as error:
         typer.echo(f"trust-server: {error}", err=True)
         sys.exit(_REFUSED)

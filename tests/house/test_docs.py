@@ -14,10 +14,11 @@ import typer
 from keys.error_record import ErrorRecord
 from keys.errors import KeysError
 from trustcli.commands import inspect, verify
-from trustcli.commands.table import COMMANDS, GLOBAL_OPTIONS
+from trustcli.commands.table import COMMANDS
 from trustcli.config.global_options import GlobalOptions, extract
 from trustcli.console import exit_codes
 from trustcli.console.failure_table import row_for
+from trustcli.console.help_text import GLOBAL_OPTIONS
 from trustdata.errors import TrustError
 from trustserver import __main__ as server
 from trustserver import errors as server_errors
@@ -137,7 +138,7 @@ def test_subcommands_name_their_own_options() -> None:
 
 def test_global_options() -> None:
     section = _section(_text("cli.md"), "Options of every command")
-    named = set(re.findall(r"--[a-z-]+", GLOBAL_OPTIONS))
+    named = set(re.findall(r"--[a-z-]+", " ".join(GLOBAL_OPTIONS)))
     assert named == set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
     for option in named:
         given, rest = extract([option, "x"])

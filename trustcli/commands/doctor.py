@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from trustcli.commands.support.command_help import HELP_OPTIONS
 from trustcli.doctor.findings import Finding, finding_lines, findings_document, findings_status
 from trustcli.errors import UsageError
 from trustcli.session import Session
@@ -22,7 +23,7 @@ class DoctorGroup(TyperGroup):
     """A command group with one default command, for a first argument that is not the name of a subcommand."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        known = args and (args[0] in self.commands or args[0] == "--help")
+        known = args and (args[0] in self.commands or args[0] in HELP_OPTIONS)
         return super().parse_args(ctx, args if known or _DEFAULT not in self.commands else [_DEFAULT, *args])
 
 

@@ -9,16 +9,15 @@ from typing import Final
 
 import typer
 
+from trustcli.commands.support.command_help import show_help_of
 from trustcli.console.exit_codes import DONE, INTERRUPTED
+from trustcli.console.help_text import CommandHelp, HelpRow
+from trustcli.console.suggestion import did_you_mean
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 
 ABOUT: Final = "Content trust for container images: tag to digest, signed, fresh and rollback-protected."
-GLOBAL_OPTIONS: Final = (
-    "Before or after every command: --server URL, --home DIR, --cacert FILE, --pin REF, --tofu, --lock FILE, "
-    "--insecure-registry HOST,\n--json, --non-interactive, --platform-secrets."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,9 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
     name, *rest = arguments
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
-        raise UsageError(f"there is no {kind} '{shown(name)}'")
+        raise UsageError(f"there is no {kind} '{shown(name)}'{did_you_mean(name, COMMANDS)}")
     command = typer.main.get_command(import_module(COMMANDS[name].module).app)
+    show_help_of(command, program)
     try:
         status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
     except typer.Abort as stopped:
@@ -98,6 +98,9 @@ def _sentence(error: typer.TyperException) -> str:
 
 def overview() -> str:
     """Return the text of `trust --help`."""
-    width = max(map(len, COMMANDS))
-    rows = "".join(f"  {name.ljust(width)}  {entry.summary}\n" for name, entry in COMMANDS.items())
-    return f"{ABOUT}\n\nUsage: trust COMMAND [ARGUMENTS]...\n\n{rows}\n{GLOBAL_OPTIONS}\nMore: trust COMMAND --help\n"
+    return CommandHelp(
+        usage="trust COMMAND ...",
+        about=ABOUT,
+        commands=[HelpRow(term=name, text=entry.summary) for name, entry in COMMANDS.items()],
+        examples=("trust COMMAND --help", "trust demo"),
+    ).text()

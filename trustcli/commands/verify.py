@@ -45,7 +45,9 @@ def parser() -> FastParser:
 def main(session: Session, arguments: Sequence[str]) -> int:
     """Run the command and return its exit status. Raises: UsageError, PolicyMalformed, FileExposed."""
     if {"--help", "-h"} & set(arguments):
-        session.output.raw(parser().format_help())
+        from trustcli.commands.support.command_help import parser_help  # start-up time
+
+        session.output.raw(parser_help(parser()).text())
         return DONE
     options = parser().parse_args(arguments)
     if options.max_age is not None and not options.offline:

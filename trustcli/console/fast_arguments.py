@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
+from trustcli.console.suggestion import did_you_mean
 from trustcli.errors import UsageError
 
 
@@ -12,4 +13,6 @@ class FastParser(argparse.ArgumentParser):
     """An ArgumentParser that raises UsageError instead of ending the program."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        words = message.partition("unrecognized arguments: ")[2].split()
+        option = next((word.partition("=")[0] for word in words if word.startswith("--")), None)
+        raise UsageError(message + (did_you_mean(option, self._option_string_actions) if option else ""))

@@ -1,0 +1,66 @@
+"""Two examples for each command, which its help shows. A test reads each of them with the command's own parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_APP: Final = "registry.example.com/team/app"
+
+EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
+    "init": (
+        f"trust init {_APP} --recovery-key /media/stick/recovery.key",
+        "trust init --names repositories.txt --template team.toml",
+    ),
+    "sign": (f"trust sign {_APP}:1.0@sha256:{'ab' * 32}", f"trust sign {_APP}:1.0 {_APP}:latest --signer alice"),
+    "verify": (f"trust verify {_APP}:1.0", f"trust verify {_APP}:1.0 --signer alice --signer bob"),
+    "pull": (f"trust pull {_APP}:1.0", f"trust pull {_APP}:1.0 {_APP}:1.1"),
+    "inspect": (f"trust inspect --pretty {_APP}", f"trust inspect {_APP}:1.0"),
+    "revoke": (f"trust revoke {_APP}:1.0", f"trust revoke {_APP} --yes"),
+    "prune": (f"trust prune {_APP} --plan", "trust prune --names repositories.txt --yes"),
+    "delete": (f"trust delete {_APP}", f"trust delete {_APP} --yes"),
+    "signer add": (
+        f"trust signer add --key alice.pub alice {_APP}",
+        "trust signer add --key alice.pub alice --names repositories.txt --plan",
+    ),
+    "signer remove": (f"trust signer remove alice {_APP}", "trust signer remove alice --names repositories.txt"),
+    "signer list": (f"trust signer list {_APP}", "trust signer list --names repositories.txt"),
+    "key generate": ("trust key generate alice", "trust key generate alice --algorithm ed25519 --dir keys"),
+    "key import": (
+        "trust key import ~/.docker/trust",
+        f"trust key import repo.key --purpose targets --collection {_APP}",
+    ),
+    "key load": ("trust key load alice.key --name alice", "trust key load root.key --purpose root"),
+    "key list": ("trust key list", "trust --json key list"),
+    "key show": ("trust key show alice.pub", "trust key show --decrypt old.key"),
+    "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),
+    "key passwd": ("trust key passwd alice", "trust key passwd 0123456789ab"),
+    "key remove": ("trust key remove alice", "trust key remove 0123456789ab --yes"),
+    "key rotate": (
+        f"trust key rotate targets {_APP} --plan",
+        f"trust key rotate root {_APP} --recovery-key /media/stick/recovery.key",
+    ),
+    "pin": (f"trust pin {_APP} sha256:{'ab' * 32}", f"trust pin {_APP} key:{'ab' * 32} --replace"),
+    "pins": ("trust pins", "trust pins --as commands"),
+    "lock": (f"trust lock {_APP}", "trust lock"),
+    "expiring": ("trust expiring", f"trust expiring {_APP} --within 30d"),
+    "audit": (f"trust audit {_APP}", "trust audit --all --signer carol --csv"),
+    "renew": (f"trust renew {_APP}", "trust renew --within 90d --plan"),
+    "collections": ("trust collections trust.example.com", "trust --json collections"),
+    "login": ("trust login trust.example.com", "trust login trust.example.com -u ci --password-stdin"),
+    "logout": ("trust logout trust.example.com", "trust logout"),
+    "migrate from-notary": (
+        f"trust migrate from-notary https://notary.example.com {_APP} --plan",
+        "trust migrate from-notary https://notary.example.com --names repositories.txt",
+    ),
+    "plugin install": ("trust plugin install", "trust plugin install --dir ~/.docker/cli-plugins"),
+    "plugin uninstall": ("trust plugin uninstall", "trust plugin uninstall --dir ~/.docker/cli-plugins"),
+    "hook containerd": (
+        "trust hook containerd --bin-dir /opt/containerd/image-verifier/bin",
+        "trust hook containerd --bin-dir /opt/verifier --config /etc/trust/verifier.toml --state /var/lib/trust",
+    ),
+    "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}@sha256:{'ab' * 32}"),
+    "doctor": ("trust doctor", f"trust doctor {_APP}"),
+    "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),
+    "demo": ("trust demo", "trust --json demo"),
+}

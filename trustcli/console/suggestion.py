@@ -1,0 +1,15 @@
+"""What somebody may have meant who mistyped a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trustdata.errors import shown
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'sign'?` for a word that is like a known one, else nothing."""
+    import difflib  # only after a mistake: start-up time
+
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{shown(found[0])}'?" if found else ""
