@@ -471,12 +471,15 @@ class NotSigned(TrustError):
     """The collection is valid, but the tag (or the digest) is not released in it.
 
     `signers`: the signers that list the tag without releasing it. `tag` "": the collection has no released tag.
+    `signed`: some of the `total` tags that are released, those first that are written alike; empty in hooks.
     """
 
     code: ClassVar[str] = "not-signed"
     gun: str
     tag: str
     signers: tuple[str, ...] = ()
+    signed: tuple[str, ...] = ()
+    total: int = 0
 
     def __str__(self) -> str:
         if not self.tag:
@@ -484,7 +487,9 @@ class NotSigned(TrustError):
         signers = ", ".join(map(shown, self.signers))
         also = f" (only {signers} lists it, which does not release it)" if signers else ""
         sign = "@" if self.tag.startswith("sha256:") else ":"
-        return f"{self.gun}{sign}{shown(self.tag)} is not signed{also}"
+        more = ", ..." if self.total > len(self.signed) else ""
+        known = f"; signed are {', '.join(map(shown, self.signed))}{more} ({self.total})" if self.signed else ""
+        return f"{self.gun}{sign}{shown(self.tag)} is not signed{also}{known}"
 
 
 class PolicyRefused(TrustError):
