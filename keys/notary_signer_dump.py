@@ -22,6 +22,7 @@ from keys.algorithms import PrivateKey, algorithm_of
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
 from keys.notary import bare_key
 from keys.passphrase import passphrase_bytes
+from keys.pem import text_of
 from keys.unpadding import NOTARY_ED25519_BYTES
 
 _COPY: Final = re.compile(r"COPY (?:[\w\"]+\.)?\"?private_keys\"? \((?P<columns>[^)]*)\) FROM stdin;")
@@ -85,11 +86,22 @@ class SignerKey:
         return key
 
 
-def read_signer_dump(text: str, *, place: str) -> list[SignerKey]:
-    """Read every key in a dump. `place`: the name of the file in error messages. Raises: KeyFileMalformed."""
+def read_signer_dump(content: bytes, *, place: str) -> list[SignerKey]:
+    """Read every key in a dump, at least one: in UTF-8, or in UTF-16, as a shell of Windows redirects it.
+
+    `place`: the name of the file in error messages. Raises: KeyFileMalformed.
+    """
+    text = text_of(content).replace("\r\n", "\n")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise KeyFileMalformed(place=place, reason="is no text") from error
     copy_statement = _COPY.search(text)
     rows = _copy_rows(text, copy_statement, place) if copy_statement else _csv_rows(text, place)
-    return [_key(row, columns, f"{place}, row {number}") for number, (columns, row) in enumerate(rows, 1)]
+    keys = [_key(row, columns, f"{place}, row {number}") for number, (columns, row) in enumerate(rows, 1)]
+    if not keys:
+        raise KeyFileMalformed(place=place, reason=f"holds no key: {_WANTED}")
+    return keys
 
 
 def _copy_rows(text: str, copy_statement: re.Match[str], place: str) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
@@ -109,7 +121,7 @@ def _csv_rows(text: str, place: str) -> Iterator[tuple[Sequence[str], Sequence[s
         rows = list(csv.reader(text.splitlines()))
     except csv.Error as error:
         raise KeyFileMalformed(place=place, reason=f"has a field of more than {_MAX_FIELD} characters") from error
-    for row in rows[1:]:
+    for row in filter(None, rows[1:]):  # an empty line is no row
         yield rows[0], row
 
 

@@ -341,6 +341,10 @@ def test_only_the_recovery_key_is_left(owner: TrustUser, gun: str, begun: BuiltI
     assert "no key here is a signer's" in str(of(rows(owner, gun), "signing", "note")[0]["text"])
 
 
+def test_of_memory_that_is_not_there_nothing_else_is_said(people: People) -> None:
+    assert the(rows(people("newcomer")), "memory", "ok")["text"] == "nothing was verified here before"
+
+
 def test_pins_and_memory(owner: TrustUser, gun: str, begun: BuiltImage) -> None:
     pins, seen = owner.home / "pins.toml", owner.home / "seen.json"
     good_pins, good_seen = pins.read_text(), seen.read_text()

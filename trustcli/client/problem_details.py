@@ -57,7 +57,10 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     reason = words(answer, detail or None)
     if answer.forbids:
         reason = f"{reason} (asked {tried})"
-    return refusal(answer, members, remote=remote, reason=reason)
+    refused = refusal(answer, members, remote=remote, reason=reason)
+    if answer.status == HTTPStatus.NOT_FOUND and not refused.server_code:  # a trust server says what is not there
+        refused.page = True
+    return refused
 
 
 def server_failure(answer: Response, members: Mapping[str, object], *, remote: str, said: str) -> TrustError:

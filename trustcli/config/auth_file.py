@@ -89,8 +89,10 @@ class AuthFile:
         keys = tuple(keys)
         hosts = {host_of(key) for key in keys}
         spelled = (key for key in helpers if host_of(key) in hosts)
-        own = next((helpers[key] for key in (*keys, *spelled) if key in helpers), None)
-        return self._text(own, "a value of credHelpers") or self._text(self._content.get("credsStore"), "credsStore")
+        own = next((key for key in (*keys, *spelled) if key in helpers), None)
+        if own is not None:  # also if it is empty: then this server's entry stands in the file
+            return self._text(helpers[own], "a value of credHelpers")
+        return self._text(self._content.get("credsStore"), "credsStore")
 
     @property
     def _auths(self) -> dict[str, object]:
@@ -158,7 +160,9 @@ class AuthFile:
             return self._text(entry.get("username"), "username"), self._text(entry.get("password"), "password")
         try:
             padded = encoded + "=" * (-len(encoded) % 4)
-            username, colon, password = base64.b64decode(padded, validate=True).decode().partition(":")
+            username, colon, password = (
+                base64.b64decode(padded, validate=True).decode(errors="surrogateescape").partition(":")
+            )
         except (binascii.Error, ValueError):
             colon = ""
         if not colon:

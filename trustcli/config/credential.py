@@ -25,3 +25,14 @@ class Credential:
     def label(self) -> str:
         """User and source for messages; never a secret."""
         return f"{self.username} ({self.source})" if self.username else self.source
+
+
+def octets(secret: str) -> bytes:
+    """Return a name or password as it is sent: in UTF-8, or as the bytes that it was read from where those are none.
+
+    Half a character of JSON (a lone surrogate) becomes `?`: what it should have been, nobody knows.
+    """
+    try:
+        return secret.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return secret.encode(errors="replace")

@@ -77,6 +77,8 @@ def _advice_remote_refused(error: Failure) -> str:
         return ""
     if wants_client_certificate(error):
         return advice_client_certificate(error.remote)
+    if error.page and error.status == HTTPStatus.NOT_FOUND:
+        return f"see whether the address is right (trust doctor NAME), then ask the operator of {error.remote}"
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
         return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:

@@ -26,7 +26,8 @@ def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
             place=str(file),
         )
     if gun is None:
-        yield Finding(check=_CHECK, severity="ok", text=f"{file} can be read", place=str(file))
+        text = f"{file} can be read" if file.exists() else "nothing was verified here before"
+        yield Finding(check=_CHECK, severity="ok", text=text, place=str(file))
     elif memory is None:
         yield Finding(check=_CHECK, severity="ok", text=f"nothing of {gun} was verified here before", place=str(file))
     elif memory.refreshed is None:

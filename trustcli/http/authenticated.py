@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from trustcli.config.credential import octets
 from trustcli.http.messages import JudgingTransport, Origin, Response
 from trustcli.http.redirects import follow
 
@@ -174,7 +175,7 @@ class _Login:
         """Return an answer without what was sent in its body: some servers and proxies repeat a request's headers."""
         body = response.body
         for secret in self._responder.secrets(self.authorization.values()):
-            body = body.replace(secret.encode(), _LEFT_OUT)
+            body = body.replace(octets(secret), _LEFT_OUT)
         return replace(response, body=body)
 
     def meet(self, response: Response, scope: str) -> None:

@@ -10,7 +10,7 @@ import select
 import socket
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING
 
 from trustcli.errors import RemoteMisbehaved
@@ -32,6 +32,20 @@ _LENGTH_DIGITS = 18
 Dial = Callable[[float], socket.socket]
 """A function that opens a connected socket within this many seconds. Raises: OSError."""
 EachLine = Callable[[bytes], None]
+
+
+class _FinalResponse(HTTPResponse):
+    """An answer without those that only announce it (RFC 9110, 15.2): http.client itself skips 100 and no other.
+
+    How many there may be is bounded by the bytes and the time of the exchange.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        while HTTPStatus.CONTINUE < status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS:
+            parse_headers(self.fp)
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, status, reason
 
 
 class HttpConnection:
@@ -182,6 +196,7 @@ class HttpConnection:
     def _open(self) -> HTTPConnection:
         self._certificate, self._answered = None, False
         connection = HTTPConnection(self.origin.host, self.origin.port)
+        connection.response_class = _FinalResponse
         connection.auto_open = 0  # an unguarded connection must not be opened behind our back
         connection.sock = BudgetedSocket(self._dial(self._timeouts.connect), self._budget)
         return connection
@@ -245,7 +260,7 @@ class HttpConnection:
         headers = {"Host": place, "User-Agent": USER_AGENT, **_proxy_authorization(proxy)}
         connection.request("CONNECT", place, headers=headers)
         # Not connection.getresponse(): it takes an answer without a length for the last one, and closes.
-        response = HTTPResponse(guarded, method="CONNECT")  # type: ignore[arg-type]
+        response = _FinalResponse(guarded, method="CONNECT")  # type: ignore[arg-type]
         try:
             response.begin()
         finally:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
+from trustcli.config.credential import octets
 from trustcli.errors import SettingsUnusable
 
 _QUOTES = "\"'\u201c\u2018"
@@ -120,5 +121,5 @@ def _authorization(username: str | None, password: str | None) -> str:
         return ""
     import base64
 
-    pair = f"{unquote(username)}:{unquote(password or '')}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()
+    pair = b":".join(unquote_to_bytes(octets(part)) for part in (username, password or ""))
+    return "Basic " + base64.b64encode(pair).decode()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, urlencode, urlsplit
 
+from trustcli.config.credential import octets
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.redirects import follow
@@ -210,7 +211,7 @@ class ChallengeResponder:
         scopes = scope.split()
         if credential and credential.identity_token:
             form = [("grant_type", "refresh_token"), *query, ("client_id", CLIENT_ID), ("scope", " ".join(scopes))]
-            body = urlencode([*form, ("refresh_token", credential.identity_token)]).encode()
+            body = urlencode([*form, ("refresh_token", octets(credential.identity_token))]).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             response = self._ask("POST", origin, target, headers, body)
         else:
@@ -275,7 +276,7 @@ class ChallengeResponder:
         found = {value.partition(" ")[2] for value in authorization}
         if (used := self._used) is not None:
             found |= {used.password, used.identity_token, _basic_value(used).removeprefix("Basic ")}
-        found |= {quote_plus(secret, errors="surrogateescape") for secret in found}
+        found |= {quote_plus(octets(secret)) for secret in found}
         return tuple(sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True))
 
     def _token(self, response: Response, origin: Origin) -> str:
@@ -328,7 +329,7 @@ def _repository_in(scope: str) -> str:
 
 
 def _basic_value(credential: Credential) -> str:
-    return "Basic " + base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
+    return "Basic " + base64.b64encode(octets(f"{credential.username}:{credential.password}")).decode()
 
 
 def _bearer_value(token: str, origin: Origin) -> str:

@@ -412,6 +412,46 @@ def refuses_its_tokens(world: World) -> None:
     world.server = world.registry(script).url
 
 
+def announced(*, hints: bytes) -> Script:
+    """A registry before whose answers others come that only announce them."""
+
+    def script(request: Request, wire: Wire) -> None:
+        wire.send(hints)
+        registry()(request, wire)
+
+    return script
+
+
+def on_another_path(world: World) -> None:
+    """A redirect that names a path alone, as from a tag to what lies in a store behind the same name."""
+
+    def script(request: Request, wire: Wire) -> None:
+        elsewhere = reply(307, headers={"Location": "/store/latest"})
+        registry(image=elsewhere)(request, wire) if request.target != "/store/latest" else wire.send(IMAGE)
+
+    world.registry(script)
+
+
+def login_in_bytes(pair: bytes) -> Callable[[World], None]:
+    """A registry that wants exactly these bytes of user name and password, and a login with them."""
+    encoded = base64.b64encode(pair).decode()
+
+    def make(world: World) -> None:
+        world.registry(registry(challenge='Basic realm="x"', wanted=f"Basic {encoded}"))
+        world.log_in(auth=encoded)
+
+    return make
+
+
+def an_empty_helper(world: World) -> None:
+    """For this registry no helper program: docker reads the file then, whatever there is for all others."""
+    world.registry(registry(challenge='Basic realm="x"', wanted=BASIC))
+    world.logins({world.host: ALICE})
+    file = world.folder / "docker" / "config.json"
+    content = json.loads(file.read_text()) | {"credsStore": "nowhere", "credHelpers": {world.host: ""}}
+    file.write_text(json.dumps(content))
+
+
 # --- trust servers
 
 

@@ -70,6 +70,23 @@ def test_a_chunk_size_that_is_none_does_not_lift_the_limit(serve: Serve, user_of
         user.get()
 
 
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [EARLY_HINTS, EARLY_HINTS * 3, b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY_HINTS])
+def test_answers_that_only_announce_are_passed_over(serve: Serve, user_of: Users, before: bytes) -> None:
+    user_of(serve(answering(before + reply(200, FILE)))).get()
+
+
+def test_announcements_without_end_are_bounded(serve: Serve, user_of: Users) -> None:
+    def script(_: Request, wire: Wire) -> None:
+        while not wire.stopping.is_set():
+            wire.send(EARLY_HINTS * 1000)
+
+    with pytest.raises((TooLarge, RemoteMisbehaved)):
+        user_of(serve(script)).get()
+
+
 def test_a_connection_counts_the_bytes_of_each_exchange_anew(serve: Serve, user_of: Users) -> None:
     server = serve(answering(reply(200, FILE, {f"X-{n}": "y" * 60_000 for n in range(10)})))
     user = user_of(server)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from trustcli.errors import SettingsUnusable
@@ -97,6 +99,18 @@ def test_a_password_that_ends_the_host_goes_nowhere(secret: str) -> None:
 def test_quotation_marks_are_named(quoted: str) -> None:
     with pytest.raises(SettingsUnusable, match="quotation mark"):
         used(HTTPS_PROXY=quoted)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [("p%40ss", b"p@ss"), ("p%C3%A4ss", "päss".encode()), ("p%E4ss", b"p\xe4ss"), ("p\udce4ss", b"p\xe4ss")],
+)
+def test_the_bytes_of_the_password_are_sent_whatever_their_encoding(written: str, sent: bytes) -> None:
+    """Percent-encoded, and as the environment has bytes that are no UTF-8."""
+    environ = {"HTTPS_PROXY": f"http://user:{written}@proxy.example.com"}
+    found = proxy_for("https", "r.example.com", 443, environ)
+    assert found is not None
+    assert base64.b64decode(found.authorization.removeprefix("Basic ")) == b"user:" + sent
 
 
 def test_the_password_is_not_shown() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -321,6 +322,16 @@ def test_a_realm_over_plain_http_is_not_asked(server: str, realm: str) -> None:
 def test_a_password_does_not_go_over_plain_http() -> None:
     with pytest.raises(RemoteRefused, match="plain http"):
         authorize("Basic", TokenServer(), ALICE, "http://r.example")
+
+
+def test_a_password_is_sent_as_the_bytes_that_it_was_read_from() -> None:
+    """Half a character, which JSON can write, is no error that nobody expected."""
+    for password, sent in (("\udce4", b"alice:\xe4"), ("\ud83d", b"alice:?"), ("ä", "alice:ä".encode())):
+        credential = Credential(source="s", username="alice", password=password)
+        assert base64.b64decode(authorize("Basic", TokenServer(), credential).removeprefix("Basic ")) == sent
+    for token in ("\udce4", "\ud83d"):
+        credential = Credential(source="s", identity_token=token)
+        assert authorize('Bearer realm="https://t.example/"', TokenServer(), credential) == "Bearer t0k"
 
 
 @pytest.mark.parametrize("realm", ["", ' realm=""', ' realm="factory"', ' realm="/token"'])

@@ -92,8 +92,8 @@ def _comma_separated(*rows: dict[str, str]) -> str:
     return out.getvalue()
 
 
-def _read(text: str) -> list[SignerKey]:
-    return read_signer_dump(text, place="dump.sql")
+def _read(text: str, encoding: str = "utf-8") -> list[SignerKey]:
+    return read_signer_dump(text.encode(encoding, "surrogateescape"), place="dump.sql")
 
 
 @pytest.mark.parametrize("write", [_copied, _comma_separated])
@@ -124,9 +124,30 @@ def test_several_rows_each_with_its_place() -> None:
             ("timestamp", "dump.sql, row 1"),
             ("snapshot", "dump.sql, row 2"),
         ]
-    assert _read(_copied()) == []
-    assert _read(_comma_separated()) == []
-    assert _read("") == []
+
+
+@pytest.mark.parametrize("text", [_copied(), _comma_separated(), "", "\n\n"])
+def test_a_dump_without_a_key_is_none(text: str) -> None:
+    """Who names one believes that the keys come along."""
+    with pytest.raises(KeyFileMalformed, match="holds no key: a dump of the table private_keys is wanted") as caught:
+        _read(text)
+    assert caught.value.place == "dump.sql"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("write", [_copied, _comma_separated])
+def test_what_a_shell_of_windows_makes_of_a_dump(write: Callable[..., str], encoding: str) -> None:
+    """Its redirection writes UTF-16 with CRLF; empty lines stand at the end."""
+    private = generate(Algorithm.ECDSA_P256)
+    text = write(_row(private, prefix=r"\\x" if write is _copied else r"\x"))
+    text = text.replace("\r\n", "\n").replace("\n", "\r\n") + "\r\n\r\n"
+    (key,) = _read(text, encoding)
+    assert key.open(PASSPHRASE).public_key() == private.public_key()
+
+
+def test_bytes_that_are_no_text_are_no_dump() -> None:
+    with pytest.raises(KeyFileMalformed, match="is no text"):
+        _read("key_id,\udcff\n")
 
 
 @pytest.mark.parametrize("id_", ["", " ", "X", "1"])

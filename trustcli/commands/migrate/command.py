@@ -204,15 +204,13 @@ class _Run:
         )
 
 
-def _read(file: Path) -> str:
+def _read(file: Path) -> bytes:
     try:
         if file.stat().st_size > _MAX_DUMP:
             raise KeyFileMalformed(place=str(file), reason=f"larger than {_MAX_DUMP} bytes")
-        return file.read_text()
+        return file.read_bytes()
     except OSError as error:
         raise key_file_error(file, error) from error
-    except ValueError as error:
-        raise KeyFileMalformed(place=str(file), reason="is no text") from error
 
 
 def _lines(outcome: MigrationResult) -> tuple[str, ...]:
