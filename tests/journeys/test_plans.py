@@ -292,6 +292,7 @@ def test_refusals_are_those_of_the_command(
     stranger.knows(gun, owner.pin_of(gun))
     for user, status, code, command in (
         (owner, 7, "would-break-role", ("signer", "add", "alice", gun, "--key", "other.pub")),
+        (owner, 7, "publish-refused", ("signer", "remove", "bob", gun, "--existing")),
         (owner, 7, "publish-refused", ("sign", f"{gun}:1.0", "--signer", "bob")),
         (owner, 3, "not-signed", ("revoke", f"{gun}:9.9")),
         (owner, 7, "collection-exists", ("init", gun, "--no-recovery-key")),

@@ -168,6 +168,22 @@ def test_done_and_then_nothing_to_do(changing: Town) -> None:
     assert changing.states(["renew", *changing.names], expect=0) == dict.fromkeys(changing.names, "nothing to do")
 
 
+def test_signing_into_a_collection_that_is_not_there(changing: Town, shared_registry: RunningProgram) -> None:
+    good, bad = changing.names[0], changing.unknown
+    image = build_image(changing.owner.folder / "further", text="further")
+    push(image, shared_registry, bad.partition("/")[2], "2.0")
+    words = CHANGING["sign"]([good, bad])
+    assert changing.states(words, expect=3) == {good: "not tried", bad: "failed"}
+    made = changing.owner.run("--json", *words, "--init", "--no-recovery-key").document()
+    assert [row["state"] for row in made["collections"]] == ["done", "done"]
+    assert [row["name"].partition(":2.0@")[0] for row in made["images"]] == [good, bad]
+    changing.owner.run("verify", *words[1:])
+    digests = [row["digest"] for row in made["images"]]
+    push(image, shared_registry, good.partition("/")[2], "3.0")
+    changing.owner.run("sign", *(f"{good}:3.0@{digest}" for digest in digests), expect=2).said("cannot be signed as")
+    assert changing.states(["sign", f"{good}:2.0", f"{good}:2.0"], expect=0) == {good: "nothing to do"}
+
+
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
 def test_one_that_fails_in_the_doing_and_the_same_command_again(

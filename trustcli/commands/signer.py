@@ -107,6 +107,9 @@ def remove(
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
+    existing: Annotated[
+        bool, typer.Option("--existing", help="Fail where there is no such signer, as docker does.")
+    ] = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -121,7 +124,7 @@ def remove(
     )
 
     def removal(gun: GUN, wire: WireFormat) -> _SignerRemoval:
-        return _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at))
+        return _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at), must_exist=existing)
 
     def remove_from(gun: GUN) -> Done:
         collection = session.collection(gun)
@@ -143,9 +146,13 @@ def remove(
 
 
 class _SignerRemoval:
-    """An edit that removes a signer from one collection; nothing changes where there is no such signer."""
+    """An edit that removes a signer from one collection.
 
-    def __init__(self, gun: GUN, signer: str, terms: EditTerms) -> None:
+    Where there is no such signer, nothing changes, or PublishRefused is raised (`must_exist`).
+    """
+
+    def __init__(self, gun: GUN, signer: str, terms: EditTerms, *, must_exist: bool = False) -> None:
+        self._must_exist = must_exist
         self._gun = gun
         self._signer = signer
         self._terms = terms
@@ -155,8 +162,9 @@ class _SignerRemoval:
         """The releases, if nobody who stays had signed them."""
 
     def __call__(self, roles: OwnerRoles) -> Contents:
-        """Return the contents without the signer."""
-        if signer_role(self._signer) not in repository_editor.signers_of(roles):
+        """Return the contents without the signer. Raises: PublishRefused."""
+        absent = signer_role(self._signer) not in repository_editor.signers_of(roles)
+        if absent and (self.sent or not self._must_exist):
             return {}
         self.sent = True
         changed = repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)

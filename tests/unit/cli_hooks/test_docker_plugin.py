@@ -33,9 +33,9 @@ def ours(*words: str) -> list[str]:
         (["key", "generate", "alice", "--dir", "keys"], ["key", "generate", "alice", "--dir", "keys"]),
         (["key", "load", "--name", "alice", "alice.pem"], ["key", "load", "--name", "alice", "alice.pem"]),
         (["signer", "add", "--key", "a.pub", "alice", APP], ["signer", "add", "--key", "a.pub", "alice", APP]),
-        (["signer", "remove", "alice", APP], ["signer", "remove", "alice", APP]),
-        (["signer", "remove", "-f", "alice", APP], ["signer", "remove", "alice", APP]),
-        (["signer", "remove", "alice", APP, "--force"], ["signer", "remove", "alice", APP]),
+        (["signer", "remove", "alice", APP], ["signer", "remove", "alice", APP, "--existing"]),
+        (["signer", "remove", "-f", "alice", APP], ["signer", "remove", "alice", APP, "--existing"]),
+        (["signer", "remove", "alice", APP, "--force"], ["signer", "remove", "alice", APP, "--existing"]),
         # docker asks before everything goes, and not about one tag.
         (["revoke", f"{APP}:1.0"], ["revoke", f"{APP}:1.0", "--yes"]),
         (["revoke", f"\ufeff{APP}:1.0\r"], ["revoke", f"{APP}:1.0", "--yes"]),

@@ -38,6 +38,7 @@ from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     PublishRefused,
+    TrustError,
     VersionMismatch,
     VersionRollback,
 )
@@ -77,7 +78,8 @@ class RotationRun:
         self._session = session
         self._rotation = rotation
         self._file = RotationsFile(session.settings.home / "rotations.json")
-        self._unfinished = self._file.resumed(rotation.role, rotation.key, guns, at=session.at)
+        names = [session.real_name(gun) for gun in guns]
+        self._unfinished = self._file.resumed(rotation.role, rotation.key, names, at=session.at)
         self._source = SessionKeys(session)
         self._recovery: Signer | None = None
         self._new = _NewKeys(session, self._source, rotation, self._unfinished)
@@ -128,9 +130,12 @@ class RotationRun:
         return Done(lines=(f"{gun}: {role} has key {keys}",), row=row)
 
     def finish(self) -> None:
-        """Forget what was begun: every name is done. Raises: SettingsUnusable, FileExposed, MemoryUnwritable."""
-        if self._unfinished.collections:
-            self._file.finish(self._unfinished, self._rotated)
+        """Forget what was begun: every name is done. What was done stays done if that fails."""
+        try:
+            if self._unfinished.collections:
+                self._file.finish(self._unfinished, self._rotated)
+        except TrustError as failure:
+            self._session.output.warn(f"{failure}; for a day, the same command will find nothing to do")
 
     def _begin(self, gun: GUN, begun: BegunRotation) -> None:
         self._unfinished = self._file.begin(self._unfinished, gun, begun)

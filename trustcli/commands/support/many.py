@@ -166,10 +166,6 @@ class Outcomes:
         """Whether something was published or written for one of the names."""
         return any(outcome.state == "done" for outcome in self._all.values())
 
-    def state(self, gun: GUN) -> State:
-        """Return what became of a name."""
-        return self._all[gun].state
-
     def rows(self, *states: State) -> list[Mapping[str, Any]]:
         """Return the rows of the names that ended so, without state and error."""
         return [outcome.row for outcome in self._all.values() if outcome.state in states]
