@@ -59,6 +59,7 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
         reason = f"{reason} (asked {tried})"
     refused = refusal(answer, members, remote=remote, reason=reason)
     if answer.status == HTTPStatus.NOT_FOUND and not refused.server_code:  # a trust server says what is not there
+        refused.reason += "; usually the address is that of something else, or a proxy before it hides what is there"
         refused.page = True
     return refused
 
