@@ -23,6 +23,7 @@ from trustcli.hooks.admission import admit
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import (
     CertificateOfAnotherName,
+    CollectionExists,
     FormatChanged,
     PinsDisagree,
     RootNotNamed,
