@@ -66,6 +66,7 @@ class RepositorySimulator:
         self.files: dict[str, bytes] = {}
         self.revision = 0
         self.requests: list[str] = []
+        self.told_time: datetime | None = None
         self.down = False
         self.lose_replies = 0
         self.before_publish: Callable[[], None] | None = None

@@ -20,6 +20,7 @@ from trustdata.errors import (
     CollectionDeleted,
     ContentMismatch,
     FormatChanged,
+    LivesTooLong,
     MalformedMetadata,
     MetadataExpired,
     MetadataMissing,
@@ -50,6 +51,10 @@ _PERHAPS_OF_ANOTHER: Final = (ThresholdNotMet, VersionMismatch, VersionRollback,
 
 class TrustServer(MetadataRemote, PublishRemote, Protocol):
     """A trust server that can be read from and published to."""
+
+    @property
+    def told_time(self) -> datetime | None:
+        """What time it was by the server at its last answer, for messages; None if it did not say."""
 
 
 class Collection:
@@ -281,6 +286,9 @@ class Collection:
             return self._trust_on_first_use(unpinned, for_owner=for_owner)
         except TrustDataWithheld as withheld:
             raise self._explain_withheld(withheld) from withheld
+        except (MetadataExpired, LivesTooLong):
+            self._warn_of_clocks()
+            raise
         except _PERHAPS_OF_ANOTHER as refusal:
             other = self._other_collection()
             if other is None:
@@ -297,6 +305,15 @@ class Collection:
         updater = self._refresh([pin], for_owner=for_owner)
         self._warn(record_first_use(self.gun, pin, self._local))
         return updater
+
+    def _warn_of_clocks(self) -> None:
+        """Say how far the clock here is from the server's, where a refusal hangs on the time. It decides nothing."""
+        from trustcli.http.server_time import clock_difference  # rare: start-up time
+
+        told = self.server.told_time
+        apart = clock_difference(told, self.at) if told is not None else ""
+        if apart:
+            self._warn(f"the clock here is {apart} that of {self.server.name}; if it is wrong, so is this refusal")
 
     def _other_collection(self) -> TrustError | None:
         """Return the error that says that another collection stands under this name, if one does."""

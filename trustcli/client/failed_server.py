@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NoReturn
 
 from trustdata.errors import TrustError
@@ -19,6 +20,7 @@ class FailedServer:
 
     def __init__(self, name: str, failure: TrustError) -> None:
         self.name = name
+        self.told_time: datetime | None = None
         self._failure = failure
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> NoReturn:

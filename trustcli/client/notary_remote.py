@@ -33,6 +33,8 @@ from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
 from trustdata.wire.names import NOTARY_V1
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trustdata.gun import GUN
     from trustdata.model import Key
     from trustdata.roles import RoleName
@@ -65,6 +67,11 @@ class NotaryRemote:
     def name(self) -> str:
         """Scheme, host and port for messages."""
         return self._link.name
+
+    @property
+    def told_time(self) -> datetime | None:
+        """What time it was by the server at its last answer, for messages; None if it did not say."""
+        return self._link.told_time
 
     def close(self) -> None:
         """Close the connection; a later request opens it again."""

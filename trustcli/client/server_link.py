@@ -15,6 +15,8 @@ from trustcli.http.network import Network
 from trustdata.errors import InvalidName, TooLarge, TrustError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trustcli.http.authenticated import AuthenticatedClient
     from trustcli.http.pool import ConnectionPool
     from trustcli.http.token_auth import CredentialSource
@@ -37,6 +39,7 @@ class ServerLink:
         self._credentials = credentials
         self._pool: ConnectionPool | None = None
         self._client: AuthenticatedClient | None = None
+        self._date = ""
 
     @property
     def name(self) -> str:
@@ -70,7 +73,16 @@ class ServerLink:
     ) -> Response:
         """As `AuthenticatedClient.ask`; `target` begins with a slash, below the server's URL."""
         target = f"{self._path}{target}"
-        return self._opened().ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+        response = self._opened().ask(method, target, scope=scope, limit=limit, body=body, headers=headers)
+        self._date = response.first("date")
+        return response
+
+    @property
+    def told_time(self) -> datetime | None:
+        """What time it was by the server at its last answer, for messages; None if it did not say."""
+        from trustcli.http.server_time import told_time  # only when something has failed: start-up time
+
+        return told_time(self._date) if self._date else None
 
     def fetch(
         self,

@@ -28,6 +28,8 @@ from trustdata.errors import (
 from trustdata.roles import parse_role
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trustdata.gun import GUN
     from trustdata.model import Key
     from trustdata.roles import RoleName
@@ -51,6 +53,11 @@ class TufRemote:
     def name(self) -> str:
         """Scheme, host and port for messages."""
         return self._link.name
+
+    @property
+    def told_time(self) -> datetime | None:
+        """What time it was by the server at its last answer, for messages; None if it did not say."""
+        return self._link.told_time
 
     def close(self) -> None:
         """Close the connection; a later request opens it again."""
