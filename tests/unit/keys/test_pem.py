@@ -127,6 +127,7 @@ OTHERS = {
     ),
     "base64 alone, in lines": (base64.encodebytes(_der()), "it has no PEM block: the lines -----BEGIN ...----- and"),
     "a web page below blanks": (b"\n  <html></html>", "it is a web page or XML"),
+    "JSON below a blank line, in base64": (base64.b64encode(b'\n{"kty": "EC"}'), "it is a JWK"),
     "a web page": (b"<!DOCTYPE html>\n<html><title>404</title></html>", "it is a web page or XML"),
     "other dashes": (
         PLAIN.replace(b"-----", "—".encode()),
