@@ -153,6 +153,8 @@ def test_a_pipe_or_folder_in_the_place_of_a_key_is_refused_and_holds_nobody_up(
 def test_ids_are_never_taken_for_paths(store: FileKeyStore, folder: Path) -> None:
     outside = folder.parent / "outside.key"
     outside.write_bytes(b"x")
+    lock = folder / ".store.lock"
+    lock.unlink()
     long = "../" + "é" + "a" * 80
     for reference, shown in (("../outside", "'../outside'"), (long, ascii(long[:80]))):
         for use in (
@@ -166,6 +168,7 @@ def test_ids_are_never_taken_for_paths(store: FileKeyStore, folder: Path) -> Non
                 use(reference)
             assert caught.value.key == shown
     assert outside.exists()
+    assert not lock.exists(), "and nobody waits for them"
 
 
 def test_a_key_that_is_not_there_is_named(store: FileKeyStore, tmp_path: Path) -> None:

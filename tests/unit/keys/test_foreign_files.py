@@ -30,11 +30,19 @@ def test_where_a_private_key_is_wanted(foreign: Foreign, wanted: Wanted) -> None
     said(caught.value, foreign, wanted)
 
 
+def test_unless_told_otherwise_a_private_key_is_wanted() -> None:
+    foreign = FOREIGN["PKCS#12"]
+    with pytest.raises(KeyFileMalformed) as caught:
+        read_pem(foreign.data, place=PLACE)
+    said(caught.value, foreign, "private key")
+
+
 @each
 def test_where_a_public_key_is_wanted(foreign: Foreign) -> None:
     with pytest.raises(KeyFileMalformed) as caught:
         read_public_pem(foreign.data, place=PLACE, at=LONG_AGO)
     assert isinstance(caught.value, KeyIsPrivate) is foreign.is_private
+    assert caught.value.place == PLACE
     if not foreign.is_private:
         said(caught.value, foreign, "public key")
 

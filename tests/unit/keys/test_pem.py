@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import gzip
 import io
 import zipfile
@@ -19,10 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 from keys.algorithms import Algorithm, generate
 from keys.der import is_one_sequence
 from keys.errors import KeyFileMalformed
+from keys.foreign_files import Wanted
 from keys.key_info import KeyInfo
 from keys.material import write_private_pem, write_public_pem
 from keys.notary import bare_key
-from keys.pem import MAX_BLOCKS, MAX_KEY_FILE, read_pem
+from keys.pem import MAX_BLOCKS, MAX_KEY_FILE, PemBlock, lacking, read_pem, write_pem
 from keys.private_blocks import read_private_blocks, read_private_pem
 from tests.support.attackers.key_files import HOSTILE
 from tests.support.odd_keys import CHANGES, DOCKER_1_8, ODD_KEYS, REPOSITORY_PASSPHRASE, Change
@@ -73,6 +75,7 @@ def test_every_key_of_a_file_is_found_and_named_by_its_number() -> None:
     assert [key.role for key in keys] == ["snapshot", "targets", "root"]
     assert [key.gun for key in keys] == ["docker.io/example/app", "docker.io/example/app", ""]
     assert [key.place for key in keys] == [f"all.pem (key {n} of 3)" for n in (1, 2, 3)]
+    assert [key.place for key in read_private_blocks(PLAIN * 2, place="p")] == ["p (key 1 of 2)", "p (key 2 of 2)"]
     three = (ODD_KEYS / "keys" / "notary-key-export-several.pem").read_bytes()
     for data, count in ((three, 3), (PLAIN + PLAIN, 2)):
         with pytest.raises(KeyFileMalformed, match=f"{count} private keys where one is wanted") as caught:
@@ -124,6 +127,7 @@ OTHERS = {
     ),
     "base64 alone, in lines": (base64.encodebytes(_der()), "it has no PEM block: the lines -----BEGIN ...----- and"),
     "a web page below blanks": (b"\n  <html></html>", "it is a web page or XML"),
+    "JSON below a blank line, in base64": (base64.b64encode(b'\n{"kty": "EC"}'), "it is a JWK"),
     "a web page": (b"<!DOCTYPE html>\n<html><title>404</title></html>", "it is a web page or XML"),
     "other dashes": (
         PLAIN.replace(b"-----", "—".encode()),
@@ -151,6 +155,10 @@ OTHERS = {
     "no name of a header": (_in_one_line(PLAIN).replace(b"MIGH", b"r!: root MIGH"), "its PEM is not base64"),
     "two roles": (NOTARY_KEY.read_bytes().replace(b"gun:", b"role:"), "it has one header twice"),
     "a header that is no text": (NOTARY_KEY.read_bytes().replace(b"targets", b"\xff\xfe"), "its headers are no text"),
+    "a header that is no text behind a byte order mark": (
+        codecs.BOM_UTF8 + NOTARY_KEY.read_bytes().replace(b"targets", b"\xff\xfe"),
+        "its headers are no text",
+    ),
     "too large": (PLAIN + b"\n" * MAX_KEY_FILE, f"larger than {MAX_KEY_FILE} bytes"),
     "too many": (PLAIN.replace(PLAIN, b"-----BEGIN A-----\nMAA=\n-----END A-----\n") * (MAX_BLOCKS + 1), "more than"),
 }
@@ -163,10 +171,43 @@ def test_what_is_no_private_key_is_told_by_its_own_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "wanted", "end"),
+    [
+        ("CERTIFICATE", "unencrypted private key", "a certificate where a private key is wanted"),
+        ("EC PRIVATE KEY", "certificate", "an EC PRIVATE KEY where a certificate is wanted"),
+        ("DH PARAMETERS", "public key", "a DH PARAMETERS where a public key is wanted"),
+        ("ANY PRIVATE KEY", "private key", "an ANY PRIVATE KEY, a form that is not read here"),
+    ],
+)
+def test_a_block_that_is_not_wanted_is_told_from_one_that_is_not_read(label: str, wanted: Wanted, end: str) -> None:
+    block = PemBlock(label=label, headers={}, content=b"")
+    error = lacking([block], place="a.key", wanted=wanted)
+    assert error.reason.endswith(f" {end}")
+    assert (error.place, error.command) == ("a.key", "")
+
+
+@pytest.mark.parametrize(
     "data", [b"KEY=abc", b"-- BEGIN of a letter --", base64.b64encode(_der()).replace(b"MIGH", b"M!I!GH")]
 )
 def test_of_what_reminds_of_no_key_nothing_else_is_said(data: bytes) -> None:
     assert said(data) == "no PEM block in it"
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_a_header_may_have_several_words_where_it_has_a_line(line_end: bytes) -> None:
+    pem = SEC1.replace(b"KEY-----\n", b"KEY-----\nComment: of my old machine\n\n", 1)
+    [block], [bare] = (read_pem(data, place="p") for data in (pem.replace(b"\n", line_end), SEC1))
+    assert block == PemBlock(label=bare.label, headers={"comment": "of my old machine"}, content=bare.content)
+
+
+def test_a_block_of_which_nothing_is_decoded_is_empty() -> None:
+    """The base64 of PGP ends with a checksum; a block may have headers alone."""
+    signature = b"-----BEGIN PGP SIGNATURE-----\nVersion: 2\n\niQEz\n=AbCd\n-----END PGP SIGNATURE-----\n"
+    headers = b"-----BEGIN EC PARAMETERS-----\nrole: root\n-----END EC PARAMETERS-----\n"
+    assert read_pem(signature + headers, place="p") == (
+        PemBlock(label="PGP SIGNATURE", headers={}, content=b""),
+        PemBlock(label="EC PARAMETERS", headers={"role": "root"}, content=b""),
+    )
 
 
 def test_one_header_twice_with_the_same_value_is_one() -> None:
@@ -203,6 +244,12 @@ def test_one_der_sequence(der: str, *, whole: bool) -> None:
 def test_a_length_that_no_file_has_is_no_sequence() -> None:
     assert not is_one_sequence(b"\x30\xff" + b"\0" * 200)
     assert not is_one_sequence(b"\x30\x80\0\0")
+
+
+def test_blocks_that_are_written_are_read_again() -> None:
+    blocks = (*read_pem(CERTIFICATE, place="p"), *read_pem(SEC1, place="p"))
+    assert read_pem(write_pem(blocks), place="p") == blocks
+    assert write_pem(blocks) == CERTIFICATE + SEC1, "as other programs write them"
 
 
 def test_the_content_stays_out_of_what_is_printed() -> None:

@@ -207,5 +207,6 @@ def test_a_key_of_an_unknown_algorithm_is_told_as_such_however_it_is_encrypted()
     other = plain.content.replace(curve, bytes.fromhex("2a8648ce3d03017f"))
     block = PemBlock(label="PRIVATE KEY", headers={}, content=other)
     for data, passphrase in ((OTHER_CURVE, b"secret"), (write_pem([block]), None)):
-        with pytest.raises(KeyNotAccepted, match="its algorithm is not supported"):
+        with pytest.raises(KeyNotAccepted, match="its algorithm is not supported") as caught:
             read_private_pem(data, passphrase, place="p")
+        assert caught.value.key == "p"

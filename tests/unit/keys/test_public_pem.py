@@ -163,8 +163,9 @@ def test_a_chain_whose_names_cannot_be_read() -> None:
     for odd in (b"\x03\x04\0XXX", b"\x0c\x04\xff\xfe\xff\xfe"):
         der = block.content.replace(b"\x0c\x04XXXX", odd)
         pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
-        with pytest.raises(KeyFileMalformed, match="its certificate cannot be read"):
+        with pytest.raises(KeyFileMalformed, match="its certificate cannot be read") as caught:
             read_public_pem(pem + pem, place="p", at=AT)
+        assert caught.value.place == "p"
 
 
 def test_a_certificate_of_an_unknown_algorithm_is_not_accepted() -> None:

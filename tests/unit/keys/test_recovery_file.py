@@ -170,7 +170,8 @@ def test_absent_unreadable_and_foreign_files_are_named_and_no_key_store(path: Pa
     unwritable = path.parent / "missing" / "recovery.key"
     with pytest.raises(KeyFileUnwritable, match=f"^{unwritable} cannot be written: No such file or directory$"):
         recovery_file.create(unwritable, "secret", cost=CHEAP)
-    for content in (b"holiday pictures", b"{}", b"-----BEGIN ENCRYPTED PRIVATE KEY-----"):
+    sealed = b'{"format": "content-trust-key-1"}'  # and nothing else of it
+    for content in (b"holiday pictures", b"{}", b"-----BEGIN ENCRYPTED PRIVATE KEY-----", sealed):
         path.write_bytes(content)
         for mode in (0o600, 0o644):
             path.chmod(mode)
