@@ -347,6 +347,7 @@ def test_the_operators_pages() -> None:
     assert 'trust_server_seconds_to_expiry{role="timestamp"} 259200.0' in text
     paths = site.get("/api/v1/openapi.json").json()["paths"]
     assert set(paths) == {
+        "/api/v1/collections",
         "/api/v1/collections/{gun}",
         "/api/v1/collections/{gun}/keys/{role}",
         "/api/v1/collections/{gun}/publish",
