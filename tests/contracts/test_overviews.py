@@ -53,6 +53,16 @@ def test_bytes_of_all_versions_and_the_first_expiry(store: MetadataStore) -> Non
     found = only(store)
     assert found.size == sum(len(each.raw) for each in (*first.files, second))
     assert (found.expires, found.expires_role) == (AT + timedelta(hours=1), TARGETS)
+    assert (found.owner_expires, found.owner_expires_role) == (AT + timedelta(hours=1), TARGETS)
+
+
+def test_what_the_server_renews_hides_nothing_that_owners_must(store: MetadataStore) -> None:
+    soon = replace(file(TIMESTAMP, 1), expires=AT + timedelta(hours=1))
+    later = replace(file(TARGETS, 1), expires=AT + timedelta(days=60))
+    root = replace(file(ROOT, 1), expires=AT + timedelta(days=90))
+    store.publish(publication(1, files=(root, later, soon)))
+    assert only(store).expires_role == TIMESTAMP
+    assert (only(store).owner_expires, only(store).owner_expires_role) == (AT + timedelta(days=60), TARGETS)
 
 
 def test_pages_hold_every_name_once_in_order(store: MetadataStore) -> None:

@@ -256,6 +256,8 @@ class MemoryStore:
         slot = self._slots[summary.gun]
         files = slot.collection.files
         first = min(files.values(), key=lambda file: (file.expires, file.role), default=None)
+        by_owners = (file for role, file in files.items() if role not in ONLINE)
+        of_owners = min(by_owners, key=lambda file: (file.expires, file.role), default=None)
         releasing = [RELEASES] if RELEASES in files and summary.format != "notary-v1" else [RELEASES, TARGETS]
         return Overview(
             summary=summary,
@@ -265,6 +267,8 @@ class MemoryStore:
             published_by=slot.published_by,
             expires=first.expires if first is not None else None,
             expires_role=first.role if first is not None else "",
+            owner_expires=of_owners.expires if of_owners is not None else None,
+            owner_expires_role=of_owners.role if of_owners is not None else "",
         )
 
     def earliest_expiries(self) -> Mapping[str, datetime]:

@@ -20,7 +20,7 @@ MAX_PAGES: Final = 10_000
 _MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 _TEXTS: Final = ("gun", "format", "status")
 _NUMBERS: Final = ("revision", "tags", "bytes")
-_OPTIONAL: Final = ("published_at", "published_by", "expires", "expires_role")
+_OPTIONAL: Final = ("published_at", "published_by", "expires", "expires_role", "owner_expires", "owner_expires_role")
 
 
 def listed_collections(link: ServerLink) -> Iterator[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,12 @@ from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
+from trustcli.console.suggestion import did_you_mean
 from trustcli.errors import UsageError
 from trustcli.publish.plan_view import as_time
 from trustcli.session import Session
 from trustdata.audit import audit
-from trustdata.errors import TrustError
+from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -55,6 +57,7 @@ def command(
         recovery=_recovery_fingerprint(session, recovery_key),
     )
     audited = [_audited(session, gun, keeping, Narrowing(signer=signer, key=key)) for gun in guns]
+    _check_found(audited, signer, key)
     for each in audited:
         if each.failure is not None:
             session.output.failure(each.failure, subject=each.gun)
@@ -68,6 +71,21 @@ def command(
         for line in audit_view.lines(audited):
             session.output.result(line)
     return status
+
+
+def _check_found(audited: Sequence[AuditedCollection], signer: str | None, key: str | None) -> None:
+    """Refuse a signer or key that stands nowhere: an empty answer would read as one without rights.
+
+    Raises: UsageError.
+    """
+    read = [each for each in audited if each.audit is not None]
+    if (signer is None and key is None) or not read or any(each.audit and each.audit.keys for each in read):
+        return
+    holders = sorted({holder for each in read for holder in each.holders})
+    if signer is not None and signer not in holders:
+        known = ", ".join(map(shown, holders))
+        raise UsageError(f"no collection here has a signer {shown(signer)}{did_you_mean(signer, holders)} ({known})")
+    raise UsageError(f"no collection here has such a key: {shown(key or '')}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +102,10 @@ def _audited(session: Session, gun: GUN, keeping: KeyKeeping, narrowing: Narrowi
         found = audit(collection.owner_roles(), collection.wire.lifetimes, at=session.at)
     except TrustError as error:
         return AuditedCollection(gun=gun, failure=error)
+    holders = tuple(dict.fromkeys(holder for key in found.keys for holder in key.holders))
     if narrowing.signer is not None or narrowing.key is not None:
         found = found.narrowed(signer=narrowing.signer, keyid=narrowing.key)
-    return AuditedCollection(gun=gun, format=collection.wire.name, audit=found, keeping=keeping)
+    return AuditedCollection(gun=gun, format=collection.wire.name, audit=found, keeping=keeping, holders=holders)
 
 
 def _recovery_fingerprint(session: Session, file: Path | None) -> str | None:

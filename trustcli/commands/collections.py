@@ -34,7 +34,7 @@ def command(
                 continue
             if not rows:
                 rows.append({})
-                session.output.result("COLLECTION\tFORMAT\tTAGS\tBYTES\tLAST PUBLISH\tBY\tEXPIRES")
+                session.output.result("COLLECTION\tFORMAT\tTAGS\tBYTES\tLAST PUBLISH\tBY\tOWNERS MUST RENEW BY")
             session.output.result(_line(row))
     if not rows:
         session.output.notice(f"{origin} has no collection")
@@ -46,5 +46,5 @@ def _line(row: Any) -> str:
     if row["deleted"] is not None:
         return f"{row['gun']}\t{row['status']} on {row['deleted']['at']} by {row['deleted']['by']}"
     published, by = row["published_at"] or "-", row["published_by"] or "-"
-    expires = f"{row['expires']} ({row['expires_role']})" if row["expires"] else "-"
+    expires = f"{row['owner_expires']} ({row['owner_expires_role']})" if row["owner_expires"] else "-"
     return f"{row['gun']}\t{row['format']}\t{row['tags']}\t{row['bytes']}\t{published}\t{by}\t{expires}"

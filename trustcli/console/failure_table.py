@@ -65,7 +65,10 @@ def _advice_unreachable(error: Failure) -> str:
     if named_by := error.details().get("named_by"):
         remote = error.details()["remote"]
         return f"check the network and the proxy variables; if {remote} is no address, tell the operator of {named_by}"
-    return "check the address (--server, TRUST_SERVER, trust.toml; else the registry's host), --cacert, the network"
+    return (
+        "check the address (a trust server: --server, TRUST_SERVER, trust.toml, else the registry's host; a registry: "
+        "the name of the image), --cacert, the network"
+    )
 
 
 def _advice_remote_refused(error: Failure) -> str:
@@ -185,9 +188,9 @@ def _advice_other_collection(error: Failure) -> str:
 
 def _advice_no_such_key(error: Failure) -> str:
     """Return where other keys come from: those that somebody named may lie in files."""
-    file = "a key in a file" if error.details().get("named") else "a recovery key"
-    how = "trust key import FILE" if error.details().get("named") else "--recovery-key FILE"
-    return f"trust key list; {file} is brought by {how}"
+    if error.details().get("named"):
+        return "trust key list; a key in a file is brought by trust key import FILE"
+    return "run it where such a key is, or bring one: trust key import FILE (key rotate root: --recovery-key FILE)"
 
 
 def _advice_key_exists(error: Failure) -> str:
@@ -355,7 +358,8 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.EngineUnreachable: Row(
         status=UNREACHABLE,
         advice=_template(
-            "start the engine, or name it in DOCKER_HOST; signing without --local asks the registry instead"
+            "start the engine, or name it in DOCKER_HOST; without one, trust sign without --local asks the registry, "
+            "and trust verify prints name@digest for another program to pull"
         ),
     ),
     cli_errors.RemoteMisbehaved: Row(

@@ -29,7 +29,8 @@ class TombstoneView(BaseModel):
 class OverviewView(BaseModel):
     """One name. `bytes`: of all stored versions. `published_at`: of the last change by owners, null if unknown.
 
-    `tags`: how many the roles that release them list. `expires`: when the first of the current files does.
+    `tags`: how many the roles that release them list. `expires`: when the first of the current files does;
+    `owner_expires`: of those that owners must renew.
     """
 
     gun: str
@@ -42,6 +43,8 @@ class OverviewView(BaseModel):
     published_by: str | None
     expires: str | None
     expires_role: str | None
+    owner_expires: str | None
+    owner_expires_role: str | None
     deleted: TombstoneView | None
 
 

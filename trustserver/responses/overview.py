@@ -23,6 +23,8 @@ def overview_row(overview: Overview) -> Mapping[str, object]:
         "published_by": overview.published_by or None,
         "expires": to_rfc3339(overview.expires) if overview.expires else None,
         "expires_role": overview.expires_role or None,
+        "owner_expires": to_rfc3339(overview.owner_expires) if overview.owner_expires else None,
+        "owner_expires_role": overview.owner_expires_role or None,
         "deleted": None
         if stone is None
         else {"at": to_rfc3339(stone.deleted_at), "by": stone.subject, "root": f"sha256:{stone.root_sha256}"},

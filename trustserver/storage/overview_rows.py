@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from trustdata.roles import RELEASES, TARGETS
+from trustdata.roles import ONLINE, RELEASES, TARGETS
 from trustdata.wire.notary import NOTARY
 from trustserver.storage.instants import from_optional_seconds
 from trustserver.storage.ports import Overview, Summary
@@ -46,7 +46,8 @@ def read_overviews(connection: Connection, summaries: Iterable[Summary]) -> tupl
 
 def _overview(summary: Summary, row: Any, roles: Mapping[int, list[Any]], sizes: Mapping[int, int]) -> Overview:
     current = roles.get(row.id, [])
-    first = min(current, key=lambda role: (role.expires, role.role), default=None)
+    first = min(current, key=_soonest, default=None)
+    of_owners = min((role for role in current if role.role not in ONLINE), key=_soonest, default=None)
     return Overview(
         summary=summary,
         tags=_released({role.role: role.tags or 0 for role in current}, summary.format),
@@ -55,7 +56,13 @@ def _overview(summary: Summary, row: Any, roles: Mapping[int, list[Any]], sizes:
         published_by=row.published_by,
         expires=from_optional_seconds(first.expires) if first is not None else None,
         expires_role=first.role if first is not None else "",
+        owner_expires=from_optional_seconds(of_owners.expires) if of_owners is not None else None,
+        owner_expires_role=of_owners.role if of_owners is not None else "",
     )
+
+
+def _soonest(role: Any) -> tuple[int, str]:
+    return role.expires, role.role
 
 
 def _released(tags: Mapping[str, int], format_name: str) -> int:

@@ -163,7 +163,8 @@ class Overview:
 
     `tags`: how many the roles that release them list; Notary v1 may list a tag twice. `size`: bytes of all stored
     versions. `published_at`, `published_by`: of the last change by owners; None and "" if that is not known.
-    `expires`: when the first of its current files does; `expires_role`: which one.
+    `expires`: when the first of its current files does; `expires_role`: which one. `owner_expires`,
+    `owner_expires_role`: the same of those that owners sign, since the server renews the others by itself.
     """
 
     summary: Summary
@@ -173,6 +174,8 @@ class Overview:
     published_by: str = ""
     expires: datetime | None = None
     expires_role: str = ""
+    owner_expires: datetime | None = None
+    owner_expires_role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

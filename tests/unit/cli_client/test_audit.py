@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -104,7 +105,18 @@ def test_what_a_signer_may_sign_and_has_signed(wire: WireFormat) -> None:
     bob = audited(client, "--signer", "bob")
     assert bob["tags"] == []
     assert [right["role"] for row in bob["keys"] for right in row["rights"]] == [RELEASES, "targets/bob"]
-    assert audited(client, "--signer", "nobody")["keys"] == []
+
+
+def test_a_signer_or_key_that_stands_nowhere_is_no_empty_answer(wire: WireFormat) -> None:
+    """Who mistypes a name must not read that it has no rights."""
+    client = good_collection(wire).newcomer()
+    for options, said in (
+        (("--signer", "alise"), "no collection here has a signer alise; did you mean 'alice'?"),
+        (("--key", "ffff"), "no collection here has such a key: ffff"),
+        (("--signer", "alice", "--key", "ffff"), "no collection here has such a key: ffff"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            SimulatedSession(client).run("audit", APP, *options)
 
 
 def test_a_key_is_asked_for_by_the_first_digits_of_its_id(wire: WireFormat) -> None:

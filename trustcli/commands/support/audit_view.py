@@ -57,13 +57,14 @@ class KeyKeeping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedCollection:
-    """One collection of an audit: what was found, or why it could not be read."""
+    """One collection of an audit: what was found, or why it could not be read. `holders`: all who have keys there."""
 
     gun: GUN
     format: str = ""
     audit: Audit | None = None
     keeping: KeyKeeping = field(default_factory=KeyKeeping)
     failure: TrustError | None = None
+    holders: tuple[str, ...] = ()
 
 
 def document(each: AuditedCollection) -> dict[str, object]:
@@ -173,13 +174,13 @@ def _collection_lines(each: AuditedCollection) -> Iterator[str]:
     yield from _table(
         ("TAG", "DIGEST", "SIZE", "PLATFORMS", "SIGNED BY", "RELEASED BY", "SIGNED ABOUT"),
         [_tag_cells(tag, found) for tag in found.tags],
-        otherwise="no tag",
+        otherwise="no tag" if found.keys else "no tag of that signer or key",
     )
     yield ""
     yield from _table(
         ("KEY", "HOLDER", "MAY SIGN", "THRESHOLD", "KEPT", "EXPIRES", "KIND"),
         [cells for key in found.keys for cells in _key_cells(key, each.keeping)],
-        otherwise="no key",
+        otherwise="no key of that signer or id",
     )
     if any(role.signed_about for role in found.roles):
         yield f"signed about: {_TIMES_ARE_CLAIMS}"
