@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from keys import foreign_files
 from keys.errors import KeyFileMalformed, KeyIsPrivate
-from keys.foreign_files import ForeignFile, Wanted
+from keys.foreign_files import ForeignFile, Wanted, foreign_block
 from keys.pem import lacking, read_pem
 from keys.private_blocks import read_private_blocks
 from keys.public_pem import read_public_pem
@@ -72,3 +73,21 @@ def test_of_what_nothing_is_known_there_is_no_command() -> None:
 def test_what_only_begins_like_it_is_not_called_so(data: bytes) -> None:
     with pytest.raises(KeyFileMalformed, match=r"no PEM block in it$"):
         read_private_blocks(data, place=PLACE)
+
+
+@pytest.mark.parametrize("kind", [b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"])
+def test_a_key_that_a_security_key_holds_is_private_and_no_command_takes_it_out(kind: bytes) -> None:
+    found = foreign_block("OPENSSH PRIVATE KEY", b"openssh-key-v1\0" + kind)
+    assert found is not None
+    assert "that a security key holds" in found.kind
+    assert found.kind.startswith("a key of OpenSSH")
+    assert found.is_private
+    assert not found.commands
+
+
+def test_a_further_form_is_one_row_of_the_table() -> None:
+    made = foreign_files._private("make OPTION FILE", encrypted="-aes ", plain="-plain ")
+    assert made == {"private key": "make -aes FILE", "unencrypted private key": "make -plain FILE"}
+    assert set(foreign_files._private("make OPTION FILE").values()) == {"make FILE"}
+    assert foreign_files._public("make") == {"public key": "make"}
+    assert foreign_files._certificate("make") == {"public key": "make", "certificate": "make"}
