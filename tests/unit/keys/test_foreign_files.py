@@ -6,7 +6,7 @@ import pytest
 
 from keys import foreign_files
 from keys.errors import KeyFileMalformed, KeyIsPrivate
-from keys.foreign_files import ForeignFile, Wanted, foreign_block
+from keys.foreign_files import ForeignFile, Wanted, foreign_block, foreign_file
 from keys.pem import lacking, read_pem
 from keys.private_blocks import read_private_blocks
 from keys.public_pem import read_public_pem
@@ -65,6 +65,17 @@ def said(error: KeyFileMalformed, foreign: Foreign, wanted: Wanted) -> None:
     assert bool(error.command) is bool(expected)
 
 
+def test_der_of_which_nothing_more_is_known_and_json_are_called_so() -> None:
+    """A BIT STRING or OCTET STRING makes a key only behind an algorithm."""
+    for data in (b"\x30\x06\x30\x02\x05\x00\x03\x00", b"\x30\x06\x30\x02\x05\x00\x04\x00"):
+        found = foreign_file(data, "")
+        assert found is not None
+        assert found.kind == "a certificate or key in DER"
+    json = foreign_file(b"{}", "{}")
+    assert json is not None
+    assert json.kind == "JSON"
+
+
 def test_of_what_nothing_is_known_there_is_no_command() -> None:
     assert ForeignFile(kind="a stone").command("private key", PLACE) == ""
 
@@ -81,6 +92,14 @@ def test_a_key_that_a_security_key_holds_is_private_and_no_command_takes_it_out(
     assert found is not None
     assert "that a security key holds" in found.kind
     assert found.kind.startswith("a key of OpenSSH")
+    assert found.is_private
+    assert not found.commands
+
+
+def test_an_ed25519_key_of_openssh_is_private_and_no_command_takes_it_out() -> None:
+    found = foreign_block("OPENSSH PRIVATE KEY", b"openssh-key-v1\0ssh-ed25519")
+    assert found is not None
+    assert found.kind.startswith("an Ed25519 key of OpenSSH")
     assert found.is_private
     assert not found.commands
 
