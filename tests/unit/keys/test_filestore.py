@@ -120,6 +120,7 @@ def test_a_damaged_key_file_is_named_and_spares_the_other_keys(store: FileKeySto
         with pytest.raises(KeyFileMalformed) as caught:
             use()
         assert caught.value.place == str(key_file)
+    assert store.get(info.keyid) == info, "by its whole id, for which its file alone is read"
     assert tuf_key(store.private(info.keyid, "secret")) == info.public
 
 

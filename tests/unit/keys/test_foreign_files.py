@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from keys import foreign_files
 from keys.errors import KeyFileMalformed, KeyIsPrivate
-from keys.foreign_files import ForeignFile, Wanted
+from keys.foreign_files import ForeignFile, Wanted, foreign_block, foreign_file
 from keys.pem import lacking, read_pem
 from keys.private_blocks import read_private_blocks
 from keys.public_pem import read_public_pem
@@ -64,6 +65,17 @@ def said(error: KeyFileMalformed, foreign: Foreign, wanted: Wanted) -> None:
     assert bool(error.command) is bool(expected)
 
 
+def test_der_of_which_nothing_more_is_known_and_json_are_called_so() -> None:
+    """A BIT STRING or OCTET STRING makes a key only behind an algorithm."""
+    for data in (b"\x30\x06\x30\x02\x05\x00\x03\x00", b"\x30\x06\x30\x02\x05\x00\x04\x00"):
+        found = foreign_file(data, "")
+        assert found is not None
+        assert found.kind == "a certificate or key in DER"
+    json = foreign_file(b"{}", "{}")
+    assert json is not None
+    assert json.kind == "JSON"
+
+
 def test_of_what_nothing_is_known_there_is_no_command() -> None:
     assert ForeignFile(kind="a stone").command("private key", PLACE) == ""
 
@@ -72,3 +84,29 @@ def test_of_what_nothing_is_known_there_is_no_command() -> None:
 def test_what_only_begins_like_it_is_not_called_so(data: bytes) -> None:
     with pytest.raises(KeyFileMalformed, match=r"no PEM block in it$"):
         read_private_blocks(data, place=PLACE)
+
+
+@pytest.mark.parametrize("kind", [b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"])
+def test_a_key_that_a_security_key_holds_is_private_and_no_command_takes_it_out(kind: bytes) -> None:
+    found = foreign_block("OPENSSH PRIVATE KEY", b"openssh-key-v1\0" + kind)
+    assert found is not None
+    assert "that a security key holds" in found.kind
+    assert found.kind.startswith("a key of OpenSSH")
+    assert found.is_private
+    assert not found.commands
+
+
+def test_an_ed25519_key_of_openssh_is_private_and_no_command_takes_it_out() -> None:
+    found = foreign_block("OPENSSH PRIVATE KEY", b"openssh-key-v1\0ssh-ed25519")
+    assert found is not None
+    assert found.kind.startswith("an Ed25519 key of OpenSSH")
+    assert found.is_private
+    assert not found.commands
+
+
+def test_a_further_form_is_one_row_of_the_table() -> None:
+    made = foreign_files._private("make OPTION FILE", encrypted="-aes ", plain="-plain ")
+    assert made == {"private key": "make -aes FILE", "unencrypted private key": "make -plain FILE"}
+    assert set(foreign_files._private("make OPTION FILE").values()) == {"make FILE"}
+    assert foreign_files._public("make") == {"public key": "make"}
+    assert foreign_files._certificate("make") == {"public key": "make", "certificate": "make"}

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from keys.algorithms import Algorithm, generate
-from keys.der import is_one_sequence
+from keys.der import behind, is_one_sequence, within
 from keys.errors import KeyFileMalformed
 from keys.foreign_files import Wanted
 from keys.key_info import KeyInfo
@@ -239,6 +239,23 @@ def test_a_hostile_file_is_refused(hostile: bytes) -> None:
 )
 def test_one_der_sequence(der: str, *, whole: bool) -> None:
     assert is_one_sequence(bytes.fromhex(der)) is whole
+
+
+@pytest.mark.parametrize(
+    ("der", "inside", "after"),
+    [
+        ("300105", "05", ""),
+        ("3001050600", "050600", "0600"),
+        ("308101050600", "050600", "0600"),
+        ("3000", "", ""),
+        ("30", "", ""),
+        ("", "", ""),
+        ("310005", "05", ""),
+        ("308005", "05", ""),
+    ],
+)
+def test_what_is_within_der_and_what_is_behind_its_sequence(der: str, inside: str, after: str) -> None:
+    assert (within(bytes.fromhex(der)).hex(), behind(bytes.fromhex(der)).hex()) == (inside, after)
 
 
 def test_a_length_that_no_file_has_is_no_sequence() -> None:

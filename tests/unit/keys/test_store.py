@@ -29,7 +29,7 @@ def test_what_denotes_no_key_is_shown_in_part_and_in_ascii() -> None:
     for reference, shown in (("none", "'none'"), ("é" + "a" * 80, r"'\xe9" + "a" * 79 + "'"), ("", "''")):
         with pytest.raises(KeyNotFound) as caught:
             find([FIRST], reference)
-        assert caught.value.key == shown
+        assert caught.value.details() == {"key": shown, "named": True}
 
 
 def test_from_four_digits_on_an_id_is_found() -> None:
