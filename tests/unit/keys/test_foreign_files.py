@@ -71,9 +71,10 @@ def test_der_of_which_nothing_more_is_known_and_json_are_called_so() -> None:
         found = foreign_file(data, "")
         assert found is not None
         assert found.kind == "a certificate or key in DER"
-    json = foreign_file(b"{}", "{}")
-    assert json is not None
-    assert json.kind == "JSON"
+    for text in ("{}", "[]"):
+        json = foreign_file(text.encode(), text)
+        assert json is not None
+        assert json.kind == "JSON"
 
 
 def test_of_what_nothing_is_known_there_is_no_command() -> None:
