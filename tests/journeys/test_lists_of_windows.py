@@ -37,6 +37,9 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("migrate", "from-notary"): (DEAD, GUN, f"{GUN}/b"),
     ("explain",): (f"{GUN}:1.0",),
     ("doctor",): (GUN,),
+    ("audit",): (GUN, f"{GUN}/b"),
+    ("prune",): (GUN, f"{GUN}/b", "--yes"),
+    ("delete",): (GUN, f"{GUN}/b", "--yes"),
 }
 """Each command that takes names of images, collections, signers or keys, with words for it. No server is there."""
 ODD: dict[str, Callable[[str], str]] = {
