@@ -64,16 +64,20 @@ def test_the_operator_s_list_is_one_document(
     monkeypatch.setattr(commands, "_BATCH", 2)
     engine = open_engine(f"sqlite:///{tmp_path}/trust.db")
     migrate(engine)
-    site = Site(SqlStore(engine))
+    store = SqlStore(engine)
+    site = Site(store)
     for number in range(5):
         site.begin(GUN(f"{GUN_A}/n{number}"))
     rows = site.get("/api/v1/collections").json()["collections"]
+    store.close()
     list_collections(GivenSettings(data=tmp_path), {}, None, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"collections": rows}
 
 
 def test_an_empty_server_has_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    migrate(open_engine(f"sqlite:///{tmp_path}/trust.db"))
+    engine = open_engine(f"sqlite:///{tmp_path}/trust.db")
+    migrate(engine)
+    engine.dispose()
     list_collections(GivenSettings(data=tmp_path), {}, None, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"collections": []}
 
