@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from trustcli.client.collection_list import listed_collections
-from trustcli.commands.support.trust_server_choice import chosen_server
+from trustcli.commands.support.trust_server_choice import ServerArgument, chosen_server
 from trustcli.console.exit_codes import DONE
 from trustcli.session import Session
 from trustdata.gun import GUN
@@ -19,9 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("collections")
 def command(
     ctx: typer.Context,
-    server: Annotated[
-        str | None, typer.Argument(metavar="[SERVER]", help="Host or URL. [the trust server of --server or settings]")
-    ] = None,
+    server: ServerArgument = None,
 ) -> int:
     """List the collections of a trust server: format, tags, bytes, last publish and by whom, expiry."""
     session: Session = ctx.obj

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from trustcli.client.server_link import ServerLink
-from trustcli.commands.support.trust_server_choice import chosen_server
+from trustcli.commands.support.trust_server_choice import ServerArgument, chosen_server
 from trustcli.config.credential import Credential
 from trustcli.config.trust_logins import TrustLogins
 from trustcli.console.exit_codes import DONE
@@ -32,9 +32,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("login")
 def command(
     ctx: typer.Context,
-    server: Annotated[
-        str | None, typer.Argument(metavar="[SERVER]", help="Host or URL. [the trust server of --server or settings]")
-    ] = None,
+    server: ServerArgument = None,
     username: Annotated[str | None, typer.Option("--username", "-u", help="Who logs in.")] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")

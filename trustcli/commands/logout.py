@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from trustcli.commands.support.trust_server_choice import chosen_server
+from trustcli.commands.support.trust_server_choice import ServerArgument, chosen_server
 from trustcli.config.trust_logins import TrustLogins
 from trustcli.console.exit_codes import DONE
 from trustcli.session import Session
@@ -17,9 +15,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("logout")
 def command(
     ctx: typer.Context,
-    server: Annotated[
-        str | None, typer.Argument(metavar="[SERVER]", help="Host or URL. [the trust server of --server or settings]")
-    ] = None,
+    server: ServerArgument = None,
 ) -> int:
     """Forget the login at a trust server; that of a registry on the same host stays."""
     session: Session = ctx.obj

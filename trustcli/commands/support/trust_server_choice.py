@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
+import typer
+
 from trustcli.errors import UsageError
 from trustcli.http.messages import Origin, parse_url
 from trustcli.session import Session
+
+ServerArgument: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="[SERVER]", help="Host or URL. [the trust server of --server or settings]")
+]
 
 
 def chosen_server(session: Session, named: str | None) -> tuple[str, Origin]:
