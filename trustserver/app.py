@@ -198,7 +198,7 @@ def compose(
         per_collection=settings.publishes_per_collection,
         per_user=settings.publishes_per_user,
     )
-    requests = PublishRequests(publishing, metrics, clock=clock, limits=limits)
+    requests = PublishRequests(publishing, metrics, clock=clock, uptime=uptime or read_seconds, limits=limits)
     renewal_on_read = RenewalOnRead(renewal, cache, clock)
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
