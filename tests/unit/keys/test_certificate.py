@@ -271,7 +271,8 @@ class TestOldGo:
 
     def test_a_pattern_does_not_excuse_what_is_no_base64(self) -> None:
         der = as_printable(_read(_made("docker/*")).public_bytes(Encoding.DER), b"docker/*")
-        text = base64.b64encode(der).rstrip(b"=") + b"===="
+        text = base64.b64encode(der)
+        text = text[:8] + b"==" + text[8:]
         with pytest.raises(ValueError, match="padding"):
             load_pem_certificate(b"-----BEGIN CERTIFICATE-----\n" + text + b"\n-----END CERTIFICATE-----\n")
 
@@ -291,7 +292,7 @@ def test_the_name_and_that_of_the_issuer() -> None:
     assert [name_of(certificate), name_of(certificate, issuer=True)] == names
     bits = _made("x", encoded=b"XXXX")
     der = _read(bits).public_bytes(Encoding.DER).replace(b"\x0c\x04XXXX", b"\x03\x04\0XXX")
-    with pytest.raises(ValueError, match="BIT STRING|BitString|bit string|x500UniqueIdentifier"):
+    with pytest.raises(ValueError, match=r"BIT STRING|BitString|bit string|x500UniqueIdentifier"):
         name_of(x509.load_der_x509_certificate(der))
 
 
