@@ -17,7 +17,7 @@ from keys.file_access import unguarded
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
-from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
+from trustserver.storage.database import NEWEST_SCHEMA, migrate, open_engine, schema, sqlite_file
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
@@ -52,7 +52,7 @@ def existing_store(settings: Settings) -> MetadataStore:
     _check_guarded(sqlite_file(settings.database_url))
     engine = open_engine(settings.database_url)
     with _closed_on_failure(engine):
-        if schema(engine) != newest_schema():
+        if schema(engine) != NEWEST_SCHEMA:
             raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
     return SqlStore(engine)
 
