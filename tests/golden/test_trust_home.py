@@ -7,6 +7,7 @@ version are refused by name by whatever reads or writes them, and stay as they a
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from keys.filestore import FileKeyStore
 from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from tests.support.cheap_keys import CHEAP
+from tests.support.json_schema import faults
 from tests.support.refusal import refused
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support import template
@@ -80,6 +82,20 @@ def key_file(home: Path) -> Path:
 
 
 # --- an earlier version's files
+
+
+def test_the_reference_has_every_kind_with_its_version() -> None:
+    text = (VERSION_1.parents[2] / "docs" / "reference" / "stability.md").read_text()
+    section = text[text.index("## Files") :]
+    for kind in KINDS.values():
+        stated = f'format{{}} "{kind.stated}"' if kind.name else f"version{{}} {kind.stated}"
+        assert any(f"`{quoted}`" in section for quoted in (stated.format(" ="), f'"{stated.format(chr(34) + ":")}'))
+
+
+@pytest.mark.parametrize("name", ["trust.lock", "policy.toml"])
+def test_it_is_what_its_schema_says(name: str) -> None:
+    schema = {"trust.lock": "trust-lock", "policy.toml": "policy"}[name]
+    assert faults(tomllib.loads((VERSION_1 / name).read_text()), schema) == []
 
 
 def test_every_kind_is_of_version_1() -> None:
