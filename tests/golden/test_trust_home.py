@@ -40,8 +40,10 @@ from trustdata.errors import FileNewer, PolicyMalformed
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT
 from trustdata.verification import lock_document, memory_document
+from trustserver import settings as server_settings
 from trustserver.admin import check_progress
 from trustserver.admin.check_progress import CheckProgress
+from trustserver.errors import StartRefused
 from trustserver.storage import published_log
 from trustserver.storage.published_log import PublishedLogFile
 
@@ -60,6 +62,7 @@ KINDS: Final[dict[str, DocumentKind]] = {
     "policy.toml": policy.KIND,
     "trust.toml": settings.KIND,
     "template.toml": template.KIND,
+    "trust-server.toml": server_settings.KIND,
     "trust.witness": published_log.KIND,
     "check": check_progress.KIND,
     "private": sealed_file.KIND,
@@ -179,15 +182,23 @@ def test_version_1_may_be_said(home: Path, name: str) -> None:
         ("policy.toml", lambda home: load_policy(home / "policy.toml")),
         ("trust.toml", lambda home: load_hook_settings({}, config=home / "trust.toml", state=home)),
         ("template.toml", lambda home: template.read_template(home / "template.toml", at=AT)),
+        ("trust-server.toml", lambda home: server_settings.load({}, {}, home / "trust-server.toml")),
     ],
 )
 def test_a_version_that_is_none_is_a_mistake_in_the_file(
     home: Path, version: str, name: str, use: Callable[[Path], Any]
 ) -> None:
-    before = (home / name).read_text() if name != "template.toml" else ""
+    before = (home / name).read_text() if (home / name).exists() else ""
     (home / name).write_text(f"version = {version}\n{before}")
-    with pytest.raises((SettingsUnusable, PolicyMalformed), match=r"version.* must be a whole number from 1 on"):
+    with pytest.raises(
+        (SettingsUnusable, PolicyMalformed, StartRefused), match=r"version.* must be a whole number from 1 on"
+    ):
         use(home)
+
+
+def test_the_server_s_settings_may_say_it(home: Path) -> None:
+    (home / "trust-server.toml").write_text('version = 1\nlog-level = "debug"\n')
+    assert server_settings.load({}, {}, home / "trust-server.toml").settings.log_level == "debug"
 
 
 # --- a later version's files
@@ -223,6 +234,7 @@ USES: Final[list[tuple[str, Callable[[Path], Any]]]] = [
     ("policy.toml", lambda home: load_policy(home / "policy.toml")),
     ("trust.toml", lambda home: load_hook_settings({}, config=home / "trust.toml", state=home)),
     ("template.toml", lambda home: template.read_template(home / "template.toml", at=AT)),
+    ("trust-server.toml", lambda home: server_settings.load({}, {}, home / "trust-server.toml")),
     ("trust.witness", lambda home: PublishedLogFile(home / "trust.witness", mark=MARK).load()),
     ("trust.witness", lambda home: PublishedLogFile(home / "trust.witness", mark=MARK).rewrite({})),
     ("check", _check_progress),
