@@ -36,6 +36,7 @@ from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.request_times import RequestTimes
 from trustserver.api.request_turns import RequestTurns
+from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
@@ -210,7 +211,7 @@ def compose(
         renewal=renewal_on_read,
         authorizer=authorizer,
         address_of=client_address,
-        otherwise=GunPaths(fastapi),
+        otherwise=with_nosniff(GunPaths(fastapi)),
     )
     services = Services(
         store=store,

@@ -31,7 +31,7 @@ from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, PO
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
-from trustdata.wire.names import NOTARY_V1
+from trustdata.wire.format_names import NOTARY_V1
 
 _PORT: Final = re.compile(r":[0-9]+$")
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"

@@ -33,7 +33,7 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin, parse_pin
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.format_names import FORMAT_NAMES
 
 KIND: Final = DocumentKind(what="a file of pins")
 HOW: Final = ("init", "tofu", "pin")

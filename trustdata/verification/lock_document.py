@@ -30,7 +30,7 @@ from trustdata.gun import GUN, parse_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, parse_role
 from trustdata.verification.lock_entry import LockEntry
 from trustdata.verification.trust_pinning import Pin, parse_pin
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.format_names import FORMAT_NAMES
 
 KIND: Final = DocumentKind(what="a lock file", name="content-trust-lock-")
 
