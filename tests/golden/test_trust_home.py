@@ -33,13 +33,14 @@ from trustcli.errors import SettingsUnusable
 from trustcli.state import pins, rotations
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
-from trustcli.state.pins import PinsFile
+from trustcli.state.pins import PinEntry, PinsFile
 from trustcli.state.rotations import BegunRotation, RotationsFile
 from trustdata import policy
 from trustdata.errors import FileNewer, PolicyMalformed
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT
 from trustdata.verification import lock_document, memory_document
+from trustdata.verification.trust_pinning import parse_pin
 from trustserver import settings as server_settings
 from trustserver.admin import check_progress
 from trustserver.admin.check_progress import CheckProgress
@@ -52,6 +53,7 @@ APP, MIRROR = GUN("registry.example.com/team/app"), GUN("mirror.example.com/app"
 AT = datetime(2026, 11, 30, 3, 4, 5, tzinfo=UTC)
 MARK = "0123456789abcdef0123456789abcdef"
 PASSPHRASE = "a passphrase of the tests"
+PIN = PinEntry(pin=parse_pin("sha256:" + "ab" * 32), format="tuf-1.0", recorded=AT, how="init")
 BEGUN = BegunRotation(new="33" * 32, before=("44" * 32,))
 
 KINDS: Final[dict[str, DocumentKind]] = {
@@ -214,10 +216,10 @@ def _passphrases() -> EnvironmentPassphrases:
 
 USES: Final[list[tuple[str, Callable[[Path], Any]]]] = [
     ("pins.toml", lambda home: PinsFile(home / "pins.toml").load()),
-    ("pins.toml", lambda home: PinsFile(home / "pins.toml").record(APP, PinsFile(VERSION_1 / "pins.toml").load()[APP])),
+    ("pins.toml", lambda home: PinsFile(home / "pins.toml").record(APP, PIN)),
     (
         "pins.toml",
-        lambda home: PinsFile(home / "pins.toml").replace(APP, PinsFile(VERSION_1 / "pins.toml").load()[APP]),
+        lambda home: PinsFile(home / "pins.toml").replace(APP, PIN),
     ),
     ("seen.json", lambda home: MemoryFile(home / "seen.json").load(APP)),
     ("seen.json", lambda home: MemoryFile(home / "seen.json").forget(APP)),

@@ -18,7 +18,7 @@ from trustcli.console.exit_codes import INTERRUPTED
 from trustcli.console.output import INTERRUPTION, failure_document, internal_document
 from trustcli.state.pins import HOW
 from trustdata.errors import NoTrustData
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.format_names import FORMAT_NAMES
 
 OTHERS: Final = {
     "common",
