@@ -7,18 +7,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import pytest
 
 from keys.key_info import PURPOSES
 from tests.support.json_documents import FAILURE, check_printed, documented_commands, schema_for
 from tests.support.json_schema import _CHECKED, _NOTES, DIALECT, SCHEMAS, faults, referred, schema
+from trustcli.commands.key.key_show import Form
+from trustcli.commands.migrate.command import Moved
+from trustcli.commands.support.many import State
 from trustcli.console.exit_codes import INTERRUPTED
 from trustcli.console.output import INTERRUPTION, failure_document, internal_document
+from trustcli.doctor.findings import Severity
+from trustcli.publish.plan import Behind, KeyPlace
 from trustcli.state.pins import HOW
+from trustdata.editing.difference import Kind, TagChange
 from trustdata.errors import NoTrustData
+from trustdata.explanation import SignerState, StepState
 from trustdata.wire.format_names import FORMAT_NAMES
+
+
+def place_type() -> Any:
+    return get_type_hints(KeyPlace)["place"]
+
+
+def tag_change_type() -> Any:
+    return get_type_hints(vars(TagChange)["kind"].fget)["return"]
+
 
 OTHERS: Final = {
     "common",
@@ -98,6 +114,33 @@ def test_the_lists_of_values_are_those_of_the_program() -> None:
     assert common["format"]["enum"] == list(FORMAT_NAMES)
     assert sorted(common["purpose"]["enum"]) == sorted(PURPOSES)
     assert schema("pins.json")["$defs"]["result"]["properties"]["pins"]["items"]["properties"]["how"]["enum"] == [*HOW]
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "kinds"),
+    [
+        ("common", "state", [State]),
+        ("common", "place", [place_type()]),
+        ("common", "change", [Kind, tag_change_type()]),
+        ("common", "behind", [Behind]),
+        ("doctor", "severity", [Severity]),
+        ("doctor-containerd", "severity", [Severity]),
+        ("explain", "state", [StepState]),
+        ("explain", "stand", [SignerState]),
+        ("key-show", "form", [Form]),
+        ("migrate-from-notary", "done", [Moved]),
+    ],
+)
+def test_a_list_of_values_is_that_of_the_code(name: str, member: str, kinds: list[Any]) -> None:
+    found = {
+        frozenset(each["enum"])
+        for rule in rules(schema(f"{name}.json"))
+        for within in (rule.get("properties", {}), rule.get("$defs", {}))
+        if member in within
+        for each in rules(within[member])
+        if "enum" in each
+    }
+    assert found == {frozenset(get_args(kind)) for kind in kinds}
 
 
 @pytest.mark.parametrize(
