@@ -39,6 +39,7 @@ def tag_change_type() -> Any:
 OTHERS: Final = {
     "common",
     FAILURE,
+    "api-collection",
     "api-collections",
     "policy",
     "problem",
