@@ -38,7 +38,7 @@ class Ground:
             site.publish(upload).raise_for_status()
 
     def at(self, now: datetime) -> None:
-        self._patch.setattr("trustserver.app.now", lambda: now)
+        self._patch.setattr("trustserver.process.kernel_clock.now", lambda: now)
 
     def site(self) -> Working:
         return Working(self.settings)

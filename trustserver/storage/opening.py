@@ -18,8 +18,8 @@ from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
 from trustserver.storage.database import (
+    NEWEST_SCHEMA,
     migrate,
-    newest_schema,
     open_engine,
     reason_of_other_schema,
     schema,
@@ -59,7 +59,7 @@ def existing_store(settings: Settings) -> MetadataStore:
     _check_guarded(sqlite_file(settings.database_url))
     engine = open_engine(settings.database_url)
     with _closed_on_failure(engine):
-        if schema(engine) != newest_schema():
+        if schema(engine) != NEWEST_SCHEMA:
             raise StartRefused(what="database", reason=reason_of_other_schema(engine))
     return SqlStore(engine)
 

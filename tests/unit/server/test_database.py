@@ -15,7 +15,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
-from trustserver.storage.database import migrate, newest_schema, open_engine, quick_check, schema
+from trustserver.storage.database import NEWEST_SCHEMA, migrate, open_engine, quick_check, schema
 from trustserver.storage.opening import existing_store, open_store
 from trustserver.storage.sql import SqlStore
 from trustserver.storage.tables import METADATA
@@ -24,8 +24,8 @@ from trustserver.storage.tables import METADATA
 def test_migrations_make_exactly_the_tables(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
     assert schema(engine) == ""
-    assert migrate(engine) == newest_schema() == schema(engine)
-    assert migrate(engine) == newest_schema()
+    assert migrate(engine) == NEWEST_SCHEMA == schema(engine)
+    assert migrate(engine) == NEWEST_SCHEMA
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
     assert quick_check(engine) == "ok"
