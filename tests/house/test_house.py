@@ -143,7 +143,7 @@ def test_files_have_a_length_that_one_reads() -> None:
     assert {str(path): n for path, n in lengths.items() if n > _LONGEST.get(str(path), 500)} == {}
 
 
-_LONGEST = {"trustdata/errors.py": 620}
+_LONGEST = {"trustdata/errors.py": 640}
 """The tree of errors is one table, drawn at its top."""
 
 

@@ -13,6 +13,7 @@ from keys.errors import (
     KeyFileExposed,
     KeyFileMalformed,
     KeyFileMissing,
+    KeyFileNewer,
     KeyFileUnreadable,
     KeyFileUnwritable,
     KeyIsPrivate,
@@ -327,6 +328,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_template("restore {path} from version control (or finish the merge); only trust lock writes it"),
     ),
+    # 1: nothing is wrong with it; only this program is too old
+    errors.FileNewer: Row(
+        status=OTHER, advice=_template("use the version of trust that wrote {path}, or a newer one; it was not changed")
+    ),
     # 5: trusted, but a policy wants more
     errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
@@ -401,6 +406,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeyNotAuthorised: Row(
         status=KEYS,
         advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),
+    ),
+    KeyFileNewer: Row(
+        status=KEYS,
+        advice=_template("use the version of trust that wrote {place}, or a newer one; it was not changed"),
     ),
     KeyFileMissing: Row(status=KEYS, advice=_template("check the path")),
     KeyFileUnreadable: Row(status=KEYS, advice=_template("check who may read {place}")),

@@ -29,6 +29,7 @@ _DURABLE: Final = (
     f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}",
 )
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_NEWER: Final = "was written by a newer version of this program; use that one"
 
 
 def open_engine(url: str) -> Engine:
@@ -83,8 +84,7 @@ def migrate(engine: Engine, *, to: str = "head") -> str:
             command.upgrade(configuration, to)
         return schema(engine)
     except CommandError as error:
-        reason = "was written by a newer version of this program; use that one"
-        raise StartRefused(what="database", reason=reason) from error
+        raise StartRefused(what="database", reason=_NEWER) from error
     except SQLAlchemyError as error:
         raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
 
@@ -101,6 +101,14 @@ def schema(engine: Engine) -> str:
             return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
     except SQLAlchemyError as error:
         raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
+
+
+def reason_of_other_schema(engine: Engine) -> str:
+    """Return why a database is not used whose schema is not the newest one. Raises: StartRefused."""
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()}
+    return "its schema is an older one; run trust-server migrate" if schema(engine) in {"", *known} else _NEWER
 
 
 def quick_check(engine: Engine) -> str:
