@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -45,11 +46,14 @@ from trustdata.wire.tuf import TUF
 
 if TYPE_CHECKING:
     from keys.filestore import FileKeyStore
+    from keys.passphrase import PassphraseProvider
     from trustcli.client.collection import TrustServer
     from trustcli.client.local_state import RollbackStore
     from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
+    from trustcli.console.caller_passphrases import AskCaller
     from trustcli.console.passphrase_comparison import ComparedPassphrases
+    from trustcli.http.pool import ConnectionPool
     from trustcli.http.record import Observer
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
@@ -64,7 +68,8 @@ class Session:
     """The settings and services of one run of `trust`.
 
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
-    `patience`: how long all requests together wait for busy servers. Both in seconds.
+    `patience`: how long all requests together wait for busy servers. Both in seconds. `passphrases`: where they come
+    from, if not from the environment and a prompt.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Session:
         at: datetime,
         helper_timeout: float = HELPER_TIMEOUT,
         patience: float = COMMAND_SECONDS,
+        passphrases: PassphraseProvider | None = None,
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -83,6 +89,15 @@ class Session:
         self.at = at
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
+        self._passphrases = passphrases
+        self._pool: ConnectionPool | None = None
+        self._registry: Registry | None = None
+
+    def close(self) -> None:
+        """Close all connections, for a process that goes on; a later request opens its own again."""
+        for opened in (self._pool, self._registry):
+            if opened is not None:
+                opened.close()
 
     # --- the local state
 
@@ -274,7 +289,20 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.trust_credentials)
+        return ServerLink(
+            server or self.settings.server_for(gun),
+            self.network(observer),
+            self.trust_credentials,
+            shared_pool=self._shared_pool if observer is None else None,
+        )
+
+    def _shared_pool(self) -> ConnectionPool:
+        """Return the connections to trust servers: one for each server, whatever number of collections is read."""
+        if self._pool is None:
+            from trustcli.http.pool import ConnectionPool
+
+            self._pool = ConnectionPool(self.network())
+        return self._pool
 
     def publisher(
         self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
@@ -307,13 +335,14 @@ class Session:
 
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
-        """Where passphrases come from: the environment, then a prompt if the session is interactive."""
+        """Where passphrases come from: who has opened the session, or the environment and then a prompt."""
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
 
         prompt = None if self.settings.non_interactive else TerminalPrompt()
-        return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt), self.output.warn)
+        source = self._passphrases or EnvironmentPassphrases(self.environ, prompt)
+        return ComparedPassphrases(source, self.output.warn)
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
         """Return the keys of the store and the extra ones, ready to sign."""
@@ -349,13 +378,18 @@ class Session:
         return TrustServerCredentials(self.credentials)
 
     def registry(self, observer: Observer | None = None) -> Registry:
-        """Return a client for image registries.
+        """Return a client for image registries, the same each time; with an observer one of its own.
 
         `observer`: notes what happens on the connection, for `trust doctor`. Raises: SettingsUnusable (no home folder).
         """
         from trustcli.registry.client import Registry
 
-        return Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
+        if observer is None and self._registry is not None:
+            return self._registry
+        made = Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
+        if observer is None:
+            self._registry = made
+        return made
 
     def engine(self) -> Engine:
         """Return a client for the container engine on this machine."""
@@ -390,6 +424,27 @@ def open_session(options: GlobalOptions) -> Session:
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
+
+
+def open_called_session(
+    options: GlobalOptions, environ: Mapping[str, str], *, output: Output, ask: AskCaller | None
+) -> Session:
+    """Return the session of one call of the Python API: nobody is asked at a terminal.
+
+    A lock file counts only if it is named: where a process runs that embeds us is not its user's choice. `ask`: asks
+    the calling program for passphrases. Raises: SettingsUnusable, FileNewer, FileExposed.
+    """
+    environ = plain_environment(environ)
+    settings = load_settings(options, environ, interactive=False)
+    if not options.lock:
+        settings = replace(settings, lock=None)
+    passphrases = None
+    if ask is not None:
+        from keys.passphrase import EnvironmentPassphrases
+        from trustcli.console.caller_passphrases import CallerPassphrases
+
+        passphrases = CallerPassphrases(ask, EnvironmentPassphrases(environ, None))
+    return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC), passphrases=passphrases)
 
 
 def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
