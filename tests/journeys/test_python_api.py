@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -114,7 +118,13 @@ def test_signers_and_a_policy_are_demanded(stage: Stage, tmp_path: Path) -> None
     assert carol.error is not None
     assert carol.error.code == "policy-refused"
     policy = tmp_path / "policy.toml"
-    policy.write_text(f'format = "content-trust-policy-1"\n[[rule]]\nname = "{stage.gun}-other"\n')
+    policy.write_text(f'[[rule]]\nmatch = "{stage.gun}"\naction = "verify"\nsigners = ["alice"]\n')
+    assert trust.verify_one(stage.one, policy=policy)
+    policy.write_text(f'[[rule]]\nmatch = "{stage.gun}"\naction = "deny"\n')
+    denied = trust.verify_one(stage.one, policy=policy)
+    assert denied.error is not None
+    assert denied.error.code == "policy-refused"
+    policy.write_text("[[rule]]\n")
     with pytest.raises(TrustError, match=r"policy\.toml"):
         trust.verify(stage.one, policy=policy)
 
@@ -360,6 +370,39 @@ def test_the_caller_counts_before_the_environment(stage: Stage, put: Put) -> Non
         stage.trust(stage.owner, passphrase=wrong).sign(f"{stage.gun}:2.0")
     assert len(asked) == 2, "asked again once, and not again after the same answer"
     stage.trust(stage.owner, passphrase=lambda *_: None).sign(f"{stage.gun}:2.0")
+
+
+def test_at_a_terminal_nobody_is_asked(stage: Stage, put: Put, tmp_path: Path) -> None:
+    """Neither is anything written there."""
+    put("2.0", text="second")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\n"
+        "terminal = os.open(sys.argv[1], os.O_RDWR)  # of a new session: it becomes the controlling one\n"
+        "for number in (0, 1, 2):\n"
+        "    os.dup2(terminal, number)\n"
+        "from trustcli.api import KeysError, Trust\n"
+        "try:\n"
+        "    Trust().sign(sys.argv[2])\n"
+        "except KeysError as error:\n"
+        "    sys.exit(17 if error.code == 'passphrase-missing' and os.isatty(0) else 18)\n"
+    )
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, program, os.ttyname(theirs), f"{stage.gun}:2.0"],
+            env={**_without_passphrases(stage.owner), "PYTHONPATH": str(Path(trustcli.__file__).parents[1])},
+            start_new_session=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 17
+        os.set_blocking(ours, False)
+        with pytest.raises(BlockingIOError):
+            os.read(ours, 1)
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 # --- notices
