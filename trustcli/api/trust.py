@@ -57,7 +57,6 @@ class Trust:
             lock=_value("lock", lock),
             insecure_registries=_several("insecure_registries", insecure_registries),
             tofu=tofu,
-            non_interactive=True,
         )
         self._environ = None if environ is None else dict(environ)
         self._passphrase = passphrase
