@@ -21,7 +21,7 @@ from keys.errors import PassphraseMissing, PassphraseWrong
 from tests.support.images import BuiltImage
 from tests.support.stage import OTHER_DIGEST, People, Put
 from tests.support.trust_program import SECRETS, TrustUser, no_secret_in
-from trustcli.api import NotAllSigned, Trust, TrustError, UsageError, signing
+from trustcli.api import KeysError, NotAllSigned, Trust, TrustError, UsageError, signing
 from trustcli.commands.support.signing import sign_tags
 from trustcli.errors import TagChanged
 from trustcli.session import Session
@@ -269,6 +269,19 @@ def test_what_is_signed_is_trusted(stage: Stage, put: Put) -> None:
 def test_what_nobody_can_sign_is_refused_before_all(stage: Stage, images: tuple[str, ...], sentence: str) -> None:
     with pytest.raises((UsageError, TrustError), match=sentence):
         stage.trust(stage.owner).sign(*(image.format(gun=stage.gun) for image in images))
+
+
+def test_who_signs_and_where_the_digest_is_from_can_be_said(stage: Stage, put: Put) -> None:
+    second = put("2.0", text="second")
+    trust = stage.trust(stage.owner)
+    with pytest.raises((TrustError, KeysError), match="bob"):
+        trust.sign(f"{stage.gun}:2.0", signer="bob")
+    no_engine = {**stage.owner.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    with pytest.raises(TrustError) as refused:
+        Trust(environ=no_engine, notice=stage.notices.append).sign(f"{stage.gun}:2.0", local=True)
+    assert refused.value.code == "engine-unreachable"
+    trust.sign(f"{stage.gun}:2.0", signer="alice")
+    assert stage.trust().verify_one(f"{stage.gun}:2.0", signers=["alice"]).digest == second.digest
 
 
 def test_a_repository_that_nobody_has_initialised_is_not(stage: Stage, put: Put) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,26 @@ def test_nothing_is_asked_from_the_network_without_a_server(tmp_path: Path) -> N
     refused = Trust(home=tmp_path, environ={}).verify_one("app:1.0", offline=timedelta(days=1))
     assert refused.error is not None
     assert refused.error.code == "no-trust-server"
+
+
+def test_every_parameter_is_the_setting_of_its_name(tmp_path: Path) -> None:
+    lock = tmp_path / "trust.lock"
+    trust = Trust(
+        server="https://trust.example.com",
+        home=tmp_path,
+        cacert=tmp_path / "ca.crt",
+        pin="key:ab",
+        lock=lock,
+        insecure_registries=["registry:5000"],
+        tofu=True,
+        environ={},
+    )
+    with closing(trust._open()) as session:
+        found = session.settings
+    assert (found.server, found.home, found.cacert) == ("https://trust.example.com", tmp_path, tmp_path / "ca.crt")
+    assert (found.pin, found.lock, found.insecure_registries) == ("key:ab", lock, ("registry:5000",))
+    assert found.tofu
+    assert found.non_interactive
 
 
 # --- sentences
