@@ -124,7 +124,8 @@ class Session:
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
 
-        Of an alias, the pins of its real name count too. Raises: InvalidName (`--pin` is not a pin), SettingsUnusable
+        Of an alias, the pins of its real name count too. Of a name without a pin of its own, the pin of the most
+        specific pattern counts. Raises: InvalidName (`--pin` is not a pin), SettingsUnusable
         (`pins.toml` cannot be read).
         """
         found = []
@@ -132,7 +133,11 @@ class Session:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
         source = str(self.settings.home / "pins.toml")
-        return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in self._pin_entries(gun)]
+        entries = self._pin_entries(gun)
+        if not entries and (fitting := self.pins.pattern_for(gun)) is not None:
+            pattern, entry = fitting
+            return [*found, SourcedPin(pin=entry.pin, source=f"{pattern} in {source}", of_pattern=True)]
+        return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in entries]
 
     def _pin_entries(self, gun: GUN) -> list[PinEntry]:
         """Return the entries of `pins.toml` for the name and, if it is an alias, for its real name."""

@@ -94,8 +94,9 @@ class Collection:
 
     def known_by(self) -> str | None:
         """Return the source that knows this name (a pin's, rollback memory, the lock file), or None."""
-        if self._local.pins:
-            return self._local.pins[0].source
+        own = [pinned.source for pinned in self._local.pins if not pinned.of_pattern]
+        if own:
+            return own[0]
         if self._local.memory.load(self.gun) is not None:
             return VERIFIED_BEFORE
         return self._local.lock.source if self._local.lock is not None else None

@@ -485,8 +485,9 @@ class Updater:
 
     def _absent(self, trusted: TrustedSet | None = None) -> TrustError:
         """Return the error for a collection of which the server has nothing."""
-        if self._pins:
-            return TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
+        own = [pinned.source for pinned in self._pins if not pinned.of_pattern]
+        if own:
+            return TrustDataWithheld(gun=self._gun, known_by=own[0])
         if self._memory is None and self._lock is not None:
             return TrustDataWithheld(gun=self._gun, known_by=self._lock.source)
         if self._memory is not None or trusted is not None:

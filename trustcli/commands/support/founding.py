@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import key_fingerprint, matching_keyids
+from keys.algorithms import bare_keyid, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
@@ -32,7 +32,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, PublishRefused
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
-from trustdata.model import Signer
+from trustdata.model import Key, Signer
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.verification import checks
 from trustdata.verification.trust_pinning import fingerprint
@@ -199,16 +199,34 @@ class Founding:
         signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
+        root_keys = [self._source.root_key(signer, gun, wire) for signer in signers]
+        _check_pattern(self._session, gun, root_keys)
         repository = _repository_signer(self._session, self._source, gun, wire)
         for signer in (*signers, repository):
             self.keys.add(signer)
         return new_collection(
-            root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
+            root_keys=root_keys,
             threshold=threshold,
             targets_key=wire.encode_key(repository.public_key),
             snapshot_key=wire.encode_key(self._source.online_key(server, gun, SNAPSHOT)),
             timestamp_key=wire.encode_key(self._source.online_key(server, gun, TIMESTAMP)),
             terms=EditTerms.of(self._collection.wire, at=self._session.at),
+        )
+
+
+def _check_pattern(session: Session, gun: GUN, root_keys: Iterable[Key]) -> None:
+    """Refuse a root that those would refuse who have pinned a pattern of names, as this machine has.
+
+    Raises: UsageError, SettingsUnusable (`pins.toml` cannot be read).
+    """
+    fitting = None if gun in session.pins.load() else session.pins.pattern_for(gun)
+    if fitting is None:
+        return
+    pattern, pinned = fitting
+    if not any(pinned.pin.digest in {key.keyid, bare_keyid(key)} for key in root_keys):
+        raise UsageError(
+            f"pins.toml pins every name of {pattern} to {pinned.pin}, and the root of {gun} would not be signed by "
+            f"that key; name it: --root-key {pinned.pin.digest}"
         )
 
 

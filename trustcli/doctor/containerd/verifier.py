@@ -139,12 +139,12 @@ def _check_names(session: Session, policy: Policy | None, files: Sequence[Config
                 place=f"{settings.file}: verifier.allow",
             )
     try:
-        pinned = set(session.pins.load())
+        pinned = [*session.pins.load(), *session.pins.patterns()]
     except TrustError as error:
         yield _fails("pins", error, str(settings.home), "every image that needs a signature is refused")
         return
     in_policy = any(rule.pins for rule in policy.rules) if policy else False
-    text = f"{len(pinned)} names are pinned"
+    text = f"{len(pinned)} {'name or pattern is' if len(pinned) == 1 else 'names and patterns are'} pinned"
     if pinned or in_policy:
         yield Finding(check="pins", severity="ok", text=text, place=str(settings.home / "pins.toml"))
     else:
