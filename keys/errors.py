@@ -36,14 +36,23 @@ class KeysError(ErrorRecord):
 
 
 class KeyNotFound(KeysError):
-    """The key store has no key with this id, name or purpose. `named`: by its id or name, which somebody gave."""
+    """The key store has no key with this id, name or purpose. `named`: by its id or name, which somebody gave.
+
+    `store_is_empty`: it has no key at all; it only chooses the words.
+    """
 
     code: ClassVar[str] = "key-not-found"
     key: str
     named: bool = False
+    store_is_empty: bool = False
+
+    def details(self) -> dict[str, object]:
+        """Return the fields without `store_is_empty`, which the sentence says."""
+        return {name: value for name, value in super().details().items() if name != "store_is_empty"}
 
     def __str__(self) -> str:
-        return f"no private key {self.key} in the key store"
+        empty = ", which holds no private key at all" if self.store_is_empty else ""
+        return f"no private key {self.key} in the key store{empty}"
 
 
 class KeyNotAuthorised(KeyNotFound):

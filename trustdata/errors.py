@@ -403,17 +403,20 @@ class ExpiredUnknown(NotVouchedFor):
 class TrustDataWithheld(NotTrusted):
     """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which.
 
-    `missing`: what it does not have, if it may have other data.
+    `missing`: what it does not have, if it may have other data. `doubt`: its answer in words, if that is not one of a
+    trust server.
     """
 
     code: ClassVar[str] = "trust-data-withheld"
     gun: str
     known_by: str
     missing: str = ""
+    doubt: str = ""
 
     def __str__(self) -> str:
         lacks = f"does not have {self.missing}" if self.missing else "has no data for it"
-        return f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server {lacks}"
+        doubt = f"; {shown(self.doubt, 600)}" if self.doubt else ""
+        return f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server {lacks}{doubt}"
 
 
 class CollectionDeleted(NotTrusted):

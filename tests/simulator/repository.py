@@ -15,7 +15,7 @@ from securesystemslib.signer import Signer
 
 from tests.simulator.keyring import Keys
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
-from trustcli.errors import RemoteUnreachable
+from trustcli.errors import RemoteRefused, RemoteUnreachable
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
@@ -67,6 +67,7 @@ class RepositorySimulator:
         self.revision = 0
         self.requests: list[str] = []
         self.told_time: datetime | None = None
+        self.doubtful_absence: RemoteRefused | None = None
         self.down = False
         self.lose_replies = 0
         self.before_publish: Callable[[], None] | None = None

@@ -193,6 +193,16 @@ def _advice_no_such_key(error: Failure) -> str:
     return "run it where such a key is, or bring one: trust key import FILE (key rotate root: --recovery-key FILE)"
 
 
+def _advice_not_authorised(error: Failure) -> str:
+    """Return how one becomes a signer: with a key that is here, or else with one that is brought or made first."""
+    add = "trust signer add --key YOURS.pub YOU NAME"
+    if isinstance(error, KeyNotFound) and error.store_is_empty:
+        return (
+            f"bring your key: trust key import FILE; or make one (trust key generate YOU), and ask an owner for: {add}"
+        )
+    return f"ask an owner to add your key as a signer: {add}"
+
+
 def _advice_key_exists(error: Failure) -> str:
     """Return where a key is found that is there already: in the store, or under the name of a file."""
     if not isinstance(error, KeyExists):
@@ -398,10 +408,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_template("ask its holder for the public key: trust key export KEY --public, or openssl pkey -pubout"),
     ),
     KeyNotFound: Row(status=KEYS, advice=_advice_no_such_key),
-    KeyNotAuthorised: Row(
-        status=KEYS,
-        advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),
-    ),
+    KeyNotAuthorised: Row(status=KEYS, advice=_advice_not_authorised),
     KeyFileMissing: Row(status=KEYS, advice=_template("check the path")),
     KeyFileUnreadable: Row(status=KEYS, advice=_template("check who may read {place}")),
     KeyFileUnwritable: Row(status=KEYS, advice=_template("name another file, or make its folder writable")),

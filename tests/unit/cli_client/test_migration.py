@@ -65,6 +65,7 @@ class _Old:
         self.name = server.name
         self.feed: list[FeedEntry] = []
         self.refuses: Exception | None = None
+        self.doubtful_absence: RemoteRefused | None = None
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         return self.server.fetch(gun, filename, limit=limit)
@@ -189,8 +190,12 @@ def test_expired_offline_roles_are_taken_all_the_same() -> None:
 
 
 def test_a_name_without_trust_data() -> None:
+    old = _Old(RepositorySimulator(wire=NOTARY))
     with pytest.raises(NoTrustData):
-        _source(_Old(RepositorySimulator(wire=NOTARY))).read(APP, [])
+        _source(old).read(APP, [])
+    old.doubtful_absence = RemoteRefused(remote=old.name, status=404, reason="404 page not found", page=True)
+    with pytest.raises(RemoteRefused, match="page not found"):
+        _source(old).read(APP, [])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
 from keys.errors import (
+    KeyNotFound,
     KeysError,
     KeyStoreInsecure,
     KeyStoreUnreadable,
@@ -136,6 +137,9 @@ def plan_each(session: Session, guns: Sequence[GUN], check: Checked) -> int:
     plans: list[Plan] = []
     for gun in guns:
         plans += _plans(planning, gun, check)
+    for plan in plans:
+        if plan.refusal is not None:
+            _with_the_store(session, plan.refusal)
     return report(session.output, plans)
 
 
@@ -144,6 +148,13 @@ def _plans(planning: Planning, gun: GUN, check: Checked) -> Sequence[Plan]:
         return check(planning, gun)
     except (TrustError, KeysError) as refusal:
         return [Plan(gun=gun, places={}, refusal=refusal)]
+
+
+def _with_the_store(session: Session, failure: Failure) -> Failure:
+    """Return the failure; if a key is missing where there is none at all, it says so."""
+    if isinstance(failure, KeyNotFound) and not failure.named:
+        failure.store_is_empty = not session.keystore.list()
+    return failure
 
 
 class Outcomes:
@@ -227,6 +238,7 @@ class Outcomes:
 
     def fail(self, gun: GUN, failure: Failure) -> None:
         """Tell why a name could not be done."""
+        failure = _with_the_store(self._session, failure)
         status = self._output.failure(failure, subject=gun if self._several else "")
         self._fail(gun, status, failure_document(failure))
         if isinstance(failure, _OF_THIS_MACHINE):
