@@ -80,14 +80,25 @@ class KeyAmbiguous(KeysError):
 
 
 class KeyExists(KeysError):
-    """The key, another key with the same name, or the file to be written exists already."""
+    """The key is in the key store already, or the file to be written is there. `key`: which; `place`: the file."""
 
     code: ClassVar[str] = "key-exists"
     key: str
     place: str = "the key store"
 
     def __str__(self) -> str:
+        if self.place == KeyExists.place:
+            return f"{self.key} is in the key store already"
         return f"{self.key} exists already: {self.place}"
+
+
+class KeyNameTaken(KeyExists):
+    """Another key of the key store has the name. `key`: that other key."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"the name {self.name} is that of another key in the key store, {self.key}"
 
 
 class KeyFileMalformed(KeysError):
@@ -124,6 +135,12 @@ class KeyNotAccepted(KeysError):
 
     def __str__(self) -> str:
         return f"key {self.key} is not accepted: {self.reason}"
+
+
+class KeyEncryptionUnknown(KeyNotAccepted):
+    """The file is encrypted in a way that is not read here, and that OpenSSL can turn into another."""
+
+    reason: str = "its encryption is not supported"
 
 
 class KeyNotCounted(KeyNotAccepted):

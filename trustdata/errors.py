@@ -192,7 +192,7 @@ class LivesTooLong(NotTrusted):
 
     def __str__(self) -> str:
         days, rest = divmod(self.limit, 86400)
-        span = f"{self.limit} seconds" if rest else f"{days} days"
+        span = f"{self.limit} seconds" if rest else f"{days} day{'' if days == 1 else 's'}"
         return (
             f"{shown(self.role)} version {self.version} is valid until {self.expires:%Y-%m-%d %H:%M} UTC, more than "
             f"{span} from now: the clock that signed it was ahead, or the clock here, which says "

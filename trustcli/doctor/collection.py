@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
@@ -20,6 +21,7 @@ from trustdata.verification.target_lookup import check_release_conflicts, unusab
 
 _CHECK = "collection"
 _TAGS_SHOWN = 10
+_NAMES_SHOWN = 10
 
 
 def check_collection(look: Look) -> Iterator[Finding]:
@@ -46,6 +48,18 @@ def check_briefly(look: Look) -> Finding:
         role, error = next(iter(look.unreadable.items()))
         return failed(_CHECK, error, place=f"{look.gun}, {shown(role)}")
     return Finding(check=_CHECK, severity="ok", text=f"{look.gun} verifies", place=str(look.gun))
+
+
+def check_unanswered(looks: Sequence[Look]) -> Finding:
+    """Return one finding for all collections of which a server gives nothing, for one reason. `looks`: one at least."""
+    first = looks[0]
+    if first.refusal is None or len(looks) == 1:
+        return check_briefly(first)
+    names = ", ".join(str(look.gun) for look in looks[:_NAMES_SHOWN])
+    more = f" and {len(looks) - _NAMES_SHOWN} more" if len(looks) > _NAMES_SHOWN else ""
+    return replace(
+        failed(_CHECK, first.refusal), text=f"{len(looks)} collections: {first.refusal}", place=f"{names}{more}"
+    )
 
 
 def check_name(look: Look) -> Iterator[Finding]:

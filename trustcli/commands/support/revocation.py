@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from keys.errors import KeyNotFound
-from trustcli.commands.support.many import Done, Outcomes, carry_out, plan_each
+from trustcli.commands.support.many import Done, Outcomes, carry_out, plan_each, refused_beforehand
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
@@ -62,6 +62,20 @@ def carry_out_revocations(
         check=lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
         do=lambda gun: revoke(session, revocations[gun], decisions),
         blank=lambda _: {"revoked": []},
+    )
+
+
+def revocations_refused(
+    session: Session, revocations: Mapping[GUN, Revocation], decisions: OwnerDecisions
+) -> Outcomes | None:
+    """Look before the user is asked; return the outcomes if nothing can be revoked, since one of several cannot be.
+
+    Raises: TrustError, KeysError, why the only one cannot be done; SettingsUnusable.
+    """
+    return refused_beforehand(
+        session,
+        list(revocations),
+        lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
     )
 
 
