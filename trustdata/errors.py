@@ -431,7 +431,8 @@ class CollectionDeleted(NotTrusted):
 
     def __str__(self) -> str:
         deleted = f"{self.gun} was deleted on {shown(self.deleted_at)} by {shown(self.subject) or 'unknown'}"
-        return f"{deleted}: its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
+        roots = f"its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
+        return f"{deleted}, as the server says: {roots}; else its trust data is withheld"
 
 
 class FormatChanged(NotTrusted):

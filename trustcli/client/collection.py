@@ -61,6 +61,9 @@ class TrustServer(MetadataRemote, PublishRemote, Protocol):
     def doubtful_absence(self) -> RemoteRefused | None:
         """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
 
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        """Return what is left of a deleted collection, in whichever format it was; None if the server tells of none."""
+
 
 class Collection:
     """One collection: refresh it, judge its tags, and keep what was verified.
@@ -339,8 +342,8 @@ class Collection:
         """
         state, doubt = None, self.server.doubtful_absence
         with suppress(TrustError):  # a Go server knows no such question
-            state = self.server.collection(self.gun)
-        if not isinstance(state, DeletedCollection):
+            state = self.server.tombstone(self.gun)
+        if state is None:
             other = self._in_other_format(withheld)
             if other is not None or doubt is None or withheld.missing:
                 return other or withheld

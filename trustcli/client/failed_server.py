@@ -50,6 +50,11 @@ class FailedServer:
         del gun
         raise self._failure
 
+    def tombstone(self, gun: GUN) -> NoReturn:
+        """Raise the failure."""
+        del gun
+        raise self._failure
+
     def delete(self, gun: GUN) -> NoReturn:
         """Raise the failure."""
         del gun

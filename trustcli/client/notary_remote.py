@@ -152,6 +152,15 @@ class NotaryRemote:
             raise self._failure(answer)
         return 0
 
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        """Return what our server's own API tells of a deleted collection; Notary's tells nothing, so None elsewhere.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
+        from trustcli.client.tuf_remote import TufRemote  # after a refusal only: start-up time
+
+        return TufRemote(self._link).tombstone(gun)
+
     def changes(self) -> Iterator[FeedEntry]:
         """Return the change feed of the whole server, oldest first, page by page.
 
