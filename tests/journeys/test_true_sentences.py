@@ -175,4 +175,6 @@ def test_init_that_fails_says_what_it_has_left(tmp_path: Path, serve: Serve) -> 
     (repository,) = [row for row in kept if row["purpose"] == "targets"]
     made = f"targets key ({repository['keyid'][:12]}) and the recovery key recovery.pem"
     said.said(f"a.invalid/b was not made; {made} are kept; the next trust init uses them, {same}\n")
+    again = person.run(*command, expect=7, TRUST_RECOVERY_PASSPHRASE=recovery)
+    assert "was not made" not in again.stderr, "all of it was there before"
     assert len(kept) == 2
