@@ -117,7 +117,7 @@ def _keys(change: KeysChange, plan: Plan) -> Iterator[str]:
     yield from (f"+ key of {name}: {key_words(plan.places[keyid])}" for keyid in change.added)
     yield from (f"- key of {name}: {key_words(plan.places[keyid])}" for keyid in change.removed)
     if change.threshold_after is not None:
-        yield f"  {change.threshold_after} of {len(change.added) + len(change.kept)} keys must sign {name}"
+        yield f"  {change.threshold_after} of {counted(len(change.added) + len(change.kept), 'key')} must sign {name}"
 
 
 def _tag(change: TagChange) -> str:

@@ -20,13 +20,11 @@ from tests.simulator.owner import Owner
 from tests.simulator.owner_commands import orphaned
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
-from tests.simulator.session import SimulatedSession
 from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
-from trustcli.commands.migrate.command import MigrationResult, _Run, _ServerKeys, _summary
+from trustcli.commands.migrate.command import MigrationResult, _Run, _ServerKeys
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
-from trustcli.commands.support.many import Done, carry_out
 from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,
@@ -461,25 +459,6 @@ def test_a_collection_that_goes_on_here_is_newer_than_its_source() -> None:
     assert (outcome.failure, outcome.done) == (None, "goes on here")
 
 
-# --- what is said at the end
-
-
-@pytest.mark.parametrize(
-    ("done", "of", "plan", "words"),
-    [
-        (["would be taken over", "would be taken over"], 3, True, "2 of 3 collections can be taken over"),
-        (["would be taken over", "here"], 2, True, "1 of 2 collections can be taken over; 1 is here already"),
-        (["here", "goes on here"], 2, True, "0 of 2 collections can be taken over; 2 are here already"),
-        (["taken over"], 1, False, "1 of 1 collection is here"),
-        (["taken over", "here"], 3, False, "2 of 3 collections are here"),
-    ],
-)
-def test_the_summary_tells_what_would_come_from_what_is_here(
-    *, done: list[str], of: int, plan: bool, words: str
-) -> None:
-    assert _summary(done, of=of, plan=plan) == words
-
-
 def test_a_plan_knows_what_is_here_already() -> None:
     scene = good_collection(NOTARY)
     session = cast("Session", _Ours(scene, scene.server.files))
@@ -492,12 +471,3 @@ def test_a_plan_knows_what_is_here_already() -> None:
         decisions=NOTHING_DECIDED,
     )
     assert run.one(APP).done == "here"
-
-
-@pytest.mark.parametrize("counts", [True, False])
-def test_a_plan_counts_no_states(*, counts: bool) -> None:
-    session = SimulatedSession(good_collection().newcomer())
-    guns = [GUN("a.example.com/b"), GUN("a.example.com/c")]
-    outcomes = carry_out(session, guns, check=lambda *_: (), do=lambda _: Done(changed=False), counts=counts)
-    assert outcomes.report() == 0
-    assert ("2 collections: 2 nothing to do" in session.stderr.getvalue()) is counts
