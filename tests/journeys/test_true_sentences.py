@@ -141,7 +141,7 @@ def test_nobody_is_asked_to_confirm_what_cannot_be_done(trust: Run) -> None:
     assert "--yes" not in said
     status, told, said = trust("--json", "revoke", "a.invalid/b:1", "a.invalid/c:1")
     assert status == 6
-    assert [row["state"] for row in json.loads(told)["collections"]] == ["failed", "failed"]
+    assert [(row["state"], row["revoked"]) for row in json.loads(told)["collections"]] == [("failed", [])] * 2
     assert "2 collections: 2 failed; nothing was sent" in said
 
 

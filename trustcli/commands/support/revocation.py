@@ -76,6 +76,7 @@ def revocations_refused(
         session,
         list(revocations),
         lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
+        blank=lambda _: {"revoked": []},
     )
 
 
