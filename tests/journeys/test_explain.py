@@ -24,7 +24,7 @@ def test_a_trusted_image_from_the_server_to_the_registry(owner: TrustUser, gun: 
         "(1 of 2 needed), and by",
         "; current, expires ",
         "seen before",
-        f"1.0 is {begun.digest} ({len(begun.raw)} bytes), by targets",
+        f"1.0 is {begun.digest} (a manifest of {len(begun.raw)} bytes), by targets",
         f"{host} serves {begun.digest} under this tag, as signed",
         "expires: refused from then on, unless the server has issued a newer one",
     ):
