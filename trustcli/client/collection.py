@@ -15,7 +15,7 @@ from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
-from trustcli.errors import MemoryUnwritable
+from trustcli.errors import MemoryUnwritable, RemoteRefused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
@@ -25,6 +25,7 @@ from trustdata.errors import (
     MalformedMetadata,
     MetadataExpired,
     MetadataMissing,
+    NoTrustData,
     NotTrusted,
     ThresholdNotMet,
     TooLarge,
@@ -58,6 +59,13 @@ class TrustServer(MetadataRemote, PublishRemote, Protocol):
     @property
     def told_time(self) -> datetime | None:
         """What time it was by the server at its last answer, for messages; None if it did not say."""
+
+    @property
+    def doubtful_absence(self) -> RemoteRefused | None:
+        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
+
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        """Return what is left of a deleted collection, in whichever format it was; None if the server tells of none."""
 
 
 class Collection:
@@ -300,6 +308,11 @@ class Collection:
             if not self._tofu:
                 raise
             return self._trust_on_first_use(unpinned, for_owner=for_owner)
+        except NoTrustData as unknown:
+            doubt = self.server.doubtful_absence
+            if doubt is None:
+                raise
+            raise doubt from unknown
         except TrustDataWithheld as withheld:
             raise self._explain_withheld(withheld) from withheld
         except (MetadataExpired, LivesTooLong):
@@ -343,11 +356,14 @@ class Collection:
 
         The server's statement is shown beside the pin, and changes nothing about what is trusted.
         """
-        state = None
+        state, doubt = None, self.server.doubtful_absence
         with suppress(TrustError):  # a Go server knows no such question
-            state = self.server.collection(self.gun)
-        if not isinstance(state, DeletedCollection):
-            return self._in_other_format(withheld) or withheld
+            state = self.server.tombstone(self.gun)
+        if state is None:
+            other = self._in_other_format(withheld)
+            if other is not None or doubt is None or withheld.missing:
+                return other or withheld
+            return TrustDataWithheld(gun=self.gun, known_by=withheld.known_by, doubt=str(doubt))
         return CollectionDeleted(
             gun=self.gun,
             pin=self._known_root(),

@@ -69,7 +69,7 @@ def _has_tuf(link: ServerLink, gun: GUN) -> bool:
 def _has_notary(link: ServerLink, gun: GUN) -> bool:
     from trustcli.client.notary_remote import NotaryRemote
 
-    return NotaryRemote(link).collection(gun) is not None
+    return NotaryRemote(link).has(gun)
 
 
 def _wire_by_name(name: str) -> WireFormat:

@@ -10,6 +10,7 @@ import typer
 
 from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
+from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PatternPin, PinEntry
@@ -32,7 +33,7 @@ def command(
     """List the pins of names and patterns, how each came about, and the real names of aliases."""
     session: Session = ctx.obj
     if as_ not in FORMS:
-        raise UsageError(f"--as {as_} is unknown; write one of {', '.join(FORMS)}")
+        raise UsageError(f"--as {as_} is unknown{one_of(as_, FORMS)}")
     wanted = parse_format(format_).name if format_ is not None else None
     pins = [(gun, e) for gun, e in sorted(session.pins.load().items()) if wanted in {None, e.format}]
     patterns = session.pins.patterns() if wanted is None else {}

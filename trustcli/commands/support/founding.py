@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -105,14 +106,36 @@ def create(
         session, source or SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold
     )
     publisher = session.publisher(collection, founding.keys)
-    uploads = publisher.prepare(OwnerRoles(), founding({}))
-    try:
-        publisher.send_when_free(uploads)
-    except (RemoteUnreachable, PublishRefused):
-        # The upload may have been stored, and only the reply lost, or a proxy's busy one taken its place.
-        if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
-            raise
+    with _telling_what_was_made(session, gun, recovery):
+        uploads = publisher.prepare(OwnerRoles(), founding({}))
+        try:
+            publisher.send_when_free(uploads)
+        except (RemoteUnreachable, PublishRefused):
+            # The upload may have been stored, and only the reply lost, or a proxy's busy one taken its place.
+            if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
+                raise
     return _pin_and_refresh(session, collection, uploads[ROOT])
+
+
+@contextmanager
+def _telling_what_was_made(session: Session, gun: GUN, recovery: Recovery) -> Iterator[None]:
+    """Say which keys are there now, if the collection is not made after all: the next attempt uses them."""
+    before = {info.keyid for info in session.keystore.list()}
+    had_file = recovery.file is not None and recovery.file.exists()
+    try:
+        yield
+    except BaseException:  # also where the user ends it at a prompt
+        made = [info.described for info in session.keystore.list() if info.keyid not in before]
+        if recovery.file is not None and not had_file and recovery.file.exists():
+            made.append(f"the recovery key {recovery.file}")
+        if made:
+            stay = (
+                "is kept, and the next trust init uses it"
+                if len(made) == 1
+                else "are kept; the next trust init uses them"
+            )
+            session.output.notice(f"{gun} was not made; {' and '.join(made)} {stay}, under the same passphrase")
+        raise
 
 
 def plan(
