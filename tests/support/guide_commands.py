@@ -26,14 +26,18 @@ class Typed:
 
 def guides() -> list[str]:
     """Every document with a console block: its path from the top of the source."""
-    documents = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
-    return [str(path.relative_to(TOP)) for path in documents if _blocks(path.read_text(encoding="utf-8"))]
+    documents = [path.relative_to(TOP).as_posix() for path in (*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"))]
+    return [document for document in sorted(documents) if _blocks(document, "console")]
 
 
 def commands(guide: str) -> list[Typed]:
     """Every command of every console block, in order."""
-    blocks = _blocks((TOP / guide).read_text(encoding="utf-8"))
-    return [typed for heading, lines in blocks for typed in _of_block(guide, heading, lines)]
+    return [typed for heading, lines in _blocks(guide, "console") for typed in _of_block(guide, heading, lines)]
+
+
+def files(guide: str, kind: str) -> list[str]:
+    """The contents of files of a kind that a guide shows, `toml` for instance."""
+    return ["\n".join([*lines, ""]) for _, lines in _blocks(guide, kind)]
 
 
 def file_in(guide: str, name: str) -> str:
@@ -42,16 +46,16 @@ def file_in(guide: str, name: str) -> str:
     return found.command.split("\n", 1)[1].removesuffix("END")
 
 
-def _blocks(text: str) -> list[tuple[str, list[str]]]:
-    """The lines of each console block, without what it is indented by, and the heading that it stands under."""
+def _blocks(guide: str, kind: str) -> list[tuple[str, list[str]]]:
+    """The lines of each block of a kind, without what it is indented by, and the heading that it stands under."""
     found: list[tuple[str, list[str]]] = []
     heading, fence, indent = "", None, 0
-    for line in text.splitlines():
+    for line in (TOP / guide).read_text(encoding="utf-8").splitlines():
         if match := _FENCE.match(line):
             fence, indent = (match[2] if fence is None else None), len(match[1])
-            if fence == "console":
+            if fence == kind:
                 found.append((heading, []))
-        elif fence == "console":
+        elif fence == kind:
             found[-1][1].append(line[indent:])
         elif fence is None and (match := _HEADING.match(line)):
             heading = match[1]

@@ -8,35 +8,41 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from tests.support.guide_commands import TOP, Typed
 from tests.support.programs import free_port
 from tests.support.trust_program import no_secret_in
 
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+ROOT: Final = "/home/you/root"
 _SECONDS: Final = 300
 _MARK: Final = "\x1e"
 _FAILED: Final = 99
 
 
 class Machine:
-    """An empty home, the installed programs, ports of its own in place of those that the guides name."""
+    """An empty home, the installed programs, ports of its own in place of those that the guides name.
+
+    `there`: what else of a guide is called otherwise here, in the words of the tutorial.
+    """
 
     def __init__(self, folder: Path, *, there: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.home.mkdir(parents=True)
-        server = f"127.0.0.1:{free_port()}"
+        server, registry = (f"127.0.0.1:{free_port()}" for _ in range(2))
         self._there = {
-            "127.0.0.1:5000": f"127.0.0.1:{free_port()}",
+            **(there or {}),
+            "127.0.0.1:5000": registry,
+            "127.0.0.1%3A5000": quote(registry, safe=""),
             "127.0.0.1:4443": server,
             "0.0.0.0:4443": server.replace("127.0.0.1", "0.0.0.0"),
             "127.0.0.1:4444": f"127.0.0.1:{free_port()}",
             "/home/you": str(self.home),
-            **(there or {}),
         }
         self.environ = {
             "PATH": PATH,
@@ -51,6 +57,17 @@ class Machine:
             text = text.replace(written, real)
         return text
 
+    def _from_root(self, text: str) -> str:
+        """The text without the folder that is the root of the file system here, for what is not below the home."""
+        return text.replace(self.there(ROOT), "")
+
+    def program(self, name: str, module: str) -> None:
+        """Put a program of the tests where the shell finds it."""
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        _script(folder / name, f'{_PYTHON} -m {module} "$@"')
+        self.environ["PATH"] = f"{folder}:{PATH}"
+
     def install(self, folder: str) -> None:
         """Do as `install.sh` does below the home; the programs are those that are tested."""
         programs = self.home / folder / "bin"
@@ -60,19 +77,21 @@ class Machine:
             _script(programs / name, f'{_PYTHON} -m {module} "$@"')
         _script(programs / "python", f'{_PYTHON} "$@"')
 
-    def type(self, steps: Sequence[tuple[Typed, bool]], *, before: str = "") -> None:
+    def type(self, steps: Iterable[tuple[Typed, bool]]) -> None:
         """Type commands in one shell: each ends with status 0 and, if that is compared, prints what is shown."""
-        script = [self.there(before)]
+        steps = list(steps)
+        script = []
         for step, _ in steps:
             script += [f"printf '{_MARK}'", self.there(step.command), f"test $? = 0 || exit {_FAILED}"]
         printed, status = self._run("\n".join(script))
         no_secret_in(printed)
-        begun, *outputs = printed.split(_MARK)
+        _, *outputs = printed.split(_MARK)
         ids: dict[str, Ids] = {}
         for (step, compared), output in zip(steps, outputs, strict=False):
             if compared:
-                _compare(step, self.there(step.shown), output, ids.setdefault(step.guide, Ids()))
-        last = f"{steps[len(outputs) - 1][0]}\n{outputs[-1]}" if outputs else begun
+                shown, here = (self._from_root(text) for text in (self.there(step.shown), output))
+                _compare(step, shown, here, ids.setdefault(step.guide, Ids()))
+        last = f"{steps[len(outputs) - 1][0]}\n{outputs[-1]}"
         assert status == 0, f"status {status} after\n{last}"
         assert len(outputs) == len(steps), last
 
@@ -118,12 +137,15 @@ _VARIABLE: Final = (
     (re.compile(r"\b20\d\d-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?)?"), "TIME"),
     (re.compile(r"^(-rw-------) 1 \S+ \S+ +\d+ \w+ +\d+ [\d:]+ ", re.MULTILINE), r"\1 "),
     (re.compile(r'"length":\d+,"version"'), '"length":N,"version"'),
+    (re.compile(r"\bPython 3\.\d+"), "Python 3"),
     (re.compile(r"^total \d+$", re.MULTILINE), "total N"),
     (re.compile(r"\bprocess \d+ on \S+ since"), "process N on HOST since"),
     (re.compile(r"\(for localhost,(?: [^,]+,)? 127"), "(for localhost, HOST, 127"),
 )
 _IN_NO_ORDER: Final = "docker images"
 """It sorts by the time at which an image was made, and these have none."""
+_DOTS: Final = "..."
+"""A line of these stands for lines that the guide leaves out."""
 _ID: Final = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b")
 
 
@@ -141,11 +163,16 @@ class Ids:
 
 
 def _compare(step: Typed, shown: str, output: str, ids: Ids) -> None:
+    where = f"{step.guide}, {step.heading}:\n$ {step.command}\n{output}"
     wanted, found = _lines(shown), _lines(output)
     if step.command.startswith(_IN_NO_ORDER):
         wanted.sort(key=_without_ids)
         found.sort(key=_without_ids)
-    where = f"{step.guide}, {step.heading}:\n$ {step.command}\n{output}"
+    if _DOTS in wanted:
+        begin, end = wanted.index(_DOTS), wanted.index(_DOTS) + 1 - len(wanted)
+        assert len(found) > len(wanted), where
+        wanted.remove(_DOTS)
+        found[begin:end] = []
     assert [_without_ids(line) for line in found] == [_without_ids(line) for line in wanted], where
     for pair in zip(wanted, found, strict=True):
         shown_ids, ids_here = (_ID.findall(line) for line in pair)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tests.support.guide_commands import Typed, commands
+from tests.support.guide_commands import Typed, commands, files
+from tests.support.guide_machine import ROOT
 from tests.support.trust_program import SECRETS
 
 TUTORIAL: Final = "docs/tutorial.md"
 CI: Final = "docs/guides/ci.md"
+CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
 DOCKER_PLUGIN: Final = "docs/guides/docker-plugin.md"
+LOCK_FILE: Final = "docs/reference/lock-file.md"
 OPERATE: Final = "docs/guides/operate-server.md"
+RESTORED: Final = "docs/guides/restored-backup.md"
 ROTATE: Final = "docs/guides/rotate-and-recover.md"
 TUF_FORMAT: Final = "docs/reference/tuf-format.md"
 _AFTER_SIGNERS: Final = "How tags and signers are laid out"
@@ -23,45 +27,55 @@ LEFT_OUT: Final = {
     (TUTORIAL, "sudo systemctl disable --now docker-registry"): "changes the machine",
 }
 """Commands that no test types."""
-STANDS_IN: Final = (TUTORIAL, "sh install.sh ~/content-trust")
-"""What is done in place of this in all stories but those that install: the programs are put there."""
+INSTALLING: Final = (
+    (TUTORIAL, "sh install.sh ~/content-trust"),
+    (CONTAINERD, "sh install.sh /opt/content-trust"),
+)
+"""In place of these the programs that are tested are put there, in all stories but those that install."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Sections of a guide; all of them if none is named. `compared`: whether they print here what the guide shows."""
+    """Sections of a guide; all of them if none is named. `before`: what they take for granted besides earlier parts.
+
+    `compared`: whether they print here what the guide shows.
+    """
 
     guide: str
     headings: tuple[str, ...] = ()
+    before: str = ""
     compared: bool = True
 
-    def steps(self) -> list[Typed]:
+    def steps(self) -> Iterator[Typed]:
         found = commands(self.guide)
         assert set(self.headings) <= {step.heading for step in found}, self
-        return [
-            step
-            for step in found
-            if (not self.headings or step.heading in self.headings) and (step.guide, step.command) not in LEFT_OUT
-        ]
+        for step in found:
+            if (not self.headings or step.heading in self.headings) and (step.guide, step.command) not in LEFT_OUT:
+                yield step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What somebody types in one shell. `before`: what the guide takes for granted; `installs`: with install.sh."""
+    """What somebody types in one shell.
+
+    `there`: names and folders of the guides, and what stands here in their place. `programs`: where they are installed,
+    below the home; with `installs` by what is typed.
+    """
 
     parts: tuple[Part, ...]
-    before: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
+    there: Mapping[str, str] = field(default_factory=dict)
+    programs: str = "content-trust"
     installs: bool = False
 
-    def typed(self) -> list[tuple[Typed, bool]]:
+    def typed(self) -> Iterator[tuple[Typed, bool]]:
         """Every command, and whether what it prints is compared."""
-        return [
-            (step, part.compared)
-            for part in self.parts
-            for step in part.steps()
-            if self.installs or (step.guide, step.command) != STANDS_IN
-        ]
+        for part in self.parts:
+            if part.before:
+                yield Typed(guide=part.guide, heading="", command=part.before, shown=""), False
+            for step in part.steps():
+                if self.installs or (step.guide, step.command) not in INSTALLING:
+                    yield step, part.compared
 
 
 def _tutorial(first: int, last: int, *, compared: bool = True, engine: bool = False) -> Part:
@@ -77,12 +91,106 @@ _TUF_FORMAT: Final = tuple(
     dict.fromkeys(step.heading for step in commands(TUF_FORMAT) if step.heading != _AFTER_SIGNERS)
 )
 _PATH: Final = "export PATH=~/content-trust/bin:$PATH\n"
+_SOURCE: Final = "mkdir ~/source && cd ~/source && mkdir .venv && ln -s ~/content-trust/bin .venv/bin"
 _FOLDER: Final = "mkdir ~/w && cd ~/w\n"
+_SERVER_AND_REGISTRY: Final = replace(_tutorial(2, 3, compared=False), before=_PATH)
+_OWN_HOME: Final = "unset TRUST_HOME\nexport TRUST_SERVER=http://127.0.0.1:4443\n"
+_READY: Final = "curl -s --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:4443/readyz > /dev/null\n"
+_STOP: Final = "kill $SERVER; wait $SERVER\n"
+_GO_BACK: Final = _STOP + "rm trust-server-data/trust.db*; install -m 600 backup.db trust-server-data/trust.db\n"
+_BACKUP: Final = 'sqlite3 trust-server-data/trust.db ".backup backup.db"\n'
+_APP: Final = "127.0.0.1:5000/demo/app"
+_SERVER_OF_THE_GUIDES: Final = {"https://trust.example.com": "http://127.0.0.1:4443"}
+_RESTORED: Final = {
+    "registry.example.com/app": _APP,
+    "registry.example.com%2Fapp": "127.0.0.1%3A5000%2Fdemo%2Fapp",
+    "/var/lib/trust-server": "/home/you/tutorial/trust-server-data",
+    **_SERVER_OF_THE_GUIDES,
+}
+
+_LOCKED: Final = f"""\
+trust init {_APP} --no-recovery-key
+trust sign {_APP}:1.0
+trust key generate ci
+trust signer add --key ci.pub ci {_APP}
+trust sign {_APP}:2.0@$(cat first.digest)
+trust key rotate timestamp {_APP}
+trust lock {_APP}
+trust sign {_APP}:3.0@$(cat first.digest)
+"""
+"""A collection that is locked at the versions of the page's example, and one signature after that."""
+
+_RESTORED_TAGS: Final = f"""\
+python3 make-image.py layout-2 second
+skopeo copy --quiet --dest-tls-verify=false --digestfile 1.1.digest oci:layout-2 docker://{_APP}:1.1
+trust init {_APP} {_APP}-2 --no-recovery-key
+trust sign {_APP}:1.0
+{_BACKUP}
+trust sign {_APP}:1.1@$(cat 1.1.digest)
+{_STOP}
+DAYS=2 late-server serve > late.log 2>&1 & SERVER=$!
+{_READY}
+for name in {_APP} {_APP}-2; do trust --home ~/client inspect --tofu $name; done
+cp ~/client/seen.json .
+{_GO_BACK}
+export TRUST_SERVER_DATA=/var/lib/trust-server
+"""
+"""Two collections after a backup: a tag more in one, a renewal in both, all of it seen by a client. Then back."""
+
+_LOST_ROOT: Final = f"""\
+trust init {_APP} --no-recovery-key
+trust key rotate root {_APP}
+{_BACKUP}
+trust key rotate root {_APP}
+{_GO_BACK}
+trust-server check --accept-restore
+trust-server serve > server.log 2>&1 & SERVER=$!
+{_READY}
+"""
+
+_ON_THE_NODE: Final = f"""\
+mkdir -p /etc/content-trust /etc/containerd /usr/local/bin
+cat > /etc/content-trust/trust.toml <<'END'
+{files(CONTAINERD, "toml")[0]}END
+cat > /etc/containerd/config.toml <<'END'
+{files(CONTAINERD, "toml")[1]}END
+trust init {_APP} --no-recovery-key
+FINGERPRINT=$(trust pins | awk '$1 == "{_APP}" {{print $2}}')
+PATH=/usr/local/bin:/usr/bin:/bin
+"""
+
+
+def _containerd(*, programs: str, path: str, before: str = "", installs: bool = False) -> Story:
+    return Story(
+        parts=(
+            replace(_SERVER_AND_REGISTRY, before=f"export PATH={path}:$PATH\n"),
+            Part(guide=CONTAINERD, before=_OWN_HOME + _ON_THE_NODE + before),
+        ),
+        there={
+            "content-trust doctor containerd": "content-trust doctor containerd --config /etc/containerd/config.toml",
+            "sha256:HEX": "$FINGERPRINT",
+            "registry.example.com/team/app": _APP,
+            '"registry.example.com"': '"127.0.0.1:5000"',
+            "/etc/content-trust": f"{ROOT}/etc/content-trust",
+            "/etc/containerd": f"{ROOT}/etc/containerd",
+            "/opt/containerd": f"{ROOT}/opt/containerd",
+            "/opt/content-trust": f"{ROOT}/opt/content-trust",
+            "/var/lib/content-trust": f"{ROOT}/var/lib/content-trust",
+            "/usr/local/bin": f"{ROOT}/usr/local/bin",
+            **_SERVER_OF_THE_GUIDES,
+        },
+        programs=programs,
+        installs=installs,
+        environ=SECRETS,
+    )
+
 
 STORIES: Final = {
     "readme": Story(
-        before="mkdir ~/source && cd ~/source && mkdir .venv && ln -s ~/content-trust/bin .venv/bin",
-        parts=(_tutorial(3, 3, compared=False), Part(guide="README.md")),
+        parts=(
+            replace(_tutorial(3, 3, compared=False), before=_SOURCE),
+            Part(guide="README.md"),
+        ),
         environ=SECRETS,
     ),
     "tutorial": Story(
@@ -96,23 +204,42 @@ STORIES: Final = {
             _tutorial(13, 13),
         ),
     ),
-    "ci": Story(
-        parts=(
-            _tutorial(1, 7, compared=False),
-            Part(guide=CI),
-            _tutorial(8, 13, compared=False),
-        ),
-    ),
+    "ci": Story(parts=(_tutorial(1, 7, compared=False), Part(guide=CI), _tutorial(8, 13, compared=False))),
     "operate-server": Story(
-        before=_PATH + _FOLDER,
-        parts=(_tutorial(3, 3, compared=False), Part(guide=OPERATE)),
+        parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,
     ),
-    "docker-plugin": Story(before=_PATH, parts=(Part(guide=DOCKER_PLUGIN),)),
-    "clock-jump": Story(
-        before=_PATH + _FOLDER,
-        parts=(_tutorial(2, 2, compared=False), Part(guide=CLOCK_JUMP)),
+    "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
+    "clock-jump": Story(parts=(_SERVER_AND_REGISTRY, Part(guide=CLOCK_JUMP))),
+    "lock-file": Story(
+        parts=(_SERVER_AND_REGISTRY, Part(guide=LOCK_FILE, before=_OWN_HOME + _LOCKED)),
+        there={"registry.example.com/team/app": _APP},
+        environ=SECRETS,
     ),
+    "restored-backup": Story(
+        parts=(
+            _SERVER_AND_REGISTRY,
+            Part(guide=RESTORED, headings=("The operator", "The owner"), before=_OWN_HOME + _RESTORED_TAGS),
+        ),
+        there=_RESTORED,
+        environ=SECRETS,
+    ),
+    "lost-root": Story(
+        parts=(
+            _SERVER_AND_REGISTRY,
+            Part(guide=RESTORED, headings=("Roots that were lost",), before=_OWN_HOME + _LOST_ROOT),
+        ),
+        there=_RESTORED,
+        environ=SECRETS,
+    ),
+    "containerd": _containerd(programs="root/opt/content-trust", path="/opt/content-trust/bin"),
 }
-
+INSTALLED: Final = {
+    "tutorial": Story(
+        parts=(replace(_tutorial(1, 7), before="cd $SOURCE"), replace(_tutorial(13, 13), before="cd ~/tutorial")),
+        installs=True,
+    ),
+    "containerd": _containerd(programs="tools", path="~/tools/bin", before="cd $SOURCE\n", installs=True),
+}
+"""The stories in which `install.sh` is typed. $SOURCE is the folder of the source."""
 WITH_THE_ENGINE: Final = Story(parts=(_tutorial(1, 8, compared=False), _tutorial(9, 9, engine=True)))

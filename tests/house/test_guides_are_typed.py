@@ -1,0 +1,61 @@
+"""Every command that a document shows is typed by a test, or stands in the one table of those that are not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from tests.support.guide_commands import TOP, commands, guides
+from tests.support.guide_stories import INSTALLED, LEFT_OUT, STORIES, WITH_THE_ENGINE
+from tests.support.troubleshooting import PAGE, sections
+
+_REPLAYED = PAGE.relative_to(TOP).as_posix()
+_REPLAYER = TOP / "tests" / "journeys" / "test_common_failures.py"
+_DOCUMENTS = [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")]
+_FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+Shown = Counter[tuple[str, str, str]]
+
+
+def _shown() -> Shown:
+    return Counter(
+        (typed.guide, typed.heading, typed.command)
+        for guide in guides()
+        if guide != _REPLAYED
+        for typed in commands(guide)
+    )
+
+
+def _typed() -> Shown:
+    most: Shown = Counter()
+    for story in (*STORIES.values(), *INSTALLED.values(), WITH_THE_ENGINE):
+        most |= Counter((step.guide, step.heading, step.command) for step, _ in story.typed())
+    return most
+
+
+def test_every_command_is_typed_or_named_with_the_reason() -> None:
+    left = [each for each in (_shown() - _typed()).elements() if (each[0], each[2]) not in LEFT_OUT]
+    assert left == []
+
+
+def test_what_is_left_out_is_shown_and_not_typed_and_has_a_reason() -> None:
+    typed = {(guide, command) for guide, _, command in _typed()}
+    shown = {(guide, command) for guide, _, command in _shown()}
+    assert set(LEFT_OUT) <= shown - typed
+    assert all(LEFT_OUT.values())
+
+
+def test_every_failure_of_the_troubleshooting_page_is_replayed() -> None:
+    replayer = _REPLAYER.read_text(encoding="utf-8")
+    assert [heading for heading in sections() if f'"{heading}"' not in replayer] == []
+
+
+def test_commands_stand_in_console_blocks_alone() -> None:
+    """In a block of another kind nobody would type them."""
+    others = [
+        (document.relative_to(TOP).as_posix(), block.splitlines()[0])
+        for document in _DOCUMENTS
+        for _, kind, block in _FENCED.findall(document.read_text(encoding="utf-8"))
+        if kind != "console" and re.search(r"^ *\$ ", block, re.MULTILINE)
+    ]
+    assert others == []
