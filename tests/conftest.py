@@ -29,10 +29,11 @@ MEMBERS = {
         "peers/test_guide_with_the_engine.py",
         "peers/test_life_of_a_collection.py",
     ),
-    NOTARY_SERVER: ("peers/test_migration.py",),
+    NOTARY_SERVER: ("peers/test_guide_to_migration.py", "peers/test_migration.py"),
 }
 """Modules of a group; tests of other modules are the notary-server's if it is one of their parameters."""
 TRUST_IS_THE_CLIENT = (
+    "peers/test_guide_to_migration.py",
     "peers/test_docker_plugin.py",
     "peers/test_migration.py",
     "peers/test_side_by_side.py",

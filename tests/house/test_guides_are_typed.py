@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tests.support.guide_commands import TOP, commands, guides
-from tests.support.guide_stories import INSTALLED, LEFT_OUT, STORIES, WITH_THE_ENGINE
+import pytest
+
+from tests.support.guide_commands import TOP, Typed, commands, guides
+from tests.support.guide_machine import Ids, compare
+from tests.support.guide_stories import INSTALLED, LEFT_OUT, MIGRATION, STORIES, WITH_THE_ENGINE
 from tests.support.troubleshooting import PAGE, sections
 
 _REPLAYED = PAGE.relative_to(TOP).as_posix()
@@ -28,7 +31,7 @@ def _shown() -> Shown:
 
 def _typed() -> Shown:
     most: Shown = Counter()
-    for story in (*STORIES.values(), *INSTALLED.values(), WITH_THE_ENGINE):
+    for story in (*STORIES.values(), *INSTALLED.values(), *MIGRATION.values(), WITH_THE_ENGINE):
         most |= Counter((step.guide, step.heading, step.command) for step, _ in story.typed())
     return most
 
@@ -59,3 +62,38 @@ def test_commands_stand_in_console_blocks_alone() -> None:
         if kind != "console" and re.search(r"^ *\$ ", block, re.MULTILINE)
     ]
     assert others == []
+
+
+_A, _B = "a" * 64, "b" * 64
+_SHOWN = f"root 1 has key {_A}\nmade on 2026-11-21\nroot key ({_A[:12]})"
+
+
+def _printed(output: str, *, shown: str = _SHOWN, command: str = "trust pins") -> None:
+    compare(Typed(guide="", heading="", command=command, shown=shown), shown, output, Ids())
+
+
+def test_what_is_printed_may_differ_in_ids_and_times() -> None:
+    _printed(f"root 1 has key {_B}\nmade on 2027-01-02\nroot key ({_B[:12]})\n")
+    _printed("first\nsecond\nthird\nlast\n", shown="first\n...\nlast")
+    _printed("first\nsecond\n", shown="first\n...")
+    _printed("b\na\n", shown="a\nb", command="docker images")
+
+
+@pytest.mark.parametrize(
+    ("shown", "output"),
+    [
+        (_SHOWN, f"root 2 has key {_B}\nmade on 2027-01-02\nroot key ({_B[:12]})"),
+        (_SHOWN, f"root 1 has key {_B}\nmade on 2027-01-02\nroot key ({_A[:12]})"),
+        (f"{_A}\n{_B}", f"{_A}\n{_A}"),
+        (_SHOWN, f"made on 2027-01-02\nroot 1 has key {_B}\nroot key ({_B[:12]})"),
+        ("a", "a\nb"),
+        ("a\nb", "a"),
+        ("", "a"),
+        ("first\n...\nlast", "first\nlast"),
+        ("first\n...\nlast", "first\nmore\nother"),
+        ("first\n...", "other\nmore"),
+    ],
+)
+def test_what_is_printed_may_differ_in_nothing_else(shown: str, output: str) -> None:
+    with pytest.raises(AssertionError):
+        _printed(output, shown=shown)

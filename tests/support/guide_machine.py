@@ -22,19 +22,22 @@ ROOT: Final = "/home/you/root"
 _SECONDS: Final = 300
 _MARK: Final = "\x1e"
 _FAILED: Final = 99
+_PASSPHRASE: Final = re.compile(r"_PASSPHRASE='(.+?)'")
 
 
 class Machine:
     """An empty home, the installed programs, ports of its own in place of those that the guides name.
 
-    `there`: what else of a guide is called otherwise here, in the words of the tutorial.
+    `there`: what else of a guide is called otherwise here, in the words of the tutorial. `registry`: that of another
+    machine, which has collections of its name.
     """
 
-    def __init__(self, folder: Path, *, there: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, there: Mapping[str, str] | None = None, registry: str = "") -> None:
         self.folder = folder
         self.home = folder / "home"
         self.home.mkdir(parents=True)
-        server, registry = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        server = f"127.0.0.1:{free_port()}"
+        registry = registry or f"127.0.0.1:{free_port()}"
         self._there = {
             **(there or {}),
             "127.0.0.1:5000": registry,
@@ -85,12 +88,13 @@ class Machine:
             script += [f"printf '{_MARK}'", self.there(step.command), f"test $? = 0 || exit {_FAILED}"]
         printed, status = self._run("\n".join(script))
         no_secret_in(printed)
+        assert not [secret for step, _ in steps for secret in _PASSPHRASE.findall(step.command) if secret in printed]
         _, *outputs = printed.split(_MARK)
         ids: dict[str, Ids] = {}
         for (step, compared), output in zip(steps, outputs, strict=False):
             if compared:
                 shown, here = (self._from_root(text) for text in (self.there(step.shown), output))
-                _compare(step, shown, here, ids.setdefault(step.guide, Ids()))
+                compare(step, shown, here, ids.setdefault(step.guide, Ids()))
         last = f"{steps[len(outputs) - 1][0]}\n{outputs[-1]}"
         assert status == 0, f"status {status} after\n{last}"
         assert len(outputs) == len(steps), last
@@ -142,8 +146,8 @@ _VARIABLE: Final = (
     (re.compile(r"\bprocess \d+ on \S+ since"), "process N on HOST since"),
     (re.compile(r"\(for localhost,(?: [^,]+,)? 127"), "(for localhost, HOST, 127"),
 )
-_IN_NO_ORDER: Final = "docker images"
-"""It sorts by the time at which an image was made, and these have none."""
+_IN_NO_ORDER: Final = ("docker images", "trust key import ")
+"""These images have no times, by which they would be sorted; key files are sorted by their ids."""
 _DOTS: Final = "..."
 """A line of these stands for lines that the guide leaves out."""
 _ID: Final = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b")
@@ -162,17 +166,18 @@ class Ids:
         return self._here.setdefault(shown, here) == here and self._shown.setdefault(here, shown) == shown
 
 
-def _compare(step: Typed, shown: str, output: str, ids: Ids) -> None:
+def compare(step: Typed, shown: str, output: str, ids: Ids) -> None:
+    """Assert that a command printed what is shown, but for what differs between two runs."""
     where = f"{step.guide}, {step.heading}:\n$ {step.command}\n{output}"
     wanted, found = _lines(shown), _lines(output)
     if step.command.startswith(_IN_NO_ORDER):
         wanted.sort(key=_without_ids)
         found.sort(key=_without_ids)
     if _DOTS in wanted:
-        begin, end = wanted.index(_DOTS), wanted.index(_DOTS) + 1 - len(wanted)
-        assert len(found) > len(wanted), where
+        begin = wanted.index(_DOTS)
         wanted.remove(_DOTS)
-        found[begin:end] = []
+        assert len(found) > len(wanted), where
+        found[begin : begin + len(found) - len(wanted)] = []
     assert [_without_ids(line) for line in found] == [_without_ids(line) for line in wanted], where
     for pair in zip(wanted, found, strict=True):
         shown_ids, ids_here = (_ID.findall(line) for line in pair)

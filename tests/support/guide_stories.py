@@ -16,6 +16,7 @@ CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
 DOCKER_PLUGIN: Final = "docs/guides/docker-plugin.md"
 LOCK_FILE: Final = "docs/reference/lock-file.md"
+MIGRATE: Final = "docs/guides/migrate.md"
 OPERATE: Final = "docs/guides/operate-server.md"
 RESTORED: Final = "docs/guides/restored-backup.md"
 ROTATE: Final = "docs/guides/rotate-and-recover.md"
@@ -25,6 +26,7 @@ _AFTER_SIGNERS: Final = "How tags and signers are laid out"
 LEFT_OUT: Final = {
     (TUTORIAL, "sudo apt install python3-venv docker-registry skopeo curl docker.io"): "changes the machine",
     (TUTORIAL, "sudo systemctl disable --now docker-registry"): "changes the machine",
+    (MIGRATE, "docker trust sign docker.io/example/app:1.1"): "needs an engine that knows the registry; test_migration",
 }
 """Commands that no test types."""
 INSTALLING: Final = (
@@ -184,6 +186,41 @@ def _containerd(*, programs: str, path: str, before: str = "", installs: bool = 
         environ=SECRETS,
     )
 
+
+_OLD_NOTARY: Final = """\
+trust-server serve --self-signed > server.log 2>&1 & SERVER=$!
+curl -s --retry 20 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
+  https://127.0.0.1:4443/readyz > /dev/null
+mkdir -p ~/.docker/tls/127.0.0.1:4443 ~/.docker/tls/${OLD#https://}
+cp trust-server-data/tls/ca.crt ~/.docker/tls/127.0.0.1:4443/
+cp $OLD_CA ~/.docker/tls/${OLD#https://}/
+old() { notary -s $OLD --tlscacert $OLD_CA -d ~/.docker/trust "$@"; }
+"""
+"""A new server whose certificate `trust` believes, as it does that of the old one, $OLD; `notary` for the latter."""
+_SIGNED_THERE: Final = """\
+old init docker.io/example/app
+old key rotate docker.io/example/app snapshot -r
+old addhash docker.io/example/app 1.0 418 --sha256 $(cut -c 8- first.digest) -p
+skopeo copy --quiet --dest-tls-verify=false oci:layout-1 docker://docker.io/example/app:1.1
+"""
+
+
+def _migration(before: str, *chosen: str) -> Story:
+    registry = replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER)
+    return Story(
+        parts=(registry, Part(guide=MIGRATE, headings=chosen, before=_OLD_NOTARY + before)),
+        there={"docker.io/example/app": _APP, "https://trust.example.com": "https://127.0.0.1:4443"},
+    )
+
+
+_OF_THE_OPERATOR: Final = "The operator of the old server"
+MIGRATION: Final = {
+    "publisher": _migration(
+        _SIGNED_THERE, *dict.fromkeys(step.heading for step in commands(MIGRATE) if step.heading != _OF_THE_OPERATOR)
+    ),
+    "operator": _migration("export TRUST_SERVER=https://trust.example.com\n", _OF_THE_OPERATOR),
+}
+"""Both in this order, with one old server: what the first signs there is what the second takes over."""
 
 STORIES: Final = {
     "readme": Story(
