@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.building import SOURCE, copy_of_the_source, fetched_wheels
 from tests.support.guide_machine import Machine
-from tests.support.guide_stories import INSTALLED, STORIES, Story
+from tests.support.guide_stories import INSTALLED, STORIES, WITH_DETOURS, Story
 from tests.support.programs import program
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -30,6 +30,13 @@ def test_what_the_guides_let_their_reader_type(name: str, tmp_path: Path) -> Non
     machine = _machine(tmp_path, STORIES[name])
     machine.install(STORIES[name].programs)
     machine.type(STORIES[name].typed())
+
+
+@pytest.mark.long
+def test_the_tutorial_goes_on_after_its_detours(tmp_path: Path) -> None:
+    machine = _machine(tmp_path, WITH_DETOURS)
+    machine.install(WITH_DETOURS.programs)
+    machine.type(WITH_DETOURS.typed())
 
 
 @pytest.mark.long

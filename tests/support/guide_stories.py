@@ -241,7 +241,7 @@ STORIES: Final = {
             _tutorial(13, 13),
         ),
     ),
-    "ci": Story(parts=(_tutorial(1, 7, compared=False), Part(guide=CI), _tutorial(8, 13, compared=False))),
+    "ci": Story(parts=(_tutorial(1, 7, compared=False), Part(guide=CI))),
     "operate-server": Story(
         parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,
@@ -273,10 +273,24 @@ STORIES: Final = {
 }
 INSTALLED: Final = {
     "tutorial": Story(
-        parts=(replace(_tutorial(1, 7), before="cd $SOURCE"), replace(_tutorial(13, 13), before="cd ~/tutorial")),
+        parts=(
+            replace(_tutorial(1, 6), before="cd $SOURCE"),
+            Part(guide=TUF_FORMAT, headings=_TUF_FORMAT),
+            _tutorial(13, 13),
+        ),
         installs=True,
     ),
     "containerd": _containerd(programs="tools", path="~/tools/bin", before="cd $SOURCE\n", installs=True),
 }
 """The stories in which `install.sh` is typed. $SOURCE is the folder of the source."""
+WITH_DETOURS: Final = Story(
+    parts=(
+        _tutorial(1, 7, compared=False),
+        Part(guide=CI, compared=False),
+        replace(_tutorial(8, 12, compared=False), before="cd ~/tutorial"),
+        Part(guide=ROTATE, compared=False),
+        _tutorial(13, 13, compared=False),
+    )
+)
+"""The tutorial with what its reader may do in between. What it shows would be without that."""
 WITH_THE_ENGINE: Final = Story(parts=(_tutorial(1, 8, compared=False), _tutorial(9, 9, engine=True)))
