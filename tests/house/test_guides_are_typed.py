@@ -16,6 +16,7 @@ _REPLAYED = PAGE.relative_to(TOP).as_posix()
 _REPLAYER = TOP / "tests" / "journeys" / "test_common_failures.py"
 _DOCUMENTS = [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")]
 _FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_INDENTED_COMMAND = re.compile(r"^    (?:\$|trust|trust-server|docker|export|curl) .*$", re.MULTILINE)
 
 Shown = Counter[tuple[str, str, str]]
 
@@ -55,12 +56,12 @@ def test_every_failure_of_the_troubleshooting_page_is_replayed() -> None:
 
 def test_commands_stand_in_console_blocks_alone() -> None:
     """In a block of another kind nobody would type them."""
-    others = [
-        (document.relative_to(TOP).as_posix(), block.splitlines()[0])
-        for document in _DOCUMENTS
-        for _, kind, block in _FENCED.findall(document.read_text(encoding="utf-8"))
-        if kind != "console" and re.search(r"^ *\$ ", block, re.MULTILINE)
-    ]
+    others = []
+    for document in _DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        blocks = [block for _, kind, block in _FENCED.findall(text) if kind != "console"]
+        others += [block for block in blocks if re.search(r"^ *\$ ", block, re.MULTILINE)]
+        others += _INDENTED_COMMAND.findall(_FENCED.sub("", text))
     assert others == []
 
 

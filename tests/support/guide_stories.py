@@ -102,6 +102,7 @@ _STOP: Final = "kill $SERVER; wait $SERVER\n"
 _GO_BACK: Final = _STOP + "rm trust-server-data/trust.db*; install -m 600 backup.db trust-server-data/trust.db\n"
 _BACKUP: Final = 'sqlite3 trust-server-data/trust.db ".backup backup.db"\n'
 _APP: Final = "127.0.0.1:5000/demo/app"
+_TEAM: Final = "registry.example.com/team"
 _SERVER_OF_THE_GUIDES: Final = {"https://trust.example.com": "http://127.0.0.1:4443"}
 _RESTORED: Final = {
     "registry.example.com/app": _APP,
@@ -247,7 +248,14 @@ STORIES: Final = {
         environ=SECRETS,
     ),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
-    "clock-jump": Story(parts=(_SERVER_AND_REGISTRY, Part(guide=CLOCK_JUMP))),
+    "clock-jump": Story(
+        parts=(
+            _SERVER_AND_REGISTRY,
+            Part(guide=CLOCK_JUMP, before=_OWN_HOME + f"trust init {_TEAM}/app {_TEAM}/web --no-recovery-key\n"),
+        ),
+        environ=SECRETS,
+        there={_TEAM: "127.0.0.1:5000/team"},
+    ),
     "lock-file": Story(
         parts=(_SERVER_AND_REGISTRY, Part(guide=LOCK_FILE, before=_OWN_HOME + _LOCKED)),
         there={"registry.example.com/team/app": _APP},
