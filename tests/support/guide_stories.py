@@ -26,7 +26,7 @@ _AFTER_SIGNERS: Final = "How tags and signers are laid out"
 LEFT_OUT: Final = {
     (TUTORIAL, "sudo apt install python3-venv docker-registry skopeo curl docker.io"): "changes the machine",
     (TUTORIAL, "sudo systemctl disable --now docker-registry"): "changes the machine",
-    (MIGRATE, "docker trust sign docker.io/example/app:1.1"): "needs an engine that knows the registry; test_migration",
+    (MIGRATE, "docker trust sign docker.io/example/app:1.1"): "needs an engine; test_docker_engine_trust signs so",
 }
 """Commands that no test types."""
 INSTALLING: Final = (
