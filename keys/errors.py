@@ -8,6 +8,7 @@ KeysError
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
 │   └── KeyIsPrivate         it holds a private key where a public one is wanted
+├── KeyFileNewer         a sealed key of a newer version than this program knows
 ├── KeyNotAccepted       the algorithm or size is too weak or unknown
 │   └── KeyNotCounted        a kind that others take: it may be named, and its signatures count for nothing
 ├── KeyFileUnreadable    a file with a key, which the user named, cannot be read
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from keys.document_version import newer_sentence
 from keys.error_record import ErrorRecord
 
 
@@ -104,6 +106,18 @@ class KeyIsPrivate(KeyFileMalformed):
 
     def __str__(self) -> str:
         return f"{self.place} holds a private key, and a public key is wanted: a private key is given to nobody"
+
+
+class KeyFileNewer(KeysError):
+    """A sealed key is of a newer version than this program knows: it is neither opened nor changed."""
+
+    code: ClassVar[str] = "key-file-newer"
+    place: str
+    version: int
+    known: int
+
+    def __str__(self) -> str:
+        return newer_sentence(self.place, "a sealed key", self.version, self.known)
 
 
 class KeyNotAccepted(KeysError):

@@ -141,10 +141,10 @@ def _misleading(path: Path, *, folder_is_its_own: bool, owners: frozenset[int]) 
         return None  # then there is no file either
     what = "has files that may be replaced"
     found = _exposure(str(path.parent), status, _WRITE, what, "go-w", sticky_helps=not folder_is_its_own, owners=owners)
-    return found and replace(found, by_platform=_is_platform_s_folder(status))
+    return found and replace(found, by_platform=_is_mounted_folder(status))
 
 
-def _is_platform_s_folder(status: os.stat_result) -> bool:
+def _is_mounted_folder(status: os.stat_result) -> bool:
     """Return whether a folder is one that platforms mount, with a mode that its user cannot change for good.
 
     It is root's and the program runs as another user; or it belongs to a group that its files get (fsGroup).
@@ -170,7 +170,8 @@ def exposed_secret(
     """Return what lets others read or change a file with a secret that the user has named; None if nothing does.
 
     Others may read it if it lies in memory and belongs to root or nobody, or wherever it lies if `platform_secrets` is
-    given; they must not be able to change it. `descriptor`: of the open file. Raises: OSError.
+    given; they must not be able to change it. `descriptor`: of the open file. `group_may_read`: for the
+    server's seal key, which platforms mount for a group; not for key files. Raises: OSError.
     """
     status = os.fstat(descriptor)
     found = not_private(path, status, group_may_read=group_may_read)

@@ -64,7 +64,7 @@ def read(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool 
     `platform_secrets`: as for `keys.file_access.exposed_secret`.
 
     Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
-    KeyFileMalformed, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
+    KeyFileMalformed, KeyFileNewer, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
     """
     return _open(_read(path, platform_secrets=platform_secrets), path, passphrases)
 
@@ -85,6 +85,7 @@ def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_sec
 def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKey:
     place = str(path)
     if sealed_file.is_sealed(data):
+        sealed_file.read_info(data, place=place)  # before anybody is asked for a passphrase that cannot help
         attempt: Callable[[str], PrivateKey] = partial(sealed_file.unseal, data, place=place)
     else:
         from keys.private_blocks import read_private_blocks, the_only_key  # rarely PEM: start-up time

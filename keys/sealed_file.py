@@ -27,14 +27,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from keys.algorithms import PrivateKey
-from keys.errors import KeyFileMalformed, PassphraseMissing, PassphraseWrong
+from keys.document_version import DocumentKind
+from keys.errors import KeyFileMalformed, KeyFileNewer, PassphraseMissing, PassphraseWrong
 from keys.foreign_files import SEALED, sealed_key
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE, unwrapped
 from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
 
-FORMAT: Final = f"{SEALED}1"
+KIND: Final = DocumentKind(what="a sealed key", name=SEALED)
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -52,7 +53,7 @@ def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCos
         raise KeyFileMalformed(place=info.described, reason="the description is of another key")
     salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
     header: dict[str, object] = {
-        "format": FORMAT,
+        "format": KIND.stated,
         "kdf": {"name": "scrypt", "n": cost.n, "r": cost.r, "p": cost.p, "salt": _encode(salt)},
         "cipher": {"name": "aes-256-gcm", "nonce": _encode(nonce)},
         "info": info.to_dict(),
@@ -69,7 +70,7 @@ def is_sealed(data: bytes) -> bool:
 def read_info(data: bytes, *, place: str) -> KeyInfo:
     """Read the description in a sealed key file. It is not authenticated until the key is opened with `unseal`.
 
-    `place`: the name of the file in error messages. Raises: KeyFileMalformed, KeyNotAccepted.
+    `place`: the name of the file in error messages. Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted.
     """
     return _parse(data, place=place).info
 
@@ -79,7 +80,8 @@ def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
 
     `place`: the name of the file in error messages.
 
-    Raises: KeyFileMalformed, KeyNotAccepted; PassphraseWrong if the passphrase is wrong or the file was altered.
+    Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted; PassphraseWrong if the passphrase is wrong or the file was
+    altered.
     """
     parsed = _parse(data, place=place)
     key = _derive(passphrase, parsed.salt, parsed.cost)
@@ -94,7 +96,7 @@ def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
 
 
 def retire(data: bytes, *, place: str) -> bytes:
-    """Return the same key file, marked as retired. Raises: KeyFileMalformed, KeyNotAccepted."""
+    """Return the same key file, marked as retired. Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted."""
     parsed = _parse(data, place=place)
     return _document({**parsed.header, "retired": True, "sealed": _encode(parsed.sealed)})
 
@@ -116,8 +118,10 @@ def _parse(data: bytes, *, place: str) -> _SealedParts:
         document = json.loads(unwrapped(data), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise KeyFileMalformed(place=place, reason="not the JSON of a sealed key") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise KeyFileMalformed(place=place, reason=f"not a sealed key of format {FORMAT}")
+    if (version := KIND.newer(document)) is not None:
+        raise KeyFileNewer(place=place, version=version, known=KIND.known)
+    if not KIND.is_known(document):
+        raise KeyFileMalformed(place=place, reason=f"not a sealed key of format {KIND.stated}")
     members = _object(document, {*_HEADER, "retired", "sealed"}, place=place, what="the document")
     kdf = _object(members["kdf"], {"name", "n", "r", "p", "salt"}, place=place, what="kdf")
     cipher = _object(members["cipher"], {"name", "nonce"}, place=place, what="cipher")

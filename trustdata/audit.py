@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from keys.algorithms import bare_keyid, key_fingerprint
 from keys.errors import KeyNotAccepted
-from trustdata.due import late_online_roles
+from trustdata.due import SOON, late_online_roles
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.envelope import Envelope
 from trustdata.errors import NotTrusted, ThresholdNotMet, TrustError, shown
@@ -24,8 +24,6 @@ from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of, keys_of, reachable_delegations
 from trustdata.verification.target_lookup import Target, signers_of_target, unusable_targets
 
-SOON: Final = timedelta(days=30)
-"""A file of the owners that expires within this time is told as odd."""
 ROOT_HOLDER: Final = "root"
 REPOSITORY_HOLDER: Final = "repository"
 SERVER_HOLDER: Final = "server"

@@ -1,4 +1,4 @@
-"""Find the roles that must be signed again soon, and say how soon is soon: for `renew`, `expiring` and `doctor`.
+"""Find the roles that must be signed again soon, and define how soon is soon, for every command.
 
 The owners renew the offline roles, the server renews the online roles (docs/adr/0035).
 """
@@ -15,6 +15,8 @@ from trustdata.roles import ONLINE, RoleName
 
 LOOK_AHEAD: Final = timedelta(days=90)
 """How long before they expire the roles of owners are listed, if nobody says how far to look ahead."""
+SOON: Final = timedelta(days=30)
+"""How long before it expires a role of the owners is odd to an auditor."""
 URGENT: Final = timedelta(days=14)
 """How long before it expires a role of the owners is a fault that nobody has renewed, and no longer a note."""
 SERVER_GRACE: Final = timedelta(hours=1)

@@ -41,6 +41,7 @@
     ├── NotStored                the disk or database refused; nothing was changed
     ├── MemoryDamaged            the rollback memory cannot be read
     ├── LockDamaged              a lock file cannot be read
+    ├── FileNewer                a file of a newer version than this program knows
 
 `code` is the stable name of an error in JSON output and in the server's problem documents; `details()` returns its
 fields.
@@ -53,6 +54,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from keys.document_version import newer_sentence
 from keys.error_record import ErrorRecord
 from keys.keyid import short_keyid
 from trustdata.foreign_text import plain_value
@@ -603,3 +605,19 @@ class LockDamaged(TrustError):
     def __str__(self) -> str:
         place = f", line {self.line}," if self.line else ""
         return f"the lock file {shown(self.path)}{place} cannot be used: {shown(self.reason, 300)}"
+
+
+class FileNewer(TrustError):
+    """A file is of a newer version than this program knows: it is neither read nor changed.
+
+    `what`: which kind of file it is. `known`: the newest version that this program knows.
+    """
+
+    code: ClassVar[str] = "file-newer"
+    path: str
+    what: str
+    version: int
+    known: int
+
+    def __str__(self) -> str:
+        return newer_sentence(shown(self.path, 300), self.what, self.version, self.known)

@@ -22,8 +22,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from keys.algorithms import key_fingerprint
+from keys.document_version import DocumentKind
 from keys.record import record, replace
 from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches, specificity
+from trustdata.document_version import refuse_newer
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PolicyMalformed, PolicyRefused, shown
 from trustdata.gun import GUN
@@ -35,6 +37,7 @@ from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, read_target
 from trustdata.verification.trust_pinning import Pin, SourcedPin, parse_pin
 
+KIND: Final = DocumentKind(what="a policy")
 Action = Literal["verify", "deny"]
 _MEMBERS: Final = {"match", "action", "signers", "threshold", "pins", "max_life"}
 
@@ -133,9 +136,12 @@ class Policy:
 
 
 def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
-    """Read a policy from a parsed TOML document. Raises: PolicyMalformed, which names the member."""
+    """Read a policy from a parsed TOML document. Raises: FileNewer; PolicyMalformed, which names the member."""
+    refuse_newer(KIND, document, path=source)
+    if not KIND.is_known(document):
+        raise PolicyMalformed(source=source, path=KIND.member, reason="must be a whole number from 1 on")
     rules = document.get("rule", [])
-    if set(document) - {"rule"} or not isinstance(rules, list):
+    if set(document) - {KIND.member, "rule"} or not isinstance(rules, list):
         raise PolicyMalformed(source=source, path="", reason="must hold [[rule]] tables and nothing else")
     read = tuple(_read_rule(rule, f"rule[{index}]", source) for index, rule in enumerate(rules))
     matches = [rule.match for rule in read]

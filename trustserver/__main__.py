@@ -207,7 +207,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
 def migrate(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Bring the database's schema to the newest; `serve` does it too."""
     from trustserver.admin.commands import migrate as run
-    from trustserver.app import now
+    from trustserver.process.kernel_clock import now
 
     run(GivenSettings(data=data, database=database), os.environ, config, at=now())
 
@@ -240,7 +240,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
     given = GivenSettings(data=data, database=database, seal_key=seal_key, witness=witness)
     from trustserver.admin.commands import check as run
-    from trustserver.app import now
+    from trustserver.process.kernel_clock import now
 
     sound = run(
         given,
@@ -297,7 +297,7 @@ def release(
 def accept_clock(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Sign on with the clock as it is now, if it jumped forward and is right; a running server needs no restart."""
     from trustserver.admin.commands import accept_clock as run
-    from trustserver.app import now
+    from trustserver.process.kernel_clock import now
 
     run(GivenSettings(data=data, database=database), os.environ, config, at=now())
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,7 @@ from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.request_times import RequestTimes
 from trustserver.api.request_turns import RequestTurns
+from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
@@ -136,17 +137,12 @@ class Application:
         return done.full
 
 
-def now() -> datetime:
-    """Return the current time. No other function of the server reads the clock."""
-    return datetime.now(UTC)
-
-
 def compose(
     *,
     store: MetadataStore,
     sealer: KeySealer,
     settings: Settings,
-    clock: Callable[[], datetime] = now,
+    clock: Callable[[], datetime] = kernel_clock.now,
     seconds: Callable[[], float] | None = None,
     uptime: Callable[[], float] | None = None,
     is_synchronised: Callable[[], bool] = lambda: True,
@@ -197,7 +193,7 @@ def compose(
         per_collection=settings.publishes_per_collection,
         per_user=settings.publishes_per_user,
     )
-    requests = PublishRequests(publishing, metrics, clock=clock, limits=limits)
+    requests = PublishRequests(publishing, metrics, clock=clock, uptime=uptime or read_seconds, limits=limits)
     renewal_on_read = RenewalOnRead(renewal, cache, clock)
     fastapi = FastAPI(
         title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
@@ -210,7 +206,7 @@ def compose(
         renewal=renewal_on_read,
         authorizer=authorizer,
         address_of=client_address,
-        otherwise=GunPaths(fastapi),
+        otherwise=with_nosniff(GunPaths(fastapi)),
     )
     services = Services(
         store=store,
@@ -277,7 +273,7 @@ def compose(
     )
 
 
-def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = now) -> Authorizer:
+def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = kernel_clock.now) -> Authorizer:
     """Make the authorizer that the settings ask for: one that checks tokens, or one that lets everybody do everything.
 
     Raises: StartRefused if the token server's keys cannot be read.
@@ -310,7 +306,7 @@ def open_tls(settings: Settings) -> ServedCertificate | None:
     """
     if settings.self_signed:
         folder = (settings.data / "tls").absolute()
-        return ServedCertificate(self_signed_files(folder, host=socket.gethostname().lower(), at=now()))
+        return ServedCertificate(self_signed_files(folder, host=socket.gethostname().lower(), at=kernel_clock.now()))
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return ServedCertificate(TlsFiles(certificate=settings.tls_cert, key=settings.tls_key))
@@ -326,7 +322,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
     check_for_serving(settings)
     start_logging(settings.log_level)
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
-    with exclusive_use(settings, at=now(), listen=f"starting on {settings.listen}") as use:
+    with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
         try:
             with open_judge(settings) as helper:

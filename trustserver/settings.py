@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
+from keys.document_version import DocumentKind
 from keys.file_access import unguarded
+from trustdata.document_version import refuse_newer
 from trustserver.errors import StartRefused
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
+KIND: Final = DocumentKind(what="a file of settings")
 _PORTS: Final = range(65536)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
@@ -277,7 +280,10 @@ def _read_file(path: Path) -> Mapping[str, object]:
         raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
     if exposed is not None:
         raise StartRefused(what=exposed.path, reason=exposed.refusal)
-    values = {key.replace("-", "_"): value for key, value in content.items()}
+    refuse_newer(KIND, content, path=str(path))
+    if not KIND.is_known(content):
+        raise StartRefused(what=str(path), reason="version must be a whole number from 1 on")
+    values = {key.replace("-", "_"): value for key, value in content.items() if key != KIND.member}
     unknown = sorted(set(values) - set(_PARSERS))
     if unknown:
         raise StartRefused(what=str(path), reason=f"has settings that do not exist: {', '.join(unknown)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.server_owner import Owner
 from tests.support.server_process import ServerProcess
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 
 GUN = "registry.example.com/team/app"
 

@@ -16,9 +16,9 @@ from tests.journeys.late_client import LateUser
 from tests.support.hostile_server import HostileServer, Script, reply
 from tests.support.images import BuiltImage
 from tests.support.programs import RunningProgram
-from tests.support.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, People, Put
+from tests.support.token_registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.troubleshooting import replay, sections
 from tests.support.trust_program import TrustUser
 

@@ -25,7 +25,7 @@ from tests.support.server_owner import Owner
 from tests.support.server_process import ServerProcess
 from tests.support.token_server import ISSUER, PASSWORD, SERVICE, start_token_server
 from trustdata.roles import ONLINE, TARGETS
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 
 GUN = "registry.example.com/honest/app"
 

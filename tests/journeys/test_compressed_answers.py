@@ -24,7 +24,7 @@ from trustcli.http.network import Network
 from trustcli.http.tls import CertificateAuthorities
 from trustdata.gun import parse_gun
 from trustdata.roles import TARGETS
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -18,9 +18,9 @@ from tests.support.certificates import make_authority
 from tests.support.hostile_server import HostileServer, Request, Script, json_reply, reply
 from tests.support.images import BuiltImage
 from tests.support.programs import RunningProgram
-from tests.support.registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.server_process import ServerProcess
 from tests.support.stage import People
+from tests.support.token_registries import ALICE, REPOSITORY, TokenRegistry, docker_config
 from tests.support.trust_program import SECRETS, TrustUser
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

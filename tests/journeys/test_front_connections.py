@@ -21,7 +21,7 @@ from tests.support.front_stage import (
     run,
     until,
 )
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import TlsFiles
 from trustserver.responses import cache_control

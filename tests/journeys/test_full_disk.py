@@ -17,7 +17,7 @@ from tests.support.server_process import ServerProcess, server_command
 from tests.support.server_site import GUN_A, Site
 from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT, TARGETS
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 from trustserver.settings import Settings
 from trustserver.storage.opening import open_sealer, open_store
 

@@ -18,7 +18,7 @@ from tests.support.notary_site import EMPTY, FORM, form
 from tests.support.programs import program
 from tests.support.server_process import ServerProcess
 from trustdata.roles import ONLINE, TARGETS
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -21,7 +21,7 @@ from tests.support.server_owner import Owner
 from tests.support.server_process import ServerProcess, server_command
 from tests.support.trust_program import TrustUser
 from trustdata.roles import ROOT
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

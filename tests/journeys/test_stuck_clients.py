@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.server_owner import Owner
 from tests.support.server_process import ServerProcess
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 from trustserver.server.tunnel import BACKLOG
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.session import SimulatedRegistry
+from tests.support.json_documents import check_printed
 from trustcli import session as session_module
 from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
@@ -63,6 +64,8 @@ class Home:
         fast = {"verify": verify.main, "inspect": inspect.main}
         status = fast[name](session, rest) if name in fast else dispatch(session, arguments)
         self.out, self.err = self.stdout.getvalue(), self.stderr.getvalue()
+        if session.output.as_json:
+            check_printed(arguments, status, self.out)
         return status
 
     def pin(self, *arguments: str) -> int:

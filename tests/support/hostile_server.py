@@ -48,6 +48,29 @@ def reply(status: int, body: bytes = b"", headers: Mapping[str, str | None] | No
     return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + body
 
 
+def answering(*answers: bytes) -> Script:
+    """One answer after the other; the last one for ever."""
+    left = list(answers)
+
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(left.pop(0) if len(left) > 1 else left[0])
+
+    return script
+
+
+def first(answer: bytes, then: Script) -> Script:
+    """A server that gives this answer once, and does what it should from then on."""
+    left = [answer]
+
+    def script(request: Request, wire: Wire) -> None:
+        if left:
+            wire.send(left.pop())
+        else:
+            then(request, wire)
+
+    return script
+
+
 def megabytes_after(chunk_size: bytes) -> Script:
     """A chunked answer whose chunk size is no size, and then what the client is willing to read."""
 

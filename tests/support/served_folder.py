@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.json_schema import faults
 from tests.support.server_owner import NOW
 from tests.support.server_site import Site
 from trustdata.roles import ROOT, TARGETS, RoleName
@@ -37,7 +38,7 @@ class Ground:
             site.publish(upload).raise_for_status()
 
     def at(self, now: datetime) -> None:
-        self._patch.setattr("trustserver.app.now", lambda: now)
+        self._patch.setattr("trustserver.process.kernel_clock.now", lambda: now)
 
     def site(self) -> Working:
         return Working(self.settings)
@@ -62,6 +63,7 @@ class Ground:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         document: dict[str, Any] = json.loads(result.stdout)
+        assert faults(document, "server-check") == []
         assert (result.exit_code == 0) == document["sound"]
         return result.exit_code, document
 

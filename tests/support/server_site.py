@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 import httpx
 
 from tests.simulator.memory_store import MemoryStore
+from tests.support.json_schema import faults
 from tests.support.server_owner import NOW, Owner
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE
@@ -25,6 +26,19 @@ from trustserver.storage.sealed_keys import SealedKeys
 GUN_A = GUN("registry.example.com/team/app")
 _PLAIN = {"Accept-Encoding": "identity"}
 """httpx would ask for gzip, and unpack it without a word."""
+
+
+def _check_answer(method: str, path: str, answer: httpx.Response) -> None:
+    """Demand that a refusal, and what `/api/v1` answers, are what their schemas say."""
+    if method == "HEAD":
+        return
+    if answer.headers.get("content-type", "").startswith("application/problem+json"):
+        document = answer.json()
+        assert faults(document, "problem") == []
+        assert document["status"] == answer.status_code
+    elif path.startswith("/api/v1/collections") and answer.status_code == 200:
+        whole = path.partition("?")[0] == "/api/v1/collections"
+        assert faults(answer.json(), "api-collections" if whole else "api-collection") == []
 
 
 class Site:
@@ -83,7 +97,9 @@ class Site:
             async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=_PLAIN) as client:
                 return await client.request(method, path, **options)
 
-        return asyncio.run(ask())
+        answer = asyncio.run(ask())
+        _check_answer(method, path, answer)
+        return answer
 
     def together(self, *requests: Mapping[str, Any]) -> list[httpx.Response]:
         """Requests of one moment, begun in this order."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.json_documents import check_printed
 from tests.support.loaded_program import Started
 
 COMMAND_SECONDS = 180
@@ -92,12 +93,14 @@ class TrustUser:
 
 
 def finished(started: Started, arguments: Sequence[str], *, expect: int | None = 0) -> Ran:
-    """Wait for a command; no output may hold a secret or a traceback."""
+    """Wait for a command; no output may hold a secret or a traceback, and JSON is what its schema says."""
     done = started.ended(COMMAND_SECONDS)
     ran = Ran(command=arguments, status=done.returncode, stdout=done.stdout.decode(), stderr=done.stderr.decode())
     no_secret_in(ran.stdout + ran.stderr)
     assert "Traceback" not in ran.stderr, str(ran)
     assert expect is None or ran.status == expect, str(ran)
+    if "--json" in arguments and ran.status >= 0:
+        check_printed(arguments, ran.status, ran.stdout)
     return ran
 
 

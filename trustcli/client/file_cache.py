@@ -16,7 +16,7 @@ from keys.durable_file import make_private_folder, write_atomically
 from trustdata.gun import GUN
 from trustdata.limits import notary_size_limit, size_limit
 from trustdata.roles import ROOT, RoleName, role_to_path
-from trustdata.wire.names import NOTARY_V1
+from trustdata.wire.format_names import NOTARY_V1
 
 _LONGEST: Final = 200  # bytes of a file name; file systems allow 255, and temporary names and suffixes need some
 _SUFFIX: Final = ".json"

@@ -15,7 +15,7 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
 from trustdata.roles import ROOT
 from trustdata.wire import WireFormat
-from trustdata.wire.names import FORMAT_NAMES, NOTARY_V1
+from trustdata.wire.format_names import FORMAT_NAMES, NOTARY_V1
 from trustdata.wire.tuf import TUF
 
 

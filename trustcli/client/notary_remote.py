@@ -30,7 +30,7 @@ from trustdata.errors import (
 )
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
-from trustdata.wire.names import NOTARY_V1
+from trustdata.wire.format_names import NOTARY_V1
 
 if TYPE_CHECKING:
     from datetime import datetime

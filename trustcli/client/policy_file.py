@@ -19,7 +19,7 @@ LATEST = "latest"
 
 
 def load_policy(file: Path) -> Policy:
-    """Read a policy file (TOML). Raises: PolicyMalformed, FileExposed (others may change it)."""
+    """Read a policy file (TOML). Raises: PolicyMalformed, FileNewer, FileExposed (others may change it)."""
     try:
         return read_policy(bounded_toml.loads(read_guarded(file, limit=MAX_POLICY_FILE).decode()), source=str(file))
     except OSError as error:

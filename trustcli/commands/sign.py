@@ -32,7 +32,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.commands.support.tag_movement import released_as, tag_changed
+from trustcli.commands.support.tag_movement import move_warning, released_as, tag_changed
 from trustcli.errors import (
     ImageNotFound,
     ImageNotPushed,
@@ -58,7 +58,7 @@ from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
 from trustdata.model import UnusableTarget
 from trustdata.roles import TARGETS, RoleName, is_delegated, signer_name, signer_role
-from trustdata.verification.target_lookup import Target, read_target, signers_of_target
+from trustdata.verification.target_lookup import Target, read_target
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 
@@ -396,12 +396,8 @@ class TagEdits:
         """Warn of each tag that is signed as another digest than the registry serves now, before it is signed again."""
         for item in self._items:
             target = current[item.tag]
-            if target is None or released_as(target) == item.manifest.digest:
-                continue
-            theirs = signers_of_target(target, roles, list(repository_editor.signers_of(roles)))
-            by = f" by {', '.join(map(signer_name, theirs))}" if theirs else ""
-            was = f"{self._gun}:{item.tag} was signed as {released_as(target)}{by}"
-            self._warn(f"{was}, and moves to {item.manifest.digest}")
+            if target is not None and released_as(target) != item.manifest.digest:
+                self._warn(move_warning(self._gun, item.tag, target, roles, to=item.manifest.digest))
 
     def check_still_ours(self, item: TagRequest, roles: OwnerRoles, *, server: str) -> None:
         """Check step 4 for a tag that stands for another digest than the signed one.

@@ -11,7 +11,7 @@ import typer
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import Checked, Done, carry_out, plan_each, read_each
+from trustcli.commands.support.many import Done, PlanOne, carry_out, plan_each, read_each
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
@@ -207,7 +207,7 @@ def _warn_of_inherited_tags(session: Session, gun: GUN, edit: Edit, *, tense: st
         session.output.warn(f"{gun}: {what}; revoke what you do not know: {tags}")
 
 
-def _checking(session: Session, edit_for: EditFor, decisions: OwnerDecisions) -> Checked:
+def _checking(session: Session, edit_for: EditFor, decisions: OwnerDecisions) -> PlanOne:
     """Return the check of a command that changes no tag."""
 
     def check(planning: Planning, gun: GUN) -> Sequence[Plan]:

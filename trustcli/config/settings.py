@@ -2,6 +2,7 @@
 
 `<home>/trust.toml`; every key is optional, an unknown one is an error:
 
+    version = 1                              # of the form of this file
     cacert = "ca.crt"                        # relative to the home folder
     insecure-registries = ["registry:5000"]
     state = "/var/lib/content-trust"         # where seen.json and cache/ are kept; else the home folder
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from keys.document_version import DocumentKind
 from keys.file_access import own_folder
 from keys.record import record
 from trustcli.config.global_options import GlobalOptions
@@ -35,6 +37,7 @@ from trustcli.errors import (
 from trustcli.guarded_files import read_guarded
 from trustdata import bounded_toml
 from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches, specificity
+from trustdata.document_version import refuse_newer
 from trustdata.errors import (
     InvalidName,
     shown,
@@ -46,7 +49,8 @@ from trustdata.lifetimes import MaxLife
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
-_SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "tls", "verifier")
+_SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "tls", "verifier", "version")
+KIND: Final = DocumentKind(what="a file of settings")
 MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024  # bytes
 _TRUE: Final = {"1", "true", "yes", "on"}
 _FALSE: Final = {"", "0", "false", "no", "off"}
@@ -228,13 +232,16 @@ def _switch(name: str, environ: Mapping[str, str]) -> bool:
 
 
 class _SettingsFile:
-    """A file of settings. Raises: SettingsUnusable, FileExposed, when it is made; its methods SettingsUnusable."""
+    """A file of settings. Raises: SettingsUnusable, FileNewer, FileExposed, when made; its methods SettingsUnusable."""
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
         self._path = path
         self._must_exist = must_exist
         self._values = self._read()
+        refuse_newer(KIND, self._values, path=str(path))
         check_keys(self._values, _SETTINGS, file=path)
+        if not KIND.is_known(self._values):
+            raise self._unusable(KIND.member, "must be a whole number from 1 on")
 
     def settings(self, *, home: Path) -> Settings:
         """Return all that the file says, and defaults for the rest. Every setting of a file is read here."""

@@ -13,6 +13,7 @@ from keys.errors import (
     KeyFileExposed,
     KeyFileMalformed,
     KeyFileMissing,
+    KeyFileNewer,
     KeyFileUnreadable,
     KeyFileUnwritable,
     KeyIsPrivate,
@@ -30,7 +31,7 @@ from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, PO
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
-from trustdata.wire.names import NOTARY_V1
+from trustdata.wire.format_names import NOTARY_V1
 
 _PORT: Final = re.compile(r":[0-9]+$")
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
@@ -327,6 +328,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_template("restore {path} from version control (or finish the merge); only trust lock writes it"),
     ),
+    # 1: nothing is wrong with it; only this program is too old
+    errors.FileNewer: Row(
+        status=OTHER, advice=_template("use the version of trust that wrote {path}, or a newer one; it was not changed")
+    ),
     # 5: trusted, but a policy wants more
     errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
@@ -401,6 +406,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeyNotAuthorised: Row(
         status=KEYS,
         advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),
+    ),
+    KeyFileNewer: Row(
+        status=KEYS,
+        advice=_template("use the version of trust that wrote {place}, or a newer one; it was not changed"),
     ),
     KeyFileMissing: Row(status=KEYS, advice=_template("check the path")),
     KeyFileUnreadable: Row(status=KEYS, advice=_template("check who may read {place}")),

@@ -13,13 +13,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, TextIO
 
-from trustcli.console.exit_codes import OTHER
+from trustcli.console.exit_codes import INTERRUPTED, OTHER
 from trustcli.console.failure_table import Failure, row_for
 
 _ODD: Final = re.compile(r"[^ -~\n\t]")
 """What is perhaps not printable: a long text of plain characters is passed over at once."""
 _ODD_IN_LINE: Final = re.compile(r"[^ -~\t]")
-INTERRUPTION: Final[Mapping[str, object]] = {"code": "interrupted", "message": "interrupted"}
+INTERRUPTION: Final[Mapping[str, object]] = {
+    "code": "interrupted",
+    "message": "interrupted",
+    "details": {},
+    "next": "",
+    "exit": INTERRUPTED,
+}
 """The `error` member of JSON output after Ctrl-C."""
 
 

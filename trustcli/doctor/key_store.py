@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.algorithms import EncodedKey, key_fingerprint, matching_keyids
-from keys.errors import KeysError
+from keys.errors import KeyFileNewer, KeysError
 from keys.file_access import not_private
 from keys.key_info import KeyInfo
 from keys.keyid import short_keyid
@@ -54,7 +54,8 @@ def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
             found.append(session.keystore.get(file.stem))
         except KeysError as error:
             damaged += 1
-            yield failed(_CHECK, error, place=str(file), remedy=_mend(file))
+            remedy = None if isinstance(error, KeyFileNewer) else _mend(file)
+            yield failed(_CHECK, error, place=str(file), remedy=remedy)
     if not damaged:
         text = f"{len(found)} private {'key' if len(found) == 1 else 'keys'}, for their owner alone"
         yield Finding(check=_CHECK, severity="ok", text=text, place=str(folder))

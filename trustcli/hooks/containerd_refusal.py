@@ -155,6 +155,7 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     cli_errors.ClientCertificateWanted: _client_certificate,
     cli_errors.RemoteRefused: _refused,
     errors.MemoryDamaged: _general,
+    errors.FileNewer: _general,
     cli_errors.HookRequestMalformed: _general,
     cli_errors.VerdictTooLate: _general,
     cli_errors.SettingsUnusable: lambda error, _: (

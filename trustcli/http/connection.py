@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from trustcli.errors import RemoteMisbehaved
 from trustcli.http.errors import proxy_refused, transport_failure
-from trustcli.http.messages import MAX_ERROR_BODY, USER_AGENT, Origin, Response, is_success
+from trustcli.http.messages import MAX_ERROR_BODY, Origin, Response, is_success
 from trustcli.http.network import Network
 from trustcli.http.proxies import Proxy, is_loopback, proxy_for
 from trustcli.http.time_budget import BudgetedSocket, ExchangeBudget, TooManyBytes
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import ssl
 
 _LENGTH_DIGITS = 18
+_USER_AGENT = "content-trust"
 
 Dial = Callable[[float], socket.socket]
 """A function that opens a connected socket within this many seconds. Raises: OSError."""
@@ -177,7 +178,7 @@ class HttpConnection:
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
         connection = self._connection = self._connection or self._open()
         self._check_address(self._peer)
-        every = {"Host": self.origin.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        every = {"Host": self.origin.netloc, "User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
         if self._proxy and self.origin.scheme == "http":
             target = f"{self.origin}{target}"
             every |= _proxy_authorization(self._proxy)
@@ -257,7 +258,7 @@ class HttpConnection:
         connection = HTTPConnection(proxy.host, proxy.port)
         connection.sock = guarded = BudgetedSocket(sock, self._budget)
         place = self.origin.host_port  # with the brackets of IPv6, which http.client's own tunnel leaves out
-        headers = {"Host": place, "User-Agent": USER_AGENT, **_proxy_authorization(proxy)}
+        headers = {"Host": place, "User-Agent": _USER_AGENT, **_proxy_authorization(proxy)}
         connection.request("CONNECT", place, headers=headers)
         # Not connection.getresponse(): it takes an answer without a length for the last one, and closes.
         response = _FinalResponse(guarded, method="CONNECT")  # type: ignore[arg-type]

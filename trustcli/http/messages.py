@@ -13,7 +13,6 @@ from trustcli.http.patience import BUSY_STATUSES
 from trustcli.http.proxies import is_loopback
 from trustdata.errors import InvalidName
 
-USER_AGENT = "content-trust"
 MAX_ERROR_BODY = 64 * 1024
 """The most bytes that are read of an answer that is no success."""
 

@@ -26,7 +26,7 @@ class LockFile:
         self._read: bytes | None = None
 
     def load(self) -> dict[GUN, LockEntry] | None:
-        """Return all entries, sorted by name, or None if there is no file. Raises: LockDamaged."""
+        """Return all entries, sorted by name, or None if there is no file. Raises: LockDamaged, FileNewer."""
         self._read = self._content()
         if self._read is None:
             return None

@@ -21,8 +21,8 @@ class MemoryFile:
     def load(self, gun: GUN) -> Memory | None:
         """Return the memory of the collection, or None if this machine has never verified it.
 
-        Raises: MemoryDamaged, which names the file, also if the file cannot be read: treating it as empty would give up
-        rollback protection.
+        Raises: FileNewer; MemoryDamaged, which names the file, also if the file cannot be read: treating it as empty
+        would give up rollback protection.
         """
         document = self._collections().get(gun)
         return None if document is None else self._read(document)
@@ -30,7 +30,8 @@ class MemoryFile:
     def remember(self, gun: GUN, memory: Memory) -> None:
         """Merge newly verified versions into the stored memory. Durable on return.
 
-        Raises: RootNotPinned (another root of trust is stored; call `forget` first), MemoryUnwritable, MemoryDamaged.
+        Raises: RootNotPinned (another root of trust is stored; call `forget` first), MemoryUnwritable, MemoryDamaged,
+        FileNewer.
         """
 
         def merged() -> bytes | None:
@@ -57,7 +58,10 @@ class MemoryFile:
         self._file.change(merged)
 
     def forget(self, gun: GUN) -> None:
-        """Delete the memory of the collection, for `trust pin --replace`. Raises: MemoryUnwritable, MemoryDamaged."""
+        """Delete the memory of the collection, for `trust pin --replace`.
+
+        Raises: MemoryUnwritable, MemoryDamaged, FileNewer.
+        """
 
         def without() -> bytes | None:
             collections = self._collections()

@@ -8,6 +8,8 @@ how = "init"
 
 An entry with `named = "OTHER"` is an alias: NAME is a mirror of OTHER, or its old or new address. Pins, rollback
 memory, cache and server are then those of OTHER, whose name the root must have (docs/adr/0044).
+
+The file has version 1, and says so by having no `version`: programs that know no such member read it, too.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from keys.document_version import DocumentKind
 from keys.record import record
 from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
 from trustdata import bounded_toml
+from trustdata.document_version import refuse_newer
 from trustdata.errors import (
     FormatChanged,
     InvalidName,
@@ -29,8 +33,9 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin, parse_pin
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.format_names import FORMAT_NAMES
 
+KIND: Final = DocumentKind(what="a file of pins")
 HOW: Final = ("init", "tofu", "pin")
 
 _HEADER: Final = b"# Where trust begins. Written by `trust`, which keeps no comments; change it with `trust pin`.\n\n"
@@ -65,7 +70,7 @@ class PinsFile:
         self._file = GuardedFile(path)
 
     def load(self) -> Mapping[GUN, PinEntry]:
-        """Return all pins, sorted by name. Raises: SettingsUnusable, which names the file and what is wrong in it."""
+        """Return all pins, sorted by name. Raises: FileNewer; SettingsUnusable, which says what is wrong in it."""
         try:
             raw = self._file.read()
         except OSError as error:
@@ -76,8 +81,11 @@ class PinsFile:
             document = bounded_toml.loads(raw.decode())
         except (ValueError, RecursionError) as error:
             raise self._unusable(f"is no TOML: {error}") from error
+        refuse_newer(KIND, document, path=str(self._file.path))
         entries = document.get("pins", {})
-        if set(document) - {"pins"} or not isinstance(entries, dict):
+        if not KIND.is_known(document):
+            raise self._unusable("version must be a whole number from 1 on")
+        if set(document) - {KIND.member, "pins"} or not isinstance(entries, dict):
             raise self._unusable("holds something else than [pins.NAME] tables")
         return self._checked(dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0])))
 
@@ -85,7 +93,7 @@ class PinsFile:
         """Store the pin of a name that has none; the same pin again changes nothing. Durable on return.
 
         Raises: PinsDisagree or FormatChanged (another pin or format is recorded; only `replace` may change it),
-        SettingsUnusable (also for an alias of an alias), MemoryUnwritable.
+        SettingsUnusable (also for an alias of an alias), FileNewer, MemoryUnwritable.
         """
 
         def added() -> bytes | None:
@@ -116,7 +124,7 @@ class PinsFile:
     def replace(self, gun: GUN, entry: PinEntry) -> None:
         """Store a pin, whatever was recorded before. Durable on return.
 
-        Raises: SettingsUnusable (also for an alias of an alias), MemoryUnwritable.
+        Raises: SettingsUnusable (also for an alias of an alias), FileNewer, MemoryUnwritable.
         """
         self._file.change(lambda: _document(self._checked({**self.load(), gun: entry})))
 

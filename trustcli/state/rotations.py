@@ -17,17 +17,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from keys.document_version import DocumentKind
 from keys.rfc3339 import from_rfc3339, to_rfc3339
 from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
 from trustdata import bounded_json
+from trustdata.document_version import refuse_newer
 from trustdata.errors import InvalidName
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import RoleName
 
 RESUMED_FOR: Final = timedelta(days=1)
 """How long the same command goes on with what has begun; later it is meant anew."""
-_VERSION: Final = 1
+KIND: Final = DocumentKind(what="a record of unfinished rotations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class RotationsFile:
     def resumed(self, role: RoleName, key: str, guns: Iterable[GUN], *, at: datetime) -> UnfinishedRotation:
         """Return the rotation that this command goes on with: one of the last day with its names; else a new one.
 
-        Raises: SettingsUnusable, FileExposed.
+        Raises: SettingsUnusable, FileNewer, FileExposed.
         """
         names = frozenset(guns)
         for entry in self._load():
@@ -76,7 +78,7 @@ class RotationsFile:
     def replaced(self, role: RoleName, gun: GUN) -> frozenset[str]:
         """Return the fingerprints of the keys that any rotation of the file was about to replace in this role.
 
-        Raises: SettingsUnusable, FileExposed.
+        Raises: SettingsUnusable, FileNewer, FileExposed.
         """
         entries = [entry for entry in self._load() if entry.role == role and gun in entry.collections]
         return frozenset(key for entry in entries for key in entry.collections[gun].before)
@@ -84,7 +86,7 @@ class RotationsFile:
     def begin(self, entry: UnfinishedRotation, gun: GUN, begun: BegunRotation) -> UnfinishedRotation:
         """Write down what is about to be sent, durably, and return the entry with it.
 
-        Raises: SettingsUnusable, FileExposed, MemoryUnwritable.
+        Raises: SettingsUnusable, FileNewer, FileExposed, MemoryUnwritable.
         """
         after = replace(entry, collections={**entry.collections, gun: begun})
 
@@ -98,7 +100,7 @@ class RotationsFile:
     def finish(self, entry: UnfinishedRotation, guns: Iterable[GUN]) -> None:
         """Take these names out of the entry, and the entry out of the file if none is left.
 
-        Raises: SettingsUnusable, FileExposed, MemoryUnwritable.
+        Raises: SettingsUnusable, FileNewer, FileExposed, MemoryUnwritable.
         """
         done = frozenset(guns)
 
@@ -119,8 +121,9 @@ class RotationsFile:
             return []
         try:
             document = bounded_json.loads(raw)
-            if document["version"] != _VERSION:
-                raise self._unusable(f"has version {document['version']}, which a newer program wrote")
+            refuse_newer(KIND, document, path=str(self._file.path))
+            if not KIND.is_known(document):
+                raise self._unusable("is damaged; remove it if no rotation is to be gone on with")
             return [_entry(members) for members in document["rotations"]]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidName) as error:
             raise self._unusable("is damaged; remove it if no rotation is to be gone on with") from error
@@ -176,4 +179,4 @@ def _document(entries: Iterable[UnfinishedRotation]) -> bytes:
         }
         for entry in entries
     ]
-    return json.dumps({"version": _VERSION, "rotations": rows}, indent=1).encode() + b"\n"
+    return json.dumps({KIND.member: KIND.stated, "rotations": rows}, indent=1).encode() + b"\n"

@@ -22,15 +22,17 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from keys.document_version import DocumentKind
 from trustdata import bounded_toml
+from trustdata.document_version import refuse_newer
 from trustdata.errors import InvalidName, LockDamaged, shown
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, parse_role
 from trustdata.verification.lock_entry import LockEntry
 from trustdata.verification.trust_pinning import Pin, parse_pin
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.format_names import FORMAT_NAMES
 
-LOCK_FORMAT: Final = "content-trust-lock-1"
+KIND: Final = DocumentKind(what="a lock file", name="content-trust-lock-")
 
 _HEADER: Final = b"# What this project has verified. Written by `trust lock` alone: commit it, do not edit it.\n\n"
 _MEMBERS: Final = {"format", "root-version", "root", "minimum"}
@@ -40,7 +42,10 @@ _TOML_LINE: Final = re.compile(r"at line (\d+)")
 
 
 def read_lock(raw: bytes, *, path: str) -> dict[GUN, LockEntry]:
-    """Read all entries, sorted by name. `path`: the name of the file in error messages. Raises: LockDamaged."""
+    """Read all entries, sorted by name.
+
+    `path`: the name of the file in error messages. Raises: LockDamaged, FileNewer.
+    """
     return _Reader(path, raw).entries()
 
 
@@ -57,7 +62,7 @@ def write_lock(entries: Mapping[GUN, LockEntry]) -> bytes:
         }
         for gun, entry in sorted(entries.items())
     }
-    return _HEADER + tomli_w.dumps({"format": LOCK_FORMAT, "collections": tables}).encode()
+    return _HEADER + tomli_w.dumps({"format": KIND.stated, "collections": tables}).encode()
 
 
 def role_order(role: str) -> tuple[int, str]:
@@ -77,11 +82,11 @@ class _Reader:
             raise LockDamaged(path=path, line=raw.count(b"\n", 0, error.start) + 1, reason="is no UTF-8") from error
 
     def entries(self) -> dict[GUN, LockEntry]:
-        """Read all entries, sorted by name. Raises: LockDamaged."""
+        """Read all entries, sorted by name. Raises: LockDamaged, FileNewer."""
         document = self._document()
-        if document.get("format") != LOCK_FORMAT:
-            reason = f"is not of format {LOCK_FORMAT}: it is no lock file, or a newer program has written it"
-            raise self._damaged(reason, member="format")
+        refuse_newer(KIND, document, path=self._path)
+        if not KIND.is_known(document):
+            raise self._damaged(f"is not of format {KIND.stated}: it is no lock file", member="format")
         unknown = sorted(set(document) - {"format", "collections"})
         if unknown:
             raise self._damaged(f"{shown(unknown[0])} is no member of a lock file", member=unknown[0])

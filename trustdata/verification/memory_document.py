@@ -12,27 +12,29 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from keys.document_version import DocumentKind
+from trustdata.document_version import refuse_newer
 from trustdata.errors import MalformedMetadata, MemoryDamaged
 from trustdata.verification.rollback_memory import Memory, from_document
 
-MEMORY_FORMAT: Final = "content-trust-seen-1"
+KIND: Final = DocumentKind(what="a rollback memory", name="content-trust-seen-")
 
 
 def read_collections(raw: bytes, *, path: str) -> dict[str, object]:
     """Read the file and return the entries by name, not decoded yet: most callers need only one of them.
 
-    `read_memory` decodes an entry. `path`: the name of the file in error messages. Raises: MemoryDamaged.
+    `read_memory` decodes an entry. `path`: the name of the file in error messages. Raises: MemoryDamaged, FileNewer.
     """
     try:
         document = json.loads(raw, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         reason = "is no JSON; restore it from a backup, or remove it to start without memory"
         raise MemoryDamaged(path=path, reason=reason) from error
+    refuse_newer(KIND, document, path=path)
     if not isinstance(document, dict) or set(document) != {"format", "collections"}:
         raise MemoryDamaged(path=path, reason="is no rollback memory")
-    if document["format"] != MEMORY_FORMAT:
-        reason = f"is not of format {MEMORY_FORMAT}: a newer program may have written it"
-        raise MemoryDamaged(path=path, reason=reason)
+    if not KIND.is_known(document):
+        raise MemoryDamaged(path=path, reason=f"is not of format {KIND.stated}")
     collections = document["collections"]
     if not isinstance(collections, dict):
         raise MemoryDamaged(path=path, reason="is no rollback memory")
@@ -49,7 +51,7 @@ def read_memory(entry: object, *, path: str) -> Memory:
 
 def write_collections(collections: Mapping[str, object]) -> bytes:
     """Return the content of the file. `collections`: by name, the results of `rollback_memory.to_document`."""
-    return json.dumps({"format": MEMORY_FORMAT, "collections": collections}, separators=(",", ":")).encode() + b"\n"
+    return json.dumps({"format": KIND.stated, "collections": collections}, separators=(",", ":")).encode() + b"\n"
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

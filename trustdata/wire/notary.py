@@ -53,8 +53,8 @@ from trustdata.model import (
 )
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TOP_LEVEL, RoleName, is_delegated
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
+from trustdata.wire.format_names import NOTARY_V1
 from trustdata.wire.member_checks import MemberChecks, Object
-from trustdata.wire.names import NOTARY_V1
 from trustdata.wire.plain_targets import PlainPart
 
 _TYPES: Final = {ROOT: "Root", TIMESTAMP: "Timestamp", SNAPSHOT: "Snapshot", TARGETS: "Targets"}

@@ -27,7 +27,7 @@ from trustdata.model import Content, TargetFile, Targets
 from trustdata.roles import RoleName
 from trustdata.wire import canonical_json, strict_json
 from trustdata.wire.canonical_json import to_json
-from trustdata.wire.names import NOTARY_V1, TUF_1_0
+from trustdata.wire.format_names import NOTARY_V1, TUF_1_0
 
 VALUES: Final = 12
 """Values of a plain target, as `json_bounds` counts them."""

@@ -30,8 +30,8 @@ from trustdata.limits import (
 from trustdata.model import Content, Key, MetaFile, Root, Signature, Signer, Snapshot, TargetFile, Targets, Timestamp
 from trustdata.roles import RoleName, is_delegated, role_to_path
 from trustdata.wire import UploadRules, canonical_json, plain_targets, strict_json
+from trustdata.wire.format_names import TUF_1_0
 from trustdata.wire.member_checks import MemberChecks, Object
-from trustdata.wire.names import TUF_1_0
 from trustdata.wire.plain_targets import PlainPart
 
 _CLASSES: Final[Mapping[str, type[Root | Timestamp | Snapshot | Targets]]] = {

@@ -16,19 +16,21 @@ from typing import IO, Final, Self
 
 import orjson
 
+from keys.document_version import DocumentKind
 from keys.file_access import unguarded
+from trustdata.document_version import refuse_newer
 from trustdata.gun import GUN
 from trustserver.errors import StartRefused
 
 MAX_AGE: Final = timedelta(days=1)
-_FORMAT: Final = "content-trust-check-1"
+KIND: Final = DocumentKind(what="a file of an interrupted check", name="content-trust-check-")
 
 
 class CheckProgress:
     """The collections that were found sound, in a file, as a context manager. None as `path`: nothing is remembered."""
 
     def __init__(self, path: Path | None, *, mark: str, at: datetime) -> None:
-        """Read what an earlier check has left. `mark`: of the database's seal key. Raises: StartRefused."""
+        """Read what an earlier check has left. `mark`: of the database's seal key. Raises: StartRefused, FileNewer."""
         self._path = path
         self._sound: dict[GUN, int] = {}
         self._file: IO[bytes] | None = None
@@ -84,16 +86,17 @@ class CheckProgress:
     def _begin(self, lines: list[bytes], mark: str, at: datetime) -> None:
         if self._file is None:
             return
-        if any(lines) and _object(lines[0]).get("format") != _FORMAT:
+        refuse_newer(KIND, _object(lines[0]), path=str(self._path))
+        if any(lines) and not KIND.is_known(_object(lines[0])):
             raise StartRefused(what=str(self._path), reason="is no file of an interrupted check: name another")
         self._file.truncate(0)
-        self._write({"format": _FORMAT, "database": mark, "began": int(at.timestamp())})
+        self._write({KIND.member: KIND.stated, "database": mark, "began": int(at.timestamp())})
 
     def _is_of(self, head: bytes, mark: str, at: datetime) -> bool:
         content = _object(head)
         began = content.get("began")
         age = timedelta(seconds=at.timestamp() - began) if type(began) is int else MAX_AGE
-        same = (content.get("format"), content.get("database")) == (_FORMAT, mark)
+        same = (content.get("format"), content.get("database")) == (KIND.stated, mark)
         return same and timedelta(0) <= age < MAX_AGE
 
     def _write(self, content: dict[str, object]) -> None:

@@ -13,7 +13,6 @@ import typer
 
 from keys.rfc3339 import to_rfc3339
 from trustdata.gun import parse_gun
-from trustserver.admin.check import check_database
 from trustserver.responses.overview import overview_row
 from trustserver.settings import GivenSettings, as_toml, load
 from trustserver.storage import database
@@ -53,6 +52,8 @@ def check(
 
     Raises: StartRefused (a file or the database cannot be read), ServerRunning (with `accept`), NotStored.
     """
+    from trustserver.admin.check import check_database  # no other command needs what it loads
+
     settings = load(given, environ, config).settings
     report = check_database(settings, against=against, accept=accept, at=at, resume=resume)
     for line in [report.document()] if as_json else report.lines():

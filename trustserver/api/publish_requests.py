@@ -22,7 +22,8 @@ from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.metrics import Metrics
 from trustserver.api.problems import status_of
 from trustserver.api.publish_rates import PublishRate
-from trustserver.api.upload import PartRules, Upload
+from trustserver.api.refused_uploads import RefusedUploads
+from trustserver.api.upload import PartRules, Upload, announced_size
 from trustserver.api.upload_room import UploadPlace, UploadRoom
 from trustserver.auth.authorizer import Subject, known_name
 from trustserver.errors import DiskFull
@@ -40,6 +41,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _CONFLICT: Final = 409
+_FAULTS: Final = range(400, 500)
+"""The statuses of refusals that are the sender's fault, but for a conflict."""
 Judge: TypeAlias = Callable[[Mapping[RoleName, bytes], datetime], PublishedVersions]
 """A function that checks and stores the files of an upload. It gets the files and the time, in a worker thread."""
 
@@ -62,7 +65,13 @@ class PublishRequests:
     """Handles all uploads of an event loop. They share memory and threads; large ones are checked one at a time."""
 
     def __init__(
-        self, publishing: Publishing, metrics: Metrics, *, clock: Callable[[], datetime], limits: UploadLimits
+        self,
+        publishing: Publishing,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], datetime],
+        uptime: Callable[[], float],
+        limits: UploadLimits,
     ) -> None:
         self._publishing = publishing
         self._metrics = metrics
@@ -73,6 +82,7 @@ class PublishRequests:
             limits.per_collection, what="publishes of this collection in a minute", clock=clock
         )
         self._by_user = PublishRate(limits.per_user, what="publishes by you in a minute", clock=clock)
+        self._refused = RefusedUploads(uptime)
         self._judging = FairQueue(JUDGES, what="uploads")
         self._large = FairQueue(1, what="large uploads")
         # Threads of their own, so that slow uploads keep no read waiting.
@@ -126,11 +136,14 @@ class PublishRequests:
         try:
             self._by_collection.check(gun)
             self._by_user.check(owner)
-            with self._room.enter(owner) as place:
-                upload = await Upload(place, parts).read(scope, receive, seconds=self._seconds)
-                files = await self._in_thread(parts.files_to_publish, upload)  # it may parse them
-                async with self._turn(place, gun, files):
-                    published = await self._in_thread(judge, files, self._clock())
+            with self._refused.count(owner, announced_size(scope, parts), is_fault=_is_fault) as wait:
+                if wait:
+                    await asyncio.sleep(wait)
+                with self._room.enter(owner) as place:
+                    upload = await Upload(place, parts).read(scope, receive, seconds=self._seconds)
+                    files = await self._in_thread(parts.files_to_publish, upload)  # it may parse them
+                    async with self._turn(place, gun, files):
+                        published = await self._in_thread(judge, files, self._clock())
             self._by_collection.count(gun)
             self._by_user.count(owner)
             outcome = "stored"
@@ -175,6 +188,11 @@ class PublishRequests:
     async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, functools.partial(work, *arguments, **named))
+
+
+def _is_fault(error: Exception) -> bool:
+    """Return whether an upload was refused for what its sender has sent."""
+    return status_of(error) in _FAULTS and status_of(error) != _CONFLICT
 
 
 def _owner(subject: Subject, address: str | None, gun: GUN) -> str:

@@ -1,4 +1,4 @@
-"""Send responses: large bodies in pieces; responses that not everybody may read as private, for shared caches.
+"""Send responses: large bodies in pieces, what not everybody may read as private, and no type left to be guessed.
 
 With pieces, a client that receives slowly makes the server hold one piece in memory and not the whole file.
 """
@@ -11,9 +11,9 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 from trustdata.errors import TrustError
-from trustserver.api.gun_path import Send
+from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.responses.in_flight import BodiesInFlight, Reading
-from trustserver.responses.ready import ReadyResponse
+from trustserver.responses.ready import NOSNIFF, ReadyResponse
 
 PIECE: Final = 32_768
 """Bytes of one piece. The HTTP server copies it and keeps it until the client has received it."""
@@ -43,14 +43,14 @@ async def send_body(send: Send, answer: ReadyResponse, bodies: BodiesInFlight) -
             reading = bodies.read(event["body"], lambda: deadline.reschedule(loop.time()), answer=answer)
             del answer, event  # from now on only the reading has them
             for start in range(0, reading.size, PIECE):
-                if reading.has_ended:
+                if reading.must_stop:
                     break
                 piece = await reading.read(start, PIECE)
                 deadline.reschedule(loop.time() + PIECE_SECONDS)
                 await send({"type": _BODY, "body": piece, "more_body": start + PIECE < reading.size})
                 deadline.reschedule(None)
     except TimeoutError:
-        if reading is None or not reading.has_ended:
+        if reading is None or not reading.must_stop:
             _log.info("a client took too little of an answer", extra={"seconds": PIECE_SECONDS})
         else:
             _log.info("an answer ends before its end", extra={"reason": "there is no memory for it"})
@@ -73,6 +73,20 @@ def for_one_reader(send: Send) -> Send:
         await send(event)
 
     return sent
+
+
+def with_nosniff(app: App) -> App:
+    """Return an ASGI application that adds X-Content-Type-Options to the responses of another that lack it."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(event: MutableMapping[str, Any]) -> None:
+            if event["type"] == "http.response.start" and all(name != NOSNIFF[0] for name, _ in event["headers"]):
+                event = {**event, "headers": [*event["headers"], NOSNIFF]}
+            await send(event)
+
+        await app(scope, receive, sent)
+
+    return called
 
 
 def _private(name: bytes, value: bytes) -> tuple[bytes, bytes]:

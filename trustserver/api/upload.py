@@ -103,6 +103,12 @@ class TufParts:
         return files
 
 
+def announced_size(scope: Scope, rules: PartRules) -> int:
+    """Return how many bytes a request says that its body has, and no more than are read; those if it does not say."""
+    length = _declared_length({name.lower(): value for name, value in scope["headers"]})
+    return rules.max_upload if length is None else min(length, rules.max_upload)
+
+
 class Upload:
     """One upload. `place`: counts the memory that it takes."""
 
@@ -117,8 +123,7 @@ class Upload:
         Raises: EncodingRefused, BadRequest (names the place), InvalidName, TooLarge, RequestTooSlow, Overloaded.
         """
         headers = {name.lower(): value for name, value in scope["headers"]}
-        length = headers.get(b"content-length", b"")
-        declared = int(length) if length.isdigit() else None
+        declared = _declared_length(headers)
         try:
             async with self._place.arriving(seconds=seconds):
                 return await self._read(headers, receive, declared)
@@ -307,6 +312,11 @@ async def _discard_rest(receive: Receive, seconds: float, limit: int) -> None:
                     return
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return
+
+
+def _declared_length(headers: Mapping[bytes, bytes]) -> int | None:
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else None
 
 
 def _boundary(headers: Mapping[bytes, bytes]) -> bytes:

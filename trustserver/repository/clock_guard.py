@@ -7,7 +7,8 @@ So only a forward jump stops the signing of snapshots and timestamps. Reads go o
 - While the server runs, its clock may gain one hour in a week on the uptime of the machine, which nobody can set.
 - At the start, it may be seven days after the last round of upkeep, which the store has recorded; or later, if the
   kernel says that its clock is synchronised. A clock that is early at the start is judged by this rule when it is set.
-  For an hour it is taken to be early; after that, the last round was recorded by a clock that was ahead.
+  For an hour it is taken to be early; after that it is taken to be right, and the last round to have been recorded by
+  a clock that was ahead.
 
 Signing goes on when the clock is right again, or when the operator has accepted it (`trust-server clock accept`).
 """
@@ -23,10 +24,13 @@ from trustserver.errors import ClockJumped
 from trustserver.storage.ports import MetadataStore
 
 MAX_GAIN: Final = timedelta(hours=1)
+"""How much the clock may gain on the uptime within GAIN_PERIOD."""
 GAIN_PERIOD: Final = timedelta(days=7)
 """After this time a gain is forgotten, or the pauses of a virtual machine would add up until nothing is signed."""
 MAX_ABSENCE: Final = timedelta(days=7)
+"""How long after the last round of upkeep the server may start without being asked whether its clock is right."""
 MAX_EARLY: Final = timedelta(hours=1)
+"""How long after the start a clock that is behind the last round is taken to be early."""
 
 
 class ClockGuard:
@@ -59,7 +63,7 @@ class ClockGuard:
     def is_early(self, at: datetime) -> bool:
         """Return whether the clock, which was checked, is taken to be behind: its machine does not know the time yet.
 
-        What lives too long by such a clock is good, and what it signs has expired.
+        Files that seem to live too long are good then, and what is signed now has expired already.
         """
         with self._lock:
             if self._early is None:

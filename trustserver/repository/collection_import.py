@@ -95,7 +95,7 @@ class CollectionImport:
         one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
         GoneCollection, NotStored, RevisionMoved.
         """
-        check_values([*imported.roots, *imported.files.values()], MAX_UPLOAD_VALUES)
+        check_values([*imported.roots, *imported.files.values()], limit=MAX_UPLOAD_VALUES)
         roots, current = self._verify(gun, imported, at)
         stored = self._parsed.load(gun)
         refuse_tombstone(stored.state)

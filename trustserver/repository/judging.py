@@ -78,7 +78,7 @@ def size_of(files: Mapping[RoleName, bytes]) -> int:
 
 def parse_upload(upload: UploadedFiles) -> dict[RoleName, Envelope]:
     """Count the values of all files, and parse them. Raises: TooLarge, MalformedMetadata, PublishRefused."""
-    check_values(upload.files.values(), MAX_UPLOAD_VALUES)
+    check_values(upload.files.values(), limit=MAX_UPLOAD_VALUES)
     with _unexpected_refused():
         return {role: upload.served_format.wire.parse(role, raw) for role, raw in upload.files.items()}
 

@@ -32,20 +32,20 @@ _OWNERS: Final = frozenset({ROOT, TARGETS, RELEASES})
 from removing that signer."""
 
 
-def check_values(files: Collection[bytes], most: int) -> None:
-    """Refuse an upload whose files together hold more than `most` values, before any of them is parsed.
+def check_values(files: Collection[bytes], *, limit: int) -> None:
+    """Refuse an upload whose files together hold more than `limit` values, before any of them is parsed.
 
     Each file has a limit of its own, but all of them are parsed before the first one is judged. A file that is nested
     too deep is left to its parser, which names it. Raises: TooLarge.
     """
-    if sum(map(most_values, files)) <= most:
+    if sum(map(most_values, files)) <= limit:
         return
-    left = most
+    left = limit
     for raw in files:
         try:
             left -= count_values(raw, most=left)
         except TooManyValues as error:
-            raise TooLarge(what="the upload", limit=most, unit="values") from error
+            raise TooLarge(what="the upload", limit=limit, unit="values") from error
         except TooDeep:
             continue
 
@@ -53,16 +53,16 @@ def check_values(files: Collection[bytes], most: int) -> None:
 def check_collection_size(stored: Mapping[RoleName, Envelope], candidate: Candidate, wire: WireFormat) -> None:
     """Refuse a signer's role that grows while the whole collection is above its limit. Raises: TooLarge.
 
-    The limit is MAX_COLLECTION. It is higher in a format that allows larger files, by the difference of one file.
+    The limit is MAX_COLLECTION for TUF 1.0. A format whose targets may be larger has a limit higher by that difference.
     """
-    grow = (
+    growing = (
         role
         for role in candidate.changed
         if role not in _OWNERS and len(candidate.roles[role].raw) > (len(stored[role].raw) if role in stored else 0)
     )
     total = sum(len(envelope.raw) for envelope in candidate.roles.values())
     limit = MAX_COLLECTION + wire.size_limit(TARGETS) - MAX_TARGETS
-    if total > limit and any(grow):
+    if total > limit and any(growing):
         raise TooLarge(what="the whole collection", limit=limit)
 
 

@@ -24,21 +24,25 @@ ReadPiece: TypeAlias = Callable[[StoredBody, int, int], Awaitable[bytes]]
 
 
 class _Body:
-    """A body that is being sent, and its readers. `needed`: how many of them cannot read it from the store."""
+    """A body that is being sent, and its readers. `bound_readers`: how many of them cannot read it from the store."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self.needed = 0
+        self.bound_readers = 0
         self.readers: set[Reading] = set()
 
 
 class Reading:
-    """A client that reads a body. `has_ended`: it must stop, because there is no memory for the body any more."""
+    """A client that reads a body of `size` bytes.
+
+    `must_stop`: there is no memory for the body any more, and the client cannot get the rest. `stored`: where the body
+    can be read when it has gone; None: nowhere.
+    """
 
     def __init__(
         self, bodies: BodiesInFlight, body: bytes, answer: ReadyResponse | None, end: Callable[[], None]
     ) -> None:
-        self.has_ended = False
+        self.must_stop = False
         self.end = end
         self.stored = None if answer is None or not bodies.has_store else answer.stored
         self._answer = answer  # whoever asks for it meanwhile gets the same (api/shared_reads.py)
@@ -68,7 +72,7 @@ class Reading:
         """Let go of the body: it is read from the store from now on, or no more."""
         self._body = self._answer = None
         if self.stored is None:
-            self.has_ended = True
+            self.must_stop = True
             self.end()
 
     def release(self) -> None:
@@ -92,13 +96,13 @@ class BodiesInFlight:
         """How many clients were sent the rest from the store."""
         self._read_piece = read_piece
         self._limit = limit
-        self._needed = 0
+        self._bound_bytes = 0
         self._bodies: OrderedDict[int, _Body] = OrderedDict()
 
     def may_hold(self, body: bytes) -> bool:
         """Return whether a client may get a body that cannot be read from the store while it is sent."""
         found = self._bodies.get(id(body))
-        return (found is not None and found.needed > 0) or self._needed + len(body) <= self._limit // 2
+        return (found is not None and found.bound_readers > 0) or self._bound_bytes + len(body) <= self._limit // 2
 
     def form_for(self, chosen: ReadyResponse, answer: ReadyResponse) -> ReadyResponse:
         """Return the form of an answer that a client gets: the plain one if there is no memory for the `chosen` one."""
@@ -124,7 +128,7 @@ class BodiesInFlight:
             found = self._bodies[key] = _Body(body)
             self.size += len(body)
         found.readers.add(reading)
-        self._count_needed(found, reading, 1)
+        self._count_bound(found, reading, 1)
         self._bodies.move_to_end(key)
         while self.size > self._limit and len(self._bodies) > 1:
             self._let_go()
@@ -142,25 +146,25 @@ class BodiesInFlight:
         if found is None or reading not in found.readers:
             return
         found.readers.discard(reading)
-        self._count_needed(found, reading, -1)
+        self._count_bound(found, reading, -1)
         if not found.readers:
             self.size -= len(found.body)
             del self._bodies[key]
 
     def _let_go(self) -> None:
-        """Let go of the body that was asked for longest ago: one that nobody needs, if there is one."""
-        key = next((key for key, body in self._bodies.items() if not body.needed), next(iter(self._bodies)))
+        """Let go of the body that was asked for longest ago: one whose readers can all go on, if there is one."""
+        key = next((key for key, body in self._bodies.items() if not body.bound_readers), next(iter(self._bodies)))
         oldest = self._bodies.pop(key)
         self.size -= len(oldest.body)
         for each in list(oldest.readers):
-            self._count_needed(oldest, each, -1)
+            self._count_bound(oldest, each, -1)
             self.ended += each.stored is None
             self.moved += each.stored is not None
             each.move()
 
-    def _count_needed(self, body: _Body, reading: Reading, change: int) -> None:
+    def _count_bound(self, body: _Body, reading: Reading, change: int) -> None:
         """Count a reader that comes (1) or goes (-1), if it cannot read from the store."""
         if reading.stored is None:
-            self._needed -= len(body.body) if body.needed else 0
-            body.needed += change
-            self._needed += len(body.body) if body.needed else 0
+            self._bound_bytes -= len(body.body) if body.bound_readers else 0
+            body.bound_readers += change
+            self._bound_bytes += len(body.body) if body.bound_readers else 0

@@ -18,7 +18,7 @@ from trustserver.storage.ports import NEVER_RENEWED, StoredFile
 
 NEVER: Final = sys.maxsize
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-"""The header of every answer, by which browsers take none for a page."""
+"""A header of every response: no browser guesses a type other than the one that is said (Fetch standard, nosniff)."""
 PIECES_FROM: Final = 65_536
 """Bytes of a body from which on it can be read from the store in pieces while it is sent."""
 _OVERHEAD: Final = 1024  # of an entry beside its body: path, headers, dictionaries

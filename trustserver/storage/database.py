@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from trustserver.errors import StartRefused
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+NEWEST_SCHEMA: Final = "0006"
+"""The schema revision that this version of the program needs: the last of `migrations/versions`."""
 POOL_SIZE: Final = 12
 """As many as there are threads that use the database: eight for requests, four that check uploads."""
 BUSY_SECONDS: Final = 10
@@ -29,6 +29,7 @@ _DURABLE: Final = (
     f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}",
 )
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_NEWER: Final = "was written by a newer version of this program; use that one"
 
 
 def open_engine(url: str) -> Engine:
@@ -72,6 +73,10 @@ def migrate(engine: Engine, *, to: str = "head") -> str:
 
     Raises: StartRefused if the database cannot be opened, or was written by a newer version of this program.
     """
+    # Loading alembic takes longer than all that the operator's commands do with a database that is up to date.
+    from alembic import command
+    from alembic.util.exc import CommandError
+
     configuration = _configuration()
     try:
         with engine.connect() as connection, connection.begin():
@@ -79,8 +84,7 @@ def migrate(engine: Engine, *, to: str = "head") -> str:
             command.upgrade(configuration, to)
         return schema(engine)
     except CommandError as error:
-        reason = "was written by a newer version of this program; use that one"
-        raise StartRefused(what="database", reason=reason) from error
+        raise StartRefused(what="database", reason=_NEWER) from error
     except SQLAlchemyError as error:
         raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
 
@@ -92,14 +96,19 @@ def schema(engine: Engine) -> str:
     """
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() or ""
+            if not inspect(connection).has_table("alembic_version"):
+                return ""
+            return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
     except SQLAlchemyError as error:
         raise StartRefused(what="database", reason=f"cannot be opened: {_driver_message(error)}") from error
 
 
-def newest_schema() -> str:
-    """Return the schema revision that this version of the program needs."""
-    return ScriptDirectory.from_config(_configuration()).get_current_head() or ""
+def reason_of_other_schema(engine: Engine) -> str:
+    """Return why a database is not used whose schema is not the newest one. Raises: StartRefused."""
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()}
+    return "its schema is an older one; run trust-server migrate" if schema(engine) in {"", *known} else _NEWER
 
 
 def quick_check(engine: Engine) -> str:
@@ -116,6 +125,8 @@ def _driver_message(error: SQLAlchemyError) -> str:
 
 
 def _configuration() -> Config:
+    from alembic.config import Config
+
     configuration = Config()
     configuration.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     configuration.set_main_option("path_separator", "os")

@@ -17,7 +17,14 @@ from keys.file_access import unguarded
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
-from trustserver.storage.database import migrate, newest_schema, open_engine, schema, sqlite_file
+from trustserver.storage.database import (
+    NEWEST_SCHEMA,
+    migrate,
+    open_engine,
+    reason_of_other_schema,
+    schema,
+    sqlite_file,
+)
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
@@ -52,8 +59,8 @@ def existing_store(settings: Settings) -> MetadataStore:
     _check_guarded(sqlite_file(settings.database_url))
     engine = open_engine(settings.database_url)
     with _closed_on_failure(engine):
-        if schema(engine) != newest_schema():
-            raise StartRefused(what="database", reason="its schema is of another version; run trust-server migrate")
+        if schema(engine) != NEWEST_SCHEMA:
+            raise StartRefused(what="database", reason=reason_of_other_schema(engine))
     return SqlStore(engine)
 
 
@@ -79,7 +86,8 @@ def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
 def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
     """Open the published log and compare the database with it. A log of another database is begun anew.
 
-    Raises: DatabaseOlder if more was published than the database holds; NotStored if the database cannot be read.
+    Raises: DatabaseOlder if more was published than the database holds; FileNewer if a newer program has written the
+    log; NotStored if the database cannot be read.
     """
     published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
     logged = published_log.load()

@@ -22,12 +22,15 @@ from typing import Final
 
 import orjson
 
+from keys.document_version import DocumentKind
 from keys.durable_file import write_durably
+from trustdata.document_version import refuse_newer
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.storage.ports import Status, Summary
 
-_FORMAT: Final = "content-trust-witness-1"
+KIND: Final = DocumentKind(what="a witness", name="content-trust-witness-")
+_LONGEST_HEAD: Final = 4096  # bytes of the first line
 _REWRITE_AFTER: Final = 4 * 1024 * 1024
 """How many bytes are appended before the file is written anew: about thirty thousand changes."""
 
@@ -76,13 +79,17 @@ class PublishedLogFile:
     def load(self) -> dict[GUN, LogEntry] | None:
         """Read the log. Return None if the file is missing, or is about another database.
 
-        Lines that cannot be parsed are skipped: a power cut may have left an incomplete one.
+        Lines that cannot be parsed are skipped: a power cut may have left an incomplete one. Raises: FileNewer.
         """
         try:
             lines = self._path.read_bytes().splitlines()
         except OSError:
             return None
-        if not lines or _parse_object(lines[0]) != {"format": _FORMAT, "database": self._mark}:
+        if not lines:
+            return None
+        head = _parse_object(lines[0])
+        refuse_newer(KIND, head, path=str(self._path))
+        if head != {KIND.member: KIND.stated, "database": self._mark}:
             return None
         entries: dict[GUN, LogEntry] = {}
         for line in lines[1:]:
@@ -95,9 +102,11 @@ class PublishedLogFile:
     def rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
         """Replace the file by one line for each collection in `known`. `record` appends to the new file.
 
-        Raises: OSError.
+        Raises: OSError; FileNewer, and the file stays.
         """
         with self._lock:
+            with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+                refuse_newer(KIND, _parse_object(file.readline(_LONGEST_HEAD)), path=str(self._path))
             self._rewrite(known)
 
     def compact(self) -> None:
@@ -127,7 +136,7 @@ class PublishedLogFile:
             self._close()
 
     def _rewrite(self, known: Mapping[GUN, LogEntry]) -> None:
-        head = orjson.dumps({"format": _FORMAT, "database": self._mark}) + b"\n"
+        head = orjson.dumps({KIND.member: KIND.stated, "database": self._mark}) + b"\n"
         write_durably(
             self._path, head + b"".join(_format_line(gun, entry) for gun, entry in sorted(known.items())), mode=0o600
         )

@@ -15,7 +15,7 @@ from typing import Any
 from tests.support.certificates import Authority
 from tests.support.hostile_server import HostileServer, Request, Script, Wire, json_reply, reply
 from tests.support.network_users import FILE
-from tests.support.registries import REPOSITORY, token
+from tests.support.token_registries import REPOSITORY, token
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
 from trustcli.doctor.findings import Finding
@@ -285,19 +285,6 @@ def open_ping(world: World) -> None:
 
     world.registry(script)
     world.log_in()
-
-
-def first(answer: bytes, then: Script) -> Script:
-    """A server that gives this answer once, and does what it should from then on."""
-    left = [answer]
-
-    def script(request: Request, wire: Wire) -> None:
-        if left:
-            wire.send(left.pop())
-        else:
-            then(request, wire)
-
-    return script
 
 
 def far_insecure(world: World, script: Script) -> None:

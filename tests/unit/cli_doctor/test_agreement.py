@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.hostile_server import reply
+from tests.support.hostile_server import first, reply
 from tests.support.network_users import FILE
-from tests.support.registries import REPOSITORY
+from tests.support.token_registries import REPOSITORY
 from tests.unit.cli_doctor.situations import (
     BASIC,
     PAGE,
@@ -24,7 +24,6 @@ from tests.unit.cli_doctor.situations import (
     far_behind,
     far_insecure,
     far_insecure_guarded,
-    first,
     guarded_by,
     helper,
     hidden,

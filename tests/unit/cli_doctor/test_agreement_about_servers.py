@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.hostile_server import reply
+from tests.support.hostile_server import first, reply
 from tests.unit.cli_doctor.situations import (
     GUN,
     PAGE,
@@ -15,7 +15,6 @@ from tests.unit.cli_doctor.situations import (
     agree,
     at,
     behind_a_proxy,
-    first,
     helper,
     logged_in,
     refuses_its_tokens,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.certificates import make_authority
 from tests.support.hostile_server import json_reply, reply
-from tests.support.registries import REPOSITORY, token
+from tests.support.token_registries import REPOSITORY, token
 from tests.unit.cli_doctor.situations import (
     BASIC,
     IMAGE,

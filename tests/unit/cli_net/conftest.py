@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import Authority, make_authority
-from tests.support.hostile_server import HostileServer, Request, Script, Wire
+from tests.support.hostile_server import HostileServer, Script
 from tests.support.network_users import GUN, USERS, RegistryUser, Stored, User, network_of
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
@@ -18,16 +18,6 @@ from trustcli.http.token_auth import CredentialSource
 Serve = Callable[..., HostileServer]
 Remotes = Callable[..., TufRemote]
 Users = Callable[..., User]
-
-
-def answering(*answers: bytes) -> Script:
-    """One answer after the other; the last one for ever."""
-    left = list(answers)
-
-    def script(_: Request, wire: Wire) -> None:
-        wire.send(left.pop(0) if len(left) > 1 else left[0])
-
-    return script
 
 
 def fetch(remote: TufRemote, limit: int = 1000) -> bytes | None:

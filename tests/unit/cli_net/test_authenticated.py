@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, reply
+from tests.support.hostile_server import HostileServer, Request, Wire, answering, json_reply, reply
 from tests.support.network_users import DIGEST, FILE, Stored, TrustServerUser, stored_for
-from tests.unit.cli_net.conftest import Serve, Users, answering
+from tests.unit.cli_net.conftest import Serve, Users
 from trustcli.config.credential import Credential
 from trustcli.errors import (
     RemoteMisbehaved,

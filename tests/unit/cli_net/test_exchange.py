@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import EXPIRED, Authority, make_authority
-from tests.support.hostile_server import DripClock, Request, Wire, megabytes_after, reply
+from tests.support.hostile_server import DripClock, Request, Wire, answering, megabytes_after, reply
 from tests.support.network_users import DIGEST, FILE, connections_of, padded
-from tests.unit.cli_net.conftest import Serve, Users, answering, memory_of
+from tests.unit.cli_net.conftest import Serve, Users, memory_of
 from trustcli.errors import (
     RemoteMisbehaved,
     RemoteUnreachable,

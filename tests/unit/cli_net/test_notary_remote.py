@@ -9,9 +9,9 @@ import pytest
 
 from keys.algorithms import Algorithm, generate
 from keys.notary import NotaryKey, bare_key
-from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, megabytes_after, reply
+from tests.support.hostile_server import HostileServer, Request, Wire, answering, json_reply, megabytes_after, reply
 from tests.support.network_users import GUN
-from tests.unit.cli_net.conftest import Remotes, Serve, answering
+from tests.unit.cli_net.conftest import Remotes, Serve
 from trustcli.client.notary_remote import MAX_ANSWER, NotaryRemote
 from trustcli.client.ports import CollectionState
 from trustcli.errors import (

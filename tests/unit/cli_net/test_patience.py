@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.hostile_server import json_reply, reply
+from tests.support.hostile_server import answering, json_reply, reply
 from tests.support.network_users import DIGEST, FILE, stored_for
-from tests.unit.cli_net.conftest import Remotes, Serve, Users, answering
+from tests.unit.cli_net.conftest import Remotes, Serve, Users
 from trustcli.console.failure_table import row_for
 from trustcli.errors import RemoteBusy, RemoteFailing
 from trustcli.http.messages import Response

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.hostile_server import reply
-from tests.unit.cli_net.conftest import Serve, Users, answering
+from tests.support.hostile_server import answering, reply
+from tests.unit.cli_net.conftest import Serve, Users
 from trustcli.console.failure_table import row_for
 from trustcli.errors import RemoteFailing, RemoteRefused
 from trustcli.http.messages import Response

@@ -15,11 +15,12 @@ from tests.support.hostile_server import (
     HostileServer,
     Request,
     Wire,
+    answering,
     json_reply,
     reply,
 )
 from tests.support.network_users import Stored, network_of
-from tests.unit.cli_net.conftest import Serve, answering
+from tests.unit.cli_net.conftest import Serve
 from trustcli.config.credential import Credential
 from trustcli.errors import (
     ImageNotFound,

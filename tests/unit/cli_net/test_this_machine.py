@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, reply
+from tests.support.hostile_server import HostileServer, Request, Wire, answering, json_reply, reply
 from tests.support.network_users import DIGEST, FILE, GUN, Stored, network_of
-from tests.unit.cli_net.conftest import Serve, answering
+from tests.unit.cli_net.conftest import Serve
 from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.errors import RemoteMisbehaved

@@ -8,9 +8,9 @@ import pytest
 
 from keys.errors import KeyFileExposed
 from tests.support.certificates import Authority, make_authority
-from tests.support.hostile_server import reply
+from tests.support.hostile_server import answering, reply
 from tests.support.network_users import DIGEST, FILE
-from tests.unit.cli_net.conftest import Serve, Users, answering
+from tests.unit.cli_net.conftest import Serve, Users
 from trustcli.config.tls_settings import HostTls
 from trustcli.errors import ClientCertificateWanted, RemoteUnreachable, SettingsUnusable
 from trustcli.http.messages import Origin

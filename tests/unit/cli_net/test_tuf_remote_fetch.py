@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 
-from tests.support.hostile_server import json_reply, reply
+from tests.support.hostile_server import answering, json_reply, reply
 from tests.support.network_users import GUN
-from tests.unit.cli_net.conftest import Remotes, Serve, answering, fetch, memory_of
+from tests.unit.cli_net.conftest import Remotes, Serve, fetch, memory_of
 from trustcli.client.tuf_remote import COMPRESSED_FROM
 from trustcli.errors import (
     RemoteMisbehaved,

@@ -7,9 +7,9 @@ import hashlib
 import pytest
 from securesystemslib.formats import encode_canonical
 
-from tests.support.hostile_server import Request, Wire, json_reply, reply
+from tests.support.hostile_server import Request, Wire, answering, json_reply, reply
 from tests.support.network_users import GUN
-from tests.unit.cli_net.conftest import Remotes, Serve, answering
+from tests.unit.cli_net.conftest import Remotes, Serve
 from trustcli.client.ports import CollectionState, DeletedCollection
 from trustcli.console.failure_table import row_for
 from trustcli.errors import (

@@ -143,7 +143,7 @@ def test_no_toml_with_its_line(path: Path) -> None:
     assert "is no TOML" in str(_damage(path, "x = " + "[" * 100_000))
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", 'format = "content-trust-lock-2"\n', "format = 1\n", "[pins]\n"])
+@pytest.mark.parametrize("text", ["", "# nothing\n", 'format = "content-trust-lock-02"\n', "format = 1\n", "[pins]\n"])
 def test_another_format(path: Path, text: str) -> None:
     assert "is not of format content-trust-lock-1" in str(_damage(path, text))
 
@@ -151,7 +151,7 @@ def test_another_format(path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "line", "reason"),
     [
-        ("content-trust-lock-1", "content-trust-lock-2", 3, "newer program"),
+        ("content-trust-lock-1", "content-trust-lock-x", 3, "is no lock file"),
         ('format = "content', 'name = 1\nformat = "content', 3, "name is no member"),
         ("root-version = 2", "root-version = 0", 17, "root-version must be an integer of 1 or more"),
         ("root-version = 2", "root-version = true", 17, "root-version"),

@@ -105,7 +105,7 @@ def test_forgetting_one_keeps_the_others(seen: MemoryFile) -> None:
         b"{}",
         b"\xff",
         b"[" * 100_000,
-        b'{"format": "content-trust-seen-2", "collections": {}}',
+        b'{"format": "content-trust-seen-0", "collections": {}}',
         b'{"format": "content-trust-seen-1", "collections": []}',
         b'{"format": "content-trust-seen-1", "collections": {}, "collections": {}}',
         b'{"format": "content-trust-seen-1", "collections": {"registry.example.com/app": 5}}',

@@ -26,7 +26,7 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin
-from trustdata.wire.names import FORMAT_NAMES
+from trustdata.wire.format_names import FORMAT_NAMES
 
 
 @pytest.fixture

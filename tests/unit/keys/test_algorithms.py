@@ -25,6 +25,7 @@ from keys.algorithms import (
     is_public_key,
     key_fingerprint,
     matching_keyids,
+    nameless_refusal,
     public_fingerprint,
     public_key_of,
 )
@@ -146,6 +147,11 @@ def test_refuses_rsa_exponents_that_make_a_signature_costly(bits: int) -> None:
 def tuf_like_rsa(public: rsa.RSAPublicKey) -> SSlibKey:
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     return SSlibKey("11" * 32, "rsa", "rsassa-pss-sha256", {"public": pem})
+
+
+def test_a_key_that_has_no_id_yet_has_no_name() -> None:
+    refusal = nameless_refusal("it is odd")
+    assert (refusal.key, refusal.reason) == ("", "it is odd")
 
 
 @pytest.mark.parametrize("text", ["", "  ", "ab" * 31, "ab" * 31 + " a", "zz" * 32, "٣" * 64, "ab" * 33])

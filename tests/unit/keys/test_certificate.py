@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from keys.algorithms import Algorithm, generate
 from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import load_pem_certificate, with_readable_names
+from keys.go_certificate import load_der_certificate, load_pem_certificate, name_of, with_readable_names
 from keys.notary import NotaryKey, bare_key
 from tests.support.notary_keys import MD5_WITH_RSA, SHA1_WITH_RSA, as_printable, pem_of, signed_by
 from trustdata.lifetimes import NOTARY_LIFETIMES
@@ -250,6 +250,50 @@ class TestOldGo:
         assert with_readable_names(b"\x30\x00") == b"\x30\x00"
         assert with_readable_names(b"no certificate") == b"no certificate"
         assert with_readable_names(b"\x30\x84\0\0\0\0") == b"\x30\x84\0\0\0\0"
+        printable = as_printable(der, b"docker/*")
+        assert with_readable_names(printable) == der
+        assert with_readable_names(printable[:-1]) == printable[:-1], "it ends too early"
+
+    def test_a_length_without_an_end_is_none(self) -> None:
+        """DER has no indefinite lengths (X.690, 10.1)."""
+
+        def element(tag: int, content: bytes, length: bytes = b"") -> bytes:
+            return bytes([tag]) + (length or b"\x82" + len(content).to_bytes(2)) + content
+
+        def certificate(length: bytes) -> bytes:
+            value = element(0x06, b"\x55\x04\x03") + element(0x13, b"*" * 0x80, length)
+            name = element(0x30, element(0x31, element(0x30, value)))
+            part = element(0x30, b"")
+            return element(0x30, element(0x30, element(0x02, b"\1") + part + name + part + name))
+
+        assert with_readable_names(certificate(b"\x81\x80")) != certificate(b"\x81\x80")
+        assert with_readable_names(certificate(b"\x80")) == certificate(b"\x80")
+
+    def test_a_pattern_does_not_excuse_what_is_no_base64(self) -> None:
+        der = as_printable(_read(_made("docker/*")).public_bytes(Encoding.DER), b"docker/*")
+        text = base64.b64encode(der)
+        text = text[:8] + b"==" + text[8:]
+        with pytest.raises(ValueError, match="padding"):
+            load_pem_certificate(b"-----BEGIN CERTIFICATE-----\n" + text + b"\n-----END CERTIFICATE-----\n")
+
+
+def test_a_version_that_does_not_exist_is_named() -> None:
+    der = _read(_made("x")).public_bytes(Encoding.DER).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+    for load, raw in ((load_der_certificate, der), (load_pem_certificate, pem_of(der))):
+        with pytest.raises(ValueError, match="9"):
+            load(raw)
+
+
+def test_the_name_and_that_of_the_issuer() -> None:
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("subject", "issuer")]
+    builder = x509.CertificateBuilder().subject_name(names[0]).issuer_name(names[1]).public_key(OWN.public_key())
+    dated = builder.serial_number(1).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
+    certificate = dated.sign(OWN, SHA256())
+    assert [name_of(certificate), name_of(certificate, issuer=True)] == names
+    bits = _made("x", encoded=b"XXXX")
+    der = _read(bits).public_bytes(Encoding.DER).replace(b"\x0c\x04XXXX", b"\x03\x04\0XXX")
+    with pytest.raises(ValueError, match=r"BIT STRING|BitString|bit string|x500UniqueIdentifier"):
+        name_of(x509.load_der_x509_certificate(der))
 
 
 @pytest.mark.parametrize("blank", [b"\n", b" ", b"\r\n", b" \n"])

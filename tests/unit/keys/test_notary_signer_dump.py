@@ -146,8 +146,9 @@ def test_what_a_shell_of_windows_makes_of_a_dump(write: Callable[..., str], enco
 
 
 def test_bytes_that_are_no_text_are_no_dump() -> None:
-    with pytest.raises(KeyFileMalformed, match="is no text"):
-        _read("key_id,\udcff\n")
+    with pytest.raises(KeyFileMalformed, match="is no text") as caught:
+        read_signer_dump(b"key_id,\xff\n", place="dump.csv")
+    assert caught.value.place == "dump.csv"
 
 
 @pytest.mark.parametrize("id_", ["", " ", "X", "1"])

@@ -202,7 +202,7 @@ def test_every_part_is_authenticated(change: Callable[[dict[str, Any]], object])
         lambda d: d.update(cipher=[]),
         lambda d: d.update(kdf=None),
         lambda d: d.update(info=[]),
-        lambda d: d.update(format="content-trust-key-2"),
+        lambda d: d.update(format="content-trust-key-0"),
         lambda d: d.update(retired=0),
         lambda d: d.update(more=1),
         lambda d: d.pop("retired"),

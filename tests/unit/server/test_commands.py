@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -58,7 +60,7 @@ def test_square_brackets_in_the_help_are_shown_and_are_no_markup() -> None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which a server has worked: one collection."""
-    monkeypatch.setattr("trustserver.app.now", lambda: NOW)
+    monkeypatch.setattr("trustserver.process.kernel_clock.now", lambda: NOW)
     settings = Settings(data=tmp_path / "data")
     store = open_store(settings)
     site = Site(store, sealer=open_sealer(settings, store))
@@ -156,7 +158,7 @@ def test_a_restored_database_is_not_accepted_with_a_clock_that_jumped(
     store = existing_store(Settings(data=data))
     store.record_round(NOW)
     store.close()
-    monkeypatch.setattr("trustserver.app.now", lambda: NOW + timedelta(days=8))
+    monkeypatch.setattr("trustserver.process.kernel_clock.now", lambda: NOW + timedelta(days=8))
     monkeypatch.setattr("trustserver.process.kernel_clock.is_synchronised", lambda: False)
     with pytest.raises(ClockJumped, match="trust-server clock accept"):
         run("check", "--accept-restore", data=data)
@@ -188,3 +190,17 @@ def test_a_kernel_that_cannot_be_asked_vouches_for_nothing(monkeypatch: pytest.M
         assert not kernel_clock.is_synchronised()
     monkeypatch.delattr(Libc, "adjtimex")
     assert not kernel_clock.is_synchronised()
+
+
+def test_commands_do_not_load_the_server_or_what_migrates(tmp_path: Path) -> None:
+    """Each would take longer to load than the command takes."""
+    open_store(Settings(data=tmp_path)).close()
+    code = (
+        "import sys; from typer.testing import CliRunner; from trustserver.__main__ import app\n"
+        "for words in (['collections', 'list'], ['check'], ['clock', 'accept']):\n"
+        f"    result = CliRunner().invoke(app, [*words, '--data', {str(tmp_path)!r}])\n"
+        "    assert result.exit_code == 0, result.output\n"
+        "print(*sorted({'alembic', 'fastapi', 'granian', 'trustserver.app'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

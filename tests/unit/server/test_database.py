@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from sqlalchemy import event, text
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustserver.errors import StartRefused
-from trustserver.storage.database import migrate, newest_schema, open_engine, quick_check, schema
+from trustserver.settings import Settings
+from trustserver.storage.database import NEWEST_SCHEMA, migrate, open_engine, quick_check, schema
+from trustserver.storage.opening import existing_store, open_store
 from trustserver.storage.sql import SqlStore
 from trustserver.storage.tables import METADATA
 
@@ -20,8 +24,8 @@ from trustserver.storage.tables import METADATA
 def test_migrations_make_exactly_the_tables(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
     assert schema(engine) == ""
-    assert migrate(engine) == newest_schema() == schema(engine)
-    assert migrate(engine) == newest_schema()
+    assert migrate(engine) == NEWEST_SCHEMA == schema(engine)
+    assert migrate(engine) == NEWEST_SCHEMA
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
     assert quick_check(engine) == "ok"
@@ -125,3 +129,16 @@ def test_when_versions_were_stored_is_read_without_their_files(tmp_path: Path) -
     assert "file USING COVERING INDEX ix_file_stored_at" in plan
     assert "SCAN" not in plan
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [("0001", "is an older one; run trust-server migrate"), ("9999", "a newer version of this program; use that one")],
+)
+def test_who_only_reads_says_which_program_is_the_older_one(tmp_path: Path, revision: str, said: str) -> None:
+    settings = Settings(data=tmp_path)
+    open_store(settings).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "trust.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+    with pytest.raises(StartRefused, match=said):
+        existing_store(settings)

@@ -47,8 +47,8 @@ def test_the_body_asked_for_longest_ago_goes_with_all_its_readers() -> None:
     assert ended == ["second"], "somebody has asked for the first since"
     bodies.read(huge, lambda: ended.append("huge"))
     assert sorted(ended) == ["one", "second", "third", "three", "two"], "what is beyond the limit is sent alone"
-    assert one.has_ended
-    assert three.has_ended
+    assert one.must_stop
+    assert three.must_stop
     one.release()
     assert bodies.size == 200
 

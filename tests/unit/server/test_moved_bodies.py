@@ -182,7 +182,7 @@ def test_many_slow_readers_of_many_files_hold_a_piece_each_and_all_get_theirs(st
         for number, reader in enumerate(readers):
             assert await reader.end() == content(number % many)
             assert reader.is_whole
-        assert (bodies.size, bodies._needed, len(bodies._bodies)) == (0, 0, 0)
+        assert (bodies.size, bodies._bound_bytes, len(bodies._bodies)) == (0, 0, 0)
 
     play(scene)
 
@@ -289,7 +289,7 @@ def test_when_compressed_bodies_have_half_of_the_memory_others_get_the_plain_for
         packed = [reader for reader in readers if b"content-encoding" in reader.start]
         bodies = site.app.asgi.bodies
         assert 0 < len(packed) < 6
-        assert bodies._needed <= SIZE
+        assert bodies._bound_bytes <= SIZE
         assert bodies.size <= 2 * SIZE
         for number, reader in enumerate(readers):
             got = await reader.end()
@@ -297,7 +297,7 @@ def test_when_compressed_bodies_have_half_of_the_memory_others_get_the_plain_for
             assert reader in packed or got == content(number)
             assert (reader.start[b"etag"].endswith(b'-gzip"')) is (reader in packed)
         assert bodies.ended == 0
-        assert (bodies.size, bodies._needed) == (0, 0)
+        assert (bodies.size, bodies._bound_bytes) == (0, 0)
 
     play(scene)
 
@@ -385,7 +385,7 @@ def test_who_needs_the_body_itself_stays_longer_and_has_half_of_the_memory() -> 
     assert bodies.size == 80
     for each in (shared, moved, last):
         each.release()
-    assert (bodies.size, bodies._needed) == (0, 0)
+    assert (bodies.size, bodies._bound_bytes) == (0, 0)
 
 
 async def _no_pieces(stored: StoredBody, start: int, length: int) -> bytes:

@@ -355,6 +355,34 @@ def test_the_operators_pages() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/api/v1/openapi.json"),
+        ("GET", "/api/v1/collections"),
+        ("GET", f"/api/v1/collections/{GUN_A}"),
+        ("POST", f"/api/v1/collections/{GUN_A}/publish"),
+        ("DELETE", "/healthz"),
+        ("GET", "/nowhere"),
+        ("GET", "/"),
+        ("GET", f"/tuf/{GUN_A}/metadata/timestamp.json"),
+        ("GET", f"/tuf/{GUN_A}/metadata/9.root.json"),
+        ("GET", "/tuf/x"),
+        ("GET", "/v2/"),
+        ("GET", f"/v2/{GUN_A}/_trust/tuf/root.json"),
+        ("GET", f"/v2/{GUN_A}/_trust/tuf/timestamp.key"),
+        ("GET", f"/v2/{GUN_A}/_trust/changefeed"),
+    ],
+)
+def test_no_browser_guesses_the_type_of_a_response(method: str, path: str) -> None:
+    site = Site()
+    site.begin()
+    assert site.request(method, path).headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 def test_not_ready_without_the_database_or_while_stopping() -> None:
     class Silent(MemoryStore):
         def ping(self) -> None:

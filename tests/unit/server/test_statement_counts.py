@@ -98,7 +98,7 @@ def _plan(site: NotarySite, statement: str) -> str:
 
 
 def test_the_check_asks_for_a_batch_and_not_for_each_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trustserver.app.now", lambda: datetime(2026, 11, 1, 12, tzinfo=UTC))
+    monkeypatch.setattr("trustserver.process.kernel_clock.now", lambda: datetime(2026, 11, 1, 12, tzinfo=UTC))
 
     def asked(batch: int) -> int:
         monkeypatch.setattr(check, "_BATCH", batch)

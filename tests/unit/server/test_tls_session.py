@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.attackers.tls_records import ClientRecords, logged_records, logging_context
-from trustserver.app import now
+from trustserver.process.kernel_clock import now
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import ServedCertificate, TlsFiles
 from trustserver.server.tls_session import (

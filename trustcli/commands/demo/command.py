@@ -54,6 +54,7 @@ def command(ctx: typer.Context) -> int:
             demo.play()
         except DemoFailed as error:
             session.output.notice(f"error: the demo stopped: {error}")
+            session.output.document({"demo": "stopped", "exit": OTHER})
             return OTHER
     session.output.document({"demo": "done", "exit": DONE})
     return DONE

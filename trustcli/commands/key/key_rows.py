@@ -8,7 +8,7 @@ from typing import Final
 from securesystemslib.signer import Key
 
 from keys.algorithms import key_fingerprint, matching_keyids
-from keys.key_info import KeyInfo
+from keys.key_info import PURPOSES, KeyInfo
 from keys.notary import notary_key
 from trustcli.session import Session
 from trustdata.errors import MalformedMetadata, shown
@@ -16,13 +16,12 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, TARGETS
 from trustdata.wire.formats import wire_named
 
-_ORDER: Final = ("root", "targets", "snapshot", "signer", "recovery")
 _HEADER: Final = f"{'KEY ID':<64}\tPURPOSE\tALGORITHM\tNAME OR COLLECTION"
 
 
 def lines(infos: Iterable[KeyInfo]) -> Iterator[str]:
     """Return the list for people: a header, then the keys in use before the retired ones, each from root to signers."""
-    ordered = sorted(infos, key=lambda k: (k.retired, _ORDER.index(k.purpose), k.name, k.gun, k.keyid))
+    ordered = sorted(infos, key=lambda k: (k.retired, PURPOSES.index(k.purpose), k.name, k.gun, k.keyid))
     if ordered:
         yield _HEADER
     for info in ordered:

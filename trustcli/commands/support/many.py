@@ -3,7 +3,8 @@
 1. check     with more than one name, each is read, edited, signed with promises and judged as for `--plan`, and the
              keys that will sign are opened; if one cannot be done, nothing is sent: that one has `failed`, the others
              are `not tried`
-2. do        one after the other; one that fails does not keep the others from being done, unless its reason is theirs
+2. do        one after the other; one that fails does not keep the others from being done, unless the reason holds for
+             them, too
 3. tell      one line and one row for each name; the worst status counts
 
 Run again, the same command finds `nothing to do` where it was done.
@@ -37,7 +38,7 @@ from trustdata.errors import TrustError
 from trustdata.gun import GUN
 
 State: TypeAlias = Literal["done", "nothing to do", "failed", "not tried"]
-Checked: TypeAlias = Callable[[Planning, GUN], Sequence[Plan]]
+PlanOne: TypeAlias = Callable[[Planning, GUN], Sequence[Plan]]
 """A function that plans what will be done in one collection. It may raise what the command itself would."""
 
 Blank: TypeAlias = Callable[[Mapping[str, object] | None], Mapping[str, object]]
@@ -85,7 +86,7 @@ def carry_out(
     session: Session,
     guns: Sequence[GUN],
     *,
-    check: Checked,
+    check: PlanOne,
     do: Callable[[GUN], Done],
     checks_first: bool = True,
     blank: Blank = lambda _: {},
@@ -102,7 +103,7 @@ def carry_out(
     try:
         if not checks_first or len(guns) == 1 or outcomes.all_pass(check):
             for gun in guns:
-                if not outcomes.ended(gun):
+                if not outcomes.fails_likewise(gun):
                     outcomes.attempt(gun, do)
     except KeyboardInterrupt:
         outcomes.interrupt()
@@ -127,7 +128,7 @@ def read_each(session: Session, guns: Sequence[GUN], read: Callable[[GUN], Done]
     return outcomes
 
 
-def plan_each(session: Session, guns: Sequence[GUN], check: Checked) -> int:
+def plan_each(session: Session, guns: Sequence[GUN], check: PlanOne) -> int:
     """Print the plan of each name, also after one that cannot be planned, and return the worst status.
 
     Raises: UsageError.
@@ -139,7 +140,7 @@ def plan_each(session: Session, guns: Sequence[GUN], check: Checked) -> int:
     return report(session.output, plans)
 
 
-def _plans(planning: Planning, gun: GUN, check: Checked) -> Sequence[Plan]:
+def _plans(planning: Planning, gun: GUN, check: PlanOne) -> Sequence[Plan]:
     try:
         return check(planning, gun)
     except (TrustError, KeysError) as refusal:
@@ -171,12 +172,12 @@ class Outcomes:
         return [outcome.row for outcome in self._all.values() if outcome.state in states]
 
     def add_status(self, status: int) -> None:
-        """Let a status count that is no failure's."""
+        """Count a status into the exit status, although nothing failed."""
         self._statuses.append(status)
 
     # --- check
 
-    def all_pass(self, check: Checked) -> bool:
+    def all_pass(self, check: PlanOne) -> bool:
         """Check each name, and then open the keys that will sign; return False if one cannot be done (step 1)."""
         planning = Planning(self._session, shown=False)
         opened_later: dict[GUN, Callable[[], None]] = {}
@@ -197,7 +198,7 @@ class Outcomes:
 
     # --- do
 
-    def ended(self, gun: GUN) -> bool:
+    def fails_likewise(self, gun: GUN) -> bool:
         """Return whether the reason why another name failed holds for this one, too."""
         return self._holds_for(gun)
 

@@ -1,5 +1,6 @@
 """What new collections shall be like: from the options of `trust init`, or from a TOML file (`--template FILE`).
 
+    version = 1                       # of the form of this file; may be left out
     format = "tuf"                    # or "notary"
     recovery_key = "recovery.key"     # the recovery key's file; false: none
     root_keys = ["0123abcd"]          # root keys of the store; left out: the only one, else a new one
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint
+from keys.document_version import DocumentKind
 from keys.keyid import short_keyid
 from trustcli.commands.support.founding import Recovery
 from trustcli.commands.support.names import parse_format
@@ -26,6 +28,7 @@ from trustcli.commands.support.signer_key import read_signer_key
 from trustcli.config.home_folder import expanded
 from trustcli.errors import SettingsUnusable, UsageError
 from trustdata import bounded_toml
+from trustdata.document_version import refuse_newer
 from trustdata.editing.repository_editor import public_keys, signers_of
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, shown
@@ -33,7 +36,8 @@ from trustdata.model import Key
 from trustdata.roles import ROOT, TARGETS, RoleName, signer_name, signer_role
 from trustdata.wire import WireFormat
 
-_MEMBERS: Final = ("format", "recovery_key", "root_keys", "threshold", "signers")
+_MEMBERS: Final = ("version", "format", "recovery_key", "root_keys", "threshold", "signers")
+KIND: Final = DocumentKind(what="a template")
 _MAX_TEMPLATE: Final = 1024 * 1024
 
 
@@ -61,7 +65,7 @@ def signer_options(texts: Sequence[str], *, at: datetime) -> dict[str, tuple[Key
 
 
 def read_template(file: Path, *, at: datetime) -> Template:
-    """Return the template in a file. Raises: SettingsUnusable (names the file and the member), KeysError."""
+    """Return the template in a file. Raises: SettingsUnusable (names the file and the member), FileNewer, KeysError."""
     try:
         with file.open("rb") as stream:
             raw = stream.read(_MAX_TEMPLATE + 1)
@@ -84,6 +88,9 @@ class _Reader:
         self._document = document
 
     def template(self, at: datetime) -> Template:
+        refuse_newer(KIND, self._document, path=str(self._file))
+        if not KIND.is_known(self._document):
+            raise self._unusable("version must be a whole number from 1 on")
         unknown = sorted(set(self._document) - set(_MEMBERS))
         if unknown:
             raise self._unusable(f"{shown(unknown[0])} is not known; write {', '.join(_MEMBERS)}")

@@ -19,7 +19,7 @@ from trustdata.errors import MalformedMetadata, MemoryDamaged
 from trustdata.gun import NAME_MEMBER
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
-from trustdata.verification.memory_document import MEMORY_FORMAT, read_collections, read_memory, write_collections
+from trustdata.verification.memory_document import KIND, read_collections, read_memory, write_collections
 from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import (
     Memory,
@@ -354,8 +354,7 @@ def test_the_whole_file() -> None:
     raw = write_collections({"a/b": WRITTEN})
     assert (
         raw
-        == json.dumps({"format": MEMORY_FORMAT, "collections": {"a/b": WRITTEN}}, separators=(",", ":")).encode()
-        + b"\n"
+        == json.dumps({"format": KIND.stated, "collections": {"a/b": WRITTEN}}, separators=(",", ":")).encode() + b"\n"
     )
     assert read_collections(raw, path="seen.json") == {"a/b": WRITTEN}
     assert read_memory(WRITTEN, path="seen.json") == READ
@@ -372,7 +371,7 @@ def test_the_whole_file() -> None:
         (b'{"format":"content-trust-seen-1"}', "is no rollback memory"),
         (b'{"format":"content-trust-seen-1","collections":{},"more":1}', "is no rollback memory"),
         (b'{"format":"content-trust-seen-1","collections":[]}', "is no rollback memory"),
-        (b'{"format":"content-trust-seen-2","collections":{}}', "is not of format content-trust-seen-1"),
+        (b'{"format":"content-trust-seen-x","collections":{}}', "is not of format content-trust-seen-1"),
     ],
 )
 def test_a_damaged_file(raw: bytes, reason: str) -> None:

@@ -1,0 +1,97 @@
+"""The alerts of docs/deploy as Prometheus reads them, about the metrics that the server really has."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.programs import program
+from tests.support.proxies import DEPLOY
+from tests.support.server_site import Site
+
+ALERTS = DEPLOY / "alerts.yml"
+DAY = 86_400
+HEALTHY = {
+    'up{job="trust-server",instance="a"}': "1x120",
+    'trust_server_writes_refused{instance="a"}': "0x120",
+    'trust_server_clock_jumped{instance="a"}': "0x120",
+    'trust_server_overlong_files_total{instance="a"}': "3x120",
+    'trust_server_renewals_total{instance="a",outcome="failed"}': "5x120",
+    'trust_server_renewals_total{instance="a",outcome="renewed"}': "5+1x120",
+    'trust_server_seconds_to_expiry{instance="a",role="timestamp"}': f"{1.5 * DAY}x120",
+    'trust_server_seconds_to_expiry{instance="a",role="snapshot"}': f"{40 * DAY}x120",
+    'trust_server_seconds_to_expiry{instance="a",role="root"}': f"{90 * DAY}x120",
+    'trust_server_seconds_to_expiry{instance="a",role="delegation"}': f"{31 * DAY}x120",
+    'trust_server_request_seconds_bucket{instance="a",kind="read",le="1.0"}': "0+100x120",
+    'trust_server_request_seconds_bucket{instance="a",kind="read",le="2.5"}': "0+100x120",
+    'trust_server_request_seconds_bucket{instance="a",kind="read",le="+Inf"}': "0+100x120",
+    'trust_server_publishes_total{instance="a",outcome="stored"}': "0+600x120",
+    'trust_server_publishes_total{instance="a",outcome="revision-moved"}': "0+600x120",
+    'trust_server_publishes_total{instance="a",outcome="not-signed"}': "0+50x120",
+}
+"""Series of a server that is well, with a value each minute for two hours."""
+FAULTS: Mapping[str, Mapping[str, str]] = {
+    "TrustServerDown": {'up{job="trust-server",instance="a"}': "1x80 0x40"},
+    "TrustServerRefusesWrites": {'trust_server_writes_refused{instance="a"}': "0x80 1x40"},
+    "TrustServerClockJumped": {'trust_server_clock_jumped{instance="a"}': "0x80 1x40"},
+    "TrustServerSignedAhead": {'trust_server_overlong_files_total{instance="a"}': "3x80 4x40"},
+    "TrustServerRenewalFails": {'trust_server_renewals_total{instance="a",outcome="failed"}': "5+1x120"},
+    "TrustServerOnlineRoleRunsOut": {
+        'trust_server_seconds_to_expiry{instance="a",role="timestamp"}': f"{DAY + 3600}-60x120"
+    },
+    "TrustServerOwnersRoleRunsOut": {
+        'trust_server_seconds_to_expiry{instance="a",role="delegation"}': f"{30 * DAY - 1}x120"
+    },
+    "TrustServerSlow": {'trust_server_request_seconds_bucket{instance="a",kind="read",le="1.0"}': "0+98x120"},
+    "TrustServerRefusesUploads": {'trust_server_publishes_total{instance="a",outcome="not-signed"}': "0+70x120"},
+}
+
+
+def rules() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    return list(group["rules"])
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_asks_for_metrics_and_labels_that_there_are() -> None:
+    site = Site()
+    site.begin()
+    page = site.get("/metrics").text
+    for rule in rules():
+        for name, label in re.findall(r"\b(trust_server_\w+)(?:\{(\w+))?", rule["expr"]):
+            base = re.sub("_(bucket|total)$", "", name)
+            assert re.search(rf"^# TYPE {base}(_total)? ", page, re.MULTILINE), rule["alert"]
+            assert not label or re.search(rf"^{name}{{.*\b{label}=", page, re.MULTILINE) or label == "outcome"
+    assert {rule["alert"] for rule in rules()} == set(FAULTS)
+
+
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_each_fault_has_its_alert_and_no_other(fault: str, tmp_path: Path) -> None:
+    series = {**HEALTHY, **FAULTS.get(fault, {})}
+    firing = [{"labels": f'{{alertname="{fault}"}}', "value": 1}] if fault else []
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                "eval_time": "119m",
+                "exp_samples": firing,
+            }
+        ],
+    }
+    test = tmp_path / "test.yml"
+    test.write_text(json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [case]}))
+    promtool("check", "rules", str(ALERTS))
+    promtool("test", "rules", str(test))

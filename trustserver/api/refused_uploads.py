@@ -1,0 +1,81 @@
+"""Slow down who has just sent many bytes of uploads that were refused: what they send next is read at a low rate.
+
+To read and judge an upload costs as much whether or not it is good, and only its sender loses anything by waiting.
+Small uploads never wait, so that a neighbour behind the same address publishes as ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from trustserver.errors import Overloaded
+
+FREE: Final = 32 * 1024 * 1024
+"""Bytes of refused uploads that slow nobody down: mistakes are made in rows."""
+RATE: Final = 1024 * 1024
+"""Bytes in a second that are read of a sender with more than that; and as many are forgotten in a second."""
+NEVER_WAITS: Final = 256 * 1024
+"""Bytes of an upload up to which it never waits: it costs milliseconds."""
+LONGEST_WAIT: Final = 10.0
+"""Seconds that an upload may have to wait; beyond that it is turned away at once."""
+_REMEMBERED: Final = 10_000
+"""For how many senders it is counted. The one that has sent least recently is forgotten first."""
+
+
+class _Sender:
+    """What counts of one sender, in bytes: `refused`, as of the time `at`, and `coming`, not yet judged."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.refused = 0.0
+        self.coming = 0
+
+    def pass_time(self, at: float) -> None:
+        self.refused = max(0.0, self.refused - max(0.0, at - self.at) * RATE)
+        self.at = at
+
+
+class RefusedUploads:
+    """Counts the bytes of refused uploads by sender, on one event loop. `seconds`: a clock that nobody sets."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._senders: OrderedDict[str, _Sender] = OrderedDict()
+
+    @contextmanager
+    def count(self, owner: str, size: int, *, is_fault: Callable[[Exception], bool]) -> Iterator[float]:
+        """Give the seconds that an upload of `size` bytes must wait before it is read, and count it if it fails.
+
+        It counts if the block ends with an exception that is the sender's fault. Raises: Overloaded if it would have to
+        wait for too long.
+        """
+        sender = self._sender(owner)
+        behind = sender.refused + sender.coming - FREE if sender.refused > FREE else 0.0
+        wait = behind / RATE if size > NEVER_WAITS else 0.0
+        if wait > LONGEST_WAIT:
+            raise Overloaded(what="refused uploads of yours", seconds=math.ceil(wait))
+        sender.coming += size
+        refused = False
+        try:
+            yield wait
+        except Exception as error:
+            refused = is_fault(error)
+            raise
+        finally:
+            sender.coming -= size
+            if refused:
+                sender.pass_time(self._seconds())
+                sender.refused += size
+
+    def _sender(self, owner: str) -> _Sender:
+        """Return what counts of a sender now."""
+        sender = self._senders.setdefault(owner, _Sender(self._seconds()))
+        sender.pass_time(self._seconds())
+        self._senders.move_to_end(owner)
+        if len(self._senders) > _REMEMBERED:
+            self._senders.popitem(last=False)
+        return sender
