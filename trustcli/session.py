@@ -6,6 +6,7 @@ command needs are imported where they are used, since `trust verify` must start 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
+from trustcli.console.client_log import start_log
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from trustcli.registry.engine import Engine
     from trustdata.editing.owner_roles import OwnerRoles
     from trustdata.roles import RoleName
+
+_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -232,11 +236,16 @@ class Session:
         found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
-            return found or TUF, None
+            found = found or TUF
+            _log.info("%s: the format is %s, as %s", gun, found.name, _source_of_format(requested, recorded))
+            return found, None
         try:
-            return offered_format(link, gun), None
+            found = offered_format(link, gun)
         except TrustError as failure:
+            _log.info("%s: %s cannot say which format it has: %s", gun, link.name, failure.code)
             return TUF, failure
+        _log.info("%s: the format is %s, as %s says", gun, found.name, link.name)
+        return found, None
 
     def format_offered(self, gun: GUN) -> WireFormat:
         """Return the format in which the server has the collection; TUF 1.0 if it has it in none.
@@ -274,7 +283,12 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        return ServerLink(server or self.settings.server_for(gun), self.network(observer), self.trust_credentials)
+        if server:
+            return ServerLink(server, self.network(observer), self.trust_credentials)
+        choice = self.settings.server_choice(gun)
+        link = ServerLink(choice.url, self.network(observer), self.trust_credentials)
+        _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
+        return link
 
     def publisher(
         self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
@@ -364,6 +378,12 @@ class Session:
         return Engine(self.network())
 
 
+def _source_of_format(requested: WireFormat | None, recorded: Iterable[tuple[str, str]]) -> str:
+    """Return what says which format a collection has, for the log."""
+    source = next((source for _, source in recorded), "")
+    return f"{source} says" if source else "this command says" if requested else "it was before on this machine"
+
+
 def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
     if wire.name == TUF.name:
         return TufRemote(link)
@@ -389,6 +409,8 @@ def open_session(options: GlobalOptions) -> Session:
     environ = plain_environment(os.environ)
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
+    start_log(settings.log, output)
+    _log.info("home folder %s, settings %s", settings.home, settings.file)
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
 
 
@@ -408,6 +430,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
+    start_log(settings.log, output)
     timeout = settings.verifier.timeout
     return Session(
         settings=settings,

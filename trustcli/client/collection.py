@@ -5,6 +5,7 @@ All verified roles come from here: no other module combines pins with rollback m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ from trustdata.wire import WireFormat
 if TYPE_CHECKING:
     from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 
+
+_log = logging.getLogger(__name__)
 
 _PERHAPS_OF_ANOTHER: Final = (ThresholdNotMet, VersionMismatch, VersionRollback, ContentMismatch, MetadataMissing)
 """What the files of another collection are refused for, where a known root chain leads to them."""
@@ -199,6 +202,7 @@ class Collection:
         try:
             updater = self._refreshed(for_owner=False) if max_age is None else self.offline(max_age)
         except TrustError as refusal:
+            _log.info("%s is refused: %s", self.gun, refusal)
             return [refused(question, refusal) for question in all_questions]
         answers = [self._answer(updater, question) for question in all_questions]
         if every_signer and any(answer.allowed for answer in answers):
@@ -211,8 +215,19 @@ class Collection:
             try:
                 self._remember(updater)
             except TrustError as refusal:
-                return [refused(question, refusal) for question in all_questions]
+                answers = [refused(question, refusal) for question in all_questions]
+        for answer in answers:
+            self._log_verdict(answer)
         return answers
+
+    def _log_verdict(self, answer: Judgement) -> None:
+        question, evidence = answer.question, answer.evidence
+        asked = f"{self.gun}:{question.tag}" if question.tag else str(self.gun)
+        if evidence is None:
+            _log.info("%s is refused: %s", asked, answer.refusal)
+            return
+        by = ", ".join(evidence.signers) or "nobody who was asked for"
+        _log.info("%s is allowed as %s, released by %s, signed by %s", asked, answer.digest, evidence.released_by, by)
 
     def _with_every_signer(self, updater: Updater, answers: list[Judgement]) -> list[Judgement]:
         for role in delegations_of(updater.roles()[TARGETS].targets):
@@ -356,6 +371,7 @@ class Collection:
         return str(self._local.lock.entry.root) if self._local.lock is not None else "none"
 
     def _remember(self, updater: Updater) -> None:
+        _log.info("%s: what was verified is remembered, so that nothing older is believed later", self.gun)
         try:
             self._local.memory.remember(self.gun, updater.observed())
         except MemoryUnwritable as error:
