@@ -38,14 +38,23 @@ class KeysError(ErrorRecord):
 
 
 class KeyNotFound(KeysError):
-    """The key store has no key with this id, name or purpose. `named`: by its id or name, which somebody gave."""
+    """The key store has no key with this id, name or purpose. `named`: by its id or name, which somebody gave.
+
+    `store_is_empty`: it has no key at all; it only chooses the words.
+    """
 
     code: ClassVar[str] = "key-not-found"
     key: str
     named: bool = False
+    store_is_empty: bool = False
+
+    def details(self) -> dict[str, object]:
+        """Return the fields without `store_is_empty`, which the sentence says."""
+        return {name: value for name, value in super().details().items() if name != "store_is_empty"}
 
     def __str__(self) -> str:
-        return f"no private key {self.key} in the key store"
+        empty = ", which holds no private key at all" if self.store_is_empty else ""
+        return f"no private key {self.key} in the key store{empty}"
 
 
 class KeyNotAuthorised(KeyNotFound):
@@ -73,14 +82,25 @@ class KeyAmbiguous(KeysError):
 
 
 class KeyExists(KeysError):
-    """The key, another key with the same name, or the file to be written exists already."""
+    """The key is in the key store already, or the file to be written is there. `key`: which; `place`: the file."""
 
     code: ClassVar[str] = "key-exists"
     key: str
     place: str = "the key store"
 
     def __str__(self) -> str:
+        if self.place == KeyExists.place:
+            return f"{self.key} is in the key store already"
         return f"{self.key} exists already: {self.place}"
+
+
+class KeyNameTaken(KeyExists):
+    """Another key of the key store has the name. `key`: that other key."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"the name {self.name} is that of another key in the key store, {self.key}"
 
 
 class KeyFileMalformed(KeysError):
@@ -129,6 +149,12 @@ class KeyNotAccepted(KeysError):
 
     def __str__(self) -> str:
         return f"key {self.key} is not accepted: {self.reason}"
+
+
+class KeyEncryptionUnknown(KeyNotAccepted):
+    """The file is encrypted in a way that is not read here, and that OpenSSL can turn into another."""
+
+    reason: str = "its encryption is not supported"
 
 
 class KeyNotCounted(KeyNotAccepted):

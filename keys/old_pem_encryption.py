@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from keys.errors import KeyFileMalformed, KeyNotAccepted
+from keys.errors import KeyEncryptionUnknown, KeyFileMalformed
 from keys.pem import PemBlock
 from keys.unpadding import unpad
 
@@ -33,7 +33,7 @@ def decrypt_pem_block(block: PemBlock, passphrase: bytes, *, place: str) -> byte
     if not name.strip():
         raise KeyFileMalformed(place=place, reason="it says that it is encrypted, and its header DEK-Info is missing")
     if key_bytes is None:
-        raise KeyNotAccepted(key=place, reason=f"its encryption {name.strip()[:40]!a} is not supported")
+        raise KeyEncryptionUnknown(key=place, reason=f"its encryption {name.strip()[:40]!a} is not supported")
     block_bytes = 16 if name.strip().upper().startswith("AES") else 8
     try:
         iv = bytes.fromhex(vector.strip())

@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import ObjectIdentifier
 
 from keys.algorithms import PrivateKey
-from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseWrong
+from keys.errors import KeyEncryptionUnknown, KeyFileMalformed, KeyNotAccepted, PassphraseWrong
 from keys.scrypt_cost import ScryptCost
 from keys.unpadding import NOTARY_ED25519_BYTES, unpad
 
@@ -209,10 +209,10 @@ def decrypt(content: bytes, passphrase: bytes, *, place: str) -> bytes:
     function = _HASHES.get(derivation.function.oid if derivation.function else _HMAC_SHA1)
     oids = (method.oid, method.parameters.derivation.oid)
     if oids != (_PBES2, _PBKDF2) or function is None or encryption.oid not in _CIPHERS:
-        raise KeyNotAccepted(key=place, reason="its encryption is not supported")
+        raise KeyEncryptionUnknown(key=place)
     cipher, key_bytes = _CIPHERS[encryption.oid]
     if derivation.key_bytes not in {None, key_bytes}:
-        raise KeyNotAccepted(key=place, reason="its encryption is not supported")
+        raise KeyEncryptionUnknown(key=place)
     block_bytes = cipher.block_size // 8
     if len(encryption.iv) != block_bytes or not info.encrypted or len(info.encrypted) % block_bytes:
         raise KeyFileMalformed(place=place, reason="its content is cut or altered")
@@ -227,7 +227,7 @@ def _decrypt_by_library(content: bytes, algorithm: asn1.TLV, passphrase: bytes, 
     Raises: PassphraseWrong, KeyNotAccepted.
     """
     if not (_is_affordable_scrypt(algorithm, place=place) or _is_affordable_pbes1(algorithm, place=place)):
-        raise KeyNotAccepted(key=place, reason="its encryption is not supported")
+        raise KeyEncryptionUnknown(key=place)
     try:
         key = load_der_private_key(content, passphrase)
     except (ValueError, TypeError) as error:

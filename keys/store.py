@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from keys.algorithms import PrivateKey
-from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound
+from keys.errors import KeyAmbiguous, KeyExists, KeyNameTaken, KeyNotFound
 from keys.key_info import KeyInfo
 
 MIN_PREFIX: Final = 4
@@ -99,10 +99,17 @@ def _with_notary_id(keys: Iterable[KeyInfo], reference: str) -> list[KeyInfo]:
 
 
 def check_new(keys: Iterable[KeyInfo], new: KeyInfo) -> None:
-    """Refuse a new key whose id exists, or whose name belongs to a key that is not retired. Raises: KeyExists."""
-    for known in keys:
-        if known.keyid == new.keyid or (new.name and known.name == new.name and not known.retired and not new.retired):
+    """Refuse a new key whose id exists, or whose name belongs to a key that is not retired.
+
+    Raises: KeyExists, KeyNameTaken.
+    """
+    all_known = tuple(keys)
+    for known in all_known:
+        if known.keyid == new.keyid:
             raise KeyExists(key=known.described)
+    for known in all_known:
+        if new.name and known.name == new.name and not known.retired and not new.retired:
+            raise KeyNameTaken(key=known.described, name=ascii(new.name)[1:-1])
 
 
 def in_order(keys: Iterable[KeyInfo]) -> tuple[KeyInfo, ...]:

@@ -26,12 +26,14 @@ MEMBERS = {
         "peers/test_docker_engine_trust.py",
         "peers/test_docker_plugin.py",
         "peers/test_engine_pull.py",
+        "peers/test_guide_with_the_engine.py",
         "peers/test_life_of_a_collection.py",
     ),
-    NOTARY_SERVER: ("peers/test_migration.py",),
+    NOTARY_SERVER: ("peers/test_guide_to_migration.py", "peers/test_migration.py"),
 }
 """Modules of a group; tests of other modules are the notary-server's if it is one of their parameters."""
 TRUST_IS_THE_CLIENT = (
+    "peers/test_guide_to_migration.py",
     "peers/test_docker_plugin.py",
     "peers/test_migration.py",
     "peers/test_side_by_side.py",
@@ -39,7 +41,9 @@ TRUST_IS_THE_CLIENT = (
 )
 """Modules whose tests of Debian's notary-server tell something of our programs. Of the others they only prove the
 case, which changes when Debian's package does: they are long."""
-LONGEST_FIRST = (ENGINE, NOTARY_SERVER, "peers", "journeys", "unit/server")
+APART = "journeys/test_guides.py"
+"""A module whose tests share nothing and are long: each of them is a group of its own."""
+LONGEST_FIRST = (ENGINE, NOTARY_SERVER, APART, "peers", "journeys", "unit/server")
 """Groups and folders in the order in which they are handed out, so that two workers end at nearly the same time."""
 
 
@@ -66,13 +70,19 @@ def group_of(nodeid: str) -> str:
     place = place_of(nodeid)
     if place in MEMBERS[ENGINE]:
         return ENGINE
+    if place == APART:
+        return f"{place}::{nodeid.partition('::')[2]}"
     return NOTARY_SERVER if runs_on_notary_server(nodeid) else place
 
 
 def _rank(nodeid: str) -> int:
     group = group_of(nodeid)
     return next(
-        (rank for rank, first in enumerate(LONGEST_FIRST) if group == first or group.startswith(f"{first}/")),
+        (
+            rank
+            for rank, first in enumerate(LONGEST_FIRST)
+            if group == first or group.startswith((f"{first}/", f"{first}::"))
+        ),
         len(LONGEST_FIRST),
     )
 

@@ -6,6 +6,7 @@ command needs are imported where they are used, since `trust verify` must start 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,13 @@ from typing import TYPE_CHECKING
 from trustcli.client.collection import Collection
 from trustcli.client.failed_server import FailedServer
 from trustcli.client.file_cache import FileCache
-from trustcli.client.format_discovery import cached_format, offered_format, other_format_offered, recorded_format
+from trustcli.client.format_discovery import (
+    cached_format,
+    offered_format,
+    other_format_offered,
+    recorded_format,
+    source_of_format,
+)
 from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
@@ -27,6 +34,7 @@ from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
+from trustcli.console.client_log import start_log
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
@@ -62,6 +70,8 @@ if TYPE_CHECKING:
     from trustcli.registry.engine import Engine
     from trustdata.editing.owner_roles import OwnerRoles
     from trustdata.roles import RoleName
+
+_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -135,7 +145,8 @@ class Session:
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
 
-        Of an alias, the pins of its real name count too. Raises: InvalidName (`--pin` is not a pin), SettingsUnusable
+        Of an alias, the pins of its real name count too. Of a name without a pin of its own, the pin of the most
+        specific pattern counts. Raises: InvalidName (`--pin` is not a pin), SettingsUnusable
         (`pins.toml` cannot be read).
         """
         found = []
@@ -143,7 +154,11 @@ class Session:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
         source = str(self.settings.home / "pins.toml")
-        return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in self._pin_entries(gun)]
+        entries = self._pin_entries(gun)
+        if not entries and (fitting := self.pins.pattern_for(gun)) is not None:
+            pattern, entry = fitting
+            return [*found, SourcedPin(pin=entry.pin, source=f"{pattern} in {source}", of_pattern=True)]
+        return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in entries]
 
     def _pin_entries(self, gun: GUN) -> list[PinEntry]:
         """Return the entries of `pins.toml` for the name and, if it is an alias, for its real name."""
@@ -247,11 +262,16 @@ class Session:
         found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
-            return found or TUF, None
+            found = found or TUF
+            _log.info("%s: the format is %s, as %s", gun, found.name, source_of_format(requested, recorded))
+            return found, None
         try:
-            return offered_format(link, gun), None
+            found = offered_format(link, gun)
         except TrustError as failure:
+            _log.info("%s: %s cannot say which format it has: %s", gun, link.name, failure.code)
             return TUF, failure
+        _log.info("%s: the format is %s, as %s says", gun, found.name, link.name)
+        return found, None
 
     def format_offered(self, gun: GUN) -> WireFormat:
         """Return the format in which the server has the collection; TUF 1.0 if it has it in none.
@@ -289,12 +309,13 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        return ServerLink(
-            server or self.settings.server_for(gun),
-            self.network(observer),
-            self.trust_credentials,
-            shared_pool=self._shared_pool if observer is None else None,
-        )
+        choice = None if server else self.settings.server_choice(gun)
+        url = choice.url if choice else server
+        pool = self._shared_pool if observer is None else None
+        link = ServerLink(url, self.network(observer), self.trust_credentials, shared_pool=pool)
+        if choice:
+            _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
+        return link
 
     def _shared_pool(self) -> ConnectionPool:
         """Return the connections to trust servers: one for each server, whatever number of collections is read."""
@@ -423,6 +444,8 @@ def open_session(options: GlobalOptions) -> Session:
     environ = plain_environment(os.environ)
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
+    start_log(settings.log, output)
+    _log.info("home folder %s, settings %s", settings.home, settings.file)
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
 
 
@@ -443,7 +466,7 @@ def open_called_session(
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.caller_passphrases import CallerPassphrases
 
-        passphrases = CallerPassphrases(ask, EnvironmentPassphrases(environ, None))
+        passphrases = CallerPassphrases(ask, otherwise=EnvironmentPassphrases(environ, None))
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC), passphrases=passphrases)
 
 
@@ -463,6 +486,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
+    start_log(settings.log, output)
     timeout = settings.verifier.timeout
     return Session(
         settings=settings,

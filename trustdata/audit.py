@@ -13,6 +13,7 @@ from typing import Final
 
 from keys.algorithms import bare_keyid, key_fingerprint
 from keys.errors import KeyNotAccepted
+from trustdata.counting import counted
 from trustdata.due import SOON, late_online_roles
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.envelope import Envelope
@@ -345,7 +346,9 @@ class _Auditor:
             self._tell("no-tag-visible", RELEASES, f"clients see no tag, since they refuse {RELEASES}")
         if not self._spare():
             needed = self._files[ROOT].root.roles[ROOT].threshold
-            self._tell("no-spare-root-key", ROOT, f"root needs {needed} of {needed} keys: the loss of one is final")
+            self._tell(
+                "no-spare-root-key", ROOT, f"root needs {needed} of {counted(needed, 'key')}: the loss of one is final"
+            )
 
     def _odd_expiry(self, row: AuditedRole, expires: datetime, *, late: bool) -> None:
         if expires <= self._at:

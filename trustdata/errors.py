@@ -194,7 +194,7 @@ class LivesTooLong(NotTrusted):
 
     def __str__(self) -> str:
         days, rest = divmod(self.limit, 86400)
-        span = f"{self.limit} seconds" if rest else f"{days} days"
+        span = f"{self.limit} seconds" if rest else f"{days} day{'' if days == 1 else 's'}"
         return (
             f"{shown(self.role)} version {self.version} is valid until {self.expires:%Y-%m-%d %H:%M} UTC, more than "
             f"{span} from now: the clock that signed it was ahead, or the clock here, which says "
@@ -405,17 +405,20 @@ class ExpiredUnknown(NotVouchedFor):
 class TrustDataWithheld(NotTrusted):
     """The server has no data for a collection that a pin or the rollback memory knows. `known_by` says which.
 
-    `missing`: what it does not have, if it may have other data.
+    `missing`: what it does not have, if it may have other data. `doubt`: its answer in words, if that is not one of a
+    trust server.
     """
 
     code: ClassVar[str] = "trust-data-withheld"
     gun: str
     known_by: str
     missing: str = ""
+    doubt: str = ""
 
     def __str__(self) -> str:
         lacks = f"does not have {self.missing}" if self.missing else "has no data for it"
-        return f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server {lacks}"
+        doubt = f"; {shown(self.doubt, 600)}" if self.doubt else ""
+        return f"trust data of {self.gun} is withheld: {self.known_by} knows this name, but the server {lacks}{doubt}"
 
 
 class CollectionDeleted(NotTrusted):
@@ -430,7 +433,8 @@ class CollectionDeleted(NotTrusted):
 
     def __str__(self) -> str:
         deleted = f"{self.gun} was deleted on {shown(self.deleted_at)} by {shown(self.subject) or 'unknown'}"
-        return f"{deleted}: its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
+        roots = f"its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
+        return f"{deleted}, as the server says: {roots}; else its trust data is withheld"
 
 
 class FormatChanged(NotTrusted):

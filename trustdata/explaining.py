@@ -16,12 +16,16 @@ from keys.keyid import short_keyid
 from trustdata.digest import hex_of
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    CollectionDeleted,
     LivesTooLong,
     MetadataExpired,
+    NoTrustData,
     NotSigned,
     PolicyRefused,
     RootNotNamed,
     TagMismatch,
+    TooLarge,
+    TrustDataWithheld,
     TrustError,
     shown,
 )
@@ -29,7 +33,9 @@ from trustdata.explanation import (
     BEFORE,
     PINS,
     RELEASE,
+    REQUEST,
     SIGNERS,
+    STORED,
     Explanation,
     LockReport,
     MemoryReport,
@@ -69,6 +75,7 @@ _PIN_CODES: Final = frozenset(
         "lock-damaged",
     }
 )
+_STORED_CODES: Final = frozenset({"memory-damaged", "memory-unwritable", "offline-too-old"})
 _MAX_TEXT: Final = 400  # characters
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -97,12 +104,14 @@ def explain(
     server: ServerUsed | None = None,
     registry: RegistryAnswer | None = None,
     real_name: str = "",
+    unanswered: bool = False,
 ) -> Explanation:
     """Return the explanation of a verdict. Raises no TrustError.
 
     `state`: None if the verification did not begin. `real_name`: of the collection, if the question names an alias.
+    `unanswered`: the refusal is that of a request to the trust server, which brought nothing that could be verified.
     """
-    explainer = _Explainer(judgement, state or VerificationState(trusted=None), at)
+    explainer = _Explainer(judgement, state, at, unanswered=unanswered)
     release = explainer.release()
     comparison = _registry(registry, release)
     return Explanation(
@@ -129,12 +138,16 @@ def explain(
 
 
 class _Explainer:
-    def __init__(self, judgement: Judgement, state: VerificationState, at: datetime) -> None:
+    def __init__(
+        self, judgement: Judgement, state: VerificationState | None, at: datetime, *, unanswered: bool
+    ) -> None:
         self._judgement = judgement
         self._question = judgement.question
-        self._state = state
+        self._begun = state is not None
+        self._state = state or VerificationState(trusted=None)
+        self._unanswered = unanswered
         self._at = at
-        self._roles = _verified(state.trusted)
+        self._roles = _verified(self._state.trusted)
         self._minimums = self._lowest_accepted()
         self._delegated = _delegated(self._roles)
         self._needed = _needed(self._question, self._roles)
@@ -412,15 +425,26 @@ class _Explainer:
             return None
         if not self._question.gun or (isinstance(refusal, PolicyRefused) and TARGETS not in self._roles):
             return BEFORE
-        if refusal.code in _PIN_CODES:
-            return PINS
-        if isinstance(refusal, NotSigned | TagMismatch | PolicyRefused):
-            return SIGNERS if isinstance(refusal, PolicyRefused) else RELEASE
-        if self._refused_role:
-            return shown(self._refused_role)
+        if self._unanswered or isinstance(refusal, NoTrustData | TrustDataWithheld | CollectionDeleted):
+            return REQUEST
+        return _step_of(refusal) or shown(self._refused_role) or self._first_missing(refusal)
+
+    def _first_missing(self, refusal: TrustError) -> str:
         steps = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS, *self._needed)
         missing = next((role for role in steps if role not in self._roles), RELEASE)
-        return BEFORE if missing == ROOT else shown(missing)
+        begun = self._begun or isinstance(refusal, TooLarge)  # a root that is too large may end the look for the format
+        return shown(missing) if begun else BEFORE
+
+
+def _step_of(refusal: TrustError) -> str:
+    """Return the step that an error alone names by its kind, or ""."""
+    if refusal.code in _PIN_CODES:
+        return PINS
+    if refusal.code in _STORED_CODES:
+        return STORED
+    if isinstance(refusal, NotSigned | TagMismatch):
+        return RELEASE
+    return SIGNERS if isinstance(refusal, PolicyRefused) else ""
 
 
 def _verified(trusted: TrustedSet | None) -> dict[RoleName, Envelope]:

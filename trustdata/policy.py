@@ -111,7 +111,8 @@ class Rule:
 
     def sourced_pins(self) -> list[SourcedPin]:
         """Return the rule's pins, with the rule as their source."""
-        return [SourcedPin(pin=pin, source=self.source) for pin in self.pins]
+        of_pattern = self.match.endswith("*")
+        return [SourcedPin(pin=pin, source=self.source, of_pattern=of_pattern) for pin in self.pins]
 
 
 @record

@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from trustdata.counting import counted
 from trustdata.errors import NoTrustData, NotStored, TrustError, shown
 
 
@@ -89,7 +90,7 @@ class DatabaseOlder(StartRefused):
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: {self.reason} ({self.count} collections, such as {shown(self.example, 300)}): "
+            f"{self.what}: {self.reason} ({counted(self.count, 'collection')}, such as {shown(self.example, 300)}): "
             "restored from a backup? Clients refuse its older versions. trust-server check says more; "
             "if it was restored on purpose: trust-server check --accept-restore"
         )

@@ -33,14 +33,14 @@ from trustcli.errors import SettingsUnusable
 from trustcli.state import pins, rotations
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
-from trustcli.state.pins import PinEntry, PinsFile
+from trustcli.state.pins import PatternPin, PinEntry, PinsFile
 from trustcli.state.rotations import BegunRotation, RotationsFile
 from trustdata import policy
 from trustdata.errors import FileNewer, PolicyMalformed
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT
 from trustdata.verification import lock_document, memory_document
-from trustdata.verification.trust_pinning import parse_pin
+from trustdata.verification.trust_pinning import Pin, parse_pin
 from trustserver import settings as server_settings
 from trustserver.admin import check_progress
 from trustserver.admin.check_progress import CheckProgress
@@ -103,9 +103,25 @@ def test_it_is_what_its_schema_says(name: str) -> None:
     assert faults(tomllib.loads((VERSION_1 / name).read_text()), schema) == []
 
 
-def test_every_kind_is_of_version_1() -> None:
-    """A new version of a kind needs its own fixture here, beside that of every version before it."""
-    assert {name: kind.known for name, kind in KINDS.items()} == dict.fromkeys(KINDS, 1)
+NEWEST: Final = {**dict.fromkeys(KINDS, 1), "pins.toml": 2}
+"""The newest version of each kind; version 2 of `pins.toml` has patterns, and is written only where there are some."""
+
+
+def test_a_new_version_of_a_kind_is_no_accident() -> None:
+    """It needs its own fixture here, beside that of every version before it."""
+    assert {name: kind.known for name, kind in KINDS.items()} == NEWEST
+
+
+def test_pins_with_patterns_are_read_and_written_as_in_version_2(home: Path) -> None:
+    written = (home / "pins.toml").read_bytes()
+    file = PinsFile(home / "pins.toml")
+    entry = PatternPin(pin=Pin("key", "ab" * 32), recorded=AT)
+    file.record_pattern("registry.example.com/team/*", entry)
+    head, _, tables = written.partition(b"\n\n")
+    stated = AT.isoformat(sep=" ").encode()
+    added = b'\n[patterns."registry.example.com/team/*"]\npin = "key:' + b"ab" * 32 + b'"\nrecorded = ' + stated + b"\n"
+    assert (home / "pins.toml").read_bytes() == head + b"\n\nversion = 2\n\n" + tables + added
+    assert PinsFile(home / "pins.toml").patterns() == {"registry.example.com/team/*": entry}
 
 
 def test_pins_are_read_and_written_as_before(home: Path) -> None:
@@ -269,11 +285,12 @@ def later(name: str, home: Path) -> Path:
     """Put a file of version 2 in the place of that of version 1; in all else it may be as it likes."""
     file = key_file(home) if name == "private" else home / name
     kind = KINDS[name]
+    version = NEWEST[name] + 1
     if name.endswith((".toml", ".lock")):
-        head = 'format = "content-trust-lock-2"' if kind.name else "version = 2"
+        head = f'format = "content-trust-lock-{version}"' if kind.name else f"version = {version}"
         content = f'{head}\nmoved = "to another place"\n[[pins]]\nname = "{APP}"\n'
     else:
-        head = f'"format": "{kind.name}2"' if kind.name else '"version": 2'
+        head = f'"format": "{kind.name}{version}"' if kind.name else f'"version": {version}'
         content = f'{{{head}, "moved": ["to another place"], "collections": 7}}\n'
     file.write_text(content)
     file.chmod(0o600)
@@ -293,6 +310,6 @@ def test_a_later_file_is_refused_by_name_and_stays(home: Path, name: str, use: C
             use(home)
         assert caught.value.details() == {"place": str(file), "version": 2, "known": 1}
     else:
-        with refused(FileNewer, path=str(file), what=KINDS[name].what, version=2, known=1):
+        with refused(FileNewer, path=str(file), what=KINDS[name].what, version=NEWEST[name] + 1, known=NEWEST[name]):
             use(home)
     assert file.read_bytes() == before

@@ -24,7 +24,7 @@ def test_a_trusted_image_from_the_server_to_the_registry(owner: TrustUser, gun: 
         "(1 of 2 needed), and by",
         "; current, expires ",
         "seen before",
-        f"1.0 is {begun.digest} ({len(begun.raw)} bytes), by targets",
+        f"1.0 is {begun.digest} (a manifest of {len(begun.raw)} bytes), by targets",
         f"{host} serves {begun.digest} under this tag, as signed",
         "expires: refused from then on, unless the server has issued a newer one",
     ):
@@ -67,7 +67,7 @@ def test_refusals_have_verify_s_status_and_say_where_it_broke(
         (owner, 3, "the release", (f"{gun}:9",)),
         (owner, 4, "the release", (f"{gun}:1.0@{OTHER_DIGEST}",)),
         (owner, 5, "the signers asked for", ("--signer", "alice", f"{gun}:1.0")),
-        (owner, 6, "timestamp", ("--server", "http://127.0.0.1:1", f"{gun}:1.0")),
+        (owner, 6, "the request to the trust server", ("--server", "http://127.0.0.1:1", f"{gun}:1.0")),
         (owner, 2, "the command line and settings", ("UPPER",)),
         (TrustUser(owner.folder, ""), 2, "the command line and settings", ("alpine",)),
     ):

@@ -50,7 +50,7 @@ def test_docker_s_folder_comes_over_and_its_root_key_goes_on(server: ServerProce
 
     again = user.run("key", "import", str(SIGNERS / "keys-admin"))
     assert again.stdout == ""
-    again.said("exists already: the key store")
+    again.said("is in the key store already: nothing to do")
 
     gun = "127.0.0.1:5000/team/app"
     user.run("init", gun, "--no-recovery-key")
@@ -144,7 +144,7 @@ def test_every_key_of_one_file_comes_over(server: ServerProcess, tmp_path: Path)
     assert f"loaded from {exported} (key 3 of 3)" in ran.stdout
     again = user.run("key", "import", str(exported), "--json")
     assert len(again.document()["keys"]) == 3
-    again.said("(key 1 of 3): snapshot key", "exists already: the key store")
+    again.said("(key 1 of 3): snapshot key", "is in the key store already: nothing to do")
     user.run("key", "import", str(exported), "--name", "x", expect=2).said("holds 3 keys: --name is for one")
 
 

@@ -373,4 +373,4 @@ def test_a_long_chain(*, stage: Stage, owner: TrustUser, gun: str, begun: BuiltI
         ("all", 1, 13),
     ]
     text = owner.run("key", "rotate", "root", gun, "--plan").stdout
-    assert "a client ten roots behind (root 3) reaches root 13 and sees 1 tags" in text
+    assert "a client ten roots behind (root 3) reaches root 13 and sees 1 tag" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from collections.abc import Callable, Iterator
@@ -103,6 +104,37 @@ def test_who_may_read_who_may_sign_and_who_may_rotate(
     stranger.log_in("mallory")
     stranger.run("verify", f"{gun}:1.0", expect=refused.status).said("refuses the credentials of mallory")
     assert PASSWORD not in server.log()
+
+
+@pytest.mark.parametrize("wire", ["tuf", "notary"])
+def test_the_log_tells_each_step_and_no_secret(  # noqa: PLR0917 - fixtures
+    wire: str, guarded: Serve, tokens: TokenServer, tmp_path: Path, gun: str, put: Put
+) -> None:
+    server = guarded("--self-signed")
+    image = put("1.0")
+    owner = Person(tmp_path / "owner", server, "alice")
+    told = owner.run("init", gun, "--no-recovery-key", "--format", wire, TRUST_LOG="debug").stderr
+    told += owner.run("sign", f"{gun}:1.0", TRUST_LOG="debug").stderr
+    for step in (
+        f"info: {gun}: the trust server is {server.url} (TRUST_SERVER)",
+        f"info: {server.url} asks for bearer, scope repository:{gun}:",
+        "answered as alice",
+        f"info: {gun}: root is signed with ",
+        f"info: {gun}: sent targets 2: stored",
+        f"debug: GET {tokens.realm}?...: status 200, ",
+    ):
+        assert step in told, told
+    verified = owner.run("verify", f"{gun}:1.0", "--verbose").stderr
+    for step in (
+        f"info: {gun}: the roots hold what is pinned: sha256:",
+        f"info: {gun}: timestamp ",
+        f"info: {gun}:1.0 is allowed as {image.digest}, released by targets",
+    ):
+        assert step in verified, verified
+    assert "debug: " not in verified
+    assert "info: " not in owner.run("verify", f"{gun}:1.0").stderr, "nobody has asked for it"
+    password = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+    assert [secret for secret in (PASSWORD, password, "eyJ", "Bearer ") if secret in told + verified] == []
 
 
 def test_with_anonymous_pull_everybody_verifies_and_nobody_signs(

@@ -38,7 +38,7 @@ def test_from_nothing_to_a_verified_image(owner: TrustUser, gun: str, put: Put, 
     pin = owner.run("init", gun, "--recovery-key", "recovery.key").stdout.strip()
     assert owner.pin_of(gun) == pin
     assert (owner.folder / "recovery.key").stat().st_mode & 0o777 == 0o600
-    signed = owner.run("sign", f"{gun}:1.0").said(f"{gun}:1.0 is {image.digest} ({len(image.raw)} bytes)")
+    signed = owner.run("sign", f"{gun}:1.0").said(f"{gun}:1.0 is {image.digest} (a manifest of {len(image.raw)} bytes)")
     assert signed.stdout == f"{gun}:1.0@{image.digest}\n"
     expected = f"{gun}@{image.digest}\n"
     for asked in (f"{gun}:1.0", f"{gun}@{image.digest}", f"{gun}:1.0@{image.digest}"):

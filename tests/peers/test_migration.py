@@ -129,7 +129,7 @@ def test_a_collection_that_begins_later_and_lists_what_nobody_can_use(
 def test_a_plan_says_it_and_does_nothing(owner: NotaryUser, operator: TrustUser, move: Move, collection: str) -> None:
     del owner
     ran = _migrate(operator, move, collection, "--plan", expect=8)
-    assert ran.stdout == f"{collection}: would be taken over, root 1, 1 tags\n"
+    assert ran.stdout == f"{collection}: would be taken over, root 1, 1 tag\n"
     assert move.new.file(collection, "timestamp.json").status == 404
     assert _row(_migrate(operator, move, collection, "--plan", "--json", expect=8))["needs_rotation"] == ["timestamp"]
 
@@ -316,7 +316,7 @@ def test_releases_that_docker_left_without_a_signature_come_over_wholly(
     half = _row(_migrate(us, move, gun, "--no-rotation", "--json", expect=8))
     assert sorted(half["needs_rotation"]) == ["snapshot", "timestamp"]  # type: ignore[call-overload]
     ran = _migrate(us, move, gun)
-    ran.said(f"{RELEASES} does not verify", "1 of 1 collections are here")
+    ran.said(f"{RELEASES} does not verify", "1 of 1 collection is here")
     assert sorted(_row(_migrate(us, move, gun, "--json"))["rotated"]) == []  # type: ignore[call-overload]
 
     us.run("--tofu", "verify", f"{gun}:0.9", expect=4).said(RELEASES)

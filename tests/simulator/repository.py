@@ -15,7 +15,7 @@ from securesystemslib.signer import Signer
 
 from tests.simulator.keyring import Keys
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
-from trustcli.errors import RemoteUnreachable
+from trustcli.errors import RemoteRefused, RemoteUnreachable
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
 from trustdata.envelope import Envelope
@@ -67,10 +67,11 @@ class RepositorySimulator:
         self.revision = 0
         self.requests: list[str] = []
         self.told_time: datetime | None = None
+        self.doubtful_absence: RemoteRefused | None = None
         self.down = False
         self.lose_replies = 0
         self.before_publish: Callable[[], None] | None = None
-        self.tombstone: DeletedCollection | None = None
+        self.stone: DeletedCollection | None = None
         self.owner_holds_snapshot = False
         self.online: dict[RoleName, Signer] = {
             role: self.keys.signer(f"{role}{online_keys}") for role in (SNAPSHOT, TIMESTAMP)
@@ -93,7 +94,7 @@ class RepositorySimulator:
         self._answer()
         if self.before_publish is not None:
             self.before_publish()
-        if self.tombstone is not None:
+        if self.stone is not None:
             raise CollectionExists(role=ROOT, reason="was deleted; only the operator can make it again")
         uploads = {role: self.wire.parse(role, raw) for role, raw in files.items()}
         candidate = judge_upload(gun=self.gun, stored=self.stored, uploads=uploads, at=self.at, wire=self.wire)
@@ -124,18 +125,22 @@ class RepositorySimulator:
 
     def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         self._answer()
-        if self.tombstone is not None:
-            return self.tombstone
+        if self.stone is not None:
+            return self.stone
         if not self.stored or gun != self.gun:
             return None
         return CollectionState(gun=gun, format=self.wire.name, revision=self.revision, versions=self.versions())
+
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        self._answer()
+        return self.stone if gun == self.gun else None
 
     def delete(self, gun: GUN) -> int:
         self._answer()
         if not self.stored or gun != self.gun:
             raise NoTrustData(gun=gun)
         first = self.wire.parse(ROOT, self.files[self.wire.filename(ROOT, version=1)])
-        self.tombstone = DeletedCollection(
+        self.stone = DeletedCollection(
             gun=gun,
             deleted_root=f"sha256:{first.sha256}",
             versions=self.versions(),
@@ -225,7 +230,7 @@ class RepositorySimulator:
         other = RepositorySimulator(gun=self.gun, wire=self.wire, at=self.at, lifetimes=self.lifetimes)
         other.stored, other.files, other.revision = dict(self.stored), dict(self.files), self.revision
         other.online, other._pending = dict(self.online), dict(self._pending)
-        other.tombstone = self.tombstone
+        other.stone = self.stone
         other.owner_holds_snapshot = self.owner_holds_snapshot
         return other
 

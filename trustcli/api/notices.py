@@ -10,17 +10,17 @@ from typing import Final
 from trustcli.console.failure_table import Failure, row_for
 from trustcli.console.output import Output, one_line
 
-LOGGER: Final = "trustcli"
+LOGGER: Final = "trustcli.api"
 _WARNING: Final = "warning: "
 
-# Without a handler, Python prints warnings of a library on standard error.
-logging.getLogger(LOGGER).addHandler(logging.NullHandler())
+# Without a handler, Python prints warnings of a library on standard error: here those of all modules.
+logging.getLogger("trustcli").addHandler(logging.NullHandler())
 
 
 class Notices(Output):
     """An output that prints nothing: progress and warnings go to `tell`, and what else a command prints is returned.
 
-    `tell` None: to the logger `trustcli`, progress as INFO, warnings as WARNING.
+    `tell` None: to the logger `trustcli.api`, progress as INFO, warnings as WARNING.
     """
 
     def __init__(self, tell: Callable[[str], None] | None) -> None:

@@ -30,7 +30,7 @@ class Trust:
     count, in place of the process's own. `passphrase`: is called with the purpose of a key (`targets` or `signer`) and
     its name, and returns its passphrase, or None for that of the environment; nobody is ever asked at a terminal.
     `notice`: is called with each sentence of progress or warning (`warning: ...`), in the thread of the call; without
-    it they go to the logger `trustcli`. Nothing is printed.
+    it they go to the logger `trustcli.api`. Nothing is printed.
 
     Raises: UsageError (a parameter that is empty).
     """

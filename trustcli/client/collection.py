@@ -5,6 +5,7 @@ All verified roles come from here: no other module combines pins with rollback m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
-from trustcli.errors import MemoryUnwritable
+from trustcli.errors import MemoryUnwritable, RemoteRefused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
@@ -24,6 +25,7 @@ from trustdata.errors import (
     MalformedMetadata,
     MetadataExpired,
     MetadataMissing,
+    NoTrustData,
     NotTrusted,
     ThresholdNotMet,
     TooLarge,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 
 
+_log = logging.getLogger(__name__)
+
 _PERHAPS_OF_ANOTHER: Final = (ThresholdNotMet, VersionMismatch, VersionRollback, ContentMismatch, MetadataMissing)
 """What the files of another collection are refused for, where a known root chain leads to them."""
 
@@ -55,6 +59,13 @@ class TrustServer(MetadataRemote, PublishRemote, Protocol):
     @property
     def told_time(self) -> datetime | None:
         """What time it was by the server at its last answer, for messages; None if it did not say."""
+
+    @property
+    def doubtful_absence(self) -> RemoteRefused | None:
+        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
+
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        """Return what is left of a deleted collection, in whichever format it was; None if the server tells of none."""
 
 
 class Collection:
@@ -91,8 +102,9 @@ class Collection:
 
     def known_by(self) -> str | None:
         """Return the source that knows this name (a pin's, rollback memory, the lock file), or None."""
-        if self._local.pins:
-            return self._local.pins[0].source
+        own = [pinned.source for pinned in self._local.pins if not pinned.of_pattern]
+        if own:
+            return own[0]
         if self._local.memory.load(self.gun) is not None:
             return VERIFIED_BEFORE
         return self._local.lock.source if self._local.lock is not None else None
@@ -199,6 +211,7 @@ class Collection:
         try:
             updater = self._refreshed(for_owner=False) if max_age is None else self.offline(max_age)
         except TrustError as refusal:
+            _log.info("%s is refused: %s", self.gun, refusal)
             return [refused(question, refusal) for question in all_questions]
         answers = [self._answer(updater, question) for question in all_questions]
         if every_signer and any(answer.allowed for answer in answers):
@@ -211,8 +224,19 @@ class Collection:
             try:
                 self._remember(updater)
             except TrustError as refusal:
-                return [refused(question, refusal) for question in all_questions]
+                answers = [refused(question, refusal) for question in all_questions]
+        for answer in answers:
+            self._log_verdict(answer)
         return answers
+
+    def _log_verdict(self, answer: Judgement) -> None:
+        question, evidence = answer.question, answer.evidence
+        asked = f"{self.gun}:{question.tag}" if question.tag else str(self.gun)
+        if evidence is None:
+            _log.info("%s is refused: %s", asked, answer.refusal)
+            return
+        by = ", ".join(evidence.signers) or "nobody who was asked for"
+        _log.info("%s is allowed as %s, released by %s, signed by %s", asked, answer.digest, evidence.released_by, by)
 
     def _with_every_signer(self, updater: Updater, answers: list[Judgement]) -> list[Judgement]:
         for role in delegations_of(updater.roles()[TARGETS].targets):
@@ -284,6 +308,11 @@ class Collection:
             if not self._tofu:
                 raise
             return self._trust_on_first_use(unpinned, for_owner=for_owner)
+        except NoTrustData as unknown:
+            doubt = self.server.doubtful_absence
+            if doubt is None:
+                raise
+            raise doubt from unknown
         except TrustDataWithheld as withheld:
             raise self._explain_withheld(withheld) from withheld
         except (MetadataExpired, LivesTooLong):
@@ -327,11 +356,14 @@ class Collection:
 
         The server's statement is shown beside the pin, and changes nothing about what is trusted.
         """
-        state = None
+        state, doubt = None, self.server.doubtful_absence
         with suppress(TrustError):  # a Go server knows no such question
-            state = self.server.collection(self.gun)
-        if not isinstance(state, DeletedCollection):
-            return self._in_other_format(withheld) or withheld
+            state = self.server.tombstone(self.gun)
+        if state is None:
+            other = self._in_other_format(withheld)
+            if other is not None or doubt is None or withheld.missing:
+                return other or withheld
+            return TrustDataWithheld(gun=self.gun, known_by=withheld.known_by, doubt=str(doubt))
         return CollectionDeleted(
             gun=self.gun,
             pin=self._known_root(),
@@ -356,6 +388,7 @@ class Collection:
         return str(self._local.lock.entry.root) if self._local.lock is not None else "none"
 
     def _remember(self, updater: Updater) -> None:
+        _log.info("%s: what was verified is remembered, so that nothing older is believed later", self.gun)
         try:
             self._local.memory.remember(self.gun, updater.observed())
         except MemoryUnwritable as error:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from trustcli.client.collection_requests import CATALOG_SCOPE
-from trustcli.client.problem_details import failure
+from trustcli.client.problem_details import doubtful_absence, failure
 from trustcli.client.server_link import ServerLink
 from trustcli.errors import RemoteMisbehaved, RemoteRefused
 from trustcli.http.messages import Response
@@ -32,7 +32,7 @@ def listed_collections(link: ServerLink) -> Iterator[Mapping[str, Any]]:
     for _ in range(MAX_PAGES):
         target = f"/api/v1/collections?limit={PAGE_ROWS}&after={quote(after, safe='')}"
         answer = link.ask("GET", target, scope=CATALOG_SCOPE, limit=_MAX_PAGE_BYTES)
-        if answer.absent:
+        if answer.absent and doubtful_absence(answer, remote=link.name) is None:
             raise RemoteRefused(remote=link.name, status=answer.status, reason="it does not list its collections")
         if not answer.ok:
             raise failure(answer, remote=link.name, tried=link.tried)

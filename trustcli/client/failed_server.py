@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NoReturn
 
+from trustcli.errors import RemoteRefused
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
@@ -21,6 +22,7 @@ class FailedServer:
     def __init__(self, name: str, failure: TrustError) -> None:
         self.name = name
         self.told_time: datetime | None = None
+        self.doubtful_absence: RemoteRefused | None = None
         self._failure = failure
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> NoReturn:
@@ -44,6 +46,11 @@ class FailedServer:
         raise self._failure
 
     def collection(self, gun: GUN) -> NoReturn:
+        """Raise the failure."""
+        del gun
+        raise self._failure
+
+    def tombstone(self, gun: GUN) -> NoReturn:
         """Raise the failure."""
         del gun
         raise self._failure

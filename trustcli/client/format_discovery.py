@@ -69,7 +69,7 @@ def _has_tuf(link: ServerLink, gun: GUN) -> bool:
 def _has_notary(link: ServerLink, gun: GUN) -> bool:
     from trustcli.client.notary_remote import NotaryRemote
 
-    return NotaryRemote(link).collection(gun) is not None
+    return NotaryRemote(link).has(gun)
 
 
 def _wire_by_name(name: str) -> WireFormat:
@@ -78,3 +78,9 @@ def _wire_by_name(name: str) -> WireFormat:
     from trustdata.wire.formats import wire_named
 
     return wire_named(name)
+
+
+def source_of_format(requested: WireFormat | None, recorded: Iterable[tuple[str, str]]) -> str:
+    """Return what says which format a collection has, for the log."""
+    source = next((source for _, source in recorded), "")
+    return f"{source} says" if source else "this command says" if requested else "it was before on this machine"

@@ -73,6 +73,11 @@ class NotaryRemote:
         """What time it was by the server at its last answer, for messages; None if it did not say."""
         return self._link.told_time
 
+    @property
+    def doubtful_absence(self) -> RemoteRefused | None:
+        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
+        return self._link.doubtful_absence
+
     def close(self) -> None:
         """Close the connection; a later request opens it again."""
         self._link.close()
@@ -118,11 +123,22 @@ class NotaryRemote:
     def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:
         """Return the collection's name and format, or None; Notary's API reports neither versions nor tombstones.
 
-        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        A 404 without Notary's own code is RemoteRefused: the server is not a trust server. Raises: RemoteUnreachable,
+        RemoteRefused, RemoteMisbehaved, TooLarge.
         """
-        if self.fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is None:
+        if not self.has(gun):
+            if (doubt := self.doubtful_absence) is not None:
+                raise doubt
             return None
         return CollectionState(gun=gun, format=NOTARY_V1, revision=0, versions={})
+
+    def has(self, gun: GUN) -> bool:
+        """Return whether a collection is there in this format; whose word it is that there is none is not looked at.
+
+        A registry on the same host may answer Notary's paths beside a trust server that has none of them. Raises:
+        RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
+        return self.fetch(gun, f"{TIMESTAMP}.json", limit=MAX_NOTARY_TIMESTAMP) is not None
 
     def delete(self, gun: GUN) -> int:
         """Delete the collection and return 0, since Notary's API reports no revision.
@@ -135,6 +151,15 @@ class NotaryRemote:
         if not answer.ok:
             raise self._failure(answer)
         return 0
+
+    def tombstone(self, gun: GUN) -> DeletedCollection | None:
+        """Return what our server's own API tells of a deleted collection; Notary's tells nothing, so None elsewhere.
+
+        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge.
+        """
+        from trustcli.client.tuf_remote import TufRemote  # after a refusal only: start-up time
+
+        return TufRemote(self._link).tombstone(gun)
 
     def changes(self) -> Iterator[FeedEntry]:
         """Return the change feed of the whole server, oldest first, page by page.

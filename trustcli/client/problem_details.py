@@ -29,6 +29,8 @@ from trustdata.errors import (
 
 _CLOCK_JUMPED: Final = "clock-jumped"
 _TOO_MANY: Final = "too-many"
+_NOTARY_ABSENT: Final = "METADATA_NOT_FOUND"
+"""How a Notary server says that it has no such file, collection or route."""
 _STANDARD: Final = frozenset({"type", "title", "status", "detail", "instance", "code"})
 
 
@@ -58,10 +60,29 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     if answer.forbids:
         reason = f"{reason} (asked {tried})"
     refused = refusal(answer, members, remote=remote, reason=reason)
-    if answer.status == HTTPStatus.NOT_FOUND and not refused.server_code:  # a trust server says what is not there
-        refused.reason += "; usually the address is that of something else, or a proxy before it hides what is there"
-        refused.page = True
+    return refused if answer.status != HTTPStatus.NOT_FOUND or refused.server_code else _of_a_stranger(refused)
+
+
+def doubtful_absence(answer: Response, *, remote: str) -> RemoteRefused | None:
+    """Return the refusal of an absence (404, 410) that no trust server has stated: a trust server says what is absent.
+
+    None if the answer is that of a trust server, ours or a Notary server.
+    """
+    members = problem(answer)
+    if _text(members, "code") or _NOTARY_ABSENT in _notary_codes(members):
+        return None
+    return _of_a_stranger(refusal(answer, {}, remote=remote, reason=words(answer)))
+
+
+def _of_a_stranger(refused: RemoteRefused) -> RemoteRefused:
+    refused.reason += "; usually the address is that of something else, or a proxy before it hides what is there"
+    refused.page = True
     return refused
+
+
+def _notary_codes(members: Mapping[str, object]) -> list[object]:
+    found = members.get("errors")
+    return [error.get("code") for error in found if isinstance(error, dict)] if isinstance(found, list) else []
 
 
 def server_failure(answer: Response, members: Mapping[str, object], *, remote: str, said: str) -> TrustError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from trustcli.errors import RemoteMisbehaved
+from trustcli.errors import RemoteMisbehaved, RemoteRefused
 from trustcli.http.messages import Response, parse_url
 from trustcli.http.network import Network
 from trustdata.errors import InvalidName, TooLarge, TrustError
@@ -52,6 +52,7 @@ class ServerLink:
         self._pool: ConnectionPool | None = None
         self._client: AuthenticatedClient | None = None
         self._date = ""
+        self._absence: Response | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +97,15 @@ class ServerLink:
 
         return told_time(self._date) if self._date else None
 
+    @property
+    def doubtful_absence(self) -> RemoteRefused | None:
+        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
+        if self._absence is None:
+            return None
+        from trustcli.client.problem_details import doubtful_absence  # only when something has failed: start-up time
+
+        return doubtful_absence(self._absence, remote=self.name)
+
     def fetch(
         self,
         target: str,
@@ -123,6 +133,7 @@ class ServerLink:
                 raise RemoteMisbehaved(remote=self.name, reason=reason)
             return response.body
         if response.absent or response.gone:
+            self._absence = response
             return None
         raise failure(response)
 

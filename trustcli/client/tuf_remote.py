@@ -59,6 +59,11 @@ class TufRemote:
         """What time it was by the server at its last answer, for messages; None if it did not say."""
         return self._link.told_time
 
+    @property
+    def doubtful_absence(self) -> RemoteRefused | None:
+        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
+        return self._link.doubtful_absence
+
     def close(self) -> None:
         """Close the connection; a later request opens it again."""
         self._link.close()

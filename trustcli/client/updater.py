@@ -12,6 +12,7 @@ files are verified like all others.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -53,6 +54,7 @@ VERIFIED_BEFORE: Final = "what this machine has verified before"
 """How messages name rollback memory as the source of what is known."""
 
 _FIRST_ROOT = 1
+_log = logging.getLogger(__name__)
 
 
 class Updater:
@@ -130,8 +132,8 @@ class Updater:
             raise OfflineTooOld(gun=self._gun, reason="its metadata is not in the cache")
         trusted = self.progress = self._chain(roots)
         self._check_pins(trusted)
-        trusted.update_timestamp(self._cached(TIMESTAMP))
-        trusted.update_snapshot(self._cached(SNAPSHOT))
+        self._noted(trusted.update_timestamp(self._cached(TIMESTAMP)), "cache")
+        self._noted(trusted.update_snapshot(self._cached(SNAPSHOT)), "cache")
         self._set = trusted
         self.load(TARGETS, ROOT)
         return trusted
@@ -149,14 +151,14 @@ class Updater:
         cached = self._cache.load(role)
         if cached is not None:
             try:
-                return trusted.update_targets(cached, role, delegator)
+                return self._noted(trusted.update_targets(cached, role, delegator), "cache")
             except TrustError:
                 # An older file, which the snapshot no longer lists: the server's file decides.
                 pass
         raw = self._fetch(trusted, role, meta)
         envelope = trusted.update_targets(raw, role, delegator)
         self._cache.store(role, raw)
-        return envelope
+        return self._noted(envelope, "server")
 
     def load_published(self, roles: Iterable[RoleName]) -> dict[RoleName, Envelope]:
         """Load those of `roles`, all delegated by targets, that were ever published.
@@ -258,6 +260,8 @@ class Updater:
     def _load_roots(self) -> TrustedSet:
         cached = self.progress = self._cached_chain()
         if cached is not None:
+            first, last = cached.roots[0].version, cached.root.version
+            _log.info("%s: roots %d to %d of the cache are verified", self._gun, first, last)
             try:
                 self._follow_roots(cached, keep=True)
                 self._check_pins(cached)
@@ -269,6 +273,7 @@ class Updater:
                 return cached
         self.progress = None
         trusted = self.progress = self._first_root()
+        self._noted(trusted.root, "server")
         self._follow_roots(trusted, keep=False)
         self._check_pins(trusted)
         self._cache.drop_roots()  # roots of another chain must not follow ours
@@ -320,7 +325,7 @@ class Updater:
             raw = self._fetch_root(trusted.root.version + 1)
             if raw is None:
                 return
-            trusted.update_root(raw)
+            self._noted(trusted.update_root(raw), "server")
             if keep:
                 self._keep_root(trusted, trusted.root, since=known)
 
@@ -403,9 +408,12 @@ class Updater:
         pins = self.counted_pins()
         if self._lock is not None:
             check_lock(self._gun, self._lock, pins, trusted.roots)
+            _log.info("%s: the roots hold the lock entry of %s", self._gun, self._lock.source)
             if not pins:
                 return
         check_pins(self._gun, pins, trusted.roots)
+        held = ", ".join(f"{each.pin} ({each.source})" for each in pins)
+        _log.info("%s: the roots hold what is pinned: %s", self._gun, held)
         check_named(self._gun, self._pins, trusted.roots, named=trusted.is_named)
 
     def _holds_pins(self, trusted: TrustedSet) -> bool:
@@ -425,22 +433,28 @@ class Updater:
         raw = self._remote.fetch(self._gun, filename, limit=self._wire.size_limit(TIMESTAMP))
         if raw is None:
             raise self._absent(trusted)
-        accepted = trusted.update_timestamp(raw)
+        accepted = self._noted(trusted.update_timestamp(raw), "server")
         if accepted.raw == raw:
             self._cache.store(TIMESTAMP, raw)
 
     def _load_snapshot(self, trusted: TrustedSet, cached: bytes | None) -> None:
         if cached is not None:
             try:
-                trusted.update_snapshot(cached, cached=True)
+                self._noted(trusted.update_snapshot(cached, cached=True), "cache")
             except TrustError:
                 # Not the one that the timestamp names: at most a lower bound for versions.
                 pass
             else:
                 return
         raw = self._fetch(trusted, SNAPSHOT, trusted.snapshot_meta())
-        trusted.update_snapshot(raw)
+        self._noted(trusted.update_snapshot(raw), "server")
         self._cache.store(SNAPSHOT, raw)
+
+    def _noted(self, envelope: Envelope, source: str) -> Envelope:
+        """Log a file that was verified, and return it."""
+        role, expires = envelope.role, envelope.expires
+        _log.info("%s: %s %d of the %s is verified, until %s", self._gun, role, envelope.version, source, expires)
+        return envelope
 
     # --- fetching
 
@@ -471,8 +485,9 @@ class Updater:
 
     def _absent(self, trusted: TrustedSet | None = None) -> TrustError:
         """Return the error for a collection of which the server has nothing."""
-        if self._pins:
-            return TrustDataWithheld(gun=self._gun, known_by=self._pins[0].source)
+        own = [pinned.source for pinned in self._pins if not pinned.of_pattern]
+        if own:
+            return TrustDataWithheld(gun=self._gun, known_by=own[0])
         if self._memory is None and self._lock is not None:
             return TrustDataWithheld(gun=self._gun, known_by=self._lock.source)
         if self._memory is not None or trusted is not None:

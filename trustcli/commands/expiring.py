@@ -22,6 +22,7 @@ from trustcli.publish.plan_view import as_time, key_row, key_words
 from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import Roles
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.due import LOOK_AHEAD, late_online_roles, offline_roles, within
 from trustdata.editing.repository_editor import public_keys, signing_keys
 from trustdata.envelope import Envelope
@@ -96,7 +97,7 @@ def command(
     for item in found:
         session.output.result(_line(item, session.at))
     if not found:
-        session.output.notice(f"nothing runs out within {within_} in {len(guns) - len(failures)} collections")
+        session.output.notice(_nothing_found(within_, of=len(guns), unread=len(failures)))
     renewable = sorted({item.gun for item in found if item.renewable})
     if renewable:
         session.output.notice(f"the keys here can renew: trust renew --within {within_} {' '.join(renewable)}")
@@ -128,9 +129,19 @@ def _expiring_role(gun: GUN, roles: Roles, file: Envelope, places: dict[str, Key
     return ExpiringRole(gun=gun, file=file, threshold=threshold, keys=keys)
 
 
+def _nothing_found(span: str, *, of: int, unread: int) -> str:
+    """Say where nothing runs out; what cannot be read may well run out."""
+    if not of:
+        return "no collection is pinned here, so there is nothing to look at"
+    if unread == of:
+        return f"whether anything runs out is not known: {counted(unread, 'collection')} could not be read"
+    rest = f"; {counted(unread, 'collection')} could not be read" if unread else ""
+    return f"nothing runs out within {span} in {counted(of - unread, 'collection')}{rest}"
+
+
 def _line(item: ExpiringRole, at: datetime) -> str:
     days = item.days_left(at)
-    when = f"in {days} days" if item.file.expires > at else f"expired {-days - 1} days ago"
+    when = f"in {counted(days, 'day')}" if item.file.expires > at else f"expired {counted(-days - 1, 'day')} ago"
     what = f"{shown(item.file.role)} {item.file.version}"
     if item.duty == "server":
         renewer = "the server is late with it: tell its operator"

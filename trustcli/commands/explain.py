@@ -21,7 +21,7 @@ from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
-from trustcli.errors import UsageError
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError
@@ -120,6 +120,7 @@ def explained(
         server=_server(session, real_name),
         registry=ask_registry() if ask_registry is not None else None,
         real_name=real_name,
+        unanswered=isinstance(judgement.refusal, RemoteUnreachable | RemoteRefused | RemoteMisbehaved),
     )
 
 

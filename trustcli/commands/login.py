@@ -9,15 +9,16 @@ from typing import Annotated, Final
 
 import typer
 
+from trustcli.client.problem_details import doubtful_absence
 from trustcli.client.server_link import ServerLink
 from trustcli.commands.support.trust_server_choice import ServerArgument, chosen_server
 from trustcli.config.credential import Credential
 from trustcli.config.trust_logins import TrustLogins
 from trustcli.console.exit_codes import DONE
-from trustcli.errors import RemoteRefused, UsageError
-from trustcli.http.messages import Origin
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, UsageError
+from trustcli.http.messages import Origin, Response
 from trustcli.http.record import Record
-from trustcli.http.refusals import words
+from trustcli.http.refusals import no_document, words
 from trustcli.session import Session
 
 _LIMIT: Final = 256 * 1024
@@ -71,20 +72,36 @@ class _Typed:
 
 
 def _check(session: Session, url: str, origin: Origin, credential: Credential) -> None:
-    """Check that the server takes the login. Raises: UsageError (it wants none), RemoteRefused, RemoteUnreachable."""
+    """Check that the server takes the login.
+
+    Raises: UsageError (it wants none), RemoteRefused, RemoteMisbehaved (it is no trust server), RemoteUnreachable.
+    """
     record = Record()
+    answers: list[Response] = []
     with contextlib.closing(ServerLink(url, session.network(record), _Typed(origin, credential))) as link:
         for target in _ASKED:
             response = link.ask("GET", target, scope="", limit=_LIMIT)
+            answers.append(response)
             if record.authentications:
                 break
     if not record.authentications and not response.forbids and not response.server_fails:
+        strangers = [_of_a_stranger(each, str(origin)) for each in answers]
+        if all(strangers):
+            raise next(error for error in strangers if error)
         raise UsageError(f"{origin} wants no login: it answers {response.status} without one; nothing was stored")
     # A token server that gave a token has taken the login; which rights it gave for that name is of no matter here.
     has_token = any(met.authorization.startswith("Bearer ") for met in record.authentications)
     if response.server_fails or (response.forbids and not has_token):
         reason = words(response) or HTTPStatus(response.status).phrase
         raise RemoteRefused(remote=str(origin), status=response.status, reason=f"{reason}; nothing was stored")
+
+
+def _of_a_stranger(answer: Response, remote: str) -> RemoteMisbehaved | RemoteRefused | None:
+    """Return the error that says so if an answer is none of a trust server: a page, or a 404 in other words."""
+    if answer.absent:
+        return doubtful_absence(answer, remote=remote)
+    reason = no_document(answer, what="an answer about logins", remote=remote) if answer.body.strip() else ""
+    return RemoteMisbehaved(remote=remote, reason=f"{reason}; nothing was stored") if reason else None
 
 
 def _asked(session: Session, question: str, *, hidden: bool, instead: str) -> str:

@@ -12,7 +12,8 @@ from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.session import Session
-from trustcli.state.pins import PinEntry
+from trustcli.state.pins import PatternPin, PinEntry
+from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern
 from trustdata.errors import PinsDisagree, TrustError
 from trustdata.gun import GUN
 from trustdata.verification.trust_pinning import Pin, parse_pin
@@ -25,7 +26,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command("pin")
 def command(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Annotated[str, typer.Argument(metavar="NAME|PATTERN")],
     reference: Annotated[str, typer.Argument(metavar="sha256:HEX|key:HEX")],
     format_: Annotated[
         str | None, typer.Option("--format", help="Wire format: tuf or notary (asked of the server without it).")
@@ -35,8 +36,10 @@ def command(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Start anew: forget what was pinned and seen.")] = False,
 ) -> int:
-    """Pin a collection to a root file or to a root key; --replace forgets what was pinned and seen before."""
+    """Pin a collection, or all of a pattern such as HOST/team/*; --replace forgets what was pinned and seen before."""
     session: Session = ctx.obj
+    if name.endswith("*"):
+        return _pin_pattern(session, name, parse_pin(reference), replace=replace, others=(format_, named))
     (gun,) = collection_names([name])
     (real,) = collection_names([named]) if named is not None else (None,)
     pin = parse_pin(reference)
@@ -61,6 +64,26 @@ def command(
     alias = f", and is an alias of {real}" if real is not None else ""
     session.output.result(f"{gun} is pinned to {pin}{alias}")
     session.output.document({"gun": gun, "pin": str(pin), "named": real, "exit": DONE})
+    return DONE
+
+
+def _pin_pattern(
+    session: Session, pattern: str, pin: Pin, *, replace: bool, others: tuple[str | None, str | None]
+) -> int:
+    """Pin a root key for every name of a pattern that has no pin of its own.
+
+    Raises: UsageError, PinsDisagree (another key is pinned, and not to be replaced), SettingsUnusable, FileNewer,
+    MemoryUnwritable.
+    """
+    if not is_pattern(pattern) or pattern == "*":
+        raise UsageError(f"{pattern} is no pattern of names: a pattern {NARROW_PATTERN_RULE}")
+    if pin.kind != "key":
+        raise UsageError(f"{pattern} can be pinned to a key only, key:HEX: a root file is that of one collection")
+    if others != (None, None):
+        raise UsageError("--format and --named are of one name; leave them out with a pattern")
+    session.pins.record_pattern(pattern, PatternPin(pin=pin, recorded=session.at), replaces=replace)
+    session.output.result(f"every name of {pattern} without a pin of its own is pinned to {pin}")
+    session.output.document({"pattern": pattern, "pin": str(pin), "exit": DONE})
     return DONE
 
 

@@ -26,6 +26,7 @@ from trustcli.errors import RemoteUnreachable, UsageError
 from trustcli.publish.plan import Plan
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.editing.owner_roles import NOTHING_DECIDED
 from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
@@ -66,8 +67,8 @@ def command(
     if plan_:
         return plan_each(session, guns, check)
     number = sum(len(look.gone) for look in looks.values())
-    if number and not yes and not confirm(session, f"Revoke {_tags(number)} that the registry no longer has?"):
-        raise UsageError(f"nothing was revoked; to revoke {_tags(number)} without being asked: --yes")
+    if number and not yes and not confirm(session, f"Revoke {counted(number, 'tag')} that the registry no longer has?"):
+        raise UsageError(f"nothing was revoked; to revoke {counted(number, 'tag')} without being asked: --yes")
     outcomes = carry_out(session, guns, check=check, do=do, blank=lambda _: {**_Look(gun=GUN("")).row(), "revoked": []})
     for look in looks.values():
         for error in look.unjudged.values():
@@ -134,7 +135,3 @@ def _tell(session: Session, look: _Look) -> None:
         session.output.notice(f"{look.gun}:{shown(tag)} is signed, and no longer in the registry")
     for tag, error in look.unjudged.items():
         session.output.warn(f"{look.gun}:{shown(tag)} is kept, since it cannot be judged: {error}")
-
-
-def _tags(number: int) -> str:
-    return "1 tag" if number == 1 else f"{number} tags"

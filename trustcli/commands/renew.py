@@ -78,10 +78,12 @@ def command(
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
-    if not named and not plan_ and not yes:
-        what = f"all {len(guns)} pinned collections"
+    if not guns:
+        session.output.notice("no collection is pinned here: nothing to do")
+    elif not named and not plan_ and not yes:
+        what = f"all {len(guns)} pinned collections" if len(guns) > 1 else f"{guns[0]}, the only pinned collection"
         if not confirm(session, f"Renew what is due in {what}?"):
-            raise UsageError(f"nothing was renewed; to renew in {what} without being asked: --yes")
+            raise UsageError(f"nothing was renewed; to renew in {what}, without being asked: --yes")
 
     def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
         return [plan(session, planning, gun, due, decisions)]

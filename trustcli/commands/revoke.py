@@ -14,7 +14,12 @@ from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.name_lists import image_references
 from trustcli.commands.support.owner_decisions import AcceptExpired, AcceptUnsigned, StartEmpty, owner_decisions
-from trustcli.commands.support.revocation import Revocation, carry_out_revocations, plan_revocations
+from trustcli.commands.support.revocation import (
+    Revocation,
+    carry_out_revocations,
+    plan_revocations,
+    revocations_refused,
+)
 from trustcli.errors import UsageError
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
@@ -46,6 +51,8 @@ def command(
     if plan_:
         return plan_revocations(session, revocations, decisions)
     what = ", ".join(map(str, revocations.values()))
+    if not yes and (outcomes := revocations_refused(session, revocations, decisions)) is not None:
+        return outcomes.report()
     if not yes and not confirm(session, f"Revoke {what}?"):
         raise UsageError(f"nothing was revoked; to revoke {what} without being asked: --yes")
     outcomes = carry_out_revocations(session, revocations, decisions)

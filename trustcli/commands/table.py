@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from trustcli.commands.support.command_help import show_help_of
+from trustcli.commands.support.command_help import commands_named, show_help_of
 from trustcli.console.exit_codes import DONE, INTERRUPTED
 from trustcli.console.help_text import CommandHelp, HelpRow
 from trustcli.console.suggestion import did_you_mean
@@ -73,8 +73,11 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
         raise UsageError(f"there is no {kind} '{shown(name)}'{did_you_mean(name, COMMANDS)}")
     command = typer.main.get_command(import_module(COMMANDS[name].module).app)
     show_help_of(command, program)
+    help_command = f"{' '.join([program, name, *commands_named(command, rest)])} --help"
     try:
         status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
+    except UsageError as error:
+        raise UsageError(error.reason, help_command=help_command) from error
     except typer.Abort as stopped:
         raise KeyboardInterrupt from stopped
     except typer.Exit as stopped:
@@ -86,7 +89,7 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
         if type(error).__name__ == "NoArgsIsHelpError":
             session.output.raw(f"{error}\n")
             return DONE
-        raise UsageError(_sentence(error)) from error
+        raise UsageError(_sentence(error), help_command=help_command) from error
     return status if isinstance(status, int) else DONE
 
 

@@ -20,6 +20,7 @@ _FLAGS: Final = {
     "--non-interactive": "non_interactive",
     "--tofu": "tofu",
     "--platform-secrets": "platform_secrets",
+    "--verbose": "verbose",
 }
 _REPEATED: Final = "--insecure-registry"
 
@@ -42,6 +43,7 @@ class GlobalOptions:
     non_interactive: bool = False
     tofu: bool = False
     platform_secrets: bool = False
+    verbose: bool = False
 
 
 def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:

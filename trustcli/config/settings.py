@@ -30,6 +30,7 @@ from trustcli.config.home_folder import home_folder
 from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustcli.config.tls_settings import HostTls, parse_tls_tables
 from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
+from trustcli.console.client_log import LEVELS
 from trustcli.errors import (
     NoTrustServer,
     SettingsUnusable,
@@ -72,7 +73,8 @@ class Settings:
     messages. `servers`: the settings file's servers by beginnings of names. `pin`: as given, not parsed. `lock`: the
     lock file that was named, or the one in the current folder; None in a hook, which never reads one. `config`: a
     hook's settings file. `max_life`: by patterns of names. `platform_secrets`: a container platform has
-    mounted the secrets that are named, and the home folder. `state`: the folder for rollback memory and cache, if it is
+    mounted the secrets that are named, and the home folder. `log`: the level from which on the run is logged, or empty.
+    `state`: the folder for rollback memory and cache, if it is
     not `home`.
     """
 
@@ -90,6 +92,7 @@ class Settings:
     json: bool = False
     non_interactive: bool = False
     platform_secrets: bool = False
+    log: str = ""
     config: Path | None = None
     state: Path | None = None
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
@@ -157,6 +160,7 @@ def load_settings(
         json=options.json,
         non_interactive=options.non_interactive or not interactive or _switch("TRUST_NON_INTERACTIVE", environ),
         platform_secrets=platform_secrets,
+        log=_log_level(options, environ),
         tls=_without_ca(found.tls) if cacert else found.tls,
     )
 
@@ -222,6 +226,14 @@ def _is_there(path: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+def _log_level(options: GlobalOptions, environ: Mapping[str, str]) -> str:
+    """Return the level of the log; the more that is asked for, the more there is."""
+    given = environ.get("TRUST_LOG", "").lower()
+    if given and given not in LEVELS:
+        raise SettingsUnusable(place="TRUST_LOG", reason=f"'{shown(given)}' is neither {' nor '.join(LEVELS)}")
+    return given or (LEVELS[0] if options.verbose else "")
 
 
 def _switch(name: str, environ: Mapping[str, str]) -> bool:

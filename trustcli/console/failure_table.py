@@ -9,6 +9,7 @@ from typing import Final
 
 from keys.errors import (
     KeyAmbiguous,
+    KeyEncryptionUnknown,
     KeyExists,
     KeyFileExposed,
     KeyFileMalformed,
@@ -17,6 +18,7 @@ from keys.errors import (
     KeyFileUnreadable,
     KeyFileUnwritable,
     KeyIsPrivate,
+    KeyNameTaken,
     KeyNotAuthorised,
     KeyNotFound,
     KeysError,
@@ -34,6 +36,8 @@ from trustdata.roles import ONLINE, is_delegated
 from trustdata.wire.format_names import NOTARY_V1
 
 _PORT: Final = re.compile(r":[0-9]+$")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9._~/-]*)?")
+"""A host with what may follow it in a URL, but without a scheme."""
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
 
 Failure = errors.TrustError | KeysError | UsageError
@@ -62,6 +66,13 @@ def _advice_help_command(error: Failure) -> str:
     return error.help_command if isinstance(error, UsageError) else ""
 
 
+def _advice_invalid_name(error: Failure) -> str:
+    """Return the whole address of a server that was named without its scheme."""
+    if not isinstance(error, errors.InvalidName) or error.kind != "trust server" or not _HOST.fullmatch(error.name):
+        return ""
+    return f"write it with its scheme: https://{error.name} (a server without TLS: http://{error.name})"
+
+
 def _advice_unreachable(error: Failure) -> str:
     if named_by := error.details().get("named_by"):
         remote = error.details()["remote"]
@@ -79,12 +90,8 @@ def _advice_remote_refused(error: Failure) -> str:
     """
     if not isinstance(error, cli_errors.RemoteRefused):
         return ""
-    if wants_client_certificate(error):
-        return advice_client_certificate(error.remote)
-    if error.page and error.status == HTTPStatus.NOT_FOUND:
-        return f"see whether the address is right (trust doctor NAME), then ask the operator of {error.remote}"
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
-        return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
+        return _advice_page(error)
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
     advice: dict[int, str] = {
@@ -95,6 +102,17 @@ def _advice_remote_refused(error: Failure) -> str:
         "help",
     }
     return advice.get(error.status, "")
+
+
+def _advice_page(error: cli_errors.RemoteRefused) -> str:
+    """Return what helps against a refusal on a page for people: of a proxy, or of a server of another kind."""
+    if wants_client_certificate(error):
+        return advice_client_certificate(error.remote)
+    if wants_https(error):
+        return f"write https:// in place of http://: {error.remote.replace('http://', 'https://', 1)}"
+    if error.status == HTTPStatus.NOT_FOUND:
+        return f"see whether the address is right (trust doctor NAME), then ask the operator of {error.remote}"
+    return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
 
 
 def _advice_busy(error: Failure) -> str:
@@ -125,6 +143,13 @@ def wants_client_certificate(error: Failure) -> bool:
     """Return whether a server, or the proxy before it, refuses for lack of a client certificate."""
     refused = isinstance(error, cli_errors.RemoteRefused) and error.page and error.status == HTTPStatus.BAD_REQUEST
     return refused and "SSL certificate" in str(error)  # nginx's words
+
+
+def wants_https(error: Failure) -> bool:
+    """Return whether a server refuses because it was spoken to without TLS at a port for TLS."""
+    refused = isinstance(error, cli_errors.RemoteRefused) and error.page and error.status == HTTPStatus.BAD_REQUEST
+    said = str(error)
+    return refused and ("HTTPS port" in said or "HTTPS server" in said)  # the words of nginx, and of Go and Apache
 
 
 def _advice_private_ca(error: Failure) -> str:
@@ -194,10 +219,22 @@ def _advice_no_such_key(error: Failure) -> str:
     return "run it where such a key is, or bring one: trust key import FILE (key rotate root: --recovery-key FILE)"
 
 
+def _advice_not_authorised(error: Failure) -> str:
+    """Return how one becomes a signer: with a key that is here, or else with one that is brought or made first."""
+    add = "trust signer add --key YOURS.pub YOU NAME"
+    if isinstance(error, KeyNotFound) and error.store_is_empty:
+        return (
+            f"bring your key: trust key import FILE; or make one (trust key generate YOU), and ask an owner for: {add}"
+        )
+    return f"ask an owner to add your key as a signer: {add}"
+
+
 def _advice_key_exists(error: Failure) -> str:
     """Return where a key is found that is there already: in the store, or under the name of a file."""
     if not isinstance(error, KeyExists):
         return ""
+    if isinstance(error, KeyNameTaken):
+        return "give the new one another name (key import: --name NAME, for one file); trust key list"
     return "trust key list" if error.place == KeyExists.place else "name another file"
 
 
@@ -234,7 +271,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     # 2: what was typed or set cannot be used
     UsageError: Row(status=USAGE, advice=_advice_help_command),
-    errors.InvalidName: Row(status=USAGE),
+    errors.InvalidName: Row(status=USAGE, advice=_advice_invalid_name),
     cli_errors.NoTrustServer: Row(status=USAGE),
     cli_errors.SettingsUnusable: Row(status=USAGE),
     cli_errors.HookRequestMalformed: Row(
@@ -398,15 +435,19 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeyAmbiguous: Row(status=KEYS, advice=_template("trust key list")),
     KeyExists: Row(status=KEYS, advice=_advice_key_exists),
     KeyFileMalformed: Row(status=KEYS, advice=_template("{command}")),
+    KeyEncryptionUnknown: Row(
+        status=KEYS,
+        advice=_template(
+            "encrypt it anew: openssl pkey -provider legacy -provider default -in FILE -aes256 -out NEW.pem; "
+            "then import that file"
+        ),
+    ),
     KeyIsPrivate: Row(
         status=KEYS,
         advice=_template("ask its holder for the public key: trust key export KEY --public, or openssl pkey -pubout"),
     ),
     KeyNotFound: Row(status=KEYS, advice=_advice_no_such_key),
-    KeyNotAuthorised: Row(
-        status=KEYS,
-        advice=_template("ask an owner to add your key as a signer: trust signer add --key YOURS.pub YOU NAME"),
-    ),
+    KeyNotAuthorised: Row(status=KEYS, advice=_advice_not_authorised),
     KeyFileNewer: Row(
         status=KEYS,
         advice=_template("use the version of trust that wrote {place}, or a newer one; it was not changed"),

@@ -23,6 +23,7 @@ GLOBAL_OPTIONS: Final = (
     "--json",
     "--non-interactive",
     "--platform-secrets",
+    "--verbose",
 )
 """The options that may stand before and after every command."""
 

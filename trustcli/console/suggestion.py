@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from trustdata.errors import shown
 
 
+def one_of(word: str, known: Iterable[str]) -> str:
+    """Return `; write one of tuf, notary` for a word that is none of them, and which of them may have been meant."""
+    choices = list(known)
+    return f"; write one of {', '.join(choices)}{did_you_mean(word, choices)}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'sign'?` for a word that is like a known one, else nothing."""
     import difflib  # only after a mistake: start-up time

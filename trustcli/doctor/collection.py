@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
+from trustdata.counting import counted
 from trustdata.errors import (
     ThresholdNotMet,
     TrustError,
@@ -20,6 +22,7 @@ from trustdata.verification.target_lookup import check_release_conflicts, unusab
 
 _CHECK = "collection"
 _TAGS_SHOWN = 10
+_NAMES_SHOWN = 10
 
 
 def check_collection(look: Look) -> Iterator[Finding]:
@@ -46,6 +49,18 @@ def check_briefly(look: Look) -> Finding:
         role, error = next(iter(look.unreadable.items()))
         return failed(_CHECK, error, place=f"{look.gun}, {shown(role)}")
     return Finding(check=_CHECK, severity="ok", text=f"{look.gun} verifies", place=str(look.gun))
+
+
+def check_unanswered(looks: Sequence[Look]) -> Finding:
+    """Return one finding for all collections of which a server gives nothing, for one reason. `looks`: one at least."""
+    first = looks[0]
+    if first.refusal is None or len(looks) == 1:
+        return check_briefly(first)
+    names = ", ".join(str(look.gun) for look in looks[:_NAMES_SHOWN])
+    more = f" and {len(looks) - _NAMES_SHOWN} more" if len(looks) > _NAMES_SHOWN else ""
+    return replace(
+        failed(_CHECK, first.refusal), text=f"{len(looks)} collections: {first.refusal}", place=f"{names}{more}"
+    )
 
 
 def check_name(look: Look) -> Iterator[Finding]:
@@ -119,7 +134,8 @@ def _two_digests(look: Look) -> Iterator[Finding]:
             remedy=f"where the repository key is: trust sign {look.gun}:{tag.tag}@sha256:{tag.released}",
         )
     if len(found) > _TAGS_SHOWN:
-        text = f"{len(found) - _TAGS_SHOWN} more tags have two digests; trust inspect --json {look.gun} names all"
+        more = counted(len(found) - _TAGS_SHOWN, "more tag has", plural="more tags have")
+        text = f"{more} two digests; trust inspect --json {look.gun} names all"
         yield Finding(check="two-digests", severity="wrong", text=text)
 
 
@@ -135,7 +151,9 @@ def _unusable(look: Look) -> Iterator[Finding]:
             place=shown(error.role),
         )
     if len(found) > _TAGS_SHOWN:
-        yield Finding(check="unusable", severity="note", text=f"{len(found) - _TAGS_SHOWN} more tags cannot be used")
+        yield Finding(
+            check="unusable", severity="note", text=f"{counted(len(found) - _TAGS_SHOWN, 'more tag')} cannot be used"
+        )
 
 
 def _root(look: Look) -> Iterator[Finding]:
@@ -150,7 +168,10 @@ def _root(look: Look) -> Iterator[Finding]:
     yield Finding(
         check="recovery",
         severity="note",
-        text=f"root needs all of its {len(root_role.keyids)} keys: if one is lost, nobody can change {look.gun} any "
-        "more",
+        text=f"root needs {_all_of(len(root_role.keyids))} lost, nobody can change {look.gun} any more",
         remedy="keep a copy of each root key elsewhere (trust key export), under a passphrase of its own",
     )
+
+
+def _all_of(keys: int) -> str:
+    return f"all of its {keys} keys: if one is" if keys > 1 else "its only key: if it is"

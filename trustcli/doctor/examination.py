@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from trustcli.config.settings import ServerChoice
-from trustcli.doctor.collection import check_briefly, check_collection, check_name
+from trustcli.doctor.collection import check_briefly, check_collection, check_name, check_unanswered
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import failed, guarded
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.key_store import check_key_store
 from trustcli.doctor.lock_file import check_lock_file
-from trustcli.doctor.look import look_at
+from trustcli.doctor.look import Look, look_at
 from trustcli.doctor.memory import check_memory
 from trustcli.doctor.pins import check_pins
 from trustcli.doctor.registry import USUAL_TAG, check_registry
 from trustcli.doctor.trust_server import check_trust_server
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata.errors import TrustError
@@ -61,10 +62,11 @@ def _of_all(session: Session) -> Iterator[Finding]:
     except TrustError:
         pinned = []  # check_pins has reported it
     serving: set[str] = set()
+    unanswered: dict[str, list[Look]] = {}
     collections = [
         finding
         for gun in pinned
-        for finding in guarded("collection", lambda gun=gun: _shortly(session, gun, serving))  # type: ignore[misc]
+        for finding in guarded("collection", lambda gun=gun: _shortly(session, gun, serving, unanswered))  # type: ignore[misc]
     ]
     for choice in _servers(session, pinned):
         verified = choice.url in serving
@@ -73,6 +75,8 @@ def _of_all(session: Session) -> Iterator[Finding]:
             lambda choice=choice, verified=verified: check_trust_server(session, choice, verified=verified),  # type: ignore[misc]
         )
     yield from collections
+    for looks in unanswered.values():
+        yield check_unanswered(looks)
 
 
 def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
@@ -82,9 +86,15 @@ def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
     yield from guarded("lock", lambda: check_lock_file(session, real))
 
 
-def _shortly(session: Session, gun: GUN, serving: set[str]) -> Iterator[Finding]:
-    """Return the findings about one of many collections; add the server that it was verified with to `serving`."""
+def _shortly(session: Session, gun: GUN, serving: set[str], unanswered: dict[str, list[Look]]) -> Iterator[Finding]:
+    """Return the findings about one of many collections; add the server that it was verified with to `serving`.
+
+    One of which the server gives nothing is added to `unanswered`, by the reason, which is that of others, too.
+    """
     look = look_at(session, gun)
+    if isinstance(look.refusal, RemoteUnreachable | RemoteRefused | RemoteMisbehaved):
+        unanswered.setdefault(str(look.refusal), []).append(look)
+        return
     if look.refusal is None:
         serving.add(session.settings.server_for(_real_name(session, gun)))
     yield check_briefly(look)

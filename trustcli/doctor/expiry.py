@@ -9,6 +9,7 @@ from typing import Final
 from keys.keyid import short_keyid
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
+from trustdata.counting import counted
 from trustdata.due import LOOK_AHEAD, URGENT, late_online_roles, within
 from trustdata.envelope import Envelope
 from trustdata.errors import shown
@@ -70,7 +71,9 @@ def _offline(look: Look, envelope: Envelope, at: datetime) -> Iterator[Finding]:
     keys = ", ".join(short_keyid(keyid) for keyid in _keys(look, envelope))
     when = f"{envelope.expires:%Y-%m-%d}"
     text = f"{role} version {envelope.version} "
-    text += f"expired on {when}" if remaining <= timedelta(0) else f"expires on {when}, in {remaining.days} days"
+    text += (
+        f"expired on {when}" if remaining <= timedelta(0) else f"expires on {when}, in {counted(remaining.days, 'day')}"
+    )
     yield Finding(
         check="expiry",
         severity="wrong" if within(URGENT, at=at)(envelope) else "note",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from trustcli.doctor.findings import Finding
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.gun import GUN
 from trustdata.verification.trust_pinning import Pin
 
@@ -22,7 +23,7 @@ def check_lock_file(session: Session, gun: GUN | None) -> Iterator[Finding]:
         return
     locks = session.locks
     if gun is None:
-        yield Finding(check=_CHECK, severity="ok", text=f"{path} locks {len(locks)} names", place=str(path))
+        yield Finding(check=_CHECK, severity="ok", text=f"{path} locks {counted(len(locks), 'name')}", place=str(path))
         return
     if gun not in locks:
         text = f"{path} does not lock {gun}: a machine that remembers nothing has neither pin nor minimum from it"

@@ -39,7 +39,7 @@ def check_pins(session: Session, gun: GUN | None) -> Iterator[Finding]:
                 place=str(place),
             )
     if not wrong:
-        what = _stated(gun, pins[gun]) if gun is not None else _counted(len(pins))
+        what = _stated(gun, pins[gun]) if gun is not None else _counted(len(pins), len(session.pins.patterns()))
         yield Finding(check=_CHECK, severity="ok", text=what, place=str(place))
 
 
@@ -52,8 +52,9 @@ def _named(entry: PinEntry) -> str:
     return f" --named {entry.named}" if entry.named else ""
 
 
-def _counted(number: int) -> str:
-    return f"{number} {'name is' if number == 1 else 'names are'} pinned" if number else "no name is pinned"
+def _counted(names: int, patterns: int) -> str:
+    counted = f"{names} {'name is' if names == 1 else 'names are'} pinned" if names else "no name is pinned"
+    return f"{counted}, and {patterns} {'pattern' if patterns == 1 else 'patterns'}" if patterns else counted
 
 
 def _unpinned(session: Session, gun: GUN, place: str) -> Iterator[Finding]:
@@ -63,6 +64,10 @@ def _unpinned(session: Session, gun: GUN, place: str) -> Iterator[Finding]:
     elif gun in session.locks:
         text = f"{gun} is pinned by the lock file alone"
         yield Finding(check=_CHECK, severity="ok", text=text, place=session.locks[gun].source)
+    elif (fitting := session.pins.pattern_for(gun)) is not None:
+        pattern, entry = fitting
+        text = f"{gun} has no pin of its own, and is pinned to {entry.pin} by {pattern}"
+        yield Finding(check=_CHECK, severity="ok", text=text, place=place)
     else:
         yield Finding(
             check=_CHECK,

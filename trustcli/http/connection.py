@@ -6,6 +6,7 @@ Bounds: bytes of body (decoded), bytes and time of the whole exchange, number an
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from trustdata.errors import (
 if TYPE_CHECKING:
     import ssl
 
+_log = logging.getLogger(__name__)
 _LENGTH_DIGITS = 18
 _USER_AGENT = "content-trust"
 
@@ -104,8 +106,11 @@ class HttpConnection:
         try:
             response = self._exchange(method, target, headers, limit=limit, body=body, each_line=each_line)
         except TrustError as failure:
+            _log.debug("%s %s%s: %s", method, self.origin, _without_query(target), failure)
             self._tell(target, failure=failure)
             raise
+        size, place = len(response.body), _without_query(target)
+        _log.debug("%s %s%s: status %d, %d bytes", method, self.origin, place, response.status, size)
         self._tell(target, response=response)
         return response
 
@@ -337,6 +342,12 @@ class HttpConnection:
 
     def _misbehaved(self, reason: str) -> RemoteMisbehaved:
         return RemoteMisbehaved(remote=str(self.origin), reason=reason)
+
+
+def _without_query(target: str) -> str:
+    """Return a target without its query, which may be a secret: registries redirect to URLs that are signed in it."""
+    path, question, _ = target.partition("?")
+    return f"{path}?..." if question else path
 
 
 def _most(limit: int) -> int:

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trustcli.errors import (
     CertificateRefused,
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from trustcli.http.messages import Origin
     from trustcli.http.network import Network
     from trustcli.http.proxies import Proxy
+
+
+_TLS_ALERT: Final = "\x15\x03"
+"""How the answer begins of a server that was spoken to in plain HTTP, and expects TLS: an alert of any version."""
 
 
 def proxy_refused(origin: Origin, proxy: Proxy, status: int) -> ProxyRefused:
@@ -63,10 +67,24 @@ def transport_failure(
         if isinstance(cause, http.client.IncompleteRead):
             return RemoteMisbehaved(remote=remote, reason="its answer is cut off")
         if isinstance(cause, OSError):
-            return RemoteUnreachable(remote=remote, reason=_reason(cause) + via)
+            return RemoteUnreachable(remote=remote, reason=_reason(cause) + via + _perhaps_tls(cause, origin))
         if isinstance(cause, http.client.HTTPException):
-            return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {str(cause) or type(cause).__name__}{via}")
+            return RemoteMisbehaved(remote=remote, reason=f"{_no_http(cause, origin)}{via}")
     return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {error}{via}")
+
+
+def _perhaps_tls(error: OSError, origin: Origin) -> str:
+    """Return the address with https for a server that hangs up on plain HTTP, as most do that expect TLS."""
+    hung_up = isinstance(error, http.client.RemoteDisconnected | ConnectionResetError)
+    return (
+        f"; if it expects TLS, its address is https://{origin.host_port}" if hung_up and origin.scheme == "http" else ""
+    )
+
+
+def _no_http(error: http.client.HTTPException, origin: Origin) -> str:
+    if str(error).startswith(_TLS_ALERT):
+        return f"it speaks TLS at this port; its address is https://{origin.host_port}"
+    return f"no HTTP answer: {str(error) or type(error).__name__}"
 
 
 def _about_our_certificate(

@@ -129,7 +129,7 @@ class CertificateAuthorities:
             places = ", ".join(self.places(origin))
             return f"its certificate is refused: {error.verify_message}{says}; CA certificates looked for in {places}"
         if speaks_no_tls(error):
-            return "it does not speak TLS"
+            return f"it does not speak TLS; if it serves plain HTTP, its address is http://{origin.host_port}"
         reason = getattr(error, "reason", None) or str(error)
         ours = self.client_certificates(origin)
         hint = (

@@ -8,6 +8,7 @@ never into a message.
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from trustcli.http.record import Observer
 
 CLIENT_ID = "content-trust"
+_log = logging.getLogger(__name__)
 MAX_TOKEN_ANSWER = 256 * 1024
 """Bytes of a token server's answer, at most."""
 
@@ -166,6 +168,9 @@ class ChallengeResponder:
         authorization: str = "",
         failure: TrustError | None = None,
     ) -> None:
+        asked = " or ".join(shown(c.scheme, 30) for c in challenges) or "nothing that is known here"
+        result = "no way in" if failure is not None else "answered"
+        _log.info("%s asks for %s, scope %s: %s %s", self._server, asked, scope or "none", result, self.tried)
         if self._observer is None:
             return
         from trustcli.http.record import Authentication

@@ -28,6 +28,7 @@ from keys.keyid import short_keyid
 from keys.rfc3339 import to_rfc3339
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
+from trustdata.counting import counted
 from trustdata.editing.difference import KeysChange, RoleChange, TagChange
 from trustdata.errors import shown
 
@@ -116,7 +117,7 @@ def _keys(change: KeysChange, plan: Plan) -> Iterator[str]:
     yield from (f"+ key of {name}: {key_words(plan.places[keyid])}" for keyid in change.added)
     yield from (f"- key of {name}: {key_words(plan.places[keyid])}" for keyid in change.removed)
     if change.threshold_after is not None:
-        yield f"  {change.threshold_after} of {len(change.added) + len(change.kept)} keys must sign {name}"
+        yield f"  {change.threshold_after} of {counted(len(change.added) + len(change.kept), 'key')} must sign {name}"
 
 
 def _tag(change: TagChange) -> str:
@@ -162,7 +163,7 @@ def _client_line(client: ClientUpdate) -> str:
     who = f"a client {_BEHIND[client.behind]} (root {client.root_from})"
     if client.refusal is not None:
         return f"{who} is stuck: {client.refusal}"
-    tags = "but finds no release that it can use" if client.tags is None else f"and sees {client.tags} tags"
+    tags = "but finds no release that it can use" if client.tags is None else f"and sees {counted(client.tags, 'tag')}"
     return f"{who} reaches root {client.root_to} {tags}"
 
 

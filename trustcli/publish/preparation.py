@@ -5,6 +5,7 @@ A real publish signs with the held keys, a plan with promises (`trustdata.editin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
@@ -24,6 +25,8 @@ from trustdata.verification.candidate_set import judge_upload
 from trustdata.wire import WireFormat
 
 Roles = Mapping[RoleName, Envelope]
+
+_log = logging.getLogger(__name__)
 
 
 class HeldKeys(Protocol):
@@ -53,7 +56,9 @@ def prepare(
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():
         needs = signing_keys(roles, contents, role)
-        signers = [keys.signer(keys_by_id[keyid]) for keyid in _choose(gun, role, needs, keys_by_id, keys)]
+        chosen = _choose(gun, role, needs, keys_by_id, keys)
+        _log.info("%s: %s is signed with %s", gun, role, ", ".join(map(short_keyid, chosen)))
+        signers = [keys.signer(keys_by_id[keyid]) for keyid in chosen]
         uploads[role] = sign(content, signers, role=role, wire=wire)
     snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at)
     if snapshot is not None:

@@ -13,6 +13,7 @@ If the edit finds nothing left to change, the publish is done, by whichever atte
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,12 +26,15 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    TrustError,
     VersionConflict,
     WouldBreakRole,
 )
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
+
+_log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 60.0
 """How long a publisher retries after conflicts, and where the server is busy."""
@@ -136,7 +140,14 @@ class Publisher:
         Raises: VersionConflict, WouldBreakRole, ServerKeyNotUsed, CollectionExists, RemoteUnreachable, RemoteRefused,
         RemoteMisbehaved, TooLarge.
         """
-        return self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
+        what = ", ".join(f"{role} {envelope.version}" for role, envelope in uploads.items())
+        try:
+            receipt = self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
+        except TrustError as error:
+            _log.info("%s: sent %s: %s", self._gun, what, error)
+            raise
+        _log.info("%s: sent %s: stored", self._gun, what)
+        return receipt
 
     def send_when_free(self, uploads: Mapping[RoleName, Envelope]) -> PublishReceipt:
         """Send one upload, the same again where the server is busy, for about a minute. Raises: as `send`."""

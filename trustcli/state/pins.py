@@ -9,7 +9,15 @@ how = "init"
 An entry with `named = "OTHER"` is an alias: NAME is a mirror of OTHER, or its old or new address. Pins, rollback
 memory, cache and server are then those of OTHER, whose name the root must have (docs/adr/0044).
 
-The file has version 1, and says so by having no `version`: programs that know no such member read it, too.
+[patterns."registry.example.com/team/*"]
+pin = "key:..."
+recorded = 2026-01-02T03:04:05Z
+
+is one root of trust for every name of the pattern that has no entry of its own; the most specific pattern counts alone
+(docs/adr/0078). Only a key can be pinned so: a root file is that of one collection.
+
+A file without patterns has version 1, and says so by having no `version`: programs that know no such member read it,
+too. One with patterns has version 2.
 """
 
 from __future__ import annotations
@@ -20,10 +28,11 @@ from pathlib import Path
 from typing import Final
 
 from keys.document_version import DocumentKind
-from keys.record import record
+from keys.record import record, replace
 from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
 from trustdata import bounded_toml
+from trustdata.collection_patterns import is_pattern, pattern_matches, specificity
 from trustdata.document_version import refuse_newer
 from trustdata.errors import (
     FormatChanged,
@@ -35,12 +44,15 @@ from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin, parse_pin
 from trustdata.wire.format_names import FORMAT_NAMES
 
-KIND: Final = DocumentKind(what="a file of pins")
+KIND: Final = DocumentKind(what="a file of pins", known=2)
 HOW: Final = ("init", "tofu", "pin")
 
 _HEADER: Final = b"# Where trust begins. Written by `trust`, which keeps no comments; change it with `trust pin`.\n\n"
 _MEMBERS: Final = {"pin", "format", "recorded", "how"}
 _NAMED: Final = "named"
+_PINS: Final = "pins"
+_PATTERNS: Final = "patterns"
+_PATTERN_MEMBERS: Final = {"pin", "recorded"}
 
 
 @record
@@ -63,6 +75,22 @@ class PinEntry:
         return f"{self.pin}, named {self.named}" if self.named else str(self.pin)
 
 
+@record
+class PatternPin:
+    """The root key pinned for every name of a pattern that has no entry of its own. `recorded`: UTC."""
+
+    pin: Pin
+    recorded: datetime
+
+
+@record
+class _Content:
+    """What the file holds, both sorted."""
+
+    names: Mapping[GUN, PinEntry]
+    patterns: Mapping[str, PatternPin]
+
+
 class PinsFile:
     """The pins of all collections. Two processes that write at the same time both keep their changes."""
 
@@ -70,24 +98,45 @@ class PinsFile:
         self._file = GuardedFile(path)
 
     def load(self) -> Mapping[GUN, PinEntry]:
-        """Return all pins, sorted by name. Raises: FileNewer; SettingsUnusable, which says what is wrong in it."""
+        """Return the pins of single names, sorted. Raises: FileNewer; SettingsUnusable, which says what is wrong."""
+        return self._load().names
+
+    def patterns(self) -> Mapping[str, PatternPin]:
+        """Return the pins of patterns, sorted. Raises: as `load`."""
+        return self._load().patterns
+
+    def pattern_for(self, gun: GUN) -> tuple[str, PatternPin] | None:
+        """Return the most specific pattern that matches a name, with its pin. Raises: as `load`."""
+        patterns = self.patterns()
+        fitting = [pattern for pattern in patterns if pattern_matches(pattern, gun)]
+        if not fitting:
+            return None
+        narrowest = max(fitting, key=specificity)
+        return narrowest, patterns[narrowest]
+
+    def _load(self) -> _Content:
         try:
             raw = self._file.read()
         except OSError as error:
             raise self._unusable(error.strerror or type(error).__name__) from error
         if raw is None:
-            return {}
+            return _Content(names={}, patterns={})
         try:
             document = bounded_toml.loads(raw.decode())
         except (ValueError, RecursionError) as error:
             raise self._unusable(f"is no TOML: {error}") from error
         refuse_newer(KIND, document, path=str(self._file.path))
-        entries = document.get("pins", {})
+        entries, patterns = document.get(_PINS, {}), document.get(_PATTERNS, {})
         if not KIND.is_known(document):
             raise self._unusable("version must be a whole number from 1 on")
-        if set(document) - {KIND.member, "pins"} or not isinstance(entries, dict):
-            raise self._unusable("holds something else than [pins.NAME] tables")
-        return self._checked(dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0])))
+        tables = isinstance(entries, dict) and isinstance(patterns, dict)
+        if set(document) - {KIND.member, _PINS, _PATTERNS} or not tables:
+            raise self._unusable("holds something else than [pins.NAME] and [patterns.PATTERN] tables")
+        names = dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0]))
+        return _Content(
+            names=self._checked(names),
+            patterns={name: self._pattern(name, patterns[name]) for name in sorted(patterns)},
+        )
 
     def record(self, gun: GUN, entry: PinEntry) -> None:
         """Store the pin of a name that has none; the same pin again changes nothing. Durable on return.
@@ -97,10 +146,10 @@ class PinsFile:
         """
 
         def added() -> bytes | None:
-            pins = self.load()
-            known = pins.get(gun)
+            content = self._load()
+            known = content.names.get(gun)
             if known is None:
-                return _document(self._checked({**pins, gun: entry}))
+                return _document(replace(content, names=self._checked({**content.names, gun: entry})))
             if (known.pin, known.named) != (entry.pin, entry.named):
                 raise PinsDisagree(
                     gun=gun,
@@ -126,7 +175,35 @@ class PinsFile:
 
         Raises: SettingsUnusable (also for an alias of an alias), FileNewer, MemoryUnwritable.
         """
-        self._file.change(lambda: _document(self._checked({**self.load(), gun: entry})))
+
+        def replaced() -> bytes:
+            content = self._load()
+            return _document(replace(content, names=self._checked({**content.names, gun: entry})))
+
+        self._file.change(replaced)
+
+    def record_pattern(self, pattern: str, entry: PatternPin, *, replaces: bool = False) -> None:
+        """Store the pin of a pattern; the same again changes nothing. Durable on return.
+
+        `replaces`: another pin may be recorded. Raises: PinsDisagree, SettingsUnusable, FileNewer, MemoryUnwritable.
+        """
+
+        def added() -> bytes | None:
+            content = self._load()
+            known = content.patterns.get(pattern)
+            if known is not None and known.pin == entry.pin:
+                return None
+            if known is not None and not replaces:
+                raise PinsDisagree(
+                    gun=GUN(pattern),
+                    pin=str(known.pin),
+                    pin_source=str(self._file.path),
+                    other=str(entry.pin),
+                    other_source="the command line",
+                )
+            return _document(replace(content, patterns={**content.patterns, pattern: entry}))
+
+        self._file.change(added)
 
     def _entry(self, name: str, members: object) -> tuple[GUN, PinEntry]:
         place = f"[pins.{shown(name)}]"
@@ -134,9 +211,7 @@ class PinsFile:
             raise self._unusable(
                 f"{place} must have {', '.join(sorted(_MEMBERS))}, may have {_NAMED}, and nothing else"
             )
-        recorded = members["recorded"]
-        if not isinstance(recorded, datetime) or recorded.tzinfo is None:
-            raise self._unusable(f"{place} recorded must be a time with its offset, such as 2026-01-02T03:04:05Z")
+        recorded = self._recorded(place, members)
         if members["format"] not in FORMAT_NAMES:
             raise self._unusable(f"{place} format must be one of {', '.join(FORMAT_NAMES)}")
         if members["how"] not in HOW:
@@ -148,8 +223,30 @@ class PinsFile:
             named = parse_gun(members[_NAMED]) if _NAMED in members else None
         except InvalidName as error:
             raise self._unusable(f"{place}: {error}") from error
-        recorded = recorded.astimezone(UTC)
         return gun, PinEntry(pin=pin, format=members["format"], recorded=recorded, how=members["how"], named=named)
+
+    def _pattern(self, pattern: str, members: object) -> PatternPin:
+        place = f"[{_PATTERNS}.{shown(pattern)}]"
+        if not is_pattern(pattern) or not pattern.endswith("/*"):
+            raise self._unusable(
+                f"{place} must be the beginning of names before /*, such as registry.example.com/team/*"
+            )
+        if not isinstance(members, dict) or set(members) != _PATTERN_MEMBERS:
+            raise self._unusable(f"{place} must have {', '.join(sorted(_PATTERN_MEMBERS))}, and nothing else")
+        recorded = self._recorded(place, members)
+        try:
+            pin = parse_pin(str(members["pin"]))
+        except InvalidName as error:
+            raise self._unusable(f"{place}: {error}") from error
+        if pin.kind != "key":
+            raise self._unusable(f"{place} pin must be key:HEX: a root file is that of one collection")
+        return PatternPin(pin=pin, recorded=recorded)
+
+    def _recorded(self, place: str, members: Mapping[str, object]) -> datetime:
+        recorded = members["recorded"]
+        if not isinstance(recorded, datetime) or recorded.tzinfo is None:
+            raise self._unusable(f"{place} recorded must be a time with its offset, such as 2026-01-02T03:04:05Z")
+        return recorded.astimezone(UTC)
 
     def _checked(self, pins: dict[GUN, PinEntry]) -> dict[GUN, PinEntry]:
         """Return the pins; refuse an alias of an alias, whose real name nobody could tell at a glance."""
@@ -164,17 +261,28 @@ class PinsFile:
         return SettingsUnusable(place=str(self._file.path), reason=reason)
 
 
-def _document(pins: Mapping[GUN, PinEntry]) -> bytes:
+def _document(content: _Content) -> bytes:
     import tomli_w  # most invocations only read
 
     tables = {
         gun: {
             "pin": str(entry.pin),
             "format": entry.format,
-            "recorded": entry.recorded.astimezone(UTC).replace(microsecond=0),
+            "recorded": _whole_seconds(entry.recorded),
             "how": entry.how,
             **({_NAMED: entry.named} if entry.named is not None else {}),
         }
-        for gun, entry in sorted(pins.items())
+        for gun, entry in sorted(content.names.items())
     }
-    return _HEADER + tomli_w.dumps({"pins": tables}).encode()
+    document: dict[str, object] = {_PINS: tables}
+    if content.patterns:
+        document = {KIND.member: KIND.stated, **document}
+        document[_PATTERNS] = {
+            pattern: {"pin": str(entry.pin), "recorded": _whole_seconds(entry.recorded)}
+            for pattern, entry in sorted(content.patterns.items())
+        }
+    return _HEADER + tomli_w.dumps(document).encode()
+
+
+def _whole_seconds(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(microsecond=0)

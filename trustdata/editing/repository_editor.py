@@ -209,9 +209,18 @@ def _can_sign(role: Role, held: set[str]) -> bool:
     return len(held & set(role.keyids)) >= role.threshold
 
 
+def holders_of(roles: Mapping[RoleName, Envelope], role: RoleName) -> str:
+    """Return who has a key of a role that lists tags, in words: signers, and the holder of the repository key."""
+    repository = roles[ROOT].root.roles[TARGETS]
+    keys = set(repository.keyids if role == TARGETS else _delegated(roles[TARGETS].targets)[role].keyids)
+    names = [signer_name(name) for name, keyids in signers_of(roles).items() if not keys.isdisjoint(keyids)]
+    if not keys.isdisjoint(repository.keyids):
+        names.append("the holder of the repository key")
+    return ", ".join(names) or "nobody who is named here"
+
+
 def _refuse_to_sign(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> tuple[RoleName, ...]:
-    names = [signer_name(name) for name in signers_of(roles)] or ["the holder of the repository key"]
-    raise KeyNotAuthorised(key=f"for {role} of {gun} (who can sign: {', '.join(names)})")
+    raise KeyNotAuthorised(key=f"for {role} of {gun} (who can sign: {holders_of(roles, role)})")
 
 
 def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:

@@ -1,8 +1,9 @@
 """Pins: what the user knows about the root of a collection before the first contact (docs/adr/0032).
 
 A pin is `sha256:HEX`, the hash of a root file of any version, or `key:HEX`, the id of a root key that must have signed
-version 1. Pins agree if one verified root chain matches them all. The TUF specification 1.0, section 5.2, calls this a
-root that is delivered out of band.
+version 1; of a key with a certificate (Notary v1), the id of the certificate or that of the key itself. Pins agree if
+one verified root chain matches them all. The TUF specification 1.0, section 5.2, calls this a root that is delivered
+out of band.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from keys.algorithms import bare_keyid
 from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PinsDisagree, RootNotNamed, RootNotPinned, Unpinned
@@ -36,12 +38,14 @@ class Pin:
 class SourcedPin:
     """A pin with its source in words, such as `--pin`, `rollback memory` or the path of a file.
 
-    `recorded`: this machine keeps it (`pins.toml`), so another pin must replace it.
+    `recorded`: this machine keeps it (`pins.toml`), so another pin must replace it. `of_pattern`: it is that of every
+    name of a pattern, so it does not say that there is a collection of this name.
     """
 
     pin: Pin
     source: str
     recorded: bool = False
+    of_pattern: bool = False
 
 
 def parse_pin(text: str) -> Pin:
@@ -62,9 +66,12 @@ def chain_holds(pin: Pin, chain: Sequence[Envelope]) -> bool:
     if pin.kind == "sha256":
         return any(root.sha256 == pin.digest for root in chain)
     first = chain[0]
-    if first.version != 1 or pin.digest not in first.root.roles[ROOT].keyids:
+    keys, keyids = first.root.keys, first.root.roles[ROOT].keyids
+    named = {keyid for keyid in keyids if keyid in keys and pin.digest in {keyid, bare_keyid(keys[keyid])}}
+    if first.version != 1 or not named:
         return False
-    return pin.digest in first.root.get_verification_result(ROOT, first.payload, dict(first.signatures)).signed
+    signed = first.root.get_verification_result(ROOT, first.payload, dict(first.signatures)).signed
+    return not named.isdisjoint(signed)
 
 
 def check_pins(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from trustdata.counting import counted
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
@@ -57,11 +58,11 @@ class Report:
             yield f"  next: {finding.remedy}"
         if self.accepted:
             issued = sum(not each.failed for each in self.accepted)
-            yield f"accepted as it is: snapshot and timestamp of {issued} collections issued anew"
+            yield f"accepted as it is: snapshot and timestamp of {counted(issued, 'collection')} issued anew"
         if self.skipped:
-            yield f"{self.skipped} names were found sound before the check was interrupted, and are unchanged"
+            yield f"found sound before the check was interrupted, and unchanged: {counted(self.skipped, 'name')}"
         verdict = f"{self.wrong} wrong" if self.wrong else "sound"
-        yield f"{self.names} names, {self.sealed_keys} sealed keys: {verdict}"
+        yield f"{counted(self.names, 'name')}, {counted(self.sealed_keys, 'sealed key')}: {verdict}"
 
     def document(self) -> str:
         """Return the report as JSON."""

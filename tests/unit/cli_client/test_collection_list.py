@@ -90,5 +90,11 @@ def test_a_list_that_turns_in_circles_ends() -> None:
 
 
 def test_a_server_of_another_kind() -> None:
-    with pytest.raises(RemoteRefused, match="does not list"):
-        names(Answers({}, status=404))
+    ours: tuple[Any, ...] = ({"code": "not-found"}, {"errors": [{"code": "METADATA_NOT_FOUND"}]})
+    for answer in ours:
+        with pytest.raises(RemoteRefused, match="does not list"):
+            names(Answers(answer, status=404))
+    others: tuple[Any, ...] = ({}, {"errors": [{"code": "NAME_UNKNOWN"}, None]}, {"errors": "NAME_UNKNOWN"})
+    for answer in others:
+        with pytest.raises(RemoteRefused, match="the address is that of something else"):
+            names(Answers(answer, status=404))

@@ -65,6 +65,7 @@ class _Old:
         self.name = server.name
         self.feed: list[FeedEntry] = []
         self.refuses: Exception | None = None
+        self.doubtful_absence: RemoteRefused | None = None
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         return self.server.fetch(gun, filename, limit=limit)
@@ -189,8 +190,12 @@ def test_expired_offline_roles_are_taken_all_the_same() -> None:
 
 
 def test_a_name_without_trust_data() -> None:
+    old = _Old(RepositorySimulator(wire=NOTARY))
     with pytest.raises(NoTrustData):
-        _source(_Old(RepositorySimulator(wire=NOTARY))).read(APP, [])
+        _source(old).read(APP, [])
+    old.doubtful_absence = RemoteRefused(remote=old.name, status=404, reason="404 page not found", page=True)
+    with pytest.raises(RemoteRefused, match="page not found"):
+        _source(old).read(APP, [])
 
 
 @pytest.mark.parametrize(
@@ -369,6 +374,10 @@ class _Ours(_Link):
     def held_keys(self) -> StoreKeys:
         return _keys("root", "recovery")
 
+    def server_keys(self, gun: GUN) -> frozenset[str]:
+        assert gun == APP
+        return frozenset()
+
     def take_over(self, gun: GUN, parts: Mapping[RoleName, bytes]) -> None:
         pytest.fail(f"{gun}: {len(parts)} files were handed over")
 
@@ -448,3 +457,17 @@ def test_a_collection_that_goes_on_here_is_newer_than_its_source() -> None:
     files = {"1.root.json": ours.files["1.root.json"], "timestamp.json": ours.stored[TIMESTAMP].raw}
     outcome = _migration(scene, scene.server, client.memory, plan=False, files=files)
     assert (outcome.failure, outcome.done) == (None, "goes on here")
+
+
+def test_a_plan_knows_what_is_here_already() -> None:
+    scene = good_collection(NOTARY)
+    session = cast("Session", _Ours(scene, scene.server.files))
+    run = _Run(
+        session,
+        _source(_Old(scene.server)),
+        _ServerKeys(session, None),
+        rotates=False,
+        plan=True,
+        decisions=NOTHING_DECIDED,
+    )
+    assert run.one(APP).done == "here"

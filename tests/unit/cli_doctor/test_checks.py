@@ -139,7 +139,7 @@ def test_a_root_that_needs_all_of_its_keys() -> None:
     look = look_at(SimulatedSession(Client(server, pins=[pin])), server.gun)
     ((severity, text),) = _of(check_collection(look), "recovery")
     assert severity == "note"
-    assert "needs all of its 1 keys" in text
+    assert "needs its only key: if it is lost, nobody" in text
     assert _of(check_collection(look), "releases") == []
 
 

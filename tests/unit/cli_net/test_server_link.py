@@ -10,7 +10,8 @@ import pytest
 from tests.support.hostile_server import Request, Wire, answering, json_reply, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Remotes, Serve, fetch
-from trustcli.errors import RemoteUnreachable
+from trustcli.console.failure_table import row_for
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustdata.errors import InvalidName
 from trustdata.roles import ROOT, TARGETS
 
@@ -80,8 +81,49 @@ def test_a_token_is_fetched_for_an_upload(serve: Serve, remote_of: Remotes) -> N
 
 def test_a_server_without_tls_is_named_so(serve: Serve, remote_of: Remotes) -> None:
     server = serve(answering(reply(200, b"{}")))
-    with pytest.raises(RemoteUnreachable, match="does not speak TLS"):
+    words = f"does not speak TLS; if it serves plain HTTP, its address is http://{server.netloc}$"
+    with pytest.raises(RemoteUnreachable, match=words):
         fetch(remote_of(f"https://{server.netloc}"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (b"", RemoteUnreachable, "without an answer; if it expects TLS, its address is https://"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", RemoteMisbehaved, "it speaks TLS at this port; its address is https://"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", RemoteMisbehaved, "no HTTP answer: SSH-2.0"),
+    ],
+    ids=["silence", "an-alert", "ssh"],
+)
+def test_a_server_with_tls_is_named_so(
+    *, serve: Serve, remote_of: Remotes, answer: bytes, kind: type[Exception], words: str
+) -> None:
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(answer)
+        wire.close()
+
+    server = serve(script)
+    with pytest.raises(kind, match=words) as caught:
+        fetch(remote_of(server))
+    assert f"https://{server.netloc}" in str(caught.value) or "SSH" in words
+
+
+@pytest.mark.parametrize(
+    ("said", "helps"),
+    [
+        (b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>", True),
+        (b"Client sent an HTTP request to an HTTPS server.\n", True),
+        (b"400 Bad Request\n", False),
+    ],
+    ids=["nginx", "go", "other"],
+)
+def test_what_servers_with_tls_say_of_plain_http(*, serve: Serve, remote_of: Remotes, said: bytes, helps: bool) -> None:
+    server = serve(answering(reply(400, said)))
+    with pytest.raises(RemoteRefused) as caught:
+        fetch(remote_of(server))
+    advice = row_for(caught.value).advice(caught.value)
+    assert advice.startswith(f"write https:// in place of http://: https://{server.netloc}") is helps
+    assert ("operator" in advice) is (not helps)
 
 
 def test_plain_http_goes_through_the_proxy_whole(serve: Serve, remote_of: Remotes, environ: dict[str, str]) -> None:

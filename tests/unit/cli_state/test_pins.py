@@ -19,7 +19,7 @@ from trustcli.errors import (
     MemoryUnwritable,
     SettingsUnusable,
 )
-from trustcli.state.pins import HOW, PinEntry, PinsFile
+from trustcli.state.pins import HOW, PatternPin, PinEntry, PinsFile
 from trustdata.errors import (
     FormatChanged,
     PinsDisagree,
@@ -174,3 +174,67 @@ def test_whatever_is_recorded_is_loaded(expected: dict[GUN, PinEntry]) -> None:
         for gun, entry in expected.items():
             pins.record(gun, entry)
         assert pins.load() == expected
+
+
+class TestPatterns:
+    KEY = PatternPin(pin=Pin("key", "cd" * 32), recorded=datetime(2026, 1, 2, tzinfo=UTC))
+    OTHER_KEY = PatternPin(pin=Pin("key", "ef" * 32), recorded=datetime(2026, 1, 3, tzinfo=UTC))
+
+    def test_they_stand_beside_names_and_neither_loses_the_other(self, pins: PinsFile, path: Path) -> None:
+        pins.record(APP, ENTRY)
+        assert b"version" not in path.read_bytes(), "programs that know no version read it"
+        pins.record_pattern("example.com/team/*", self.KEY)
+        pins.record(OTHER, ANOTHER)
+        pins.replace(APP, replace(ENTRY, how="tofu"))
+        again = PinsFile(path)
+        assert again.patterns() == {"example.com/team/*": self.KEY}
+        assert set(again.load()) == {APP, OTHER}
+        assert b"version = 2\n" in path.read_bytes(), "a program that knows no patterns must not drop them"
+
+    def test_the_most_specific_one_counts(self, pins: PinsFile) -> None:
+        pins.record_pattern("example.com/team/*", self.KEY)
+        pins.record_pattern("example.com/team/guests/*", self.OTHER_KEY)
+        assert pins.pattern_for(parse_gun("example.com/team/a/b")) == ("example.com/team/*", self.KEY)
+        assert pins.pattern_for(parse_gun("example.com/team/guests/a")) == ("example.com/team/guests/*", self.OTHER_KEY)
+        assert pins.pattern_for(parse_gun("example.com/team")) is None
+        assert pins.pattern_for(parse_gun("example.com/teams/a")) is None
+
+    def test_another_key_replaces_the_first_only_on_purpose(self, pins: PinsFile, path: Path) -> None:
+        pins.record_pattern("example.com/team/*", self.KEY)
+        before = path.read_bytes()
+        with pytest.raises(PinsDisagree):
+            pins.record_pattern("example.com/team/*", self.OTHER_KEY)
+        pins.record_pattern("example.com/team/*", replace(self.KEY, recorded=self.OTHER_KEY.recorded))
+        assert path.read_bytes() == before
+        pins.record_pattern("example.com/team/*", self.OTHER_KEY, replaces=True)
+        assert pins.patterns() == {"example.com/team/*": self.OTHER_KEY}
+
+    @pytest.mark.parametrize(
+        ("table", "said"),
+        [
+            ('[patterns."*"]\npin = "key:{0}"\nrecorded = 2026-01-02T03:04:05Z', "the beginning of names before /"),
+            ('[patterns."example.com"]\npin = "key:{0}"\nrecorded = 2026-01-02T03:04:05Z', "the beginning of names"),
+            (
+                '[patterns."Example.com/a/*"]\npin = "key:{0}"\nrecorded = 2026-01-02T03:04:05Z',
+                "the beginning of names",
+            ),
+            (
+                '[patterns."example.com/a/*"]\npin = "sha256:{0}"\nrecorded = 2026-01-02T03:04:05Z',
+                "pin must be key:HEX",
+            ),
+            ('[patterns."example.com/a/*"]\npin = "key:1"\nrecorded = 2026-01-02T03:04:05Z', "must be sha256:HEX"),
+            ('[patterns."example.com/a/*"]\npin = "key:{0}"\nrecorded = 2026-01-02', "recorded must be a time"),
+            ('[patterns."example.com/a/*"]\npin = "key:{0}"', "must have pin, recorded, and nothing else"),
+            ('[patterns."example.com/a/*"]\npin = "key:{0}"\nrecorded = 1\nhow = "pin"', "and nothing else"),
+            ("patterns = 1", "holds something else"),
+        ],
+    )
+    def test_a_damaged_table_is_refused_by_name(self, table: str, said: str, pins: PinsFile, path: Path) -> None:
+        path.parent.mkdir(mode=0o700)
+        path.write_text(table.format("ab" * 32))
+        path.chmod(0o600)
+        with pytest.raises(SettingsUnusable, match=said):
+            pins.load()
+        with pytest.raises(SettingsUnusable, match=said):
+            pins.record(APP, ENTRY)
+        assert path.read_text() == table.format("ab" * 32)

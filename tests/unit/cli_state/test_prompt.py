@@ -185,22 +185,22 @@ _DECIDE = "decide about the recovery key: --recovery-key FILE or --no-recovery-k
     ("question", "command", "says"),
     [
         ("recovery root key", ["init", "r.invalid/app"], _DECIDE),
-        (
-            "[y/N]",
-            ["revoke", "r.invalid/app:1"],
-            "nothing was revoked; to revoke r.invalid/app:1 without being asked: --yes",
-        ),
-        ("[y/N]", ["renew"], "to renew in all 0 pinned collections without being asked: --yes"),
+        ("[y/N]", ["renew"], "to renew in r.invalid/app, the only pinned collection, without being asked: --yes"),
     ],
 )
 def test_the_end_of_the_terminal_decides_nothing(
     tmp_path: Path, question: str, command: list[str], says: str, answer: str
 ) -> None:
     """Also after a line that was not finished."""
+    (tmp_path / "home").mkdir()
+    if command == ["renew"]:
+        pin = f'pin = "sha256:{"0" * 64}"\nformat = "tuf-1.0"\nrecorded = 2026-01-02T03:04:05Z\nhow = "init"\n'
+        (tmp_path / "home" / "pins.toml").write_text(f'[pins."r.invalid/app"]\n{pin}')
+    before = sorted(tmp_path.rglob("*"))
     done = at_a_terminal(tmp_path, question, answer, *command)
     assert done.returncode == 2
     assert says in done.stdout.decode()
-    assert not list(tmp_path.iterdir())
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_file_below_a_home_that_nobody_knows_is_wrong_usage(tmp_path: Path) -> None:

@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import pytest
 
-from keys.errors import KeyFileExposed, KeyIsPrivate, KeyStoreInsecure, PassphraseMissing, PassphraseWrong
+from keys.errors import (
+    KeyEncryptionUnknown,
+    KeyExists,
+    KeyFileExposed,
+    KeyIsPrivate,
+    KeyNameTaken,
+    KeyNotAuthorised,
+    KeyNotFound,
+    KeyStoreInsecure,
+    PassphraseMissing,
+    PassphraseWrong,
+)
 
 
 def test_a_doubt_is_told_only_where_there_is_one() -> None:
     assert str(PassphraseWrong(key="the key")).endswith(" the key")
     assert str(PassphraseWrong(key="the key", or_altered=True)).endswith(" the key, or the file was altered")
     assert PassphraseWrong(key="the key").or_altered is False
+
+
+@pytest.mark.parametrize("kind", [KeyNotFound, KeyNotAuthorised])
+def test_a_store_without_any_key_is_told_as_that(kind: type[KeyNotFound]) -> None:
+    assert str(kind(key="for root")) == "no private key for root in the key store"
+    assert str(kind(key="for root", store_is_empty=True)).endswith(
+        "in the key store, which holds no private key at all"
+    )
+    assert kind(key="for root", store_is_empty=True).details() == {"key": "for root", "named": False}
+
+
+def test_what_is_there_already_is_told_where_it_is() -> None:
+    assert str(KeyExists(key="root key (ab)")) == "root key (ab) is in the key store already"
+    assert str(KeyExists(key="the key", place="a.pem")) == "the key exists already: a.pem"
+    taken = KeyNameTaken(key="signer key alice (ab)", name="alice")
+    assert str(taken) == "the name alice is that of another key in the key store, signer key alice (ab)"
+
+
+def test_an_encryption_that_is_not_read_is_told_without_further_words() -> None:
+    assert str(KeyEncryptionUnknown(key="a.pem")) == "key a.pem is not accepted: its encryption is not supported"
 
 
 def test_what_can_be_set_is_named_if_there_is_any() -> None:

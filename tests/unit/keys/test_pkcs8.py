@@ -15,6 +15,7 @@ from keys.pem import PemBlock, read_pem, write_pem
 from keys.pkcs8 import EncryptedPrivateKeyInfo, _Pbes1, _Pbes2, _ScryptPbes2, decrypt
 from keys.private_blocks import read_private_pem
 from tests.support.odd_keys import ODD_KEYS
+from trustcli.console.failure_table import row_for
 
 FOLDER = ODD_KEYS / "openssl"
 READ = ("pbes1-3des", "pbes2-3des-sha1", "pbes2-aes128-sha256", "pbes2-aes192-sha512", "scrypt")
@@ -40,6 +41,7 @@ def test_another_encryption_is_not_called_a_wrong_passphrase(name: str) -> None:
     with pytest.raises(KeyNotAccepted, match="its encryption is not supported") as caught:
         read_private_pem(pem(name), b"secret", place="p")
     assert caught.value.key == "p"
+    assert "openssl pkey" in row_for(caught.value).advice(caught.value)
 
 
 def altered(name: str, kind: type[Any], change: Callable[[Any], object]) -> bytes:

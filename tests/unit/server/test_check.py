@@ -89,7 +89,7 @@ def test_people_read_what_is_wrong_and_what_to_do(ground: Ground) -> None:
     ground.sql("DELETE FROM online_key WHERE role = 'timestamp'")
     output = CliRunner().invoke(app, ["check", "--data", str(ground.settings.data)]).output
     assert f"{GUN_A}: root version 2 names another timestamp key than the server holds\n  next: restore " in output
-    assert output.endswith("1 names, 1 sealed keys: 1 wrong\n")
+    assert output.endswith("1 name, 1 sealed key: 1 wrong\n")
 
 
 def test_expired_roles_are_told_and_no_fault_of_the_database(ground: Ground) -> None:

@@ -7,6 +7,8 @@ import logging
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -107,3 +109,18 @@ def test_after_a_flood_refusals_are_logged_again_and_say_how_many_are_missing(tm
     first, second = lines[-2:]
     assert first["left_out"] == 3_000 - len(written)
     assert "left_out" not in second
+
+
+def test_libraries_do_not_log_each_signature_that_does_not_fit() -> None:
+    """Anybody can send such uploads, as often as they like; one of them writes lines that are no JSON."""
+    code = (
+        "import logging, tuf.api.metadata, securesystemslib\n"
+        "from trustserver.process.logs import start_logging\n"
+        "start_logging('debug')\n"
+        "for name in ('tuf.api._payload', 'securesystemslib.signer._key'):\n"
+        "    logging.getLogger(name).info('noise')\n"
+        "    logging.getLogger(name).warning('noise')\n"
+        "    logging.getLogger(name).error('fault')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["fault", "fault"]

@@ -181,7 +181,7 @@ def test_a_start_on_an_older_database_is_refused_and_changes_nothing(tmp_path: P
     settings, store, sealer = opened(tmp_path / "data")
     witness(settings.witness_file, sealer.mark).rewrite({A: LogEntry(revision=1)})
     before = settings.witness_file.read_bytes()
-    with pytest.raises(DatabaseOlder, match=r"\(1 collections, such as example\.com/a\): restored from a backup\?"):
+    with pytest.raises(DatabaseOlder, match=r"\(1 collection, such as example\.com/a\): restored from a backup\?"):
         open_published_log(settings, store, sealer)
     assert settings.witness_file.read_bytes() == before
     store.close()

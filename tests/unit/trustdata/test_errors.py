@@ -140,6 +140,13 @@ def test_variants_of_sentences() -> None:
     assert str(errors.NotSigned(gun="a/b", tag="1")) == "a/b:1 is not signed"
     assert str(errors.NotSigned(gun="a/b", tag="")) == "a/b has no signed tag"
     assert "(--pin)" in str(errors.RootNotPinned(gun="a/b", pin="p", found="f", pin_source="--pin"))
+    withheld = errors.TrustDataWithheld(gun="a/b", known_by="pins.toml")
+    assert str(withheld).endswith(" but the server has no data for it")
+    doubted = errors.TrustDataWithheld(gun="a/b", known_by="pins.toml", doubt="it refused (404)\x1b")
+    assert str(doubted) == f"{withheld}; it refused (404)\\x1b"
+    assert "as the server says: its root was r, the pin here is p; else its trust data is withheld" in str(
+        errors.CollectionDeleted(gun="a/b", pin="p", deleted_root="r", deleted_at="yesterday", subject="bob")
+    )
     assert "by unknown" in str(
         errors.CollectionDeleted(gun="a/b", pin="p", deleted_root="r", deleted_at="yesterday", subject="")
     )

@@ -17,7 +17,17 @@ from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
 from trustcli.client.collection import Collection
 from trustcli.commands.explain import verification_state
 from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
-from trustdata.errors import MetadataExpired
+from trustcli.errors import RemoteUnreachable
+from trustdata.errors import (
+    CollectionDeleted,
+    MemoryDamaged,
+    MetadataExpired,
+    NoTrustData,
+    PolicyMalformed,
+    TooLarge,
+    TrustDataWithheld,
+    TrustError,
+)
 from trustdata.explaining import explain
 from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
 from trustdata.judgement import Judgement, Question, refused
@@ -36,7 +46,8 @@ def _explained(
     asked = question or Question(gun=client.server.gun, tag="1.0", digest=None)
     judgement: Judgement = collection.judge([asked])[0]
     state = verification_state(collection.last_updater) if collection.last_updater is not None else None
-    return explain(judgement, state=state, at=client.at, server=SERVER, registry=registry)
+    unanswered = isinstance(judgement.refusal, RemoteUnreachable)
+    return explain(judgement, state=state, at=client.at, server=SERVER, registry=registry, unanswered=unanswered)
 
 
 def _text(explanation: Explanation) -> str:
@@ -249,7 +260,7 @@ def test_memory_is_told_where_no_root_could_be_had() -> None:
     client.cache = Client(scene.server).cache
     scene.server.down = True
     told = _explained(client)
-    assert told.broke_at == "the command line and settings"
+    assert told.broke_at == "the request to the trust server"
     assert (told.roots, told.roles[0].state) == ((), "not reached")
     assert told.memory is not None
     assert told.memory.void == ()
@@ -263,6 +274,27 @@ def test_memory_is_told_where_no_root_could_be_had() -> None:
         at=client.at,
     )
     assert [change.what for change in late.changes] == ["root version 2, signed by the holders of its keys"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "place"),
+    [
+        (NoTrustData(gun="example.com/app"), "the request to the trust server"),
+        (TrustDataWithheld(gun="example.com/app", known_by="pins.toml"), "the request to the trust server"),
+        (
+            CollectionDeleted(gun="example.com/app", pin="a", deleted_root="b", deleted_at="c", subject="d"),
+            "the request to the trust server",
+        ),
+        (MemoryDamaged(path="seen.json", reason="it is cut off"), "the data stored on this machine"),
+        (TooLarge(what="1.root.json", limit=1), ROOT),
+        (PolicyMalformed(source="policy.toml", path="", reason="no TOML"), "the command line and settings"),
+    ],
+    ids=lambda value: value.code if isinstance(value, TrustError) else "",
+)
+def test_where_it_broke_before_there_was_a_root(refusal: TrustError, place: str) -> None:
+    scene = good_collection()
+    asked = refused(Question(gun=scene.server.gun, tag="1.0", digest=None), refusal)
+    assert explain(asked, state=None, at=scene.server.at).broke_at == place
 
 
 @pytest.mark.parametrize(

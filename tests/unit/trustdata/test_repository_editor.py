@@ -58,15 +58,26 @@ def test_who_signs_what() -> None:
     assert editor.signable_roles(roles, [keyid("alice")]) == (RELEASES, ALICE)
     assert editor.signable_roles(roles, [keyid("targets")]) == (TARGETS, RELEASES)
     cases: tuple[tuple[str, str | None, type[Exception], str], ...] = (
-        ("alice", "bob", KeyNotFound, "alice, bob"),
+        ("alice", "bob", KeyNotFound, r"who can sign: bob\)"),
         ("alice", "carol", PublishRefused, "signers: alice, bob"),
-        ("mallory", None, KeyNotFound, "alice, bob"),
+        ("mallory", None, KeyNotFound, r"who can sign: alice, bob, the holder of the repository key\)"),
     )
     for holder, signer, refusal, text in cases:
         with pytest.raises(refusal, match=text):
             editor.roles_for_signing(gun, roles, [keyid(holder)], signer)
     with pytest.raises(PublishRefused, match="carol is no signer"):
         editor.remove_signer(gun, roles, "carol", terms=scene.owner.terms)
+
+
+def test_holders_are_those_of_the_role_s_keys() -> None:
+    scene = good_collection()
+    roles = scene.owner.read()
+    assert editor.holders_of(roles, TARGETS) == "the holder of the repository key"
+    assert editor.holders_of(roles, RELEASES) == "alice, bob, the holder of the repository key"
+    assert editor.holders_of(roles, BOB) == "bob"
+    scene.forger.alter(TARGETS, lambda d: d["delegations"]["roles"][0].update(keyids=["0" * 64]))
+    stranger = {**roles, TARGETS: scene.server.stored[TARGETS]}
+    assert editor.holders_of(stranger, RELEASES) == "nobody who is named here"
 
 
 def test_removing_tags() -> None:

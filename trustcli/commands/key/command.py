@@ -33,6 +33,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
+from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
@@ -87,9 +88,16 @@ def load(
     [only] = imported if len(imported) == 1 else [None]
     if only is None or only.info is None:
         return _report_import(session, imported)
-    session.output.result(f"{only.info.described} loaded from {file}")
+    _tell_import(session, only, only.info)
     session.output.document({**row(only.info), "exit": DONE})
     return DONE
+
+
+def _tell_import(session: Session, imported: ImportedKey, info: KeyInfo) -> None:
+    if imported.known:
+        session.output.notice(f"{imported.place}: {info.described} is in the key store already: nothing to do")
+    else:
+        session.output.result(f"{info.described} loaded from {imported.place}")
 
 
 def _report_import(session: Session, keys: Sequence[ImportedKey]) -> int:
@@ -99,10 +107,8 @@ def _report_import(session: Session, keys: Sequence[ImportedKey]) -> int:
     for imported in keys:
         told: dict[str, object] = {"file": imported.place}
         if imported.info is not None:
-            session.output.result(f"{imported.info.described} loaded from {imported.place}")
+            _tell_import(session, imported, imported.info)
             told |= row(imported.info)
-        elif imported.known:
-            session.output.notice(f"{imported.place}: {imported.error}")
         elif imported.error is not None:
             statuses.append(session.output.failure(imported.error, subject=imported.place))
             told["error"] = failure_document(imported.error)
@@ -267,7 +273,8 @@ def _make_folder(folder: Path) -> None:
 
 def _purpose(text: str) -> Purpose:
     if text not in PURPOSES or text == "recovery":
-        raise UsageError(f"--purpose {text} is unknown; write signer, root, targets or snapshot")
+        named = [each for each in PURPOSES if each != "recovery"]
+        raise UsageError(f"--purpose {text} is unknown{one_of(text, named)}")
     return cast("Purpose", text)
 
 

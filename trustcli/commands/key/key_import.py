@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.errors import KeyExists, KeyFileMalformed, KeyNotFound, KeysError
+from keys.errors import KeyFileMalformed, KeyNotFound, KeysError
 from keys.file_access import key_file_error
 from keys.key_info import KeyInfo, Purpose
 from keys.passphrase import ask_and_try, passphrase_bytes
 from keys.pem import MAX_KEY_FILE
 from keys.private_blocks import PrivateKeyBlock, read_private_blocks
 from keys.sealed_file import is_sealed, read_info
+from keys.store import check_new
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
@@ -40,9 +41,8 @@ class ImportOptions:
 class ImportedKey:
     """What became of one key of a file or folder.
 
-    `place`: the file, and which of its keys it is if there are several. `info`: the key that was imported. `known`: the
-    key was in the store already, and `error` says so. `error`: why it was not imported. None of them: a timestamp key,
-    which is left out.
+    `place`: the file, and which of its keys it is if there are several. `info`: the key as it is in the store. `known`:
+    it was there already. `error`: why it was not imported. None of them: a timestamp key, which is left out.
     """
 
     place: str
@@ -56,9 +56,11 @@ def import_file(session: Session, file: Path, options: ImportOptions) -> list[Im
 
     Raises: KeysError, InvalidName; UsageError (a timestamp key alone, or `--name` for several keys).
     """
-    blocks = blocks_of(session, file)
+    blocks = _content(session, file)
+    if isinstance(blocks, KeyInfo):
+        return [ImportedKey(place=str(file), info=blocks, known=True)]
     if len(blocks) == 1:
-        return [ImportedKey(place=str(file), info=_import(session, blocks[0], options))]
+        return [_import(session, blocks[0], options, place=str(file))]
     if options.name:
         raise UsageError(f"{file} holds {len(blocks)} keys: --name is for one")
     return [_try_to_import(session, block, options) for block in blocks]
@@ -80,22 +82,28 @@ def import_folder(session: Session, folder: Path) -> list[ImportedKey]:
 
 def _import_folder_file(session: Session, file: Path) -> Iterator[ImportedKey]:
     try:
-        blocks = blocks_of(session, file)
+        blocks = _content(session, file)
     except KeysError as error:
-        yield ImportedKey(place=str(file), known=isinstance(error, KeyExists), error=error)
+        yield ImportedKey(place=str(file), error=error)
+        return
+    if isinstance(blocks, KeyInfo):
+        yield ImportedKey(place=str(file), info=blocks, known=True)
         return
     for block in blocks:
         yield _try_to_import(session, block, ImportOptions(), named=True)
 
 
-def blocks_of(session: Session, file: Path) -> list[PrivateKeyBlock]:
+def _content(session: Session, file: Path) -> list[PrivateKeyBlock] | KeyInfo:
+    """Return the keys of a file; of a sealed one of a key store, the key that is in the store. Raises: KeysError."""
+    data = read_key_file(file)
+    return _sealed(session, file, read_info(data, place=str(file))) if is_sealed(data) else blocks_of(file, data)
+
+
+def blocks_of(file: Path, data: bytes) -> list[PrivateKeyBlock]:
     """Return the keys of a file, with role and collection from the folder of old clients where no header says them.
 
-    Raises: KeysError.
+    `data`: what it holds. Raises: KeysError.
     """
-    data = read_key_file(file)
-    if is_sealed(data):
-        raise _sealed(session, file, read_info(data, place=str(file)))
     blocks = read_private_blocks(data, place=str(file))
     *folders, _ = file.absolute().parts
     old = max((at for at, name in enumerate(folders) if name in {_OLD_ROOT_FOLDER, _OLD_FOLDER}), default=None)
@@ -108,19 +116,22 @@ def blocks_of(session: Session, file: Path) -> list[PrivateKeyBlock]:
     return [replace(block, role=block.role or role, gun=block.gun or gun) for block in blocks]
 
 
-def _sealed(session: Session, file: Path, info: KeyInfo) -> KeysError:
-    """Return why a file of a key store of `trust` is not imported: it is what an import would make."""
+def _sealed(session: Session, file: Path, info: KeyInfo) -> KeyInfo:
+    """Return the key of a file of a key store of `trust`, if it is in the store here; else it is not imported.
+
+    Raises: KeyFileMalformed: such a file is what an import would make.
+    """
     if info.purpose == "recovery":
         reason = "it is a recovery key, which stays in its file: --recovery-key names it"
-        return KeyFileMalformed(place=str(file), reason=reason)
+        raise KeyFileMalformed(place=str(file), reason=reason)
     try:
-        return KeyExists(key=session.keystore.get(info.keyid).described)
-    except KeyNotFound:
+        return session.keystore.get(info.keyid)
+    except KeyNotFound as error:
         reason = "it is a file of a key store of trust, sealed with its passphrase, and is copied as it is"
         folder = session.settings.home / "private"
         copy = f"cp {shlex.quote(str(file))} {shlex.quote(str(folder / info.keyid))}.key"
         command = f"(umask 077; mkdir -p {shlex.quote(str(folder))} && {copy})"
-        return KeyFileMalformed(place=str(file), reason=reason, command=command)
+        raise KeyFileMalformed(place=str(file), reason=reason, command=command) from error
 
 
 def _try_to_import(
@@ -133,9 +144,7 @@ def _try_to_import(
         if named and not block.role:
             reason = "it does not say what its key is for, as key files of docker and notary do; import it by itself"
             raise KeyFileMalformed(place=block.place, reason=reason)
-        return ImportedKey(place=block.place, info=_import(session, block, options))
-    except KeyExists as error:
-        return ImportedKey(place=block.place, known=True, error=error)
+        return _import(session, block, options, place=block.place)
     except (KeysError, InvalidName) as error:
         return ImportedKey(place=block.place, error=error)
 
@@ -145,8 +154,8 @@ def stored_purpose(block: PrivateKeyBlock) -> Purpose:
     return _PURPOSES.get(block.role, "signer")
 
 
-def _import(session: Session, block: PrivateKeyBlock, options: ImportOptions) -> KeyInfo:
-    """Import a key. One of docker or notary keeps its passphrase.
+def _import(session: Session, block: PrivateKeyBlock, options: ImportOptions, *, place: str) -> ImportedKey:
+    """Import a key. One of docker or notary keeps its passphrase; one that is here already stays as it is.
 
     Raises: KeysError, InvalidName, UsageError (a timestamp key, which only a server uses).
     """
@@ -165,10 +174,15 @@ def _import(session: Session, block: PrivateKeyBlock, options: ImportOptions) ->
     else:
         private = block.open(None)
     info = KeyInfo.of(private, purpose=purpose, name=name, gun=gun, created=session.at)
+    stored = session.keystore.list()
+    known = next((each for each in stored if each.keyid == info.keyid), None)
+    if known is not None:
+        return ImportedKey(place=place, info=known, known=True)
+    check_new(stored, info)  # before anybody is asked for a passphrase
     if not (block.encrypted and block.role):  # that of a key of docker or notary is the one in use
         passphrase = session.passphrases.passphrase(purpose=purpose, key=info.described, new=True)
     session.keystore.add(private, info, passphrase)
-    return info
+    return ImportedKey(place=place, info=info)
 
 
 def _name(role: str) -> str:

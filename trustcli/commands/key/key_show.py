@@ -56,7 +56,7 @@ def keys_of(session: Session, file: Path, *, decrypt: bool) -> list[ShownKey]:
     try:
         public = read_public_pem(data, place=str(file), at=session.at)
     except KeyIsPrivate:
-        return [_of_block(session, block, decrypt=decrypt) for block in blocks_of(session, file)]
+        return [_of_block(session, block, decrypt=decrypt) for block in blocks_of(file, data)]
     certified = public.keytype.endswith(X509)
     return [
         ShownKey(

@@ -25,6 +25,7 @@ from trustcli.commands.support.many import Done
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.console.suggestion import one_of
 from trustcli.errors import RemoteMisbehaved, UsageError
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Current, Plan
@@ -150,7 +151,7 @@ class RotationRun:
 
 def _check(rotation: Rotation) -> None:
     if rotation.role not in ROTATABLE:
-        raise UsageError(f"{rotation.role} cannot be rotated; write one of {', '.join(ROTATABLE)}")
+        raise UsageError(f"{rotation.role} cannot be rotated{one_of(rotation.role, ROTATABLE)}")
     if rotation.role in ONLINE and rotation.key:
         raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
 

@@ -32,6 +32,7 @@ from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
 from trustcli.console.exit_codes import DONE, KEYS, OTHER
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.editing.owner_roles import OwnerDecisions
 from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
 from trustdata.gun import GUN
@@ -106,13 +107,15 @@ def from_notary(
         _tell(session, outcome, source=reader.name)
         failures = () if outcome.failure is None else (outcome.failure,)
         changed = outcome.done == "taken over"
-        row = {**_row(outcome), **({"state": "not tried"} if plan_ else {})}
+        row = {**_row(outcome), **({"state": "not tried"} if outcome.done == "would be taken over" else {})}
         return Done(changed=changed, lines=_lines(outcome), row=row, failures=failures)
 
     # Each is verified whole before it is sent, and one that is broken on its old server keeps no other there.
-    outcomes = carry_out(session, guns, check=lambda *_: (), do=move, checks_first=False, blank=_blank)
+    outcomes = carry_out(
+        session, guns, check=lambda *_: (), do=move, checks_first=False, blank=_blank, counts=not plan_
+    )
     rows = outcomes.rows("done", "nothing to do")
-    session.output.notice(f"{len(rows)} of {len(guns)} collections {'can be taken over' if plan_ else 'are here'}")
+    session.output.notice(_summary([str(row["done"]) for row in rows], of=len(guns), plan=plan_))
     for row in rows:
         outcomes.add_status(KEYS if row["needs_rotation"] else OTHER if row["changed_on_source"] else DONE)
     return outcomes.report(source=reader.name, left_out=unusable)
@@ -189,7 +192,7 @@ class _Run:
             destination.check_rotation(found, self.decisions)
         done: Moved = "here" if state == "same" and not rotates else "taken over"
         if self.plan:
-            done = "would be taken over"
+            done = "here" if done == "here" and not imported_keys else "would be taken over"
         elif state != "same" or imported_keys:
             destination.take_over(found, imported_keys)
         if rotates and not self.plan:
@@ -213,11 +216,22 @@ def _read(file: Path) -> bytes:
         raise key_file_error(file, error) from error
 
 
+def _summary(done: Sequence[str], *, of: int, plan: bool) -> str:
+    """Say how many collections are on our server; in a plan, how many would come and how many are here already."""
+    every = counted(of, "collection")
+    if not plan:
+        return f"{len(done)} of {every} {'is' if len(done) == 1 else 'are'} here"
+    coming = done.count("would be taken over")
+    already = len(done) - coming
+    here = f"; {already} {'is' if already == 1 else 'are'} here already" if already else ""
+    return f"{coming} of {every} can be taken over{here}"
+
+
 def _lines(outcome: MigrationResult) -> tuple[str, ...]:
     found = outcome.found
     if outcome.failure is not None or found is None or outcome.done is None:
         return ()
-    words = [_WORDS[outcome.done], f"root {found.root.version}", f"{_tags(found)} tags"]
+    words = [_WORDS[outcome.done], f"root {found.root.version}", counted(_tags(found), "tag")]
     if outcome.imported_keys:
         words.append(f"with the old server's keys of {', '.join(outcome.imported_keys)}")
     if outcome.rotated:

@@ -139,7 +139,7 @@ class Source:
         raw = self._remote.fetch(gun, NOTARY.filename(ROOT, version=1), limit=NOTARY.size_limit(ROOT))
         first = self._roots(gun).oldest() if raw is None else NOTARY.parse(ROOT, raw)
         if first is None:
-            raise NoTrustData(gun=gun)
+            raise self._remote.doubtful_absence or NoTrustData(gun=gun)
         return SourcedPin(pin=fingerprint(first), source=FIRST_ROOT)
 
     def _roots(self, gun: GUN) -> RootSearch:

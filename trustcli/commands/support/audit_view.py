@@ -172,7 +172,7 @@ def _collection_lines(each: AuditedCollection) -> Iterator[str]:
     yield f"{each.gun}  {each.format}, root {found.root_version} sha256:{found.root_sha256}"
     yield ""
     yield from _table(
-        ("TAG", "DIGEST", "SIZE", "PLATFORMS", "SIGNED BY", "RELEASED BY", "SIGNED ABOUT"),
+        ("TAG", "DIGEST", "MANIFEST", "PLATFORMS", "SIGNED BY", "RELEASED BY", "SIGNED ABOUT"),
         [_tag_cells(tag, found) for tag in found.tags],
         otherwise="no tag" if found.keys else "no tag of that signer or key",
     )

@@ -22,6 +22,15 @@ def show_help_of(command: Any, program: str) -> None:
         show_help_of(each, program)
 
 
+def commands_named(command: Any, words: Sequence[str]) -> list[str]:
+    """Return which of the words are the names of commands below a Typer command, from the group to the command."""
+    below = getattr(command, "commands", {})
+    name = next((word for word in words if not word.startswith("-")), None)
+    if name not in below:
+        return []
+    return [str(name), *commands_named(below[name], words[words.index(str(name)) + 1 :])]
+
+
 def command_help(command: Any, path: str, program: str) -> CommandHelp:
     """Return what is said of a Typer command that is called as `path`."""
     arguments = [each for each in command.params if each.param_type_name == "argument"]

@@ -124,7 +124,7 @@ def _step(step: RoleStep, explanation: Explanation) -> Iterator[tuple[str, str]]
 def _release_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     release = explanation.release
     if release is not None:
-        text = f"{release.tag} is {release.digest} ({release.size} bytes), by {release.role}"
+        text = f"{release.tag} is {release.digest} (a manifest of {release.size} bytes), by {release.role}"
         if release.children:
             more = len(release.children) - _CHILDREN_SHOWN
             named = ", ".join(release.children[:_CHILDREN_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import key_fingerprint, matching_keyids
+from keys.algorithms import bare_keyid, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
@@ -32,7 +33,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, PublishRefused
 from trustdata.gun import GUN
 from trustdata.limits import MAX_ROOT
-from trustdata.model import Signer
+from trustdata.model import Key, Signer
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustdata.verification import checks
 from trustdata.verification.trust_pinning import fingerprint
@@ -105,14 +106,36 @@ def create(
         session, source or SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold
     )
     publisher = session.publisher(collection, founding.keys)
-    uploads = publisher.prepare(OwnerRoles(), founding({}))
-    try:
-        publisher.send_when_free(uploads)
-    except (RemoteUnreachable, PublishRefused):
-        # The upload may have been stored, and only the reply lost, or a proxy's busy one taken its place.
-        if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
-            raise
+    with _telling_what_was_made(session, gun, recovery):
+        uploads = publisher.prepare(OwnerRoles(), founding({}))
+        try:
+            publisher.send_when_free(uploads)
+        except (RemoteUnreachable, PublishRefused):
+            # The upload may have been stored, and only the reply lost, or a proxy's busy one taken its place.
+            if collection.server.fetch(gun, wire.filename(ROOT, version=1), limit=MAX_ROOT) != uploads[ROOT].raw:
+                raise
     return _pin_and_refresh(session, collection, uploads[ROOT])
+
+
+@contextmanager
+def _telling_what_was_made(session: Session, gun: GUN, recovery: Recovery) -> Iterator[None]:
+    """Say which keys are there now, if the collection is not made after all: the next attempt uses them."""
+    before = {info.keyid for info in session.keystore.list()}
+    had_file = recovery.file is not None and recovery.file.exists()
+    try:
+        yield
+    except BaseException:  # also where the user ends it at a prompt
+        made = [info.described for info in session.keystore.list() if info.keyid not in before]
+        if recovery.file is not None and not had_file and recovery.file.exists():
+            made.append(f"the recovery key {recovery.file}")
+        if made:
+            stay = (
+                "is kept, and the next trust init uses it"
+                if len(made) == 1
+                else "are kept; the next trust init uses them"
+            )
+            session.output.notice(f"{gun} was not made; {' and '.join(made)} {stay}, under the same passphrase")
+        raise
 
 
 def plan(
@@ -199,16 +222,34 @@ class Founding:
         signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
+        root_keys = [self._source.root_key(signer, gun, wire) for signer in signers]
+        _check_pattern(self._session, gun, root_keys)
         repository = _repository_signer(self._session, self._source, gun, wire)
         for signer in (*signers, repository):
             self.keys.add(signer)
         return new_collection(
-            root_keys=[self._source.root_key(signer, gun, wire) for signer in signers],
+            root_keys=root_keys,
             threshold=threshold,
             targets_key=wire.encode_key(repository.public_key),
             snapshot_key=wire.encode_key(self._source.online_key(server, gun, SNAPSHOT)),
             timestamp_key=wire.encode_key(self._source.online_key(server, gun, TIMESTAMP)),
             terms=EditTerms.of(self._collection.wire, at=self._session.at),
+        )
+
+
+def _check_pattern(session: Session, gun: GUN, root_keys: Iterable[Key]) -> None:
+    """Refuse a root that those would refuse who have pinned a pattern of names, as this machine has.
+
+    Raises: UsageError, SettingsUnusable (`pins.toml` cannot be read).
+    """
+    fitting = None if gun in session.pins.load() else session.pins.pattern_for(gun)
+    if fitting is None:
+        return
+    pattern, pinned = fitting
+    if not any(pinned.pin.digest in {key.keyid, bare_keyid(key)} for key in root_keys):
+        raise UsageError(
+            f"pins.toml pins every name of {pattern} to {pinned.pin}, and the root of {gun} would not be signed by "
+            f"that key; name it: --root-key {pinned.pin.digest}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -15,6 +16,8 @@ from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, refused
 from trustdata.policy import Policy, Rule
 from trustdata.verification.target_lookup import each_released
+
+_log = logging.getLogger(__name__)
 
 TAGS_TOLD: Final = 5
 """How many signed tags are named beside one that is not."""
@@ -50,6 +53,7 @@ def verify(
             continue
         questions.append(question_about(reference, rule=rule, signers=signers))
         if rule is not None:
+            _log.info("%s: the policy's rule for %s counts", reference.gun, rule.match)
             rules[reference.gun] = rule
     by_gun: dict[GUN, list[Question]] = {}
     for question in questions:

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
 from keys.errors import (
+    KeyNotFound,
     KeysError,
     KeyStoreInsecure,
     KeyStoreUnreadable,
@@ -34,6 +35,7 @@ from trustcli.console.output import INTERRUPTION, failure_document, internal_doc
 from trustcli.errors import MemoryUnwritable, RemoteRefused, UsageError
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 
@@ -91,16 +93,18 @@ def carry_out(
     do: Callable[[GUN], Done],
     checks_first: bool = True,
     blank: Blank = lambda _: {},
+    counts: bool = True,
 ) -> Outcomes:
     """Check all names and do each of them; tell what becomes of each as it happens.
 
     `do`: does one and returns what it did; it raises TrustError, KeysError or UsageError. `checks_first`: False for a
     list that nobody has typed: one that cannot be done keeps nobody from the others. `blank`: members of the rows of
-    names of which `do` has returned nothing.
+    names of which `do` has returned nothing. `counts`: say at the end how many names ended in which state; False for a
+    plan, which ends in none of them.
 
     Raises: UsageError, if nothing was done yet.
     """
-    outcomes = Outcomes(session, guns, blank=blank)
+    outcomes = Outcomes(session, guns, blank=blank, counts=counts)
     try:
         outcomes.carry_out(do, check=check if checks_first else None)
     except KeyboardInterrupt:
@@ -112,6 +116,25 @@ def carry_out(
         if not outcomes.anything_done:
             raise
         outcomes.break_off(error)
+    return outcomes
+
+
+def refused_beforehand(
+    session: Session, guns: Sequence[GUN], check: PlanOne, *, blank: Blank = lambda _: {}
+) -> Outcomes | None:
+    """Check all names before the user is asked whether to begin; return the outcomes if one cannot be done, else None.
+
+    `blank`: as for `carry_out`. Raises: TrustError, KeysError, why the only name cannot be done.
+    """
+    planning = Planning(session, shown=False)
+    found = {gun: next((plan.refusal for plan in _plans(planning, gun, check) if plan.refusal), None) for gun in guns}
+    refusals = {gun: _with_the_store(session, refusal) for gun, refusal in found.items() if refusal is not None}
+    if not refusals:
+        return None
+    if len(guns) == 1:
+        raise next(iter(refusals.values()))
+    outcomes = Outcomes(session, guns, blank=blank)
+    outcomes.hold_back(refusals)
     return outcomes
 
 
@@ -135,6 +158,9 @@ def plan_each(session: Session, guns: Sequence[GUN], check: PlanOne) -> int:
     plans: list[Plan] = []
     for gun in guns:
         plans += _plans(planning, gun, check)
+    for plan in plans:
+        if plan.refusal is not None:
+            _with_the_store(session, plan.refusal)
     return report(session.output, plans)
 
 
@@ -145,11 +171,21 @@ def _plans(planning: Planning, gun: GUN, check: PlanOne) -> Sequence[Plan]:
         return [Plan(gun=gun, places={}, refusal=refusal)]
 
 
+def _with_the_store(session: Session, failure: Failure) -> Failure:
+    """Return the failure; if a key is missing where there is none at all, it says so."""
+    if isinstance(failure, KeyNotFound) and not failure.named:
+        failure.store_is_empty = not session.keystore.list()
+    return failure
+
+
 class Outcomes:
     """What becomes of each name of one command."""
 
-    def __init__(self, session: Session, guns: Sequence[GUN], *, blank: Blank = lambda _: {}) -> None:
+    def __init__(
+        self, session: Session, guns: Sequence[GUN], *, blank: Blank = lambda _: {}, counts: bool = True
+    ) -> None:
         self._blank = blank
+        self._counts = counts
         self._session = session
         self._output = session.output
         self._all = {gun: Outcome(gun=gun) for gun in guns}
@@ -209,6 +245,12 @@ class Outcomes:
                 break
         return not self._held_back
 
+    def hold_back(self, refusals: Mapping[GUN, Failure]) -> None:
+        """Tell why names cannot be done, because of which nothing is."""
+        self._held_back = True
+        for gun, refusal in refusals.items():
+            self.fail(gun, refusal)
+
     # --- do
 
     def attempt(self, gun: GUN, do: Callable[[GUN], Done]) -> None:
@@ -237,6 +279,7 @@ class Outcomes:
 
     def fail(self, gun: GUN, failure: Failure) -> None:
         """Tell why a name could not be done."""
+        failure = _with_the_store(self._session, failure)
         status = self._output.failure(failure, subject=gun if self._several else "")
         outcome, error = self._all[gun], failure_document(failure)
         outcome.state = "failed"
@@ -280,10 +323,10 @@ class Outcomes:
             counts[outcome.state] += 1
             if outcome.state == "not tried":
                 self._output.notice(f"{outcome.gun}: not tried")
-        if self._several:
+        if self._several and self._counts:
             told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
             held = "; nothing was sent, since one that cannot be done holds back all" if self._held_back else ""
-            self._output.notice(f"{len(self._all)} collections: {told}{held}")
+            self._output.notice(f"{counted(len(self._all), 'collection')}: {told}{held}")
         status = INTERRUPTED if INTERRUPTED in self._statuses else worst(self._statuses)
         document = {**members, "collections": [self._row(outcome) for outcome in self._all.values()]}
         first = next((error for of, error in self._errors if of == status), None)

@@ -20,6 +20,8 @@ from trustdata.gun import GUN
 
 MAX_LIST: Final = 16 * 1024 * 1024
 """Largest accepted size of a list in bytes."""
+_BAD_TOLD: Final = 10
+"""How many bad lines are told; of the others only how many they are."""
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 _STANDARD_INPUT: Final = Path("-")
 
@@ -86,24 +88,33 @@ def _given(names: Sequence[str] | None, file: Path | None, *, option: str, what:
         yield from _listed(file, option, collections=option == "--names")
 
 
-def _listed(file: Path, option: str, *, collections: bool) -> Iterator[ImageReference]:
-    """Return what the lines name. Raises: UsageError, which says where."""
-    place = "standard input" if file == _STANDARD_INPUT else str(file)
-    found = False
+def _listed(file: Path, option: str, *, collections: bool) -> list[ImageReference]:
+    """Return what the lines name. Raises: UsageError, which says of the first bad lines what is wrong with each."""
+    place = shown("standard input" if file == _STANDARD_INPUT else str(file), 300)
+    references: list[ImageReference] = []
+    bad: list[str] = []
     for number, line in enumerate(_text(file, option).splitlines(), 1):
         name = _COMMENT.sub("", line).strip()
         if not name:
             continue
-        found = True
         try:
             reference = parse_reference(name)
             if collections:
                 _collection(reference)
         except (InvalidName, UsageError) as error:
-            raise UsageError(f"{option}: {shown(place, 300)}, line {number}: {error}") from error
-        yield reference
-    if not found:
-        raise UsageError(f"{option}: {shown(place, 300)} holds no name")
+            bad.append(f"line {number}: {error}")
+        else:
+            references.append(reference)
+    if bad:
+        more = ""
+        if len(bad) > _BAD_TOLD:
+            from trustdata.counting import counted  # only after a mistake: start-up time
+
+            more = f"; and {counted(len(bad) - _BAD_TOLD, 'more line')}"
+        raise UsageError(f"{option}: {place}, {'; '.join(bad[:_BAD_TOLD])}{more}")
+    if not references:
+        raise UsageError(f"{option}: {place} holds no name")
+    return references
 
 
 def _text(file: Path, option: str) -> str:

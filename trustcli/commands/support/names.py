@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
@@ -12,5 +13,5 @@ def parse_format(name: str) -> WireFormat:
     """Return the wire format that a value of `--format` means. Raises: UsageError."""
     formats: dict[str, WireFormat] = {"tuf": TUF, "notary": NOTARY}
     if name not in formats:
-        raise UsageError(f"--format {name} is unknown; write one of {', '.join(formats)}")
+        raise UsageError(f"--format {name} is unknown{one_of(name, formats)}")
     return formats[name]

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from keys.errors import KeyNotFound
-from trustcli.commands.support.many import Done, Outcomes, carry_out, plan_each
+from trustcli.commands.support.many import Done, Outcomes, carry_out, plan_each, refused_beforehand
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
@@ -22,7 +22,7 @@ from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, Owner
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys
 from trustdata.errors import NotSigned, NotVouchedFor, PublishRefused, TrustError, shown
 from trustdata.gun import GUN
-from trustdata.roles import TARGETS, RoleName, signer_name
+from trustdata.roles import TARGETS, RoleName
 from trustdata.verification.target_lookup import Target, each_released, releasing_roles
 
 
@@ -61,6 +61,21 @@ def carry_out_revocations(
         list(revocations),
         check=lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
         do=lambda gun: revoke(session, revocations[gun], decisions),
+        blank=lambda _: {"revoked": []},
+    )
+
+
+def revocations_refused(
+    session: Session, revocations: Mapping[GUN, Revocation], decisions: OwnerDecisions
+) -> Outcomes | None:
+    """Look before the user is asked; return the outcomes if nothing can be revoked, since one of several cannot be.
+
+    Raises: TrustError, KeysError, why the only one cannot be done; SettingsUnusable.
+    """
+    return refused_beforehand(
+        session,
+        list(revocations),
+        lambda planning, gun: [plan_revocation(session, planning, revocations[gun], decisions)],
         blank=lambda _: {"revoked": []},
     )
 
@@ -145,10 +160,9 @@ class TagRemoval:
         begun = [role for role in roles.emptied if role in signable and role not in changed]
         changed |= repository_editor.renew(roles, begun, terms=self._terms)
         if not changed and still_released:
-            holders = (
-                ", ".join(map(signer_name, repository_editor.signers_of(roles))) or "the holder of the repository key"
-            )
-            raise KeyNotFound(key=f"that can remove {next(iter(still_released))} from {gun} (who can: {holders})")
+            tag, target = next(iter(still_released.items()))
+            holders = repository_editor.holders_of(roles, target.role)
+            raise KeyNotFound(key=f"that can remove {shown(tag)} from {gun} (who can: {holders})")
         if not changed and self.left and not self.before:  # no other role lists it
             raise next(iter(self.left.values()))
         return changed
@@ -165,17 +179,19 @@ class TagRemoval:
     def check_effect(self, after: OwnerRoles) -> None:
         """Check that no client would find one of the tags afterwards. Raises: PublishRefused."""
         for tag, target in self._still_released(after).items():
-            names = [signer_name(name) for name in repository_editor.signers_of(after)]
-            holders = ["the holder of the repository key"] if target.role == TARGETS else names
-            reason = f"{tag} would still be released, as sha256:{target.digest}; who can remove it there: "
-            raise PublishRefused(role=target.role, reason=reason + ", ".join(holders))
+            holders = repository_editor.holders_of(after, target.role)
+            reason = f"{tag} would still be released, as sha256:{target.digest}; who can remove it there: {holders}"
+            raise PublishRefused(role=target.role, reason=reason)
 
     def check_gone(self, roles: OwnerRoles) -> None:
         """Check that none of the tags is released any more. Raises: TagChanged, PublishRefused."""
         remaining = self._still_released(roles)
         _check_unmoved(self._gun, self.before, remaining, roles)
         for tag, target in remaining.items():
-            raise PublishRefused(role=target.role, reason=f"{tag} is still released; its signers must revoke it")
+            holders = repository_editor.holders_of(roles, target.role)
+            raise PublishRefused(
+                role=target.role, reason=f"{tag} is still released; who can remove it there: {holders}"
+            )
 
     def _still_released(self, roles: OwnerRoles) -> dict[str, Target]:
         """Return the tags that a client may find: old ones pass over releases that do not verify (Notary v1)."""

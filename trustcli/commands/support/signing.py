@@ -117,7 +117,9 @@ def resolve(session: Session, references: Sequence[ImageReference], *, local: bo
     requests = []
     for reference in references:
         manifest = _pushed(session, registry, reference) if local else registry.resolve(reference)
-        session.output.notice(f"{reference.gun}:{reference.tag} is {manifest.digest} ({manifest.size} bytes)")
+        session.output.notice(
+            f"{reference.gun}:{reference.tag} is {manifest.digest} (a manifest of {manifest.size} bytes)"
+        )
         if reference.tag is None:
             raise UsageError(f"{reference} names no tag")
         requests.append(TagRequest(reference=reference, tag=reference.tag, manifest=manifest))

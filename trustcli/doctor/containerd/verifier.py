@@ -23,6 +23,7 @@ from trustcli.hooks.wrapper import Wrapper
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session, open_hook_session
 from trustcli.state.guarded_file import GuardedFile
+from trustdata.counting import counted
 from trustdata.errors import InvalidName, TrustError
 from trustdata.gun import parse_gun
 from trustdata.policy import Policy
@@ -139,12 +140,12 @@ def _check_names(session: Session, policy: Policy | None, files: Sequence[Config
                 place=f"{settings.file}: verifier.allow",
             )
     try:
-        pinned = set(session.pins.load())
+        pinned = [*session.pins.load(), *session.pins.patterns()]
     except TrustError as error:
         yield _fails("pins", error, str(settings.home), "every image that needs a signature is refused")
         return
     in_policy = any(rule.pins for rule in policy.rules) if policy else False
-    text = f"{len(pinned)} names are pinned"
+    text = f"{counted(len(pinned), 'name or pattern is', plural='names and patterns are')} pinned"
     if pinned or in_policy:
         yield Finding(check="pins", severity="ok", text=text, place=str(settings.home / "pins.toml"))
     else:
