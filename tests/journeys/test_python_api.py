@@ -29,6 +29,8 @@ from trustdata.gun import GUN
 
 NOBODY = "http://127.0.0.1:1"
 """A trust server that cannot be reached."""
+ONE_FORMAT = pytest.mark.parametrize("stage", ["tuf"], indirect=True)
+"""For what has nothing to do with the format."""
 SECRET = SECRETS["TRUST_REPOSITORY_PASSPHRASE"]
 
 
@@ -162,6 +164,7 @@ def test_who_has_no_pin_trusts_nothing(stage: Stage, people: People) -> None:
     assert stranger.verify_one(stage.one), "it is recorded"
 
 
+@ONE_FORMAT
 def test_the_clock_is_read_by_each_call(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock:
         later = timedelta(0)
@@ -179,6 +182,7 @@ def test_the_clock_is_read_by_each_call(stage: Stage, monkeypatch: pytest.Monkey
     assert expired.error.code == "metadata-expired"
 
 
+@ONE_FORMAT
 def test_settings_are_read_by_each_call(stage: Stage) -> None:
     trust = stage.trust()
     assert trust.verify_one(stage.one)
@@ -188,6 +192,7 @@ def test_settings_are_read_by_each_call(stage: Stage) -> None:
     assert refused.value.code == "settings-unusable"
 
 
+@ONE_FORMAT
 def test_no_lock_file_counts_that_was_not_named(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "where-it-runs"
     folder.mkdir()
@@ -234,6 +239,7 @@ def test_a_collection_is_shown_as_the_command_shows_it(stage: Stage) -> None:
     assert stage.trust().inspect(f"{stage.gun}:9.9").tags == ()
 
 
+@ONE_FORMAT
 def test_what_cannot_be_inspected_is_an_error(stage: Stage) -> None:
     with pytest.raises(TrustError) as refused:
         stage.trust().inspect(f"{stage.gun}-none")
@@ -266,11 +272,13 @@ def test_what_is_signed_is_trusted(stage: Stage, put: Put) -> None:
 @pytest.mark.parametrize(
     ("images", "sentence"), [((), "no image"), (("{gun}",), "names no tag"), (("{gun}:1.0", "{gun}@x"), "x")]
 )
+@ONE_FORMAT
 def test_what_nobody_can_sign_is_refused_before_all(stage: Stage, images: tuple[str, ...], sentence: str) -> None:
     with pytest.raises((UsageError, TrustError), match=sentence):
         stage.trust(stage.owner).sign(*(image.format(gun=stage.gun) for image in images))
 
 
+@ONE_FORMAT
 def test_who_signs_and_where_the_digest_is_from_can_be_said(stage: Stage, put: Put) -> None:
     second = put("2.0", text="second")
     trust = stage.trust(stage.owner)
@@ -284,6 +292,7 @@ def test_who_signs_and_where_the_digest_is_from_can_be_said(stage: Stage, put: P
     assert stage.trust().verify_one(f"{stage.gun}:2.0", signers=["alice"]).digest == second.digest
 
 
+@ONE_FORMAT
 def test_a_repository_that_nobody_has_initialised_is_not(stage: Stage, put: Put) -> None:
     put("1.0", repository=f"{stage.gun}-new")
     with pytest.raises(TrustError) as refused:
@@ -314,6 +323,7 @@ def _two_repositories(stage: Stage, put: Put) -> tuple[str, str]:
     return f"{stage.gun}:2.0", f"{other}:1.0"
 
 
+@ONE_FORMAT
 def test_what_was_signed_before_a_failure_is_not_lost(stage: Stage, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = _two_repositories(stage, put)
     refusal = TagChanged(gun="other", tag="1.0", ours="sha256:aa", theirs="sha256:bb")
@@ -332,6 +342,7 @@ def test_what_was_signed_before_a_failure_is_not_lost(stage: Stage, put: Put, mo
     assert stage.trust().verify_one(first).digest == signed.digest
 
 
+@ONE_FORMAT
 def test_an_interruption_names_what_is_signed(stage: Stage, put: Put) -> None:
     first, second = _two_repositories(stage, put)
 
@@ -354,6 +365,7 @@ def _without_passphrases(person: TrustUser) -> dict[str, str]:
     return {name: value for name, value in person.environ.items() if name not in SECRETS}
 
 
+@ONE_FORMAT
 def test_nobody_is_asked_for_a_passphrase_but_the_caller(stage: Stage, put: Put) -> None:
     put("2.0", text="second")
     environ = _without_passphrases(stage.owner)
@@ -371,6 +383,7 @@ def test_nobody_is_asked_for_a_passphrase_but_the_caller(stage: Stage, put: Put)
     assert stage.trust().verify_one(f"{stage.gun}:2.0")
 
 
+@ONE_FORMAT
 def test_the_caller_counts_before_the_environment(stage: Stage, put: Put) -> None:
     put("2.0", text="second")
     asked = []
@@ -385,6 +398,7 @@ def test_the_caller_counts_before_the_environment(stage: Stage, put: Put) -> Non
     stage.trust(stage.owner, passphrase=lambda *_: None).sign(f"{stage.gun}:2.0")
 
 
+@ONE_FORMAT
 def test_at_a_terminal_nobody_is_asked(stage: Stage, put: Put, tmp_path: Path) -> None:
     """Neither is anything written there."""
     put("2.0", text="second")
@@ -421,6 +435,7 @@ def test_at_a_terminal_nobody_is_asked(stage: Stage, put: Put, tmp_path: Path) -
 # --- notices
 
 
+@ONE_FORMAT
 def test_without_a_function_notices_are_logged(stage: Stage, people: People, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="trustcli"):
         assert Trust(environ=people("stranger").environ, tofu=True).verify_one(stage.one)

@@ -108,7 +108,7 @@ class LookedUpImages:
 
 
 def resolve(session: Session, references: Sequence[ImageReference], *, local: bool) -> list[TagRequest]:
-    """Return the manifest of each image (step 1), and print its digest.
+    """Return the manifest of each image (step 1), and tell its digest.
 
     Raises: UsageError (no tag), ImageNotFound, ImageNotSupported, SettingsUnusable, RemoteUnreachable, RemoteRefused,
     RemoteMisbehaved, TooLarge.
