@@ -12,6 +12,7 @@ from trustcli.client.collection import Collection
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
+from trustcli.commands.support.key_file import signers_in
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.many import Done, carry_out, plan_each
 from trustcli.commands.support.name_lists import image_references
@@ -43,6 +44,7 @@ def command(
     images: Annotated[list[str] | None, typer.Argument(metavar="IMAGE:TAG[@DIGEST]...")] = None,
     images_file: ImagesFile = None,
     signer: Annotated[str | None, typer.Option(help="Sign as this signer only.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this private key (PEM), too; it is not stored.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Take the digest that the container engine pushed.")] = False,
     init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
     recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
@@ -60,6 +62,7 @@ def command(
     looked_up = LookedUpImages(session, image_references(images, images_file), local=local)
     terms = SigningTerms(
         signer=signer,
+        extra=signers_in(session, key) if key is not None else (),
         decisions=owner_decisions(
             guns=looked_up.guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
         ),
@@ -76,7 +79,7 @@ def command(
 
     def sign(gun: GUN) -> Done:
         items = looked_up.requests(gun)
-        keys = session.held_keys()
+        keys = session.held_keys(terms.extra)
         creation.create_if_wanted(gun)
         changed = sign_tags(session, gun, items, terms, keys=keys)
         names = [f"{gun}:{item.tag}@{item.manifest.digest}" for item in items]

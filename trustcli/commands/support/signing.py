@@ -39,7 +39,7 @@ from trustdata.errors import (
 )
 from trustdata.gun import GUN, Tag
 from trustdata.judgement import Question, judge
-from trustdata.model import UnusableTarget
+from trustdata.model import Signer, UnusableTarget
 from trustdata.roles import TARGETS, RoleName, is_delegated, signer_name, signer_role
 from trustdata.verification.target_lookup import Target, read_target
 
@@ -64,10 +64,14 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningTerms:
-    """How images are signed: as one signer only, if `signer` names one; `decisions`: of the owner about other roles."""
+    """How images are signed: as one signer only, if `signer` names one.
+
+    `decisions`: of the owner about other roles. `extra`: signers besides the keys of the store.
+    """
 
     signer: str | None
     decisions: OwnerDecisions = NOTHING_DECIDED
+    extra: tuple[Signer, ...] = ()
 
 
 class LookedUpImages:
@@ -164,7 +168,7 @@ def plan_tags(
     `gun`: as it was named, perhaps an alias. `created`: the roles of a collection that must be made first. Raises: as
     `sign_tags`.
     """
-    keys = planning.keys.held_keys()
+    keys = planning.keys.held_keys(terms.extra)
     return planning.plan(
         collection,
         TagEdits(gun, items, keys, terms.signer, EditTerms.of(collection.wire, at=session.at)),
