@@ -105,6 +105,7 @@ def test_root_may_name_one_beside_good_keys_and_not_instead_of_them(weak: Notary
     with pytest.raises(MalformedMetadata, match="0 distinct keys") as caught:
         judge(made, alone)
     assert weak.keyid in caught.value.reason
+    assert " distinct keys; " in caught.value.reason, "one reason after the other"
 
 
 def test_a_root_key_in_a_weak_certificate_is_no_error_and_no_help() -> None:

@@ -31,6 +31,13 @@ def test_where_a_private_key_is_wanted(foreign: Foreign, wanted: Wanted) -> None
     said(caught.value, foreign, wanted)
 
 
+def test_a_keybox_of_gnupg_is_told_by_its_mark_whatever_follows() -> None:
+    for following in (b"", b"\0", bytes(100)):
+        found = foreign_file(b"\0\0\0 \1\1\0\2KBXf" + following, "")
+        assert found is not None
+        assert "PGP" in found.kind
+
+
 def test_unless_told_otherwise_a_private_key_is_wanted() -> None:
     foreign = FOREIGN["PKCS#12"]
     with pytest.raises(KeyFileMalformed) as caught:
