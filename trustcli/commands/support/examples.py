@@ -62,5 +62,6 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}@sha256:{'ab' * 32}"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),
+    "completion": ("trust completion bash", "trust completion zsh"),
     "demo": ("trust demo", "trust --json demo"),
 }
