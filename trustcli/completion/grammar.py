@@ -110,7 +110,7 @@ TRUST: Final = Words(
         "inspect": Words(options={**_IMAGES, "--pretty": FLAG}, arguments=(IMAGE,)),
         "revoke": Words(options={**_IMAGES, **_YES, **_PLAN, **_DECISIONS}, arguments=(IMAGE,)),
         "prune": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
-        "delete": Words(options={**_NAMES, **_YES}, arguments=(NAME,)),
+        "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "signer": Words(
             below={
                 "add": Words(options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS}, arguments=(SIGNER, NAME)),

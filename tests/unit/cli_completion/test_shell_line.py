@@ -25,6 +25,7 @@ BREAKS = " \t\n\"'@><=;|&(:"
         ('trust verify "a b\\"c\\d', ("verify", 'a b"c\\d'), 0),
         ("trust --home=/my\\ home/x", ("--home=/my home/x",), 7),
         ("trust verify r:'5", ("verify", "r:5"), 2),
+        ("trust verify 'a\\b", ("verify", "a\\b"), 0),
         ("trust verify '' ", ("verify", "", ""), 0),
         ("trust verify a\\", ("verify", "a"), 0),
     ],

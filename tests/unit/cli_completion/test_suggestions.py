@@ -62,6 +62,8 @@ def test_commands_and_options(typist: Typist) -> None:
     assert "--format" not in typist.tab("--")
     assert typist.tab("sign", "--loc") == ["--local", "--lock"]
     assert typist.tab("doctor", "") == ["containerd"]
+    assert typist.tab("doctor", "containerd", "--c") == ["--cacert", "--config"]
+    assert typist.tab("doctor", "app", "") == []
     assert typist.tab("nonsense", "") == []
     assert typist.tab("sign", "--", "--") == []
 
@@ -175,6 +177,26 @@ def test_a_damaged_file_suggests_nothing_and_says_nothing(typist: Typist, file: 
     for words in (["verify", ""], ["verify", f"{APP}:"], ["key", "export", ""], ["signer", "remove", ""]):
         assert set(typist.tab(*words)) <= {APP, f"{APP}:1.0"}
     assert {path: path.read_bytes() for path in typist.home.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_sound_is_suggested_beside_what_is_damaged(typist: Typist) -> None:
+    cached(typist.home, APP, ["1.0"])
+    (typist.home / "pins.toml").write_text("[")
+    assert typist.tab("verify", "") == [APP]
+    (typist.home / "trust.toml").write_text("[")
+    assert typist.tab("doctor", "") == ["containerd"], "no file is needed for that"
+
+
+def test_bash_gets_what_it_has_not_got_yet(typist: Typist) -> None:
+    pin(typist.home, APP)
+    cached(typist.home, APP, ["1.0"])
+
+    def tab(line: str) -> list[str]:
+        return typist.read(run(["__complete_line", line, " \t\n\"'@><=;|&(:"]))[0]
+
+    assert tab("trust verify reg") == [APP]
+    assert tab(f"trust verify {APP}:1") == ["1.0"]
+    assert tab(f"trust --home={typist.home}/none verify reg") == []
 
 
 def test_nothing_is_made_where_nothing_is(typist: Typist) -> None:
