@@ -66,7 +66,7 @@ def read(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool 
     Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
     KeyFileMalformed, KeyFileNewer, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
     """
-    return _open(_read(path, platform_secrets=platform_secrets), path, passphrases)
+    return _open(read_key_file(path, platform_secrets=platform_secrets), path, passphrases)
 
 
 def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> SSlibKey:
@@ -76,7 +76,7 @@ def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_sec
 
     Raises: as `read`.
     """
-    data = _read(path, platform_secrets=platform_secrets)
+    data = read_key_file(path, platform_secrets=platform_secrets)
     if sealed_file.is_sealed(data):
         return sealed_file.read_info(data, place=str(path)).public
     return material.tuf_key(_open(data, path, passphrases))
@@ -108,7 +108,11 @@ def _is_encrypted(data: bytes, place: str) -> bool:
     return all(key.encrypted for key in read_private_blocks(data, place=place))
 
 
-def _read(path: Path, *, platform_secrets: bool) -> bytes:
+def read_key_file(path: Path, *, platform_secrets: bool) -> bytes:
+    """Return the bytes of a file with a private key that the user has named.
+
+    Raises: KeyFileExposed (others may read or change it, and it is not encrypted), KeyFileMalformed, KeysError.
+    """
     try:
         # Non-blocking: opening a FIFO must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

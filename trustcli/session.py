@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,7 +19,13 @@ from typing import TYPE_CHECKING
 from trustcli.client.collection import Collection
 from trustcli.client.failed_server import FailedServer
 from trustcli.client.file_cache import FileCache
-from trustcli.client.format_discovery import cached_format, offered_format, other_format_offered, recorded_format
+from trustcli.client.format_discovery import (
+    cached_format,
+    offered_format,
+    other_format_offered,
+    recorded_format,
+    source_of_format,
+)
 from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
@@ -47,11 +54,14 @@ from trustdata.wire.tuf import TUF
 
 if TYPE_CHECKING:
     from keys.filestore import FileKeyStore
+    from keys.passphrase import PassphraseProvider
     from trustcli.client.collection import TrustServer
     from trustcli.client.local_state import RollbackStore
     from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
+    from trustcli.console.caller_passphrases import AskCaller
     from trustcli.console.passphrase_comparison import ComparedPassphrases
+    from trustcli.http.pool import ConnectionPool
     from trustcli.http.record import Observer
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
@@ -68,7 +78,8 @@ class Session:
     """The settings and services of one run of `trust`.
 
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
-    `patience`: how long all requests together wait for busy servers. Both in seconds.
+    `patience`: how long all requests together wait for busy servers. Both in seconds. `passphrases`: where they come
+    from, if not from the environment and a prompt.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class Session:
         at: datetime,
         helper_timeout: float = HELPER_TIMEOUT,
         patience: float = COMMAND_SECONDS,
+        passphrases: PassphraseProvider | None = None,
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -87,6 +99,15 @@ class Session:
         self.at = at
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
+        self._passphrases = passphrases
+        self._pool: ConnectionPool | None = None
+        self._registry: Registry | None = None
+
+    def close(self) -> None:
+        """Close all connections, for a process that goes on; a later request opens its own again."""
+        for opened in (self._pool, self._registry):
+            if opened is not None:
+                opened.close()
 
     # --- the local state
 
@@ -242,7 +263,7 @@ class Session:
         found = found or cached_format(lambda name: self.cache(gun, name))
         if found is not None or link is None:
             found = found or TUF
-            _log.info("%s: the format is %s, as %s", gun, found.name, _source_of_format(requested, recorded))
+            _log.info("%s: the format is %s, as %s", gun, found.name, source_of_format(requested, recorded))
             return found, None
         try:
             found = offered_format(link, gun)
@@ -288,12 +309,21 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        if server:
-            return ServerLink(server, self.network(observer), self.trust_credentials)
-        choice = self.settings.server_choice(gun)
-        link = ServerLink(choice.url, self.network(observer), self.trust_credentials)
-        _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
+        choice = None if server else self.settings.server_choice(gun)
+        url = choice.url if choice else server
+        pool = self._shared_pool if observer is None else None
+        link = ServerLink(url, self.network(observer), self.trust_credentials, shared_pool=pool)
+        if choice:
+            _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
         return link
+
+    def _shared_pool(self) -> ConnectionPool:
+        """Return the connections to trust servers: one for each server, whatever number of collections is read."""
+        if self._pool is None:
+            from trustcli.http.pool import ConnectionPool
+
+            self._pool = ConnectionPool(self.network())
+        return self._pool
 
     def publisher(
         self, collection: Collection, keys: HeldKeys, read: Callable[[], OwnerRoles] | None = None
@@ -326,13 +356,14 @@ class Session:
 
     @cached_property
     def passphrases(self) -> ComparedPassphrases:
-        """Where passphrases come from: the environment, then a prompt if the session is interactive."""
+        """Where passphrases come from: who has opened the session, or the environment and then a prompt."""
         from keys.passphrase import EnvironmentPassphrases
         from trustcli.console.passphrase_comparison import ComparedPassphrases
         from trustcli.console.prompt import TerminalPrompt
 
         prompt = None if self.settings.non_interactive else TerminalPrompt()
-        return ComparedPassphrases(EnvironmentPassphrases(self.environ, prompt), self.output.warn)
+        source = self._passphrases or EnvironmentPassphrases(self.environ, prompt)
+        return ComparedPassphrases(source, self.output.warn)
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> StoreKeys:
         """Return the keys of the store and the extra ones, ready to sign."""
@@ -368,25 +399,24 @@ class Session:
         return TrustServerCredentials(self.credentials)
 
     def registry(self, observer: Observer | None = None) -> Registry:
-        """Return a client for image registries.
+        """Return a client for image registries, the same each time; with an observer one of its own.
 
         `observer`: notes what happens on the connection, for `trust doctor`. Raises: SettingsUnusable (no home folder).
         """
         from trustcli.registry.client import Registry
 
-        return Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
+        if observer is None and self._registry is not None:
+            return self._registry
+        made = Registry(self.network(observer), self.credentials, insecure=self.settings.insecure_registries)
+        if observer is None:
+            self._registry = made
+        return made
 
     def engine(self) -> Engine:
         """Return a client for the container engine on this machine."""
         from trustcli.registry.engine import Engine
 
         return Engine(self.network())
-
-
-def _source_of_format(requested: WireFormat | None, recorded: Iterable[tuple[str, str]]) -> str:
-    """Return what says which format a collection has, for the log."""
-    source = next((source for _, source in recorded), "")
-    return f"{source} says" if source else "this command says" if requested else "it was before on this machine"
 
 
 def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
@@ -417,6 +447,27 @@ def open_session(options: GlobalOptions) -> Session:
     start_log(settings.log, output)
     _log.info("home folder %s, settings %s", settings.home, settings.file)
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
+
+
+def open_called_session(
+    options: GlobalOptions, environ: Mapping[str, str], *, output: Output, ask: AskCaller | None
+) -> Session:
+    """Return the session of one call of the Python API: nobody is asked at a terminal.
+
+    A lock file counts only if it is named: where a process runs that embeds us is not its user's choice. `ask`: asks
+    the calling program for passphrases. Raises: SettingsUnusable, FileNewer, FileExposed.
+    """
+    environ = plain_environment(environ)
+    settings = load_settings(options, environ, interactive=False)
+    if not options.lock:
+        settings = replace(settings, lock=None)
+    passphrases = None
+    if ask is not None:
+        from keys.passphrase import EnvironmentPassphrases
+        from trustcli.console.caller_passphrases import CallerPassphrases
+
+        passphrases = CallerPassphrases(ask, otherwise=EnvironmentPassphrases(environ, None))
+    return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC), passphrases=passphrases)
 
 
 def open_hook_session(*, config: Path | None, state: Path | None) -> Session:

@@ -227,12 +227,15 @@ def compose(
         otherwise=reads,
     )
     in_flight = GracefulShutdown(notary)
+    times = RequestTimes(HeadLimits(RequestTurns(OriginCheck(in_flight))), metrics.registry)
     fast = FastRead(
         cache,
-        RequestTimes(HeadLimits(RequestTurns(OriginCheck(in_flight))), metrics.registry),
+        times,
         read_seconds,
         authorizer=authorizer,
         bodies=bodies,
+        stored={b"/tuf/": reads.read, b"/v2/": notary.read},
+        observe=times.observe_read,
     )
     fastapi.include_router(management_router(services, collection_import))
     fastapi.include_router(collection_list_router(services))

@@ -25,7 +25,13 @@ def _machine(folder: Path, story: Story) -> Machine:
     return machine
 
 
-@pytest.mark.parametrize("name", STORIES)
+OFTEN = ("readme", "tutorial", "ci")
+"""What `make test` types; the other stories are typed by `make test-long`."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.long) for name in STORIES]
+)
 def test_what_the_guides_let_their_reader_type(name: str, tmp_path: Path) -> None:
     machine = _machine(tmp_path, STORIES[name])
     machine.install(STORIES[name].programs)

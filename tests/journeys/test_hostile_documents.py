@@ -7,6 +7,8 @@ server's API can upload them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -89,10 +91,21 @@ def _target(server: ServerProcess) -> Target:
 
 @pytest.mark.parametrize(("wire", "refused"), [("tuf-1.0", {413, 422}), ("notary-v1", {400, 413})])
 def test_the_worst_uploads_are_answered_one_by_one(alone: ServerProcess, wire: str, refused: set[int]) -> None:
-    """Nobody has signed them: each is refused, and the server goes on."""
-    target = _target(alone)
-    for name, raw in {**uploads.worst_admitted(wire), **uploads.beyond(wire)}.items():
+    """Nobody has signed them: each is refused, and the server goes on. Each sender sends one, so that none waits."""
+    every = {**uploads.worst_admitted(wire), **uploads.beyond(wire)}
+    for number, (name, raw) in enumerate(every.items(), 1):
+        target = replace(_target(alone), source=f"127.0.1.{number}")
         assert len(raw) <= (tuf_limits if wire == "tuf-1.0" else notary_limits)("targets").size, name
         status = uploads.post(target, wire, uploads.form({"targets": raw, "root": uploads.document(wire)}))
         assert status in refused, name
     assert alone.get("/healthz")[0] == 200
+
+
+def test_one_sender_of_too_many_of_them_is_told_to_come_back(alone: ServerProcess) -> None:
+    """Not by a connection that ends; and whoever else there is publishes as before."""
+    target = _target(alone)
+    body = uploads.form({"targets": uploads.beyond("notary-v1")["depth"], "root": uploads.document("notary-v1")})
+    with ThreadPoolExecutor(5) as many:  # all begin before the first is refused, so none waits
+        assert list(many.map(lambda _: uploads.post(target, "notary-v1", body), range(5))) == [400] * 5
+    assert uploads.post(target, "notary-v1", body) == 503
+    assert uploads.post(replace(target, source="127.0.2.1"), "notary-v1", body) == 400

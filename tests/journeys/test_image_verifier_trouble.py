@@ -164,11 +164,11 @@ def test_a_private_ca_goes_where_the_hook_looks_for_it(tmp_path: Path) -> None:
         assert "--cacert" not in node.refuses(NAME, D, wanted, status=6)
         folder.mkdir(parents=True)
         (folder / "ca.crt").write_bytes(authority.file.read_bytes())
-        node.refuses(NAME, D, "has no trust data", status=3)
+        node.refuses(NAME, D, "refused (404)", status=7)
         (folder / "ca.crt").rename(node.etc / "ca.crt")
         node.configure({"127.0.0.1:1": server.url}, verifier=PATIENT)
         node.config.write_text('cacert = "ca.crt"\n' + node.config.read_text())
-        node.refuses(NAME, D, "has no trust data", status=3)
+        node.refuses(NAME, D, "refused (404)", status=7)
     finally:
         server.stop()
 

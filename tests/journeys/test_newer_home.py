@@ -16,9 +16,15 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 NEWER_JSON: Final = '{{"format": "content-trust-{}-2", "all": ["else", "may", "differ"]}}'
 NEWER: Final = {
-    "pins.toml": "version = 2\n[[pins]]\nall = 'else may differ'\n",
+    "pins.toml": "version = 3\n[[pins]]\nall = 'else may differ'\n",
     "seen.json": NEWER_JSON.format("seen"),
     "trust.toml": "version = 2\nall = 'else may differ'\n",
+}
+_OF_THE_SECOND: Final = "version 2, and this program knows versions up to 1"
+TOLD: Final = {
+    "pins.toml": "version 3, and this program knows versions up to 2",
+    "seen.json": _OF_THE_SECOND,
+    "trust.toml": _OF_THE_SECOND,
 }
 READ: Final = (
     ["verify", "GUN:1.0"],
@@ -57,7 +63,7 @@ def test_every_command_refuses_a_newer_file(owner: TrustUser, gun: str, begun: B
     before = {path.name: path.read_bytes() for path in owner.home.iterdir() if path.is_file()}
     for command in USERS[name]:
         ran = owner.run(*(word.replace("GUN", gun) for word in command), "--json", expect=1)
-        ran.said(f"{file} is a", "of version 2, and this program knows versions up to 1")
+        ran.said(f"{file} is a", TOLD[name])
         ran.said(f"  next: use the version of trust that wrote {file}, or a newer one")
         assert '"file-newer"' in ran.stdout
     after = {path.name: path.read_bytes() for path in owner.home.iterdir() if path.is_file()}
@@ -129,9 +135,7 @@ def test_the_hook_refuses_every_image(
     ):
         before = file.read_text()
         file.write_text(newer)
-        said = node.refuses(
-            f"{gun}:1.0", begun.digest, "of version 2, and this program knows versions up to 1", status=1
-        )
+        said = node.refuses(f"{gun}:1.0", begun.digest, TOLD.get(file.name, f"of {_OF_THE_SECOND}"), status=1)
         assert file.name in said
         assert file.read_text() == newer
         file.write_text(before)

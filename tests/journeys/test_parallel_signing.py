@@ -23,7 +23,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 MANY, FIFTY = 15, 50
 QUIET = (
-    r"\S+:n[0-9]+ is sha256:[0-9a-f]{64} \([0-9]+ bytes\)\n"
+    r"\S+:n[0-9]+ is sha256:[0-9a-f]{64} \(a manifest of [0-9]+ bytes\)\n"
     r"(others are publishing to this collection; waiting for our turn\n)?"
 )
 """What may stand on standard error: what is being signed, and why it takes longer."""

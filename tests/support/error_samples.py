@@ -14,6 +14,7 @@ import trustcli
 import trustdata
 import trustserver
 from keys.error_record import ErrorRecord
+from trustcli.api import Signed
 
 PACKAGES: Final = (keys, trustdata, trustcli, trustserver)
 NO_MODULES: Final = ("trustserver.storage.migrations.env",)
@@ -29,6 +30,8 @@ SAMPLES: Final[dict[str, object]] = {
     "tuple[str, ...]": ("a" * 500, "b\n"),
     "Mapping[str, object]": {"at": datetime(2026, 11, 1, tzinfo=UTC), "name\n": ["x" * 500]},
     "Mapping[str, int]": {"root": 1},
+    "Mapping[str, Failure]": {},  # errors are equal to themselves alone
+    "tuple[Signed, ...]": (Signed(image="app:1", name="app:1@sha256:aa", tag="1", digest="sha256:aa", published=True),),
     "Mapping[str, str]": {"v\n1": "sha256:" + "a" * 500},
 }
 """A value of each type that a field has: longer than what is shown, or shown in another form."""

@@ -42,6 +42,8 @@ class Reads:
     def __init__(self) -> None:
         self.answered = 0
         self.answers = {PATH: ANSWER, BIG: LARGE}
+        self.stored: dict[bytes, asyncio.Future[ReadyResponse | None]] = {}
+        """What the store will have said, by path, when the test says so."""
         self.at = 1_700_000_000.0
 
     def seconds(self) -> float:
@@ -49,6 +51,12 @@ class Reads:
 
     def ready(self, path: bytes) -> ReadyResponse | None:
         return self.answers.get(path)
+
+    def may_be_stored(self, path: bytes) -> bool:
+        return path in self.stored
+
+    async def read(self, path: bytes) -> ReadyResponse | None:
+        return await asyncio.shield(self.stored[path])
 
 
 class Behind:

@@ -231,7 +231,8 @@ STORIES: Final = {
         ),
         environ=SECRETS,
     ),
-    "tutorial": Story(
+    "tutorial": Story(parts=(_tutorial(1, 13),)),
+    "tutorial, and what it leads to": Story(
         parts=(
             _tutorial(1, 6),
             Part(guide=TUF_FORMAT, headings=_TUF_FORMAT),

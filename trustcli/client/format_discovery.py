@@ -78,3 +78,9 @@ def _wire_by_name(name: str) -> WireFormat:
     from trustdata.wire.formats import wire_named
 
     return wire_named(name)
+
+
+def source_of_format(requested: WireFormat | None, recorded: Iterable[tuple[str, str]]) -> str:
+    """Return what says which format a collection has, for the log."""
+    source = next((source for _, source in recorded), "")
+    return f"{source} says" if source else "this command says" if requested else "it was before on this machine"

@@ -29,14 +29,26 @@ _OPENINGS: Final = (b"{", b"[")
 class ServerLink:
     """One trust server. Not for threads."""
 
-    def __init__(self, server: str, network: Network, credentials: CredentialSource) -> None:
-        """`server`: URL; a path in it goes before every request's. Raises: InvalidName."""
+    def __init__(
+        self,
+        server: str,
+        network: Network,
+        credentials: CredentialSource,
+        *,
+        shared_pool: Callable[[], ConnectionPool] | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        `server`: URL; a path in it goes before every request's. `shared_pool`: returns the connections that all links
+        of one run share, which this one does not close. Raises: InvalidName.
+        """
         self._origin, path = parse_url(server, kind="trust server")
         if "?" in path or "#" in server:
             raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
         self._path = path.rstrip("/")
         self._network = network
         self._credentials = credentials
+        self._shared_pool = shared_pool
         self._pool: ConnectionPool | None = None
         self._client: AuthenticatedClient | None = None
         self._date = ""
@@ -58,7 +70,7 @@ class ServerLink:
         return self._opened().tried
 
     def close(self) -> None:
-        """Close the connections; a later request opens its own again."""
+        """Close the connections that are not shared; a later request opens its own again."""
         if self._pool is not None:
             self._pool.close()
 
@@ -130,10 +142,13 @@ class ServerLink:
             from trustcli.http.authenticated import AuthenticatedClient, ServerRules
             from trustcli.http.pool import ConnectionPool
 
-            self._pool = ConnectionPool(self._network)
+            if self._shared_pool is None:
+                pool = self._pool = ConnectionPool(self._network)
+            else:
+                pool = self._shared_pool()
             rules = ServerRules(is_registry=False)
             self._client = AuthenticatedClient(
-                self._origin, self._pool, self._credentials, rules, observer=self._network.observer
+                self._origin, pool, self._credentials, rules, observer=self._network.observer
             )
         return self._client
 

@@ -6,12 +6,12 @@ Scripts call it in loops, so it must start fast: its arguments are read with arg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from keys.errors import KeysError
 from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
+from trustcli.commands.support.inspecting import content_of, expired_roles
 from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, worst
 from trustcli.console.failure_table import row_for
@@ -22,7 +22,6 @@ from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 from trustdata.errors import TrustError, shown
 from trustdata.inspection import Inspection
-from trustdata.inspection import inspect as inspect_roles
 from trustdata.roles import is_delegated
 
 SUMMARY: Final = "Show signed tags, signers and administrative keys."
@@ -85,18 +84,13 @@ def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
     found = session.collection(reference.gun).owner_roles()
     for role, fault in found.faults.items():
         session.output.warn(f"{image}: {shown(role)} is left out: {fault}")
-    roles = found.sound()
     status = DONE
-    for role, envelope in roles.items():
-        if envelope.expires <= session.at:
-            expired = f"{shown(role)} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}"
-            session.output.warn(f"{image}: {expired}")
-            if not is_delegated(role):
-                status = NOT_TRUSTED
-    inspection = inspect_roles(roles, tag=reference.tag)
+    for role, envelope in expired_roles(found, at=session.at).items():
+        expired = f"{shown(role)} version {envelope.version} expired on {envelope.expires:%Y-%m-%d}"
+        session.output.warn(f"{image}: {expired}")
+        if not is_delegated(role):
+            status = NOT_TRUSTED
+    inspection = content_of(found, tag=reference.tag)
     for error in inspection.unusable:
         session.output.warn(f"{image}: {shown(error.target)} is left out: {error}")
-    if found.releases_unreadable():
-        # Clients refuse the tags then. What targets lists of them is not what was released last.
-        inspection = replace(inspection, tags=())
     return inspection, status

@@ -96,6 +96,7 @@ TRUST: Final = Words(
             options={
                 **_IMAGES,
                 "--signer": SIGNER,
+                "--key": FILE,
                 "--local": FLAG,
                 "--init": FLAG,
                 **_RECOVERY,

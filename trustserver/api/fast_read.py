@@ -7,8 +7,9 @@ may not read: the application behind says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
@@ -22,6 +23,10 @@ LONGEST_CONDITION: Final = 1024
 """Longest If-None-Match, in bytes, that is looked at here. Others are refused behind if they are far too long."""
 
 
+ReadStored: TypeAlias = Callable[[bytes], Awaitable[ReadyResponse | None]]
+"""Reads the response for a raw path; None if it is none, or must be renewed, or everything else has to say why not."""
+
+
 class FastRead:
     """Answers hot reads (ASGI). `seconds`: the clock, in seconds since 1970."""
 
@@ -33,7 +38,15 @@ class FastRead:
         *,
         authorizer: Authorizer,
         bodies: BodiesInFlight,
+        stored: Mapping[bytes, ReadStored] | None = None,
+        observe: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """Take what reads the store for the front: `stored`, by the first segment of a raw path, such as `/tuf/`.
+
+        `observe`: is told how many seconds such a read took.
+        """
+        self._stored = stored or {}
+        self._observe = observe
         self.is_open = authorizer.reads_are_open
         """Whether everybody may read everything. If not, no cache between may keep a response for others either."""
         self._authorizer = authorizer
@@ -76,7 +89,24 @@ class FastRead:
         answer = self._get(path) if self.is_open else None
         return answer if answer is not None and answer.renew_before <= self.seconds() < answer.renew_at else None
 
+    def may_be_stored(self, path: bytes) -> bool:
+        """Return whether the store may have a response for this raw path that everybody may get."""
+        return self.is_open and _first_segment(path) in self._stored
+
+    async def read(self, path: bytes) -> ReadyResponse | None:
+        """Read the response for a raw path from the store; None if the application behind has to answer."""
+        began = time.perf_counter()
+        answer = await self._stored[_first_segment(path)](path)
+        if answer is not None:
+            self._observe(time.perf_counter() - began)
+        return answer
+
     def _may_read(self, scope: Scope) -> bool:
         gun = self._cache.gun(scope["raw_path"])
         # None: dropped by another thread since
         return gun is not None and self._authorizer.may_read_now(scope["headers"], gun)
+
+
+def _first_segment(path: bytes) -> bytes:
+    """Return a raw path up to its second slash: `/tuf/`."""
+    return path[: path.find(b"/", 1) + 1]

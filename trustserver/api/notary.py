@@ -14,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from trustdata.errors import CollectionExists, NoTrustData
+from trustdata.errors import CollectionExists, NoTrustData, TrustError
 from trustdata.gun import GUN
 from trustdata.wire.notary import NOTARY
 from trustserver.api.changefeed import parse_feed_query
@@ -144,6 +144,20 @@ class NotaryApi:
                     answer = _json(await asyncio.to_thread(query.read, self._services.store, gun))
             case Operation.PING | Operation.HEALTH:
                 answer = _json(b"{}")
+        return answer
+
+    async def read(self, path: bytes) -> ReadyResponse | None:
+        """Return the file under a raw path if everybody may read; None if it is none, is refused or must be renewed."""
+        try:
+            route = match_route("GET", path.decode("ascii"))
+            if route.operation is not Operation.FILE:
+                return None
+            answer = await self._lookup(route.gun, route.file)
+        except (TrustError, UnicodeDecodeError):
+            return None  # asked again, the application says why
+        if self._renewal.is_due(answer):
+            return None
+        self._count(answer.status)
         return answer
 
     async def _read(self, gun: GUN, name: NotaryFile) -> ReadyResponse:

@@ -23,10 +23,10 @@ from trustserver.api.metrics import Metrics
 from trustserver.api.problems import status_of
 from trustserver.api.publish_rates import PublishRate
 from trustserver.api.refused_uploads import RefusedUploads
-from trustserver.api.upload import PartRules, Upload, announced_size
+from trustserver.api.upload import PartRules, Upload, announced_size, discard
 from trustserver.api.upload_room import UploadPlace, UploadRoom
 from trustserver.auth.authorizer import Subject, known_name
-from trustserver.errors import DiskFull
+from trustserver.errors import DiskFull, Overloaded
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.judging import LARGE_UPLOAD, size_of
 from trustserver.repository.publish import PublishedVersions, Publishing
@@ -133,10 +133,17 @@ class PublishRequests:
         began = time.perf_counter()
         owner = _owner(subject, address, gun)
         outcome = "internal"
+        size = announced_size(scope, parts)
         try:
-            self._by_collection.check(gun)
-            self._by_user.check(owner)
-            with self._refused.count(owner, announced_size(scope, parts), is_fault=_is_fault) as wait:
+            try:
+                self._by_collection.check(gun)
+                self._by_user.check(owner)
+                wait = self._refused.wait(owner, size)
+            except Overloaded:
+                # A client that is still sending would get a connection reset instead of the response.
+                await discard(scope, receive, parts, seconds=self._seconds)
+                raise
+            with self._refused.count(owner, size, is_fault=_is_fault):
                 if wait:
                     await asyncio.sleep(wait)
                 with self._room.enter(owner) as place:

@@ -46,22 +46,26 @@ class RefusedUploads:
         self._seconds = seconds
         self._senders: OrderedDict[str, _Sender] = OrderedDict()
 
-    @contextmanager
-    def count(self, owner: str, size: int, *, is_fault: Callable[[Exception], bool]) -> Iterator[float]:
-        """Give the seconds that an upload of `size` bytes must wait before it is read, and count it if it fails.
+    def wait(self, owner: str, size: int) -> float:
+        """Return the seconds that an upload of `size` bytes must wait before it is read.
 
-        It counts if the block ends with an exception that is the sender's fault. Raises: Overloaded if it would have to
-        wait for too long.
+        Raises: Overloaded if it would have to wait for too long.
         """
         sender = self._sender(owner)
         behind = sender.refused + sender.coming - FREE if sender.refused > FREE else 0.0
         wait = behind / RATE if size > NEVER_WAITS else 0.0
         if wait > LONGEST_WAIT:
             raise Overloaded(what="refused uploads of yours", seconds=math.ceil(wait))
+        return wait
+
+    @contextmanager
+    def count(self, owner: str, size: int, *, is_fault: Callable[[Exception], bool]) -> Iterator[None]:
+        """Count an upload that is read in the block, if it ends with an exception that is the sender's fault."""
+        sender = self._sender(owner)
         sender.coming += size
         refused = False
         try:
-            yield wait
+            yield
         except Exception as error:
             refused = is_fault(error)
             raise

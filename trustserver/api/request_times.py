@@ -32,6 +32,10 @@ class RequestTimes:
         self._reads = times.labels("read")
         self._changes = times.labels("change")
 
+    def observe_read(self, seconds: float) -> None:
+        """Count a read of the store that was answered in front of the application."""
+        self._reads.observe(seconds)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._behind(scope, receive, send)

@@ -86,6 +86,18 @@ class TufReads:
             answer = await self._found(gun, name)
         return place, answer
 
+    async def read(self, path: bytes) -> ReadyResponse | None:
+        """Return the response under a raw path if everybody may read; None if it is refused or must be renewed."""
+        try:
+            gun, filename = split_metadata_path(path.decode("ascii"))
+            answer = await self._found(gun, parse_filename(filename))
+        except (TrustError, UnicodeDecodeError):
+            return None  # asked again, the application says why
+        if self._renewal.is_due(answer):
+            return None
+        self._count(answer.status)
+        return answer
+
     async def _found(self, gun: GUN, name: FileName) -> ReadyResponse:
         kept = self._cache.get(path_of(gun, name))
         if kept is not None:

@@ -109,6 +109,13 @@ def announced_size(scope: Scope, rules: PartRules) -> int:
     return rules.max_upload if length is None else min(length, rules.max_upload)
 
 
+async def discard(scope: Scope, receive: Receive, rules: PartRules, *, seconds: float) -> None:
+    """Read the body of a request that is refused, and drop it, unless it is far too long."""
+    declared = _declared_length({name.lower(): value for name, value in scope["headers"]})
+    if declared is None or declared <= 2 * rules.max_upload:
+        await _discard_rest(receive, seconds, rules.max_upload)
+
+
 class Upload:
     """One upload. `place`: counts the memory that it takes."""
 

@@ -1,21 +1,26 @@
-"""Answer hot reads from the bytes of the request.
+"""Answer plain reads from the bytes of the request: hot ones at once, others when the store has been asked.
 
 A cached response is ready before it is asked for, and an HTTP server around it costs several times as much (ADR 0017).
 So a request that is nothing but a cached path and headers that cannot change the response is answered from its bytes.
+If the path is not cached, reading it costs a tenth of what the HTTP server costs: so that is done here, too (ADR 0079).
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from trustserver.responses.conditional_get import select
 from trustserver.responses.ready import PIECES_FROM, ReadyResponse
 
 LONGEST_REQUEST: Final = 4096
 """Longest request, in bytes, that is read here."""
+COLD_READS: Final = 8
+"""How many reads of the store may be under way here: as many as there are threads. Others go to the server behind,
+where clients take turns."""
 
 # Headers that change no cached response, except accept-encoding and the simplest condition. Everything else is for the
 # server behind: other conditions, ranges, bodies.
@@ -45,6 +50,10 @@ def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
     return found[1], headers
 
 
+Answer: TypeAlias = tuple[bytes, bytes, bool]
+"""Head and body of a response, and whether the connection is to be closed then."""
+
+
 class HotReads(Protocol):
     """The reads that can be answered at once. `answered` counts them, on one event loop."""
 
@@ -56,6 +65,12 @@ class HotReads(Protocol):
 
     def ready(self, path: bytes) -> ReadyResponse | None:
         """Return the response that may be given now under this raw path; None if there is none."""
+
+    def may_be_stored(self, path: bytes) -> bool:
+        """Return whether the store may have a response for this raw path that everybody may get."""
+
+    async def read(self, path: bytes) -> ReadyResponse | None:
+        """Read the response from the store; None if the server behind has to answer."""
 
 
 class HotAnswers:
@@ -69,18 +84,39 @@ class HotAnswers:
         self._may_hold = may_hold
         self._second = 0
         self._date = b""
+        self._under_way = 0
 
-    def answer(self, request: bytes) -> tuple[bytes, bytes, bool] | None:
-        """Return head and body of the response, and whether the connection is to be closed then.
+    def answer(self, request: bytes) -> Answer | None:
+        """Return the response; None if the request is not one that is answered at once."""
+        hot = hot_request(request)
+        answer = None if hot is None else self._reads.ready(hot[0])
+        if hot is None or answer is None:
+            return None
+        found = self._form(answer, hot[1])
+        self._reads.answered += found is not None
+        return found
 
-        None if the request is not one that is answered here.
+    def begin(self, request: bytes) -> asyncio.Task[Answer | None] | None:
+        """Begin to read the response from the store; None if the request is not one for which that is done here.
+
+        The result is None if the server behind has to answer after all.
         """
         hot = hot_request(request)
-        if hot is None:
+        if hot is None or self._under_way >= COLD_READS or not self._reads.may_be_stored(hot[0]):
             return None
-        path, headers = hot
-        answer = self._reads.ready(path)
-        if answer is None or (answer.packable and headers.count(_CODING) > 1):
+        return asyncio.create_task(self._read(*hot))
+
+    async def _read(self, path: bytes, headers: bytes) -> Answer | None:
+        self._under_way += 1
+        try:
+            answer = await self._reads.read(path)
+        finally:
+            self._under_way -= 1
+        return None if answer is None else self._form(answer, headers)
+
+    def _form(self, answer: ReadyResponse, headers: bytes) -> Answer | None:
+        """Return the form of a response that these headers ask for; None if it must be made or sent behind."""
+        if answer.packable and headers.count(_CODING) > 1:
             return None
         codings = _value(headers, _CODING) if answer.packable else b""
         chosen = select(answer, _value(headers, _CONDITION), codings)
@@ -91,7 +127,6 @@ class HotAnswers:
         second = int(self._reads.seconds())
         if second != self._second:
             self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"
-        self._reads.answered += 1
         if _CLOSE.search(headers) is not None:
             return chosen.head + b"connection: close\r\n" + self._date, chosen.body["body"], True
         return chosen.head + self._date, chosen.body["body"], False

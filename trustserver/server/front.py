@@ -1,7 +1,7 @@
-"""Take all connections: answer hot reads of plain HTTP here, and hand everything else to the server behind.
+"""Take all connections: answer plain reads here, and hand everything else to the server behind.
 
-The first request of a connection that is no hot read (fast_path.py) takes the connection to the server behind, byte for
-byte and for good. This is no proxy: it understands one kind of request and changes none. TLS ends here.
+The first request of a connection that is no plain read (fast_path.py) takes the connection to the server behind, byte
+for byte and for good. This is no proxy: it understands one kind of request and changes none. TLS ends here.
 
 What connections there may be, and for how long one may wait for its client, is decided here for all of them (ADR 0051).
 """
@@ -23,7 +23,7 @@ from trustserver.responses.in_flight import BodiesInFlight, Reading
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits, Place
 from trustserver.server.connection_timeouts import IDLE_SWEEPS, LEAST_BYTES
-from trustserver.server.fast_path import HotAnswers
+from trustserver.server.fast_path import Answer, HotAnswers
 from trustserver.server.tls_session import TlsSession
 from trustserver.server.tunnel import BACKLOG, Tunnel, pause, read_buffer, resume
 from trustserver.server.turns import Turns
@@ -134,7 +134,7 @@ class Front:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: hot reads, until a request is none; from then on a tunnel."""
+    """One client's connection: plain reads, until a request is none; from then on a tunnel."""
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -148,6 +148,9 @@ class Connection(asyncio.Protocol):
         self._closes = False
         self._requests = 0
         self._is_stuck = False
+        self._waits = False
+        """Whether the response to a request is being read from the store."""
+        self._has_heard_all = False
         self._slow: Place | None = None
         self._reading: Reading | None = None
         self._heard = front.sweeps
@@ -188,7 +191,7 @@ class Connection(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Take more from the client, unless what it has asked for must be sent first."""
-        if self._client.is_closing() or self._has_turn:
+        if self._client.is_closing() or self._has_turn or self._waits:
             return
         tunnel = self._tunnel
         is_ready = not (self._unsent or self._is_stuck) if tunnel is None else tunnel.takes_more
@@ -221,20 +224,54 @@ class Connection(asyncio.Protocol):
             return
         self._heard = self._front.sweeps
         answers = self._front.answers
-        answer = None if answers is None else answers.answer(data)
-        if answer is None:
-            self._tunnel = Tunnel.open(
-                self._client,
-                send=self.give,
-                end=self._close,
-                read_on=self._read_on,
-                way=self._front,
-                name=self._give_name,
-                first_bytes=data,
-            )
+        if answers is not None:
+            answer = answers.answer(data)
+            if answer is not None:
+                self._answer(self._place, answer)
+                return
+            reading = answers.begin(data)
+            if reading is not None:
+                pause(self._client)  # so that there is one request at a time
+                self._waits = True
+                self.request_begins()
+                reading.add_done_callback(partial(self._has_come, data))
+                return
+        self._open_tunnel(data)
+
+    def _has_come(self, request: bytes, reading: asyncio.Task[Answer | None]) -> None:
+        """Give what the store was asked for, or let the server behind answer."""
+        self._waits = False
+        self.request_ends()
+        failed = reading.cancelled() or reading.exception() is not None  # behind, it is logged if it happens again
+        answer = None if failed else reading.result()
+        if self._place is None or self._client.is_closing():
             return
+        if answer is None:
+            self._open_tunnel(request)
+            return
+        head, body, closes = answer
+        self._answer(self._place, (head, body, closes or self._has_heard_all))
+        self._read_on()
+
+    def _open_tunnel(self, first_bytes: bytes) -> None:
+        self._tunnel = Tunnel.open(
+            self._client,
+            send=self.give,
+            end=self._close,
+            read_on=self._tunnel_is_open,
+            way=self._front,
+            name=self._give_name,
+            first_bytes=first_bytes,
+        )
+
+    def _tunnel_is_open(self) -> None:
+        if self._has_heard_all and self._tunnel is not None:
+            self._tunnel.forward_eof()
+        self._read_on()
+
+    def _answer(self, place: Place, answer: Answer) -> None:
         self._front.silent.pop(self, None)
-        self._place.heard = True
+        place.heard = True
         head, body, self._closes = answer
         if len(body) <= _JOINED:
             self.give(head + body)
@@ -304,6 +341,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Whether to stay open: what the client asked before it stopped talking is still answered."""
+        if self._waits:
+            self._has_heard_all = True
+            return True
         if self._tunnel is None:
             return False  # answers that are on their way are sent first
         self._tunnel.forward_eof()
@@ -354,7 +394,9 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """Close, after what is on its way. A tunnel ends with the server behind."""
-        if self._tunnel is None:
+        if self._waits:
+            self._has_heard_all = True
+        elif self._tunnel is None:
             self._close()
 
     def abort(self) -> None:

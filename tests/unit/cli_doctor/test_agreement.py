@@ -440,13 +440,12 @@ SITUATIONS = (
 def sign(session: Session, tag: str) -> TrustError | None:
     """The first step of `trust sign`."""
     reference = parse_reference(f"{session.environ['REGISTRY']}/{REPOSITORY}:{tag}")
-    client = session.registry()
     try:
-        client.resolve(reference)
+        session.registry().resolve(reference)
     except TrustError as failure:
         return failure
     finally:
-        client.close()
+        session.close()
     return None
 
 

@@ -152,7 +152,7 @@ def verify(session: Session) -> TrustError | None:
     except TrustError as failure:
         return failure
     finally:
-        remote.close()
+        session.close()
     return None
 
 

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,6 @@ from tests.support.hostile_server import HostileServer, Request, Wire, reply
 from tests.support.network_users import GUN
 from tests.unit.cli_net.conftest import Serve
 from trustcli.client.notary_remote import NotaryRemote
-from trustcli.client.server_link import ServerLink
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.settings import Settings
 from trustcli.console.failure_table import row_for
@@ -24,7 +22,6 @@ from trustcli.errors import (
     RemoteRefused,
     RemoteUnreachable,
 )
-from trustcli.http.record import Observer
 from trustcli.session import Session
 from trustdata.errors import (
     FormatChanged,
@@ -44,32 +41,26 @@ TUF_ROOT = "1.root.json"
 NOTARY_TIMESTAMP = f"/v2/{GUN}/_trust/tuf/timestamp.json"
 
 
-class _Closing(Session):
-    """A process ends and closes its connections; a test closes them."""
-
-    def link(self, gun: Any, server: str = "", observer: Observer | None = None) -> ServerLink:
-        link = super().link(gun, server, observer)
-        _opened.append(link)
-        return link
-
-
-_opened: list[ServerLink] = []
+_opened: list[Session] = []
 
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
+    """A process ends and closes its connections; a test closes them."""
     yield
     while _opened:
         _opened.pop().close()
 
 
 def _session(tmp_path: Path, server: str) -> Session:
-    return _Closing(
+    session = Session(
         settings=Settings(home=tmp_path, server=server, server_source="TRUST_SERVER"),
         environ={"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")},
         output=Output(stdout=io.StringIO(), stderr=io.StringIO(), as_json=False),
         at=datetime(2026, 11, 1, tzinfo=UTC),
     )
+    _opened.append(session)
+    return session
 
 
 def _serving(serve: Serve, *, tuf: bool = False, notary: bool = False, failing: int = 0) -> HostileServer:

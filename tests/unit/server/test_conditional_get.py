@@ -1,4 +1,4 @@
-"""One decision on 304 and gzip behind three doors: from the request's bytes, in front of the application, behind it."""
+"""One decision on 304 and gzip behind every door: from the request's bytes or the store, and of the application."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.server_owner import Owner
 from tests.support.server_site import Site
 from trustdata.roles import TARGETS
-from trustserver.server.fast_path import HotAnswers
+from trustserver.server.fast_path import Answer, HotAnswers
 
 GUN = "localhost:5000/app"
 LARGE, SMALL = "2.targets.json", "timestamp.json"
@@ -81,15 +81,38 @@ def asgi(site: Site, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int
 
 
 def from_bytes(site: Site, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, dict[str, str], bytes] | None:
-    """What the front says to these bytes; None where it leaves them to the server behind."""
+    """What the front says to these bytes at once; None where it leaves them to others."""
+    return told(answers_of(site).answer(request(path, headers)))
+
+
+def from_the_store(
+    site: Site, path: str, headers: list[tuple[bytes, bytes]]
+) -> tuple[int, dict[str, str], bytes] | None:
+    """What the front says when it has asked the store; None where it leaves that to the server behind."""
+
+    async def ask() -> Answer | None:
+        reading = answers_of(site).begin(request(path, headers))
+        return None if reading is None else await reading
+
+    return told(asyncio.run(ask()))
+
+
+def answers_of(site: Site) -> HotAnswers:
+    return HotAnswers(site.app.asgi, may_hold=site.app.asgi.bodies.may_hold)
+
+
+def request(path: str, headers: list[tuple[bytes, bytes]]) -> bytes:
     lines = [f"GET {path} HTTP/1.1".encode(), b"host: a", *(name + b": " + value for name, value in headers)]
-    found = HotAnswers(site.app.asgi, may_hold=site.app.asgi.bodies.may_hold).answer(b"\r\n".join(lines) + b"\r\n\r\n")
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def told(found: Answer | None) -> tuple[int, dict[str, str], bytes] | None:
     if found is None:
         return None
     status_line, *rest = found[0].removesuffix(b"\r\n\r\n").decode().split("\r\n")
-    told = dict(line.split(": ", 1) for line in rest)
-    assert told.pop("date").endswith(" GMT")
-    return int(status_line.split()[1]), told, found[1]
+    fields = dict(line.split(": ", 1) for line in rest)
+    assert fields.pop("date").endswith(" GMT")
+    return int(status_line.split()[1]), fields, found[1]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.condition}-{case.codings}")
@@ -102,6 +125,7 @@ def test_every_door_decides_alike(case: Case) -> None:
     given = {b"if-none-match": condition.encode(), b"accept-encoding": case.codings.encode()}
     headers = [(name, value) for name, value in given.items() if value]
 
+    stored = from_the_store(Site(site.store), path, headers)  # a server that has just started
     before = from_bytes(site, path, headers)
     behind = asgi(site, path.replace("localhost:", "localhost%3A"), headers)  # the view knows no other spelling
     in_front = asgi(site, path, headers)
@@ -109,17 +133,19 @@ def test_every_door_decides_alike(case: Case) -> None:
 
     assert in_front == behind
     assert before is None or before == behind
+    assert stored is None or stored == behind
+    assert stored is not None or headers, "a plain read is answered in front"
     assert after is None or after == behind
-    status, told, body = behind
-    assert (status, told["etag"]) == (case.status, tags[case.form])
-    assert told.get("content-encoding") == ("gzip" if (case.status, case.form) == (200, PACKED) else None)
-    assert told.get("vary") == ("accept-encoding" if case.name == LARGE else None)
+    status, fields, body = behind
+    assert (status, fields["etag"]) == (case.status, tags[case.form])
+    assert fields.get("content-encoding") == ("gzip" if (case.status, case.form) == (200, PACKED) else None)
+    assert fields.get("vary") == ("accept-encoding" if case.name == LARGE else None)
     if status == 304:
-        assert (body, "content-length" in told) == (b"", False)
+        assert (body, "content-length" in fields) == (b"", False)
     else:
         unpacked = gzip.decompress(body) if case.form == PACKED else body
         assert f'"{hashlib.sha256(unpacked).hexdigest()}"' == plain
-        assert int(told["content-length"]) == len(body)
+        assert int(fields["content-length"]) == len(body)
 
 
 @pytest.mark.parametrize(

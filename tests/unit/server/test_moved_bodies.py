@@ -153,9 +153,11 @@ def play(scene: Callable[[], Any]) -> None:
 @pytest.fixture(autouse=True)
 def without_collector() -> Iterator[None]:
     gc.collect()
+    gc.freeze()  # so that what was there before need not be looked through each time
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         f"trust init {_APP} --recovery-key /media/stick/recovery.key",
         "trust init --names repositories.txt --template team.toml",
     ),
-    "sign": (f"trust sign {_APP}:1.0@sha256:{'ab' * 32}", f"trust sign {_APP}:1.0 {_APP}:latest --signer alice"),
+    "sign": (
+        f"trust sign {_APP}:1.0@sha256:{'ab' * 32}",
+        f"trust sign --images images.txt --key ci.key --pin sha256:{'ab' * 32}",
+    ),
     "verify": (f"trust verify {_APP}:1.0", f"trust verify {_APP}:1.0 --signer alice --signer bob"),
     "pull": (f"trust pull {_APP}:1.0", f"trust pull {_APP}:1.0 {_APP}:1.1"),
     "inspect": (f"trust inspect --pretty {_APP}", f"trust inspect {_APP}:1.0"),

@@ -76,11 +76,12 @@ class Done:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of one name. `error`: as in JSON; None if it has not failed."""
+    """What became of one name. `failure`: why it failed, or failed in part. `error`: that, or any other, as in JSON."""
 
     gun: GUN
     state: State = "not tried"
     row: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
     error: Mapping[str, object] | None = None
 
 
@@ -105,10 +106,7 @@ def carry_out(
     """
     outcomes = Outcomes(session, guns, blank=blank, counts=counts)
     try:
-        if not checks_first or len(guns) == 1 or outcomes.all_pass(check):
-            for gun in guns:
-                if not outcomes.fails_likewise(gun):
-                    outcomes.attempt(gun, do)
+        outcomes.carry_out(do, check=check if checks_first else None)
     except KeyboardInterrupt:
         outcomes.interrupt()
     except BrokenPipeError:
@@ -197,11 +195,16 @@ class Outcomes:
         self._errors: list[tuple[int, Mapping[str, object]]] = []
         self._begun: Outcome | None = None
         self._holds_for: Callable[[GUN], bool] = lambda _: False
+        """Whether the reason why another name failed holds for this one, too."""
 
     @property
     def anything_done(self) -> bool:
         """Whether something was published or written for one of the names."""
         return any(outcome.state == "done" for outcome in self._all.values())
+
+    def in_state(self, state: State) -> list[Outcome]:
+        """Return what became of the names that ended so, in order."""
+        return [outcome for outcome in self._all.values() if outcome.state == state]
 
     def rows(self, *states: State) -> list[Mapping[str, Any]]:
         """Return the rows of the names that ended so, without state and error."""
@@ -211,9 +214,19 @@ class Outcomes:
         """Count a status into the exit status, although nothing failed."""
         self._statuses.append(status)
 
+    def carry_out(self, do: Callable[[GUN], Done], *, check: PlanOne | None) -> None:
+        """Check all names, if there are several, and do each of them (steps 1 and 2).
+
+        `check` None: one that cannot be done keeps nobody from the others. Raises: UsageError, if nothing was done yet.
+        """
+        if check is None or not self._several or self._all_pass(check):
+            for gun in self._all:
+                if not self._holds_for(gun):
+                    self.attempt(gun, do)
+
     # --- check
 
-    def all_pass(self, check: PlanOne) -> bool:
+    def _all_pass(self, check: PlanOne) -> bool:
         """Check each name, and then open the keys that will sign; return False if one cannot be done (step 1)."""
         planning = Planning(self._session, shown=False)
         opened_later: dict[GUN, Callable[[], None]] = {}
@@ -239,10 +252,6 @@ class Outcomes:
             self.fail(gun, refusal)
 
     # --- do
-
-    def fails_likewise(self, gun: GUN) -> bool:
-        """Return whether the reason why another name failed holds for this one, too."""
-        return self._holds_for(gun)
 
     def attempt(self, gun: GUN, do: Callable[[GUN], Done]) -> None:
         """Do one name (step 2). Raises: UsageError, if nothing was done yet."""
@@ -272,19 +281,17 @@ class Outcomes:
         """Tell why a name could not be done."""
         failure = _with_the_store(self._session, failure)
         status = self._output.failure(failure, subject=gun if self._several else "")
-        self._fail(gun, status, failure_document(failure))
+        outcome, error = self._all[gun], failure_document(failure)
+        outcome.state = "failed"
+        outcome.failure = outcome.failure or failure
+        outcome.error = outcome.error or error
+        self._statuses.append(status)
+        self._errors.append((status, error))
         if isinstance(failure, _OF_THIS_MACHINE):
             self._holds_for = lambda _: True
         elif isinstance(failure, RemoteRefused) and failure.status == HTTPStatus.UNAUTHORIZED:
             refused, before = failure.remote, self._holds_for
             self._holds_for = lambda other: before(other) or self._session.link(other).name == refused
-
-    def _fail(self, gun: GUN, status: int, error: Mapping[str, object]) -> None:
-        outcome = self._all[gun]
-        outcome.state = "failed"
-        outcome.error = outcome.error or error
-        self._statuses.append(status)
-        self._errors.append((status, error))
 
     def interrupt(self) -> None:
         """Tell that the user has stopped it. What became of the name that was begun is not known."""
