@@ -39,6 +39,10 @@ def run(argv: Sequence[str], *, program: str = "trust") -> int:
 
     No error leaves this function as a stack trace. `program`: the name of the program in help texts and advice.
     """
+    if argv[:1] in (["__complete"], ["__complete_line"]):  # the tab key of a shell (docs/adr/0076)
+        from trustcli.completion.answer import answer
+
+        return answer(argv)
     argv = plain_words(argv)
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json="--json" in argv)
     try:

@@ -259,7 +259,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
 @app.command()
 def settings(config: Config = None) -> None:
     """Show every setting with its value and where that comes from."""
-    from trustserver.admin.commands import show_settings as run
+    from trustserver.admin.shown_settings import show_settings as run
 
     run(GivenSettings(), os.environ, config)
 

@@ -53,7 +53,10 @@ def test_a_help_text_is_whole(name: str) -> None:
     assert text.startswith(f"Usage: trust {name} ")
     assert "-h, --help" in text
     assert "--server URL" in text
-    assert "..." not in text.replace("...\n", "\n").replace("NAME...", "").replace("IMAGE", "") or "COMMAND ..." in text
+    assert (
+        "..." not in text.replace("...\n", "\n").replace("NAME...", "").replace("KEY...", "").replace("IMAGE", "")
+        or "COMMAND ..." in text
+    )
     assert PYTHON.search(text) is None, PYTHON.search(text)
     examples = text.partition("Examples:\n")[2].partition("\n\n")[0]
     for line in text.replace(examples, "").splitlines():

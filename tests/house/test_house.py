@@ -80,7 +80,7 @@ def test_what_a_package_does_not_know(graph: grimp.ImportGraph, package: str, fo
     assert found == set()
 
 
-_SERVER_COMMAND_LINE = {"trustserver.__main__", "trustserver.admin.commands"}
+_SERVER_COMMAND_LINE = {"trustserver.__main__", "trustserver.admin.commands", "trustserver.admin.shown_settings"}
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect"])

@@ -45,6 +45,24 @@ def test_the_tombstone_is_shown(owner: TrustUser, people: People, pair: list[str
     assert said.stdout == ""
 
 
+def test_a_plan_deletes_nothing(owner: TrustUser, pair: list[str]) -> None:
+    first, second = pair
+    pin = owner.pin_of(first)
+    planned = owner.run("delete", first, second, "--plan")
+    for line, gun in zip(planned.stdout.splitlines(), pair, strict=True):
+        assert line.startswith(f"would be deleted: {gun} at ")
+    assert f"pinned here to {pin}" in planned.stdout
+    document = owner.run("--json", "delete", first, f"{second}-none", "--plan", expect=3).document()
+    row, none = document["plans"]
+    assert (row["pin"], row["tombstone"], row["error"]) == (pin, None, None)
+    assert row["versions"]["root"] == 1
+    assert (none["server"], none["error"]["code"], document["feasible"]) == (None, "no-trust-data", False)
+    assert states(owner, "delete", first, "--yes") == ["done"]
+    document = owner.run("--json", "delete", first, "--plan").document()
+    assert document["plans"][0]["tombstone"]["deleted_root"] == pin
+    assert owner.run("delete", first, "--plan").stdout.endswith(": nothing to do\n")
+
+
 def test_a_lost_reply(owner: TrustUser, pair: list[str], serve: Serve) -> None:
     def script(request: Request, wire: Wire) -> None:
         answer = fetched(owner.environ["TRUST_SERVER"], request)

@@ -104,6 +104,7 @@ class Life:
         run("signer", "remove", "alice", gun, "--plan")
         run("signer", "remove", "alice", gun)
         run("signer", "remove", "alice", gun, f"{gun}-none", expect=3)
+        run("delete", gun, f"{gun}-none", "--plan", expect=3)
         run("delete", gun, "--yes")
         run("delete", gun, f"{gun}-none", "--yes", expect=3)
         run("verify", f"{gun}:1.0", user=self.reader, expect=4)
@@ -112,6 +113,7 @@ class Life:
         run = self.run
         run("login", expect=2)  # this server wants none
         run("logout")
+        run("completion", "bash")
         run("plugin", "install")
         run("plugin", "uninstall")
         run("hook", "containerd", "--bin-dir", str(folder / "bin"))

@@ -17,10 +17,12 @@ from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import Done, carry_out
 from trustcli.commands.support.name_lists import named_collections, real_names
 from trustcli.commands.support.planning import Planning
+from trustcli.console.exit_codes import DONE, worst
+from trustcli.console.output import failure_document
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, UsageError
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
-from trustdata.errors import NoTrustData, shown
+from trustdata.errors import NoTrustData, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import ROOT, TARGETS
 from trustdata.wire.tuf import TUF
@@ -34,10 +36,14 @@ def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be deleted; nothing is sent.")] = False,
 ) -> int:
     """Delete collections at the trust server; clients that know them refuse the names from then on."""
     session: Session = ctx.obj
     guns = real_names(session, named_collections(session, names, names_file))
+
+    if plan_:
+        return _plan(session, guns)
 
     def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
         del planning
@@ -46,20 +52,50 @@ def command(
 
     if not yes:
         for gun in guns:
-            session.output.notice(_described(session, gun))
+            session.output.notice(_described(session, gun, *_state(session, gun)))
         what = ", ".join(guns)
         if not confirm(session, f"Delete {what} for good?"):
             raise UsageError(f"nothing was deleted; to delete {what} without being asked: --yes")
     return carry_out(session, guns, check=check, do=lambda gun: _delete(session, gun), blank=_blank).report()
 
 
+def _plan(session: Session, guns: Sequence[GUN]) -> int:
+    """Say what would be deleted, also after a name that cannot be; return the worst status. Nothing is changed."""
+    statuses = [DONE]
+    rows: list[dict[str, object]] = []
+    for gun in guns:
+        row: dict[str, object] = {"gun": gun, "server": None, "format": None, "versions": None, "pin": None}
+        error = None
+        deleted = _blank(None)
+        try:
+            state, server = _state(session, gun)
+            pin = session.pins.load().get(gun)
+            what = _described(session, gun, state, server)
+            gone = isinstance(state, DeletedCollection)
+            session.output.result(f"{what}: nothing to do" if gone else f"would be deleted: {what}")
+        except TrustError as failure:
+            statuses.append(session.output.failure(failure, subject=gun))
+            error = failure_document(failure)
+        else:
+            row |= {"server": server.name, "pin": str(pin.pin) if pin else None}
+            if isinstance(state, DeletedCollection):
+                deleted = _row(state)
+            else:
+                row |= {"format": state.format, "versions": {str(role): v for role, v in state.versions.items()}}
+        rows.append({**row, **deleted, "error": error})
+    status = worst(statuses)
+    session.output.document({"plans": rows, "feasible": status == DONE, "exit": status})
+    return status
+
+
 def _blank(_: object) -> dict[str, object]:
     return {"tombstone": None}
 
 
-def _described(session: Session, gun: GUN) -> str:
-    """Return what would be deleted, in one line. Raises: as `_state`."""
-    state, server = _state(session, gun)
+def _described(
+    session: Session, gun: GUN, state: CollectionState | DeletedCollection, server: TufRemote | PublishRemote
+) -> str:
+    """Return what would be deleted, in one line. Raises: SettingsUnusable (`pins.toml` cannot be read)."""
     if isinstance(state, DeletedCollection):
         return f"{gun}: {_epitaph(state)}"
     versions = "".join(f", {role} {state.versions[role]}" for role in (ROOT, TARGETS) if role in state.versions)

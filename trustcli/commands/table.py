@@ -55,6 +55,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "hook": CommandEntry("trustcli.commands.hook", "Put a pull-time hook in place."),
     "explain": CommandEntry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": CommandEntry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
+    "completion": CommandEntry(
+        "trustcli.commands.completion", "Print the script with which a shell completes commands."
+    ),
     "demo": CommandEntry("trustcli.commands.demo.command", "The whole main job in one go, in a temporary folder."),
 }
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final, Protocol
 
+from trustcli.completion.answer import WORDS, answer
+from trustcli.completion.grammar import DOCKER_TRUST
 from trustcli.config.global_options import extract
 from trustcli.config.line_ends import plain_words
 from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER
@@ -61,6 +63,8 @@ class Call:
 
 def main(argv: Sequence[str], trust: Program) -> int:
     """Run one call by docker and return the exit status: 0, 1, or 130 after an interrupt."""
+    if argv[:1] == [WORDS]:  # the tab key: docker runs `docker-trust __complete trust COMMAND ...`
+        return answer([WORDS, *argv[2:]], DOCKER_TRUST)
     try:
         call = read(argv)
     except UsageError as error:

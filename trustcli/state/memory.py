@@ -27,6 +27,10 @@ class MemoryFile:
         document = self._collections().get(gun)
         return None if document is None else self._read(document)
 
+    def names(self) -> list[GUN]:
+        """Return the names of all remembered collections, sorted. Raises: FileNewer, MemoryDamaged."""
+        return sorted(GUN(name) for name in self._collections())
+
     def remember(self, gun: GUN, memory: Memory) -> None:
         """Merge newly verified versions into the stored memory. Durable on return.
 

@@ -1,10 +1,12 @@
-"""The commands of `trust-server` except `serve`, one function for each. Results go to standard output."""
+"""The commands of `trust-server` that open the store, except `serve`, one function for each.
+
+Results go to standard output.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,7 +16,7 @@ import typer
 from keys.rfc3339 import to_rfc3339
 from trustdata.gun import parse_gun
 from trustserver.responses.overview import overview_row
-from trustserver.settings import GivenSettings, as_toml, load
+from trustserver.settings import GivenSettings, load
 from trustserver.storage import database
 from trustserver.storage.opening import exclusive_use, existing_store
 from trustserver.storage.ports import MetadataStore, Status, Summary
@@ -59,18 +61,6 @@ def check(
     for line in [report.document()] if as_json else report.lines():
         typer.echo(line)
     return not report.wrong
-
-
-def show_settings(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Print every setting with its value and where that comes from, as TOML that `--config` accepts.
-
-    A setting without a value is a comment. Raises: StartRefused if a value is wrong.
-    """
-    sourced = load(given, environ, config)
-    for field in fields(sourced.settings):
-        value, source = getattr(sourced.settings, field.name), sourced.sources[field.name]
-        unset = value is None or value in ("", ())
-        typer.echo(f"# {field.name} is not set" if unset else f"{field.name} = {as_toml(value)}  # {source}")
 
 
 def list_collections(

@@ -13,17 +13,15 @@ from sqlalchemy import Connection, bindparam, select
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.storage.tables import CollectionRow, FileRow, table_of
+from trustserver.storage.tables import COLLECTION, FILE
 
-_COLLECTION: Final = table_of(CollectionRow)
-_FILE: Final = table_of(FileRow)
 _PLACE: Final = (
-    select(_FILE.c.id)
-    .join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
+    select(FILE.c.id)
+    .join(COLLECTION, COLLECTION.c.id == FILE.c.collection_id)
     .where(
-        _COLLECTION.c.gun == bindparam("gun"),
-        _FILE.c.role == bindparam("role"),
-        _FILE.c.sha256 == bindparam("sha256"),
+        COLLECTION.c.gun == bindparam("gun"),
+        FILE.c.role == bindparam("role"),
+        FILE.c.sha256 == bindparam("sha256"),
     )
 )
 
@@ -40,6 +38,6 @@ def read_piece(
     if row is None:
         return None
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-    with driver.blobopen(_FILE.name, _FILE.c.raw.name, row, readonly=True) as blob:
+    with driver.blobopen(FILE.name, FILE.c.raw.name, row, readonly=True) as blob:
         blob.seek(min(start, len(blob)))
         return blob.read(length)

@@ -192,6 +192,17 @@ def test_a_kernel_that_cannot_be_asked_vouches_for_nothing(monkeypatch: pytest.M
     assert not kernel_clock.is_synchronised()
 
 
+def test_settings_are_shown_without_what_opens_a_database(tmp_path: Path) -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from trustserver.__main__ import app\n"
+        "result = CliRunner().invoke(app, ['settings'])\n"
+        "assert result.exit_code == 0, result.output\n"
+        "print(*sorted({'sqlalchemy', 'sqlmodel', 'trustserver.storage'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
 def test_commands_do_not_load_the_server_or_what_migrates(tmp_path: Path) -> None:
     """Each would take longer to load than the command takes."""
     open_store(Settings(data=tmp_path)).close()
@@ -200,7 +211,8 @@ def test_commands_do_not_load_the_server_or_what_migrates(tmp_path: Path) -> Non
         "for words in (['collections', 'list'], ['check'], ['clock', 'accept']):\n"
         f"    result = CliRunner().invoke(app, [*words, '--data', {str(tmp_path)!r}])\n"
         "    assert result.exit_code == 0, result.output\n"
-        "print(*sorted({'alembic', 'fastapi', 'granian', 'trustserver.app'} & set(sys.modules)))\n"
+        "heavy = {'alembic', 'fastapi', 'granian', 'sqlalchemy.orm', 'sqlmodel', 'trustserver.app'}\n"
+        "print(*sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

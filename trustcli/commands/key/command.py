@@ -19,7 +19,8 @@ from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
 from trustcli.commands.key import key_show
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
-from trustcli.commands.key.key_rows import lines, row, uses
+from trustcli.commands.key.key_removal import remove_keys
+from trustcli.commands.key.key_rows import lines, row
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import NamesFile
@@ -210,21 +211,12 @@ def passwd(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")
 @app.command("remove")
 def remove(
     ctx: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="KEY")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Ids, the first digits of them, or names.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Remove a key from the store for good."""
+    """Remove keys from the store for good; all are looked up before the first is removed."""
     session: Session = ctx.obj
-    info = session.keystore.get(key)
-    used = uses(session, info.public)
-    for gun, roles in used.items():
-        session.output.warn(f"{info.described} is a {' and '.join(roles)} key of {gun}")
-    if not yes and not confirm(session, f"Remove {info.described} for good?"):
-        raise UsageError(f"nothing was removed; to remove {info.described} without being asked: --yes")
-    session.keystore.remove(info.keyid)
-    session.output.result(f"{info.described} removed")
-    session.output.document({**row(info), "collections": used, "exit": DONE})
-    return DONE
+    return remove_keys(session, keys, agreed=lambda what: yes or confirm(session, f"Remove {what} for good?"))
 
 
 @app.command("rotate")

@@ -21,7 +21,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "inspect": (f"trust inspect --pretty {_APP}", f"trust inspect {_APP}:1.0"),
     "revoke": (f"trust revoke {_APP}:1.0", f"trust revoke {_APP} --yes"),
     "prune": (f"trust prune {_APP} --plan", "trust prune --names repositories.txt --yes"),
-    "delete": (f"trust delete {_APP}", f"trust delete {_APP} --yes"),
+    "delete": (f"trust delete {_APP} --plan", "trust delete --names repositories.txt --yes"),
     "signer add": (
         f"trust signer add --key alice.pub alice {_APP}",
         "trust signer add --key alice.pub alice --names repositories.txt --plan",
@@ -38,7 +38,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "key show": ("trust key show alice.pub", "trust key show --decrypt old.key"),
     "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),
     "key passwd": ("trust key passwd alice", "trust key passwd 0123456789ab"),
-    "key remove": ("trust key remove alice", "trust key remove 0123456789ab --yes"),
+    "key remove": ("trust key remove alice", "trust key remove 0123456789ab carol --yes"),
     "key rotate": (
         f"trust key rotate targets {_APP} --plan",
         f"trust key rotate root {_APP} --recovery-key /media/stick/recovery.key",
@@ -65,5 +65,6 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}@sha256:{'ab' * 32}"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),
+    "completion": ("trust completion bash", "trust completion zsh"),
     "demo": ("trust demo", "trust --json demo"),
 }

@@ -1,0 +1,55 @@
+"""`trust key remove`: take keys out of the store, of which nothing is left afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from keys.errors import KeysError
+from trustcli.commands.key.key_rows import row, uses
+from trustcli.console.exit_codes import DONE
+from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
+from trustcli.session import Session
+
+
+def remove_keys(session: Session, references: Sequence[str], *, agreed: Callable[[str], bool]) -> int:
+    """Remove the keys that the references denote, each once, and return the exit status.
+
+    `agreed`: asks the user whether to remove what it is given. A failure in the removing is that of the store, and so
+    that of the other keys, too: they are not tried.
+
+    Raises: KeysError (one is not in the store, or the store cannot be read), UsageError (not agreed); nothing is
+    removed then.
+    """
+    found = {info.keyid: info for info in map(session.keystore.get, references)}
+    used = {info.keyid: uses(session, info.public) for info in found.values()}
+    for info in found.values():
+        for gun, roles in used[info.keyid].items():
+            session.output.warn(f"{info.described} is a {' and '.join(roles)} key of {gun}")
+    what = ", ".join(info.described for info in found.values())
+    if not agreed(what):
+        raise UsageError(f"nothing was removed; to remove {what} without being asked: --yes")
+    rows: list[dict[str, object]] = []
+    failure: KeysError | None = None
+    status = DONE
+    for info in found.values():
+        told: dict[str, object] = {**row(info), "collections": used[info.keyid], "state": "not tried", "error": None}
+        if failure is not None:
+            session.output.notice(f"{info.described}: not tried")
+        else:
+            try:
+                session.keystore.remove(info.keyid)
+            except KeysError as error:
+                if not rows:
+                    raise
+                failure = error
+                status = session.output.failure(error, subject=info.described)
+                told |= {"state": "failed", "error": failure_document(error)}
+            else:
+                session.output.result(f"{info.described} removed")
+                told["state"] = "done"
+        rows.append(told)
+    only = {name: value for name, value in rows[0].items() if name not in {"state", "error"}} if len(rows) == 1 else {}
+    ended = {"error": failure_document(failure)} if failure is not None else {}
+    session.output.document({**only, "keys": rows, **ended, "exit": status})
+    return status

@@ -1,0 +1,222 @@
+"""Which words may stand where in a command line of `trust`, as far as something can be suggested for them.
+
+A table of its own, since asking the parsers means loading Typer and every command, which takes longer than a person
+waits for a key. Tests hold it against the parsers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from keys.record import record
+
+Value: TypeAlias = str | tuple[str, ...]
+"""What is suggested for a value: one of the kinds below, or these words."""
+
+FLAG: Final = ""
+"""Of an option: it has no value."""
+NAME: Final = "name"
+IMAGE: Final = "image"
+SIGNER: Final = "signer"
+KEY: Final = "key"
+SERVER: Final = "server"
+FILE: Final = "file"
+FOLDER: Final = "folder"
+FREE: Final = "free"
+"""Nothing can be suggested."""
+
+SHELLS: Final = ("bash", "zsh", "fish")
+FORMATS: Final = ("tuf", "notary")
+PURPOSES: Final = ("signer", "root", "targets", "snapshot")
+ALGORITHMS: Final = ("ecdsa-p256", "ecdsa-p384", "ed25519", "rsa")
+ROTATABLE: Final = ("root", "targets", "snapshot", "timestamp")
+FORMS: Final = ("table", "names", "commands")
+
+
+@record
+class Words:
+    """The words of a command.
+
+    `arguments`: their values in order, of which the last may be repeated. `below`: the commands of a group, or words
+    that may stand in place of the first argument.
+    """
+
+    options: Mapping[str, Value] = {}
+    arguments: tuple[Value, ...] = ()
+    below: Mapping[str, Words] = {}
+
+
+GLOBAL: Final[Mapping[str, Value]] = {
+    "--server": SERVER,
+    "--home": FOLDER,
+    "--cacert": FILE,
+    "--pin": FREE,
+    "--tofu": FLAG,
+    "--lock": FILE,
+    "--insecure-registry": FREE,
+    "--json": FLAG,
+    "--non-interactive": FLAG,
+    "--platform-secrets": FLAG,
+    "--verbose": FLAG,
+    "--help": FLAG,
+}
+
+_PLAN: Final = {"--plan": FLAG}
+_YES: Final = {"--yes": FLAG, "-y": FLAG}
+_NAMES: Final = {"--names": FILE}
+_IMAGES: Final = {"--images": FILE}
+_DECISIONS: Final[Mapping[str, Value]] = {
+    "--accept-unsigned": FREE,
+    "--accept-expired": FREE,
+    "--start-empty": ("targets/releases",),
+}
+_RECOVERY: Final = {"--recovery-key": FILE, "--no-recovery-key": FLAG}
+_JUDGED: Final = {**_IMAGES, "--signer": SIGNER, "--policy": FILE, "--offline": FLAG, "--max-age": FREE}
+_KEY_FILE: Final[Mapping[str, Value]] = {"--name": FREE, "--purpose": PURPOSES, "--collection": NAME}
+_PLUGIN: Final = Words(options={"--dir": FOLDER})
+
+TRUST: Final = Words(
+    options={"--version": FLAG},
+    below={
+        "init": Words(
+            options={
+                **_NAMES,
+                "--template": FILE,
+                **_RECOVERY,
+                "--format": FORMATS,
+                "--root-key": KEY,
+                "--threshold": FREE,
+                "--signer": FREE,
+                **_PLAN,
+            },
+            arguments=(NAME,),
+        ),
+        "sign": Words(
+            options={
+                **_IMAGES,
+                "--signer": SIGNER,
+                "--key": FILE,
+                "--local": FLAG,
+                "--init": FLAG,
+                **_RECOVERY,
+                "--format": FORMATS,
+                **_PLAN,
+                **_DECISIONS,
+            },
+            arguments=(IMAGE,),
+        ),
+        "verify": Words(options=_JUDGED, arguments=(IMAGE,)),
+        "pull": Words(options={**_IMAGES, "--signer": SIGNER}, arguments=(IMAGE,)),
+        "inspect": Words(options={**_IMAGES, "--pretty": FLAG}, arguments=(IMAGE,)),
+        "revoke": Words(options={**_IMAGES, **_YES, **_PLAN, **_DECISIONS}, arguments=(IMAGE,)),
+        "prune": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
+        "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
+        "signer": Words(
+            below={
+                "add": Words(options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS}, arguments=(SIGNER, NAME)),
+                "remove": Words(
+                    options={**_NAMES, "--existing": FLAG, **_PLAN, **_DECISIONS}, arguments=(SIGNER, NAME)
+                ),
+                "list": Words(options=_NAMES, arguments=(NAME,)),
+            }
+        ),
+        "key": Words(
+            below={
+                "generate": Words(
+                    options={"--dir": FOLDER, "--algorithm": ALGORITHMS, "--purpose": PURPOSES}, arguments=(FREE,)
+                ),
+                "load": Words(options=_KEY_FILE, arguments=(FILE,)),
+                "import": Words(options=_KEY_FILE, arguments=(FILE,)),
+                "list": Words(),
+                "show": Words(options={"--decrypt": FLAG}, arguments=(FILE,)),
+                "export": Words(
+                    options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
+                    arguments=(KEY,),
+                ),
+                "passwd": Words(arguments=(KEY,)),
+                "remove": Words(options=_YES, arguments=(KEY,)),
+                "rotate": Words(
+                    options={
+                        **_NAMES,
+                        "--key": KEY,
+                        "--replace": KEY,
+                        "--recovery-key": FILE,
+                        **_PLAN,
+                        **_DECISIONS,
+                    },
+                    arguments=(ROTATABLE, NAME),
+                ),
+            }
+        ),
+        "pin": Words(options={"--format": FORMATS, "--named": NAME, "--replace": FLAG}, arguments=(NAME, FREE)),
+        "pins": Words(options={"--format": FORMATS, "--as": FORMS}),
+        "lock": Words(options={**_IMAGES, "--replace": FLAG, "--remove": FLAG}, arguments=(IMAGE,)),
+        "expiring": Words(options={**_NAMES, "--within": FREE}, arguments=(NAME,)),
+        "audit": Words(
+            options={
+                **_NAMES,
+                "--all": FLAG,
+                "--signer": SIGNER,
+                "--key": KEY,
+                "--recovery-key": FILE,
+                "--csv": FLAG,
+            },
+            arguments=(NAME,),
+        ),
+        "renew": Words(
+            options={**_NAMES, "--within": FREE, "--all": FLAG, **_PLAN, **_DECISIONS, **_YES}, arguments=(NAME,)
+        ),
+        "collections": Words(arguments=(SERVER,)),
+        "login": Words(
+            options={"--username": FREE, "-u": FREE, "--password-stdin": FLAG},
+            arguments=(SERVER,),
+        ),
+        "logout": Words(arguments=(SERVER,)),
+        "migrate": Words(
+            below={
+                "from-notary": Words(
+                    options={
+                        **_NAMES,
+                        "--server-keys": FILE,
+                        "--no-rotation": FLAG,
+                        **_PLAN,
+                        "--accept-expired": FREE,
+                    },
+                    arguments=(FREE, NAME),
+                )
+            }
+        ),
+        "plugin": Words(below={"install": _PLUGIN, "uninstall": _PLUGIN}),
+        "hook": Words(
+            below={"containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER})},
+        ),
+        "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
+        "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),
+        "completion": Words(arguments=(SHELLS,)),
+        "demo": Words(),
+    },
+)
+"""The whole program."""
+
+DOCKER_TRUST: Final = Words(
+    below={
+        "sign": Words(options={"--local": FLAG}, arguments=(IMAGE,)),
+        "inspect": Words(options={"--pretty": FLAG}, arguments=(IMAGE,)),
+        "revoke": Words(options=_YES, arguments=(IMAGE,)),
+        "pull": Words(arguments=(IMAGE,)),
+        "key": Words(
+            below={
+                "generate": Words(options={"--dir": FOLDER}, arguments=(FREE,)),
+                "load": Words(options={"--name": FREE}, arguments=(FILE,)),
+            }
+        ),
+        "signer": Words(
+            below={
+                "add": Words(options={"--key": FILE}, arguments=(SIGNER, NAME)),
+                "remove": Words(options={"--force": FLAG, "-f": FLAG}, arguments=(SIGNER, NAME)),
+            }
+        ),
+    }
+)
+"""What `docker trust` has of it."""
