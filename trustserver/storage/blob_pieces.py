@@ -13,15 +13,17 @@ from sqlalchemy import Connection, bindparam, select
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.storage.tables import COLLECTION, FILE
+from trustserver.storage.tables import CollectionRow, FileRow, table_of
 
+_COLLECTION: Final = table_of(CollectionRow)
+_FILE: Final = table_of(FileRow)
 _PLACE: Final = (
-    select(FILE.c.id)
-    .join(COLLECTION, COLLECTION.c.id == FILE.c.collection_id)
+    select(_FILE.c.id)
+    .join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
     .where(
-        COLLECTION.c.gun == bindparam("gun"),
-        FILE.c.role == bindparam("role"),
-        FILE.c.sha256 == bindparam("sha256"),
+        _COLLECTION.c.gun == bindparam("gun"),
+        _FILE.c.role == bindparam("role"),
+        _FILE.c.sha256 == bindparam("sha256"),
     )
 )
 
@@ -38,6 +40,6 @@ def read_piece(
     if row is None:
         return None
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-    with driver.blobopen(FILE.name, FILE.c.raw.name, row, readonly=True) as blob:
+    with driver.blobopen(_FILE.name, _FILE.c.raw.name, row, readonly=True) as blob:
         blob.seek(min(start, len(blob)))
         return blob.read(length)

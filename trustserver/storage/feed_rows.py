@@ -10,16 +10,17 @@ from sqlalchemy.engine import Row
 
 from trustdata.gun import GUN
 from trustserver.storage.ports import Category, FeedRecord
-from trustserver.storage.tables import CHANGE
+from trustserver.storage.tables import ChangeRow, table_of
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
+_CHANGE: Final = table_of(ChangeRow)
 
 
 def select_changes(gun: GUN | None) -> Select[Any]:
     """Return the query for the records of one collection, or of all."""
-    every = select(CHANGE)
-    return every if gun is None else every.where(CHANGE.c.gun == gun)
+    every = select(_CHANGE)
+    return every if gun is None else every.where(_CHANGE.c.gun == gun)
 
 
 def feed_record(row: Row[Any]) -> FeedRecord:
@@ -47,10 +48,10 @@ def change_row(gun: GUN, created: datetime | None, *, version: int, sha256: str)
 
 def newest_surplus(connection: Connection, gun: GUN, *, keep: int) -> int | None:
     """Return the id of the newest record that is not among the newest `keep`; None if there are no more than those."""
-    newest = select(CHANGE.c.id).where(CHANGE.c.gun == gun).order_by(CHANGE.c.id.desc())
+    newest = select(_CHANGE.c.id).where(_CHANGE.c.gun == gun).order_by(_CHANGE.c.id.desc())
     return connection.execute(newest.offset(keep).limit(1)).scalar()
 
 
 def drop_changes(connection: Connection, gun: GUN, *, last: int) -> int:
     """Delete the records of a collection up to the id `last`. Return how many there were."""
-    return connection.execute(delete(CHANGE).where(CHANGE.c.gun == gun, CHANGE.c.id <= last)).rowcount
+    return connection.execute(delete(_CHANGE).where(_CHANGE.c.gun == gun, _CHANGE.c.id <= last)).rowcount

@@ -12,19 +12,22 @@ from trustdata.roles import ONLINE, RELEASES, TARGETS
 from trustdata.wire.notary import NOTARY
 from trustserver.storage.instants import from_optional_seconds
 from trustserver.storage.ports import Overview, Summary
-from trustserver.storage.tables import COLLECTION, CURRENT, FILE
+from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, table_of
 
+_COLLECTION = table_of(CollectionRow)
+_FILE = table_of(FileRow)
+_CURRENT = table_of(CurrentRow)
 _OF_THESE: Final[Any] = bindparam("of_ids", expanding=True)
 _PUBLISHED: Final = select(
-    COLLECTION.c.gun, COLLECTION.c.id, COLLECTION.c.published_at, COLLECTION.c.published_by
-).where(COLLECTION.c.gun.in_(bindparam("of_guns", expanding=True)))
-_ROLES: Final = select(CURRENT.c.collection_id, CURRENT.c.role, CURRENT.c.expires, CURRENT.c.tags).where(
-    CURRENT.c.collection_id.in_(_OF_THESE)
+    _COLLECTION.c.gun, _COLLECTION.c.id, _COLLECTION.c.published_at, _COLLECTION.c.published_by
+).where(_COLLECTION.c.gun.in_(bindparam("of_guns", expanding=True)))
+_ROLES: Final = select(_CURRENT.c.collection_id, _CURRENT.c.role, _CURRENT.c.expires, _CURRENT.c.tags).where(
+    _CURRENT.c.collection_id.in_(_OF_THESE)
 )
 _SIZES: Final = (
-    select(FILE.c.collection_id, func.sum(func.length(FILE.c.raw)).label("size"))
-    .where(FILE.c.collection_id.in_(_OF_THESE))
-    .group_by(FILE.c.collection_id)
+    select(_FILE.c.collection_id, func.sum(func.length(_FILE.c.raw)).label("size"))
+    .where(_FILE.c.collection_id.in_(_OF_THESE))
+    .group_by(_FILE.c.collection_id)
 )
 
 

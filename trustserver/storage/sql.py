@@ -42,8 +42,15 @@ from trustserver.storage.ports import (
     Summary,
     Tombstone,
 )
-from trustserver.storage.tables import CHANGE, COLLECTION, CURRENT, FILE, ONLINE_KEY, SEAL
+from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
 from trustserver.storage.upkeep_rows import read_clock, select_outliving, write_clock
+
+_COLLECTION = table_of(CollectionRow)
+_FILE = table_of(FileRow)
+_CURRENT = table_of(CurrentRow)
+_KEY = table_of(OnlineKeyRow)
+_CHANGE = table_of(ChangeRow)
+_SEAL = table_of(SealRow)
 
 
 class SqlStore:
@@ -133,10 +140,8 @@ class SqlStore:
                 for promoted in publication.promoted_keys:
                     self._promote(connection, promoted, base)
                 for imported in publication.imported_keys:
-                    connection.execute(
-                        delete(ONLINE_KEY).where(ONLINE_KEY.c.gun == gun, ONLINE_KEY.c.role == imported.role)
-                    )
-                    connection.execute(insert(ONLINE_KEY).values(**_key_values(imported)))
+                    connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
+                    connection.execute(insert(_KEY).values(**_key_values(imported)))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                     if file.role == TIMESTAMP and publication.in_feed:
@@ -163,34 +168,34 @@ class SqlStore:
                 deleted_at=to_seconds(tombstone.deleted_at),
                 deleted_by=tombstone.subject,
             )
-            connection.execute(delete(CURRENT).where(CURRENT.c.collection_id == collection))
-            connection.execute(delete(FILE).where(FILE.c.collection_id == collection))
-            connection.execute(delete(ONLINE_KEY).where(ONLINE_KEY.c.gun == gun))
+            connection.execute(delete(_CURRENT).where(_CURRENT.c.collection_id == collection))
+            connection.execute(delete(_FILE).where(_FILE.c.collection_id == collection))
+            connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
             if frees_name:
                 self._add_change(connection, gun, tombstone.deleted_at)
             return base + 1
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            following = select_changes(gun).where(CHANGE.c.id > after).order_by(CHANGE.c.id).limit(limit)
+            following = select_changes(gun).where(_CHANGE.c.id > after).order_by(_CHANGE.c.id).limit(limit)
             return tuple(map(feed_record, connection.execute(following)))
 
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         with self._reading() as connection:
-            last = select_changes(gun).order_by(CHANGE.c.id.desc()).limit(limit)
-            found = connection.execute(last if before is None else last.where(CHANGE.c.id < before)).all()
+            last = select_changes(gun).order_by(_CHANGE.c.id.desc()).limit(limit)
+            found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
             return tuple(map(feed_record, reversed(found)))
 
     def add_pending(self, key: KeyRecord, *, base: int) -> int:
         with self._writing() as connection:
             self._advance(connection, key.gun, base)
             pending = (
-                ONLINE_KEY.c.gun == key.gun,
-                ONLINE_KEY.c.role == key.role,
-                ONLINE_KEY.c.state == KeyState.PENDING,
+                _KEY.c.gun == key.gun,
+                _KEY.c.role == key.role,
+                _KEY.c.state == KeyState.PENDING,
             )
-            connection.execute(delete(ONLINE_KEY).where(*pending))
-            connection.execute(insert(ONLINE_KEY).values(**_key_values(key)))
+            connection.execute(delete(_KEY).where(*pending))
+            connection.execute(insert(_KEY).values(**_key_values(key)))
             return base + 1
 
     def offer_salts(self) -> tuple[OfferSalt, ...]:
@@ -204,18 +209,18 @@ class SqlStore:
     def release(self, gun: GUN) -> bool:
         with self._writing() as connection:
             moved = connection.execute(
-                update(COLLECTION)
-                .where(COLLECTION.c.gun == gun, COLLECTION.c.status == Status.DELETED)
-                .values(status=Status.RELEASED, revision=COLLECTION.c.revision + 1)
+                update(_COLLECTION)
+                .where(_COLLECTION.c.gun == gun, _COLLECTION.c.status == Status.DELETED)
+                .values(status=Status.RELEASED, revision=_COLLECTION.c.revision + 1)
             )
             return moved.rowcount == 1
 
     def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
         with self._reading() as connection:
             waiting = (
-                select(COLLECTION.c.gun)
-                .where(COLLECTION.c.renew_at <= to_seconds(at))
-                .order_by(COLLECTION.c.renew_at, COLLECTION.c.gun)
+                select(_COLLECTION.c.gun)
+                .where(_COLLECTION.c.renew_at <= to_seconds(at))
+                .order_by(_COLLECTION.c.renew_at, _COLLECTION.c.gun)
                 .limit(limit)
             )
             return tuple(GUN(gun) for gun in connection.execute(waiting).scalars())
@@ -261,11 +266,11 @@ class SqlStore:
 
     def seal_mark(self) -> str:
         with self._reading() as connection:
-            return connection.execute(select(SEAL.c.mark)).scalar() or ""
+            return connection.execute(select(_SEAL.c.mark)).scalar() or ""
 
     def set_seal_mark(self, mark: str) -> None:
         with self._writing() as connection:
-            stored = upsert(SEAL).values(id=1, mark=mark)
+            stored = upsert(_SEAL).values(id=1, mark=mark)
             connection.execute(stored.on_conflict_do_update(index_elements=["id"], set_={"mark": mark}))
 
     def clock_record(self) -> ClockRecord:
@@ -282,7 +287,7 @@ class SqlStore:
 
     def ping(self) -> None:
         with self._reading() as connection:
-            connection.execute(select(SEAL.c.id)).all()
+            connection.execute(select(_SEAL.c.id)).all()
 
     def refusal(self) -> NotStored | None:
         return self._refusal
@@ -303,14 +308,14 @@ class SqlStore:
     def _advance(self, connection: Connection, gun: GUN, base: int, **values: int | str | None) -> int:
         """Advance a live collection from revision `base` to the next, and return its id. Raises: RevisionMoved."""
         moved = connection.execute(
-            update(COLLECTION)
+            update(_COLLECTION)
             .where(
-                COLLECTION.c.gun == gun,
-                COLLECTION.c.revision == base,
-                COLLECTION.c.status == Status.LIVE,
+                _COLLECTION.c.gun == gun,
+                _COLLECTION.c.revision == base,
+                _COLLECTION.c.status == Status.LIVE,
             )
             .values(revision=base + 1, **values)
-            .returning(COLLECTION.c.id)
+            .returning(_COLLECTION.c.id)
         ).scalar()
         if moved is None:
             raise RevisionMoved(gun=gun, base=base)
@@ -341,13 +346,13 @@ class SqlStore:
         return int(moved)
 
     def _promote(self, connection: Connection, promoted: KeyRecord, base: int) -> None:
-        role = (ONLINE_KEY.c.gun == promoted.gun, ONLINE_KEY.c.role == promoted.role)
+        role = (_KEY.c.gun == promoted.gun, _KEY.c.role == promoted.role)
         moved = connection.execute(
-            update(ONLINE_KEY).where(*role, ONLINE_KEY.c.keyid == promoted.keyid).values(state=KeyState.CURRENT)
+            update(_KEY).where(*role, _KEY.c.keyid == promoted.keyid).values(state=KeyState.CURRENT)
         )
         if moved.rowcount != 1:
             raise RevisionMoved(gun=promoted.gun, base=base)
-        connection.execute(delete(ONLINE_KEY).where(*role, ONLINE_KEY.c.keyid != promoted.keyid))
+        connection.execute(delete(_KEY).where(*role, _KEY.c.keyid != promoted.keyid))
 
     def _add_file(self, connection: Connection, collection: int, file: StoredFile) -> None:
         row_key = {"collection_id": collection, "role": str(file.role)}

@@ -11,36 +11,41 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, TIMESTAMP, RoleName
 from trustserver.storage.instants import from_optional_seconds
 from trustserver.storage.ports import KeyState, Standing, StoredVersion
-from trustserver.storage.tables import COLLECTION, CURRENT, FILE, ONLINE_KEY
+from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, OnlineKeyRow, table_of
+
+_COLLECTION: Final = table_of(CollectionRow)
+_FILE: Final = table_of(FileRow)
+_CURRENT: Final = table_of(CurrentRow)
+_KEY: Final = table_of(OnlineKeyRow)
 
 _SIZE: Final = (
-    select(func.coalesce(func.sum(func.length(FILE.c.raw)), 0))
-    .join(CURRENT, CURRENT.c.file_id == FILE.c.id)
-    .join(COLLECTION, COLLECTION.c.id == CURRENT.c.collection_id)
-    .where(COLLECTION.c.gun == bindparam("gun"))
+    select(func.coalesce(func.sum(func.length(_FILE.c.raw)), 0))
+    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id)
+    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
+    .where(_COLLECTION.c.gun == bindparam("gun"))
 )
 _TIMES: Final = (
-    select(FILE.c.id, FILE.c.role, FILE.c.version, FILE.c.stored_at)
-    .join(COLLECTION, COLLECTION.c.id == FILE.c.collection_id)
-    .where(COLLECTION.c.gun == bindparam("gun"))
+    select(_FILE.c.id, _FILE.c.role, _FILE.c.version, _FILE.c.stored_at)
+    .join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
+    .where(_COLLECTION.c.gun == bindparam("gun"))
 )
 """Asked alone, so that an index answers it. In a row the time stands behind the file, and SQLite reads all that is
 before it: three hundred pages for 10 000 tags, for each version."""
 _VERSIONS: Final = (
     select(
-        FILE.c.id,
-        func.length(FILE.c.raw).label("size"),
-        CURRENT.c.file_id.is_not(None).label("is_current"),
+        _FILE.c.id,
+        func.length(_FILE.c.raw).label("size"),
+        _CURRENT.c.file_id.is_not(None).label("is_current"),
     )
-    .join(COLLECTION, COLLECTION.c.id == FILE.c.collection_id)
-    .join(CURRENT, CURRENT.c.file_id == FILE.c.id, isouter=True)
-    .where(COLLECTION.c.gun == bindparam("gun"))
+    .join(_COLLECTION, _COLLECTION.c.id == _FILE.c.collection_id)
+    .join(_CURRENT, _CURRENT.c.file_id == _FILE.c.id, isouter=True)
+    .where(_COLLECTION.c.gun == bindparam("gun"))
 )
 _STANDING: Final = (
-    select(COLLECTION.c.format, COLLECTION.c.revision, FILE.c.stored_at)
-    .join(CURRENT, CURRENT.c.collection_id == COLLECTION.c.id)
-    .join(FILE, FILE.c.id == CURRENT.c.file_id)
-    .where(COLLECTION.c.gun == bindparam("gun"), CURRENT.c.role == str(TIMESTAMP))
+    select(_COLLECTION.c.format, _COLLECTION.c.revision, _FILE.c.stored_at)
+    .join(_CURRENT, _CURRENT.c.collection_id == _COLLECTION.c.id)
+    .join(_FILE, _FILE.c.id == _CURRENT.c.file_id)
+    .where(_COLLECTION.c.gun == bindparam("gun"), _CURRENT.c.role == str(TIMESTAMP))
 )
 
 
@@ -54,7 +59,7 @@ def read_standing(connection: Connection, gun: GUN) -> Standing | None:
     row = connection.execute(_STANDING, {"gun": gun}).one_or_none()
     if row is None:
         return None
-    current = select(ONLINE_KEY.c.role).where(ONLINE_KEY.c.gun == gun, ONLINE_KEY.c.state == KeyState.CURRENT)
+    current = select(_KEY.c.role).where(_KEY.c.gun == gun, _KEY.c.state == KeyState.CURRENT)
     return Standing(
         format=row.format,
         revision=row.revision,
@@ -80,15 +85,15 @@ def read_versions(connection: Connection, gun: GUN) -> tuple[StoredVersion, ...]
 
 def drop_versions(connection: Connection, gun: GUN, versions: Collection[tuple[RoleName, int]]) -> None:
     """Delete versions of roles, but never a root or a current version."""
-    collection = connection.execute(select(COLLECTION.c.id).where(COLLECTION.c.gun == gun)).scalar()
+    collection = connection.execute(select(_COLLECTION.c.id).where(_COLLECTION.c.gun == gun)).scalar()
     if collection is None or not versions:
         return
-    dropping = delete(FILE).where(
-        FILE.c.collection_id == collection,
-        FILE.c.role == bindparam("of"),
-        FILE.c.version == bindparam("at"),
-        FILE.c.role != str(ROOT),
-        FILE.c.id.not_in(select(CURRENT.c.file_id).where(CURRENT.c.collection_id == collection)),
+    dropping = delete(_FILE).where(
+        _FILE.c.collection_id == collection,
+        _FILE.c.role == bindparam("of"),
+        _FILE.c.version == bindparam("at"),
+        _FILE.c.role != str(ROOT),
+        _FILE.c.id.not_in(select(_CURRENT.c.file_id).where(_CURRENT.c.collection_id == collection)),
     )
     connection.execute(dropping, [{"of": str(role), "at": version} for role, version in versions])
 
@@ -104,10 +109,10 @@ def read_bytes(connection: Connection) -> int:
 
 def count_names(connection: Connection, *, subject: str) -> tuple[int, int]:
     """Return how many names have data or a tombstone: in all, and of those that this subject has begun."""
-    own = select(func.count()).select_from(COLLECTION).where(COLLECTION.c.created_by == subject)
+    own = select(func.count()).select_from(_COLLECTION).where(_COLLECTION.c.created_by == subject)
     return read_count(connection), int(connection.execute(own).scalar_one())
 
 
 def read_count(connection: Connection) -> int:
     """Return how many names have data or a tombstone. Rows of names are never deleted, so it is the highest id."""
-    return int(connection.execute(select(func.max(COLLECTION.c.id))).scalar() or 0)
+    return int(connection.execute(select(func.max(_COLLECTION.c.id))).scalar() or 0)
