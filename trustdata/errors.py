@@ -257,7 +257,7 @@ class RootOfAnotherName(NotTrusted):
 
 
 class RootNotNamed(NotTrusted):
-    """The collection is pinned by a key alone, but its newest root does not name it.
+    """The collection is pinned by a key alone, and no root names it by the word of that key.
 
     Other collections of the same owner have the same key, and would pass for this one. `pin`, `pin_source`: the pin.
     `found`: the fingerprint of the first root. `pin_recorded`: the pin is one that this machine keeps, so another one
@@ -277,8 +277,8 @@ class RootNotNamed(NotTrusted):
 
     def __str__(self) -> str:
         return (
-            f"{self.gun} is pinned by a key alone ({self.pin}, {shown(self.pin_source)}), and its root does not name "
-            "it: any other collection of the same owner would pass for it"
+            f"{self.gun} is pinned by a key alone ({self.pin}, {shown(self.pin_source)}), and no root that this key "
+            "has signed names it: any other collection of the same owner would pass for it"
         )
 
 

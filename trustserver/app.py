@@ -234,7 +234,7 @@ def compose(
         read_seconds,
         authorizer=authorizer,
         bodies=bodies,
-        stored={b"/tuf/": reads.read, b"/v2/": notary.read},
+        stored={b"/tuf/": reads, b"/v2/": notary},
         observe=times.observe_read,
     )
     fastapi.include_router(management_router(services, collection_import))

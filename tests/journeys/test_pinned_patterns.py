@@ -100,9 +100,18 @@ def test_a_root_that_the_pattern_would_refuse_is_not_made(people: People, gun: s
     key = root_key(owner, "tuf")
     member.run("pin", f"{gun}/*", f"key:{key}")
     for plan in ([], ["--plan"]):
-        member.run("init", f"{gun}/b", "--no-recovery-key", *plan, expect=2).said(f"--root-key {key}", f"{gun}/*")
+        member.run("init", f"{gun}/b", "--no-recovery-key", *plan, expect=2).said(
+            f"{gun}/*", "is not in the store here"
+        )
+    assert member.key_files() == {}, "no key is made for it"
+    owner.run("key", "generate", "spare", "--purpose", "root")
     owner.run("pin", f"{gun}/*", f"key:{key}")
-    owner.run("init", f"{gun}/b", "--no-recovery-key")
+    wrong = ["init", f"{gun}/b", "--no-recovery-key", "--root-key", "spare"]
+    owner.run(*wrong, expect=2).said(f"name it: --root-key {key}")
+    there = root_key(owner, "notary")
+    other = ["init", f"{gun}/n", "--no-recovery-key", "--root-key", key, "--format", "notary"]
+    owner.run(*other, expect=2).said(f"the id of that key in the other format; in this one it is {there}")
+    owner.run("init", f"{gun}/b", "--no-recovery-key", "--root-key", key)
 
 
 @pytest.mark.parametrize(

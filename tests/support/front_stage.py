@@ -44,6 +44,7 @@ class Reads:
         self.answers = {PATH: ANSWER, BIG: LARGE}
         self.stored: dict[bytes, asyncio.Future[ReadyResponse | None]] = {}
         """What the store will have said, by path, when the test says so."""
+        self.counted: list[tuple[bytes, int]] = []
         self.at = 1_700_000_000.0
 
     def seconds(self) -> float:
@@ -57,6 +58,9 @@ class Reads:
 
     async def read(self, path: bytes) -> ReadyResponse | None:
         return await asyncio.shield(self.stored[path])
+
+    def count(self, path: bytes, status: int) -> None:
+        self.counted.append((path, status))
 
 
 class Behind:

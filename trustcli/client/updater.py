@@ -414,7 +414,7 @@ class Updater:
         check_pins(self._gun, pins, trusted.roots)
         held = ", ".join(f"{each.pin} ({each.source})" for each in pins)
         _log.info("%s: the roots hold what is pinned: %s", self._gun, held)
-        check_named(self._gun, self._pins, trusted.roots, named=trusted.is_named)
+        check_named(self._gun, self._pins, trusted.roots, names=trusted.names_collection)
 
     def _holds_pins(self, trusted: TrustedSet) -> bool:
         try:

@@ -9,7 +9,7 @@ out of band.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PinsDisagree, RootNotNamed, RootNotPinned, Unpinned
 from trustdata.gun import GUN
+from trustdata.model import Root
 from trustdata.roles import ROOT
 
 _REFERENCE: Final = re.compile(r"(sha256|key):([0-9a-f]{64})")
@@ -65,13 +66,22 @@ def chain_holds(pin: Pin, chain: Sequence[Envelope]) -> bool:
     """Return whether a root of the verified chain (ascending, without gaps) matches the pin."""
     if pin.kind == "sha256":
         return any(root.sha256 == pin.digest for root in chain)
-    first = chain[0]
-    keys, keyids = first.root.keys, first.root.roles[ROOT].keyids
-    named = {keyid for keyid in keyids if keyid in keys and pin.digest in {keyid, bare_keyid(keys[keyid])}}
-    if first.version != 1 or not named:
+    return chain[0].version == 1 and _has_signed(pin, chain[0], chain[0].root)
+
+
+def _has_signed(pin: Pin, file: Envelope, root: Root) -> bool:
+    """Return whether a pinned key has signed a root file, as one of the root keys of `root`: that file's, or another.
+
+    Of a key with a certificate, the id of the certificate or that of the key itself will do.
+    """
+    named = {
+        keyid
+        for keyid in root.roles[ROOT].keyids
+        if keyid in root.keys and pin.digest in {keyid, bare_keyid(root.keys[keyid])}
+    }
+    if not named:
         return False
-    signed = first.root.get_verification_result(ROOT, first.payload, dict(first.signatures)).signed
-    return not named.isdisjoint(signed)
+    return not named.isdisjoint(root.get_verification_result(ROOT, file.payload, dict(file.signatures)).signed)
 
 
 def check_pins(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:
@@ -97,18 +107,27 @@ def check_pins(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) 
     )
 
 
-def check_named(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope], *, named: bool) -> None:
-    """Check that pins which name nothing but keys decide only about a root that names the collection.
+def check_named(
+    gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope], *, names: Callable[[Envelope], bool]
+) -> None:
+    """Check that pins which name nothing but keys decide only about a root that names the collection by their word.
 
     One root key serves many collections of its owner, so a pin of a key holds for all of them; the fingerprint of a
-    root holds for one. `pins`: of the user, all held by the verified chain (ascending). Rollback memory is none of
-    them: what was seen under a pin of a key is worth no more than that pin. `named`: whether the newest root names the
-    collection.
+    root holds for one, unless it is pinned for a pattern of names. Where one of these collections has no name, somebody
+    else may have become its owner, and would name it as they like: so the pinned key must have signed the first root
+    that names the collection, as a root key of it or of the one before.
 
-    Raises: RootNotNamed.
+    `pins`: of the user, all held by the verified chain (ascending). Rollback memory is none of them: what was seen
+    under a pin of a key is worth no more than that pin. `names`: whether a root names the collection. Raises:
+    RootNotNamed.
     """
     by_key = [pinned for pinned in pins if pinned.pin.kind != "sha256"]
-    if named or len(by_key) < len(pins) or not by_key:
+    if not by_key or any(pinned.pin.kind == "sha256" and not pinned.of_pattern for pinned in pins):
         return
+    place = next((place for place, root in enumerate(chain) if names(root)), None)
+    if place is not None and names(chain[-1]):
+        keepers = [chain[place].root, *([chain[place - 1].root] if place else [])]
+        if all(any(_has_signed(each.pin, chain[place], root) for root in keepers) for each in by_key):
+            return
     pin, found = by_key[0], fingerprint(chain[0])
     raise RootNotNamed(gun=gun, pin=str(pin.pin), pin_source=pin.source, found=str(found), pin_recorded=pin.recorded)

@@ -8,8 +8,8 @@ may not read: the application behind says why.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
@@ -23,8 +23,13 @@ LONGEST_CONDITION: Final = 1024
 """Longest If-None-Match, in bytes, that is looked at here. Others are refused behind if they are far too long."""
 
 
-ReadStored: TypeAlias = Callable[[bytes], Awaitable[ReadyResponse | None]]
-"""Reads the response for a raw path; None if it is none, or must be renewed, or everything else has to say why not."""
+class StoredReads(Protocol):
+    """The reads of one format. `answered`: how many were answered, by status."""
+
+    answered: dict[int, int]
+
+    async def read(self, path: bytes) -> ReadyResponse | None:
+        """Read the response for a raw path; None if there is none, it must be renewed, or it must be said why not."""
 
 
 class FastRead:
@@ -38,7 +43,7 @@ class FastRead:
         *,
         authorizer: Authorizer,
         bodies: BodiesInFlight,
-        stored: Mapping[bytes, ReadStored] | None = None,
+        stored: Mapping[bytes, StoredReads] | None = None,
         observe: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Take what reads the store for the front: `stored`, by the first segment of a raw path, such as `/tuf/`.
@@ -96,10 +101,15 @@ class FastRead:
     async def read(self, path: bytes) -> ReadyResponse | None:
         """Read the response for a raw path from the store; None if the application behind has to answer."""
         began = time.perf_counter()
-        answer = await self._stored[_first_segment(path)](path)
+        answer = await self._stored[_first_segment(path)].read(path)
         if answer is not None:
             self._observe(time.perf_counter() - began)
         return answer
+
+    def count(self, path: bytes, status: int) -> None:
+        """Count a read of the store that is answered with this status."""
+        answered = self._stored[_first_segment(path)].answered
+        answered[status] = answered.get(status, 0) + 1
 
     def _may_read(self, scope: Scope) -> bool:
         gun = self._cache.gun(scope["raw_path"])

@@ -155,10 +155,7 @@ class NotaryApi:
             answer = await self._lookup(route.gun, route.file)
         except (TrustError, UnicodeDecodeError):
             return None  # asked again, the application says why
-        if self._renewal.is_due(answer):
-            return None
-        self._count(answer.status)
-        return answer
+        return None if self._renewal.is_due(answer) else answer
 
     async def _read(self, gun: GUN, name: NotaryFile) -> ReadyResponse:
         try:

@@ -143,11 +143,14 @@ class PublishRequests:
                 # A client that is still sending would get a connection reset instead of the response.
                 await discard(scope, receive, parts, seconds=self._seconds)
                 raise
-            with self._refused.count(owner, size, is_fault=_is_fault):
+            with self._refused.count(owner, size, is_fault=_is_fault) as counted:
                 if wait:
                     await asyncio.sleep(wait)
                 with self._room.enter(owner) as place:
-                    upload = await Upload(place, parts).read(scope, receive, seconds=self._seconds)
+                    try:
+                        upload = await Upload(place, parts).read(scope, receive, seconds=self._seconds)
+                    finally:
+                        counted.arrived = place.arrived
                     files = await self._in_thread(parts.files_to_publish, upload)  # it may parse them
                     async with self._turn(place, gun, files):
                         published = await self._in_thread(judge, files, self._clock())

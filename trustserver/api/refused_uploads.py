@@ -26,8 +26,12 @@ _REMEMBERED: Final = 10_000
 """For how many senders it is counted. The one that has sent least recently is forgotten first."""
 
 
+MOST: Final = FREE + int(LONGEST_WAIT * RATE)
+"""The most bytes that are remembered of a sender: who stops is read as before when the longest wait is over."""
+
+
 class _Sender:
-    """What counts of one sender, in bytes: `refused`, as of the time `at`, and `coming`, not yet judged."""
+    """What counts of one sender, in bytes: `refused`, as of the time `at`; `coming`: of those that had to wait."""
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -37,6 +41,13 @@ class _Sender:
     def pass_time(self, at: float) -> None:
         self.refused = max(0.0, self.refused - max(0.0, at - self.at) * RATE)
         self.at = at
+
+
+class CountedUpload:
+    """One upload that is read. `arrived`: how many bytes of it have come."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
 
 
 class RefusedUploads:
@@ -59,21 +70,25 @@ class RefusedUploads:
         return wait
 
     @contextmanager
-    def count(self, owner: str, size: int, *, is_fault: Callable[[Exception], bool]) -> Iterator[None]:
-        """Count an upload that is read in the block, if it ends with an exception that is the sender's fault."""
-        sender = self._sender(owner)
-        sender.coming += size
+    def count(self, owner: str, size: int, *, is_fault: Callable[[Exception], bool]) -> Iterator[CountedUpload]:
+        """Count what arrives of an upload in the block, if it ends with an exception that is the sender's fault.
+
+        What it announces, `size`, keeps later ones waiting only if it had to wait itself.
+        """
+        sender, upload = self._sender(owner), CountedUpload()
+        waits = size if sender.refused > FREE else 0
+        sender.coming += waits
         refused = False
         try:
-            yield
+            yield upload
         except Exception as error:
             refused = is_fault(error)
             raise
         finally:
-            sender.coming -= size
+            sender.coming -= waits
             if refused:
                 sender.pass_time(self._seconds())
-                sender.refused += size
+                sender.refused = min(sender.refused + upload.arrived, MOST)
 
     def _sender(self, owner: str) -> _Sender:
         """Return what counts of a sender now."""

@@ -93,10 +93,7 @@ class TufReads:
             answer = await self._found(gun, parse_filename(filename))
         except (TrustError, UnicodeDecodeError):
             return None  # asked again, the application says why
-        if self._renewal.is_due(answer):
-            return None
-        self._count(answer.status)
-        return answer
+        return None if self._renewal.is_due(answer) else answer
 
     async def _found(self, gun: GUN, name: FileName) -> ReadyResponse:
         kept = self._cache.get(path_of(gun, name))

@@ -87,13 +87,13 @@ class UploadRoom:
 class UploadPlace:
     """The memory of one upload, as a context manager: it is given back at the end of the block.
 
-    `held`: bytes that have arrived. `may_end`: whether it can be ended now, so that others have room. `gave_way`:
-    whether that has happened.
+    `held`: bytes that have arrived and are not given back. `arrived`: all that have. `may_end`: whether it can be ended
+    now, so that others have room. `gave_way`: whether that has happened.
     """
 
     def __init__(self, room: UploadRoom, owner: str) -> None:
         self.owner = owner
-        self.held = 0
+        self.held = self.arrived = 0
         self.gave_way = False
         self._room = room
         self._timeout: asyncio.Timeout | None = None
@@ -150,6 +150,7 @@ class UploadPlace:
     def take(self, size: int) -> None:
         """Take memory for bytes that have arrived. Raises: Overloaded if there is none left."""
         self._room.take(self, size)
+        self.arrived += size
         if self._room.rate and self._timeout is not None and not self._timeout.expired():
             self._slowest += size / self._room.rate
             self._timeout.reschedule(min(self._latest, self._slowest))

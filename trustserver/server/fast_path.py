@@ -52,6 +52,8 @@ def hot_request(request: bytes) -> tuple[bytes, bytes] | None:
 
 Answer: TypeAlias = tuple[bytes, bytes, bool]
 """Head and body of a response, and whether the connection is to be closed then."""
+StoredAnswer: TypeAlias = tuple[Answer, ReadyResponse]
+"""An answer, and the response that was read: as long as somebody holds it, others who ask for it get the same."""
 
 
 class HotReads(Protocol):
@@ -72,6 +74,9 @@ class HotReads(Protocol):
     async def read(self, path: bytes) -> ReadyResponse | None:
         """Read the response from the store; None if the server behind has to answer."""
 
+    def count(self, path: bytes, status: int) -> None:
+        """Count a read of the store that is answered with this status."""
+
 
 class HotAnswers:
     """Answers the requests that are hot reads.
@@ -90,13 +95,13 @@ class HotAnswers:
         """Return the response; None if the request is not one that is answered at once."""
         hot = hot_request(request)
         answer = None if hot is None else self._reads.ready(hot[0])
-        if hot is None or answer is None:
+        chosen = None if hot is None or answer is None else self._choose(answer, hot[1])
+        if hot is None or chosen is None:
             return None
-        found = self._form(answer, hot[1])
-        self._reads.answered += found is not None
-        return found
+        self._reads.answered += 1
+        return self._form(chosen, hot[1])
 
-    def begin(self, request: bytes) -> asyncio.Task[Answer | None] | None:
+    def begin(self, request: bytes) -> asyncio.Task[StoredAnswer | None] | None:
         """Begin to read the response from the store; None if the request is not one for which that is done here.
 
         The result is None if the server behind has to answer after all.
@@ -104,17 +109,23 @@ class HotAnswers:
         hot = hot_request(request)
         if hot is None or self._under_way >= COLD_READS or not self._reads.may_be_stored(hot[0]):
             return None
-        return asyncio.create_task(self._read(*hot))
-
-    async def _read(self, path: bytes, headers: bytes) -> Answer | None:
         self._under_way += 1
-        try:
-            answer = await self._reads.read(path)
-        finally:
-            self._under_way -= 1
-        return None if answer is None else self._form(answer, headers)
+        reading = asyncio.create_task(self._read(*hot))
+        reading.add_done_callback(self._ended)
+        return reading
 
-    def _form(self, answer: ReadyResponse, headers: bytes) -> Answer | None:
+    def _ended(self, _: asyncio.Task[StoredAnswer | None]) -> None:
+        self._under_way -= 1
+
+    async def _read(self, path: bytes, headers: bytes) -> StoredAnswer | None:
+        answer = await self._reads.read(path)
+        chosen = None if answer is None else self._choose(answer, headers)
+        if answer is None or chosen is None:
+            return None
+        self._reads.count(path, chosen.status)
+        return self._form(chosen, headers), answer
+
+    def _choose(self, answer: ReadyResponse, headers: bytes) -> ReadyResponse | None:
         """Return the form of a response that these headers ask for; None if it must be made or sent behind."""
         if answer.packable and headers.count(_CODING) > 1:
             return None
@@ -124,6 +135,9 @@ class HotAnswers:
             return None  # the server behind has to make it first
         if chosen.size >= PIECES_FROM and not self._may_hold(chosen.body["body"]):
             return None  # the server behind can send it in pieces from the store
+        return chosen
+
+    def _form(self, chosen: ReadyResponse, headers: bytes) -> Answer:
         second = int(self._reads.seconds())
         if second != self._second:
             self._second, self._date = second, b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n\r\n"

@@ -20,10 +20,11 @@ from functools import partial
 from typing import Final, cast
 
 from trustserver.responses.in_flight import BodiesInFlight, Reading
+from trustserver.responses.ready import ReadyResponse
 from trustserver.server.clients import TunnelNames
 from trustserver.server.connection_limits import ConnectionLimits, Place
 from trustserver.server.connection_timeouts import IDLE_SWEEPS, LEAST_BYTES
-from trustserver.server.fast_path import Answer, HotAnswers
+from trustserver.server.fast_path import Answer, HotAnswers, StoredAnswer
 from trustserver.server.tls_session import TlsSession
 from trustserver.server.tunnel import BACKLOG, Tunnel, pause, read_buffer, resume
 from trustserver.server.turns import Turns
@@ -153,6 +154,7 @@ class Connection(asyncio.Protocol):
         self._has_heard_all = False
         self._slow: Place | None = None
         self._reading: Reading | None = None
+        self._read: ReadyResponse | None = None
         self._heard = front.sweeps
         self._given = 0
         self._taken = 0
@@ -160,6 +162,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._client = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        if self._tls is None:
+            # Whoever has not taken all of a body makes this side hold it, and is counted for that.
+            self._client.set_write_buffer_limits(0)
         peer = transport.get_extra_info("peername")  # None if the client has gone again
         if peer is not None:
             self.peer = (peer[0], peer[1])
@@ -238,7 +243,7 @@ class Connection(asyncio.Protocol):
                 return
         self._open_tunnel(data)
 
-    def _has_come(self, request: bytes, reading: asyncio.Task[Answer | None]) -> None:
+    def _has_come(self, request: bytes, reading: asyncio.Task[StoredAnswer | None]) -> None:
         """Give what the store was asked for, or let the server behind answer."""
         self._waits = False
         self.request_ends()
@@ -249,11 +254,13 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self._open_tunnel(request)
             return
-        head, body, closes = answer
-        self._answer(self._place, (head, body, closes or self._has_heard_all))
+        (head, body, closes), read = answer
+        self._answer(self._place, (head, body, closes or self._has_heard_all), read)
         self._read_on()
 
     def _open_tunnel(self, first_bytes: bytes) -> None:
+        if self._tls is None:
+            self._client.set_write_buffer_limits()  # what a tunnel holds is bounded by its pieces
         self._tunnel = Tunnel.open(
             self._client,
             send=self.give,
@@ -269,7 +276,8 @@ class Connection(asyncio.Protocol):
             self._tunnel.forward_eof()
         self._read_on()
 
-    def _answer(self, place: Place, answer: Answer) -> None:
+    def _answer(self, place: Place, answer: Answer, read: ReadyResponse | None = None) -> None:
+        """Send an answer. `read`: what it was made of, if it is not cached: others may share it while it is sent."""
         self._front.silent.pop(self, None)
         place.heard = True
         head, body, self._closes = answer
@@ -280,6 +288,7 @@ class Connection(asyncio.Protocol):
             self.give(body)
             if self._unsent or self._is_stuck:
                 self._reading = self._front.bodies.read(body, self.abort)
+                self._read = read
         if self._closes and not self._unsent:
             self._close()
 
@@ -303,7 +312,7 @@ class Connection(asyncio.Protocol):
     def _has_read(self) -> None:
         if self._reading is not None:
             self._reading.release()
-            self._reading = None
+            self._reading = self._read = None
 
     def _rest(self) -> None:
         if self._place is not None and not self._requests and not self._is_stuck:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,24 @@ class Typist:
 
 
 @pytest.fixture
-def typist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typist:
+def typist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Typist]:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("TRUST_HOME", str(home))
     monkeypatch.delenv("TRUST_SERVER", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a socket was opened")
+    opened: list[object] = []
 
-    monkeypatch.setattr(socket, "socket", refuse)
-    return Typist(home, capsys)
+    def refuse(*place: object, **_: object) -> None:
+        opened.append(place)
+        raise OSError
+
+    # Not `socket.socket`: that is what pytest-socket puts in place, and puts back before this would.
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    yield Typist(home, capsys)
+    assert opened == []
 
 
 def test_commands_and_options(typist: Typist) -> None:

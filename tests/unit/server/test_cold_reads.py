@@ -123,7 +123,9 @@ def test_reads_are_counted_by_status_and_time() -> None:
     site.begin_notary()
     again = NotarySite(site.store)
     for path in (f"{TUF}1.root.json", f"{TUF}7.root.json", f"{NOTARY}root.json"):
-        assert read(again, path) is not None
+        found = read(again, path)
+        assert found is not None
+        again.app.asgi.count(path.encode(), found.status)
     page = again.get("/metrics").text
     assert 'trust_server_reads_total{answer="200"} 2.0' in page
     assert 'trust_server_reads_total{answer="404"} 1.0' in page

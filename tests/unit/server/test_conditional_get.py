@@ -92,7 +92,8 @@ def from_the_store(
 
     async def ask() -> Answer | None:
         reading = answers_of(site).begin(request(path, headers))
-        return None if reading is None else await reading
+        found = None if reading is None else await reading
+        return None if found is None else found[0]
 
     return told(asyncio.run(ask()))
 

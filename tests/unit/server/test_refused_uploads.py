@@ -30,7 +30,8 @@ def refuse(uploads: RefusedUploads, owner: str, size: int, error: Exception | No
     waited = uploads.wait(owner, size)
 
     def attempt() -> None:
-        with uploads.count(owner, size, is_fault=lambda error: isinstance(error, BadRequest)):
+        with uploads.count(owner, size, is_fault=lambda error: isinstance(error, BadRequest)) as upload:
+            upload.arrived = size
             raise expected
 
     expected = error or BadRequest(place="body", reason="is refused")
@@ -38,6 +39,18 @@ def refuse(uploads: RefusedUploads, owner: str, size: int, error: Exception | No
         attempt()
     assert raised.value is expected
     return waited
+
+
+def refused_without_waiting(uploads: RefusedUploads, *, arrived: int) -> None:
+    """An upload of `a` that began before anything was refused."""
+
+    def attempt() -> None:
+        with uploads.count("a", FREE, is_fault=lambda _: True) as upload:
+            upload.arrived = arrived
+            raise BadRequest(place="body", reason="is refused")
+
+    with pytest.raises(BadRequest):
+        attempt()
 
 
 def wait_of(uploads: RefusedUploads, owner: str, size: int = LARGE) -> float:
@@ -70,8 +83,26 @@ def test_a_small_upload_never_waits() -> None:
     uploads = RefusedUploads(Clock())
     refuse(uploads, "a", 9 * FREE)
     assert wait_of(uploads, "a", NEVER_WAITS) == 0
-    with pytest.raises(Overloaded):
-        wait_of(uploads, "a", NEVER_WAITS + 1)
+    assert wait_of(uploads, "a", NEVER_WAITS + 1) == LONGEST_WAIT
+
+
+def test_no_more_is_remembered_than_the_longest_wait() -> None:
+    uploads = RefusedUploads(clock := Clock())
+    for _ in range(9):
+        refused_without_waiting(uploads, arrived=9 * FREE)
+    assert wait_of(uploads, "a") == LONGEST_WAIT
+    clock.at += LONGEST_WAIT
+    assert wait_of(uploads, "a") == 0
+
+
+def test_what_is_announced_and_does_not_come_slows_nobody_down() -> None:
+    uploads = RefusedUploads(Clock())
+    for _ in range(100):
+        refused_without_waiting(uploads, arrived=0)
+    assert wait_of(uploads, "a") == 0
+    with uploads.count("a", FREE, is_fault=lambda _: True), uploads.count("a", FREE, is_fault=lambda _: True):
+        refuse(uploads, "a", FREE + RATE)
+        assert wait_of(uploads, "a") == 1, "they did not have to wait, so nobody waits for them"
 
 
 def test_uploads_at_one_time_wait_for_each_other_and_too_many_are_turned_away() -> None:

@@ -217,13 +217,15 @@ class Founding:
                 f"the recovery key cannot go into {file.parent}, which is no folder; make it first: "
                 f"mkdir -p {file.parent}"
             )
+        if file is None or not file.exists():  # else the pinned key may be the one in it
+            _check_pattern(self._session, gun, self._candidates(wire), wire)
         root_signers = _root_signers(self._session, self._source, self._root_keys, wire)
         recovery_signer = _recovery_signer(self._session, self._source, self._recovery)
         signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
         root_keys = [self._source.root_key(signer, gun, wire) for signer in signers]
-        _check_pattern(self._session, gun, root_keys)
+        _check_pattern(self._session, gun, root_keys, wire)
         repository = _repository_signer(self._session, self._source, gun, wire)
         for signer in (*signers, repository):
             self.keys.add(signer)
@@ -236,21 +238,40 @@ class Founding:
             terms=EditTerms.of(self._collection.wire, at=self._session.at),
         )
 
+    def _candidates(self, wire: WireFormat) -> list[Key]:
+        """Return the keys of the store that may become root keys: those that were named, or all for roots."""
+        store = self._session.keystore
+        infos = [store.get(reference) for reference in self._root_keys] or store.list()
+        return [wire.encode_key(info.public) for info in infos if info.purpose == "root"]
 
-def _check_pattern(session: Session, gun: GUN, root_keys: Iterable[Key]) -> None:
+
+def _both_keyids(public: Key) -> frozenset[str]:
+    """Return the ids that a key has: in TUF 1.0, and in Notary v1 without a certificate."""
+    from keys.notary import notary_key  # only where a pattern is pinned
+
+    return frozenset({public.keyid, notary_key(public).keyid})
+
+
+def _check_pattern(session: Session, gun: GUN, root_keys: Iterable[Key], wire: WireFormat) -> None:
     """Refuse a root that those would refuse who have pinned a pattern of names, as this machine has.
 
-    Raises: UsageError, SettingsUnusable (`pins.toml` cannot be read).
+    `root_keys`: those of which the root may have some. Raises: UsageError, SettingsUnusable (`pins.toml` cannot be
+    read).
     """
     fitting = None if gun in session.pins.load() else session.pins.pattern_for(gun)
     if fitting is None:
         return
     pattern, pinned = fitting
-    if not any(pinned.pin.digest in {key.keyid, bare_keyid(key)} for key in root_keys):
-        raise UsageError(
-            f"pins.toml pins every name of {pattern} to {pinned.pin}, and the root of {gun} would not be signed by "
-            f"that key; name it: --root-key {pinned.pin.digest}"
-        )
+    if any(pinned.pin.digest in {key.keyid, bare_keyid(key)} for key in root_keys):
+        return
+    refusal = f"pins.toml pins every name of {pattern} to {pinned.pin}, and the root of {gun} would not be signed by it"
+    held = next((info for info in session.keystore.list() if pinned.pin.digest in _both_keyids(info.public)), None)
+    if held is None:
+        raise UsageError(f"{refusal}; that key is not in the store here: trust key import FILE")
+    there = wire.encode_key(held.public).keyid
+    if there != pinned.pin.digest:
+        raise UsageError(f"{refusal}: it is the id of that key in the other format; in this one it is {there}")
+    raise UsageError(f"{refusal}; name it: --root-key {held.keyid}")
 
 
 def _root_of_earlier_attempt(session: Session, collection: Collection) -> Envelope | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.simulator.repository import APP
@@ -105,15 +107,19 @@ def test_pins_of_a_chain(wire: WireFormat) -> None:
             check_pins(APP, known, chain)
 
 
+def _always(answer: bool, _: Envelope) -> bool:  # noqa: FBT001
+    return answer
+
+
 def test_keys_alone_vouch_for_a_root_that_names_its_collection() -> None:
     scene = good_collection()
     chain = chain_of(scene)
     key, root = Pin("key", scene.keys.root_keyid("root")), fingerprint(chain[0])
     for known, named in (((key,), True), ((key, root), False), ((root, key), False), ((root,), False), ((), False)):
-        check_named(APP, pins(*known), chain, named=named)
+        check_named(APP, pins(*known), chain, names=partial(_always, named))
     with refused(RootNotNamed, gun=APP, pin=str(key), pin_source="source 0", found=str(root)):
-        check_named(APP, pins(key, ANOTHER), chain, named=False)
+        check_named(APP, pins(key, ANOTHER), chain, names=lambda _: False)
     for recorded in (True, False):
         with pytest.raises(RootNotNamed) as caught:
-            check_named(APP, [SourcedPin(pin=key, source="pins.toml", recorded=recorded)], chain, named=False)
+            check_named(APP, [SourcedPin(pin=key, source="pins.toml", recorded=recorded)], chain, names=lambda _: False)
         assert caught.value.pin_recorded is recorded
