@@ -445,7 +445,7 @@ def open_session(options: GlobalOptions) -> Session:
     settings = load_settings(options, environ, interactive=sys.stdin is not None and sys.stdin.isatty())
     output = Output(stdout=sys.stdout, stderr=sys.stderr, as_json=settings.json)
     start_log(settings.log, output)
-    _log.info("home folder %s, settings %s", settings.home, settings.file)
+    _log.info("home folder %s, settings %s", settings.home, settings.file if settings.file.exists() else "none")
     return Session(settings=settings, environ=environ, output=output, at=datetime.now(UTC))
 
 

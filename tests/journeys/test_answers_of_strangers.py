@@ -80,6 +80,28 @@ def test_a_page_is_no_setting(owner: TrustUser, gun: str, begun: BuiltImage, ser
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["collections"],
+        ["init", "GUN-new", "--no-recovery-key"],
+        ["delete", "GUN", "--plan"],
+        ["verify", "GUN-new:1.0"],
+        ["inspect", "GUN"],
+        ["sign", "GUN:1.0"],
+        ["revoke", "GUN:1.0"],
+        ["signer", "list", "GUN"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_page_is_told_as_one_by_every_command(
+    owner: TrustUser, gun: str, begun: BuiltImage, serve: Serve, command: list[str]
+) -> None:
+    words = [word.replace("GUN", gun) for word in command]
+    url = serve(always(reply(200, PAGE))).url
+    owner.run("--server", url, *words, expect=6).said(url, "sends a page in place of", "Sign in")
+
+
+@pytest.mark.parametrize(
     ("answer", "status", "sentence"),
     [(reply(200, PAGE), 6, "it sends a page in place of an answer about logins"), (ABSENT["text"], 7, ELSE)],
     ids=["a-page", "404"],

@@ -40,6 +40,7 @@ def test_the_tombstone_is_shown(owner: TrustUser, people: People, pair: list[str
     )
     people("stranger").run("verify", f"{first}:1.0", expect=3)
     assert states(owner, "delete", first, second, "--yes") == ["nothing to do", "done"]
+    assert states(owner, "delete", first) == ["nothing to do"], "nobody is asked"
     said = owner.run("delete", first, "--yes")
     assert f"its root was {pin}" in said.stderr
     assert said.stdout == ""

@@ -48,6 +48,10 @@ def test_one_pin_for_what_there_is_and_what_will_be(wire: str, people: People, g
     found = reader.run("doctor", f"{gun}/a", expect=None).stdout
     assert f"is pinned to key:{root_key(owner, wire)} by {gun}/*" in found
 
+    audited = reader.run("--json", "audit", "--all").document()["collections"]
+    assert [row["gun"] for row in audited] == [f"{gun}/a", f"{gun}/b"]
+    reader.run("expiring").said("nothing runs out within", "in 2 collections")
+
     # What is made later is trusted without another word; what somebody else makes there is not, with --tofu either.
     reader.run("verify", f"{gun}/later:1.0", expect=3).said("has no trust data")
     sign(owner, f"{gun}/later", wire)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.stage import People, Put
@@ -24,7 +26,10 @@ def test_one_command_signs_six_tags_on_an_empty_machine(wire: str, people: Peopl
     (ci.folder / "ci.key").chmod(0o600)
     (ci.folder / "images.txt").write_text("".join(f"{gun}:{tag}@{image.digest}\n" for tag in TAGS))
     once = ["sign", "--key", "ci.key", "--pin", owner.pin_of(gun), "--images", "images.txt"]
-    assert ci.run("--json", *once, "--plan").document()["feasible"]
+    (plan,) = ci.run("--json", *once, "--plan").document()["plans"]
+    assert {signature["met"] for signature in plan["signatures"]} == {True}
+    assert "key-file" in json.dumps(plan)
+    assert "in the key file that is named" in ci.run(*once, "--plan").stdout
     assert not (ci.home / "private").exists()
     signed = ci.run(*once).stdout.splitlines()
     assert signed == [f"{gun}:{tag}@{image.digest}" for tag in TAGS]

@@ -127,7 +127,7 @@ def _pin(home: Path, *names: str) -> None:
 
 
 def test_what_cannot_be_read_may_well_run_out(trust: Run, tmp_path: Path) -> None:
-    assert trust("expiring")[2] == "no collection is pinned here, so there is nothing to look at\n"
+    assert trust("expiring")[2] == "no collection is known here by a pin, so there is nothing to look at\n"
     assert trust("renew")[2].startswith("no collection is pinned here: nothing to do\n")
     status, _, said = trust("expiring", "a.invalid/b")
     assert status == 6

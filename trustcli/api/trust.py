@@ -154,8 +154,11 @@ def _several(name: str, values: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def _images(images: Sequence[str]) -> Sequence[str]:
+def _images(images: Sequence[object]) -> Sequence[str]:
     """Return the images. None at all is refused: every one of no verdicts would be trusted."""
     if not images:
         raise UsageError("no image is named")
-    return images
+    for image in images:
+        if not isinstance(image, str):
+            raise UsageError(f"an image is a text such as registry.example.com/app:1.0, not a {type(image).__name__}")
+    return [str(image) for image in images]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from trustcli.client.collection_requests import CATALOG_SCOPE
 from trustcli.client.problem_details import doubtful_absence, failure
-from trustcli.client.server_link import ServerLink
+from trustcli.client.server_link import ServerLink, page_instead
 from trustcli.errors import RemoteMisbehaved, RemoteRefused
 from trustcli.http.messages import Response
 from trustdata import bounded_json
@@ -50,7 +50,8 @@ def _page(answer: Response, remote: str, after: str) -> tuple[list[dict[str, Any
         rows = [_row(row) for row in page["collections"]]
         following = page["next"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise RemoteMisbehaved(remote=remote, reason="its list of collections cannot be read") from error
+        page = page_instead(answer, what="the list of collections", remote=remote)
+        raise page or RemoteMisbehaved(remote=remote, reason="its list of collections cannot be read") from error
     names = [after, *(row["gun"] for row in rows)]
     ascending = all(before < name for before, name in itertools.pairwise(names))
     if not ascending or (following is not None and (not rows or following != rows[-1]["gun"])):

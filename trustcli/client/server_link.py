@@ -153,6 +153,12 @@ class ServerLink:
         return self._client
 
 
+def page_instead(response: Response, *, what: str, remote: str) -> RemoteMisbehaved | None:
+    """Return the error for a page for people in place of a document; None if the response is none."""
+    reason = _no_document(response, what, remote) if response.body[:1] not in _OPENINGS else ""
+    return RemoteMisbehaved(remote=remote, reason=reason) if reason else None
+
+
 def _no_document(response: Response, what: str, remote: str) -> str:
     from trustcli.http.refusals import no_document  # hardly ever: start-up time
 

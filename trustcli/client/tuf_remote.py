@@ -13,7 +13,7 @@ from urllib.parse import quote
 from keys.keyid import short_keyid
 from trustcli.client.collection_requests import full_scope, gun_in_path, pull_scope, push_scope
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
-from trustcli.client.server_link import ServerLink
+from trustcli.client.server_link import ServerLink, page_instead
 from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,
@@ -227,7 +227,10 @@ class TufRemote:
         try:
             members = bounded_json.loads(answer.body)
         except (ValueError, RecursionError) as error:
-            raise RemoteMisbehaved(remote=self.name, reason="its answer is not JSON; is it a trust server?") from error
+            page = page_instead(answer, what="an answer", remote=self.name)
+            raise page or RemoteMisbehaved(
+                remote=self.name, reason="its answer is not JSON; is it a trust server?"
+            ) from error
         if not isinstance(members, dict):
             raise RemoteMisbehaved(remote=self.name, reason="its answer is no JSON object")
         if gun is not None and members.get("gun") != gun:

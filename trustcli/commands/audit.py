@@ -15,6 +15,7 @@ from trustcli.commands.support import audit_csv, audit_view
 from trustcli.commands.support.audit_view import AuditedCollection, KeyKeeping
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
+from trustcli.commands.support.names import known_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.suggestion import did_you_mean
@@ -51,13 +52,15 @@ def command(
         raise UsageError("--csv and --json contradict each other")
     if (bool(names) or names_file is not None) == all_:
         raise UsageError("name the collections to audit, or write --all for those that are pinned here")
-    guns = session.pinned_names() if all_ else named_collections(session, names, names_file)
+    guns = known_names(session) if all_ else named_collections(session, names, names_file)
     keeping = KeyKeeping(
         stored={key_fingerprint(info.public): info for info in session.keystore.list()},
         recovery=_recovery_fingerprint(session, recovery_key),
     )
     audited = [_audited(session, gun, keeping, Narrowing(signer=signer, key=key)) for gun in guns]
     _check_found(audited, signer, key)
+    if not guns:
+        session.output.notice("no collection is known here by a pin, so there is nothing to look at")
     for each in audited:
         if each.failure is not None:
             session.output.failure(each.failure, subject=each.gun)

@@ -51,10 +51,14 @@ def command(
         return []
 
     if not yes:
+        left = []
         for gun in guns:
-            session.output.notice(_described(session, gun, *_state(session, gun)))
-        what = ", ".join(guns)
-        if not confirm(session, f"Delete {what} for good?"):
+            state, server = _state(session, gun)
+            if not isinstance(state, DeletedCollection):  # else there is nothing to ask
+                session.output.notice(_described(session, gun, state, server))
+                left.append(gun)
+        what = ", ".join(left)
+        if left and not confirm(session, f"Delete {what} for good?"):
             raise UsageError(f"nothing was deleted; to delete {what} without being asked: --yes")
     return carry_out(session, guns, check=check, do=lambda gun: _delete(session, gun), blank=_blank).report()
 

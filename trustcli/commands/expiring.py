@@ -13,6 +13,7 @@ from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
+from trustcli.commands.support.names import known_names
 from trustcli.commands.support.owner_decisions import warn_of_unvouched
 from trustcli.console.exit_codes import DONE, OTHER, worst
 from trustcli.console.failure_table import row_for
@@ -73,7 +74,7 @@ def command(
     session: Session = ctx.obj
     span = duration_option(within_)
     named = bool(names) or names_file is not None
-    guns = named_collections(session, names, names_file) if named else session.pinned_names()
+    guns = named_collections(session, names, names_file) if named else known_names(session)
     found: list[ExpiringRole] = []
     failures: list[dict[str, object]] = []
     statuses = [DONE]
@@ -132,7 +133,7 @@ def _expiring_role(gun: GUN, roles: Roles, file: Envelope, places: dict[str, Key
 def _nothing_found(span: str, *, of: int, unread: int) -> str:
     """Say where nothing runs out; what cannot be read may well run out."""
     if not of:
-        return "no collection is pinned here, so there is nothing to look at"
+        return "no collection is known here by a pin, so there is nothing to look at"
     if unread == of:
         return f"whether anything runs out is not known: {counted(unread, 'collection')} could not be read"
     rest = f"; {counted(unread, 'collection')} could not be read" if unread else ""

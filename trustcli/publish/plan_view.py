@@ -144,6 +144,8 @@ def key_words(place: KeyPlace) -> str:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
     if place.place == "store":
         return f"{short}here: {shown(place.name)}"
+    if place.place == "key-file":
+        return f"{short}in the key file that is named"
     if place.place == "recovery-file":
         return f"{short}in the recovery file {shown(place.name)}"
     if place.place == "server":

@@ -54,9 +54,8 @@ def typist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         opened.append(place)
         raise OSError
 
-    # Not `socket.socket`: that is what pytest-socket puts in place, and puts back before this would.
+    # Nothing that pytest-socket replaces: it puts that back before this would, and the next test may need it.
     monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     yield Typist(home, capsys)
     assert opened == []
 

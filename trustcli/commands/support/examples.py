@@ -43,7 +43,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         f"trust key rotate targets {_APP} --plan",
         f"trust key rotate root {_APP} --recovery-key /media/stick/recovery.key",
     ),
-    "pin": (f"trust pin {_APP} sha256:{'ab' * 32}", f"trust pin {_APP} key:{'ab' * 32} --replace"),
+    "pin": (f"trust pin {_APP} sha256:{'ab' * 32}", f"trust pin 'registry.example.com/team/*' key:{'ab' * 32}"),
     "pins": ("trust pins", "trust pins --as commands"),
     "lock": (f"trust lock {_APP}", "trust lock"),
     "expiring": ("trust expiring", f"trust expiring {_APP} --within 30d"),

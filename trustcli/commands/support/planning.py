@@ -168,6 +168,8 @@ class PlannedKeySource:
         """Return the keys of the store and the extra ones; all of them sign with promises."""
         keys = PlannedKeys(self._stored, self._promises, self._signing)
         for signer in extra:
+            public = signer.public_key
+            self._places.setdefault(key_fingerprint(public), KeyPlace(keyid=public.keyid, place="key-file"))
             keys.add(signer)
         return keys
 
