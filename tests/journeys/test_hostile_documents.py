@@ -7,7 +7,6 @@ server's API can upload them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -99,13 +98,3 @@ def test_the_worst_uploads_are_answered_one_by_one(alone: ServerProcess, wire: s
         status = uploads.post(target, wire, uploads.form({"targets": raw, "root": uploads.document(wire)}))
         assert status in refused, name
     assert alone.get("/healthz")[0] == 200
-
-
-def test_one_sender_of_too_many_of_them_is_told_to_come_back(alone: ServerProcess) -> None:
-    """Not by a connection that ends; and whoever else there is publishes as before."""
-    target = _target(alone)
-    body = uploads.form({"targets": uploads.beyond("notary-v1")["depth"], "root": uploads.document("notary-v1")})
-    with ThreadPoolExecutor(5) as many:  # all begin before the first is refused, so none waits
-        assert list(many.map(lambda _: uploads.post(target, "notary-v1", body), range(5))) == [400] * 5
-    assert uploads.post(target, "notary-v1", body) == 503
-    assert uploads.post(replace(target, source="127.0.2.1"), "notary-v1", body) == 400

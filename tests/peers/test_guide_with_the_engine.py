@@ -14,6 +14,7 @@ from tests.support.programs import program
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
+@pytest.mark.long
 def test_the_tutorial_s_pull(tmp_path: Path, unpacked_docker: UnpackedDocker, engine: str) -> None:
     for needed in ("docker-registry", "skopeo", "curl"):
         program(needed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,27 @@ def test_a_collection_is_published_to_so_often_in_a_minute() -> None:
     site.begin("example.com/another")
     site.later(seconds=20)
     assert site.publish({TARGETS: raw}).status_code == 200
+
+
+def test_who_is_turned_away_while_sending_reads_the_answer() -> None:
+    """What is still coming is read: a connection that ends with unread bytes is reset, and the answer lost."""
+    site = Site(publishes_per_collection=1)
+    site.begin()
+    pieces = [b"x" * 1000] * 5
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": pieces.pop(), "more_body": bool(pieces)}
+
+    async def send(event: Any) -> None:
+        assert pieces == [], "all of it was read before"
+        sent.append(event)
+
+    path = f"/api/v1/collections/{GUN_A}/publish"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"5000")]
+    asyncio.run(site.app.asgi({**scope, "headers": headers}, receive, send))
+    assert sent[0]["status"] == 503
 
 
 def test_what_is_refused_does_not_count() -> None:
