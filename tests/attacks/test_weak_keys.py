@@ -124,9 +124,13 @@ def test_what_a_weak_key_signs_is_not_trusted_and_the_key_is_named() -> None:
     with pytest.raises(StrongKeysMissing) as caught:
         judge(made, targets, releases)
     assert f"key {weak.keyid[:12]} counts for nothing: curve secp224r1 is too weak" in str(caught.value)
-    assert caught.value.signed == ()
-    with pytest.raises(StrongKeysMissing):
+    assert (caught.value.signed, caught.value.threshold) == ((), 1)
+    assert caught.value.version == releases.version
+    # An id without a key before it does not hide the weak one.
+    targets.targets.get_delegated_role(RELEASES).keyids.insert(0, "ab" * 32)
+    with pytest.raises(StrongKeysMissing) as again:
         check_signatures(targets.targets, TARGETS, releases)
+    assert [said[:12] for said in again.value.weak] == [weak.keyid[:12]]
 
 
 def test_ids_without_a_key_are_passed_over_in_what_is_said() -> None:
