@@ -13,11 +13,10 @@ from tests.simulator.forgery import Document, Forger, file_of, text_of
 from tests.simulator.owner import Owner
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD
-from tests.simulator.siblings import DEV, PATTERN, first_root, found
-from trustdata.editing import repository_editor as editor
+from tests.simulator.siblings import DEV, PATTERN, first_root, found, found_with_pattern
 from trustdata.errors import RootNotNamed
 from trustdata.gun import NAME_MEMBER
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
+from trustdata.roles import ROOT
 from trustdata.verification.trust_pinning import Pin, SourcedPin
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -75,17 +74,8 @@ def test_nor_does_who_shares_certificates_for_a_pattern() -> None:
     root = app.stored[ROOT].root
     key = Pin("key", bare_keyid(root.keys[root.roles[ROOT].keyids[0]]))
     dev = RepositorySimulator(gun=DEV, wire=NOTARY)
-    owner = Owner(dev)
-    made = editor.new_collection(
-        root_keys=[keyring.certificate("root", PATTERN), keyring.certificate("recovery", PATTERN)],
-        threshold=1,
-        targets_key=dev.keys.key("targets"),
-        snapshot_key=dev.online_key(dev.gun, SNAPSHOT),
-        timestamp_key=dev.online_key(dev.gun, TIMESTAMP),
-        terms=owner.terms,
-    )
-    owner.publish(lambda _: made)
-    owner.sign("1.0", EVIL)
+    found_with_pattern(dev, "root", "recovery")
+    with_a_tag(dev, EVIL)
     # From here on the other owner alone, and the server.
     forger, own, of_app = Forger(dev), keyring.certificate("recovery", PATTERN), keyring.certificate("recovery", APP)
     document = forger.document(ROOT)

@@ -66,8 +66,14 @@ def found(server: RepositorySimulator, *, named: bool) -> None:
         if not named:
             Forger(server).alter(ROOT, unname)
         return
+    found_with_pattern(server, "root")
+
+
+def found_with_pattern(server: RepositorySimulator, *people: str) -> None:
+    """Make a collection of Notary v1 whose root has certificates for PATTERN, one of each of these people's keys."""
+    owner = Owner(server)
     contents = editor.new_collection(
-        root_keys=[keyring.certificate("root", PATTERN)],
+        root_keys=[keyring.certificate(person, PATTERN) for person in people],
         threshold=1,
         targets_key=server.keys.key("targets"),
         snapshot_key=server.online_key(server.gun, SNAPSHOT),

@@ -22,12 +22,10 @@ NEVER_WAITS: Final = 256 * 1024
 """Bytes of an upload up to which it never waits: it costs milliseconds."""
 LONGEST_WAIT: Final = 10.0
 """Seconds that an upload may have to wait; beyond that it is turned away at once."""
-_REMEMBERED: Final = 10_000
-"""For how many senders it is counted. The one that has sent least recently is forgotten first."""
-
-
 MOST: Final = FREE + int(LONGEST_WAIT * RATE)
 """The most bytes that are remembered of a sender: who stops is read as before when the longest wait is over."""
+_REMEMBERED: Final = 10_000
+"""For how many senders it is counted. The one that has sent least recently is forgotten first."""
 
 
 class _Sender:
