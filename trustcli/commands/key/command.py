@@ -49,7 +49,7 @@ def generate_(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     directory: Annotated[Path, typer.Option("--dir", help="Where NAME.pub goes.")] = Path(),
     algorithm: Annotated[Algorithm, typer.Option(help="Which kind of key.")] = Algorithm.ECDSA_P256,
-    purpose: Annotated[str, typer.Option(help="signer, root or targets.")] = "signer",
+    purpose: Annotated[str, typer.Option(help="signer, root, targets or snapshot.")] = "signer",
 ) -> int:
     """Make a key in the store and write its public half to NAME.pub."""
     session: Session = ctx.obj
@@ -75,7 +75,9 @@ def load(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     name: Annotated[str, typer.Option(help="What to call the key.")] = "",
-    purpose: Annotated[str, typer.Option(help="signer, root or targets. [as the file says, else signer]")] = "",
+    purpose: Annotated[
+        str, typer.Option(help="signer, root, targets or snapshot. [as the file says, else signer]")
+    ] = "",
     gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
 ) -> int:
     """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary."""
