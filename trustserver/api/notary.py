@@ -27,7 +27,7 @@ from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.api.services import Services
 from trustserver.api.shared_reads import SharedReads
-from trustserver.auth.authorizer import Action, Subject
+from trustserver.auth.authorizer import ANONYMOUS, Action, Subject
 from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryReads
@@ -41,7 +41,6 @@ from trustserver.storage.ports import KeyRecord
 _FEED_READS: Final = 2
 """How many reads of the change feed are answered at one time: each may be ten thousand records."""
 _JSON: Final = b"application/json; charset=utf-8"
-_ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
 _ACTIONS: Final[Mapping[Operation, Action]] = {
     Operation.FILE: Action.READ,
     Operation.CHANGES: Action.READ,
@@ -108,7 +107,7 @@ class NotaryApi:
         headers, address = scope["headers"], self._services.address_of(scope)
         match route.operation:
             case Operation.HEALTH:
-                return _ANONYMOUS
+                return ANONYMOUS
             case Operation.PING:
                 return await self._authorizer.authorize_ping(headers, address=address)
             case Operation.ALL_CHANGES:

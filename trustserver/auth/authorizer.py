@@ -13,15 +13,35 @@ from typing import Final, Protocol, TypeAlias
 from trustdata.gun import GUN
 
 
+class SubjectKind(StrEnum):
+    """How a subject was authenticated. Two of different kinds are two subjects, even if they have one name."""
+
+    ANONYMOUS = "anonymous"
+    REGISTRY_TOKEN = "registry-token"  # noqa: S105 - a kind, no secret
+    API_TOKEN = "token"  # noqa: S105
+    PASSWORD = "user"  # noqa: S105
+    CERTIFICATE = "certificate"
+    WORKLOAD = "ci"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """Who sent a request. `name` is what logs and tombstones show."""
 
     name: str
-    authenticated: bool
+    kind: SubjectKind
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the server knows who it is."""
+        return self.kind is not SubjectKind.ANONYMOUS
+
+    def __str__(self) -> str:
+        """Return the name that rules and records have for the subject, such as `token:ci` or `anonymous`."""
+        return f"{self.kind}:{self.name}" if self.authenticated else self.name
 
 
-ANONYMOUS: Final = Subject(name="anonymous", authenticated=False)
+ANONYMOUS: Final = Subject(name="anonymous", kind=SubjectKind.ANONYMOUS)
 
 
 def known_name(subject: Subject) -> str:

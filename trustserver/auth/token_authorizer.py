@@ -15,7 +15,7 @@ from typing import Final
 
 from trustdata.errors import shown
 from trustdata.gun import GUN
-from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject
+from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject, SubjectKind
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, TokenRefused
@@ -189,7 +189,7 @@ class TokenAuthorizer:
 
 def _subject(grant: Grant) -> Subject:
     """Return the user that a token names. An empty `sub` is anonymous: token servers write it without a login."""
-    return Subject(name=shown(grant.subject), authenticated=True) if grant.subject else ANONYMOUS
+    return Subject(name=shown(grant.subject), kind=SubjectKind.REGISTRY_TOKEN) if grant.subject else ANONYMOUS
 
 
 def _bearer(headers: Headers) -> bytes | None:

@@ -19,7 +19,7 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED, Guarded, _Counting, bearer, challenge
 from trustdata.gun import GUN
 from trustserver.app import open_authorizer
-from trustserver.auth.authorizer import Action, OpenAuthorizer, Subject
+from trustserver.auth.authorizer import ANONYMOUS, Action, OpenAuthorizer, Subject, SubjectKind
 from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
@@ -164,8 +164,8 @@ def test_the_ping_asks_for_a_token_even_where_reading_needs_none(*, anonymous_pu
         with pytest.raises(Forbidden) as refused:
             decided(tokens.authorize_ping(raw(headers)))
         assert refused.value.challenge == challenge("registry:catalog:*", error)
-    assert decided(tokens.authorize_ping(raw(bearer()))) == Subject(name="alice", authenticated=True)
-    assert decided(tokens.authorize_ping(raw(bearer(sub="")))) == Subject(name="anonymous", authenticated=False)
+    assert decided(tokens.authorize_ping(raw(bearer()))) == Subject(name="alice", kind=SubjectKind.REGISTRY_TOKEN)
+    assert decided(tokens.authorize_ping(raw(bearer(sub="")))) == ANONYMOUS
 
 
 # --- anonymous pull
@@ -343,5 +343,5 @@ def test_what_the_operator_should_know_at_the_start(tmp_path: Path, caplog: pyte
 def test_open_servers_ask_nobody(store: MemoryStore) -> None:
     answer: httpx.Response = Site(store).get(TIMESTAMP, headers={"Authorization": "Bearer nonsense"})
     assert answer.status_code == 200
-    anonymous = Subject(name="anonymous", authenticated=False)
-    assert decided(OpenAuthorizer().authorize_ping([])) == decided(OpenAuthorizer().authorize_catalog([])) == anonymous
+
+    assert decided(OpenAuthorizer().authorize_ping([])) == decided(OpenAuthorizer().authorize_catalog([])) == ANONYMOUS
