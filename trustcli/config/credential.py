@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 TOKEN_USER = "<token>"  # noqa: S105 -- the user name with which Docker stores an identity token in place of a password
 TOKEN_VARIABLE = "TRUST_TOKEN"  # noqa: S105
 """The variable with a token for a trust server."""
-TOKEN_LOGIN = "token"  # noqa: S105 -- the user name with which trust servers take their own tokens as a password
-API_TOKEN_PREFIX = "ct_"  # noqa: S105 -- how all of them begin
+TOKEN_LOGIN = "<trust-token>"  # noqa: S105
+"""The user name under which a token for a trust server is stored, as its password; nobody has such a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +27,14 @@ class Credential:
 
     @property
     def is_api_token(self) -> bool:
-        """Whether it is a token that a trust server has made itself, and takes without any token server."""
-        return self.password.startswith(API_TOKEN_PREFIX)
+        """Whether it is a token for a trust server, which is sent to it as it is."""
+        return self.username == TOKEN_LOGIN
 
     @property
     def label(self) -> str:
         """User and source for messages; never a secret."""
+        if self.is_api_token:
+            return f"the owner of the token in {self.source}"
         return f"{self.username} ({self.source})" if self.username else self.source
 
 

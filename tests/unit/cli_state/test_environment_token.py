@@ -34,7 +34,7 @@ def test_from_the_variable_and_from_a_file(tmp_path: Path, content: str) -> None
     for environ, source in (({"TRUST_TOKEN": content}, "TRUST_TOKEN"), ({"TRUST_TOKEN_FILE": file}, file)):
         credential = found(environ)
         assert credential is not None
-        assert (credential.username, credential.password, credential.source) == ("token", "ct_abc", source)
+        assert (credential.password, credential.source) == ("ct_abc", source)
         assert credential.is_api_token
         assert "ct_abc" not in repr(credential) + credential.label
 
