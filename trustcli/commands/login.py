@@ -48,10 +48,10 @@ def command(
         Path | None, typer.Option("--token-file", metavar="FILE", help="Read a token of the server from a file.")
     ] = None,
     oidc: Annotated[
-        bool, typer.Option("--oidc", help="Exchange the token that the CI platform gives to this job.")
+        bool, typer.Option("--oidc", help="Exchange the token that a CI job has.")
     ] = False,
     audience: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="For whom the job's token is; else the server's URL.")
+        str | None, typer.Option("--audience", metavar="URL", help="For whom the job's token is; else the server's URL.")
     ] = None,
 ) -> int:
     """Log in at a trust server; a registry on the same host keeps its own login."""
