@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -29,15 +28,13 @@ from keys.errors import (
 )
 from keys.record import record
 from trustcli import errors as cli_errors
+from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
 from trustdata.wire.format_names import NOTARY_V1
 
-_PORT: Final = re.compile(r":[0-9]+$")
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9._~/-]*)?")
-"""A host with what may follow it in a URL, but without a scheme."""
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
 
 Failure = errors.TrustError | KeysError | UsageError
@@ -67,10 +64,7 @@ def _advice_help_command(error: Failure) -> str:
 
 
 def _advice_invalid_name(error: Failure) -> str:
-    """Return the whole address of a server that was named without its scheme."""
-    if not isinstance(error, errors.InvalidName) or error.kind != "trust server" or not _HOST.fullmatch(error.name):
-        return ""
-    return f"write it with its scheme: https://{error.name} (a server without TLS: http://{error.name})"
+    return advice_invalid_name(error) if isinstance(error, errors.InvalidName) else ""
 
 
 def _advice_unreachable(error: Failure) -> str:
@@ -101,7 +95,12 @@ def _advice_remote_refused(error: Failure) -> str:
         HTTPStatus.INSUFFICIENT_STORAGE: f"ask the operator of {error.remote} to raise this limit; waiting will not "
         "help",
     }
-    return advice.get(error.status, "")
+    shorter = address_without_path(error.remote) if error.status == HTTPStatus.BAD_REQUEST else ""
+    return (
+        f"see whether the path belongs to the address; without it: {shorter}"
+        if shorter
+        else advice.get(error.status, "")
+    )
 
 
 def _advice_page(error: cli_errors.RemoteRefused) -> str:
@@ -111,7 +110,9 @@ def _advice_page(error: cli_errors.RemoteRefused) -> str:
     if wants_https(error):
         return f"write https:// in place of http://: {error.remote.replace('http://', 'https://', 1)}"
     if error.status == HTTPStatus.NOT_FOUND:
-        return f"see whether the address is right (trust doctor NAME), then ask the operator of {error.remote}"
+        shorter = address_without_path(error.remote)
+        path = f", and whether the path belongs to it (without it: {shorter})" if shorter else ""
+        return f"see whether the address is right (trust doctor NAME){path}, then ask the operator of {error.remote}"
     return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
 
 
@@ -121,12 +122,6 @@ def _advice_busy(error: Failure) -> str:
         return ""
     when = f"after {error.seconds} s" if error.seconds else "later"
     return f"run the same command again {when}; if it stays busy, tell the operator of {error.remote}"
-
-
-def host_and_port(remote: str) -> str:
-    """Return host and port of a URL, as Docker names the folder of its certificates."""
-    host = remote.partition("://")[2]
-    return host if _PORT.search(host) else f"{host}:443"
 
 
 def advice_client_certificate(remote: str, *, folder: str = "", settings: str = "trust.toml") -> str:
