@@ -35,9 +35,7 @@ def test_the_tombstone_is_shown(owner: TrustUser, people: People, pair: list[str
     assert (row["state"], row["tombstone"]["deleted_root"]) == ("done", pin)
     assert row["tombstone"]["versions"]["root"] == 1
     refused = owner.run("verify", f"{first}:1.0", expect=4)
-    refused.said(
-        f"{first} was deleted on ", f"as the server says: its root was {pin}", "else its trust data is withheld"
-    )
+    refused.said(f"{first} was deleted on ", f"as the server says: its root was {pin}, as it is pinned here\n")
     people("stranger").run("verify", f"{first}:1.0", expect=3)
     assert states(owner, "delete", first, second, "--yes") == ["nothing to do", "done"]
     assert states(owner, "delete", first) == ["nothing to do"], "nobody is asked"
