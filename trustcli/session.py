@@ -310,9 +310,10 @@ class Session:
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
         choice = ServerChoice(url=server, source="") if server else self.settings.server_choice(gun)
-        pool = self._shared_pool if observer is None else None
-        network, credentials = self.network(observer), self.trust_credentials
-        link = ServerLink(choice.url, network, credentials, shared_pool=pool, source=choice.source)
+        network, pool = self.network(observer), self._shared_pool if observer is None else None
+        link = ServerLink(choice.url, network, self.trust_credentials, shared_pool=pool, source=choice.source)
+        if idle := network.authorities.idle_for(link.origin):
+            self.output.warn(idle)
         if choice.source:
             _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
         return link
