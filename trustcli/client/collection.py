@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
+from keys.error_record import about
 from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
@@ -137,7 +138,8 @@ class Collection:
         Raises: OfflineTooOld, NotTrusted, Unpinned, MalformedMetadata, MemoryDamaged.
         """
         updater = self._updater(self._local.pins)
-        updater.offline(max_age=max_age)
+        with about(self.gun):
+            updater.offline(max_age=max_age)
         return updater
 
     def owner_roles(self, decisions: OwnerDecisions | None = None) -> OwnerRoles:
@@ -257,7 +259,8 @@ class Collection:
         try:
             for role in needed_roles(question, updater.roles()[TARGETS]):
                 try:
-                    updater.load_published([role])
+                    with about(self.gun):
+                        updater.load_published([role])
                 except (NotTrusted, MalformedMetadata, TooLarge) as fault:
                     if role == RELEASES:
                         raise
@@ -302,6 +305,11 @@ class Collection:
 
     def _refreshed(self, *, for_owner: bool) -> Updater:
         """Refresh without writing rollback memory: the caller does, before it uses what was verified."""
+        with about(self.gun):
+            return self._refreshed_or_explained(for_owner=for_owner)
+
+    def _refreshed_or_explained(self, *, for_owner: bool) -> Updater:
+        """Refresh; raise what says most about why it cannot be done."""
         try:
             return self._refresh(self._local.pins, for_owner=for_owner)
         except Unpinned as unpinned:

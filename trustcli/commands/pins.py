@@ -10,11 +10,11 @@ import typer
 
 from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
-from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PatternPin, PinEntry
 from trustdata.gun import GUN
+from trustdata.suggestion import one_of
 from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

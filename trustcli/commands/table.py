@@ -12,7 +12,7 @@ import typer
 from trustcli.commands.support.command_help import commands_named, show_help_of
 from trustcli.console.exit_codes import DONE, INTERRUPTED
 from trustcli.console.help_text import CommandHelp, HelpRow
-from trustcli.console.suggestion import did_you_mean
+from trustdata.suggestion import did_you_mean
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown

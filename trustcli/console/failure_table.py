@@ -59,6 +59,10 @@ def _template(text: str) -> Callable[[Failure], str]:
     return advice
 
 
+def _name(error: Failure) -> str:
+    return error.about or "NAME"
+
+
 def _advice_help_command(error: Failure) -> str:
     return error.help_command if isinstance(error, UsageError) else ""
 
@@ -87,7 +91,8 @@ def _advice_remote_refused(error: Failure) -> str:
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
         return _advice_page(error)
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
+        account = f"docker login, with an account that may do this on {error.remote}"
+        return f"{account}; trust doctor {_name(error)} says what is wrong"
     advice: dict[int, str] = {
         HTTPStatus.REQUEST_TIMEOUT: f"use a faster connection, or ask the operator of {error.remote} to allow slower "
         "uploads",
@@ -112,7 +117,8 @@ def _advice_page(error: cli_errors.RemoteRefused) -> str:
     if error.status == HTTPStatus.NOT_FOUND:
         shorter = address_without_path(error.remote)
         path = f", and whether the path belongs to it (without it: {shorter})" if shorter else ""
-        return f"see whether the address is right (trust doctor NAME){path}, then ask the operator of {error.remote}"
+        right = f"see whether the address is right (trust doctor {_name(error)}){path}"
+        return f"{right}, then ask the operator of {error.remote}"
     return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
 
 
@@ -165,7 +171,7 @@ def _advice_expired(error: Failure) -> str:
     role = error.details().get("role")
     if role in ONLINE:
         return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
-    return f"ask a holder of the {role} key for: trust renew NAME"
+    return f"ask a holder of the {role} key for: trust renew {_name(error)}"
 
 
 def _advice_not_vouched_for(error: Failure) -> str:
@@ -216,7 +222,7 @@ def _advice_no_such_key(error: Failure) -> str:
 
 def _advice_not_authorised(error: Failure) -> str:
     """Return how one becomes a signer: with a key that is here, or else with one that is brought or made first."""
-    add = "trust signer add --key YOURS.pub YOU NAME"
+    add = f"trust signer add --key YOURS.pub YOU {_name(error)}"
     if isinstance(error, KeyNotFound) and error.store_is_empty:
         return (
             f"bring your key: trust key import FILE; or make one (trust key generate YOU), and ask an owner for: {add}"
@@ -411,7 +417,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     # 7: a server refuses, or what is there is not what the command began with
     cli_errors.RemoteRefused: Row(status=REFUSED, advice=_advice_remote_refused),
     errors.CollectionExists: Row(status=REFUSED, advice=_template("trust pins lists what is known here")),
-    errors.PublishRefused: Row(status=REFUSED, advice=_template("trust inspect --pretty NAME shows roles and signers")),
+    errors.PublishRefused: Row(
+        status=REFUSED, advice=lambda error: f"trust inspect --pretty {_name(error)} shows roles and signers"
+    ),
     errors.WouldBreakRole: Row(
         status=REFUSED,
         advice=_template("publish {role} again in the same step, or give a new signer a name that was never used"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from trustcli.console.suggestion import did_you_mean
+from trustdata.suggestion import did_you_mean
 from trustcli.errors import UsageError
 
 

@@ -49,3 +49,11 @@ def test_a_plan_and_json_say_the_same(wire: WireFormat, keys: Sequence[str]) -> 
     error = json.loads(session.stdout.getvalue())["error"]
     assert ("no private key at all" in error["message"]) is (not keys)
     assert set(error["details"]) == {"key", "named"}
+
+
+def test_a_mistyped_signer_is_told_who_may_have_been_meant(wire: WireFormat) -> None:
+    session = SimulatedSession(good_collection(wire).regular(), keys=("alice",), registry_digest=f"sha256:{GOOD}")
+    assert session.run("sign", "--signer", "alcie", f"{APP}:3.0") == 7
+    told = session.stderr.getvalue()
+    assert f"alcie is no signer of {APP} (signers: alice, bob); did you mean 'alice'?" in told
+    assert f"  next: trust inspect --pretty {APP} shows" in told

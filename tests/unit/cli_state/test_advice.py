@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from keys.error_record import about
+from keys.errors import KeyNotAuthorised, KeysError
 from tests.simulator.home import Home
 from tests.simulator.repository import APP, RepositorySimulator
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import load_settings
 from trustcli.console.failure_table import advice_pinned_by_key, row_for
+from trustcli.doctor.failing import failed
 from trustcli.errors import CertificateRefused, RemoteRefused
 from trustcli.registry.reference import parse_reference
-from trustdata.errors import InvalidName, NotSigned, RootNotNamed, TooLarge
+from trustdata.errors import (
+    InvalidName,
+    MetadataExpired,
+    NoTrustData,
+    NotSigned,
+    PublishRefused,
+    RootNotNamed,
+    TooLarge,
+    TrustDataWithheld,
+    TrustError,
+)
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire.tuf import TUF
 
@@ -114,3 +128,33 @@ def test_a_path_in_the_address_may_be_what_is_wrong(status: int, words: str, *, 
     assert words in row_for(at_path).advice(at_path)
     alone = RemoteRefused(remote="https://t.example", status=status, reason="no", page=page)
     assert "the path" not in row_for(alone).advice(alone)
+
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_ABOUT_A_NAME: list[TrustError | KeysError] = [
+    RemoteRefused(remote="https://t.example", status=401, reason="no"),
+    RemoteRefused(remote="https://t.example", status=404, reason="no", page=True),
+    MetadataExpired(role="targets", version=1, expires=_NOON, at=_NOON),
+    KeyNotAuthorised(key="for targets"),
+    PublishRefused(role="targets", reason="no"),
+]
+
+
+@pytest.mark.parametrize("error", _ABOUT_A_NAME, ids=lambda error: error.code)
+def test_a_name_that_is_known_stands_in_the_advice(error: TrustError | KeysError) -> None:
+    assert "NAME" in row_for(error).advice(error)
+    with pytest.raises(type(error)), about("r.example/outer"), about("r.example/app"):
+        raise error
+    advice = row_for(error).advice(error)
+    assert "r.example/app" in advice
+    assert "NAME" not in advice
+    assert "about" not in error.details()
+
+
+def test_the_doctor_sends_nobody_to_the_doctor() -> None:
+    others = NoTrustData(gun="r.example/app"), TrustDataWithheld(gun="r.example/app", known_by="here")
+    for error in (*_ABOUT_A_NAME, *others):
+        found = failed("collection", error)
+        assert found.remedy
+        assert "trust doctor" not in found.remedy
+        assert "  " not in found.remedy

@@ -34,11 +34,11 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
-from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 from trustdata.roles import RoleName, signer_role
+from trustdata.suggestion import one_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
 
