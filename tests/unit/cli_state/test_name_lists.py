@@ -71,11 +71,11 @@ def test_an_empty_list_is_no_name(tmp_path: Path, content: bytes) -> None:
 
 
 def test_no_name_and_no_list() -> None:
-    with pytest.raises(UsageError, match=r"Missing argument 'NAME\.\.\.', or --names FILE"):
+    with pytest.raises(UsageError, match=r"NAME\.\.\. is missing, or --names FILE"):
         collection_names([])
-    with pytest.raises(UsageError, match=r"Missing argument 'IMAGE\.\.\.', or --images FILE"):
+    with pytest.raises(UsageError, match=r"IMAGE\.\.\. is missing, or --images FILE"):
         image_references(None)
-    with pytest.raises(UsageError, match=r"Missing argument 'IMAGE\.\.\.', or --images FILE"):
+    with pytest.raises(UsageError, match=r"IMAGE\.\.\. is missing, or --images FILE"):
         image_names([], None)
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
-from trustserver.__main__ import app
+from trustserver.__main__ import app, main
 from trustserver.errors import ClockJumped, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.settings import Settings, load
@@ -55,6 +55,32 @@ def test_square_brackets_in_the_help_are_shown_and_are_no_markup() -> None:
     shown = " ".join(CliRunner().invoke(app, ["serve", "--help"]).output.split())
     for shown_as in ("ADDRESS[/BITS]", "[a quarter of all]", "[./trust-server-data]", "[info]"):
         assert shown_as in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence", "explained_by"),
+    [
+        ("serv", "there is no command 'serv'; did you mean 'serve'?", "trust-server serve"),
+        ("collections lst", "there is no command 'lst'; did you mean 'list'?", "trust-server collections list"),
+        ("collections zzz", "there is no command 'zzz'", "trust-server collections"),
+        ("serve --listne x", "there is no option '--listne'; did you mean '--listen'?", "trust-server serve"),
+        ("serve --workers", "option --workers needs a value", "trust-server serve"),
+        ("collections release", "NAME is missing", "trust-server collections release"),
+    ],
+)
+def test_wrong_usage_is_told_as_the_client_tells_it(
+    words: str,
+    sentence: str,
+    explained_by: str,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["trust-server", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"trust-server: {sentence}\n  next: {explained_by} --help\n")
 
 
 @pytest.fixture

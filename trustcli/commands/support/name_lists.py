@@ -69,7 +69,7 @@ def image_names(images: Sequence[str], file: Path | None) -> list[str]:
     """
     if file is None:
         if not images:
-            raise UsageError("Missing argument 'IMAGE...', or --images FILE")
+            raise UsageError("IMAGE... is missing, or --images FILE")
         return list(images)
     return [*images, *(reference.given for reference in _listed(file, "--images", collections=False))]
 
@@ -82,7 +82,7 @@ def _collection(reference: ImageReference) -> GUN:
 
 def _given(names: Sequence[str] | None, file: Path | None, *, option: str, what: str) -> Iterator[ImageReference]:
     if not names and file is None:
-        raise UsageError(f"Missing argument '{what}...', or {option} FILE")
+        raise UsageError(f"{what}... is missing, or {option} FILE")
     yield from map(parse_reference, names or ())
     if file is not None:
         yield from _listed(file, option, collections=option == "--names")
