@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from trustcli.client.pin_memory import agrees_with_memory
+from trustcli.client.updater import VERIFIED_BEFORE
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
@@ -56,7 +59,9 @@ def command(
             session.cache(gun, wire.name).clear()
         session.pins.replace(gun, entry)
     elif known is None:
-        session.pins.record(gun, _entry(session, gun, pin, requested, named=real))
+        entry = _entry(session, gun, pin, requested, named=real)
+        _check_memory(session, gun, entry)
+        session.pins.record(gun, entry)
     elif (known.pin, known.named) != (pin, real):
         place = str(session.settings.home / "pins.toml")
         stated = PinEntry(pin=pin, format=known.format, recorded=session.at, how="pin", named=real).stated
@@ -85,6 +90,20 @@ def _pin_pattern(
     session.output.result(f"every name of {pattern} without a pin of its own is pinned to {pin}")
     session.output.document({"pattern": pattern, "pin": str(pin), "exit": DONE})
     return DONE
+
+
+def _check_memory(session: Session, gun: GUN, entry: PinEntry) -> None:
+    """Refuse a pin that what was verified here contradicts: all that is verified later would be refused.
+
+    Raises: PinsDisagree, MemoryDamaged.
+    """
+    name = entry.named or gun
+    memory = session.memory.load(name)
+    if memory is not None and not agrees_with_memory(entry, memory, partial(session.cache, name)):
+        seen = f"sha256:{memory.root_of_trust}"
+        raise PinsDisagree(
+            gun=gun, pin=seen, pin_source=VERIFIED_BEFORE, other=entry.stated, other_source="the command line"
+        )
 
 
 def _check_alias(gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -249,6 +250,16 @@ def _advice_format_changed(error: Failure) -> str:
     )
 
 
+def _advice_pins_disagree(error: Failure) -> str:
+    """Return how what was typed takes the place of what is known here, or else where that is seen."""
+    ask = "ask the publisher which root is right"
+    if not isinstance(error, errors.PinsDisagree) or error.other_source != "the command line":
+        return f"{ask}; trust pins lists what is recorded here"
+    pin, _, named = error.other.partition(", named ")
+    alias = f" --named {named}" if named else ""
+    return f"{ask}; only if it is the one that you typed: trust pin {shlex.quote(error.gun)} {pin}{alias} --replace"
+
+
 def advice_pinned_by_key(error: Failure, *, trust: str = "trust") -> str:
     """Return what a user does about a pin by key alone: pin the fingerprint of the root.
 
@@ -307,7 +318,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     errors.PinsDisagree: Row(
         status=NOT_TRUSTED,
-        advice=_template("ask the publisher which root is right; trust pins lists what is recorded here"),
+        advice=_advice_pins_disagree,
     ),
     errors.LockDisagrees: Row(status=NOT_TRUSTED, advice=_advice_lock_disagrees),
     errors.FormatChanged: Row(status=NOT_TRUSTED, advice=_advice_format_changed),
