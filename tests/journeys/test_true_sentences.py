@@ -85,6 +85,20 @@ def test_a_value_that_is_none_of_the_choices(trust: Run, argv: tuple[str, ...], 
     assert "xyzzy" not in argv or "did you mean" not in said
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("key", "list"), "no private key is in the key store; trust key generate NAME makes one, "),
+        (("pins",), "nothing is pinned here; trust pin NAME REF does it\n"),
+        (("pins", "--format", "notary"), "nothing is pinned here in the format notary-v1; "),
+    ],
+)
+def test_an_empty_list_is_told_beside_it(trust: Run, argv: tuple[str, ...], words: str) -> None:
+    status, told, said = trust(*argv)
+    assert (status, told) == (0, "")
+    assert said.startswith(words)
+
+
 def test_a_server_without_its_scheme(trust: Run) -> None:
     for given in ("trust.example.com", "localhost:4443", "[::1]:4443/trust"):
         status, _, said = trust("--server", given, "verify", "a.invalid/b:1")

@@ -130,6 +130,10 @@ def list_(ctx: typer.Context) -> int:
     infos = session.keystore.list()
     for line in lines(infos):
         session.output.result(line)
+    if not infos:
+        session.output.notice(
+            "no private key is in the key store; trust key generate NAME makes one, trust key import FILE brings one"
+        )
     session.output.document({"keys": [row(info) for info in infos], "exit": DONE})
     return DONE
 
