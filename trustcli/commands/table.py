@@ -82,7 +82,7 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
     try:
         status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
     except UsageError as error:
-        raise UsageError(error.reason, help_command=f"{path} --help") from error
+        raise error.explained_by(f"{path} --help") from error
     except typer.Abort as stopped:
         raise KeyboardInterrupt from stopped
     except typer.Exit as stopped:

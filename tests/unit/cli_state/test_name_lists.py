@@ -58,6 +58,8 @@ def test_a_bad_line_is_told_with_its_number(tmp_path: Path, line: str, said: str
     with pytest.raises(UsageError) as refused:
         collection_names([], file)
     assert str(refused.value).startswith(f"--names: {file}, {said}")
+    (bad,) = refused.value.lines
+    assert (bad.line, bad.text) == (3, line)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf\n# nothing\n", b"\r\n\r\n"])
