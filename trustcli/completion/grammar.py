@@ -150,13 +150,7 @@ TRUST: Final = Words(
             }
         ),
         "pin": Words(
-            options={
-                "--format": FORMATS,
-                "--named": NAME,
-                "--replace": FLAG,
-                "--remove": FLAG,
-                "--yes": FLAG,
-            },
+            options={"--format": FORMATS, "--named": NAME, "--replace": FLAG, "--remove": FLAG, **_YES},
             arguments=(NAME, FREE),
         ),
         "pins": Words(options={"--format": FORMATS, "--as": FORMS}),
