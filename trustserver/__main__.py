@@ -36,6 +36,8 @@ clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is
 app.add_typer(clock_app, name="clock")
 
 _REFUSED: Final = 2
+COMPLETE: Final = "__complete"
+"""What the scripts of the shells call, with the words after the program's name."""
 
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer's callback
@@ -265,6 +267,17 @@ def settings(config: Config = None) -> None:
     run(GivenSettings(), os.environ, config)
 
 
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print the script with which a shell completes commands and options."""
+    from trustdata.suggestion import one_of
+    from trustserver.admin.completion import SCRIPTS
+
+    if shell not in SCRIPTS:
+        raise typer.BadParameter(f"{shell} is unknown{one_of(shell, SCRIPTS)}", param_hint="SHELL")
+    typer.echo(SCRIPTS[shell], nl=False)
+
+
 @collections_app.command("list")
 def list_collections(
     data: Data = None,
@@ -308,6 +321,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "migrate": ("trust-server migrate", "trust-server migrate --data /var/lib/trust-server"),
     "check": ("trust-server check", "trust-server check --against trust.lock --json"),
     "settings": ("trust-server settings", "trust-server settings --config /etc/trust-server.toml"),
+    "completion": ("trust-server completion bash", "trust-server completion fish"),
     "collections list": ("trust-server collections list", "trust-server collections list --json"),
     "collections release": (
         "trust-server collections release registry.example.com/team/app",
@@ -340,6 +354,11 @@ def _teach(command: Any, path: str) -> None:
 def main() -> None:
     """Run the program. An error of the domain, or of the command line, is printed in one line and ends it with 2."""
     command = typer.main.get_command(app)
+    if sys.argv[1:2] == [COMPLETE]:
+        from trustserver.admin.completion import suggestions
+
+        typer.echo("".join(f"{word}\n" for word in suggestions(command, sys.argv[2:])), nl=False)
+        return
     _teach(command, "trust-server")
     try:
         status = command.main(prog_name="trust-server", standalone_mode=False)
