@@ -369,9 +369,10 @@ class Collection:
             state = self.server.tombstone(self.gun)
         if state is None:
             other = self._in_other_format(withheld)
-            if other is not None or doubt is None or withheld.missing:
+            said = str(doubt) if doubt is not None else self._doubt_of_path()
+            if other is not None or not said or withheld.missing:
                 return other or withheld
-            return TrustDataWithheld(gun=self.gun, known_by=withheld.known_by, doubt=str(doubt))
+            return TrustDataWithheld(gun=self.gun, known_by=withheld.known_by, doubt=said)
         return CollectionDeleted(
             gun=self.gun,
             pin=self._known_root(),
@@ -379,6 +380,13 @@ class Collection:
             deleted_at=state.deleted_at,
             subject=state.subject,
         )
+
+    def _doubt_of_path(self) -> str:
+        """Return what may be wrong with the address of the server: with a path in it, other files are asked for."""
+        from trustcli.console.address_advice import address_without_path  # rare: start-up time
+
+        shorter = address_without_path(self.server.name)
+        return f"{self.server.name} has a path, which may be too much: without it, it is {shorter}" if shorter else ""
 
     def _in_other_format(self, withheld: TrustDataWithheld) -> TrustError | None:
         """Return the error for a collection that the server has in another format, if it says so."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 TOKEN_USER = "<token>"  # noqa: S105 -- the user name with which Docker stores an identity token in place of a password
+TOKEN_VARIABLE = "TRUST_TOKEN"  # noqa: S105
+"""The variable with a token for a trust server."""
+TOKEN_LOGIN = "token"  # noqa: S105 -- the user name with which trust servers take their own tokens as a password
+API_TOKEN_PREFIX = "ct_"  # noqa: S105 -- how all of them begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,11 @@ class Credential:
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+
+    @property
+    def is_api_token(self) -> bool:
+        """Whether it is a token that a trust server has made itself, and takes without any token server."""
+        return self.password.startswith(API_TOKEN_PREFIX)
 
     @property
     def label(self) -> str:

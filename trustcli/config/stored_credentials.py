@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -27,21 +27,24 @@ class StoredCredentials:
     def __init__(
         self, environ: Mapping[str, str], *, helper_timeout: float = HELPER_TIMEOUT, named_only: bool = False
     ) -> None:
-        """Take where to look. `named_only`: not in the user's session and home, where these must decide nothing."""
+        """Find where to look. `named_only`: not in the user's session and home, where these must decide nothing.
+
+        Raises: SettingsUnusable (there is no home folder).
+        """
         self._environ = environ
         self._helper_timeout = helper_timeout
-        self._named_only = named_only
         self.docker = DockerConfig(environ, helper_timeout=helper_timeout)
+        self._usual = None if named_only else usual_auth_files(environ)
 
     @cached_property
     def places(self) -> tuple[CredentialPlace, ...]:
-        """All places, in order. Raises: SettingsUnusable (there is no home folder)."""
+        """All places, in order. What podman and skopeo are set to is read here."""
         named = named_auth_file(self._environ)
-        own = () if self._named_only else self._of_podman()
+        own = () if self._usual is None else self._of_podman(self._usual)
         return (*([self._auth_file(named)] if named else []), self.docker, *own)
 
-    def _of_podman(self) -> tuple[CredentialPlace, ...]:
-        files = tuple(map(self._auth_file, usual_auth_files(self._environ)))
+    def _of_podman(self, usual: Iterable[Path]) -> tuple[CredentialPlace, ...]:
+        files = tuple(map(self._auth_file, usual))
         try:
             helpers = credential_helpers(self._environ)
         except SettingsUnusable as error:
@@ -78,18 +81,3 @@ class StoredCredentials:
         if failure is not None:
             raise failure
         return None
-
-
-class TrustServerCredentials:
-    """Credentials for trust servers: what `trust login` stored, then what is stored for the host."""
-
-    def __init__(self, stored: StoredCredentials) -> None:
-        self._stored = stored
-
-    def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
-        """Return the credential for a trust server, or None. `repository`: of no matter here.
-
-        Raises: SettingsUnusable.
-        """
-        own = self._stored.docker.trust_login(server)
-        return own or self._stored.credential_for(server, repository=repository)
