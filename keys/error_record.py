@@ -6,6 +6,7 @@ raises at most one of them (docs/adr/0003).
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import ClassVar, dataclass_transform
 
 
@@ -19,6 +20,8 @@ class ErrorRecord(Exception):
     """
 
     code: ClassVar[str] = "error"
+    about = ""
+    """The name that was at hand where the error was caught, for advice alone: no field, and no part of the message."""
 
     def __init__(self, **values: object) -> None:
         names = _fields(type(self))
@@ -57,3 +60,21 @@ def _fields(kind: type[ErrorRecord]) -> tuple[str, ...]:
             if not str(annotation).startswith("ClassVar"):
                 names[name] = None
     return tuple(names)
+
+
+class about:  # noqa: N801 - read as a word of a sentence: with about(name)
+    """Let every error that passes know which name it is about, unless it knows already."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Do nothing yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Note the name in an error of ours, and let it pass."""
+        del kind, trace
+        if isinstance(error, ErrorRecord):
+            error.about = error.about or self._name

@@ -91,7 +91,7 @@ def _help_for(argv: Sequence[str], program: str) -> str:
 def _failure(output: Output, error: Exception, argv: Sequence[str], program: str) -> tuple[int, dict[str, object]]:
     """Print the error and return the exit status and the same as a JSON value."""
     if isinstance(error, UsageError):
-        error = UsageError(error.reason, help_command=error.help_command or _help_for(argv, program))
+        error = error.explained_by(_help_for(argv, program))
     if isinstance(error, TrustError | KeysError | UsageError):
         return output.failure(error), failure_document(error)
     message = internal_error(error)

@@ -37,6 +37,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
+from keys.record import record
 from trustdata.errors import NotTrusted, TrustError, shown
 
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
@@ -321,19 +322,40 @@ class MemoryUnwritable(TrustError):
         return f"{self.path} cannot be written: {self.reason}"
 
 
+@record
+class BadLine:
+    """A line of a file that cannot be used: its number from 1 on, what stands there, and why it cannot be used."""
+
+    line: int
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
 class UsageError(ErrorRecord):
-    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained."""
+    """Refuse a command line. `reason`: what is wrong, or what to type; `help_command`: where it is explained.
+
+    `lines`: each line of a file of names that is none.
+    """
 
     code: ClassVar[str] = "usage"
     reason: str
     help_command: str = ""
+    lines: tuple[BadLine, ...] = ()
 
-    def __init__(self, reason: str, *, help_command: str = "") -> None:
-        super().__init__(reason=reason, help_command=help_command)
+    def __init__(self, reason: str, *, help_command: str = "", lines: tuple[BadLine, ...] = ()) -> None:
+        super().__init__(reason=reason, help_command=help_command, lines=lines)
 
     def __str__(self) -> str:
         return self.reason
 
+    def explained_by(self, help_command: str) -> UsageError:
+        """Return the same refusal with the command that explains it, unless it has one."""
+        return UsageError(self.reason, help_command=self.help_command or help_command, lines=self.lines)
+
     def details(self) -> dict[str, object]:
-        """Return nothing: the sentence says all of it."""
-        return {}
+        """Return the lines of a file that are no names; of anything else the sentence says all."""
+        lines = [{"line": bad.line, "text": bad.text, "reason": bad.reason} for bad in self.lines]
+        return {"lines": lines} if lines else {}

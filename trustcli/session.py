@@ -33,7 +33,7 @@ from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCrede
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.line_ends import plain_environment
-from trustcli.config.settings import Settings, load_hook_settings, load_settings
+from trustcli.config.settings import ServerChoice, Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.console.client_log import start_log
 from trustcli.console.output import Output
@@ -310,11 +310,12 @@ class Session:
 
         Raises: NoTrustServer, InvalidName (the URL), SettingsUnusable (no home folder to look for credentials in).
         """
-        choice = None if server else self.settings.server_choice(gun)
-        url = choice.url if choice else server
-        pool = self._shared_pool if observer is None else None
-        link = ServerLink(url, self.network(observer), self.trust_credentials, shared_pool=pool)
-        if choice:
+        choice = ServerChoice(url=server, source="") if server else self.settings.server_choice(gun)
+        network, pool = self.network(observer), self._shared_pool if observer is None else None
+        link = ServerLink(choice.url, network, self.trust_credentials, shared_pool=pool, source=choice.source)
+        if idle := network.authorities.idle_for(link.origin):
+            self.output.warn(idle)
+        if choice.source:
             _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
         return link
 

@@ -433,8 +433,11 @@ class CollectionDeleted(NotTrusted):
 
     def __str__(self) -> str:
         deleted = f"{self.gun} was deleted on {shown(self.deleted_at)} by {shown(self.subject) or 'unknown'}"
-        roots = f"its root was {shown(self.deleted_root)}, the pin here is {self.pin}"
-        return f"{deleted}, as the server says: {roots}; else its trust data is withheld"
+        root = shown(self.deleted_root)
+        if self.deleted_root == self.pin:
+            return f"{deleted}, as the server says: its root was {root}, as it is pinned here"
+        roots = f"its root was {root}, the pin here is {self.pin}"
+        return f"{deleted}, as the server says: {roots}; if these are not of one collection, it is withheld"
 
 
 class FormatChanged(NotTrusted):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,6 +17,7 @@ import typer
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
+from trustdata.usage_words import command_meant, usage_sentence
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(
@@ -35,6 +36,8 @@ clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is
 app.add_typer(clock_app, name="clock")
 
 _REFUSED: Final = 2
+COMPLETE: Final = "__complete"
+"""What the scripts of the shells call, with the words after the program's name."""
 
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer's callback
@@ -264,6 +267,17 @@ def settings(config: Config = None) -> None:
     run(GivenSettings(), os.environ, config)
 
 
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print the script with which a shell completes commands and options."""
+    from trustdata.suggestion import one_of
+    from trustserver.admin.completion import SCRIPTS
+
+    if shell not in SCRIPTS:
+        raise typer.BadParameter(f"{shell} is unknown{one_of(shell, SCRIPTS)}", param_hint="SHELL")
+    typer.echo(SCRIPTS[shell], nl=False)
+
+
 @collections_app.command("list")
 def list_collections(
     data: Data = None,
@@ -307,6 +321,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "migrate": ("trust-server migrate", "trust-server migrate --data /var/lib/trust-server"),
     "check": ("trust-server check", "trust-server check --against trust.lock --json"),
     "settings": ("trust-server settings", "trust-server settings --config /etc/trust-server.toml"),
+    "completion": ("trust-server completion bash", "trust-server completion fish"),
     "collections list": ("trust-server collections list", "trust-server collections list --json"),
     "collections release": (
         "trust-server collections release registry.example.com/team/app",
@@ -337,14 +352,51 @@ def _teach(command: Any, path: str) -> None:
 
 
 def main() -> None:
-    """Run the program. An error of the domain is printed in one line and ends it with status 2."""
+    """Run the program. An error of the domain, or of the command line, is printed in one line and ends it with 2."""
     command = typer.main.get_command(app)
+    if sys.argv[1:2] == [COMPLETE]:
+        from trustserver.admin.completion import suggestions
+
+        typer.echo("".join(f"{word}\n" for word in suggestions(command, sys.argv[2:])), nl=False)
+        return
     _teach(command, "trust-server")
     try:
-        command(prog_name="trust-server")
+        status = command.main(prog_name="trust-server", standalone_mode=False)
     except (TrustError, KeysError) as error:
         typer.echo(f"trust-server: {error}", err=True)
-        sys.exit(_REFUSED)
+        status = _REFUSED
+    except typer.Abort:
+        typer.echo("trust-server: interrupted", err=True)
+        status = 1
+    except BrokenPipeError:  # whoever read the output has gone: what is left of it has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except typer.TyperException as error:
+        status = _explain(error, _path_of(command, sys.argv[1:]))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _path_of(command: Any, words: Sequence[str]) -> str:
+    """Return the command that the words name, as far as they name one."""
+    path = ["trust-server"]
+    for word in words:
+        below = getattr(command, "commands", {})
+        if word in below:
+            path.append(word)
+            command = below[word]
+    return " ".join(path)
+
+
+def _explain(error: Any, path: str) -> int:
+    """Print what is wrong with a command line, and whose help says more; return the exit status."""
+    # A group without a command: the error's text is the help. Typer does not export its class.
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(str(error), err=True)
+        return _REFUSED
+    sentence = usage_sentence(error.format_message())
+    typer.echo(f"trust-server: {sentence}", err=True)
+    typer.echo(f"  next: {' '.join(filter(None, (path, command_meant(sentence), '--help')))}", err=True)
+    return _REFUSED
 
 
 if __name__ == "__main__":

@@ -148,6 +148,43 @@ def test_fish(line: str, suggested: list[str], tmp_path: Path, environ: dict[str
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("shell", sorted(LOADED))
+def test_the_server_is_completed_too(shell: str, tmp_path: Path, environ: dict[str, str]) -> None:
+    server = tmp_path / "bin" / "trust-server"
+    server.write_text(f'#!/bin/sh\nexec {sys.executable} -m trustserver "$@"\n')
+    server.chmod(0o755)
+    terminal = Terminal(shell, tmp_path, environ)
+    terminal.command(LOADED[shell].replace("trust completion", "trust-server completion"))
+    assert terminal.completed("trust-server coll") == ["trust-server", "collections"]
+    assert terminal.completed("trust-server collections re") == ["trust-server", "collections", "release"]
+    assert terminal.completed("trust-server serve --lis") == ["trust-server", "serve", "--listen"]
+    assert terminal.completed("trust-server check --against my") == [
+        "trust-server",
+        "check",
+        "--against",
+        "my policy.toml",
+    ]
+    terminal.close()
+
+
+def test_the_server_is_completed_in_fish(tmp_path: Path, environ: dict[str, str]) -> None:
+    server = tmp_path / "bin" / "trust-server"
+    server.write_text(f'#!/bin/sh\nexec {sys.executable} -m trustserver "$@"\n')
+    server.chmod(0o755)
+    for line, suggested in (("trust-server coll", "collections"), ("trust-server serve --data fold", "folder/")):
+        asked = f"trust-server completion fish | source; complete -C '{line}'"
+        done = subprocess.run(
+            [program("fish"), "--no-config", "-c", asked],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[0].partition("\t")[0] == suggested
+        assert done.stderr == ""
+
+
 @pytest.mark.parametrize("shell", sorted(SCRIPTS))
 def test_each_shell_understands_its_script(shell: str, tmp_path: Path) -> None:
     path = program(shell)

@@ -35,9 +35,7 @@ def test_the_tombstone_is_shown(owner: TrustUser, people: People, pair: list[str
     assert (row["state"], row["tombstone"]["deleted_root"]) == ("done", pin)
     assert row["tombstone"]["versions"]["root"] == 1
     refused = owner.run("verify", f"{first}:1.0", expect=4)
-    refused.said(
-        f"{first} was deleted on ", f"as the server says: its root was {pin}", "else its trust data is withheld"
-    )
+    refused.said(f"{first} was deleted on ", f"as the server says: its root was {pin}, as it is pinned here\n")
     people("stranger").run("verify", f"{first}:1.0", expect=3)
     assert states(owner, "delete", first, second, "--yes") == ["nothing to do", "done"]
     assert states(owner, "delete", first) == ["nothing to do"], "nobody is asked"
@@ -50,8 +48,10 @@ def test_a_plan_deletes_nothing(owner: TrustUser, pair: list[str]) -> None:
     first, second = pair
     pin = owner.pin_of(first)
     planned = owner.run("delete", first, second, "--plan")
-    for line, gun in zip(planned.stdout.splitlines(), pair, strict=True):
+    *lines, told = planned.stdout.splitlines()
+    for line, gun in zip(lines, pair, strict=True):
         assert line.startswith(f"would be deleted: {gun} at ")
+    assert told == "2 plans: 2 can be carried out, 0 cannot"
     assert f"pinned here to {pin}" in planned.stdout
     document = owner.run("--json", "delete", first, f"{second}-none", "--plan", expect=3).document()
     row, none = document["plans"]
@@ -62,6 +62,8 @@ def test_a_plan_deletes_nothing(owner: TrustUser, pair: list[str]) -> None:
     document = owner.run("--json", "delete", first, "--plan").document()
     assert document["plans"][0]["tombstone"]["deleted_root"] == pin
     assert owner.run("delete", first, "--plan").stdout.endswith(": nothing to do\n")
+    mixed = owner.run("delete", first, second, f"{second}-none", "--plan", expect=3)
+    assert mixed.stdout.endswith("\n3 plans: 1 can be carried out, 1 cannot, 1 change nothing\n")
 
 
 def test_a_lost_reply(owner: TrustUser, pair: list[str], serve: Serve) -> None:

@@ -98,7 +98,7 @@ def test_one_name_is_made_or_refused(owner: TrustUser, gun: str) -> None:
     owner.run("init", gun, "--no-recovery-key")
     owner.run("init", gun, "--no-recovery-key", expect=7).said("is known already")
     assert states(owner, "init", gun, f"{gun}/b", "--no-recovery-key") == ["nothing to do", "done"]
-    owner.run("init", expect=2).said("Missing argument 'NAME...', or --names FILE")
+    owner.run("init", expect=2).said("NAME... is missing, or --names FILE")
 
 
 @pytest.mark.parametrize(

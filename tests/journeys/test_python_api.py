@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -396,6 +396,43 @@ def test_the_caller_counts_before_the_environment(stage: Stage, put: Put) -> Non
         stage.trust(stage.owner, passphrase=wrong).sign(f"{stage.gun}:2.0")
     assert len(asked) == 2, "asked again once, and not again after the same answer"
     stage.trust(stage.owner, passphrase=lambda *_: None).sign(f"{stage.gun}:2.0")
+
+
+@ONE_FORMAT
+def test_a_collection_is_made_once(stage: Stage, put: Put, tmp_path: Path) -> None:
+    trust, name = stage.trust(stage.owner), f"{stage.gun}/made"
+    put("1.0", repository=name)
+    recovery, alice = tmp_path / "recovery.key", stage.owner.folder / "alice.pub"
+    asked: dict[str, Any] = {"recovery_key": recovery, "format": "notary", "signers": {"alice": alice}}
+    made = trust.init(name, **asked)
+    assert (made.repository, made.format, made.signers, made.published) == (name, "notary-v1", ("alice",), True)
+    assert made.pin == stage.owner.pin_of(name)
+    assert recovery.exists()
+    assert trust.init(name, **asked) == replace(made, published=False)
+    assert [one.published for one in trust.sign(f"{name}:1.0")] == [True]
+    assert {key.name for key in trust.inspect(name).signers} == {"alice"}
+    with pytest.raises(TrustError, match="is there and differs") as caught:
+        trust.init(name, recovery_key=recovery, format="tuf")
+    assert caught.value.code == "collection-exists"
+    no_secret_in("".join(stage.notices))
+
+
+@ONE_FORMAT
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("a.invalid/b", {"recovery_key": ""}, "recovery_key is empty"),
+        ("a.invalid/b", {"format": "nottary"}, "did you mean 'notary'"),
+        ("a.invalid/b", {"threshold": 0}, "threshold must be 1 or more"),
+        ("a.invalid/b", {"root_keys": "key"}, "takes a list"),
+        ("a.invalid/b", {"signers": {"alice": ""}}, "signers['alice'] is empty"),
+        ("a.invalid/b:1.0", {}, "without tag or digest"),
+    ],
+)
+def test_what_cannot_be_meant_makes_nothing(stage: Stage, name: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        stage.trust(stage.owner).init(name, **{"recovery_key": None, **options})
+    assert words in str(caught.value)
 
 
 @ONE_FORMAT

@@ -52,7 +52,10 @@ def trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         (("key", "rotate", "--nothing", "root", "a.invalid/b"), "trust key rotate --help"),
         (("key", "rotate", "tagets", "a.invalid/b"), "trust key rotate --help"),
         (("key", "--json", "generate", "a", "--purpose", "sinner"), "trust key generate --help"),
-        (("key", "rotat"), "trust key --help"),
+        (("key", "rotat"), "trust key rotate --help"),
+        (("key", "xyzzy"), "trust key --help"),
+        (("verfy", "sign"), "trust verify --help"),
+        (("verify", "--max-age"), "trust verify --help"),
         (("signer", "add"), "trust signer add --help"),
         (("sign",), "trust sign --help"),
         (("verify", "--nothing"), "trust verify --help"),
@@ -82,12 +85,41 @@ def test_a_value_that_is_none_of_the_choices(trust: Run, argv: tuple[str, ...], 
     assert "xyzzy" not in argv or "did you mean" not in said
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("key", "list"), "no private key is in the key store; trust key generate NAME makes one, "),
+        (("pins",), "nothing is pinned here; trust pin NAME REF does it\n"),
+        (("pins", "--format", "notary"), "nothing is pinned here in the format notary-v1; "),
+    ],
+)
+def test_an_empty_list_is_told_beside_it(trust: Run, argv: tuple[str, ...], words: str) -> None:
+    status, told, said = trust(*argv)
+    assert (status, told) == (0, "")
+    assert said.startswith(words)
+
+
+def test_bad_lines_of_a_list_stand_one_below_the_other(trust: Run) -> None:
+    stdin = "a.invalid/b\n# no name\nUPPER\n" + "c d\x1b\n" * 11
+    status, _, said = trust("signer", "list", "--names", "-", stdin=stdin)
+    assert status == 2
+    first, *lines, more, following = said.splitlines()
+    assert first == "error: --names: standard input has 12 lines that name no collections"
+    assert lines[0].startswith("  line 3: 'UPPER' is no valid image reference")
+    assert [line.partition(":")[0] for line in lines] == [f"  line {number}" for number in range(3, 13)]
+    assert (more, following) == ("  and 2 more", "  next: trust signer list --help")
+    status, told, _ = trust("signer", "list", "--names", "-", "--json", stdin=stdin)
+    bad = json.loads(told)["error"]["details"]["lines"]
+    assert [(row["line"], row["text"]) for row in bad] == [(3, "UPPER"), *((n, "c d\\x1b") for n in range(4, 15))]
+    assert all(row["reason"].startswith(f"'{row['text']}' is no valid image reference") for row in bad)
+
+
 def test_a_server_without_its_scheme(trust: Run) -> None:
     for given in ("trust.example.com", "localhost:4443", "[::1]:4443/trust"):
         status, _, said = trust("--server", given, "verify", "a.invalid/b:1")
         assert status == 2
         assert f"  next: write it with its scheme: https://{given} (a server without TLS: http://{given})\n" in said
-    for given in ("ftp://trust.example.com", "not a host"):
+    for given in ("http://", "not a host"):
         assert "next:" not in trust("--server", given, "verify", "a.invalid/b:1")[2]
     assert "scheme" not in trust("verify", "NO NAME:1")[2]
 
@@ -114,10 +146,12 @@ def test_every_bad_line_of_a_list_is_told(trust: Run, tmp_path: Path, bad: int) 
     (tmp_path / "names").write_text("\n".join(lines))
     status, _, said = trust("expiring", "--names", "names")
     assert status == 2
-    assert said.startswith("error: --names: names, line 2: 'a.invalid/BAD0' is no valid ")
+    alone = "error: --names: names, line 2: 'a.invalid/BAD0' is no valid "
+    several = f"error: --names: names has {bad} lines that name no collections\n  line 2: 'a.invalid/BAD0' is no valid "
+    assert said.startswith(alone if bad == 1 else several)
     assert [f"line {number + 2}: " in said for number in range(bad)] == [number < 10 for number in range(bad)]
-    assert ("; and 1 more line\n" in said) is (bad == 11)
-    assert ("; and 5 more lines\n" in said) is (bad == 15)
+    assert ("\n  and 1 more\n" in said) is (bad == 11)
+    assert ("\n  and 5 more\n" in said) is (bad == 15)
 
 
 def _pin(home: Path, *names: str) -> None:

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import make_authority
+from tests.support.credential_helpers import Helpers
 from tests.support.images import build_image
 from tests.support.programs import PASSWORD, USER, RunningProgram, program, push, start_registry
 from tests.support.proxies import start_nginx
 from tests.support.server_process import ServerProcess
 from tests.support.trust_program import TrustUser
+from trustcli.config.stored_credentials import StoredCredentials
 
 _NGINX = """
 server {{
@@ -176,3 +178,38 @@ def test_who_has_logged_out_is_refused_again(person: TrustUser, guarded: Guarded
     del environ["DOCKER_CONFIG"]
     subprocess.run([program("podman"), "logout", guarded.host], env=environ, check=True, capture_output=True)
     person.run("sign", f"{gun}:1.0", expect=7).said(f"none stored for {guarded.host}")
+
+
+@pytest.mark.parametrize(
+    ("main", "dropped_in"),
+    [
+        ('["unknown", "containers-auth.json", "known"]', None),
+        ('["known", "containers-auth.json"]', None),
+        ('["unknown"]', None),
+        ('["absent", "broken", "known"]', None),
+        ('["containers-auth.json"]', '["known"]'),
+        ('["known"]', "[]"),
+        (None, '["known"]'),
+    ],
+)
+def test_helpers_are_asked_as_podman_asks_them(tmp_path: Path, main: str | None, dropped_in: str | None) -> None:
+    helpers, folder = Helpers(tmp_path / "bin"), tmp_path / ".config" / "containers"
+    for answer in ("known", "unknown", "broken"):
+        helpers.add(answer, answer)
+    (folder / "registries.conf.d").mkdir(parents=True)
+    for file, names in (("registries.conf", main), ("registries.conf.d/1.conf", dropped_in)):
+        if names is not None:
+            (folder / file).write_text(f"credential-helpers = {names}\n")
+    login = base64.b64encode(b"file:pw").decode()
+    (folder / "auth.json").write_text(json.dumps({"auths": {"r.example": {"auth": login}}}))
+    environ = {
+        "HOME": str(tmp_path),
+        "PATH": f"{helpers.folder}:{os.environ['PATH']}",
+        "XDG_RUNTIME_DIR": str(tmp_path),
+    }
+    command = [program("podman"), "login", "--get-login", "r.example"]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    asked = helpers.calls()
+    found = StoredCredentials(environ).credential_for("r.example")
+    assert (found.username if found else None) == (done.stdout.strip() or None), done.stderr
+    assert helpers.calls() == asked

@@ -15,6 +15,7 @@ import trustdata
 import trustserver
 from keys.error_record import ErrorRecord
 from trustcli.api import Signed
+from trustcli.errors import BadLine
 
 PACKAGES: Final = (keys, trustdata, trustcli, trustserver)
 NO_MODULES: Final = ("trustserver.storage.migrations.env",)
@@ -31,6 +32,7 @@ SAMPLES: Final[dict[str, object]] = {
     "Mapping[str, object]": {"at": datetime(2026, 11, 1, tzinfo=UTC), "name\n": ["x" * 500]},
     "Mapping[str, int]": {"root": 1},
     "Mapping[str, Failure]": {},  # errors are equal to themselves alone
+    "tuple[BadLine, ...]": (BadLine(line=3, text="a b", reason="no name"),),
     "tuple[Signed, ...]": (Signed(image="app:1", name="app:1@sha256:aa", tag="1", digest="sha256:aa", published=True),),
     "Mapping[str, str]": {"v\n1": "sha256:" + "a" * 500},
 }

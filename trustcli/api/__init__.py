@@ -1,4 +1,4 @@
-"""The Python API: verify, inspect and sign as the commands do, with values and exceptions in place of text.
+"""The Python API: verify, inspect, sign and initialise as the commands do, with values and exceptions in place of text.
 
     from trustcli.api import Trust
 
@@ -14,12 +14,13 @@ from __future__ import annotations
 from keys.errors import KeysError
 from trustcli.api.errors import NotAllSigned
 from trustcli.api.trust import Trust
-from trustcli.api.values import ExpiredRole, Inspected, KeyHolder, Signed, SignedTag, Verdict
+from trustcli.api.values import ExpiredRole, Founded, Inspected, KeyHolder, Signed, SignedTag, Verdict
 from trustcli.errors import UsageError
 from trustdata.errors import TrustError
 
 __all__ = [
     "ExpiredRole",
+    "Founded",
     "Inspected",
     "KeyHolder",
     "KeysError",

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from trustcli.api.values import Inspected, Signed, Verdict
+from trustcli.api.values import Founded, Inspected, Signed, Verdict
 from trustcli.config.global_options import GlobalOptions
 from trustcli.console.caller_passphrases import AskCaller
 from trustcli.errors import UsageError
@@ -20,15 +21,16 @@ PathText: TypeAlias = str | os.PathLike[str]
 
 
 class Trust:
-    """What the commands `trust verify`, `trust inspect` and `trust sign` do, on this machine and with its settings.
+    """What the commands `trust verify`, `inspect`, `sign` and `init` do, on this machine and with its settings.
 
     The parameters are the options of every command; what is not given comes from the environment and `trust.toml`, as
     it does there. Nothing is read before a method is called, and everything anew by each call: settings, pins, keys and
     the clock. An object never changes, so several threads may use it at the same time.
 
     `lock`: a lock file; without it none is read, whatever lies in the current folder. `environ`: the variables that
-    count, in place of the process's own. `passphrase`: is called with the purpose of a key (`targets` or `signer`) and
-    its name, and returns its passphrase, or None for that of the environment; nobody is ever asked at a terminal.
+    count, in place of the process's own. `passphrase`: is called with the purpose of a key (`targets`, `signer`, `root`
+    or `recovery`) and its name, and returns its passphrase, or None for that of the environment; nobody is ever asked
+    at a terminal.
     `notice`: is called with each sentence of progress or warning (`warning: ...`), in the thread of the call; without
     it they go to the logger `trustcli.api`. Nothing is printed.
 
@@ -125,6 +127,46 @@ class Trust:
         named, role = _images(images), _value("signer", signer)
         with closing(self._open()) as session:
             return sign(session, named, signer=role, local=local)
+
+    def init(
+        self,
+        name: str,
+        *,
+        recovery_key: PathText | None,
+        format: str = "tuf",  # noqa: A002 - it is called so everywhere else
+        root_keys: Iterable[str] = (),
+        threshold: int = 1,
+        signers: Mapping[str, PathText] = MappingProxyType({}),
+    ) -> Founded:
+        """Make a collection, record its pin here and return it; of one that is there, make what is missing.
+
+        A collection that is as it is asked for has nothing to do. One that differs is left alone.
+
+        `recovery_key`: the file of the recovery root key, made if it is not there; None decides to do without: a root
+        key that is lost is then lost for good. `format`: `tuf` or `notary`. `root_keys`: ids or names in the key
+        store; without any, its only root key, else a new one. `threshold`: how many of them must sign a root.
+        `signers`: files of public keys (PEM) by the names of signers.
+
+        Raises: UsageError (a parameter that cannot be meant), InvalidName, CollectionExists (it is there and differs),
+        KeysError, and every TrustError of `sign`.
+        """
+        from trustcli.api.founding import init
+
+        file = _value("recovery_key", recovery_key)
+        keys, chosen = _several("root_keys", root_keys), _value("format", format)
+        files = {signer: _value(f"signers[{signer!r}]", key) or "" for signer, key in signers.items()}
+        if threshold < 1:
+            raise UsageError("threshold must be 1 or more")
+        with closing(self._open()) as session:
+            return init(
+                session,
+                name,
+                recovery_key=file,
+                wire_format=chosen or "",
+                root_keys=keys,
+                threshold=threshold,
+                signers=files,
+            )
 
     def _open(self) -> Session:
         from trustcli.api.notices import Notices

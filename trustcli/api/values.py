@@ -53,6 +53,21 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Founded:
+    """A collection that was made, or was there as it was asked for.
+
+    `repository`: its name. `pin`: `sha256:HEX`, what others pin. `format`: `tuf-1.0` or `notary-v1`. `signers`: those
+    that were asked for. `published`: False if nothing had to be done.
+    """
+
+    repository: str
+    pin: str
+    format: str
+    signers: tuple[str, ...]
+    published: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
     """One signed image, after it was verified as a client does.
 

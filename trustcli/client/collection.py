@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
+from keys.error_record import about
 from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
@@ -137,7 +138,8 @@ class Collection:
         Raises: OfflineTooOld, NotTrusted, Unpinned, MalformedMetadata, MemoryDamaged.
         """
         updater = self._updater(self._local.pins)
-        updater.offline(max_age=max_age)
+        with about(self.gun):
+            updater.offline(max_age=max_age)
         return updater
 
     def owner_roles(self, decisions: OwnerDecisions | None = None) -> OwnerRoles:
@@ -257,7 +259,8 @@ class Collection:
         try:
             for role in needed_roles(question, updater.roles()[TARGETS]):
                 try:
-                    updater.load_published([role])
+                    with about(self.gun):
+                        updater.load_published([role])
                 except (NotTrusted, MalformedMetadata, TooLarge) as fault:
                     if role == RELEASES:
                         raise
@@ -302,6 +305,11 @@ class Collection:
 
     def _refreshed(self, *, for_owner: bool) -> Updater:
         """Refresh without writing rollback memory: the caller does, before it uses what was verified."""
+        with about(self.gun):
+            return self._refreshed_or_explained(for_owner=for_owner)
+
+    def _refreshed_or_explained(self, *, for_owner: bool) -> Updater:
+        """Refresh; raise what says most about why it cannot be done."""
         try:
             return self._refresh(self._local.pins, for_owner=for_owner)
         except Unpinned as unpinned:
@@ -361,9 +369,10 @@ class Collection:
             state = self.server.tombstone(self.gun)
         if state is None:
             other = self._in_other_format(withheld)
-            if other is not None or doubt is None or withheld.missing:
+            said = str(doubt) if doubt is not None else self._doubt_of_path()
+            if other is not None or not said or withheld.missing:
                 return other or withheld
-            return TrustDataWithheld(gun=self.gun, known_by=withheld.known_by, doubt=str(doubt))
+            return TrustDataWithheld(gun=self.gun, known_by=withheld.known_by, doubt=said)
         return CollectionDeleted(
             gun=self.gun,
             pin=self._known_root(),
@@ -371,6 +380,13 @@ class Collection:
             deleted_at=state.deleted_at,
             subject=state.subject,
         )
+
+    def _doubt_of_path(self) -> str:
+        """Return what may be wrong with the address of the server: with a path in it, other files are asked for."""
+        from trustcli.console.address_advice import address_without_path  # rare: start-up time
+
+        shorter = address_without_path(self.server.name)
+        return f"{self.server.name} has a path, which may be too much: without it, it is {shorter}" if shorter else ""
 
     def _in_other_format(self, withheld: TrustDataWithheld) -> TrustError | None:
         """Return the error for a collection that the server has in another format, if it says so."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from trustcli.errors import RemoteMisbehaved, RemoteRefused
-from trustcli.http.messages import Response, parse_url
+from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.network import Network
 from trustdata.errors import InvalidName, TooLarge, TrustError
 
@@ -26,6 +26,14 @@ _OPENINGS: Final = (b"{", b"[")
 """How nearly all files begin; others are looked at."""
 
 
+def _parts(server: str) -> tuple[Origin, str]:
+    """Return where a server is, and the path that goes before every request's. Raises: InvalidName."""
+    origin, path = parse_url(server, kind="trust server")
+    if "?" in path or "#" in server:
+        raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
+    return origin, path.rstrip("/")
+
+
 class ServerLink:
     """One trust server. Not for threads."""
 
@@ -36,16 +44,18 @@ class ServerLink:
         credentials: CredentialSource,
         *,
         shared_pool: Callable[[], ConnectionPool] | None = None,
+        source: str = "",
     ) -> None:
         """Connect to nothing yet.
 
         `server`: URL; a path in it goes before every request's. `shared_pool`: returns the connections that all links
-        of one run share, which this one does not close. Raises: InvalidName.
+        of one run share, which this one does not close. `source`: what gave the URL, for messages. Raises: InvalidName.
         """
-        self._origin, path = parse_url(server, kind="trust server")
-        if "?" in path or "#" in server:
-            raise InvalidName(kind="trust server", name=server, reason="must not have a query or fragment")
-        self._path = path.rstrip("/")
+        try:
+            self._origin, self._path = _parts(server)
+        except InvalidName as error:
+            error.reason += f" (it was given by {source})" if source else ""
+            raise
         self._network = network
         self._credentials = credentials
         self._shared_pool = shared_pool
@@ -56,8 +66,13 @@ class ServerLink:
 
     @property
     def name(self) -> str:
-        """Scheme, host and port, for messages."""
-        return str(self._origin)
+        """Its whole address, for messages."""
+        return f"{self._origin}{self._path}"
+
+    @property
+    def origin(self) -> Origin:
+        """Where it is asked, whatever the path."""
+        return self._origin
 
     @property
     def may_carry_secrets(self) -> bool:

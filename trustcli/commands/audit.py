@@ -18,13 +18,13 @@ from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.names import known_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
-from trustcli.console.suggestion import did_you_mean
 from trustcli.errors import UsageError
 from trustcli.publish.plan_view import as_time
 from trustcli.session import Session
 from trustdata.audit import audit
 from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
+from trustdata.suggestion import did_you_mean
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

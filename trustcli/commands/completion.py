@@ -8,9 +8,9 @@ import typer
 
 from trustcli.completion.scripts import SCRIPTS
 from trustcli.console.exit_codes import DONE
-from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
+from trustdata.suggestion import one_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -5,7 +5,7 @@ The pin and the memory of this machine stay: whoever knows the name learns that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -87,9 +87,19 @@ def _plan(session: Session, guns: Sequence[GUN]) -> int:
             else:
                 row |= {"format": state.format, "versions": {str(role): v for role, v in state.versions.items()}}
         rows.append({**row, **deleted, "error": error})
+    if len(guns) > 1:
+        session.output.result(_sum(rows))
     status = worst(statuses)
     session.output.document({"plans": rows, "feasible": status == DONE, "exit": status})
     return status
+
+
+def _sum(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return one line about several plans, as of every plan."""
+    wrong = sum(row["error"] is not None for row in rows)
+    gone = sum(row["tombstone"] is not None for row in rows)
+    told = f"{len(rows)} plans: {len(rows) - wrong - gone} can be carried out, {wrong} cannot"
+    return told + (f", {gone} change nothing" if gone else "")
 
 
 def _blank(_: object) -> dict[str, object]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from trustcli.client.pin_memory import agrees_with_memory
+from trustcli.client.updater import VERIFIED_BEFORE
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.names import parse_format
+from trustcli.commands.support.pin_removal import remove_pattern, remove_pin
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.session import Session
@@ -27,7 +31,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME|PATTERN")],
-    reference: Annotated[str, typer.Argument(metavar="sha256:HEX|key:HEX")],
+    reference: Annotated[str | None, typer.Argument(metavar="sha256:HEX|key:HEX")] = None,
     format_: Annotated[
         str | None, typer.Option("--format", help="Wire format: tuf or notary (asked of the server without it).")
     ] = None,
@@ -35,9 +39,17 @@ def command(
         str | None, typer.Option("--named", metavar="OTHER", help="The real name: NAME is a mirror of OTHER.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Start anew: forget what was pinned and seen.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the pin out; what was seen is remembered.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --remove.")] = False,
 ) -> int:
     """Pin a collection, or all of a pattern such as HOST/team/*; --replace forgets what was pinned and seen before."""
     session: Session = ctx.obj
+    if remove:
+        if reference or format_ or named or replace:
+            raise UsageError("--remove takes out what is pinned: leave REF, --format, --named and --replace out")
+        return remove_pattern(session, name, yes=yes) if name.endswith("*") else remove_pin(session, name, yes=yes)
+    if reference is None:
+        raise UsageError("sha256:HEX|key:HEX is missing")
     if name.endswith("*"):
         return _pin_pattern(session, name, parse_pin(reference), replace=replace, others=(format_, named))
     (gun,) = collection_names([name])
@@ -56,7 +68,9 @@ def command(
             session.cache(gun, wire.name).clear()
         session.pins.replace(gun, entry)
     elif known is None:
-        session.pins.record(gun, _entry(session, gun, pin, requested, named=real))
+        entry = _entry(session, gun, pin, requested, named=real)
+        _check_memory(session, gun, entry)
+        session.pins.record(gun, entry)
     elif (known.pin, known.named) != (pin, real):
         place = str(session.settings.home / "pins.toml")
         stated = PinEntry(pin=pin, format=known.format, recorded=session.at, how="pin", named=real).stated
@@ -85,6 +99,20 @@ def _pin_pattern(
     session.output.result(f"every name of {pattern} without a pin of its own is pinned to {pin}")
     session.output.document({"pattern": pattern, "pin": str(pin), "exit": DONE})
     return DONE
+
+
+def _check_memory(session: Session, gun: GUN, entry: PinEntry) -> None:
+    """Refuse a pin that what was verified here contradicts: all that is verified later would be refused.
+
+    Raises: PinsDisagree, MemoryDamaged.
+    """
+    name = entry.named or gun
+    memory = session.memory.load(name)
+    if memory is not None and not agrees_with_memory(entry, memory, partial(session.cache, name)):
+        seen = f"sha256:{memory.root_of_trust}"
+        raise PinsDisagree(
+            gun=gun, pin=seen, pin_source=VERIFIED_BEFORE, other=entry.stated, other_source="the command line"
+        )
 
 
 def _check_alias(gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> None:

@@ -10,11 +10,11 @@ import typer
 
 from trustcli.commands.support.names import parse_format
 from trustcli.console.exit_codes import DONE
-from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PatternPin, PinEntry
 from trustdata.gun import GUN
+from trustdata.suggestion import one_of
 from trustdata.wire.tuf import TUF
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -39,6 +39,9 @@ def command(
     patterns = session.pins.patterns() if wanted is None else {}
     for line in {"table": _table, "names": _names, "commands": _commands}[as_](pins, patterns):
         session.output.result(line)
+    if not pins and not patterns:
+        of = f" in the format {wanted}" if wanted else ""
+        session.output.notice(f"nothing is pinned here{of}; trust pin NAME REF does it")
     rows = [{"gun": gun, "pin": str(e.pin), "format": e.format, "how": e.how, "named": e.named} for gun, e in pins]
     pattern_rows = [{"pattern": pattern, "pin": str(entry.pin)} for pattern, entry in patterns.items()]
     session.output.document({"pins": rows, "patterns": pattern_rows, "exit": DONE})

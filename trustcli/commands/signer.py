@@ -241,7 +241,7 @@ def list_(
         # Of one collection the lines are what they always were; of several each says whose it is.
         whose = f"{gun}\t" if len(guns) > 1 else ""
         lines = tuple(f"{whose}{shown(one.name)}\t{', '.join(one.keyids)}" for one in found)
-        note = f"{gun}: no signers" if len(guns) > 1 and not found else ""
+        note = "" if found else f"{gun}: no signers; trust signer add --key FILE SIGNER {gun} adds one"
         return Done(lines=lines, note=note, row={"signers": signers[gun]})
 
     outcomes = read_each(session, guns, read)

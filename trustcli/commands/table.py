@@ -12,10 +12,11 @@ import typer
 from trustcli.commands.support.command_help import commands_named, show_help_of
 from trustcli.console.exit_codes import DONE, INTERRUPTED
 from trustcli.console.help_text import CommandHelp, HelpRow
-from trustcli.console.suggestion import did_you_mean
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
+from trustdata.suggestion import did_you_mean
+from trustdata.usage_words import command_meant, usage_sentence
 
 ABOUT: Final = "Content trust for container images: tag to digest, signed, fresh and rollback-protected."
 
@@ -73,14 +74,15 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
     name, *rest = arguments
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
-        raise UsageError(f"there is no {kind} '{shown(name)}'{did_you_mean(name, COMMANDS)}")
+        sentence = f"there is no {kind} '{shown(name)}'{did_you_mean(name, COMMANDS)}"
+        raise UsageError(sentence, help_command=_help_of(program, sentence))
     command = typer.main.get_command(import_module(COMMANDS[name].module).app)
     show_help_of(command, program)
-    help_command = f"{' '.join([program, name, *commands_named(command, rest)])} --help"
+    path = " ".join([program, name, *commands_named(command, rest)])
     try:
         status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
     except UsageError as error:
-        raise UsageError(error.reason, help_command=help_command) from error
+        raise error.explained_by(f"{path} --help") from error
     except typer.Abort as stopped:
         raise KeyboardInterrupt from stopped
     except typer.Exit as stopped:
@@ -92,14 +94,20 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
         if type(error).__name__ == "NoArgsIsHelpError":
             session.output.raw(f"{error}\n")
             return DONE
-        raise UsageError(_sentence(error), help_command=help_command) from error
+        sentence = _sentence(error)
+        raise UsageError(sentence, help_command=_help_of(path, sentence)) from error
     return status if isinstance(status, int) else DONE
 
 
 def _sentence(error: typer.TyperException) -> str:
     """Return the parser's error as a sentence; only `format_message` names a missing argument."""
     words = error.format_message() if hasattr(error, "format_message") else str(error)
-    return words.strip().removesuffix(".")
+    return usage_sentence(words)
+
+
+def _help_of(path: str, sentence: str) -> str:
+    """Return the command line that explains what was meant: the command of the path, or one below it."""
+    return " ".join(filter(None, (path, command_meant(sentence), "--help")))
 
 
 def overview() -> str:

@@ -149,7 +149,10 @@ TRUST: Final = Words(
                 ),
             }
         ),
-        "pin": Words(options={"--format": FORMATS, "--named": NAME, "--replace": FLAG}, arguments=(NAME, FREE)),
+        "pin": Words(
+            options={"--format": FORMATS, "--named": NAME, "--replace": FLAG, "--remove": FLAG, **_YES},
+            arguments=(NAME, FREE),
+        ),
         "pins": Words(options={"--format": FORMATS, "--as": FORMS}),
         "lock": Words(options={**_IMAGES, "--replace": FLAG, "--remove": FLAG}, arguments=(IMAGE,)),
         "expiring": Words(options={**_NAMES, "--within": FREE}, arguments=(NAME,)),

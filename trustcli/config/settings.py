@@ -282,7 +282,8 @@ class _SettingsFile:
             except InvalidName as error:
                 raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
             if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-                raise self._unusable(key, "must be an https:// or http:// URL")
+                example = url.rpartition("://")[2] if isinstance(url, str) and url else "HOST"
+                raise self._unusable(key, f"must be an https:// or http:// URL, such as https://{shown(example)}")
             found[name] = url
         return found
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from keys.passphrase import PassphraseProvider, PassphrasePurpose
 
 AskCaller: TypeAlias = Callable[[str, str], str | None]
-"""A function from the purpose of a key (`targets`, `signer`) and its name to its passphrase; None if it has none."""
+"""A function from the purpose of a key (`targets`, `signer`, `root`, `recovery`) and its name to its passphrase; it
+returns None if it has none."""
 
 
 class CallerPassphrases:

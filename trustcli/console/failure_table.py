@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -29,15 +29,13 @@ from keys.errors import (
 )
 from keys.record import record
 from trustcli import errors as cli_errors
+from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
 from trustdata.wire.format_names import NOTARY_V1
 
-_PORT: Final = re.compile(r":[0-9]+$")
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9._~/-]*)?")
-"""A host with what may follow it in a URL, but without a scheme."""
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
 
 Failure = errors.TrustError | KeysError | UsageError
@@ -62,15 +60,16 @@ def _template(text: str) -> Callable[[Failure], str]:
     return advice
 
 
+def _name(error: Failure) -> str:
+    return error.about or "NAME"
+
+
 def _advice_help_command(error: Failure) -> str:
     return error.help_command if isinstance(error, UsageError) else ""
 
 
 def _advice_invalid_name(error: Failure) -> str:
-    """Return the whole address of a server that was named without its scheme."""
-    if not isinstance(error, errors.InvalidName) or error.kind != "trust server" or not _HOST.fullmatch(error.name):
-        return ""
-    return f"write it with its scheme: https://{error.name} (a server without TLS: http://{error.name})"
+    return advice_invalid_name(error) if isinstance(error, errors.InvalidName) else ""
 
 
 def _advice_unreachable(error: Failure) -> str:
@@ -93,7 +92,8 @@ def _advice_remote_refused(error: Failure) -> str:
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
         return _advice_page(error)
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return f"docker login, with an account that may do this on {error.remote}; trust doctor NAME says what is wrong"
+        account = f"docker login, with an account that may do this on {error.remote}"
+        return f"{account}; trust doctor {_name(error)} says what is wrong"
     advice: dict[int, str] = {
         HTTPStatus.REQUEST_TIMEOUT: f"use a faster connection, or ask the operator of {error.remote} to allow slower "
         "uploads",
@@ -101,7 +101,12 @@ def _advice_remote_refused(error: Failure) -> str:
         HTTPStatus.INSUFFICIENT_STORAGE: f"ask the operator of {error.remote} to raise this limit; waiting will not "
         "help",
     }
-    return advice.get(error.status, "")
+    shorter = address_without_path(error.remote) if error.status == HTTPStatus.BAD_REQUEST else ""
+    return (
+        f"see whether the path belongs to the address; without it: {shorter}"
+        if shorter
+        else advice.get(error.status, "")
+    )
 
 
 def _advice_page(error: cli_errors.RemoteRefused) -> str:
@@ -111,7 +116,10 @@ def _advice_page(error: cli_errors.RemoteRefused) -> str:
     if wants_https(error):
         return f"write https:// in place of http://: {error.remote.replace('http://', 'https://', 1)}"
     if error.status == HTTPStatus.NOT_FOUND:
-        return f"see whether the address is right (trust doctor NAME), then ask the operator of {error.remote}"
+        shorter = address_without_path(error.remote)
+        path = f", and whether the path belongs to it (without it: {shorter})" if shorter else ""
+        right = f"see whether the address is right (trust doctor {_name(error)}){path}"
+        return f"{right}, then ask the operator of {error.remote}"
     return f"ask the operator of {error.remote}, or of the proxy before it, what refuses this request"
 
 
@@ -121,12 +129,6 @@ def _advice_busy(error: Failure) -> str:
         return ""
     when = f"after {error.seconds} s" if error.seconds else "later"
     return f"run the same command again {when}; if it stays busy, tell the operator of {error.remote}"
-
-
-def host_and_port(remote: str) -> str:
-    """Return host and port of a URL, as Docker names the folder of its certificates."""
-    host = remote.partition("://")[2]
-    return host if _PORT.search(host) else f"{host}:443"
 
 
 def advice_client_certificate(remote: str, *, folder: str = "", settings: str = "trust.toml") -> str:
@@ -170,7 +172,7 @@ def _advice_expired(error: Failure) -> str:
     role = error.details().get("role")
     if role in ONLINE:
         return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
-    return f"ask a holder of the {role} key for: trust renew NAME"
+    return f"ask a holder of the {role} key for: trust renew {_name(error)}"
 
 
 def _advice_not_vouched_for(error: Failure) -> str:
@@ -221,7 +223,7 @@ def _advice_no_such_key(error: Failure) -> str:
 
 def _advice_not_authorised(error: Failure) -> str:
     """Return how one becomes a signer: with a key that is here, or else with one that is brought or made first."""
-    add = "trust signer add --key YOURS.pub YOU NAME"
+    add = f"trust signer add --key YOURS.pub YOU {_name(error)}"
     if isinstance(error, KeyNotFound) and error.store_is_empty:
         return (
             f"bring your key: trust key import FILE; or make one (trust key generate YOU), and ask an owner for: {add}"
@@ -246,6 +248,16 @@ def _advice_format_changed(error: Failure) -> str:
     return _template(f"if the publisher says that this is right: trust pin {{gun}} REF --replace --format {option}")(
         error
     )
+
+
+def _advice_pins_disagree(error: Failure) -> str:
+    """Return how what was typed takes the place of what is known here, or else where that is seen."""
+    ask = "ask the publisher which root is right"
+    if not isinstance(error, errors.PinsDisagree) or error.other_source != "the command line":
+        return f"{ask}; trust pins lists what is recorded here"
+    pin, _, named = error.other.partition(", named ")
+    alias = f" --named {named}" if named else ""
+    return f"{ask}; only if it is the one that you typed: trust pin {shlex.quote(error.gun)} {pin}{alias} --replace"
 
 
 def advice_pinned_by_key(error: Failure, *, trust: str = "trust") -> str:
@@ -306,7 +318,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     errors.PinsDisagree: Row(
         status=NOT_TRUSTED,
-        advice=_template("ask the publisher which root is right; trust pins lists what is recorded here"),
+        advice=_advice_pins_disagree,
     ),
     errors.LockDisagrees: Row(status=NOT_TRUSTED, advice=_advice_lock_disagrees),
     errors.FormatChanged: Row(status=NOT_TRUSTED, advice=_advice_format_changed),
@@ -416,7 +428,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     # 7: a server refuses, or what is there is not what the command began with
     cli_errors.RemoteRefused: Row(status=REFUSED, advice=_advice_remote_refused),
     errors.CollectionExists: Row(status=REFUSED, advice=_template("trust pins lists what is known here")),
-    errors.PublishRefused: Row(status=REFUSED, advice=_template("trust inspect --pretty NAME shows roles and signers")),
+    errors.PublishRefused: Row(
+        status=REFUSED, advice=lambda error: f"trust inspect --pretty {_name(error)} shows roles and signers"
+    ),
     errors.WouldBreakRole: Row(
         status=REFUSED,
         advice=_template("publish {role} again in the same step, or give a new signer a name that was never used"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from trustcli.console.suggestion import did_you_mean
 from trustcli.errors import UsageError
+from trustdata.suggestion import did_you_mean
+from trustdata.usage_words import usage_sentence
 
 
 class FastParser(argparse.ArgumentParser):
@@ -15,4 +16,5 @@ class FastParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         words = message.partition("unrecognized arguments: ")[2].split()
         option = next((word.partition("=")[0] for word in words if word.startswith("--")), None)
-        raise UsageError(message + (did_you_mean(option, self._option_string_actions) if option else ""))
+        meant = did_you_mean(option, self._option_string_actions) if option else ""
+        raise UsageError(usage_sentence(message) + meant)

@@ -15,10 +15,13 @@ from typing import Final, TextIO
 
 from trustcli.console.exit_codes import INTERRUPTED, OTHER
 from trustcli.console.failure_table import Failure, row_for
+from trustcli.errors import UsageError
 
 _ODD: Final = re.compile(r"[^ -~\n\t]")
 """What is perhaps not printable: a long text of plain characters is passed over at once."""
 _ODD_IN_LINE: Final = re.compile(r"[^ -~\t]")
+_LINES_TOLD: Final = 10
+"""How many bad lines of a file are shown to people; `details` has all."""
 INTERRUPTION: Final[Mapping[str, object]] = {
     "code": "interrupted",
     "message": "interrupted",
@@ -88,10 +91,19 @@ class Output:
         row = row_for(error)
         place = f"{subject}: " if subject and subject.partition("@")[0] not in str(error) else ""
         self.notice(f"error: {place}{error}")
+        for line in lines_told(error):
+            self.notice(f"  {line}")
         advice = row.advice(error)
         if advice:
             self.notice(f"  next: {advice}")
         return row.status
+
+
+def lines_told(error: Failure) -> list[str]:
+    """Return the lines of a file that are no names, one a line, if there are several: of one the sentence says all."""
+    bad = error.lines if isinstance(error, UsageError) and len(error.lines) > 1 else ()
+    more = [f"and {len(bad) - _LINES_TOLD} more"] if len(bad) > _LINES_TOLD else []
+    return [*map(str, bad[:_LINES_TOLD]), *more]
 
 
 def one_line(text: str) -> str:

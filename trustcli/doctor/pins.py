@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+from trustcli.client.pin_memory import agrees_with_memory
 from trustcli.doctor.findings import Finding
 from trustcli.session import Session
 from trustcli.state.pins import PinEntry
-from trustdata.errors import TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ROOT
-from trustdata.verification.trust_pinning import chain_holds
-from trustdata.wire.formats import wire_named
 
 _CHECK = "pins"
 
@@ -79,16 +77,5 @@ def _unpinned(session: Session, gun: GUN, place: str) -> Iterator[Finding]:
 
 
 def _agrees(session: Session, gun: GUN, entry: PinEntry) -> bool:
-    """Return whether rollback memory can belong to the pinned root, as far as the cache tells."""
     name = entry.named or gun
-    memory = session.memory.load(name)
-    if memory is None or memory.root_of_trust == entry.pin.digest:
-        return True
-    try:
-        wire = wire_named(entry.format)
-        chain = [wire.parse(ROOT, raw) for raw in session.cache(name, wire.name).roots()]
-    except TrustError:
-        return True  # a damaged cache proves nothing; the next refresh replaces it
-    if not chain or chain[0].sha256 != memory.root_of_trust:
-        return entry.how == "pin"  # the pin may be of a later root, or a key: only a refresh can tell
-    return chain_holds(entry.pin, chain)
+    return agrees_with_memory(entry, session.memory.load(name), partial(session.cache, name))

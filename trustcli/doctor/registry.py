@@ -141,7 +141,7 @@ class _Rights:
         """Who asks for credentials: the registry, or another one to which it redirects."""
         self._login = self._first.stored_under if self._first else self._host
         """The name under which credentials are stored for it."""
-        self._place = ", ".join(map(_state, session.credentials.places))
+        self._place = ", ".join(map(place_state, session.credentials.places))
 
     def findings(self) -> Iterator[Finding]:
         challenges = self._first.challenges if self._first else ()
@@ -362,7 +362,7 @@ def _realm(challenges: tuple[Challenge, ...]) -> Origin | None:
     return None
 
 
-def _state(place: CredentialPlace) -> str:
+def place_state(place: CredentialPlace) -> str:
     """Return the path of a place for credentials, and whether there is anything."""
     try:
         return place.path if place.is_there else f"{place.path} (not there)"

@@ -14,7 +14,7 @@ from trustcli.doctor.certificates import check_certificate
 from trustcli.doctor.clock import check_clock
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
-from trustcli.http.messages import Response
+from trustcli.http.messages import Origin, Response
 from trustcli.http.record import Exchange, Record
 from trustcli.http.refusals import is_page, words
 from trustcli.session import Session
@@ -40,7 +40,7 @@ def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool
         notary = _ask(link, "/_notary_server/health") if isinstance(ready, Response) and ready.absent else None
         silent = isinstance(ready, Response) and not isinstance(_object(ready).get("status"), str)
         hidden = silent and not verified and _serves(_ask(link, _UNKNOWN))
-    asked = _most_telling(record, link.name)
+    asked = _most_telling(record, link.origin)
     if isinstance(notary, Response) and notary.ok and _object(notary) == {}:
         yield Finding(check=_CHECK, severity="ok", text=f"{link.name} is a Notary server, and healthy", place=place)
     elif isinstance(ready, Response):
@@ -72,9 +72,9 @@ def _ask(link: ServerLink, target: str) -> Response | TrustError:
         return failure
 
 
-def _most_telling(record: Record, name: str) -> Exchange | None:
+def _most_telling(record: Record, origin: Origin) -> Exchange | None:
     """Return an exchange that the server itself answered, else the last one with it; None if there was none."""
-    own = [exchange for exchange in record.exchanges if str(exchange.origin) == name]
+    own = [exchange for exchange in record.exchanges if exchange.origin == origin]
     return next((exchange for exchange in own if exchange.response is not None), own[-1] if own else None)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from trustcli import errors as cli_errors
+from trustcli.console.address_advice import host_and_port
 from trustcli.console.exit_codes import OTHER
 from trustcli.console.failure_table import (
     Failure,
     advice_client_certificate,
     advice_pinned_by_key,
-    host_and_port,
     row_for,
     wants_client_certificate,
 )

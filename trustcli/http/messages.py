@@ -186,4 +186,5 @@ def parse_url(url: str, *, kind: str) -> tuple[Origin, str]:
 
 def _without_secrets(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]
+    login, at, place = rest.rpartition("@")
+    return scheme + separator + ("..." if login else "") + at + place

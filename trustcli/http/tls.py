@@ -106,6 +106,17 @@ class CertificateAuthorities:
             return [*found, _Place(name=f"SSL_CERT_FILE ({given})", files=(Path(given),))]
         return [*found, _Place(name=SYSTEM_STORE, files=())]
 
+    def idle_for(self, origin: Origin) -> str:
+        """Return which settings of TLS somebody has made for a server that is spoken to without it, or ""."""
+        if origin.scheme == "https":
+            return ""
+        named = [f"--cacert {self._cacert}"] if self._cacert and self._cacert_source == "--cacert" else []
+        named += [
+            f'[tls."{host}"] of trust.toml' for host in (origin.host_port, origin.netloc) if host in self._by_host
+        ]
+        told = " and ".join(dict.fromkeys(named))
+        return told and f"{told} cannot count for {origin}: it is spoken to without TLS"
+
     def client_certificates(self, origin: Origin) -> tuple[str, ...]:
         """Return the client certificates that are shown to a host if it asks for one."""
         return tuple(str(certificate) for certificate, _ in self._of_host(origin).client_certificates())

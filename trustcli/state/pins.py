@@ -182,6 +182,32 @@ class PinsFile:
 
         self._file.change(replaced)
 
+    def remove(self, gun: GUN, entry: PinEntry) -> None:
+        """Take out the pin of a name, if it is still this one. Durable on return. Raises: as `remove_pattern`."""
+
+        def removed() -> bytes:
+            content = self._load()
+            if content.names.get(gun) != entry:
+                raise self._unusable(f"[pins.{gun}] was changed meanwhile; it was not removed")
+            return _document(replace(content, names={name: pin for name, pin in content.names.items() if name != gun}))
+
+        self._file.change(removed)
+
+    def remove_pattern(self, pattern: str, entry: PatternPin) -> None:
+        """Take out the pin of a pattern, if it is still this one. Durable on return.
+
+        Raises: SettingsUnusable (also where another pin stands there), FileNewer, MemoryUnwritable.
+        """
+
+        def removed() -> bytes:
+            content = self._load()
+            if content.patterns.get(pattern) != entry:
+                raise self._unusable(f"[{_PATTERNS}.{pattern}] was changed meanwhile; it was not removed")
+            left = {name: pin for name, pin in content.patterns.items() if name != pattern}
+            return _document(replace(content, patterns=left))
+
+        self._file.change(removed)
+
     def record_pattern(self, pattern: str, entry: PatternPin, *, replaces: bool = False) -> None:
         """Store the pin of a pattern; the same again changes nothing. Durable on return.
 

@@ -33,6 +33,7 @@ from trustdata.roles import (
     signer_name,
     signer_role,
 )
+from trustdata.suggestion import did_you_mean
 from trustdata.wire import WireFormat
 
 Contents = dict[RoleName, Content]
@@ -177,7 +178,8 @@ def roles_for_signing(
     if not has_signers(roles):
         if signer is not None:
             raise PublishRefused(
-                role=signer_role(signer), reason=f"{gun} has no signers; add one with: trust signer add"
+                role=signer_role(signer),
+                reason=f"{gun} has no signers; add one with: trust signer add --key FILE {signer} {gun}",
             )
         return (TARGETS,) if _can_sign(roles[ROOT].root.roles[TARGETS], keys) else _refuse_to_sign(gun, roles, TARGETS)
     delegated = _delegated(roles[TARGETS].targets)
@@ -224,8 +226,9 @@ def _refuse_to_sign(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName
 
 
 def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:
-    names = ", ".join(map(signer_name, signers_of(roles))) or "none"
-    return PublishRefused(role=role, reason=f"{signer_name(role)} is no signer of {gun} (signers: {names})")
+    names = list(map(signer_name, signers_of(roles)))
+    listed, meant = ", ".join(names) or "none", did_you_mean(signer_name(role), names)
+    return PublishRefused(role=role, reason=f"{signer_name(role)} is no signer of {gun} (signers: {listed}){meant}")
 
 
 # --- signers

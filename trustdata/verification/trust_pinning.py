@@ -53,7 +53,10 @@ def parse_pin(text: str) -> Pin:
     """Read a pin from text. Raises: InvalidName."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise InvalidName(kind="pin", name=text, reason="must be sha256:HEX of a root file or key:HEX of a root key")
+        forms = "sha256:HEX of a root file or key:HEX of a root key"
+        raise InvalidName(
+            kind="pin", name=text, reason=f"must be {forms}, each with 64 hexadecimal digits, none a capital"
+        )
     return Pin("sha256" if match[1] == "sha256" else "key", match[2])
 
 

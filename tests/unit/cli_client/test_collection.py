@@ -139,6 +139,18 @@ def test_a_known_name_without_data_is_withheld() -> None:
         assert known_by in str(_refusal(client.judge("1.0"), TrustDataWithheld))
 
 
+def test_a_path_in_the_address_may_be_why_there_is_no_data() -> None:
+    client = good_collection().regular()
+    client.server = RepositorySimulator()
+    client.cache = Client(client.server).cache
+    assert "has a path" not in str(_refusal(client.judge("1.0"), TrustDataWithheld))
+    client.server.name += "/tuf"
+    told = (
+        "https://trust.example.com/tuf has a path, which may be too much: without it, it is https://trust.example.com"
+    )
+    assert str(_refusal(client.judge("1.0"), TrustDataWithheld)).endswith(f"; {told}")
+
+
 def test_a_deleted_collection_shows_both_fingerprints() -> None:
     scene = good_collection()
     client = scene.regular()

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.simulator.repository import APP
+from tests.simulator.client import Client
+from tests.simulator.owner import Owner
+from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import APP_IMAGE, GOOD, good_collection
 from tests.simulator.session import SimulatedSession
+from trustdata.roles import ROOT
+from trustdata.verification.trust_pinning import fingerprint
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -49,3 +53,22 @@ def test_a_plan_and_json_say_the_same(wire: WireFormat, keys: Sequence[str]) -> 
     error = json.loads(session.stdout.getvalue())["error"]
     assert ("no private key at all" in error["message"]) is (not keys)
     assert set(error["details"]) == {"key", "named"}
+
+
+def test_a_mistyped_signer_is_told_who_may_have_been_meant(wire: WireFormat) -> None:
+    session = SimulatedSession(good_collection(wire).regular(), keys=("alice",), registry_digest=f"sha256:{GOOD}")
+    assert session.run("sign", "--signer", "alcie", f"{APP}:3.0") == 7
+    told = session.stderr.getvalue()
+    assert f"alcie is no signer of {APP} (signers: alice, bob); did you mean 'alice'?" in told
+    assert f"  next: trust inspect --pretty {APP} shows" in told
+
+
+def test_a_collection_without_signers_is_told_as_that(wire: WireFormat) -> None:
+    server = RepositorySimulator(wire=wire)
+    Owner(server, "root", "targets").initialise("root")
+    session = SimulatedSession(
+        Client(server, pins=[fingerprint(wire.parse(ROOT, server.files[wire.filename(ROOT, version=1)]))])
+    )
+    assert session.run("signer", "list", APP) == 0
+    assert session.stdout.getvalue() == ""
+    assert session.stderr.getvalue() == f"{APP}: no signers; trust signer add --key FILE SIGNER {APP} adds one\n"

@@ -13,7 +13,7 @@ from tests.support.network_users import DIGEST, FILE
 from tests.unit.cli_net.conftest import Serve, Users
 from trustcli.config.tls_settings import HostTls
 from trustcli.errors import ClientCertificateWanted, RemoteUnreachable, SettingsUnusable
-from trustcli.http.messages import Origin
+from trustcli.http.messages import Origin, parse_url
 from trustcli.http.tls import CertificateAuthorities, speaks_no_tls
 
 ORIGIN = Origin(scheme="https", host="r.example", port=443)
@@ -168,3 +168,22 @@ def test_which_failures_mean_no_tls() -> None:
     assert not speaks_no_tls(refused)
     assert speaks_no_tls(ssl.SSLEOFError())
     assert not speaks_no_tls(ssl.SSLError())
+
+
+@pytest.mark.parametrize(
+    ("address", "source", "told"),
+    [
+        ("http://r.example:5000", "--cacert", '--cacert ca.pem and [tls."r.example:5000"] of trust.toml cannot count'),
+        ("http://r.example", "--cacert", "--cacert ca.pem cannot count for http://r.example: it is spoken to without"),
+        ("http://r.example", "TRUST_CACERT", None),
+        ("https://r.example:5000", "--cacert", None),
+    ],
+)
+def test_settings_of_tls_that_cannot_count_are_told(address: str, source: str, told: str | None) -> None:
+    """A variable or the general CA of trust.toml may be meant for other servers; an option is meant for this one."""
+    authorities = CertificateAuthorities(
+        {}, cacert=Path("ca.pem"), cacert_source=source, by_host={"r.example:5000": HostTls(cert=Path("c.pem"))}
+    )
+    origin, _ = parse_url(address, kind="trust server")
+    idle = authorities.idle_for(origin)
+    assert idle.startswith(told) if told else idle == ""

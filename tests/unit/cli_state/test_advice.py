@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from keys.error_record import about
+from keys.errors import KeyNotAuthorised, KeysError
 from tests.simulator.home import Home
 from tests.simulator.repository import APP, RepositorySimulator
+from trustcli.config.global_options import GlobalOptions
+from trustcli.config.settings import load_settings
 from trustcli.console.failure_table import advice_pinned_by_key, row_for
-from trustcli.errors import CertificateRefused
-from trustdata.errors import NotSigned, RootNotNamed, TooLarge
+from trustcli.doctor.failing import failed
+from trustcli.errors import CertificateRefused, RemoteRefused
+from trustcli.registry.reference import parse_reference
+from trustdata.errors import (
+    InvalidName,
+    MetadataExpired,
+    NoTrustData,
+    NotSigned,
+    PublishRefused,
+    RootNotNamed,
+    TooLarge,
+    TrustDataWithheld,
+    TrustError,
+)
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire.tuf import TUF
 
@@ -43,6 +60,7 @@ def test_it_is_no_advice_about_anything_else() -> None:
     [
         ("https://t.example.com", "t.example.com:443"),
         ("https://t.example.com:4443", "t.example.com:4443"),
+        ("https://t.example.com:4443/path", "t.example.com:4443"),
         ("https://[::1]", "[::1]:443"),
         ("https://[::1]:4443", "[::1]:4443"),
     ],
@@ -56,3 +74,87 @@ def test_what_is_too_large_has_a_way_out_for_both_sides() -> None:
     error = TooLarge(what="targets metadata", limit=1)
     assert "tell its operator" in row_for(error).advice(error)
     assert "several names" in row_for(error).advice(error)
+
+
+_WITH_SCHEME = "write it with its scheme: https://{0} (a server without TLS: http://{0})"
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("trust.example.com", _WITH_SCHEME.format("trust.example.com")),
+        ("htp://trust.example.com/a", _WITH_SCHEME.format("trust.example.com/a")),
+        ("http://t.example.com:80/tuf/?x=1", "write it so: http://t.example.com:80/tuf"),
+        ("https://t.example.com/#top", "write it so: https://t.example.com"),
+        (
+            "https://me:secret@t.example.com",
+            "write it so: https://t.example.com; who asks there is said with: trust login https://t.example.com",
+        ),
+        ("http://t.example.com:99999", ""),
+        ("http://", ""),
+        ("http://a b", ""),
+    ],
+)
+@pytest.mark.parametrize("source", ["--server", "TRUST_SERVER"])
+def test_an_address_that_is_none_is_shown_whole_with_its_source_and_how_to_write_it(
+    tmp_path: Path, given: str, advice: str, source: str
+) -> None:
+    variables = {"HOME": str(tmp_path), source: given}
+    options = GlobalOptions(server=given if source == "--server" else None)
+    settings = load_settings(options, variables, interactive=False)
+    home = Home(tmp_path, RepositorySimulator())
+    with pytest.raises(InvalidName) as caught:
+        home.session(server=settings.server, server_source=settings.server_source).link(APP)
+    assert str(caught.value).startswith(f"'{given.replace('me:secret', '...')}' is no valid trust server: ")
+    assert str(caught.value).endswith(f" (it was given by {source})")
+    assert row_for(caught.value).advice(caught.value) == advice
+
+
+def test_an_image_is_written_without_its_scheme() -> None:
+    with pytest.raises(InvalidName) as caught:
+        parse_reference("https://r.example/app:1")
+    assert row_for(caught.value).advice(caught.value) == "write it without its scheme: r.example/app:1"
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "words"),
+    [
+        (400, False, "see whether the path belongs to the address; without it: https://t.example"),
+        (404, True, "whether the path belongs to it (without it: https://t.example)"),
+    ],
+)
+def test_a_path_in_the_address_may_be_what_is_wrong(status: int, words: str, *, page: bool) -> None:
+    at_path = RemoteRefused(remote="https://t.example/tuf", status=status, reason="no", page=page)
+    assert words in row_for(at_path).advice(at_path)
+    alone = RemoteRefused(remote="https://t.example", status=status, reason="no", page=page)
+    assert "the path" not in row_for(alone).advice(alone)
+
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_ABOUT_A_NAME: list[TrustError | KeysError] = [
+    RemoteRefused(remote="https://t.example", status=401, reason="no"),
+    RemoteRefused(remote="https://t.example", status=404, reason="no", page=True),
+    MetadataExpired(role="targets", version=1, expires=_NOON, at=_NOON),
+    KeyNotAuthorised(key="for targets"),
+    PublishRefused(role="targets", reason="no"),
+]
+
+
+@pytest.mark.parametrize("error", _ABOUT_A_NAME, ids=lambda error: error.code)
+def test_a_name_that_is_known_stands_in_the_advice(error: TrustError | KeysError) -> None:
+    assert "NAME" in row_for(error).advice(error)
+    with pytest.raises(type(error)), about("r.example/outer"), about("r.example/app"):
+        raise error
+    advice = row_for(error).advice(error)
+    assert "r.example/app" in advice
+    assert "NAME" not in advice
+    assert "about" not in error.details()
+
+
+def test_the_doctor_sends_nobody_to_the_doctor() -> None:
+    others = NoTrustData(gun="r.example/app"), TrustDataWithheld(gun="r.example/app", known_by="here")
+    for error in (*_ABOUT_A_NAME, *others):
+        found = failed("collection", error)
+        assert found.remedy
+        assert "trust doctor" not in found.remedy
+        assert "  " not in found.remedy

@@ -58,6 +58,8 @@ def test_a_bad_line_is_told_with_its_number(tmp_path: Path, line: str, said: str
     with pytest.raises(UsageError) as refused:
         collection_names([], file)
     assert str(refused.value).startswith(f"--names: {file}, {said}")
+    (bad,) = refused.value.lines
+    assert (bad.line, bad.text) == (3, line)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf\n# nothing\n", b"\r\n\r\n"])
@@ -71,11 +73,11 @@ def test_an_empty_list_is_no_name(tmp_path: Path, content: bytes) -> None:
 
 
 def test_no_name_and_no_list() -> None:
-    with pytest.raises(UsageError, match=r"Missing argument 'NAME\.\.\.', or --names FILE"):
+    with pytest.raises(UsageError, match=r"NAME\.\.\. is missing, or --names FILE"):
         collection_names([])
-    with pytest.raises(UsageError, match=r"Missing argument 'IMAGE\.\.\.', or --images FILE"):
+    with pytest.raises(UsageError, match=r"IMAGE\.\.\. is missing, or --images FILE"):
         image_references(None)
-    with pytest.raises(UsageError, match=r"Missing argument 'IMAGE\.\.\.', or --images FILE"):
+    with pytest.raises(UsageError, match=r"IMAGE\.\.\. is missing, or --images FILE"):
         image_names([], None)
 
 

@@ -9,12 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
-from trustserver.__main__ import app
+from trustserver.__main__ import app, main
+from trustserver.admin.completion import suggestions
 from trustserver.errors import ClockJumped, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.settings import Settings, load
@@ -43,6 +45,7 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
         "collections list",
         "collections release",
         "clock accept",
+        "completion",
     ],
 )
 def test_every_command_explains_itself(command: str) -> None:
@@ -55,6 +58,56 @@ def test_square_brackets_in_the_help_are_shown_and_are_no_markup() -> None:
     shown = " ".join(CliRunner().invoke(app, ["serve", "--help"]).output.split())
     for shown_as in ("ADDRESS[/BITS]", "[a quarter of all]", "[./trust-server-data]", "[info]"):
         assert shown_as in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence", "explained_by"),
+    [
+        ("serv", "there is no command 'serv'; did you mean 'serve'?", "trust-server serve"),
+        ("collections lst", "there is no command 'lst'; did you mean 'list'?", "trust-server collections list"),
+        ("collections zzz", "there is no command 'zzz'", "trust-server collections"),
+        ("serve --listne x", "there is no option '--listne'; did you mean '--listen'?", "trust-server serve"),
+        ("serve --workers", "option --workers needs a value", "trust-server serve"),
+        ("collections release", "NAME is missing", "trust-server collections release"),
+        (
+            "completion bsh",
+            "SHELL cannot be used: bsh is unknown; write one of bash, zsh, fish; did you mean 'bash'?",
+            "trust-server completion",
+        ),
+    ],
+)
+def test_wrong_usage_is_told_as_the_client_tells_it(
+    words: str,
+    sentence: str,
+    explained_by: str,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["trust-server", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"trust-server: {sentence}\n  next: {explained_by} --help\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [
+        ([], ["check", "clock", "collections", "completion", "migrate", "serve", "settings"]),
+        (["c"], ["check", "clock", "collections", "completion"]),
+        (["collections", ""], ["list", "release"]),
+        (["collections", "release", ""], []),
+        (["serve", "--tls"], ["--tls-cert", "--tls-key"]),
+        (["serve", "--data", ""], []),
+        (["serve", "--data", "check", "--lis"], ["--listen"]),
+        (["serve", "--self-signed", "--lis"], ["--listen"]),
+        (["serve", "--no-such", "--he"], ["--head-seconds", "--help"]),
+        (["completion", ""], ["bash", "fish", "zsh"]),
+    ],
+)
+def test_what_a_shell_may_suggest(words: list[str], suggested: list[str]) -> None:
+    assert suggestions(typer.main.get_command(app), words) == suggested
 
 
 @pytest.fixture

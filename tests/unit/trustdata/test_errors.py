@@ -144,9 +144,11 @@ def test_variants_of_sentences() -> None:
     assert str(withheld).endswith(" but the server has no data for it")
     doubted = errors.TrustDataWithheld(gun="a/b", known_by="pins.toml", doubt="it refused (404)\x1b")
     assert str(doubted) == f"{withheld}; it refused (404)\\x1b"
-    assert "as the server says: its root was r, the pin here is p; else its trust data is withheld" in str(
+    assert "its root was r, the pin here is p; if these are not of one collection, it is withheld" in str(
         errors.CollectionDeleted(gun="a/b", pin="p", deleted_root="r", deleted_at="yesterday", subject="bob")
     )
+    known = errors.CollectionDeleted(gun="a/b", pin="r", deleted_root="r", deleted_at="yesterday", subject="bob")
+    assert str(known).endswith("as the server says: its root was r, as it is pinned here")
     assert "by unknown" in str(
         errors.CollectionDeleted(gun="a/b", pin="p", deleted_root="r", deleted_at="yesterday", subject="")
     )

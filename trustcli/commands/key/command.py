@@ -34,11 +34,11 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
-from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 from trustdata.roles import RoleName, signer_role
+from trustdata.suggestion import one_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
 
@@ -130,6 +130,10 @@ def list_(ctx: typer.Context) -> int:
     infos = session.keystore.list()
     for line in lines(infos):
         session.output.result(line)
+    if not infos:
+        session.output.notice(
+            "no private key is in the key store; trust key generate NAME makes one, trust key import FILE brings one"
+        )
     session.output.document({"keys": [row(info) for info in infos], "exit": DONE})
     return DONE
 

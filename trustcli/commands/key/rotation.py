@@ -25,7 +25,6 @@ from trustcli.commands.support.many import Done
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.console.suggestion import one_of
 from trustcli.errors import RemoteMisbehaved, UsageError
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Current, Plan
@@ -46,6 +45,7 @@ from trustdata.errors import (
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
+from trustdata.suggestion import one_of
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
+from keys.error_record import about
 from keys.errors import (
     KeyNotFound,
     KeysError,
@@ -166,7 +167,8 @@ def plan_each(session: Session, guns: Sequence[GUN], check: PlanOne) -> int:
 
 def _plans(planning: Planning, gun: GUN, check: PlanOne) -> Sequence[Plan]:
     try:
-        return check(planning, gun)
+        with about(gun):
+            return check(planning, gun)
     except (TrustError, KeysError) as refusal:
         return [Plan(gun=gun, places={}, refusal=refusal)]
 
@@ -280,6 +282,7 @@ class Outcomes:
     def fail(self, gun: GUN, failure: Failure) -> None:
         """Tell why a name could not be done."""
         failure = _with_the_store(self._session, failure)
+        failure.about = failure.about or gun
         status = self._output.failure(failure, subject=gun if self._several else "")
         outcome, error = self._all[gun], failure_document(failure)
         outcome.state = "failed"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from trustcli.errors import UsageError
+from trustcli.errors import BadLine, UsageError
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
 from trustdata.errors import InvalidName, shown
@@ -20,8 +20,6 @@ from trustdata.gun import GUN
 
 MAX_LIST: Final = 16 * 1024 * 1024
 """Largest accepted size of a list in bytes."""
-_BAD_TOLD: Final = 10
-"""How many bad lines are told; of the others only how many they are."""
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 _STANDARD_INPUT: Final = Path("-")
 
@@ -69,7 +67,7 @@ def image_names(images: Sequence[str], file: Path | None) -> list[str]:
     """
     if file is None:
         if not images:
-            raise UsageError("Missing argument 'IMAGE...', or --images FILE")
+            raise UsageError("IMAGE... is missing, or --images FILE")
         return list(images)
     return [*images, *(reference.given for reference in _listed(file, "--images", collections=False))]
 
@@ -82,17 +80,17 @@ def _collection(reference: ImageReference) -> GUN:
 
 def _given(names: Sequence[str] | None, file: Path | None, *, option: str, what: str) -> Iterator[ImageReference]:
     if not names and file is None:
-        raise UsageError(f"Missing argument '{what}...', or {option} FILE")
+        raise UsageError(f"{what}... is missing, or {option} FILE")
     yield from map(parse_reference, names or ())
     if file is not None:
         yield from _listed(file, option, collections=option == "--names")
 
 
 def _listed(file: Path, option: str, *, collections: bool) -> list[ImageReference]:
-    """Return what the lines name. Raises: UsageError, which says of the first bad lines what is wrong with each."""
+    """Return what the lines name. Raises: UsageError, which has each bad line and what is wrong with it."""
     place = shown("standard input" if file == _STANDARD_INPUT else str(file), 300)
     references: list[ImageReference] = []
-    bad: list[str] = []
+    bad: list[BadLine] = []
     for number, line in enumerate(_text(file, option).splitlines(), 1):
         name = _COMMENT.sub("", line).strip()
         if not name:
@@ -102,16 +100,14 @@ def _listed(file: Path, option: str, *, collections: bool) -> list[ImageReferenc
             if collections:
                 _collection(reference)
         except (InvalidName, UsageError) as error:
-            bad.append(f"line {number}: {error}")
+            bad.append(BadLine(line=number, text=shown(name, 300), reason=str(error)))
         else:
             references.append(reference)
+    if len(bad) == 1:
+        raise UsageError(f"{option}: {place}, {bad[0]}", lines=(bad[0],))
     if bad:
-        more = ""
-        if len(bad) > _BAD_TOLD:
-            from trustdata.counting import counted  # only after a mistake: start-up time
-
-            more = f"; and {counted(len(bad) - _BAD_TOLD, 'more line')}"
-        raise UsageError(f"{option}: {place}, {'; '.join(bad[:_BAD_TOLD])}{more}")
+        what = "collections" if collections else "images"
+        raise UsageError(f"{option}: {place} has {len(bad)} lines that name no {what}", lines=tuple(bad))
     if not references:
         raise UsageError(f"{option}: {place} holds no name")
     return references

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trustcli.console.suggestion import one_of
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.gun import GUN
+from trustdata.suggestion import one_of
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF

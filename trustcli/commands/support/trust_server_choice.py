@@ -9,6 +9,7 @@ import typer
 from trustcli.errors import UsageError
 from trustcli.http.messages import Origin, parse_url
 from trustcli.session import Session
+from trustdata.errors import InvalidName
 
 ServerArgument: TypeAlias = Annotated[
     str | None, typer.Argument(metavar="[SERVER]", help="Host or URL. [the trust server of --server or settings]")
@@ -24,5 +25,9 @@ def chosen_server(session: Session, named: str | None) -> tuple[str, Origin]:
     if not given:
         raise UsageError("name the trust server, or give --server or TRUST_SERVER")
     url = given if "://" in given else f"https://{given}"
-    origin, _ = parse_url(url, kind="trust server")
+    try:
+        origin, _ = parse_url(url, kind="trust server")
+    except InvalidName as error:
+        error.reason += "" if named else f" (it was given by {session.settings.server_source})"
+        raise
     return url, origin
