@@ -28,6 +28,7 @@ class CollectionRow(SQLModel, table=True):
     created_by: str = Field(default="", max_length=255, index=True, sa_column_kwargs={"server_default": ""})
     published_at: int | None = Field(default=None, sa_type=BigInteger)
     published_by: str = Field(default="", max_length=255, sa_column_kwargs={"server_default": ""})
+    events: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class FileRow(SQLModel, table=True):
@@ -105,6 +106,49 @@ class ChangeRow(SQLModel, table=True):
     version: int = Field(sa_type=BigInteger)
     sha256: str = Field(max_length=64)
     category: str = Field(max_length=16)
+
+
+class EventRow(SQLModel, table=True):
+    """One event of the record. `body`: its canonical form, which is what counts; the other columns are to find it.
+
+    `gun` is empty, and `name_number` NULL, if it is about no name.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (UniqueConstraint("gun", "name_number"), Index("ix_event_gun_number", "gun", "number"))
+
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    gun: str = Field(max_length=255)
+    name_number: int | None = Field(default=None, sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger)
+    kind: str = Field(max_length=16)
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class EventPersonRow(SQLModel, table=True):
+    """Somebody in an event: who made the change (part `by`), or whom it is about. The row can be erased alone."""
+
+    __tablename__ = "event_person"
+
+    number: int = Field(primary_key=True, foreign_key="event.number", ondelete="CASCADE")
+    part: str = Field(max_length=8, primary_key=True)
+    subject: str = Field(max_length=255, index=True)
+    kind: str = Field(max_length=32)
+    address: str = Field(max_length=64)
+    client: str = Field(max_length=255)
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class EventHeadRow(SQLModel, table=True):
+    """The number of the newest event. The table has one row: whoever adds an event holds it until the commit.
+
+    So numbers have no gaps and are in the order of the commits, in every database that locks rows.
+    """
+
+    __tablename__ = "event_head"
+
+    id: int = Field(default=1, primary_key=True)
+    newest: int = Field(sa_type=BigInteger)
 
 
 class SealRow(SQLModel, table=True):
