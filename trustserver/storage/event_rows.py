@@ -70,7 +70,8 @@ def add_event(connection: Connection, event: NewEvent) -> int:
             "body": stored.body,
         },
     )
-    connection.execute(_ADD_PERSON, [_person_values(number, person) for person in stored.people])
+    for person in stored.people:
+        connection.execute(_ADD_PERSON, _person_values(number, person))
     return number
 
 

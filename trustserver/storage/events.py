@@ -67,6 +67,10 @@ class Actor:
         return hmac.new(salt, canonical(asdict(self)), sha256).hexdigest()
 
 
+NOBODY: Final = Actor(subject="anonymous", kind="anonymous")
+"""Whoever it was, nothing is known of them."""
+
+
 class Part(StrEnum):
     """What somebody has to do with an event."""
 

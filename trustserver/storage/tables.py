@@ -115,7 +115,7 @@ class EventRow(SQLModel, table=True):
     """
 
     __tablename__ = "event"
-    __table_args__ = (UniqueConstraint("gun", "name_number"), Index("ix_event_gun_number", "gun", "number"))
+    __table_args__ = (Index("ix_event_gun_number", "gun", "number"),)
 
     number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     gun: str = Field(max_length=255)
@@ -126,13 +126,17 @@ class EventRow(SQLModel, table=True):
 
 
 class EventPersonRow(SQLModel, table=True):
-    """Somebody in an event: who made the change (part `by`), or whom it is about. The row can be erased alone."""
+    """Somebody in an event: who made the change (part `by`), or whom it is about. The row can be erased alone.
+
+    Every publish writes one. So it has no other index, and in SQLite its key is the table.
+    """
 
     __tablename__ = "event_person"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     number: int = Field(primary_key=True, foreign_key="event.number", ondelete="CASCADE")
     part: str = Field(max_length=8, primary_key=True)
-    subject: str = Field(max_length=255, index=True)
+    subject: str = Field(max_length=255)
     kind: str = Field(max_length=32)
     address: str = Field(max_length=64)
     client: str = Field(max_length=255)

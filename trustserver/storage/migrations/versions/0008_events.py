@@ -20,7 +20,6 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.UniqueConstraint("gun", "name_number"),
     )
     op.create_index("ix_event_gun_number", "event", ["gun", "number"])
     op.create_table(
@@ -32,8 +31,8 @@ def upgrade() -> None:
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("client", sa.String(255), nullable=False),
         sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_event_person_subject", "event_person", ["subject"])
     op.create_table(
         "event_head",
         sa.Column("id", sa.Integer(), primary_key=True),
