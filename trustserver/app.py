@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from trustdata.errors import NotStored
 from trustserver.api.client_address import client_address
 from trustserver.api.collection_list import collection_list_router
+from trustserver.api.event_list import event_list_router
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
@@ -163,7 +164,7 @@ def compose(
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
     online = OnlineRoles(store, sealer, guard)
     parsed = ParsedCache(store)
-    retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds))
+    retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds), keep_events=settings.keep_events)
     committer = Committer(store, parsed, cache, published_log, retention=retention)
     names = NameLimits(in_all=settings.max_collections, of_subject=settings.subject_collections)
     apart = JudgeApart(helper) if helper is not None else None
@@ -239,6 +240,7 @@ def compose(
     )
     fastapi.include_router(management_router(services, collection_import))
     fastapi.include_router(collection_list_router(services))
+    fastapi.include_router(event_list_router(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()

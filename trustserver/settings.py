@@ -101,6 +101,7 @@ class Settings:
     publishes_per_user: int = 3000
     resign_seconds: int = 60
     keep_seconds: int = 3600
+    keep_events: int = 0
     max_collections: int = 1_000_000
     subject_collections: int = 50_000
     view_bytes: int = 64 * 1024 * 1024
@@ -169,6 +170,7 @@ class GivenSettings(TypedDict, total=False):
     publishes_per_user: int | None
     resign_seconds: int | None
     keep_seconds: int | None
+    keep_events: int | None
     max_collections: int | None
     subject_collections: int | None
     view_bytes: int | None
@@ -417,6 +419,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "publishes_per_user": _count(0, 1_000_000),
     "resign_seconds": _count(0, 3600),
     "keep_seconds": _count(60, 31_536_000),
+    "keep_events": _count(0, 1 << 40),
     "max_collections": _count(0, 1 << 40),
     "subject_collections": _count(0, 1 << 40),
     "view_bytes": _count(0, 1 << 40),

@@ -64,7 +64,7 @@ def test_each_change_has_the_next_number_in_all_and_in_its_name(store: MetadataS
     ]
     assert [number for number, _, _ in numbers(store, APP)] == [1, 4, 5, 6, 7]
     assert store.event_ranges() == (
-        EventRange(gun="", count=7, first=1, last=7, newest=7),
+        EventRange(gun="", count=7, first=1, last=7, newest=7, dropped=0),
         EventRange(gun=APP, count=5, first=1, last=5, newest=5),
         EventRange(gun=OTHER, count=1, first=1, last=1, newest=1),
     )
@@ -195,7 +195,7 @@ def test_the_oldest_events_are_dropped_and_numbers_go_on(store: MetadataStore) -
     store.publish(recorded(6))
     assert [each.number for each in every(store)] == [4, 5, 6]
     assert store.event_ranges() == (
-        EventRange(gun="", count=3, first=4, last=6, newest=6),
+        EventRange(gun="", count=3, first=4, last=6, newest=6, dropped=3),
         EventRange(gun=APP, count=3, first=4, last=6, newest=6),
     )
 

@@ -379,7 +379,9 @@ class MemoryStore:
     def _range(self, gun: str) -> EventRange:
         kept = [event.name_number or 0 if gun else event.number for event in self._events if gun in {"", event.gun}]
         first, last = min(kept, default=0), max(kept, default=0)
-        return EventRange(gun=gun, count=len(kept), first=first, last=last, newest=self._newest.get(gun, 0))
+        newest = self._newest.get(gun, 0)
+        dropped = None if gun else newest - len(kept)
+        return EventRange(gun=gun, count=len(kept), first=first, last=last, newest=newest, dropped=dropped)
 
     def _erase_from_names(self, subjects: set[str]) -> int:
         erased = 0

@@ -127,8 +127,9 @@ def _person(row: Any) -> Person:
 def read_ranges(connection: Connection) -> Iterator[EventRange]:
     """Yield which events there are: first in all, then of each name that has or had any."""
     kept = (func.count(), func.coalesce(func.min(_EVENT.c.number), 0), func.coalesce(func.max(_EVENT.c.number), 0))
-    newest = connection.execute(select(_HEAD.c.newest)).scalar_one()
-    yield EventRange(gun="", **_counted(connection.execute(select(*kept)).one()), newest=newest)
+    head = connection.execute(select(_HEAD)).one()
+    of_all = _counted(connection.execute(select(*kept)).one())
+    yield EventRange(gun="", **of_all, newest=head.newest, dropped=head.dropped)
     number = _EVENT.c.name_number
     kept = (func.count(number), func.coalesce(func.min(number), 0), func.coalesce(func.max(number), 0))
     of_names = (
@@ -165,8 +166,10 @@ def _names(subject: str) -> list[str]:
 
 def drop_events(connection: Connection, *, keep: int) -> int:
     """Delete the oldest events until the newest `keep` are left, _DROPPED at a time. Return how many were deleted."""
-    newest = int(connection.execute(select(_HEAD.c.newest)).scalar_one())
-    first = int(connection.execute(select(func.coalesce(func.min(_EVENT.c.number), 0))).scalar_one())
-    last = min(newest - keep, first + _DROPPED - 1)
+    head = connection.execute(select(_HEAD)).one()
+    last = min(head.newest - keep, head.dropped + _DROPPED)
+    if last <= head.dropped:
+        return 0
+    connection.execute(update(_HEAD).values(dropped=last))
     connection.execute(delete(_PERSON).where(_PERSON.c.number <= last))
     return connection.execute(delete(_EVENT).where(_EVENT.c.number <= last)).rowcount

@@ -126,6 +126,7 @@ class EventRange:
     """The events of one name, or of all (`gun` empty): how many are kept, and which numbers these have.
 
     `newest`: the number that was given last; 0 if none was. `first`, `last`: of those that are kept; 0 if none is.
+    `dropped`: the last number of all that is not kept on purpose; None for the events of one name.
     """
 
     gun: str
@@ -133,6 +134,7 @@ class EventRange:
     first: int
     last: int
     newest: int
+    dropped: int | None = None
 
 
 def canonical(document: Mapping[str, object]) -> bytes:

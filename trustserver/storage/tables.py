@@ -144,15 +144,17 @@ class EventPersonRow(SQLModel, table=True):
 
 
 class EventHeadRow(SQLModel, table=True):
-    """The number of the newest event. The table has one row: whoever adds an event holds it until the commit.
+    """The numbers of the newest event and of the last one that is kept no more. The table has one row.
 
-    So numbers have no gaps and are in the order of the commits, in every database that locks rows.
+    Whoever adds an event holds it until the commit. So numbers have no gaps and are in the order of the commits, in
+    every database that locks rows.
     """
 
     __tablename__ = "event_head"
 
     id: int = Field(default=1, primary_key=True)
     newest: int = Field(sa_type=BigInteger)
+    dropped: int = Field(sa_type=BigInteger)
 
 
 class SealRow(SQLModel, table=True):

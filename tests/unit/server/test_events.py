@@ -15,9 +15,10 @@ from tests.support.notary_owner import NotaryOwner
 from tests.support.notary_site import GUN_N, NotarySite
 from tests.support.server_owner import DIGEST, Owner
 from tests.support.server_site import GUN_A
+from tests.unit.server.guarded_site import Guarded, bearer
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustserver.repository import changes
-from trustserver.storage.events import StoredEvent
+from trustserver.storage.events import Actor, StoredEvent, canonical
 
 OTHER = "cd" * 32
 BOTH = pytest.mark.parametrize("gun", [GUN_A, GUN_N], ids=["tuf", "notary"])
@@ -169,3 +170,85 @@ def test_a_tag_with_a_name_beyond_all_bounds_is_counted_and_not_listed() -> None
     ground.upload({TARGETS: ground.owner.targets()})
     tags = ground.newest()["tags"]
     assert ([row["tag"] for row in tags["listed"]], tags["added"], tags["cut"]) == (["1.0", "y"], 2, True)
+
+
+def page(site: NotarySite, query: str = "") -> tuple[list[dict[str, Any]], int | None]:
+    answer = site.get(f"/api/v1/events{query}")
+    assert answer.status_code == 200, answer.text
+    document = answer.json()
+    return document["events"], document["next"]
+
+
+def test_the_record_is_read_in_pages() -> None:
+    site = NotarySite()
+    for number in range(5):
+        site.begin(f"{GUN_A}/n{number}")
+    whole, behind = page(site)
+    assert ([row["event"]["number"] for row in whole], behind) == ([1, 2, 3, 4, 5], None)
+    first, after = page(site, "?limit=2")
+    assert (first, after) == (whole[:2], 2)
+    assert page(site, "?limit=2&after=4") == (whole[4:], None)
+    of_one, _ = page(site, f"?name={GUN_A}/n3")
+    assert of_one == whole[3:4]
+    assert page(site, "?name=registry.example.com/other") == ([], None)
+
+
+def test_a_page_has_the_bytes_that_hashes_are_made_of_and_the_people() -> None:
+    ground = Ground(GUN_A)
+    (row,), _ = page(ground.site)
+    (stored,) = ground.stored()
+    assert canonical(row["event"]) == stored.body
+    assert row["about"] is None
+    salt = bytes.fromhex(row["by"].pop("salt"))
+    assert Actor(**row["by"]).commitment(salt) == row["event"]["people"]["by"]
+    ground.site.store.erase_people("anonymous", by=stored.people[0].actor, at=ground.site.now())
+    rows, _ = page(ground.site)
+    assert (rows[0]["by"], rows[0]["event"]) == (None, row["event"])
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        *((f"?limit={limit}", "limit") for limit in ("0", "101", "-1", "x", "1e1", "%D9%A1")),
+        *((f"?after={after}", "after") for after in ("", "-1", "x", "1" * 19, "%D9%A1")),
+    ],
+)
+def test_a_page_is_bounded(query: str, place: str) -> None:
+    answer = NotarySite().get(f"/api/v1/events{query}")
+    assert (answer.status_code, answer.json()["code"], answer.json()["place"]) == (400, "bad-request", place)
+
+
+@pytest.mark.parametrize("name", ["", "UPPER/x", "a/../b", "x%00y/z"])
+def test_a_name_that_is_none_is_told(name: str) -> None:
+    assert NotarySite().get(f"/api/v1/events?name={name}").status_code == 400
+
+
+def test_who_may_not_know_all_names_reads_no_events() -> None:
+    site = Guarded()
+    for headers in ({}, bearer("pull"), bearer("*")):
+        answer = site.get("/api/v1/events", headers=headers)
+        assert answer.status_code == 401
+        assert 'scope="registry:catalog:*"' in answer.headers["www-authenticate"]
+    assert site.get("/api/v1/events", headers=bearer("*", name="catalog", kind="registry")).status_code == 200
+
+
+def test_a_token_names_who_changed_something() -> None:
+    site = Guarded()
+    site.get(f"/api/v1/collections/{GUN_A}/keys/timestamp", headers=bearer("push", "pull"))
+    owner = Owner()
+    for role in (SNAPSHOT, TIMESTAMP):
+        path = f"/api/v1/collections/{GUN_A}/keys/{role}"
+        owner.learn(role, site.get(path, headers=bearer("push", "pull")).raise_for_status().json())
+    parts = [("files", (role, raw)) for role, raw in owner.first_upload().items()]
+    path = f"/api/v1/collections/{GUN_A}/publish"
+    assert site.request("POST", path, files=parts, headers=bearer("push", "pull", sub="alice")).status_code == 200
+    ((person,),) = [each.people for each in site.store.events(None, after=0, limit=9)]
+    assert (person.actor.subject, person.actor.kind) == ("registry-token:alice", "registry-token")
+
+
+def test_the_oldest_events_go_where_the_operator_says_so() -> None:
+    site = NotarySite(keep_events=2)
+    for number in range(4):
+        site.begin(f"{GUN_A}/n{number}")
+    site.upkeep()
+    assert [row["event"]["number"] for row in page(site)[0]] == [3, 4]

@@ -37,5 +37,7 @@ def upgrade() -> None:
         "event_head",
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("newest", sa.BigInteger(), nullable=False),
+        sa.Column("dropped", sa.BigInteger(), nullable=False),
     )
-    op.bulk_insert(sa.table("event_head", sa.column("id"), sa.column("newest")), [{"id": 1, "newest": 0}])
+    head = sa.table("event_head", *map(sa.column, ("id", "newest", "dropped")))
+    op.bulk_insert(head, [{"id": 1, "newest": 0, "dropped": 0}])
