@@ -241,6 +241,9 @@ def test_only_online_roles_lost_heals_without_owners_and_a_witness_is_not_needed
     assert ground.check()[0] == 0, "of itself the database cannot know"
     assert ground.codes("--against", client) == ["older-than-remembered"]
     assert ground.check("--accept-restore", "--against", client)[0] == 0
+    store = existing_store(ground.settings)
+    assert store.events(None, after=0, limit=99)[-1].kind == "restored", "changes since the backup are not recorded"
+    store.close()
     with ground.site() as site:
         assert site.file("timestamp.json").json()["signed"]["version"] == 1003
 
