@@ -102,6 +102,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         bool | None, typer.Option("--platform-secrets", help="A platform has mounted --seal-key: others may read it.")
     ] = None,
     witness: Witness = None,
+    webhooks: Annotated[
+        Path | None, typer.Option("--webhooks", help="TOML file of the programs that are told of changes.")
+    ] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
     self_signed: Annotated[
@@ -189,6 +192,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         seal_key=seal_key,
         platform_secrets=platform_secrets,
         witness=witness,
+        webhooks=webhooks,
         tls_cert=tls_cert,
         tls_key=tls_key,
         self_signed=self_signed,

@@ -71,6 +71,9 @@ from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
 from trustserver.storage.ports import KeySealer, MetadataStore
+from trustserver.webhooks.hooks import read_hooks
+from trustserver.webhooks.outbox import Outbox, running
+from trustserver.webhooks.sending import Sender
 
 UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""
@@ -330,10 +333,16 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
     with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
         try:
-            with open_judge(settings) as helper:
+            with open_judge(settings) as helper, running(open_outboxes(settings, store)):
                 _serve(settings, store, use, helper)
         finally:
             store.close()
+
+
+def open_outboxes(settings: Settings, store: MetadataStore) -> list[Outbox]:
+    """Return the outboxes of the webhooks that the settings name. Raises: StartRefused if these cannot be read."""
+    hooks = read_hooks(settings.webhooks) if settings.webhooks is not None else ()
+    return [Outbox(hook, store, Sender(), uptime=time.monotonic, clock=kernel_clock.now) for hook in hooks]
 
 
 def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: int = JUDGE_MEMORY) -> Helper:

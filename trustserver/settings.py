@@ -80,6 +80,7 @@ class Settings:
     seal_key: Path | None = None
     platform_secrets: bool = False
     witness: Path | None = None
+    webhooks: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     self_signed: bool = False
@@ -149,6 +150,7 @@ class GivenSettings(TypedDict, total=False):
     seal_key: Path | None
     platform_secrets: bool | None
     witness: Path | None
+    webhooks: Path | None
     tls_cert: Path | None
     tls_key: Path | None
     self_signed: bool | None
@@ -398,6 +400,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "seal_key": _path,
     "platform_secrets": _flag,
     "witness": _path,
+    "webhooks": _path,
     "tls_cert": _path,
     "tls_key": _path,
     "self_signed": _flag,

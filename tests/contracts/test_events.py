@@ -200,6 +200,15 @@ def test_the_oldest_events_are_dropped_and_numbers_go_on(store: MetadataStore) -
     )
 
 
+def test_how_far_webhooks_have_been_told_is_kept(store: MetadataStore) -> None:
+    assert (store.newest_event(), store.hook_cursor("ci")) == (0, None)
+    store.publish(recorded(1))
+    store.move_hook_cursor("ci", store.newest_event())
+    store.move_hook_cursor("other", 0)
+    store.move_hook_cursor("other", 7)
+    assert (store.hook_cursor("ci"), store.hook_cursor("other")) == (1, 7)
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [

@@ -54,6 +54,7 @@ class MemoryStore:
         self._clock = ClockRecord()
         self._events: list[StoredEvent] = []
         self._newest: dict[str, int] = {}
+        self._told: dict[str, int] = {}
 
     def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
         with self._lock:
@@ -274,6 +275,15 @@ class MemoryStore:
                 details = {"events": erased, "names": names}
                 self._record(NewEvent(kind=EventKind.ERASED, at=at, by=by, details=details))
             return erased
+
+    def newest_event(self) -> int:
+        return self._newest.get("", 0)
+
+    def hook_cursor(self, name: str) -> int | None:
+        return self._told.get(name)
+
+    def move_hook_cursor(self, name: str, told: int) -> None:
+        self._told[name] = told
 
     def drop_events(self, *, keep: int) -> int:
         with self._lock:

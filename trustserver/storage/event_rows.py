@@ -17,12 +17,13 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from trustdata.gun import GUN
 from trustserver.storage.events import Actor, EventKind, EventRange, NewEvent, Part, Person, StoredEvent, numbered
 from trustserver.storage.instants import from_seconds, to_seconds
-from trustserver.storage.tables import CollectionRow, EventHeadRow, EventPersonRow, EventRow, table_of
+from trustserver.storage.tables import CollectionRow, EventHeadRow, EventPersonRow, EventRow, HookRow, table_of
 
 _EVENT: Final = table_of(EventRow)
 _PERSON: Final = table_of(EventPersonRow)
 _HEAD: Final = table_of(EventHeadRow)
 _COLLECTION: Final = table_of(CollectionRow)
+_HOOK: Final = table_of(HookRow)
 
 _NEXT: Final = update(_HEAD).values(newest=_HEAD.c.newest + 1).returning(_HEAD.c.newest)
 _NEXT_OF_NAME: Final = (
@@ -145,6 +146,22 @@ def read_ranges(connection: Connection) -> Iterator[EventRange]:
 def _counted(found: Any) -> dict[str, int]:
     count, first, last = found
     return {"count": count, "first": first, "last": last}
+
+
+def read_newest(connection: Connection) -> int:
+    """Return the number of the newest event; 0 if there was none."""
+    return int(connection.execute(select(_HEAD.c.newest)).scalar_one())
+
+
+def read_hook_cursor(connection: Connection, name: str) -> int | None:
+    """Return the number of the last event that a webhook has had; None if it is not known."""
+    return connection.execute(select(_HOOK.c.told).where(_HOOK.c.name == name)).scalar()
+
+
+def write_hook_cursor(connection: Connection, name: str, told: int) -> None:
+    """Note which event a webhook has had last."""
+    if not connection.execute(update(_HOOK).where(_HOOK.c.name == name).values(told=told)).rowcount:
+        connection.execute(insert(_HOOK).values(name=name, told=told))
 
 
 def erase_people(connection: Connection, subject: str, *, by: Actor, at: datetime) -> int:

@@ -360,6 +360,15 @@ class MetadataStore(Protocol):
         If anything was erased, the record gets an event that says how much, and not whom.
         """
 
+    def newest_event(self) -> int:
+        """Return the number of the newest event; 0 if there was none."""
+
+    def hook_cursor(self, name: str) -> int | None:
+        """Return the number of the last event that a webhook of this name has had; None if it is not known."""
+
+    def move_hook_cursor(self, name: str, told: int) -> None:
+        """Note the number of the last event that a webhook has had. Raises: NotStored."""
+
     def drop_events(self, *, keep: int) -> int:
         """Delete the oldest events until the newest `keep` are left, or some thousand of them. Return how many."""
 

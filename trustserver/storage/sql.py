@@ -247,6 +247,18 @@ class SqlStore:
         with self._writing() as connection:
             return event_rows.erase_people(connection, subject, by=by, at=at)
 
+    def newest_event(self) -> int:
+        with self._reading() as connection:
+            return event_rows.read_newest(connection)
+
+    def hook_cursor(self, name: str) -> int | None:
+        with self._reading() as connection:
+            return event_rows.read_hook_cursor(connection, name)
+
+    def move_hook_cursor(self, name: str, told: int) -> None:
+        with self._writing() as connection:
+            event_rows.write_hook_cursor(connection, name, told)
+
     def drop_events(self, *, keep: int) -> int:
         with self._writing() as connection:
             return event_rows.drop_events(connection, keep=keep)

@@ -157,6 +157,15 @@ class EventHeadRow(SQLModel, table=True):
     dropped: int = Field(sa_type=BigInteger)
 
 
+class HookRow(SQLModel, table=True):
+    """How far a webhook has been told: the number of the last event that it has had."""
+
+    __tablename__ = "webhook"
+
+    name: str = Field(max_length=40, primary_key=True)
+    told: int = Field(sa_type=BigInteger)
+
+
 class SealRow(SQLModel, table=True):
     """The mark of the seal key (KeySealer.mark). The table has one row."""
 

@@ -1,4 +1,4 @@
-"""Add the record of each change: its events, who made them, and their numbers."""
+"""Add the record of each change: its events, who made them, their numbers, and how far webhooks have been told."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("newest", sa.BigInteger(), nullable=False),
         sa.Column("dropped", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "webhook",
+        sa.Column("name", sa.String(40), primary_key=True),
+        sa.Column("told", sa.BigInteger(), nullable=False),
     )
     head = sa.table("event_head", *map(sa.column, ("id", "newest", "dropped")))
     op.bulk_insert(head, [{"id": 1, "newest": 0, "dropped": 0}])
