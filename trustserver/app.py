@@ -77,6 +77,10 @@ from trustserver.webhooks.sending import Sender
 
 UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""
+NEAR_EXPIRY: Final = timedelta(days=30)
+"""So long before a file of owners expires the record says so."""
+TOLD_EXPIRING: Final = 100
+"""Of how many such files one round tells at most."""
 JUDGE_SECONDS: Final = 30.0
 """Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
 JUDGE_MEMORY: Final = 640 * 1024 * 1024
@@ -129,6 +133,7 @@ class Application:
             at = self.clock()
             await asyncio.to_thread(give_free_pages_back)
             done = await asyncio.to_thread(self.renewal.round, at=at)
+            await asyncio.to_thread(self.store.tell_expiring, at=at, until=at + NEAR_EXPIRY, limit=TOLD_EXPIRING)
             dropped = await asyncio.to_thread(self.retention.round, at)
             await asyncio.to_thread(self.guard.record_round, at)
         except (ClockJumped, NotStored, OSError) as error:

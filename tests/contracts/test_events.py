@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.store_values import APP, AT, OTHER, publication, tombstone
+from tests.support.store_values import APP, AT, OTHER, file, publication, tombstone
 from trustdata.gun import GUN
-from trustdata.roles import TIMESTAMP
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from trustserver.errors import RevisionMoved
 from trustserver.storage.events import Actor, EventKind, EventRange, NewEvent, Part, StoredEvent, canonical
 from trustserver.storage.ports import KeyRecord, KeyState, MetadataStore, Publication
@@ -198,6 +198,28 @@ def test_the_oldest_events_are_dropped_and_numbers_go_on(store: MetadataStore) -
         EventRange(gun="", count=3, first=4, last=6, newest=6, dropped=3),
         EventRange(gun=APP, count=3, first=4, last=6, newest=6),
     )
+
+
+def test_files_of_owners_that_run_out_are_told_once_for_each_version(store: MetadataStore) -> None:
+    late = AT + timedelta(days=40)
+    files = (file(ROOT, 1, expires=late), *(file(role, 1) for role in (TARGETS, SNAPSHOT, TIMESTAMP)))
+    store.publish(publication(1, files=files))
+    store.publish(publication(1, gun=OTHER, files=(*files[:1], file(TARGETS, 1, expires=AT), *files[2:])))
+
+    def told(days: int, limit: int = 9) -> int:
+        return store.tell_expiring(at=AT, until=AT + timedelta(days=days), limit=limit)
+
+    assert [told(2), told(3), told(3)] == [0, 1, 0]
+    assert [told(40, limit=1), told(40), told(40)] == [1, 1, 0]
+    documents = [json.loads(each.body) for each in every(store)]
+    assert [(each["gun"], each["role"], each["role_version"], each["expires"][:10]) for each in documents] == [
+        (APP, TARGETS, 1, "2026-11-04"),
+        (APP, ROOT, 1, "2026-12-11"),
+        (OTHER, ROOT, 1, "2026-12-11"),
+    ]
+    assert {person.actor.subject for each in every(store) for person in each.people} == {"server"}
+    store.publish(publication(2, files=(file(TARGETS, 2), file(SNAPSHOT, 2), file(TIMESTAMP, 2))))
+    assert [told(3), told(3)] == [1, 0], "of the next version it is told again"
 
 
 def test_how_far_webhooks_have_been_told_is_kept(store: MetadataStore) -> None:

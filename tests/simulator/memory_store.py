@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
 
+from keys.rfc3339 import to_rfc3339
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
-from trustserver.storage.events import Actor, EventKind, EventRange, NewEvent, StoredEvent, numbered
+from trustserver.storage.events import SERVER, Actor, EventKind, EventRange, NewEvent, StoredEvent, numbered
 from trustserver.storage.ports import (
     Category,
     ClockRecord,
@@ -55,6 +56,7 @@ class MemoryStore:
         self._events: list[StoredEvent] = []
         self._newest: dict[str, int] = {}
         self._told: dict[str, int] = {}
+        self._warned: set[tuple[GUN, RoleName, int]] = set()
 
     def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
         with self._lock:
@@ -275,6 +277,27 @@ class MemoryStore:
                 details = {"events": erased, "names": names}
                 self._record(NewEvent(kind=EventKind.ERASED, at=at, by=by, details=details))
             return erased
+
+    def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
+        with self._lock:
+            soon = sorted(
+                (file.expires, gun, role, file.version)
+                for gun, slot in self._slots.items()
+                for role, file in slot.collection.files.items()
+                if role not in ONLINE and at < file.expires <= until and (gun, role, file.version) not in self._warned
+            )[:limit]
+            for expires, gun, role, version in soon:
+                self._warned.add((gun, role, version))
+                known = self._slots[gun].collection
+                details = {
+                    "format": known.format,
+                    "revision": known.revision,
+                    "role": role,
+                    "role_version": version,
+                    "expires": to_rfc3339(expires),
+                }
+                self._record(NewEvent(kind=EventKind.EXPIRING, at=at, by=SERVER, gun=gun, details=details))
+            return len(soon)
 
     def newest_event(self) -> int:
         return self._newest.get("", 0)

@@ -77,5 +77,7 @@ def _details(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"keys: {', '.join(roles)}{', ...' if document['keys']['cut'] else ''}"
     if document["kind"] == EventKind.KEY_MADE:
         yield f"{document['role']} key {document['keyid']}"
+    if document["kind"] == EventKind.EXPIRING:
+        yield f"{document['role']} version {document['role_version']} expires {document['expires']}"
     if document["kind"] == EventKind.ERASED:
         yield f"from {counted(document['events'], 'event')}"

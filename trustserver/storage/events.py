@@ -38,6 +38,8 @@ class EventKind(StrEnum):
     KEY_MADE = "key-made"
     """A server-held key to rotate to. It is used as soon as a root that names it is published."""
     ACCESS = "access"
+    EXPIRING = "expiring"
+    """A file that only owners can sign runs out soon. Nobody did that: it is there for those who are told of events."""
     ERASED = "erased"
     """Personal parts were erased from the record."""
     RESTORED = "restored"
@@ -69,6 +71,10 @@ class Actor:
 
 NOBODY: Final = Actor(subject="anonymous", kind="anonymous")
 """Whoever it was, nothing is known of them."""
+
+
+SERVER: Final = Actor(subject="server", kind="server")
+"""The server itself."""
 
 
 class Part(StrEnum):

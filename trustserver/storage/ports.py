@@ -360,6 +360,12 @@ class MetadataStore(Protocol):
         If anything was erased, the record gets an event that says how much, and not whom.
         """
 
+    def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
+        """Record which current files of owners expire after `at` and until `until`, each version once.
+
+        At most `limit` of them, the earliest first. Return how many.
+        """
+
     def newest_event(self) -> int:
         """Return the number of the newest event; 0 if there was none."""
 

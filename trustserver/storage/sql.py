@@ -21,6 +21,7 @@ from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage import event_rows, statements, version_rows
 from trustserver.storage.blob_pieces import read_piece
 from trustserver.storage.events import Actor, EventRange, NewEvent, StoredEvent
+from trustserver.storage.expiry_rows import any_expiring, tell_expiring
 from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
 from trustserver.storage.instants import from_optional_seconds, from_seconds, to_optional_seconds, to_seconds
 from trustserver.storage.lookups import Lookup
@@ -246,6 +247,13 @@ class SqlStore:
     def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
         with self._writing() as connection:
             return event_rows.erase_people(connection, subject, by=by, at=at)
+
+    def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
+        with self._reading() as connection:
+            if not any_expiring(connection, at=at, until=until):
+                return 0
+        with self._writing() as connection:
+            return tell_expiring(connection, at=at, until=until, most=limit)
 
     def newest_event(self) -> int:
         with self._reading() as connection:

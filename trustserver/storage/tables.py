@@ -54,7 +54,7 @@ class FileRow(SQLModel, table=True):
 class CurrentRow(SQLModel, table=True):
     """The newest version of each role of a collection. `kind` and `expires` are here for the metrics.
 
-    `tags`: how many it lists; NULL for a role that lists none.
+    `tags`: how many it lists; NULL for a role that lists none. `expiry_told`: 1 if the record says that it runs out.
     """
 
     __tablename__ = "current_file"
@@ -66,6 +66,7 @@ class CurrentRow(SQLModel, table=True):
     kind: str = Field(max_length=16)
     expires: int = Field(sa_type=BigInteger)
     tags: int | None = Field(default=None, sa_type=BigInteger)
+    expiry_told: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class OnlineKeyRow(SQLModel, table=True):

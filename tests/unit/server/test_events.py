@@ -252,3 +252,15 @@ def test_the_oldest_events_go_where_the_operator_says_so() -> None:
         site.begin(f"{GUN_A}/n{number}")
     site.upkeep()
     assert [row["event"]["number"] for row in page(site)[0]] == [3, 4]
+
+
+def test_owners_are_told_in_time_what_runs_out() -> None:
+    ground = Ground(GUN_A)
+    ground.site.later(days=330)
+    ground.site.upkeep()
+    assert len(ground.events()) == 1
+    ground.site.later(days=10)
+    for _ in range(2):
+        ground.site.upkeep()
+    event = ground.newest()
+    assert (len(ground.events()), event["kind"], event["role"]) == (2, "expiring", "targets")

@@ -11,6 +11,7 @@ down_revision = "0006"
 
 def upgrade() -> None:
     """Add the tables. The record begins here: of earlier changes there are none."""
+    op.add_column("current_file", sa.Column("expiry_told", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("collection", sa.Column("events", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_table(
         "event",
