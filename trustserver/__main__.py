@@ -14,11 +14,23 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.usage_words import command_meant, usage_sentence
 from trustserver.settings import GivenSettings
+
+
+class ListedByDefault(TyperGroup):
+    """A group whose command `list` is meant where none is named: `events NAME` is `events list NAME`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in front of what is for it."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     help="Content trust server: publishes and serves signed trust data.",
@@ -32,6 +44,10 @@ collections_app = typer.Typer(
     help="What the operator does to collections.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(collections_app, name="collections")
+events_app = typer.Typer(
+    help="The record of changes: who changed what, and when.", cls=ListedByDefault, rich_markup_mode=None
+)
+app.add_typer(events_app, name="events")
 clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clock_app, name="clock")
 
@@ -89,6 +105,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         bool | None, typer.Option("--platform-secrets", help="A platform has mounted --seal-key: others may read it.")
     ] = None,
     witness: Witness = None,
+    webhooks: Annotated[
+        Path | None, typer.Option("--webhooks", help="TOML file of the programs that are told of changes.")
+    ] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
     self_signed: Annotated[
@@ -155,6 +174,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     keep_seconds: Annotated[
         int | None, typer.Option("--keep-seconds", help="Time that superseded versions are kept. [3600]")
     ] = None,
+    keep_events: Annotated[
+        int | None, typer.Option("--keep-events", help="Events of the record that are kept; 0: all. [0]")
+    ] = None,
     max_collections: Annotated[
         int | None, typer.Option("--max-collections", help="Names that may be in use; 0: no limit. [1000000]")
     ] = None,
@@ -173,6 +195,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         seal_key=seal_key,
         platform_secrets=platform_secrets,
         witness=witness,
+        webhooks=webhooks,
         tls_cert=tls_cert,
         tls_key=tls_key,
         self_signed=self_signed,
@@ -194,6 +217,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         publishes_per_user=publishes_per_user,
         resign_seconds=resign_seconds,
         keep_seconds=keep_seconds,
+        keep_events=keep_events,
         max_collections=max_collections,
         subject_collections=subject_collections,
         view_bytes=view_bytes,
@@ -302,9 +326,42 @@ def release(
 ) -> None:
     """Allow a deleted collection's name to be initialised anew."""
     from trustserver.admin.commands import release as run
+    from trustserver.process.kernel_clock import now
 
-    if not run(name, GivenSettings(data=data, database=database), os.environ, config):
+    if not run(name, GivenSettings(data=data, database=database), os.environ, config, at=now()):
         raise typer.Exit(1)
+
+
+@events_app.command("list")
+def list_events(  # noqa: PLR0917 - Typer makes options of the parameters
+    name: Annotated[str | None, typer.Argument(help="The collection; without it, all of them.")] = None,
+    since: Annotated[
+        str, typer.Option("--since", metavar="DATE|NUMBER", help="The day, the time or the event to begin with.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document a line.")] = False,  # noqa: FBT002
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Every change of a collection, or of all: number, time, what it was, who made it. `list` may be left out."""
+    from trustserver.admin.commands import list_events as run
+
+    given = GivenSettings(data=data, database=database)
+    run(given, os.environ, config, name=name, since=since, as_json=as_json)
+
+
+@events_app.command("erase")
+def erase(
+    subject: Annotated[str, typer.Argument(help="As `events` names them, such as registry-token:alice.")],
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Erase a subject, with addresses and programs, from the record, lists and tombstones; the events stay."""
+    from trustserver.admin.commands import erase_subject as run
+    from trustserver.process.kernel_clock import now
+
+    run(subject, GivenSettings(data=data, database=database), os.environ, config, at=now())
 
 
 @clock_app.command("accept")
@@ -326,6 +383,14 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "collections release": (
         "trust-server collections release registry.example.com/team/app",
         "trust-server collections release registry.example.com/team/app --data /var/lib/trust-server",
+    ),
+    "events list": (
+        "trust-server events list",
+        "trust-server events list registry.example.com/team/app --since 2026-11-30 --json",
+    ),
+    "events erase": (
+        "trust-server events erase registry-token:alice",
+        "trust-server events erase registry-token:alice --data /var/lib/trust-server",
     ),
     "clock accept": ("trust-server clock accept", "trust-server clock accept --data /var/lib/trust-server"),
 }

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from trustdata.errors import NotStored
 from trustserver.api.client_address import client_address
 from trustserver.api.collection_list import collection_list_router
+from trustserver.api.event_list import event_list_router
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
@@ -70,9 +71,16 @@ from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
 from trustserver.storage.ports import KeySealer, MetadataStore
+from trustserver.webhooks.hooks import read_hooks
+from trustserver.webhooks.outbox import Outbox, running
+from trustserver.webhooks.sending import Sender
 
 UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""
+NEAR_EXPIRY: Final = timedelta(days=30)
+"""So long before a file of owners expires the record says so."""
+TOLD_EXPIRING: Final = 100
+"""Of how many such files one round tells at most."""
 JUDGE_SECONDS: Final = 30.0
 """Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
 JUDGE_MEMORY: Final = 640 * 1024 * 1024
@@ -125,6 +133,7 @@ class Application:
             at = self.clock()
             await asyncio.to_thread(give_free_pages_back)
             done = await asyncio.to_thread(self.renewal.round, at=at)
+            await asyncio.to_thread(self.store.tell_expiring, at=at, until=at + NEAR_EXPIRY, limit=TOLD_EXPIRING)
             dropped = await asyncio.to_thread(self.retention.round, at)
             await asyncio.to_thread(self.guard.record_round, at)
         except (ClockJumped, NotStored, OSError) as error:
@@ -163,7 +172,7 @@ def compose(
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
     online = OnlineRoles(store, sealer, guard)
     parsed = ParsedCache(store)
-    retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds))
+    retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds), keep_events=settings.keep_events)
     committer = Committer(store, parsed, cache, published_log, retention=retention)
     names = NameLimits(in_all=settings.max_collections, of_subject=settings.subject_collections)
     apart = JudgeApart(helper) if helper is not None else None
@@ -239,6 +248,7 @@ def compose(
     )
     fastapi.include_router(management_router(services, collection_import))
     fastapi.include_router(collection_list_router(services))
+    fastapi.include_router(event_list_router(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
@@ -328,10 +338,16 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None)
     with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
         try:
-            with open_judge(settings) as helper:
+            with open_judge(settings) as helper, running(open_outboxes(settings, store)):
                 _serve(settings, store, use, helper)
         finally:
             store.close()
+
+
+def open_outboxes(settings: Settings, store: MetadataStore) -> list[Outbox]:
+    """Return the outboxes of the webhooks that the settings name. Raises: StartRefused if these cannot be read."""
+    hooks = read_hooks(settings.webhooks) if settings.webhooks is not None else ()
+    return [Outbox(hook, store, Sender(), uptime=time.monotonic, clock=kernel_clock.now) for hook in hooks]
 
 
 def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: int = JUDGE_MEMORY) -> Helper:

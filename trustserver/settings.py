@@ -80,6 +80,7 @@ class Settings:
     seal_key: Path | None = None
     platform_secrets: bool = False
     witness: Path | None = None
+    webhooks: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     self_signed: bool = False
@@ -101,6 +102,7 @@ class Settings:
     publishes_per_user: int = 3000
     resign_seconds: int = 60
     keep_seconds: int = 3600
+    keep_events: int = 0
     max_collections: int = 1_000_000
     subject_collections: int = 50_000
     view_bytes: int = 64 * 1024 * 1024
@@ -148,6 +150,7 @@ class GivenSettings(TypedDict, total=False):
     seal_key: Path | None
     platform_secrets: bool | None
     witness: Path | None
+    webhooks: Path | None
     tls_cert: Path | None
     tls_key: Path | None
     self_signed: bool | None
@@ -169,6 +172,7 @@ class GivenSettings(TypedDict, total=False):
     publishes_per_user: int | None
     resign_seconds: int | None
     keep_seconds: int | None
+    keep_events: int | None
     max_collections: int | None
     subject_collections: int | None
     view_bytes: int | None
@@ -396,6 +400,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "seal_key": _path,
     "platform_secrets": _flag,
     "witness": _path,
+    "webhooks": _path,
     "tls_cert": _path,
     "tls_key": _path,
     "self_signed": _flag,
@@ -417,6 +422,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "publishes_per_user": _count(0, 1_000_000),
     "resign_seconds": _count(0, 3600),
     "keep_seconds": _count(60, 31_536_000),
+    "keep_events": _count(0, 1 << 40),
     "max_collections": _count(0, 1 << 40),
     "subject_collections": _count(0, 1 << 40),
     "view_bytes": _count(0, 1 << 40),

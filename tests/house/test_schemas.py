@@ -41,10 +41,12 @@ OTHERS: Final = {
     FAILURE,
     "api-collection",
     "api-collections",
+    "api-events",
     "policy",
     "problem",
     "server-check",
     "server-collections-list",
+    "server-events",
     "trust-lock",
 }
 """Schemas of what is no command of `trust`."""

@@ -110,6 +110,18 @@ def test_sigterm_finishes_the_publish_that_it_finds(server: ServerProcess) -> No
     assert versions(server)["targets"] == 2
 
 
+def recorded(server: ServerProcess) -> list[int]:
+    """The numbers of the events that the server has of the collection; each is that of its revision."""
+    events: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = json.loads(server.get(f"/api/v1/events?name={GUN}&after={after}")[1])
+        events += [row["event"] for row in page["events"]]
+        after = page["next"]
+    assert [event["number"] for event in events] == [event["name_number"] for event in events]
+    return [event["revision"] for event in events]
+
+
 @pytest.mark.parametrize("moment", ["before-commit", "after-commit"])
 def test_killed_in_a_publish_the_collection_is_wholly_old_or_wholly_new(
     server: ServerProcess, tmp_path: Path, moment: str
@@ -130,6 +142,7 @@ def test_killed_in_a_publish_the_collection_is_wholly_old_or_wholly_new(
     }  # fmt: skip
     assert versions(server) == expected
     assert server.get(f"/tuf/{GUN}/metadata/3.targets.json")[0] == (200 if new else 404)
+    assert recorded(server) == ([1, 2, 3] if new else [1, 2]), "a change that was not made has no event"
     verify(server, tmp_path / "client", root)
     subprocess.run([sys.executable, "-m", "trustserver", "check", "--data", server.data], check=True)
 
@@ -164,6 +177,7 @@ def test_killed_at_any_moment_while_publishing_in_a_loop(server: ServerProcess, 
         found = versions(server)
         assert found["targets"] in {answered[0], answered[0] + 1}, "what was answered with 200 is there"
         assert found["snapshot"] == found["timestamp"] == found["targets"]
+        assert recorded(server) == list(range(1, found["targets"] + 1)), "with one event for each publish"
         owner.versions[TARGETS] = found["targets"]
         verify(server, tmp_path / f"client{number}", root)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
 
+from keys.rfc3339 import to_rfc3339
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import RevisionMoved
+from trustserver.storage.events import SERVER, Actor, EventKind, EventRange, NewEvent, StoredEvent, numbered
 from trustserver.storage.ports import (
     Category,
     ClockRecord,
@@ -51,6 +53,10 @@ class MemoryStore:
         self._begun_by: dict[GUN, str] = {}
         self._seal_mark = ""
         self._clock = ClockRecord()
+        self._events: list[StoredEvent] = []
+        self._newest: dict[str, int] = {}
+        self._told: dict[str, int] = {}
+        self._warned: set[tuple[GUN, RoleName, int]] = set()
 
     def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
         with self._lock:
@@ -181,9 +187,18 @@ class MemoryStore:
                 published_by=publication.subject if by_owners else slot.published_by if slot else "",
             )
             self._begun_by.setdefault(gun, publication.subject)
+            self._record(publication.event)
             return revision
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
+    def delete(
+        self,
+        gun: GUN,
+        *,
+        base: int,
+        tombstone: Tombstone,
+        frees_name: bool = False,
+        event: NewEvent | None = None,
+    ) -> int:
         with self._lock:
             known = self._live(gun, base)
             status = Status.RELEASED if frees_name else Status.DELETED
@@ -193,6 +208,7 @@ class MemoryStore:
             self._slots[gun] = _Slot(collection=state)
             if frees_name:
                 self._note(gun, tombstone.deleted_at)
+            self._record(event)
             return base + 1
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
@@ -204,12 +220,13 @@ class MemoryStore:
             found = [change for change in self._changes_of(gun) if before is None or change.id < before]
             return tuple(found[max(0, len(found) - limit) :])
 
-    def add_pending(self, key: KeyRecord, *, base: int) -> int:
+    def add_pending(self, key: KeyRecord, *, base: int, event: NewEvent | None = None) -> int:
         with self._lock:
             known = self._live(key.gun, base)
             kept = tuple(k for k in known.keys if k.role != key.role or k.state is not KeyState.PENDING)
             slot = self._slots[key.gun]
             slot.collection = replace(known, keys=(*kept, key), revision=base + 1)
+            self._record(event)
             return base + 1
 
     def offer_salts(self) -> tuple[OfferSalt, ...]:
@@ -218,14 +235,84 @@ class MemoryStore:
     def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
         self._salts = tuple(sorted(salts, key=lambda each: each.created, reverse=True))
 
-    def release(self, gun: GUN) -> bool:
+    def release(self, gun: GUN, *, event: NewEvent | None = None) -> bool:
         with self._lock:
             slot = self._slots.get(gun)
             if slot is None or slot.collection.status is not Status.DELETED:
                 return False
             state = slot.collection
             slot.collection = replace(state, status=Status.RELEASED, revision=state.revision + 1)
+            self._record(event)
             return True
+
+    def record(self, event: NewEvent) -> int:
+        with self._lock:
+            self._record(event)
+            return self._newest[""]
+
+    def events(
+        self, gun: GUN | None, *, after: int, limit: int, since: datetime | None = None
+    ) -> tuple[StoredEvent, ...]:
+        with self._lock:
+            return tuple(
+                event
+                for event in self._events
+                if event.number > after and gun in {None, event.gun} and (since is None or event.at >= since)
+            )[:limit]
+
+    def event_ranges(self) -> tuple[EventRange, ...]:
+        with self._lock:
+            return tuple(self._range(gun) for gun in ["", *sorted(self._newest.keys() - {""})])
+
+    def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
+        with self._lock:
+            before = self._events
+            self._events = [
+                replace(event, people=tuple(each for each in event.people if each.actor.subject != subject))
+                for event in before
+            ]
+            erased = sum(new.people != old.people for new, old in zip(self._events, before, strict=True))
+            names = self._erase_from_names({subject, subject.partition(":")[2] or subject})
+            if erased or names:
+                details = {"events": erased, "names": names}
+                self._record(NewEvent(kind=EventKind.ERASED, at=at, by=by, details=details))
+            return erased
+
+    def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
+        with self._lock:
+            soon = sorted(
+                (file.expires, gun, role, file.version)
+                for gun, slot in self._slots.items()
+                for role, file in slot.collection.files.items()
+                if role not in ONLINE and at < file.expires <= until and (gun, role, file.version) not in self._warned
+            )[:limit]
+            for expires, gun, role, version in soon:
+                self._warned.add((gun, role, version))
+                known = self._slots[gun].collection
+                details = {
+                    "format": known.format,
+                    "revision": known.revision,
+                    "role": role,
+                    "role_version": version,
+                    "expires": to_rfc3339(expires),
+                }
+                self._record(NewEvent(kind=EventKind.EXPIRING, at=at, by=SERVER, gun=gun, details=details))
+            return len(soon)
+
+    def newest_event(self) -> int:
+        return self._newest.get("", 0)
+
+    def hook_cursor(self, name: str) -> int | None:
+        return self._told.get(name)
+
+    def move_hook_cursor(self, name: str, told: int) -> None:
+        self._told[name] = told
+
+    def drop_events(self, *, keep: int) -> int:
+        with self._lock:
+            dropped = max(0, len(self._events) - keep)
+            del self._events[:dropped]
+            return dropped
 
     def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
         with self._lock:
@@ -313,6 +400,36 @@ class MemoryStore:
     def _slot(self, gun: GUN, wire: str) -> _Slot | None:
         slot = self._slots.get(gun)
         return None if slot is None or wire not in {"", slot.collection.format} else slot
+
+    def _record(self, event: NewEvent | None) -> None:
+        if event is None:
+            return
+        for gun in {"", event.gun or ""}:
+            self._newest[gun] = self._newest.get(gun, 0) + 1
+        name_number = None if event.gun is None else self._newest[event.gun]
+        self._events.append(numbered(event, number=self._newest[""], name_number=name_number))
+
+    def _range(self, gun: str) -> EventRange:
+        kept = [event.name_number or 0 if gun else event.number for event in self._events if gun in {"", event.gun}]
+        first, last = min(kept, default=0), max(kept, default=0)
+        newest = self._newest.get(gun, 0)
+        dropped = None if gun else newest - len(kept)
+        return EventRange(gun=gun, count=len(kept), first=first, last=last, newest=newest, dropped=dropped)
+
+    def _erase_from_names(self, subjects: set[str]) -> int:
+        erased = 0
+        for gun, slot in self._slots.items():
+            stone = slot.collection.tombstone
+            if stone is not None and stone.subject in subjects:
+                slot.collection = replace(slot.collection, tombstone=replace(stone, subject="erased"))
+                erased += 1
+            if slot.published_by in subjects:
+                slot.published_by = ""
+                erased += 1
+            if self._begun_by.get(gun) in subjects:
+                self._begun_by[gun] = ""
+                erased += 1
+        return erased
 
     def _changes_of(self, gun: GUN | None) -> list[FeedRecord]:
         return [change for change in self._changes if gun in {None, change.gun}]

@@ -22,6 +22,7 @@ from trustserver.repository.formats import find_format
 from trustserver.repository.judge_apart import JudgeApart, answer_question, read_question
 from trustserver.repository.judging import Judge, JudgeBySize, JudgeHere, UploadedFiles
 from trustserver.repository.parsed_cache import ParsedCache
+from trustserver.storage.events import canonical
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredFile
 
 
@@ -102,8 +103,9 @@ def judge_both_ways(
 
 def _verdict(judge: Judge, upload: UploadedFiles, store: MetadataStore) -> object:
     try:
-        candidate = judge.judging(upload)(ParsedCache(store).load(upload.gun))
+        judged = judge.judging(upload)(ParsedCache(store).load(upload.gun))
     except TrustError as error:
         return type(error), str(error), error.details()
+    candidate, changes = judged.candidate, canonical(judged.changes)
     roles = {role: (each.version, each.expires, each.sha256, each.raw) for role, each in candidate.roles.items()}
-    return candidate.changed, candidate.snapshot and candidate.snapshot.sha256, roles
+    return candidate.changed, candidate.snapshot and candidate.snapshot.sha256, roles, changes

@@ -39,6 +39,8 @@ def _check_answer(method: str, path: str, answer: httpx.Response) -> None:
     elif path.startswith("/api/v1/collections") and answer.status_code == 200:
         whole = path.partition("?")[0] == "/api/v1/collections"
         assert faults(answer.json(), "api-collections" if whole else "api-collection") == []
+    elif path.startswith("/api/v1/events") and answer.status_code == 200:
+        assert faults(answer.json(), "api-events") == []
 
 
 class Site:

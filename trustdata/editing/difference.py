@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -11,6 +11,8 @@ from trustdata.envelope import Envelope
 from trustdata.gun import NAME_MEMBER
 from trustdata.model import Content, DelegatedRole, Role, Root, TargetFile, Targets
 from trustdata.roles import ROOT, TARGETS, RoleName
+from trustdata.wire.plain_difference import differing_names
+from trustdata.wire.plain_targets import PlainTargets
 
 Kind: TypeAlias = Literal["added", "changed", "removed"]
 
@@ -102,10 +104,9 @@ def difference(before: Mapping[RoleName, Envelope], after: Mapping[RoleName, Con
     keys: list[KeysChange] = []
     delegations: list[DelegationChange] = []
     for role, content in after.items():
-        keys += _keys(role, _roles_with_keys(old.get(role)), _roles_with_keys(content))
-        if isinstance(content, Targets):
-            tags += _tags(role, _targets(old.get(role)), content.targets)
-            delegations += _delegations(role, _delegated(old.get(role)), _delegated(content))
+        keys += changed_keys(role, old.get(role), content)
+        tags += changed_tags(role, old.get(role), content)
+        delegations += changed_delegations(role, old.get(role), content)
     return Difference(
         roles=tuple(_role(role, old.get(role), content) for role, content in after.items()),
         tags=tuple(tags),
@@ -133,8 +134,14 @@ def _targets(content: Content | None) -> Mapping[str, TargetFile]:
     return content.targets if isinstance(content, Targets) else {}
 
 
-def _tags(role: RoleName, old: Mapping[str, TargetFile], new: Mapping[str, TargetFile]) -> Iterator[TagChange]:
-    for tag in sorted(old.keys() | new.keys()):
+def changed_tags(role: RoleName, before: Content | None, after: Content) -> Iterator[TagChange]:
+    """Yield the changes of the tags that a role lists, by name. Tags in the plain form are compared as text."""
+    old, new = _targets(before), _targets(after)
+    if isinstance(old, PlainTargets) and isinstance(new, PlainTargets) and old.part.form is new.part.form:
+        tags: Iterable[str] = differing_names(old.part, new.part)
+    else:
+        tags = sorted(old.keys() | new.keys())
+    for tag in tags:
         old_target, new_target = old.get(tag), new.get(tag)
         if old_target is not new_target and old_target != new_target:
             yield TagChange(role=role, tag=tag, before=_digest(old_target), after=_digest(new_target))
@@ -157,7 +164,9 @@ def _delegated(content: Content | None) -> Mapping[RoleName, DelegatedRole]:
     return {RoleName(name): role for name, role in (content.delegations.roles or {}).items()}
 
 
-def _keys(delegator: RoleName, old: Mapping[RoleName, Role], new: Mapping[RoleName, Role]) -> Iterator[KeysChange]:
+def changed_keys(delegator: RoleName, before: Content | None, after: Content) -> Iterator[KeysChange]:
+    """Yield the changes of the keys that a file names for roles."""
+    old, new = _roles_with_keys(before), _roles_with_keys(after)
     for role in _in_order(old, new):
         old_role, new_role = old.get(role), new.get(role)
         old_keyids, new_keyids = (tuple(r.keyids) if r else () for r in (old_role, new_role))
@@ -174,9 +183,9 @@ def _keys(delegator: RoleName, old: Mapping[RoleName, Role], new: Mapping[RoleNa
             )
 
 
-def _delegations(
-    delegator: RoleName, old: Mapping[RoleName, DelegatedRole], new: Mapping[RoleName, DelegatedRole]
-) -> Iterator[DelegationChange]:
+def changed_delegations(delegator: RoleName, before: Content | None, after: Content) -> Iterator[DelegationChange]:
+    """Yield the changes of the delegations of a file, their keys apart."""
+    old, new = _delegated(before), _delegated(after)
     for role in _in_order(old, new):
         old_role, new_role = old.get(role), new.get(role)
         if _paths_and_terminating(old_role) != _paths_and_terminating(new_role):

@@ -17,10 +17,13 @@ from trustdata.roles import RoleName
 from trustserver.admin.audit import Audit, AuditFinding, outdated_finding
 from trustserver.admin.check_progress import CheckProgress
 from trustserver.admin.client_state import ClientState, read_client_state
+from trustserver.admin.event_audit import audit_events
+from trustserver.admin.operator import operator
 from trustserver.admin.restore import Accepted, highest_versions, open_restore
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage import database
+from trustserver.storage.events import EventKind, NewEvent
 from trustserver.storage.file_audit import audit_files
 from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, Summary
@@ -129,6 +132,8 @@ def _accept(
         raise StartRefused(what=str(settings.witness_file), reason=f"cannot be written: {error.strerror}") from error
     finally:
         published_log.close()
+    details = {"collections": sum(not each.failed for each in accepted)}
+    store.record(NewEvent(kind=EventKind.RESTORED, at=at, by=operator(), details=details))
     return accepted
 
 
@@ -156,6 +161,7 @@ def _of_the_database(settings: Settings, store: MetadataStore, sealer: KeySealer
             yield AuditFinding(gun=fault.gun, code=code, message=fault.message, remedy=_BACKUP)
     finally:
         engine.dispose()
+    yield from audit_events(store)
     # The log is read before the database: a publish in between can only make the database newer than the log.
     published = PublishedLogFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
     yield from map(outdated_finding, find_outdated(published or {}, store.collections()))

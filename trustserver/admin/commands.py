@@ -8,16 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import orjson
 import typer
 
 from keys.rfc3339 import to_rfc3339
+from trustdata.counting import counted
 from trustdata.gun import parse_gun
+from trustserver.admin.events import dropped_before, event_line, read_events
+from trustserver.admin.operator import operator
 from trustserver.responses.overview import overview_row
+from trustserver.responses.recorded import event_row
 from trustserver.settings import GivenSettings, load
 from trustserver.storage import database
+from trustserver.storage.events import EventKind, NewEvent
 from trustserver.storage.opening import exclusive_use, existing_store
 from trustserver.storage.ports import MetadataStore, Status, Summary
 
@@ -106,7 +113,7 @@ def _all(store: MetadataStore) -> Iterator[Summary]:
         after = found[-1].gun
 
 
-def release(name: str, given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> bool:
+def release(name: str, given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime) -> bool:
     """Allow a new collection under a deleted name. Return whether that is allowed now.
 
     Raises: StartRefused, InvalidName, NotStored.
@@ -114,7 +121,9 @@ def release(name: str, given: GivenSettings, environ: Mapping[str, str], config:
     gun = parse_gun(name)
     store = existing_store(load(given, environ, config).settings)
     try:
-        if store.release(gun):
+        # A deleted name moves by its release alone, so this is the revision that it gets.
+        details = {"revision": store.load(gun).revision + 1}
+        if store.release(gun, event=NewEvent(kind=EventKind.RELEASED, at=at, by=operator(), gun=gun, details=details)):
             typer.echo(f"{gun} may be initialised anew")
             return True
         status = store.load(gun).status
@@ -123,6 +132,53 @@ def release(name: str, given: GivenSettings, environ: Mapping[str, str], config:
         return status is Status.RELEASED
     finally:
         store.close()
+
+
+def list_events(
+    given: GivenSettings,
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    name: str | None,
+    since: str,
+    as_json: bool,
+) -> None:
+    """Print the events of one name or of all, the oldest first: a line for each, for people or in JSON.
+
+    `since`: the number, the day or the time to begin with; empty for the first. Raises: StartRefused, InvalidName,
+    NotStored.
+    """
+    gun = None if name is None else parse_gun(name)
+    store = existing_store(load(given, environ, config).settings)
+    try:
+        events = read_events(store, gun, since)
+        first = next(events, None)
+        if first is None:
+            whose, when = f" of {gun}" if gun else "", f" since {since}" if since else ""
+            typer.echo(f"trust-server: nothing is recorded{whose}{when}", err=True)
+            return
+        dropped = 0 if since else dropped_before(first, gun)
+        if dropped and not as_json:
+            typer.echo(f"trust-server: {counted(dropped, 'event')} before these are not kept any more", err=True)
+        for event in chain([first], events):
+            typer.echo(orjson.dumps(event_row(event)).decode() if as_json else event_line(event))
+    finally:
+        store.close()
+
+
+def erase_subject(
+    subject: str, given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime
+) -> None:
+    """Erase a subject from the record, from lists of collections and from tombstones. A server may be running.
+
+    Raises: StartRefused, NotStored.
+    """
+    store = existing_store(load(given, environ, config).settings)
+    try:
+        erased = store.erase_people(subject, by=operator(), at=at)
+    finally:
+        store.close()
+    typer.echo(f"erased from {counted(erased, 'event')}")
 
 
 def accept_clock(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime) -> None:

@@ -16,6 +16,7 @@ from trustdata.errors import NoTrustData
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
+from trustserver.api.actors import actor_of
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
@@ -146,7 +147,9 @@ def management_router(services: Services, collection_import: CollectionImport) -
         subject = await allowed(request, Action.MANAGE_KEYS, gun)
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return collection_import.take_over(gun, sort_parts(files), at=at, subject=known_name(subject))
+            return collection_import.take_over(
+                gun, sort_parts(files), at=at, subject=known_name(subject), by=actor_of(request.scope, subject)
+            )
 
         imported = await services.requests.accept(
             request.scope,
@@ -165,15 +168,18 @@ def management_router(services: Services, collection_import: CollectionImport) -
         """Return the server's key for snapshot or timestamp. Before the first publish it is offered for a day."""
         checked = _online(role)
         # Reading is not enough, since a key for a rotation may be made and stored.
-        await allowed(request, Action.PUBLISH, gun)
-        return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
+        subject = await allowed(request, Action.PUBLISH, gun)
+        by = actor_of(request.scope, subject)
+        wire = SERVED_TUF.wire
+        return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=wire, by=by))
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
         """Make a new key to rotate to. It is used as soon as a root that names it is published."""
         checked = _online(role)
         subject = await allowed(request, Action.MANAGE_KEYS, gun)
-        record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
+        by = actor_of(request.scope, subject)
+        record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire, by=by)
         _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
         return _key_view(record)
 
@@ -187,7 +193,8 @@ def management_router(services: Services, collection_import: CollectionImport) -
     async def delete(request: Request, gun: Gun) -> DeletedView:
         """Delete the collection with all of its files and keys. A tombstone remains."""
         subject = await allowed(request, Action.DELETE, gun)
-        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=subject.name, at=clock())
+        by = actor_of(request.scope, subject)
+        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=subject.name, at=clock(), by=by)
         services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
         return DeletedView(gun=gun, revision=revision)

@@ -17,6 +17,7 @@ import orjson
 from trustdata.errors import CollectionExists, NoTrustData, TrustError
 from trustdata.gun import GUN
 from trustdata.wire.notary import NOTARY
+from trustserver.api.actors import actor_of
 from trustserver.api.changefeed import parse_feed_query
 from trustserver.api.fair_queue import FairQueue
 from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
@@ -36,6 +37,7 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.responses.ready import NOSNIFF, ReadyResponse, plain_response
 from trustserver.responses.response_cache import ResponseCache
+from trustserver.storage.events import Actor
 from trustserver.storage.ports import KeyRecord
 
 _FEED_READS: Final = 2
@@ -131,11 +133,11 @@ class NotaryApi:
                     address=self._services.address_of(scope),
                 )
             case Operation.DELETE:
-                await self._delete(route.gun, subject)
+                await self._delete(route.gun, subject, actor_of(scope, subject))
             case Operation.KEY:
-                answer = _json(_key_body(await self._key(route)))
+                answer = _json(_key_body(await self._key(route, actor_of(scope, subject))))
             case Operation.NEW_KEY:
-                answer = _json(_key_body(await self._new_key(route, subject)))
+                answer = _json(_key_body(await self._new_key(route, subject, actor_of(scope, subject))))
             case Operation.CHANGES | Operation.ALL_CHANGES:
                 query = parse_feed_query(scope["query_string"])
                 gun = route.gun if route.operation is Operation.CHANGES else None
@@ -181,7 +183,7 @@ class NotaryApi:
     def _count(self, status: int) -> None:
         self.answered[status] = self.answered.get(status, 0) + 1
 
-    async def _delete(self, gun: GUN, subject: Subject) -> None:
+    async def _delete(self, gun: GUN, subject: Subject, by: Actor) -> None:
         """Delete a collection in Notary v1. If there is none, this succeeds too, as in Notary.
 
         Raises: CollectionExists (the collection is in another format), NotStored.
@@ -193,29 +195,30 @@ class NotaryApi:
                 subject=subject.name,
                 at=self._services.clock(),
                 served_format=SERVED_NOTARY,
+                by=by,
             )
         except (NoTrustData, GoneCollection):
             return
         self._services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
 
-    async def _key(self, route: Route) -> KeyRecord:
+    async def _key(self, route: Route, by: Actor) -> KeyRecord:
         try:
             return await asyncio.to_thread(
-                self._services.online.key, route.gun, route.role, self._services.clock(), wire=NOTARY
+                self._services.online.key, route.gun, route.role, self._services.clock(), wire=NOTARY, by=by
             )
         except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=route.gun) from error
 
-    async def _new_key(self, route: Route, subject: Subject) -> KeyRecord:
+    async def _new_key(self, route: Route, subject: Subject, by: Actor) -> KeyRecord:
         gun, role = route.gun, route.role
         try:
             record = await asyncio.to_thread(
-                self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY
+                self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY, by=by
             )
         except NotThere:  # nothing is published yet: another key for the first publish
             record = await asyncio.to_thread(
-                self._services.online.other_offer, gun, role, self._services.clock(), wire=NOTARY
+                self._services.online.other_offer, gun, role, self._services.clock(), wire=NOTARY, by=by
             )
         except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=gun) from error

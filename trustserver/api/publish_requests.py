@@ -17,6 +17,7 @@ from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
+from trustserver.api.actors import actor_of
 from trustserver.api.fair_queue import FairQueue
 from trustserver.api.gun_path import Receive, Scope
 from trustserver.api.metrics import Metrics
@@ -110,7 +111,14 @@ class PublishRequests:
         """
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return self._publishing.publish(gun, files, at=at, served_format=served_format, subject=known_name(subject))
+            return self._publishing.publish(
+                gun,
+                files,
+                at=at,
+                served_format=served_format,
+                subject=known_name(subject),
+                by=actor_of(scope, subject),
+            )
 
         return await self.accept(scope, receive, gun=gun, subject=subject, parts=parts, judge=judge, address=address)
 

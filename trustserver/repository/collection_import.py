@@ -31,6 +31,7 @@ from trustserver.repository.online_roles import held_key, refuse_tombstone, rene
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.publish import PublishedVersions, publish_result
 from trustserver.repository.quotas import NameLimits, check_names, check_values
+from trustserver.storage.events import NOBODY, Actor
 from trustserver.storage.ports import (
     NEVER_RENEWED,
     KeyRecord,
@@ -85,11 +86,12 @@ class CollectionImport:
         self._committer = committer
 
     def take_over(
-        self, gun: GUN, imported: ImportedCollection, *, at: datetime, subject: str = ""
+        self, gun: GUN, imported: ImportedCollection, *, at: datetime, subject: str = "", by: Actor = NOBODY
     ) -> PublishedVersions:
         """Verify a collection as a client does, except for expiry, and store all of it.
 
-        If the same state is stored already, nothing changes. `subject`: who sends it; empty if nobody knows.
+        If the same state is stored already, nothing changes. `subject`: who sends it; empty if nobody knows. `by`: the
+        same for the record.
         Raises: MalformedMetadata, TooLarge, TooMany (names), NotTrusted,
         PublishRefused (a file is missing or superfluous), CollectionExists (another collection has the name, or this
         one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
@@ -120,6 +122,7 @@ class CollectionImport:
             imported_keys=tuple(keys.values()),
             renew_at=min(due, default=NEVER_RENEWED),
             subject=subject,
+            by=by,
         )
         return publish_result(after)
 

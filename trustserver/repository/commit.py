@@ -17,11 +17,13 @@ from trustdata.envelope import Envelope
 from trustdata.gun import GUN
 from trustdata.model import Targets
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustserver.repository.changes import Members, described_files
 from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued, lives_too_long
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.retention import Retention
 from trustserver.responses.response_cache import ResponseCache
+from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.storage.ports import (
     KeyRecord,
     KeyState,
@@ -75,12 +77,16 @@ class Committer:
         issued: Issued,
         *,
         subject: str = "",
+        by: Actor | None = None,
+        changes: Members | None = None,
     ) -> ParsedCollection:
         """Store the changed offline roles with their new snapshot and timestamp, and return the new state.
 
         `before`: the collection at the revision that the change was made for. `roles`: all offline roles in their new
         state. `changed`: those of them that are to be stored. `issued`: the new snapshot and timestamp. `subject`: who
-        publishes; empty if nobody knows. All of it is stored, or nothing. Raises: RevisionMoved, NotStored.
+        publishes; empty if nobody knows. `by`: the same for the record; None for what the server does by itself, which
+        is not recorded. `changes`: what the record says of it. All of it is stored, or nothing.
+        Raises: RevisionMoved, NotStored.
         """
         gun = before.state.gun
         envelopes = {**roles, SNAPSHOT: issued.snapshot, TIMESTAMP: issued.timestamp}
@@ -90,11 +96,12 @@ class Committer:
             for role in (*changed, SNAPSHOT, TIMESTAMP)
             if envelopes[role].sha256 != stored_hashes.get(role)
         ]
+        files = tuple(_as_stored(envelope, issued.at) for envelope in written)
         publication = Publication(
             gun=gun,
             format=issued.served_format.wire.name,
             base=before.state.revision,
-            files=tuple(_as_stored(envelope, issued.at) for envelope in written),
+            files=files,
             promoted_keys=tuple(key for key in issued.promoted_keys if key.state is not KeyState.OFFERED),
             imported_keys=tuple(
                 replace(key, state=KeyState.CURRENT) for key in issued.promoted_keys if key.state is KeyState.OFFERED
@@ -103,6 +110,9 @@ class Committer:
             in_feed=issued.served_format.in_feed,
             subject=subject,
         )
+        if by is not None:
+            details = described_files(files) | dict(changes or {})
+            publication = _recorded(publication, EventKind.PUBLISHED, by, issued.at, details)
         after = self._write(before, publication, envelopes, issued.served_format)
         if self._retention is not None:
             self._retention.published(gun, sum(len(file.raw) for file in publication.files), issued.at)
@@ -135,11 +145,13 @@ class Committer:
         imported_keys: tuple[KeyRecord, ...],
         renew_at: datetime,
         subject: str = "",
+        by: Actor | None = None,
     ) -> ParsedCollection:
         """Store what was published on another server, and return the new state.
 
         `roots`: all versions of root, ascending. `current`: the current file of every role. `imported_keys`: the other
-        server's keys. Files that are stored already are skipped. All of it is stored, or nothing.
+        server's keys. Files that are stored already are skipped. `by`: who imports, for the record. All of it is
+        stored, or nothing.
         Raises: RevisionMoved, NotStored.
         """
         stored_hashes = {envelope.sha256 for envelope in before.envelopes.values()}
@@ -159,6 +171,9 @@ class Committer:
             in_feed=served_format.in_feed,
             subject=subject,
         )
+        if by is not None:
+            details = described_files(publication.files)
+            publication = _recorded(publication, EventKind.TAKEN_OVER, by, at, details)
         return self._write(before, publication, current, served_format)
 
     def _write(
@@ -182,19 +197,27 @@ class Committer:
         self._parsed.remember(after)
         return after
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool) -> int:
+    def delete(
+        self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool, event: NewEvent | None = None
+    ) -> int:
         """Delete the collection, and return the new revision.
 
         `base`: the revision that it must have. `frees_name`: a new collection may be published under the name at once.
-        Raises: RevisionMoved, NotStored.
+        `event`: what the record says of it. Raises: RevisionMoved, NotStored.
         """
         with self._cache.changing(gun):
-            revision = self._store.delete(gun, base=base, tombstone=tombstone, frees_name=frees_name)
+            revision = self._store.delete(gun, base=base, tombstone=tombstone, frees_name=frees_name, event=event)
             self._parsed.forget(gun)
             self._cache.drop(gun)
         if self._published_log is not None:
             self._published_log.record(gun, LogEntry(revision=revision, deleted=True))
         return revision
+
+
+def _recorded(publication: Publication, kind: EventKind, by: Actor, at: datetime, details: Members) -> Publication:
+    """Return a publication that is recorded, with what the record says of it."""
+    members = {**details, "format": publication.format, "revision": publication.base + 1}
+    return replace(publication, event=NewEvent(kind=kind, at=at, by=by, gun=publication.gun, details=members))
 
 
 def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:

@@ -22,11 +22,13 @@ from trustdata.verification.candidate_set import Candidate
 from trustdata.wire.plain_targets import FORMS, PlainPart
 from trustserver.errors import RevisionMoved
 from trustserver.process.helper_process import FrameBroken, read_frame
+from trustserver.repository.changes import Members
 from trustserver.repository.collection_import import ImportedCollection, VerifiedImport, verify_import
 from trustserver.repository.error_text import error_from_json, error_to_json
 from trustserver.repository.formats import SERVED_NOTARY, ServedFormat, find_format
 from trustserver.repository.judging import (
     LARGE_UPLOAD,
+    Judged,
     Judging,
     UploadedFiles,
     judge,
@@ -55,17 +57,22 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Verdict:
-    """An upload is accepted at this revision. `changed`: the roles in the order of Candidate."""
+    """An upload is accepted at this revision. `changed`: the roles in the order of Candidate.
+
+    `changes`: as in Judged.
+    """
 
     revision: int
     changed: tuple[RoleName, ...]
     envelopes: Mapping[RoleName, Envelope]
+    changes: Members
 
-    def candidate(self, stored: ParsedCollection) -> Candidate:
+    def judged(self, stored: ParsedCollection) -> Judged:
         """Return the state that was judged. Nothing of the upload is parsed."""
         roles = {role: envelope for role, envelope in stored.envelopes.items() if role not in ONLINE}
         roles |= {role: envelope for role, envelope in self.envelopes.items() if role != SNAPSHOT}
-        return Candidate(roles=roles, changed=self.changed, snapshot=self.envelopes.get(SNAPSHOT))
+        candidate = Candidate(roles=roles, changed=self.changed, snapshot=self.envelopes.get(SNAPSHOT))
+        return Judged(candidate=candidate, changes=self.changes)
 
 
 class JudgeApart:
@@ -81,14 +88,14 @@ class JudgeApart:
         """
         verdict: _Verdict | None = None
 
-        def against(stored: ParsedCollection) -> Candidate:
+        def against(stored: ParsedCollection) -> Judged:
             nonlocal verdict
             revision = stored.state.revision
             if verdict is None or verdict.revision != revision:
                 verdict = self._ask(upload)
             if verdict.revision != revision:
                 raise RevisionMoved(gun=upload.gun, base=revision)
-            return verdict.candidate(stored)
+            return verdict.judged(stored)
 
         return against
 
@@ -126,6 +133,7 @@ class JudgeApart:
             revision=cast("int", answer["revision"]),
             changed=tuple(RoleName(role) for role in cast("Sequence[str]", answer["changed"])),
             envelopes={role: _lazy(role, raw, facts[role], upload.served_format) for role, raw in upload.files.items()},
+            changes=cast("Members", answer["changes"]),
         )
 
     def _answer(self, question: Mapping[str, object], files: Sequence[bytes]) -> Mapping[str, object]:
@@ -207,9 +215,14 @@ def answer_error(error: TrustError | KeysError) -> bytes:
 def _judge(parsed: ParsedCache, upload: UploadedFiles) -> dict[str, object]:
     uploads = parse_upload(upload)
     stored = parsed.load(upload.gun)
-    candidate = judge(stored, uploads, upload)
+    judged = judge(stored, uploads, upload)
     facts = {role: _facts(envelope) for role, envelope in uploads.items()}
-    return {"revision": stored.state.revision, "changed": candidate.changed, "facts": facts}
+    return {
+        "revision": stored.state.revision,
+        "changed": judged.candidate.changed,
+        "facts": facts,
+        "changes": judged.changes,
+    }
 
 
 def _verify(question: ImportQuestion) -> dict[str, object]:

@@ -20,6 +20,7 @@ from trustdata.verification.candidate_set import Candidate, judge_upload
 from trustdata.verification.second_opinion import check_second_opinion
 from trustdata.wire.plain_change import PlainChange, compare
 from trustdata.wire.plain_targets import FORMS, NotPlain
+from trustserver.repository.changes import Members, described_changes
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.quotas import check_collection_size, check_values
@@ -31,7 +32,16 @@ LARGE_UPLOAD: Final = 256 * 1024
 
 _log = logging.getLogger(__name__)
 
-Judging: TypeAlias = Callable[[ParsedCollection], Candidate]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An accepted upload: the state that it leads to, and what the record says that it changes."""
+
+    candidate: Candidate
+    changes: Members
+
+
+Judging: TypeAlias = Callable[[ParsedCollection], Judged]
 """A function that judges one upload against a state of the collection, as often as the state moves.
 
 It raises the errors of `judge`, and RevisionMoved if the collection is no longer in that state.
@@ -83,7 +93,7 @@ def parse_upload(upload: UploadedFiles) -> dict[RoleName, Envelope]:
         return {role: upload.served_format.wire.parse(role, raw) for role, raw in upload.files.items()}
 
 
-def judge(stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], upload: UploadedFiles) -> Candidate:
+def judge(stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], upload: UploadedFiles) -> Judged:
     """Judge the parsed files of an upload against a state of the collection, and return its new state.
 
     Raises: NotTrusted, PublishRefused or one of its subclasses, MalformedMetadata, TooLarge.
@@ -109,8 +119,9 @@ def judge(stored: ParsedCollection, uploads: Mapping[RoleName, Envelope], upload
         )
         if served_format.second_opinion:
             check_second_opinion(candidate.roles, candidate.changed)
-    check_collection_size(stored.envelopes, candidate, wire)
-    return candidate
+        check_collection_size(stored.envelopes, candidate, wire)
+        changes = described_changes(stored.envelopes, [candidate.roles[role] for role in candidate.changed])
+    return Judged(candidate=candidate, changes=changes)
 
 
 @contextmanager
@@ -151,7 +162,7 @@ class JudgeBySize:
         return (self._large if upload.size >= LARGE_UPLOAD else self._small).judging(upload)
 
 
-def _judge_parsed(uploads: Mapping[RoleName, Envelope], upload: UploadedFiles, stored: ParsedCollection) -> Candidate:
+def _judge_parsed(uploads: Mapping[RoleName, Envelope], upload: UploadedFiles, stored: ParsedCollection) -> Judged:
     return judge(stored, uploads, upload)
 
 

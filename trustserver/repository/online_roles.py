@@ -28,6 +28,7 @@ from trustserver.errors import GoneCollection, NotThere, ReleasedName, RevisionM
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.offered_keys import OfferedKeys, sealed_record
+from trustserver.storage.events import NOBODY, Actor, EventKind, NewEvent
 from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, Status, StoredCollection, Tombstone
 
 OFFER_LIFETIME: Final = timedelta(hours=24)
@@ -69,8 +70,8 @@ class OnlineRoles:
 
     # -- keys -----------------------------------------------------------------------------------------------
 
-    def key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
-        """Return the server's key for an online role of a collection; it is made if there is none.
+    def key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat, by: Actor = NOBODY) -> KeyRecord:
+        """Return the server's key for an online role of a collection; it is made if there is none, for `by`.
 
         For a collection: the key that root names or, if root names a key that the server does not hold (in Notary v1
         owners may hold the snapshot key), a new key to rotate to. For a name without data: a key for its first publish,
@@ -82,11 +83,11 @@ class OnlineRoles:
         _refuse_other_format(state, wire)
         if state.status is Status.LIVE:
             root = wire.parse(ROOT, state.files[ROOT].raw).root
-            return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire)
+            return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire, by=by)
         self.check_clock(at)
         return self._offers.newest(state, role, at)
 
-    def other_offer(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
+    def other_offer(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat, by: Actor = NOBODY) -> KeyRecord:
         """Return another key than `key` does for the first publish of a name without data.
 
         If there is data by now, this is `key`. Raises: as `key`.
@@ -94,12 +95,12 @@ class OnlineRoles:
         state = self._store.load(gun, only=(ROOT,))
         _refuse_other_format(state, wire)
         if state.status is Status.LIVE:
-            return self.key(gun, role, at, wire=wire)
+            return self.key(gun, role, at, wire=wire, by=by)
         self.check_clock(at)
         return self._offers.another(state, role, at)
 
-    def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat) -> KeyRecord:
-        """Return a new key to rotate to. It becomes CURRENT when a root that names it is published.
+    def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat, by: Actor = NOBODY) -> KeyRecord:
+        """Return a new key to rotate to, made for `by`. It becomes CURRENT with a root that names it.
 
         The same key is returned again until OFFER_LIFETIME is over. Raises: NotThere (no such collection),
         GoneCollection, CollectionExists (the collection is in another format), NotStored, RevisionMoved (the collection
@@ -116,7 +117,7 @@ class OnlineRoles:
             self.check_clock(at)
             record = self._make_key(gun, role, KeyState.PENDING, at)
             try:
-                self._store.add_pending(record, base=state.revision)
+                self._store.add_pending(record, base=state.revision, event=_key_made(state, record, by, at))
             except RevisionMoved:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -258,6 +259,12 @@ class OnlineRoles:
             while len(self._signers) > LOADED_KEYS:
                 self._signers.popitem(last=False)
         return signer
+
+
+def _key_made(state: StoredCollection, key: KeyRecord, by: Actor, at: datetime) -> NewEvent:
+    keyid = encoded_key(key, wire_named(state.format)).keyid
+    details = {"format": state.format, "revision": state.revision + 1, "role": key.role, "keyid": keyid}
+    return NewEvent(kind=EventKind.KEY_MADE, at=at, by=by, gun=key.gun, details=details)
 
 
 def renewal_time(envelope: Envelope, wire: WireFormat) -> datetime:

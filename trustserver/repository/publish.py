@@ -14,7 +14,7 @@ from typing import Final
 
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, ROOT, RoleName
+from trustdata.roles import ONLINE, ROOT, RoleName, is_delegated
 from trustdata.verification.candidate_set import Candidate, check_online_roles
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
@@ -28,6 +28,7 @@ from trustserver.repository.quotas import (
     check_root_history,
     check_snapshot_size,
 )
+from trustserver.storage.events import NOBODY, Actor, EventKind, NewEvent
 from trustserver.storage.ports import MetadataStore, Status, StoredCollection, StoredVersion, Tombstone
 
 ATTEMPTS: Final = 64
@@ -91,12 +92,13 @@ class Publishing:
         at: datetime,
         served_format: ServedFormat = SERVED_TUF,
         subject: str = "",
+        by: Actor = NOBODY,
     ) -> PublishedVersions:
         """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
-        `subject`: who sends it; empty if nobody knows. Raises: MalformedMetadata, TooLarge, TooMany, NotTrusted,
-        PublishRefused or one of its subclasses, NotStored; ClockJumped or KeysError if this server cannot sign the
-        snapshot and timestamp.
+        `subject`: who sends it; empty if nobody knows. `by`: the same for the record. Raises: MalformedMetadata,
+        TooLarge, TooMany, NotTrusted, PublishRefused or one of its subclasses, NotStored; ClockJumped or KeysError if
+        this server cannot sign the snapshot and timestamp.
         """
         # First of all, or a clock that is ahead would make the upload look expired.
         self._online.check_clock(at)
@@ -110,7 +112,8 @@ class Publishing:
         for _ in range(ATTEMPTS):
             stored = cached or self._parsed.load(gun)
             try:
-                candidate = judging(stored)
+                judged = judging(stored)
+                candidate = judged.candidate
                 self._check_room(stored.state, candidate, subject)
                 issued = self._issue(stored, candidate, at, served_format)
             except RevisionMoved:
@@ -122,18 +125,29 @@ class Publishing:
                 cached = None  # refused because the cached state was outdated: check again on the stored one
                 continue
             try:
-                after = self._committer.commit(stored, candidate.roles, candidate.changed, issued, subject=subject)
+                after = self._committer.commit(
+                    stored, candidate.roles, candidate.changed, issued, subject=subject, by=by, changes=judged.changes
+                )
             except RevisionMoved:
                 cached = None
                 continue
             return publish_result(after)
         raise NotStored(reason="the collection kept changing while the upload was judged; try again")
 
-    def delete(self, gun: GUN, *, subject: str, at: datetime, served_format: ServedFormat | None = None) -> int:
+    def delete(
+        self,
+        gun: GUN,
+        *,
+        subject: str,
+        at: datetime,
+        served_format: ServedFormat | None = None,
+        by: Actor = NOBODY,
+    ) -> int:
         """Delete a collection and leave a tombstone. Return the new revision.
 
-        `served_format`: the format that it must have; None for any. Raises: NoTrustData, GoneCollection (it is deleted
-        already), CollectionExists (it is in another format), NotStored.
+        `by`: the subject, for the record. `served_format`: the format that it must have; None for any.
+        Raises: NoTrustData, GoneCollection (it is deleted already), CollectionExists (it is in another format),
+        NotStored.
         """
         for _ in range(ATTEMPTS):
             state = self._store.load(gun, only=(ROOT,))
@@ -147,7 +161,13 @@ class Publishing:
             stored_format = find_format(state.format)
             frees_name = stored_format is not None and stored_format.in_feed
             try:
-                return self._committer.delete(gun, base=state.revision, tombstone=tombstone, frees_name=frees_name)
+                return self._committer.delete(
+                    gun,
+                    base=state.revision,
+                    tombstone=tombstone,
+                    frees_name=frees_name,
+                    event=_deleted(state, tombstone, by, at),
+                )
             except RevisionMoved:
                 continue
         raise NotStored(reason="the collection kept changing; try again")
@@ -206,6 +226,18 @@ class Publishing:
             deleted_at=at.replace(microsecond=0),
             subject=subject,
         )
+
+
+def _deleted(state: StoredCollection, tombstone: Tombstone, by: Actor, at: datetime) -> NewEvent:
+    """Return what the record says of a deletion: with the last versions of the roles that every collection has."""
+    versions = {role: version for role, version in tombstone.versions.items() if not is_delegated(RoleName(role))}
+    details = {
+        "format": state.format,
+        "revision": state.revision + 1,
+        "root": f"sha256:{tombstone.root_sha256}",
+        "versions": versions,
+    }
+    return NewEvent(kind=EventKind.DELETED, at=at, by=by, gun=state.gun, details=details)
 
 
 def current_versions(store: MetadataStore, gun: GUN) -> dict[str, int]:

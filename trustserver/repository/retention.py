@@ -39,11 +39,12 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 class Retention:
     """Drops superseded versions. Call it from a worker thread: it waits for the database.
 
-    `keep`: how long a superseded version is kept.
+    `keep`: how long a superseded version is kept. `keep_events`: how many events of the record are kept; 0: all.
     """
 
-    def __init__(self, store: MetadataStore, *, keep: timedelta) -> None:
+    def __init__(self, store: MetadataStore, *, keep: timedelta, keep_events: int = 0) -> None:
         self._store = store
+        self._keep_events = keep_events
         self._keep = keep
         self._lock = Lock()
         self._published: dict[GUN, tuple[int, int]] = {}
@@ -73,7 +74,12 @@ class Retention:
         return len(dropped)
 
     def round(self, at: datetime) -> int:
-        """Look at the next SWEEP collections. Return how many versions were dropped. Raises: NotStored."""
+        """Look at the next SWEEP collections, and at the record. Return how many versions were dropped.
+
+        Raises: NotStored.
+        """
+        if self._keep_events:
+            self._store.drop_events(keep=self._keep_events)
         found = self._store.collections(after=self._swept, limit=SWEEP)
         self._swept = found[-1].gun if len(found) == SWEEP else ""
         return sum(self.prune(each.gun, at) for each in found if each.status is Status.LIVE)

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
+from trustserver.storage.events import Actor, EventRange, NewEvent, StoredEvent
 
 NEVER_RENEWED: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """The `renew_at` of a collection that was imported without its timestamp key: this server cannot renew it."""
@@ -113,7 +114,8 @@ class Publication:
     that the new root names; each becomes CURRENT, and the other keys of its role are deleted. `imported_keys`: keys
     that are not stored yet; each is stored as CURRENT, and the other keys of its role are deleted. `renew_at`: when an
     online role must be signed again. `in_feed`: the change feed gets a record of the new timestamp, and older
-    timestamps stay readable. `subject`: who publishes, or begins the collection; empty if nobody knows.
+    timestamps stay readable. `subject`: who publishes, or begins the collection; empty if nobody knows. `event`: what
+    the record says of it; None for what the server does by itself.
     """
 
     gun: GUN
@@ -125,6 +127,7 @@ class Publication:
     in_feed: bool = False
     imported_keys: tuple[KeyRecord, ...] = ()
     subject: str = ""
+    event: NewEvent | None = None
 
 
 class Category(StrEnum):
@@ -224,10 +227,11 @@ class Standing:
 class MetadataStore(Protocol):
     """The stored collections, with their files and server-held keys. May be called from several threads.
 
-    A method that writes does all of it or nothing, and what it wrote is on the disk when it returns. A method with
-    `base` changes something only if the collection is at that revision (compare-and-swap, ADR 0006), and returns the
-    new revision; otherwise it raises RevisionMoved. Methods that read see committed changes only. Every method raises
-    NotStored if the database cannot be read or written.
+    A method that writes does all of it or nothing, and what it wrote is on the disk when it returns. Its `event` is in
+    the record if the change was made, and only then (ADR 0082). A method with `base` changes something only if the
+    collection is at that revision (compare-and-swap, ADR 0006), and returns the new revision; otherwise it raises
+    RevisionMoved. Methods that read see committed changes only. Every method raises NotStored if the database cannot be
+    read or written.
     """
 
     def load(self, gun: GUN, *, only: Collection[RoleName] | None = None) -> StoredCollection:
@@ -297,7 +301,15 @@ class MetadataStore(Protocol):
         Raises: RevisionMoved, also if one of the versions is stored already; NotStored.
         """
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
+    def delete(
+        self,
+        gun: GUN,
+        *,
+        base: int,
+        tombstone: Tombstone,
+        frees_name: bool = False,
+        event: NewEvent | None = None,
+    ) -> int:
         """Delete the files and keys of a collection and leave the tombstone. Return the new revision.
 
         `frees_name`: a new collection may be published at once, and the change feed gets a record of the deletion.
@@ -310,7 +322,7 @@ class MetadataStore(Protocol):
     def changes_before(self, gun: GUN | None, *, before: int | None, limit: int) -> tuple[FeedRecord, ...]:
         """Return the last `limit` records before the id `before`, oldest first. `before` None: the newest records."""
 
-    def add_pending(self, key: KeyRecord, *, base: int) -> int:
+    def add_pending(self, key: KeyRecord, *, base: int, event: NewEvent | None = None) -> int:
         """Store a key for a rotation; it replaces the pending key of its role. Return the new revision.
 
         Raises: RevisionMoved, NotStored.
@@ -322,8 +334,49 @@ class MetadataStore(Protocol):
     def replace_offer_salts(self, salts: Sequence[OfferSalt]) -> None:
         """Store these salts instead of those that are stored. Raises: NotStored."""
 
-    def release(self, gun: GUN) -> bool:
+    def release(self, gun: GUN, *, event: NewEvent | None = None) -> bool:
         """Allow a new collection under a deleted name. Return False if no tombstone forbids one."""
+
+    def record(self, event: NewEvent) -> int:
+        """Add an event that changes nothing else in this store. Its name, if it has one, must be in use.
+
+        Return its number.
+        """
+
+    def events(
+        self, gun: GUN | None, *, after: int, limit: int, since: datetime | None = None
+    ) -> tuple[StoredEvent, ...]:
+        """Return the first `limit` events with a number after `after`, in order. `gun` None: of all names and of none.
+
+        `since`: leaves out what happened before, by the clock of that time.
+        """
+
+    def event_ranges(self) -> tuple[EventRange, ...]:
+        """Return which events are kept: in all first, and then of each name that has or had any."""
+
+    def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
+        """Erase a subject from all events, lists and tombstones. Return from how many events. Raises: NotStored.
+
+        If anything was erased, the record gets an event that says how much, and not whom.
+        """
+
+    def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
+        """Record which current files of owners expire after `at` and until `until`, each version once.
+
+        At most `limit` of them, the earliest first. Return how many.
+        """
+
+    def newest_event(self) -> int:
+        """Return the number of the newest event; 0 if there was none."""
+
+    def hook_cursor(self, name: str) -> int | None:
+        """Return the number of the last event that a webhook of this name has had; None if it is not known."""
+
+    def move_hook_cursor(self, name: str, told: int) -> None:
+        """Note the number of the last event that a webhook has had. Raises: NotStored."""
+
+    def drop_events(self, *, keep: int) -> int:
+        """Delete the oldest events until the newest `keep` are left, or some thousand of them. Return how many."""
 
     def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
         """Return the live collections whose `renew_at` has passed, at most `limit`, the earliest first."""

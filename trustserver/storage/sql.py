@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.engine import Row
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
 from trustdata.errors import NotStored
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustserver.errors import DiskFull, RevisionMoved
-from trustserver.storage import statements, version_rows
+from trustserver.storage import event_rows, statements, version_rows
 from trustserver.storage.blob_pieces import read_piece
+from trustserver.storage.events import Actor, EventRange, NewEvent, StoredEvent
+from trustserver.storage.expiry_rows import any_expiring, tell_expiring
 from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
 from trustserver.storage.instants import from_optional_seconds, from_seconds, to_optional_seconds, to_seconds
 from trustserver.storage.lookups import Lookup
@@ -42,6 +43,7 @@ from trustserver.storage.ports import (
     Summary,
     Tombstone,
 )
+from trustserver.storage.stored_rows import key_record, key_values, stored_collection, stored_file, tombstone_of
 from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
 from trustserver.storage.upkeep_rows import read_clock, select_outliving, write_clock
 
@@ -69,7 +71,7 @@ class SqlStore:
             row = connection.execute(statements.NAME, {"of_gun": gun}).one_or_none()
             keys = connection.execute(statements.KEYS, {"of_gun": gun}).all()
             files = connection.execute(*statements.newest_files(row.id, only)).all() if row is not None else ()
-            return _stored(gun, row, files, keys)
+            return stored_collection(gun, row, files, keys)
 
     def load_many(self, guns: Sequence[GUN]) -> tuple[StoredCollection, ...]:
         names = {"of_guns": list(guns)}
@@ -80,7 +82,7 @@ class SqlStore:
                 keys[key.gun].append(key)
             for file in connection.execute(statements.NEWEST_OF_NAMES, names):
                 files[file.gun].append(file)
-        return tuple(_stored(gun, rows.get(gun), files[gun], keys[gun]) for gun in guns)
+        return tuple(stored_collection(gun, rows.get(gun), files[gun], keys[gun]) for gun in guns)
 
     def file(self, gun: GUN, role: RoleName, version: int, *, wire: str = "") -> StoredFile | None:
         return self._fetch_file(self._version, gun, role, wire, of_version=version)
@@ -98,7 +100,7 @@ class SqlStore:
     def current_timestamp(self, gun: GUN, *, wire: str = "") -> tuple[StoredFile, datetime | None] | None:
         values = {"of_gun": gun, "of_role": str(TIMESTAMP), "of_format": wire}
         row = self._one_row(self._newest_and_renewal, values)
-        return None if row is None else (_file(row), from_optional_seconds(row.renew_at))
+        return None if row is None else (stored_file(row), from_optional_seconds(row.renew_at))
 
     def size(self, gun: GUN) -> int:
         with self._reading() as connection:
@@ -141,7 +143,7 @@ class SqlStore:
                     self._promote(connection, promoted, base)
                 for imported in publication.imported_keys:
                     connection.execute(delete(_KEY).where(_KEY.c.gun == gun, _KEY.c.role == imported.role))
-                    connection.execute(insert(_KEY).values(**_key_values(imported)))
+                    connection.execute(insert(_KEY).values(**key_values(imported)))
                 for file in publication.files:
                     self._add_file(connection, collection, file)
                     if file.role == TIMESTAMP and publication.in_feed:
@@ -150,12 +152,21 @@ class SqlStore:
                         # In TUF nobody can ask for an older timestamp: the file has no version in its name.
                         older = {"of": collection, "as_role": str(TIMESTAMP), "but": file.version}
                         connection.execute(statements.DROP_OLDER, older)
+                self._add_event(connection, publication.event)
                 return base + 1
         except IntegrityError as error:
             # The collection or a version exists already: somebody else has published since `base` was read.
             raise RevisionMoved(gun=gun, base=base) from error
 
-    def delete(self, gun: GUN, *, base: int, tombstone: Tombstone, frees_name: bool = False) -> int:
+    def delete(
+        self,
+        gun: GUN,
+        *,
+        base: int,
+        tombstone: Tombstone,
+        frees_name: bool = False,
+        event: NewEvent | None = None,
+    ) -> int:
         with self._writing() as connection:
             collection = self._advance(
                 connection,
@@ -173,6 +184,7 @@ class SqlStore:
             connection.execute(delete(_KEY).where(_KEY.c.gun == gun))
             if frees_name:
                 self._add_change(connection, gun, tombstone.deleted_at)
+            self._add_event(connection, event)
             return base + 1
 
     def changes(self, gun: GUN | None, *, after: int, limit: int) -> tuple[FeedRecord, ...]:
@@ -186,7 +198,7 @@ class SqlStore:
             found = connection.execute(last if before is None else last.where(_CHANGE.c.id < before)).all()
             return tuple(map(feed_record, reversed(found)))
 
-    def add_pending(self, key: KeyRecord, *, base: int) -> int:
+    def add_pending(self, key: KeyRecord, *, base: int, event: NewEvent | None = None) -> int:
         with self._writing() as connection:
             self._advance(connection, key.gun, base)
             pending = (
@@ -195,7 +207,8 @@ class SqlStore:
                 _KEY.c.state == KeyState.PENDING,
             )
             connection.execute(delete(_KEY).where(*pending))
-            connection.execute(insert(_KEY).values(**_key_values(key)))
+            connection.execute(insert(_KEY).values(**key_values(key)))
+            self._add_event(connection, event)
             return base + 1
 
     def offer_salts(self) -> tuple[OfferSalt, ...]:
@@ -206,14 +219,57 @@ class SqlStore:
         with self._writing() as connection:
             write_salts(connection, salts)
 
-    def release(self, gun: GUN) -> bool:
+    def release(self, gun: GUN, *, event: NewEvent | None = None) -> bool:
         with self._writing() as connection:
             moved = connection.execute(
                 update(_COLLECTION)
                 .where(_COLLECTION.c.gun == gun, _COLLECTION.c.status == Status.DELETED)
                 .values(status=Status.RELEASED, revision=_COLLECTION.c.revision + 1)
             )
+            if moved.rowcount == 1:
+                self._add_event(connection, event)
             return moved.rowcount == 1
+
+    def record(self, event: NewEvent) -> int:
+        with self._writing() as connection:
+            return event_rows.add_event(connection, event)
+
+    def events(
+        self, gun: GUN | None, *, after: int, limit: int, since: datetime | None = None
+    ) -> tuple[StoredEvent, ...]:
+        with self._reading() as connection:
+            return event_rows.read_events(connection, gun, after=after, limit=limit, since=since)
+
+    def event_ranges(self) -> tuple[EventRange, ...]:
+        with self._reading() as connection:
+            return tuple(event_rows.read_ranges(connection))
+
+    def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
+        with self._writing() as connection:
+            return event_rows.erase_people(connection, subject, by=by, at=at)
+
+    def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
+        with self._reading() as connection:
+            if not any_expiring(connection, at=at, until=until):
+                return 0
+        with self._writing() as connection:
+            return tell_expiring(connection, at=at, until=until, most=limit)
+
+    def newest_event(self) -> int:
+        with self._reading() as connection:
+            return event_rows.read_newest(connection)
+
+    def hook_cursor(self, name: str) -> int | None:
+        with self._reading() as connection:
+            return event_rows.read_hook_cursor(connection, name)
+
+    def move_hook_cursor(self, name: str, told: int) -> None:
+        with self._writing() as connection:
+            event_rows.write_hook_cursor(connection, name, told)
+
+    def drop_events(self, *, keep: int) -> int:
+        with self._writing() as connection:
+            return event_rows.drop_events(connection, keep=keep)
 
     def due(self, *, at: datetime, limit: int) -> tuple[GUN, ...]:
         with self._reading() as connection:
@@ -242,7 +298,7 @@ class SqlStore:
                     format=row.format,
                     status=Status(row.status),
                     revision=row.revision,
-                    tombstone=_tombstone(row),
+                    tombstone=tombstone_of(row),
                 )
                 for row in rows
             )
@@ -262,7 +318,7 @@ class SqlStore:
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:
-            return tuple(map(_key_record, connection.execute(statements.WAITING_KEYS).all()))
+            return tuple(map(key_record, connection.execute(statements.WAITING_KEYS).all()))
 
     def seal_mark(self) -> str:
         with self._reading() as connection:
@@ -373,9 +429,13 @@ class SqlStore:
         """Add a record to the change feed: a new timestamp or, if `sha256` is empty, a deletion."""
         connection.execute(statements.ADD_CHANGE, change_row(gun, created, version=version, sha256=sha256))
 
+    def _add_event(self, connection: Connection, event: NewEvent | None) -> None:
+        if event is not None:
+            event_rows.add_event(connection, event)
+
     def _fetch_file(self, lookup: Lookup, gun: GUN, role: RoleName, wire: str, **more: str | int) -> StoredFile | None:
         row = self._one_row(lookup, {"of_gun": gun, "of_role": str(role), "of_format": wire, **more})
-        return None if row is None else _file(row)
+        return None if row is None else stored_file(row)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -427,67 +487,3 @@ def _total_changes(connection: Connection) -> int:
     """Return how many rows this connection has changed since it was opened."""
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     return driver.total_changes
-
-
-def _stored(
-    gun: GUN, row: Row[Any] | None, files: Iterable[Row[*tuple[Any, ...]]], keys: Iterable[Row[Any]]
-) -> StoredCollection:
-    held = tuple(map(_key_record, keys))
-    if row is None:
-        return StoredCollection(gun=gun, status=Status.ABSENT, keys=held)
-    return StoredCollection(
-        gun=gun,
-        status=Status(row.status),
-        format=row.format,
-        revision=row.revision,
-        files={RoleName(file.role): _file(file) for file in files},
-        keys=held,
-        tombstone=_tombstone(row),
-        renew_at=from_optional_seconds(row.renew_at),
-    )
-
-
-def _file(row: Row[*tuple[Any, ...]]) -> StoredFile:
-    return StoredFile(
-        role=RoleName(row.role),
-        version=row.version,
-        raw=row.raw,
-        sha256=row.sha256,
-        expires=from_seconds(row.expires),
-        stored_at=from_optional_seconds(row.stored_at),
-    )
-
-
-def _key_record(row: Row[Any]) -> KeyRecord:
-    return KeyRecord(
-        gun=GUN(row.gun),
-        role=RoleName(row.role),
-        keyid=row.keyid,
-        public=row.public,
-        sealed=row.sealed,
-        state=KeyState(row.state),
-        created=from_seconds(row.created),
-    )
-
-
-def _key_values(key: KeyRecord) -> dict[str, object]:
-    return {
-        "gun": key.gun,
-        "role": key.role,
-        "keyid": key.keyid,
-        "public": key.public,
-        "sealed": key.sealed,
-        "state": key.state,
-        "created": to_seconds(key.created),
-    }
-
-
-def _tombstone(row: Row[Any]) -> Tombstone | None:
-    if row.deleted_at is None:
-        return None
-    return Tombstone(
-        root_sha256=row.deleted_root,
-        versions=json.loads(row.deleted_versions),
-        deleted_at=from_seconds(row.deleted_at),
-        subject=row.deleted_by,
-    )

@@ -73,7 +73,7 @@ ADD_CHANGE = insert(_CHANGE)
 _ANY_CURRENT = upsert(_CURRENT)
 MAKE_CURRENT = _ANY_CURRENT.on_conflict_do_update(
     index_elements=["collection_id", "role"],
-    set_={name: _ANY_CURRENT.excluded[name] for name in ("file_id", "kind", "expires", "tags")},
+    set_={name: _ANY_CURRENT.excluded[name] for name in ("file_id", "kind", "expires", "tags")} | {"expiry_told": 0},
 )
 DROP_OLDER = delete(_FILE).where(
     _FILE.c.collection_id == bindparam("of"), _FILE.c.role == bindparam("as_role"), _FILE.c.version != bindparam("but")

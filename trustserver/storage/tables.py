@@ -28,6 +28,7 @@ class CollectionRow(SQLModel, table=True):
     created_by: str = Field(default="", max_length=255, index=True, sa_column_kwargs={"server_default": ""})
     published_at: int | None = Field(default=None, sa_type=BigInteger)
     published_by: str = Field(default="", max_length=255, sa_column_kwargs={"server_default": ""})
+    events: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class FileRow(SQLModel, table=True):
@@ -53,7 +54,7 @@ class FileRow(SQLModel, table=True):
 class CurrentRow(SQLModel, table=True):
     """The newest version of each role of a collection. `kind` and `expires` are here for the metrics.
 
-    `tags`: how many it lists; NULL for a role that lists none.
+    `tags`: how many it lists; NULL for a role that lists none. `expiry_told`: 1 if the record says that it runs out.
     """
 
     __tablename__ = "current_file"
@@ -65,6 +66,7 @@ class CurrentRow(SQLModel, table=True):
     kind: str = Field(max_length=16)
     expires: int = Field(sa_type=BigInteger)
     tags: int | None = Field(default=None, sa_type=BigInteger)
+    expiry_told: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class OnlineKeyRow(SQLModel, table=True):
@@ -105,6 +107,64 @@ class ChangeRow(SQLModel, table=True):
     version: int = Field(sa_type=BigInteger)
     sha256: str = Field(max_length=64)
     category: str = Field(max_length=16)
+
+
+class EventRow(SQLModel, table=True):
+    """One event of the record. `body`: its canonical form, which is what counts; the other columns are to find it.
+
+    `gun` is empty, and `name_number` NULL, if it is about no name.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (Index("ix_event_gun_number", "gun", "number"),)
+
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    gun: str = Field(max_length=255)
+    name_number: int | None = Field(default=None, sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger)
+    kind: str = Field(max_length=16)
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class EventPersonRow(SQLModel, table=True):
+    """Somebody in an event: who made the change (part `by`), or whom it is about. The row can be erased alone.
+
+    Every publish writes one. So it has no other index, and in SQLite its key is the table.
+    """
+
+    __tablename__ = "event_person"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    number: int = Field(primary_key=True, foreign_key="event.number", ondelete="CASCADE")
+    part: str = Field(max_length=8, primary_key=True)
+    subject: str = Field(max_length=255)
+    kind: str = Field(max_length=32)
+    address: str = Field(max_length=64)
+    client: str = Field(max_length=255)
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class EventHeadRow(SQLModel, table=True):
+    """The numbers of the newest event and of the last one that is kept no more. The table has one row.
+
+    Whoever adds an event holds it until the commit. So numbers have no gaps and are in the order of the commits, in
+    every database that locks rows.
+    """
+
+    __tablename__ = "event_head"
+
+    id: int = Field(default=1, primary_key=True)
+    newest: int = Field(sa_type=BigInteger)
+    dropped: int = Field(sa_type=BigInteger)
+
+
+class HookRow(SQLModel, table=True):
+    """How far a webhook has been told: the number of the last event that it has had."""
+
+    __tablename__ = "webhook"
+
+    name: str = Field(max_length=40, primary_key=True)
+    told: int = Field(sa_type=BigInteger)
 
 
 class SealRow(SQLModel, table=True):

@@ -74,6 +74,15 @@ def test_all_is_sound_also_with_removed_signers_and_tombstones(ground: Ground) -
         ("UPDATE online_key SET sealed = x'0100' WHERE role = 'snapshot'", ["sealed-key"]),
         ("UPDATE online_key SET gun = 'example.com/b' WHERE role = 'timestamp'", ["online-key", "sealed-key"]),
         ("UPDATE collection SET status = 'deleted'", ["orphaned-file"] * 8 + ["tombstone"]),
+        ("DELETE FROM event WHERE number = 1", ["event-missing"]),
+        ("DELETE FROM event", ["event-missing"]),
+        ("DELETE FROM event WHERE number = (SELECT max(number) FROM event)", ["event-missing"]),
+        ("UPDATE event_head SET newest = newest + 1", ["event-missing"]),
+        ("UPDATE collection SET events = events + 1", ["event-missing"]),
+        ("UPDATE event SET kind = 'deleted' WHERE number = 1", ["event-changed"]),
+        ("UPDATE event SET body = CAST(replace(body, ',', ', ') AS BLOB) WHERE number = 1", ["event-changed"]),
+        ("UPDATE event SET body = x'00' WHERE number = 1", ["event-changed"]),
+        ("UPDATE event_person SET subject = 'token:mallory' WHERE number = 1", ["event-people"]),
     ],
 )
 def test_what_is_damaged(ground: Ground, damage: str, codes: list[str]) -> None:
@@ -232,6 +241,9 @@ def test_only_online_roles_lost_heals_without_owners_and_a_witness_is_not_needed
     assert ground.check()[0] == 0, "of itself the database cannot know"
     assert ground.codes("--against", client) == ["older-than-remembered"]
     assert ground.check("--accept-restore", "--against", client)[0] == 0
+    store = existing_store(ground.settings)
+    assert store.events(None, after=0, limit=99)[-1].kind == "restored", "changes since the backup are not recorded"
+    store.close()
     with ground.site() as site:
         assert site.file("timestamp.json").json()["signed"]["version"] == 1003
 

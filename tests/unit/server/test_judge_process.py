@@ -387,7 +387,7 @@ def test_forty_uploads_take_no_more_memory_than_one(settings: Settings, store: M
         raw = owner.targets()
         upload = UploadedFiles(gun=GUN("example.com/many"), files={TARGETS: raw}, at=NOW, served_format=SERVED_TUF)
         stored = ParsedCache(site.store).load(upload.gun)
-        versions = {JudgeApart(small).judging(upload)(stored).targets.version for _ in range(40)}
+        versions = {JudgeApart(small).judging(upload)(stored).candidate.targets.version for _ in range(40)}
         assert (versions, small.started) == ({2}, 1)
 
 

@@ -352,6 +352,7 @@ def test_the_operators_pages() -> None:
         "/api/v1/collections/{gun}/keys/{role}",
         "/api/v1/collections/{gun}/publish",
         "/api/v1/collections/{gun}/take-over",
+        "/api/v1/events",
     }
 
 
@@ -363,6 +364,7 @@ def test_the_operators_pages() -> None:
         ("GET", "/metrics"),
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/collections"),
+        ("GET", "/api/v1/events"),
         ("GET", f"/api/v1/collections/{GUN_A}"),
         ("POST", f"/api/v1/collections/{GUN_A}/publish"),
         ("DELETE", "/healthz"),

@@ -20,7 +20,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.repository import quotas, retention
 from trustserver.repository.parsed_cache import ParsedCache
 from trustserver.repository.retention import KEPT_BYTES, LAST_OFFLINE, LAST_ONLINE, Retention, superseded
-from trustserver.storage import sql
+from trustserver.storage import sql, stored_rows
 from trustserver.storage.database import migrate, open_engine
 from trustserver.storage.ports import MetadataStore, StoredFile, StoredVersion
 from trustserver.storage.sql import SqlStore
@@ -299,13 +299,14 @@ def test_what_anybody_may_ask_reads_no_large_file(sql_store: SqlStore, monkeypat
     site.begin()
     site.begin_notary()
     read: list[str] = []
-    as_stored = sql._file
+    as_stored = stored_rows.stored_file
 
     def noted(row: Any) -> StoredFile:
         read.append(row.role)
         return as_stored(row)
 
-    monkeypatch.setattr(sql, "_file", noted)
+    for module in (sql, stored_rows):
+        monkeypatch.setattr(module, "stored_file", noted)
     assert site.file("99.nothing.json").status_code == 404
     assert site.get(f"/api/v1/collections/{GUN_A}/keys/snapshot").status_code == 200
     assert site.tuf("timestamp.key").status_code == 200

@@ -246,3 +246,14 @@ def test_the_values_of_all_files_together_are_bounded(site: TakingSite, monkeypa
     refused(answer, 413, "too-large", f"the upload holds more than {values - 1} values")
     monkeypatch.setattr(collection_import, "MAX_UPLOAD_VALUES", values)
     assert site.take(gun, parts).status_code == 200
+
+
+def test_it_is_recorded_once_with_its_files(site: TakingSite) -> None:
+    state = STATES[0]
+    for _ in range(2):
+        assert site.take(gun_of(state), parts_of(state)).status_code == 200
+    (row,) = site.get("/api/v1/events").json()["events"]
+    event = row["event"]
+    files = site.store.load(GUN(gun_of(state))).files
+    assert (event["kind"], event["revision"], "tags" in event) == ("taken-over", 1, False)
+    assert {each["sha256"] for each in event["roles"]["listed"]} >= {file.sha256 for file in files.values()}

@@ -1,0 +1,134 @@
+"""The outbox of a webhook: the record itself, and how far the hook has been told of it.
+
+The cursor is in the database, so nothing is lost when the server ends: what was sent and not noted is sent again. A
+publish waits for none of this, since each outbox has a thread of its own that reads the record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Event, Thread
+from typing import Final, Protocol
+
+import orjson
+
+from trustdata.errors import NotStored
+from trustserver.storage.events import StoredEvent
+from trustserver.storage.ports import MetadataStore
+from trustserver.webhooks.hooks import Hook
+from trustserver.webhooks.message import message_of
+from trustserver.webhooks.sending import NotDelivered
+
+IDLE_SECONDS: Final = 1.0
+"""Seconds after which the record is looked at again."""
+LONGEST_WAIT: Final = 600.0
+"""Seconds between two attempts at most; the first is after one second, and each wait is twice the one before."""
+GIVE_UP_SECONDS: Final = 3 * 24 * 3600.0
+"""Seconds after which an event is given up, so that the next ones have their turn."""
+_BATCH: Final = 100
+_END_SECONDS: Final = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Sends(Protocol):
+    """Something that sends requests."""
+
+    def send(self, hook: Hook, request: bytes) -> None:
+        """Send a request, and return if it was accepted. Raises: NotDelivered."""
+
+
+class Outbox:
+    """What one hook is still to be told. Used from one thread."""
+
+    def __init__(
+        self,
+        hook: Hook,
+        store: MetadataStore,
+        sender: Sends,
+        *,
+        uptime: Callable[[], float],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._hook = hook
+        self._store = store
+        self._sender = sender
+        self._uptime = uptime
+        self._clock = clock
+        self._failures = 0
+        self._first_failure = 0.0
+
+    def step(self) -> float:
+        """Tell the hook what it has not been told. Return after how many seconds to come again. Raises: NotStored."""
+        cursor = self._cursor()
+        told = cursor
+        try:
+            found = self._store.events(None, after=cursor, limit=_BATCH)
+            for event in found:
+                if self._hook.wants(orjson.loads(event.body)) and not self._deliver(event):
+                    return min(2.0 ** (self._failures - 1), LONGEST_WAIT)
+                told = event.number
+        finally:
+            if told != cursor:
+                self._store.move_hook_cursor(self._hook.name, told)
+        return 0.0 if len(found) == _BATCH else IDLE_SECONDS
+
+    def _cursor(self) -> int:
+        """Return the number of the last event that the hook has had. A new hook is told what happens from now on."""
+        cursor = self._store.hook_cursor(self._hook.name)
+        if cursor is None:
+            cursor = self._store.newest_event()
+            self._store.move_hook_cursor(self._hook.name, cursor)
+        return cursor
+
+    def _deliver(self, event: StoredEvent) -> bool:
+        """Send one event. Return whether the next one has its turn: it was accepted, or given up."""
+        request = message_of(self._hook, event).request(self._hook, self._clock())
+        try:
+            self._sender.send(self._hook, request)
+        except NotDelivered as error:
+            now = self._uptime()
+            self._first_failure = self._first_failure if self._failures else now
+            self._failures += 1
+            given_up = now - self._first_failure >= GIVE_UP_SECONDS
+            details = {"hook": self._hook.name, "number": event.number, "reason": str(error)}
+            if not given_up:
+                _log.warning("a webhook was not told", extra={**details, "attempt": self._failures})
+                return False
+            _log.error("a webhook was not told for days: the event is given up", extra=details)
+        self._failures = 0
+        return True
+
+
+@contextmanager
+def running(outboxes: Iterable[Outbox]) -> Iterator[None]:
+    """Run each outbox in a thread of its own, until the block ends."""
+    ending = Event()
+    threads = [
+        Thread(target=_run, args=(outbox, ending), name=f"webhook-{number}", daemon=True)
+        for number, outbox in enumerate(outboxes)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join(_END_SECONDS)
+
+
+def _run(outbox: Outbox, ending: Event) -> None:
+    while not ending.is_set():
+        try:
+            wait = outbox.step()
+        except NotStored as error:
+            _log.error("webhooks wait for the database", extra={"reason": str(error)})
+            wait = LONGEST_WAIT / 10
+        except Exception:  # noqa: BLE001 - whatever an event makes fail, the thread goes on
+            _log.exception("a webhook failed in a way that nobody expected")
+            wait = LONGEST_WAIT
+        ending.wait(wait)
