@@ -47,11 +47,9 @@ def command(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="Read a token of the server from a file.")
     ] = None,
-    oidc: Annotated[
-        bool, typer.Option("--oidc", help="Exchange the token that a CI job has.")
-    ] = False,
+    oidc: Annotated[bool, typer.Option("--oidc", help="Exchange the token that a CI job has.")] = False,
     audience: Annotated[
-        str | None, typer.Option("--audience", metavar="URL", help="For whom the job's token is; else the server's URL.")
+        str | None, typer.Option("--audience", metavar="URL", help="For whom it is; else the server.")
     ] = None,
 ) -> int:
     """Log in at a trust server; a registry on the same host keeps its own login."""

@@ -97,7 +97,7 @@ def test_wrong_usage_is_told_as_the_client_tells_it(
 @pytest.mark.parametrize(
     ("words", "suggested"),
     [
-        ([], ["check", "clock", "collections", "completion", "migrate", "serve", "settings"]),
+        ([], ["check", "clock", "collections", "completion", "events", "migrate", "serve", "settings"]),
         (["c"], ["check", "clock", "collections", "completion"]),
         (["collections", ""], ["list", "release"]),
         (["collections", "release", ""], []),
