@@ -160,7 +160,7 @@ def test_a_deleted_collection_shows_both_fingerprints(
     assert trust_server.get(f"/api/v1/collections/{gun}", method="DELETE")[0] == 200
     for command in ("verify", "sign"):
         failed = owner.run(command, f"{gun}:1.0", expect=4)
-        failed.said(f"{gun} was deleted on ", f"its root was {pin}", f"the pin here is {pin}", "--replace")
+        failed.said(f"{gun} was deleted on ", f"its root was {pin}, as it is pinned here", "--replace")
     other = people("other")
     other.knows(gun, OTHER_PIN)
     other.run("verify", f"{gun}:1.0", expect=4).said(f"its root was {pin}", f"the pin here is {OTHER_PIN}")
@@ -224,7 +224,7 @@ def test_pins_that_disagree(people: People, owner: TrustUser, gun: str, begun: B
     wrong.run("--tofu", "verify", f"{gun}:1.0", expect=4).said(f"{gun} is pinned to {OTHER_PIN}")
     wrong.run("--pin", pin, "verify", f"{gun}:1.0", expect=4).said(OTHER_PIN, pin)
     owner.run("--pin", OTHER_PIN, "verify", f"{gun}:1.0", expect=4).said(OTHER_PIN)
-    wrong.run("pin", gun, pin, expect=4).said("disagree", "trust pins")
+    wrong.run("pin", gun, pin, expect=4).said("disagree", f"trust pin {gun} {pin} --replace")
     wrong.run("pin", gun, pin, "--replace")
     wrong.run("verify", f"{gun}:1.0")
     root = next(row for row in owner.run("--json", "key", "list").document()["keys"] if row["purpose"] == "root")
