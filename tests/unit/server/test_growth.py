@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from threading import Event
 from typing import Any
 
@@ -101,10 +100,7 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
         self: Publishing,
         gun: GUN,
         files: Mapping[RoleName, bytes],
-        *,
-        at: datetime,
-        served_format: object,
-        subject: str,
+        **_: object,
     ) -> PublishedVersions:
         if len(files[TARGETS]) < 1000:
             small_came.set()
