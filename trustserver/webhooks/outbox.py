@@ -63,25 +63,30 @@ class Outbox:
 
     def step(self) -> float:
         """Tell the hook what it has not been told. Return after how many seconds to come again. Raises: NotStored."""
-        cursor = self._cursor()
-        told = cursor
+        noted = told = self._cursor()
         try:
-            found = self._store.events(None, after=cursor, limit=_BATCH)
+            found = self._store.events(None, after=told, limit=_BATCH)
             for event in found:
-                if self._hook.wants(orjson.loads(event.body)) and not self._deliver(event):
-                    return min(2.0 ** (self._failures - 1), LONGEST_WAIT)
+                if self._hook.wants(orjson.loads(event.body)):
+                    if not self._deliver(event):
+                        return min(2.0 ** (self._failures - 1), LONGEST_WAIT)
+                    noted = self._note(event.number)  # at once: an end of the server must not send all of them again
                 told = event.number
         finally:
-            if told != cursor:
-                self._store.move_hook_cursor(self._hook.name, told)
+            if told > noted:
+                self._note(told)
         return 0.0 if len(found) == _BATCH else IDLE_SECONDS
+
+    def _note(self, number: int) -> int:
+        """Note which event the hook has had, and return its number. Raises: NotStored."""
+        self._store.move_hook_cursor(self._hook.name, number)
+        return number
 
     def _cursor(self) -> int:
         """Return the number of the last event that the hook has had. A new hook is told what happens from now on."""
         cursor = self._store.hook_cursor(self._hook.name)
         if cursor is None:
-            cursor = self._store.newest_event()
-            self._store.move_hook_cursor(self._hook.name, cursor)
+            cursor = self._note(self._store.newest_event())
         return cursor
 
     def _deliver(self, event: StoredEvent) -> bool:

@@ -29,6 +29,8 @@ _METADATA: Final = frozenset(
 )
 """Where clouds tell machines their secrets, besides the addresses of the link."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""What addresses of it lead to, the network alone knows (RFC 8215)."""
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
@@ -133,6 +135,7 @@ def may_be_told(address: Address, hook: Hook) -> bool:
     if not hook.tls and not address.is_loopback:
         return False
     local = address.is_loopback or address.is_link_local or address.is_unspecified or address in _METADATA
+    local = local or address in _LOCAL_NAT64
     return hook.allow_local or not (local or address.is_multicast or address.is_reserved)
 
 

@@ -171,6 +171,8 @@ def test_which_events_a_hook_is_told(
         ("::ffff:127.0.0.1", False, True, True),
         ("::ffff:8.8.8.8", True, True, False),
         ("64:ff9b::7f00:1", False, True, True),
+        ("64:ff9b:1::7f00:1", False, True, False),
+        ("::7f00:1", False, True, False),
         ("2002:7f00:1::", False, True, True),
         ("0.0.0.0", False, True, False),
         ("::", False, True, False),
@@ -358,6 +360,24 @@ def test_nothing_is_lost_while_the_server_or_the_hook_is_down() -> None:
     scene.receiver.accepts = False
     scene.change()
     assert scene.step() == 1.0, "and the waits begin anew"
+
+
+def test_each_event_is_noted_when_it_was_accepted() -> None:
+    class Ending(Receiver):
+        def send(self, hook: Hook, request: bytes) -> None:
+            if len(self.requests) == 2:
+                raise KeyboardInterrupt
+            super().send(hook, request)
+
+    scene = Scene()
+    scene.step()
+    scene.receiver = Ending()
+    scene.restart()
+    for _ in range(3):
+        scene.change()
+    with pytest.raises(KeyboardInterrupt):
+        scene.step()
+    assert scene.store.hook_cursor("ci") == 2
 
 
 def test_an_event_that_is_not_taken_for_days_makes_room_for_the_next() -> None:
