@@ -17,6 +17,7 @@ import typer
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
+from trustserver.admin import access_app
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ collections_app = typer.Typer(
 app.add_typer(collections_app, name="collections")
 clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clock_app, name="clock")
+app.add_typer(access_app.app, name="access")
 
 _REFUSED: Final = 2
 
@@ -96,6 +98,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = None,
     insecure_open: Annotated[
         bool | None, typer.Option("--insecure-open", help="Listen beyond loopback although everybody may publish.")
+    ] = None,
+    access: Annotated[
+        Path | None, typer.Option("--access", help="File of rules on who may do what: docs/reference/access.md.")
     ] = None,
     auth_token_realm: Annotated[
         str | None, typer.Option("--auth-token-realm", help="URL of the token server that clients are sent to.")
@@ -175,6 +180,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         self_signed=self_signed,
         workers=workers,
         insecure_open=insecure_open,
+        access=access,
         auth_token_realm=auth_token_realm,
         auth_token_service=auth_token_service,
         auth_token_issuer=auth_token_issuer,
@@ -312,6 +318,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust-server collections release registry.example.com/team/app",
         "trust-server collections release registry.example.com/team/app --data /var/lib/trust-server",
     ),
+    **access_app.EXAMPLES,
     "clock accept": ("trust-server clock accept", "trust-server clock accept --data /var/lib/trust-server"),
 }
 

@@ -85,6 +85,7 @@ class Settings:
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
+    access: Path | None = None
     auth_token_realm: str = ""
     auth_token_service: str = ""
     auth_token_issuer: str = ""
@@ -153,6 +154,7 @@ class GivenSettings(TypedDict, total=False):
     self_signed: bool | None
     workers: int | None
     insecure_open: bool | None
+    access: Path | None
     auth_token_realm: str | None
     auth_token_service: str | None
     auth_token_issuer: str | None
@@ -225,6 +227,8 @@ def check_for_serving(settings: Settings) -> None:
     if settings.self_signed and settings.tls_cert is not None:
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
     _check_tokens(settings)
+    if settings.access is not None:
+        raise StartRefused(what="--access", reason="is not served with yet; trust-server access explain reads it")
     if not settings.listen.is_loopback and not settings.insecure_open and settings.tokens is None:
         raise StartRefused(
             what=f"--listen {settings.listen}",
@@ -401,6 +405,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,
+    "access": _path,
     "auth_token_realm": _realm,
     "auth_token_service": _token_word,
     "auth_token_issuer": _token_word,

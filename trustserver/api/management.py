@@ -143,7 +143,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
     @router.post("/{gun}/take-over", openapi_extra=_TAKE_OVER)
     async def take_over(request: Request, gun: Gun) -> CollectionView:
         """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
-        subject = await allowed(request, Action.MANAGE_KEYS, gun)
+        subject = await allowed(request, Action.TAKE_OVER, gun)
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
             return collection_import.take_over(gun, sort_parts(files), at=at, subject=known_name(subject))

@@ -55,7 +55,9 @@ class Action(StrEnum):
     READ = "read"
     PUBLISH = "publish to"
     MANAGE_KEYS = "ask for new keys of"
+    TAKE_OVER = "take over"
     DELETE = "delete"
+    LIST = "list"
 
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]

@@ -29,7 +29,9 @@ _ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.READ: ("pull",),
     Action.PUBLISH: ("pull", "push"),
     Action.MANAGE_KEYS: (EVERYTHING,),
+    Action.TAKE_OVER: (EVERYTHING,),
     Action.DELETE: (EVERYTHING,),
+    Action.LIST: (EVERYTHING,),
 }
 
 _log = logging.getLogger(__name__)

@@ -43,6 +43,9 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
         "collections list",
         "collections release",
         "clock accept",
+        "access",
+        "access check",
+        "access explain",
     ],
 )
 def test_every_command_explains_itself(command: str) -> None:
