@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,11 +41,15 @@ from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
+from trustserver.auth.access_authorizer import AccessAuthorizer
+from trustserver.auth.access_source import AccessSource
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
+from trustserver.auth.rights import EVERY_RIGHT, Right
+from trustserver.auth.rules import AccessRules
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
-from trustserver.errors import ClockJumped, NoSuchRoute
+from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper, python_command
@@ -104,6 +109,10 @@ class Application:
         """End the threads of the application, once they have nothing to do."""
         self.requests.close()
         self.authorizer.close()
+
+    def look_again(self) -> None:
+        """Look at once for what is otherwise looked for from time to time, as at SIGHUP."""
+        self.authorizer.look_again()
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up once a minute, until `stopping` is set."""
@@ -243,6 +252,7 @@ def compose(
     def warnings() -> list[str]:
         refusal = store.refusal()
         found = [f"writes are refused: {refusal.reason}"] if refusal is not None else []
+        found += authorizer.warnings()
         return [*found, str(guard.refusal)] if guard.refusal is not None else found
 
     fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
@@ -257,6 +267,7 @@ def compose(
             guard=guard,
             committer=committer,
             clock=clock,
+            access_warnings=authorizer.warnings,
         )
     )
     return Application(
@@ -277,12 +288,33 @@ def compose(
 
 
 def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = kernel_clock.now) -> Authorizer:
-    """Make the authorizer that the settings ask for: one that checks tokens, or one that lets everybody do everything.
+    """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
 
-    Raises: StartRefused if the token server's keys cannot be read.
+    Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer.
     """
+    registry = _open_registry_tokens(settings, clock)
+    otherwise: Authorizer = registry or OpenAuthorizer()
+    if settings.access is None:
+        return otherwise
+    source = AccessSource(settings.access, check=partial(_check_rules, settings))
+    return AccessAuthorizer(source, otherwise=otherwise, registry=registry)
+
+
+def _check_rules(settings: Settings, rules: AccessRules) -> None:
+    """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
+    rule = None if settings.listen.is_loopback else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
+    if rule is not None:
+        raise StartRefused(
+            what=f"{settings.access}: {rule}",
+            reason=f"lets anonymous clients do more than read, and anyone reaches {settings.listen}; "
+            "anonymous may have pull there, and nothing else",
+        )
+
+
+def _open_registry_tokens(settings: Settings, clock: Callable[[], datetime]) -> TokenAuthorizer | None:
+    """Return what knows registry tokens; None if no token server is named. Raises: StartRefused."""
     if settings.tokens is None:
-        return OpenAuthorizer()
+        return None
     token_server = settings.tokens
     keys = load_keys(token_server.certificates, token_server.jwks)
     if keys.last_until <= clock():
@@ -373,6 +405,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
         port = bound.getsockname()[1]
         url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
         use.write_holder(url)
+
+        application.authorizer.start()
 
         def ready() -> None:
             sys.stdout.write(f"trust-server at {url}\n")

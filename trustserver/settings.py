@@ -227,14 +227,24 @@ def check_for_serving(settings: Settings) -> None:
     if settings.self_signed and settings.tls_cert is not None:
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
     _check_tokens(settings)
-    if settings.access is not None:
-        raise StartRefused(what="--access", reason="is not served with yet; trust-server access explain reads it")
-    if not settings.listen.is_loopback and not settings.insecure_open and settings.tokens is None:
+    _check_access(settings)
+    if not settings.listen.is_loopback and not settings.insecure_open and not settings.tokens and not settings.access:
         raise StartRefused(
             what=f"--listen {settings.listen}",
             reason="anyone who reaches this address could publish and delete, since there is no authentication; "
-            "name a token server (--auth-token-realm and the options beside it), listen on a loopback address, or "
-            "accept the risk with --insecure-open",
+            "write rules on who may do what (--access), name a token server (--auth-token-realm and the options beside "
+            "it), listen on a loopback address, or accept the risk with --insecure-open",
+        )
+
+
+def _check_access(settings: Settings) -> None:
+    if settings.access is None:
+        return
+    if settings.insecure_open:
+        raise StartRefused(what="--insecure-open", reason="lets everybody in, and --access does not: give one of them")
+    if settings.auth_anonymous_pull:
+        raise StartRefused(
+            what="--auth-anonymous-pull", reason="is for the rules of --access to say: a rule for anonymous"
         )
 
 

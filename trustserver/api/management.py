@@ -17,17 +17,18 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
 from trustserver.api.gun_path import GUN_KEY
+from trustserver.api.permits import permit_for
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
-from trustserver.auth.authorizer import Action, Subject, known_name
+from trustserver.auth.authorizer import Action, Subject, known_name, stored_name
 from trustserver.errors import BadRequest, RevisionMoved
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import ATTEMPTS, held_key, refuse_tombstone, released_name
 from trustserver.repository.publish import PublishedVersions, current_versions
 from trustserver.responses.tuf import PROBLEM_TYPE
-from trustserver.storage.ports import KeyRecord, MetadataStore, Status, StoredCollection
+from trustserver.storage.ports import KeyRecord, KeyState, MetadataStore, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
             subject=subject,
             served_format=SERVED_TUF,
             parts=parts,
+            permit=permit_for(services.authorizer, subject, Action.PUBLISH, gun),
             address=address_of(request.scope),
         )
         return _view(published)
@@ -146,7 +148,10 @@ def management_router(services: Services, collection_import: CollectionImport) -
         subject = await allowed(request, Action.TAKE_OVER, gun)
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return collection_import.take_over(gun, sort_parts(files), at=at, subject=known_name(subject))
+            permit = permit_for(services.authorizer, subject, Action.TAKE_OVER, gun)
+            return collection_import.take_over(
+                gun, sort_parts(files), at=at, subject=known_name(subject), permit=permit
+            )
 
         imported = await services.requests.accept(
             request.scope,
@@ -165,8 +170,10 @@ def management_router(services: Services, collection_import: CollectionImport) -
         """Return the server's key for snapshot or timestamp. Before the first publish it is offered for a day."""
         checked = _online(role)
         # Reading is not enough, since a key for a rotation may be made and stored.
-        await allowed(request, Action.PUBLISH, gun)
-        return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire))
+        subject = await allowed(request, Action.PUBLISH, gun)
+        record = await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire)
+        permit_for(services.authorizer, subject, Action.PUBLISH, gun)((), record.state is KeyState.OFFERED)
+        return _key_view(record)
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
@@ -187,7 +194,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
     async def delete(request: Request, gun: Gun) -> DeletedView:
         """Delete the collection with all of its files and keys. A tombstone remains."""
         subject = await allowed(request, Action.DELETE, gun)
-        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=subject.name, at=clock())
+        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=stored_name(subject), at=clock())
         services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
         return DeletedView(gun=gun, revision=revision)

@@ -29,7 +29,7 @@ from trustserver.auth.authorizer import Subject, known_name
 from trustserver.errors import DiskFull, Overloaded
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.judging import LARGE_UPLOAD, size_of
-from trustserver.repository.publish import PublishedVersions, Publishing
+from trustserver.repository.publish import Permit, PublishedVersions, Publishing
 
 JUDGES: Final = 4
 """How many uploads are checked at one time."""
@@ -101,16 +101,21 @@ class PublishRequests:
         subject: Subject,
         served_format: ServedFormat,
         parts: PartRules,
+        permit: Permit,
         address: str | None = None,
     ) -> PublishedVersions:
         """Read and publish one upload. The caller has checked that `subject` may publish. `address`: the client's.
+
+        `permit` is asked again before it is stored.
 
         Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge (the request); MalformedMetadata,
         NotTrusted, PublishRefused or one of its subclasses (the files); NotStored, KeysError (the server).
         """
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            return self._publishing.publish(gun, files, at=at, served_format=served_format, subject=known_name(subject))
+            return self._publishing.publish(
+                gun, files, at=at, served_format=served_format, subject=known_name(subject), permit=permit
+            )
 
         return await self.accept(scope, receive, gun=gun, subject=subject, parts=parts, judge=judge, address=address)
 
@@ -208,5 +213,5 @@ def _is_fault(error: Exception) -> bool:
 def _owner(subject: Subject, address: str | None, gun: GUN) -> str:
     """Return under what an upload's share of memory and time is counted: its sender if known, else its collection."""
     if subject.authenticated:
-        return f"subject {subject.name}"
+        return f"subject {subject}"
     return f"address {address}" if address else f"name {gun}"

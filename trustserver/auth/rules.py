@@ -51,9 +51,10 @@ _WITH_ROLES: Final = frozenset({Right.PULL, Right.PUSH})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `number`: its place in the file, from 1 on; 0 for what a subject brings along, as API tokens do.
+    """One rule. `number`: its place in the file, from 1 on; 0 for one that stands elsewhere, which `label` says.
 
-    `subjects`: without groups. `roles`: the only roles that may be changed by the right to push; empty: all.
+    `subjects`: without groups, and not looked at in what a subject brings along. `roles`: the only roles that may be
+    changed by the right to push; empty: all.
     """
 
     number: int
@@ -62,6 +63,10 @@ class Rule:
     rights: frozenset[Right]
     denies: bool = False
     roles: frozenset[RoleName] = frozenset()
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or f"rule {self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,18 +130,18 @@ class AccessRules:
         denies = [rule for rule in about if rule.denies and place.may_be_meant(rule.names)]
         for rule in denies:
             if right in rule.rights:
-                return Decision(allowed=False, rule=rule.number, why=f"rule {rule.number} denies {right}")
+                return Decision(allowed=False, rule=rule.number, why=f"{rule} denies {right}")
         counted = {right} if any(Right.ADMIN in rule.rights for rule in denies) else {right, Right.ADMIN}
         own_allows = [own] if own is not None and _allows(own, counted, place) else []
         by_rules = [rule for rule in about if not rule.denies and _allows(rule, counted, place)]
         allows = own_allows if only_own else [*own_allows, *by_rules]
         if not allows:
-            return Decision(allowed=False, rule=None, why=f"no rule allows {right}")
+            who = "the token does not allow" if only_own else "no rule allows"
+            return Decision(allowed=False, rule=None, why=f"{who} {right}")
         binding = by_rules if only_own and by_rules else allows
         roles = _bound(binding) if right is Right.PUSH else None
         first = binding[0] if roles is not None else allows[0]
-        why = f"rule {first.number} allows it" if first.number else "the credential itself says so"
-        return Decision(allowed=True, rule=first.number, why=why, roles=roles)
+        return Decision(allowed=True, rule=first.number, why=f"{first} allows it", roles=roles)
 
     def _about(self, subject: Subject) -> tuple[Rule, ...]:
         """Return the rules that are about a subject."""
@@ -223,15 +228,13 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
     return AccessRules(rules=rules, groups=groups, warnings=(*_repeated(rules), *unused))
 
 
-def own_rule(
-    rights: Iterable[str], names: Iterable[str], roles: Iterable[str] = (), *, what: str, subjects: Iterable[str] = ()
-) -> Rule:
-    """Make the rule that a subject brings along. `what`: it, for messages. Raises: StartRefused."""
+def own_rule(rights: Iterable[str], names: Iterable[str], roles: Iterable[str] = (), *, what: str) -> Rule:
+    """Make the rule that a subject brings along. `what`: what says so, such as its token. Raises: StartRefused."""
     reader = _Reader(what)
     found = reader.rights(list(rights), "", "rights")
     patterns, bound = reader.names(list(names), ""), reader.roles(list(roles), "") if roles else frozenset()
     reader.check_roles(bound, found, "")
-    return Rule(number=0, subjects=frozenset(subjects), names=patterns, rights=found, roles=bound)
+    return Rule(number=0, subjects=frozenset(), names=patterns, rights=found, roles=bound, label=what)
 
 
 def parse_subject(text: str) -> Subject:

@@ -209,8 +209,8 @@ def test_bound_roles_add_up_until_an_allow_has_none() -> None:
 
 
 def test_what_a_subject_brings_along_is_one_more_allow() -> None:
-    own = own_rule(["push"], ["registry.example.com/team/*"], what="the token ci")
-    assert rules().decide(subject("token:ci"), Right.PUSH, APP, own=own).why == "the credential itself says so"
+    own = own_rule(["push"], ["registry.example.com/team/*"], what="the token itself")
+    assert rules().decide(subject("token:ci"), Right.PUSH, APP, own=own).why == "the token itself allows it"
     assert not rules(rule("deny", "push", "*")).decide(subject("token:ci"), Right.PUSH, APP, own=own).allowed
     assert rules(rule("allow", "pull")).decide(subject("token:ci"), Right.PULL, APP, own=own).allowed
 

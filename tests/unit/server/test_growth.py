@@ -105,6 +105,7 @@ def test_large_uploads_are_judged_one_at_a_time_and_small_ones_beside_them(monke
         at: datetime,
         served_format: object,
         subject: str,
+        permit: object,
     ) -> PublishedVersions:
         if len(files[TARGETS]) < 1000:
             small_came.set()

@@ -1,0 +1,52 @@
+"""A server with rules on who may do what, and the credentials of its clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.simulator.token_issuer import ISSUER, REALM, SERVICE
+from tests.support.server_site import Site
+from tests.unit.server.guarded_site import ISSUED
+from trustserver.auth.access_authorizer import AccessAuthorizer
+from trustserver.auth.access_source import AccessSource
+from trustserver.auth.authorizer import OpenAuthorizer
+from trustserver.auth.token_authorizer import TokenAuthorizer
+from trustserver.auth.token_keys import TokenKeys
+from trustserver.auth.tokens import TokenVerifier
+
+
+def rules_text(*rules: tuple[str, str, str, str], roles: Sequence[str] = ()) -> str:
+    """Rules of (subjects, names, allow or deny, rights), each but the verb as words. `roles`: of the last."""
+    tables = [
+        f"[[rule]]\nsubjects = {subjects.split()}\nnames = {names.split()}\n{verb} = {rights.split()}\n"
+        for subjects, names, verb, rights in rules
+    ]
+    return "\n".join(["version = 1\n", *tables]) + (f"roles = {list(roles)}\n" if roles else "")
+
+
+class RuledSite(Site):
+    """A site with a file of rules, and with registry tokens if `registry`."""
+
+    def __init__(self, file: Path, text: str, store: Any = None, *, registry: bool = False, **settings: Any) -> None:
+        self.rules_file = file
+        self.write(text)
+        self.source = AccessSource(file)
+        tokens = self._tokens() if registry else None
+        authorizer = AccessAuthorizer(self.source, otherwise=tokens or OpenAuthorizer(), registry=tokens)
+        super().__init__(store, authorizer=authorizer, **settings)
+
+    def _tokens(self) -> TokenAuthorizer:
+        verifier = TokenVerifier(TokenKeys([ISSUED.certificate]), issuer=ISSUER, service=SERVICE)
+        return TokenAuthorizer(verifier, realm=REALM, service=SERVICE, anonymous_pull=False, clock=lambda: self.at)
+
+    def write(self, text: str) -> None:
+        """Put other rules into the file. The server has not looked at them yet."""
+        self.rules_file.write_text(text)
+        self.rules_file.chmod(0o600)
+
+    def rule(self, text: str) -> None:
+        """Put other rules into the file, and have the server look."""
+        self.write(text)
+        self.source.refresh(unchanged_too=True)
