@@ -165,6 +165,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = None,
     view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
+    init_admin: Annotated[  # noqa: FBT002
+        bool, typer.Option("--init-admin", help="Make and print a token that may do everything, if there is none yet.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Answer requests until SIGTERM. Ready when GET /readyz gives 200."""
@@ -206,7 +209,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     from trustserver.process.heap import give_large_blocks_back
 
     give_large_blocks_back()
-    run(given, os.environ, config)
+    run(given, os.environ, config, init_admin=init_admin)
 
 
 @app.command()

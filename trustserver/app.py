@@ -43,9 +43,10 @@ from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
+from trustserver.auth.api_tokens import make_first_admin
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
 from trustserver.auth.rights import EVERY_RIGHT, Right
-from trustserver.auth.rules import AccessRules
+from trustserver.auth.rules import EVERY_NAME, EVERYBODY, AccessRules, Rule
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
@@ -73,7 +74,16 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
-from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
+from trustserver.storage.access_port import AccessStore
+from trustserver.storage.opening import (
+    ExclusiveUse,
+    exclusive_use,
+    has_credentials,
+    open_access,
+    open_published_log,
+    open_sealer,
+    open_store,
+)
 from trustserver.storage.ports import KeySealer, MetadataStore
 
 UPKEEP_SECONDS: Final = 60
@@ -287,17 +297,33 @@ def compose(
     )
 
 
-def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = kernel_clock.now) -> Authorizer:
+_ANYBODY_READS: Final = Rule(
+    number=0,
+    subjects=frozenset({EVERYBODY}),
+    names=frozenset({EVERY_NAME}),
+    rights=frozenset({Right.PULL}),
+    label="--auth-anonymous-pull",
+)
+
+
+def open_authorizer(
+    settings: Settings, *, store: AccessStore | None = None, clock: Callable[[], datetime] = kernel_clock.now
+) -> Authorizer:
     """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
 
-    Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer.
+    `store`: the credentials, which count from the first one on; None: there will be none.
+    Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer, NotStored.
     """
     registry = _open_registry_tokens(settings, clock)
     otherwise: Authorizer = registry or OpenAuthorizer()
-    if settings.access is None:
+    if settings.access is None and store is None:
         return otherwise
-    source = AccessSource(settings.access, check=partial(_check_rules, settings))
-    return AccessAuthorizer(source, otherwise=otherwise, registry=registry)
+    extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
+    source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings))
+    if settings.insecure_open and source.state.decides:
+        reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
+        raise StartRefused(what="--insecure-open", reason=reason)
+    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock)
 
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:
@@ -347,22 +373,31 @@ def open_tls(settings: Settings) -> ServedCertificate | None:
     return ServedCertificate(TlsFiles(certificate=settings.tls_cert, key=settings.tls_key))
 
 
-def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Run the server until SIGTERM or SIGINT.
+def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, init_admin: bool = False) -> None:
+    """Run the server until SIGTERM or SIGINT. `init_admin`: make the first token that may do everything, and print it.
 
     Raises: StartRefused (settings, files or keys are wrong), ServerRunning (another server uses the same data),
     DatabaseOlder (the database is older than what was published).
     """
     settings = load(given, environ, config).settings
-    check_for_serving(settings)
+    known = init_admin or (not settings.listen.is_loopback and has_credentials(settings))
+    check_for_serving(settings, has_credentials=known)
+    if init_admin and settings.insecure_open:
+        raise StartRefused(what="--init-admin", reason="is of no use with --insecure-open, which lets everybody in")
     start_logging(settings.log_level)
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
+        access = open_access(settings)
         try:
+            token = make_first_admin(access, kernel_clock.now()) if init_admin else None
+            if token is not None:
+                sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
+                sys.stdout.flush()
             with open_judge(settings) as helper:
-                _serve(settings, store, use, helper)
+                _serve(settings, store, access, use, helper)
         finally:
+            access.close()
             store.close()
 
 
@@ -381,7 +416,7 @@ def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: in
     return Helper(command, what="judging a large upload", seconds=seconds)
 
 
-def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: Helper) -> None:
+def _serve(settings: Settings, store: MetadataStore, access: AccessStore, use: ExclusiveUse, helper: Helper) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
         _log.warning(
@@ -397,7 +432,7 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
         uptime=kernel_clock.uptime,
         is_synchronised=kernel_clock.is_synchronised,
         published_log=open_published_log(settings, store, sealer),
-        authorizer=open_authorizer(settings),
+        authorizer=open_authorizer(settings, store=access),
         helper=helper,
     )
     certificate = open_tls(settings)

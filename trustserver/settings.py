@@ -215,10 +215,11 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
     return Sourced(settings=Settings(**values), sources=sources)
 
 
-def check_for_serving(settings: Settings) -> None:
+def check_for_serving(settings: Settings, *, has_credentials: bool = False) -> None:
     """Refuse settings with which the server must not start, as by default an open address without authentication.
 
-    Why: ADR 0037. Raises: StartRefused, which says what to do instead.
+    `has_credentials`: there are API tokens or passwords, so that not everybody is let in. Why: ADR 0037.
+    Raises: StartRefused, which says what to do instead.
     """
     if settings.workers != 1:
         raise StartRefused(what="--workers", reason="more than one comes with replicas; use 1 for now")
@@ -228,12 +229,14 @@ def check_for_serving(settings: Settings) -> None:
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
     _check_tokens(settings)
     _check_access(settings)
-    if not settings.listen.is_loopback and not settings.insecure_open and not settings.tokens and not settings.access:
+    is_closed = has_credentials or settings.tokens is not None or settings.access is not None
+    if not settings.listen.is_loopback and not settings.insecure_open and not is_closed:
         raise StartRefused(
             what=f"--listen {settings.listen}",
             reason="anyone who reaches this address could publish and delete, since there is no authentication; "
-            "write rules on who may do what (--access), name a token server (--auth-token-realm and the options beside "
-            "it), listen on a loopback address, or accept the risk with --insecure-open",
+            "make an API token (--init-admin makes the first), write rules (--access), name a token server "
+            "(--auth-token-realm and the options beside it), listen on a loopback address, or accept the risk "
+            "with --insecure-open",
         )
 
 

@@ -12,8 +12,19 @@ import typer
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(help="Who may do what.", no_args_is_help=True, rich_markup_mode=None)
+token_app = typer.Typer(help="API tokens of this server.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(token_app, name="token")
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the database. [./trust-server-data]")]
+Database = Annotated[str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")]
+Rights = Annotated[
+    str, typer.Option("--rights", help="Rights that it brings along, by commas: pull,push. [what rules allow]")
+]
+Names = Annotated[str, typer.Option("--names", help="On which collections, by commas: registry.example.com/team/*.")]
+Roles = Annotated[
+    str, typer.Option("--roles", help="The only roles that it may change: targets/ci,targets/releases. [all]")
+]
 Access = Annotated[Path | None, typer.Option("--access", help="The file of access rules.")]
 
 
@@ -26,20 +37,82 @@ def check(file: Annotated[Path, typer.Argument(help="The file of access rules.")
 
 
 @app.command("explain")
-def explain(
+def explain(  # noqa: PLR0917 - Typer makes options of the parameters
     subject: Annotated[str, typer.Argument(help="Who asks: anonymous, token:ci, user:alice.")],
     name: Annotated[str, typer.Argument(help="The collection.")],
     access: Access = None,
+    data: Data = None,
+    database: Database = None,
     config: Config = None,
 ) -> None:
     """Show for each right whether somebody has it on a collection, and which rule decides."""
     from trustserver.admin.access import explain as run
 
-    run(subject, name, GivenSettings(access=access), os.environ, config)
+    run(subject, name, GivenSettings(access=access, data=data, database=database), os.environ, config)
+
+
+@token_app.command("add")
+def add_token(  # noqa: PLR0917 - Typer makes options of the parameters
+    name: Annotated[str, typer.Argument(help="What rules and records call it: token:NAME.")],
+    expires: Annotated[str, typer.Option("--expires", help="For how long it counts: 12h, 90d; or never.")],
+    rights: Rights = "",
+    names: Names = "",
+    roles: Roles = "",
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Make an API token and print it, this once; a running server knows it within two seconds."""
+    from trustserver.admin.credentials import GivenRights
+    from trustserver.admin.credentials import add_token as run
+    from trustserver.process.kernel_clock import now
+
+    given = GivenSettings(data=data, database=database)
+    along = GivenRights(rights=rights, names=names, roles=roles)
+    run(name, given, os.environ, config, expires=expires, rights=along, at=now())
+
+
+@token_app.command("list")
+def list_tokens(data: Data = None, database: Database = None, config: Config = None) -> None:
+    """Every API token with its rights, and until when it counts; no secrets."""
+    from trustserver.admin.credentials import list_credentials as run
+    from trustserver.process.kernel_clock import now
+    from trustserver.storage.access_port import CredentialKind
+
+    run(CredentialKind.TOKEN, GivenSettings(data=data, database=database), os.environ, config, at=now())
+
+
+@token_app.command("revoke")
+def revoke_token(
+    name: Annotated[str, typer.Argument(help="The token.")],
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """End an API token; a running server knows it within two seconds."""
+    from trustserver.admin.credentials import end_credential as run
+    from trustserver.process.kernel_clock import now
+    from trustserver.storage.access_port import CredentialKind
+
+    given = GivenSettings(data=data, database=database)
+    if not run(CredentialKind.TOKEN, name, given, os.environ, config, at=now()):
+        raise typer.Exit(1)
 
 
 EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "access check": ("trust-server access check access.toml", "trust-server access check /etc/trust-access.toml"),
+    "access token add": (
+        "trust-server access token add ci --rights pull,push --names 'registry.example.com/team/*' --expires 90d",
+        "trust-server access token add auditor --rights audit --names '*' --expires never",
+    ),
+    "access token list": (
+        "trust-server access token list",
+        "trust-server access token list --data /var/lib/trust-server",
+    ),
+    "access token revoke": (
+        "trust-server access token revoke ci",
+        "trust-server access token revoke ci --data /var/lib/trust-server",
+    ),
     "access explain": (
         "trust-server access explain token:ci registry.example.com/team/app --access access.toml",
         "trust-server access explain anonymous registry.example.com/team/app --config /etc/trust-server.toml",

@@ -10,14 +10,18 @@ As long as nobody has said who may do what, another authorizer decides: by regis
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from keys.rfc3339 import to_rfc3339
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.auth.access_source import AccessSource, AccessState
+from trustserver.auth.access_source import AccessSource, AccessState, KnownCredential
+from trustserver.auth.api_tokens import token_digest
 from trustserver.auth.authorizer import ANONYMOUS, BASIC_CHALLENGE, Action, Authorizer, Headers, Subject, SubjectKind
+from trustserver.auth.credentials import Credential, authorizations, read_credential
 from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, Decision, Rule
 from trustserver.auth.token_authorizer import (
@@ -30,6 +34,7 @@ from trustserver.auth.token_authorizer import (
 )
 from trustserver.auth.tokens import EVERYTHING, Grant
 from trustserver.errors import Forbidden
+from trustserver.storage.access_port import CredentialKind
 
 MAX_DECISIONS: Final = 16 * 1024
 """How many decisions about reads are remembered until the rules change."""
@@ -68,11 +73,19 @@ NOBODY: Final = Caller(subject=ANONYMOUS)
 class AccessAuthorizer:
     """Allows what the rules allow to whoever the credential of a request names."""
 
-    def __init__(self, source: AccessSource, *, otherwise: Authorizer, registry: TokenAuthorizer | None) -> None:
+    def __init__(
+        self,
+        source: AccessSource,
+        *,
+        otherwise: Authorizer,
+        registry: TokenAuthorizer | None,
+        clock: Callable[[], datetime],
+    ) -> None:
         """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens."""
         self._source = source
         self._otherwise = otherwise
         self._registry = registry
+        self._clock = clock
         self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
         self._reads_are_open = False
         source.on_change(self._changed)
@@ -94,10 +107,8 @@ class AccessAuthorizer:
             self._registry.close()
 
     def warnings(self) -> list[str]:
-        """Return what the operator should know of: that the newest file of rules does not count."""
-        return (
-            [f"the rules on access are older than their file: {self._source.failure}"] if self._source.failure else []
-        )
+        """Return what the operator should know of: that what is known is not the newest."""
+        return self._source.failures()
 
     def look_again(self) -> None:
         """Look for new rules at once."""
@@ -142,8 +153,8 @@ class AccessAuthorizer:
             self._otherwise.check_change(subject, action, gun, changed=changed, begins=begins)
             return
         of_registry = subject.kind is SubjectKind.REGISTRY_TOKEN
-        caller = Caller(subject=subject, own=_of_registry_token(gun, EVERY_RIGHT) if of_registry else None)
         required = required_access(action, gun)
+        caller = self._again(state, subject, required)
         for right in sorted(NEEDED[action] | ({Right.INIT} if begins else set())):
             decision = state.rules.decide(subject, right, gun, own=caller.own, only_own=of_registry)
             self._demand(decision, right, caller, required)
@@ -200,9 +211,15 @@ class AccessAuthorizer:
 
     def _known_caller(self, headers: Headers) -> Caller | None:
         """Return who sent a request if that is known without checking anything anew; None if it must be found out."""
-        found = _authorizations(headers)
+        found = authorizations(headers)
         if not found:
             return NOBODY
+        if len(found) > 1:
+            return None
+        credential = read_credential(found[0])
+        if credential.api_token:
+            known = self._token(credential)
+            return known if isinstance(known, Caller) else None
         grant = None if self._registry is None else self._registry.known_grant(headers)
         return None if grant is None else Caller(subject=subject_of(grant), grant=grant)
 
@@ -211,19 +228,49 @@ class AccessAuthorizer:
         known = self._known_caller(headers)
         if known is not None:
             return known
-        found = _authorizations(headers)
+        found = authorizations(headers)
         if len(found) > 1:
             raise self._challenge(required, "there is more than one Authorization header")
-        scheme, _, _ = found[0].partition(b" ")
-        if scheme.lower() == b"bearer" and self._registry is not None:
+        credential = read_credential(found[0])
+        if credential.api_token:
+            refused = self._token(credential)
+            _log.info("API token refused", extra={"reason": refused, "client": address})
+            raise self._challenge(required, f"the API token {refused}")
+        if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(headers, required, address)
             if grant is not None:
                 return Caller(subject=subject_of(grant), grant=grant)
         raise self._challenge(required, "this server does not know such a credential")
 
+    def _token(self, credential: Credential) -> Caller | str:
+        """Return whom an API token names, or why it does not count, as words that follow it."""
+        digest = token_digest(credential.api_token)
+        if digest is None:
+            return "is mistyped or cut off"
+        known = self._source.state.tokens.get(digest)
+        if known is None or (credential.user and credential.user != known.stored.name):
+            return "is not known here by this name" if credential.user else "is not known here"
+        return _ended(known, self._clock()) or _caller_of(known)
+
     def _demand(self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess) -> None:
         if not decision.allowed:
             raise self._refusal(caller, right, required, decision.why)
+
+    def _again(self, state: AccessState, subject: Subject, required: RequiredAccess) -> Caller:
+        """Return a subject whose credential was good, with what that brings along now.
+
+        Raises: Forbidden if it does not count any more.
+        """
+        if subject.kind is SubjectKind.REGISTRY_TOKEN:
+            return Caller(subject=subject, own=_of_registry_token(required.name, EVERY_RIGHT))
+        kind = _STORED.get(subject.kind)
+        if kind is None:
+            return Caller(subject=subject)
+        known = state.named.get((kind, subject.name))
+        ended = "is not known here" if known is None else _ended(known, self._clock())
+        if known is None or ended:
+            raise self._challenge(required, f"{subject} {ended}")
+        return _caller_of(known)
 
     def _refusal(self, caller: Caller, right: Right, required: RequiredAccess, reason: str) -> Forbidden:
         """Return the refusal of a right. Who may get it with another credential gets a challenge."""
@@ -258,5 +305,18 @@ class AccessAuthorizer:
         )
 
 
-def _authorizations(headers: Headers) -> list[bytes]:
-    return [value for name, value in headers if name.lower() == b"authorization"]
+_STORED: Final = {SubjectKind.API_TOKEN: CredentialKind.TOKEN, SubjectKind.PASSWORD: CredentialKind.USER}
+"""The kinds of subjects whose credentials this server has given out."""
+
+
+def _ended(known: KnownCredential, at: datetime) -> str:
+    """Return why a credential does not count any more, as words that follow it; empty if it does."""
+    stored = known.stored
+    if stored.ended is not None:
+        return f"was revoked on {to_rfc3339(stored.ended)}"
+    return "" if stored.is_valid(at) else f"has expired on {to_rfc3339(stored.expires or at)}"
+
+
+def _caller_of(known: KnownCredential) -> Caller:
+    kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
+    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own)

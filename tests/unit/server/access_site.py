@@ -15,6 +15,7 @@ from trustserver.auth.authorizer import OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.auth.tokens import TokenVerifier
+from trustserver.storage.access_port import AccessStore
 
 
 def rules_text(*rules: tuple[str, str, str, str], roles: Sequence[str] = ()) -> str:
@@ -29,12 +30,23 @@ def rules_text(*rules: tuple[str, str, str, str], roles: Sequence[str] = ()) -> 
 class RuledSite(Site):
     """A site with a file of rules, and with registry tokens if `registry`."""
 
-    def __init__(self, file: Path, text: str, store: Any = None, *, registry: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        file: Path,
+        text: str,
+        store: Any = None,
+        *,
+        registry: bool = False,
+        credentials: AccessStore | None = None,
+        **settings: Any,
+    ) -> None:
         self.rules_file = file
         self.write(text)
-        self.source = AccessSource(file)
+        self.source = AccessSource(file, credentials)
         tokens = self._tokens() if registry else None
-        authorizer = AccessAuthorizer(self.source, otherwise=tokens or OpenAuthorizer(), registry=tokens)
+        authorizer = AccessAuthorizer(
+            self.source, otherwise=tokens or OpenAuthorizer(), registry=tokens, clock=self.now
+        )
         super().__init__(store, authorizer=authorizer, **settings)
 
     def _tokens(self) -> TokenAuthorizer:

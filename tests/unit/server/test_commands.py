@@ -46,6 +46,10 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
         "access",
         "access check",
         "access explain",
+        "access token",
+        "access token add",
+        "access token list",
+        "access token revoke",
     ],
 )
 def test_every_command_explains_itself(command: str) -> None:
@@ -74,7 +78,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_sound_folder(data: Path) -> None:
     assert run("check", data=data) == (0, "1 name, 2 sealed keys: sound\n")
-    assert run("migrate", data=data) == (0, "schema 0006\n")
+    assert run("migrate", data=data) == (0, "schema 0007\n")
     assert run("collections", "list", data=data)[1] == f"{GUN_A}  tuf-1.0  live  revision 1\n"
 
 
