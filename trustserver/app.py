@@ -27,6 +27,7 @@ from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
 from trustserver.api.head_limits import HeadLimits
 from trustserver.api.health import health_router
+from trustserver.api.login import login_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
@@ -258,6 +259,7 @@ def compose(
     )
     fastapi.include_router(management_router(services, collection_import))
     fastapi.include_router(collection_list_router(services))
+    fastapi.include_router(login_router(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
@@ -323,12 +325,13 @@ def open_authorizer(
     otherwise: Authorizer = registry or OpenAuthorizer()
     if settings.access is None and store is None:
         return otherwise
+    scheme = "https" if settings.tls or settings.trusted_proxy else "http"
     extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
     source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings))
     if settings.insecure_open and source.state.decides:
         reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
         raise StartRefused(what="--insecure-open", reason=reason)
-    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock, seconds=seconds)
+    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock, seconds=seconds, scheme=scheme)
 
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:

@@ -10,6 +10,7 @@ As long as nobody has said who may do what, another authorizer decides: by regis
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from trustserver.auth.credentials import Credential, authorizations, read_creden
 from trustserver.auth.password_checks import PasswordChecks
 from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, Decision, Rule
+from trustserver.auth.sessions import Session, Sessions, read_session
 from trustserver.auth.token_authorizer import (
     CATALOG,
     PING,
@@ -39,6 +41,9 @@ from trustserver.storage.access_port import CredentialKind
 
 MAX_DECISIONS: Final = 16 * 1024
 """How many decisions about reads are remembered until the rules change."""
+
+LOGIN_PATH: Final = "/api/v1/token"
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +74,8 @@ def _of_registry_token(name: str, rights: frozenset[Right]) -> Rule:
 
 
 NOBODY: Final = Caller(subject=ANONYMOUS)
+_WITH_SESSION: Final = Caller(subject=ANONYMOUS)
+"""Nobody, who has come with a session: `GET /v2/` lets them in."""
 
 
 class AccessAuthorizer:
@@ -82,12 +89,18 @@ class AccessAuthorizer:
         registry: TokenAuthorizer | None,
         clock: Callable[[], datetime],
         seconds: Callable[[], float],
+        scheme: str = "https",
     ) -> None:
-        """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens."""
+        """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens.
+
+        `scheme`: with which clients reach this server.
+        """
         self._source = source
         self._otherwise = otherwise
         self._registry = registry
         self._clock = clock
+        self._scheme = scheme
+        self._sessions = Sessions()
         self._passwords = PasswordChecks(seconds, upgrade=source.upgrade_password)
         self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
         self._reads_are_open = False
@@ -141,7 +154,7 @@ class AccessAuthorizer:
             decision = state.rules.decide(
                 caller.subject, right, gun, own=caller.own_for(gun), only_own=caller.grant is not None
             )
-            self._demand(decision, right, caller, required)
+            self._demand(decision, right, caller, required, headers)
         return caller.subject
 
     def check_change(
@@ -177,7 +190,7 @@ class AccessAuthorizer:
         decision = state.rules.decide_everywhere(
             caller.subject, Right.AUDIT, own=caller.own_for(EVERY_NAME), only_own=caller.grant is not None
         )
-        self._demand(decision, Right.AUDIT, caller, CATALOG)
+        self._demand(decision, Right.AUDIT, caller, CATALOG, headers)
         return caller.subject
 
     async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
@@ -190,8 +203,24 @@ class AccessAuthorizer:
             return await self._otherwise.authorize_ping(headers, address=address)
         caller = await self._caller(headers, PING, address)
         if caller is NOBODY:
-            raise self._challenge(PING, "it wants a login")
+            raise self._challenge(PING, "it wants a login", headers)
         return caller.subject
+
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        """Return a session token for who sent the request; anonymous clients get one, too.
+
+        Raises: Forbidden if the login is no good; NotThere if there is a token server, or nobody to be told apart.
+        """
+        if self._registry is not None or not self._source.state.decides:
+            return await self._otherwise.log_in(headers, address=address)
+        try:
+            caller = await self._caller(headers, PING, address)
+        except Forbidden as error:
+            raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
+        subject = caller.subject
+        known = self._source.state.named.get((_STORED[subject.kind], subject.name)) if subject.authenticated else None
+        bound_to = "" if known is None else known.stored.secret
+        return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
 
     def _changed(self) -> None:
         """Forget what followed from the state before."""
@@ -224,6 +253,8 @@ class AccessAuthorizer:
         if credential.api_token:
             known = self._token(credential)
             return known if isinstance(known, Caller) else None
+        if credential.session:
+            return self._of_session(credential.session)
         if credential.user:
             user = self._user(credential)
             known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
@@ -238,23 +269,24 @@ class AccessAuthorizer:
             return known
         found = authorizations(headers)
         if len(found) > 1:
-            raise self._challenge(required, "there is more than one Authorization header")
+            raise self._challenge(required, "there is more than one Authorization header", headers)
         credential = read_credential(found[0])
         if credential.api_token:
             refused = self._token(credential)
             _log.info("API token refused", extra={"reason": refused, "client": address})
-            raise self._challenge(required, f"the API token {refused}")
+            raise self._challenge(required, f"the API token {refused}", headers)
         if credential.user:
             user = self._user(credential)
             stored = None if user is None else user.stored.secret
             if await self._passwords.check(credential.user, credential.password, stored, address=address) and user:
                 return _caller_of(user)
-            raise self._challenge(required, "the name or the password is wrong")
+            raise self._challenge(required, "the name or the password is wrong", headers)
         if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(headers, required, address)
             if grant is not None:
                 return Caller(subject=subject_of(grant), grant=grant)
-        raise self._challenge(required, "this server does not know such a credential")
+        reason = "its session is over" if credential.session else "this server does not know such a credential"
+        raise self._challenge(required, reason, headers)
 
     def _user(self, credential: Credential) -> KnownCredential | None:
         """Return the user whom a credential names, if there is one who counts."""
@@ -271,9 +303,11 @@ class AccessAuthorizer:
             return "is not known here by this name" if credential.user else "is not known here"
         return _ended(known, self._clock()) or _caller_of(known)
 
-    def _demand(self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess) -> None:
+    def _demand(
+        self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess, headers: Headers = ()
+    ) -> None:
         if not decision.allowed:
-            raise self._refusal(caller, right, required, decision.why)
+            raise self._refusal(caller, right, required, decision.why, headers)
 
     def _again(self, state: AccessState, subject: Subject, required: RequiredAccess) -> Caller:
         """Return a subject whose credential was good, with what that brings along now.
@@ -291,13 +325,15 @@ class AccessAuthorizer:
             raise self._challenge(required, f"{subject} {ended}")
         return _caller_of(known)
 
-    def _refusal(self, caller: Caller, right: Right, required: RequiredAccess, reason: str) -> Forbidden:
+    def _refusal(
+        self, caller: Caller, right: Right, required: RequiredAccess, reason: str, headers: Headers = ()
+    ) -> Forbidden:
         """Return the refusal of a right. Who may get it with another credential gets a challenge."""
         challenge, grant = "", caller.grant
         if self._registry and grant and not grant.allows(required.kind, required.name, required.actions):
             challenge = self._registry.forbidden(required, reason="", error="insufficient_scope").challenge
         elif not caller.subject.authenticated:
-            challenge = self._challenge(required, "").challenge
+            challenge = self._challenge(required, "", headers).challenge
         return Forbidden(
             action=required.action,
             gun=required.what,
@@ -308,20 +344,45 @@ class AccessAuthorizer:
             right=right,
         )
 
-    def _challenge(self, required: RequiredAccess, reason: str) -> Forbidden:
+    def _challenge(self, required: RequiredAccess, reason: str, headers: Headers = ()) -> Forbidden:
         """Return the refusal of a request whose sender is not known, with the challenge that says how to log in.
 
-        There is one challenge: Docker's client that gets two of them answers both, and the second counts.
+        There is one challenge: Docker's client that gets two of them answers both, and the second counts. It asks for a
+        token of this server, since `notary` never sends a password when it reads.
         """
         if self._registry is not None:
             return self._registry.forbidden(required, reason=reason)
-        return Forbidden(
-            action=required.action,
-            gun=required.what,
-            authenticated=False,
-            challenge=BASIC_CHALLENGE,
-            reason=reason,
+        host = next((value for name, value in headers if name.lower() == b"host"), b"").decode("latin-1")
+        challenge = BASIC_CHALLENGE
+        if _HOST.fullmatch(host):
+            realm = f"{self._scheme}://{host}{LOGIN_PATH}"
+            challenge = f'Bearer realm="{realm}",service="{host}",scope="{required.scope}"'
+            if not required.scope.isascii() or not required.scope.isprintable() or '"' in required.scope:
+                challenge = f'Bearer realm="{realm}",service="{host}"'
+        return _unknown(required, reason, challenge)
+
+    def _of_session(self, token: bytes) -> Caller | None:
+        """Return whom a session token names; None if it does not count."""
+        session, at = read_session(token), self._clock()
+        if session is None:
+            return None
+        if session.kind == SubjectKind.ANONYMOUS:
+            return _WITH_SESSION if self._sessions.is_genuine(session, "", at=at.timestamp()) else None
+        known = (
+            self._source.state.named.get((CredentialKind(session.kind), session.name)) if _is_stored(session) else None
         )
+        if known is None or not known.stored.is_valid(at):
+            return None
+        genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
+        return _caller_of(known) if genuine else None
+
+
+def _unknown(required: RequiredAccess, reason: str, challenge: str) -> Forbidden:
+    return Forbidden(action=required.action, gun=required.what, authenticated=False, challenge=challenge, reason=reason)
+
+
+def _is_stored(session: Session) -> bool:
+    return session.kind in set(CredentialKind)
 
 
 _STORED: Final = {SubjectKind.API_TOKEN: CredentialKind.TOKEN, SubjectKind.PASSWORD: CredentialKind.USER}

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeAlias
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
+from trustserver.errors import NotThere
 
 
 class SubjectKind(StrEnum):
@@ -132,6 +133,12 @@ class Authorizer(Protocol):
         Raises: Forbidden if they need one; its challenge says where to get it. Overloaded.
         """
 
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        """Return a token for who sent the request, which says who they are for some minutes.
+
+        Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
+        """
+
 
 class OpenAuthorizer:
     """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
@@ -172,3 +179,7 @@ class OpenAuthorizer:
     async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
         del headers, address
         return ANONYMOUS
+
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        del headers, address
+        raise NotThere(what="login at this server")

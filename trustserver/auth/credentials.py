@@ -9,6 +9,7 @@ from typing import Final
 
 from trustserver.auth.api_tokens import PREFIX
 from trustserver.auth.authorizer import Headers
+from trustserver.auth.sessions import PREFIX as SESSION_PREFIX
 
 MAX_BASIC: Final = 1024
 """The longest name with its password, in bytes of base64."""
@@ -16,7 +17,7 @@ MAX_BASIC: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What a request brings to say who sends it. `api_token`: empty if it is none. `user`: empty for a bearer token.
+    """What a request brings to say who sends it. `user`: empty for a bearer token. Empty is, too, what it has not.
 
     An API token may stand in the place of a password, with its own name as the user's, for clients that know no tokens.
     """
@@ -25,6 +26,7 @@ class Credential:
     user: str = ""
     password: bytes = field(default=b"", repr=False)
     api_token: bytes = field(default=b"", repr=False)
+    session: bytes = field(default=b"", repr=False)
 
 
 def authorizations(headers: Headers) -> list[bytes]:
@@ -38,6 +40,8 @@ def read_credential(value: bytes) -> Credential:
     name, rest = scheme.lower().decode("latin-1"), rest.strip()
     if name == "bearer" and rest.startswith(PREFIX):
         return Credential(scheme=name, api_token=rest)
+    if name == "bearer" and rest.startswith(SESSION_PREFIX):
+        return Credential(scheme=name, session=rest)
     if name != "basic" or len(rest) > MAX_BASIC:
         return Credential(scheme=name)
     try:

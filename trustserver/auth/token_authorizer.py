@@ -19,7 +19,7 @@ from trustdata.roles import RoleName
 from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject, SubjectKind
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
-from trustserver.errors import Forbidden, TokenRefused
+from trustserver.errors import Forbidden, NotThere, TokenRefused
 
 MAX_KEPT_TOKENS: Final = 1024
 """How many verified tokens are kept; the least recently used is dropped first."""
@@ -148,6 +148,11 @@ class TokenAuthorizer:
         if grant is None:
             raise self.forbidden(PING, reason="it wants a token")
         return subject_of(grant)
+
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        """There is a token server for that. Raises: NotThere."""
+        del headers, address
+        raise NotThere(what="login at this server: its tokens come from a token server")
 
     def _allowed(self, grant: Grant | None, required: RequiredAccess) -> Subject:
         if grant is None:

@@ -26,6 +26,7 @@ from trustserver.settings import load
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/access.md"
 NEW = GUN("registry.example.com/team/new")
+OWN_CHALLENGE = 'Bearer realm="https://test/api/v1/token",service="test",scope="'
 EVERYWHERE = ("anonymous", "*", "allow")
 
 
@@ -93,7 +94,7 @@ def test_each_route_wants_its_rights_and_no_other(
         others = " ".join({right.value for right in Right} - {missing, "admin"})
         site = RuledSite(file, rules_text(("anonymous", names, "allow", others)), store)
         refusal = site.request(method, filled(path))
-        assert (refusal.status_code, refusal.headers["www-authenticate"]) == (401, BASIC_CHALLENGE)
+        assert (refusal.status_code, refusal.headers["www-authenticate"].startswith(OWN_CHALLENGE)) == (401, True)
         if path.startswith(("/tuf", "/api")):
             document = refusal.json()
             assert (document["subject"], document["right"]) == ("anonymous", missing)

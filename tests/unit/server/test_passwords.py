@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import RuledSite, rules_text
+from tests.unit.server.guarded_site import Guarded
 from trustdata.errors import InvalidName, NotStored
 from trustserver.__main__ import app
 from trustserver.auth import password_checks, passwords
+from trustserver.auth.api_tokens import make_token
 from trustserver.auth.authorizer import BASIC_CHALLENGE
 from trustserver.auth.password_checks import FAILURES, MAX_WAITING, PasswordChecks
 from trustserver.auth.passwords import NOBODYS, check_password, hash_password, is_bcrypt
@@ -29,6 +31,7 @@ from trustserver.storage.opening import open_access, open_store
 
 FILE = f"/tuf/{GUN_A}/metadata/timestamp.json"
 SECRET = "correct horse"
+CHALLENGE = f'Bearer realm="https://test/api/v1/token",service="test",scope="repository:{GUN_A}:pull"'
 NO_RULES = rules_text(("user:nobody", "*", "allow", "pull"))
 
 
@@ -223,7 +226,7 @@ def test_who_has_a_password_logs_in_with_it_until_it_ends(
     assert len(cheap) == 2
     for headers in (basic("alice", "guess"), basic("Alice"), basic("nobody")):
         wrong = site.get(FILE, headers=headers)
-        assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, BASIC_CHALLENGE)
+        assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, CHALLENGE)
         assert wrong.json()["detail"].endswith("the name or the password is wrong")
         assert SECRET not in wrong.text + caplog.text
     assert cheap[2:] == [f"fits {SECRET}", NOBODYS, NOBODYS]
@@ -249,6 +252,100 @@ def test_a_bcrypt_hash_is_replaced_after_the_first_good_login(
     assert replace(stored, secret="") == user("alice", "", "pull")
     site.source.refresh()
     assert site.get(FILE, headers=basic("alice")).status_code == 200
+
+
+# --- sessions
+
+
+def session(site: RuledSite, **headers: str) -> dict[str, str]:
+    """What a client of registries makes of a challenge."""
+    answer = site.get("/api/v1/token?service=test&scope=anything", headers=headers)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    document = answer.json()
+    assert document["token"] == document["access_token"]
+    assert document["expires_in"] == 300
+    return {"Authorization": f"Bearer {document['token']}"}
+
+
+@pytest.fixture
+def people(site: RuledSite, store: AccessStore, cheap: list[str]) -> RuledSite:
+    store.put([user("alice", f"fits {SECRET}", "pull")])
+    site.source.refresh()
+    return site
+
+
+def test_a_login_is_exchanged_for_a_session_that_says_who_somebody_is(
+    people: RuledSite, store: AccessStore, cheap: list[str]
+) -> None:
+    token = make_token(store, "ci", at=NOW, expires=None, rights=["pull"], names=["*"])
+    people.source.refresh()
+    for login in (basic("alice"), basic("ci", str(token)), {"Authorization": f"Bearer {token}"}):
+        held = session(people, **login)
+        assert people.get(FILE, headers=held).status_code == 200
+        assert people.get("/v2/", headers=held).status_code == 200
+        assert people.request("DELETE", f"/api/v1/collections/{GUN_A}", headers=held).status_code == 403
+    assert len(cheap) == 1
+    nobody = session(people)
+    assert people.get("/v2/", headers=nobody).status_code == 200
+    assert people.get(FILE, headers=nobody).status_code == 401
+    people.rule(rules_text(("anonymous", "*", "allow", "pull"), ("user:x", "*", "deny", "pull")))
+    assert people.get(FILE, headers=nobody).status_code == 200
+
+
+def test_a_session_ends_with_time_with_its_password_and_with_its_user(people: RuledSite, store: AccessStore) -> None:
+    def status(headers: dict[str, str]) -> int:
+        return people.get(FILE, headers=headers).status_code
+
+    held = session(people, **basic("alice"))
+    people.later(seconds=299)
+    assert status(held) == 200
+    people.later(seconds=1)
+    assert "its session is over" in people.get(FILE, headers=held).json()["detail"]
+    held = session(people, **basic("alice"))
+    store.put([user("alice", "fits another one", "pull")])
+    people.source.refresh()
+    assert status(held) == 401
+    held = session(people, **basic("alice", "another one"))
+    store.end(CredentialKind.USER, "alice", NOW)
+    people.source.refresh()
+    assert status(held) == 401
+
+
+def test_nobody_makes_a_session_but_the_server(people: RuledSite) -> None:
+    held = session(people, **basic("alice"))["Authorization"].removeprefix("Bearer ")
+    until, kind, name, mac = held.removeprefix("cs_").split(".")
+    other = b"bob".hex()
+    nobodys = session(people)["Authorization"].removeprefix("Bearer ")
+    for forged in (
+        f"cs_{int(until) + 1}.{kind}.{name}.{mac}",
+        f"cs_{until}.token.{name}.{mac}",
+        f"cs_{until}.{kind}.{other}.{mac}",
+        f"cs_{until}.anonymous.{name}.{mac}",
+        f"cs_{until}.certificate.{name}.{mac}",
+        f"cs_{until}.{kind}.f.{mac}",
+        f"cs_{until}.{kind}.ff.{mac}",
+        f"cs_{until}.{kind}.{name}.{'0' * 64}",
+        f"cs_{until}.{kind}.{name}.",
+        nobodys.replace("anonymous", "user"),
+        "cs_",
+    ):
+        assert people.get(FILE, headers={"Authorization": f"Bearer {forged}"}).status_code == 401, forged
+
+
+def test_a_bad_login_gets_no_session_and_an_open_server_gives_none(people: RuledSite) -> None:
+    wrong = people.get("/api/v1/token", headers=basic("alice", "guess"))
+    assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, BASIC_CHALLENGE)
+    assert Site().get("/api/v1/token").status_code == 404
+    assert Guarded().get("/api/v1/token").status_code == 404
+
+
+@pytest.mark.parametrize("host", ["", "a b", 'x"', "x/y", "x\\"])
+def test_no_realm_is_made_of_a_host_that_is_none(people: RuledSite, host: str) -> None:
+    refused = people.get(FILE, headers={"Host": host})
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, BASIC_CHALLENGE)
+    for good in ("trust.example.com:4443", "[::1]:4443"):
+        challenge = people.get(FILE, headers={"Host": good}).headers["www-authenticate"]
+        assert challenge.startswith(f'Bearer realm="https://{good}/api/v1/token",service="{good}"')
 
 
 # --- commands
