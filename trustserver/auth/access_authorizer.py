@@ -213,6 +213,8 @@ class AccessAuthorizer:
         """
         if self._registry is not None or not self._source.state.decides:
             return await self._otherwise.log_in(headers, address=address)
+        if any(read_credential(value).session for value in authorizations(headers)):
+            raise _unknown(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
         try:
             caller = await self._caller(headers, PING, address)
         except Forbidden as error:

@@ -17,6 +17,8 @@ MAX_BYTES: Final = 1024 * 1024
 def load_rules(path: Path) -> AccessRules:
     """Read rules from a file that nobody else may change. Raises: StartRefused, FileNewer."""
     try:
+        if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
+            raise StartRefused(what=str(path), reason="is not there" if not path.exists() else "is no plain file")
         with path.open("rb") as file:
             exposed = unguarded(path, os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)

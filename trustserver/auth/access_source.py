@@ -176,7 +176,15 @@ class AccessSource:
             asked = self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
             if not self._closed:
-                self.refresh(unchanged_too=asked)
+                self._look(asked=asked)
+
+    def _look(self, *, asked: bool) -> None:
+        """Look once. Whatever happens, the thread goes on: without it nobody's rights would ever end."""
+        try:
+            self.refresh(unchanged_too=asked)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._store_failure = f"access is not looked at: {type(error).__name__}"
+            _log.exception("looking for changes of access failed")
 
     @staticmethod
     def _warn(rules: AccessRules) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -264,7 +265,7 @@ def test_a_broken_new_file_changes_nothing_and_is_told(
     assert "the rules stay as they were: the new file does not count" in caplog.text
     file.unlink()
     site.source.refresh()
-    assert "cannot be read: No such file" in outdated()[0][0]
+    assert "is not there" in outdated()[0][0]
     site.rule(rules_text(("user:a", "*", "allow", "pull")))
     assert outdated() == ([], "0.0")
     assert site.file("timestamp.json").status_code == 401
@@ -283,13 +284,29 @@ def test_a_file_is_read_again_only_when_it_has_changed(store: MemoryStore, file:
 
 def test_the_thread_that_looks_is_woken_by_a_signal_and_ends(store: MemoryStore, file: Path) -> None:
     site = RuledSite(file, rules_text((*EVERYWHERE, "pull")), store)
+    seen = Event()
+    site.source.on_change(seen.set)
     site.app.authorizer.start()
     site.write(rules_text(("user:a", "*", "allow", "pull")))
-    seen = []
-    site.source.on_change(lambda: seen.append(site.source.state))
     site.app.look_again()
+    assert seen.wait(timeout=30)
+    assert site.file("timestamp.json").status_code == 401
     site.app.close()  # it waits for the thread
-    assert not site.source._thread or not site.source._thread.is_alive()
+    assert site.source._thread is not None
+    assert not site.source._thread.is_alive()
+
+
+def test_the_thread_goes_on_whatever_happens_to_one_look(
+    store: MemoryStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = RuledSite(file, rules_text((*EVERYWHERE, "pull")), store)
+
+    def broken(**_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(site.source, "refresh", broken)
+    site.source._look(asked=False)
+    assert site.get("/readyz").json()["warnings"] == ["access is not looked at: MemoryError"]
 
 
 # --- start

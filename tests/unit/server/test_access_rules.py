@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -279,8 +280,11 @@ def test_a_file_that_others_may_change_is_refused_and_so_is_what_is_no_text(file
         file.write_bytes(content)
         with pytest.raises(StartRefused, match=said):
             told("check", str(file))
-    with pytest.raises(StartRefused, match="cannot be read: No such file"):
+    with pytest.raises(StartRefused, match="is not there"):
         told("check", str(file.with_name("none")))
+    os.mkfifo(file.with_name("pipe"))
+    with pytest.raises(StartRefused, match="is no plain file"):
+        told("check", str(file.with_name("pipe")))
 
 
 def test_each_right_is_explained_by_the_rule_that_decides(file: Path) -> None:

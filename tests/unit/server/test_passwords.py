@@ -290,6 +290,8 @@ def test_a_login_is_exchanged_for_a_session_that_says_who_somebody_is(
     assert people.get(FILE, headers=nobody).status_code == 401
     people.rule(rules_text(("anonymous", "*", "allow", "pull"), ("user:x", "*", "deny", "pull")))
     assert people.get(FILE, headers=nobody).status_code == 200
+    again = people.get("/api/v1/token", headers=nobody)
+    assert (again.status_code, "a session is not renewed by itself" in again.text) == (401, True)
 
 
 def test_a_session_ends_with_time_with_its_password_and_with_its_user(people: RuledSite, store: AccessStore) -> None:
@@ -380,8 +382,10 @@ def test_users_are_added_changed_listed_and_removed(data: Path, store: AccessSto
 def test_passwords_have_bounds(data: Path, password: str) -> None:
     with pytest.raises(StartRefused, match="must have 8 characters at least, and 512 bytes at most"):
         run("add", "alice", data=data, stdin=f"{password}\n")
-    with pytest.raises(StartRefused, match="cannot be read as text"):
+    with pytest.raises(StartRefused, match="cannot be read: Is a directory"):
         run("add", "alice", "--password-file", str(data), data=data)
+    with pytest.raises(StartRefused, match="begins as API tokens do"):
+        run("add", "alice", data=data, stdin="ct_of-my-own\n")
     with pytest.raises(InvalidName):
         run("add", "a:b", data=data, stdin=f"{SECRET}\n")
 
@@ -409,6 +413,15 @@ def test_an_htpasswd_file_is_taken_as_a_whole_or_not_at_all(data: Path, store: A
     assert [(each.name, each.rights) for each in store.credentials()] == [("alice", ("pull",)), ("bob", ("pull",))]
     with pytest.raises(StartRefused, match="there are users of these names already: alice, bob"):
         run("import", str(file), data=data)
+
+
+def test_a_file_that_others_may_change_is_not_believed(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"alice:{bcrypt_of(SECRET)}\n")
+    file.chmod(0o666)
+    for command in (("add", "alice", "--password-file", str(file)), ("import", str(file))):
+        with pytest.raises(StartRefused, match="may be changed by others; run chmod go-w"):
+            run(*command, data=data)
 
 
 def test_without_the_package_nothing_is_taken_that_could_not_be_checked(
