@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,6 +21,7 @@ from trustserver.api.notary_routes import Operation
 from trustserver.app import open_authorizer
 from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Subject, SubjectKind, known_name, stored_name
 from trustserver.auth.rights import NEEDED, Right
+from trustserver.auth.rules import parse_rules
 from trustserver.errors import StartRefused
 from trustserver.repository.publish import Publishing
 from trustserver.server.fast_path import HotAnswers
@@ -280,6 +282,15 @@ def test_a_file_is_read_again_only_when_it_has_changed(store: MemoryStore, file:
     site.write(rules_text((*EVERYWHERE, "pull push")))
     site.source.refresh()
     assert site.source.state is not before
+
+
+def test_what_followed_from_older_rules_is_not_remembered_for_newer_ones(store: MemoryStore, file: Path) -> None:
+    """Between the moment in which rules are there and the one in which what followed from others is forgotten."""
+    site = RuledSite(file, rules_text((*EVERYWHERE, "pull"), ("user:a", "*", "deny", "pull")), store)
+    authorizer = site.app.authorizer
+    assert authorizer.may_read_now([], GUN_A)
+    site.source.state = replace(site.source.state, rules=parse_rules(rules_text(("*", "*", "deny", "pull")), path=""))
+    assert not authorizer.may_read_now([], GUN_A)
 
 
 def test_the_thread_that_looks_is_woken_by_a_signal_and_ends(store: MemoryStore, file: Path) -> None:

@@ -24,7 +24,7 @@ from trustserver.auth.authorizer import Action, Subject, SubjectKind
 from trustserver.errors import Forbidden, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.settings import Settings, check_for_serving, load
-from trustserver.storage.access_port import AccessStore, CredentialKind
+from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 from trustserver.storage.opening import open_access, open_store
 
 TEAM = "registry.example.com/team/*"
@@ -179,6 +179,14 @@ def test_a_server_that_is_open_closes_with_its_first_token_for_good(data: Path, 
     assert site.get(FILE).status_code == 401
     with pytest.raises(StartRefused, match="lets everybody in, and there are tokens or users"):
         open_authorizer(Settings(data=data, insecure_open=True), store=store)
+
+
+def test_the_first_user_closes_an_open_server_as_well(data: Path, store: AccessStore) -> None:
+    authorizer = open_authorizer(Settings(data=data), store=store, clock=lambda: NOW)
+    store.put([StoredCredential(kind=CredentialKind.USER, name="alice", secret="x", created=NOW)])
+    assert Site(authorizer=authorizer).get(FILE).status_code == 404
+    authorizer._source.refresh()  # type: ignore[attr-defined]
+    assert Site(authorizer=authorizer).get(FILE).status_code == 401
 
 
 def test_a_database_that_fails_leaves_what_was_known_and_is_told(site: RuledSite, store: AccessStore) -> None:
