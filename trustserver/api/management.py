@@ -162,7 +162,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
             judge=judge,
             address=address_of(request.scope),
         )
-        _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
+        _log.warning("collection taken over", extra={"gun": gun, "subject": stored_name(subject)})
         return _view(imported)
 
     @router.get("/{gun}/keys/{role}")
@@ -181,7 +181,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
         checked = _online(role)
         subject = await allowed(request, Action.MANAGE_KEYS, gun)
         record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire)
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
+        _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
         return _key_view(record)
 
     @router.get("/{gun}")
@@ -196,7 +196,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
         subject = await allowed(request, Action.DELETE, gun)
         revision = await asyncio.to_thread(services.publishing.delete, gun, subject=stored_name(subject), at=clock())
         services.metrics.deletions.inc()
-        _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
+        _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
         return DeletedView(gun=gun, revision=revision)
 
     return router

@@ -199,7 +199,7 @@ class NotaryApi:
         except (NoTrustData, GoneCollection):
             return
         self._services.metrics.deletions.inc()
-        _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
+        _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
 
     async def _key(self, route: Route, subject: Subject) -> KeyRecord:
         try:
@@ -224,7 +224,7 @@ class NotaryApi:
             )
         except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=gun) from error
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
+        _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
         return record
 
 

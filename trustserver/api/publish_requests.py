@@ -25,7 +25,7 @@ from trustserver.api.publish_rates import PublishRate
 from trustserver.api.refused_uploads import RefusedUploads
 from trustserver.api.upload import PartRules, Upload, announced_size, discard
 from trustserver.api.upload_room import UploadPlace, UploadRoom
-from trustserver.auth.authorizer import Subject, known_name
+from trustserver.auth.authorizer import Subject, known_name, stored_name
 from trustserver.errors import DiskFull, Overloaded
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.judging import LARGE_UPLOAD, size_of
@@ -169,7 +169,7 @@ class PublishRequests:
             _log.log(
                 logging.ERROR if isinstance(error, KeysError | DiskFull) else logging.INFO,
                 "publish refused",
-                extra={"gun": gun, "subject": subject.name, "code": outcome, "reason": str(error)},
+                extra={"gun": gun, "subject": stored_name(subject), "code": outcome, "reason": str(error)},
             )
             raise
         finally:
@@ -178,7 +178,7 @@ class PublishRequests:
             "published",
             extra={
                 "gun": gun,
-                "subject": subject.name,
+                "subject": stored_name(subject),
                 "revision": published.revision,
                 "roles": " ".join(files),
                 "milliseconds": round((time.perf_counter() - began) * 1000, 1),

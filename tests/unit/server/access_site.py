@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.simulator.token_issuer import ISSUER, REALM, SERVICE
-from tests.support.server_site import Site
+from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
@@ -16,6 +17,34 @@ from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.storage.access_port import AccessStore
+
+_REFERENCE = Path(__file__).parents[3] / "docs/reference/access.md"
+
+
+def _routes() -> list[tuple[str, str, str]]:
+    """(method, path, rights on a collection that is there) by the table of the reference."""
+    rows = re.findall(
+        r"^\| (`(?:GET|POST|DELETE) .*?) \| (.*?) \|", _REFERENCE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    found = []
+    for routes, needs in rows:
+        method = ""
+        for route in re.findall(r"`(.*?)`", routes):
+            method, path = route.split() if " " in route else (method, route)
+            rights = "" if "`" not in needs else ",".join(re.findall(r"`([a-z]+)`", needs.partition(";")[0]))
+            found.append((method, path, "known" if needs == "to be known" else rights))
+    return found
+
+
+ROUTES = _routes()
+_PARTS = {"FILE": "timestamp.json", "ROLE": "snapshot"}
+
+
+def filled(path: str, gun: str = GUN_A) -> str:
+    """The path of a row, for a collection."""
+    for word, text in {**_PARTS, "GUN": gun}.items():
+        path = re.sub(rf"\b{word}\b", text, path)
+    return path
 
 
 def rules_text(*rules: tuple[str, str, str, str], roles: Sequence[str] = ()) -> str:

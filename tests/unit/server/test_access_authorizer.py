@@ -13,7 +13,7 @@ import pytest
 from tests.simulator.memory_store import MemoryStore
 from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A, Site
-from tests.unit.server.access_site import RuledSite, rules_text
+from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName
@@ -27,7 +27,6 @@ from trustserver.repository.publish import Publishing
 from trustserver.server.fast_path import HotAnswers
 from trustserver.settings import load
 
-REFERENCE = Path(__file__).parents[3] / "docs/reference/access.md"
 NEW = GUN("registry.example.com/team/new")
 OWN_CHALLENGE = 'Bearer realm="https://test/api/v1/token",service="test",scope="'
 EVERYWHERE = ("anonymous", "*", "allow")
@@ -48,31 +47,6 @@ def file(tmp_path: Path) -> Path:
 
 
 # --- routes
-
-
-def _routes() -> list[tuple[str, str, str]]:
-    """(method, path, rights on a collection that is there) by the table of the reference."""
-    rows = re.findall(
-        r"^\| (`(?:GET|POST|DELETE) .*?) \| (.*?) \|", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    found = []
-    for routes, needs in rows:
-        method = ""
-        for route in re.findall(r"`(.*?)`", routes):
-            method, path = route.split() if " " in route else (method, route)
-            rights = "" if "`" not in needs else ",".join(re.findall(r"`([a-z]+)`", needs.partition(";")[0]))
-            found.append((method, path, "known" if needs == "to be known" else rights))
-    return found
-
-
-ROUTES = _routes()
-PARTS = {"FILE": "timestamp.json", "ROLE": "snapshot"}
-
-
-def filled(path: str, gun: str = GUN_A) -> str:
-    for word, text in {**PARTS, "GUN": gun}.items():
-        path = re.sub(rf"\b{word}\b", text, path)
-    return path
 
 
 def test_the_table_has_every_route(store: MemoryStore) -> None:
