@@ -28,6 +28,12 @@ def pattern_matches(pattern: str, gun: GUN) -> bool:
     return gun == pattern
 
 
+def matching_patterns(gun: GUN) -> frozenset[str]:
+    """Return every pattern that matches a name, for who has many patterns to look at."""
+    parts = gun.split("/")
+    return frozenset({"*", gun, *("/".join([*parts[:count], "*"]) for count in range(1, len(parts)))})
+
+
 def specificity(pattern: str) -> tuple[bool, int]:
     """Return a key by which a whole name comes after every prefix, and a longer prefix after a shorter one."""
     return not pattern.endswith("*"), len(pattern)

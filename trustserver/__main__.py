@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.usage_words import command_meant, usage_sentence
+from trustserver.admin import access_app
 from trustserver.settings import GivenSettings
 
 
@@ -50,6 +51,7 @@ events_app = typer.Typer(
 app.add_typer(events_app, name="events")
 clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clock_app, name="clock")
+app.add_typer(access_app.app, name="access")
 
 _REFUSED: Final = 2
 COMPLETE: Final = "__complete"
@@ -119,6 +121,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     insecure_open: Annotated[
         bool | None, typer.Option("--insecure-open", help="Listen beyond loopback although everybody may publish.")
     ] = None,
+    access: Annotated[
+        Path | None, typer.Option("--access", help="File of rules on who may do what: docs/reference/access.md.")
+    ] = None,
     auth_token_realm: Annotated[
         str | None, typer.Option("--auth-token-realm", help="URL of the token server that clients are sent to.")
     ] = None,
@@ -185,6 +190,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = None,
     view_bytes: Annotated[int | None, typer.Option("--view-bytes", help="Memory for ready answers. [67108864]")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error. [info]")] = None,
+    init_admin: Annotated[  # noqa: FBT002
+        bool, typer.Option("--init-admin", help="Make and print a token that may do everything, if there is none yet.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Answer requests until SIGTERM. Ready when GET /readyz gives 200."""
@@ -201,6 +209,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         self_signed=self_signed,
         workers=workers,
         insecure_open=insecure_open,
+        access=access,
         auth_token_realm=auth_token_realm,
         auth_token_service=auth_token_service,
         auth_token_issuer=auth_token_issuer,
@@ -227,7 +236,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     from trustserver.process.heap import give_large_blocks_back
 
     give_large_blocks_back()
-    run(given, os.environ, config)
+    run(given, os.environ, config, init_admin=init_admin)
 
 
 @app.command()
@@ -392,6 +401,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust-server events erase registry-token:alice",
         "trust-server events erase registry-token:alice --data /var/lib/trust-server",
     ),
+    **access_app.EXAMPLES,
     "clock accept": ("trust-server clock accept", "trust-server clock accept --data /var/lib/trust-server"),
 }
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
 from trustserver.api.head_limits import HeadLimits
 from trustserver.api.health import health_router
+from trustserver.api.login import login_router
 from trustserver.api.management import management_router
 from trustserver.api.metrics import Metrics, metrics_router
 from trustserver.api.notary import NotaryApi
@@ -41,11 +43,16 @@ from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
+from trustserver.auth.access_authorizer import AccessAuthorizer
+from trustserver.auth.access_source import AccessSource
+from trustserver.auth.api_tokens import make_first_admin
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
+from trustserver.auth.rights import EVERY_RIGHT, Right
+from trustserver.auth.rules import EVERY_NAME, EVERYBODY, AccessRules, Rule
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import load_keys
 from trustserver.auth.tokens import TokenVerifier
-from trustserver.errors import ClockJumped, NoSuchRoute
+from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper, python_command
@@ -69,7 +76,16 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
-from trustserver.storage.opening import ExclusiveUse, exclusive_use, open_published_log, open_sealer, open_store
+from trustserver.storage.access_port import AccessStore
+from trustserver.storage.opening import (
+    ExclusiveUse,
+    exclusive_use,
+    has_credentials,
+    open_access,
+    open_published_log,
+    open_sealer,
+    open_store,
+)
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.webhooks.hooks import read_hooks
 from trustserver.webhooks.outbox import Outbox, running
@@ -112,6 +128,10 @@ class Application:
         """End the threads of the application, once they have nothing to do."""
         self.requests.close()
         self.authorizer.close()
+
+    def look_again(self) -> None:
+        """Look at once for what is otherwise looked for from time to time, as at SIGHUP."""
+        self.authorizer.look_again()
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up once a minute, until `stopping` is set."""
@@ -249,10 +269,12 @@ def compose(
     fastapi.include_router(management_router(services, collection_import))
     fastapi.include_router(collection_list_router(services))
     fastapi.include_router(event_list_router(services))
+    fastapi.include_router(login_router(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
         found = [f"writes are refused: {refusal.reason}"] if refusal is not None else []
+        found += authorizer.warnings()
         return [*found, str(guard.refusal)] if guard.refusal is not None else found
 
     fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
@@ -267,6 +289,7 @@ def compose(
             guard=guard,
             committer=committer,
             clock=clock,
+            access_warnings=authorizer.warnings,
         )
     )
     return Application(
@@ -286,13 +309,56 @@ def compose(
     )
 
 
-def open_authorizer(settings: Settings, *, clock: Callable[[], datetime] = kernel_clock.now) -> Authorizer:
-    """Make the authorizer that the settings ask for: one that checks tokens, or one that lets everybody do everything.
+_ANYBODY_READS: Final = Rule(
+    number=0,
+    subjects=frozenset({EVERYBODY}),
+    names=frozenset({EVERY_NAME}),
+    rights=frozenset({Right.PULL}),
+    label="--auth-anonymous-pull",
+)
 
-    Raises: StartRefused if the token server's keys cannot be read.
+
+def open_authorizer(
+    settings: Settings,
+    *,
+    store: AccessStore | None = None,
+    clock: Callable[[], datetime] = kernel_clock.now,
+    seconds: Callable[[], float] = time.monotonic,
+) -> Authorizer:
+    """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
+
+    `store`: the credentials, which count from the first one on; None: there will be none. `seconds`: a clock that
+    only goes forward.
+    Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer, NotStored.
     """
+    registry = _open_registry_tokens(settings, clock)
+    otherwise: Authorizer = registry or OpenAuthorizer()
+    if settings.access is None and store is None:
+        return otherwise
+    scheme = "https" if settings.tls or settings.trusted_proxy else "http"
+    extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
+    source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings))
+    if settings.insecure_open and source.state.decides:
+        reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
+        raise StartRefused(what="--insecure-open", reason=reason)
+    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock, seconds=seconds, scheme=scheme)
+
+
+def _check_rules(settings: Settings, rules: AccessRules) -> None:
+    """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
+    rule = None if settings.listen.is_loopback else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
+    if rule is not None:
+        raise StartRefused(
+            what=f"{settings.access}: {rule}",
+            reason=f"lets anonymous clients do more than read, and anyone reaches {settings.listen}; "
+            "anonymous may have pull there, and nothing else",
+        )
+
+
+def _open_registry_tokens(settings: Settings, clock: Callable[[], datetime]) -> TokenAuthorizer | None:
+    """Return what knows registry tokens; None if no token server is named. Raises: StartRefused."""
     if settings.tokens is None:
-        return OpenAuthorizer()
+        return None
     token_server = settings.tokens
     keys = load_keys(token_server.certificates, token_server.jwks)
     if keys.last_until <= clock():
@@ -325,22 +391,31 @@ def open_tls(settings: Settings) -> ServedCertificate | None:
     return ServedCertificate(TlsFiles(certificate=settings.tls_cert, key=settings.tls_key))
 
 
-def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Run the server until SIGTERM or SIGINT.
+def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, init_admin: bool = False) -> None:
+    """Run the server until SIGTERM or SIGINT. `init_admin`: make the first token that may do everything, and print it.
 
     Raises: StartRefused (settings, files or keys are wrong), ServerRunning (another server uses the same data),
     DatabaseOlder (the database is older than what was published).
     """
     settings = load(given, environ, config).settings
-    check_for_serving(settings)
+    known = init_admin or (not settings.listen.is_loopback and has_credentials(settings))
+    check_for_serving(settings, has_credentials=known)
+    if init_admin and settings.insecure_open:
+        raise StartRefused(what="--init-admin", reason="is of no use with --insecure-open, which lets everybody in")
     start_logging(settings.log_level)
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
+        access = open_access(settings)
         try:
+            token = make_first_admin(access, kernel_clock.now()) if init_admin else None
+            if token is not None:
+                sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
+                sys.stdout.flush()
             with open_judge(settings) as helper, running(open_outboxes(settings, store)):
-                _serve(settings, store, use, helper)
+                _serve(settings, store, access, use, helper)
         finally:
+            access.close()
             store.close()
 
 
@@ -365,7 +440,7 @@ def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: in
     return Helper(command, what="judging a large upload", seconds=seconds)
 
 
-def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: Helper) -> None:
+def _serve(settings: Settings, store: MetadataStore, access: AccessStore, use: ExclusiveUse, helper: Helper) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
         _log.warning(
@@ -381,7 +456,7 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
         uptime=kernel_clock.uptime,
         is_synchronised=kernel_clock.is_synchronised,
         published_log=open_published_log(settings, store, sealer),
-        authorizer=open_authorizer(settings),
+        authorizer=open_authorizer(settings, store=access),
         helper=helper,
     )
     certificate = open_tls(settings)
@@ -389,6 +464,8 @@ def _serve(settings: Settings, store: MetadataStore, use: ExclusiveUse, helper: 
         port = bound.getsockname()[1]
         url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
         use.write_holder(url)
+
+        application.authorizer.start()
 
         def ready() -> None:
             sys.stdout.write(f"trust-server at {url}\n")

@@ -238,7 +238,8 @@ class Forbidden(TrustError):
 
     `challenge`: the value of the WWW-Authenticate header (RFC 9110, 11.6.1), which says how to get permission. The
     status is then 401; as in registries, also for a caller whose token allows too little. If it is empty and the caller
-    is authenticated, no token would help, and the status is 403.
+    is authenticated, no token would help, and the status is 403. `subject`: who was refused, `right`: what they lack,
+    both in the words of access rules; empty where only a token decides.
     """
 
     code: ClassVar[str] = "forbidden"
@@ -247,14 +248,22 @@ class Forbidden(TrustError):
     authenticated: bool
     challenge: str = ""
     reason: str = ""
+    subject: str = ""
+    right: str = ""
 
     def __str__(self) -> str:
+        who = f" as {shown(self.subject)}" if self.subject else ""
         why = f": {shown(self.reason, 300)}" if self.reason else ""
-        return f"not allowed to {self.action} {shown(self.gun, 300)}{why}"
+        grants = "; who runs the server grants it" if self.right and self.authenticated else ""
+        return f"not allowed to {self.action} {shown(self.gun, 300)}{who}{why}{grants}"
 
     def details(self) -> dict[str, object]:
         details = super().details()
         del details["challenge"]  # sent as a header, not in the body
+        if not self.right:
+            del details["right"]
+        if not self.subject:
+            del details["subject"]
         return details
 
 

@@ -86,6 +86,7 @@ class Settings:
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
+    access: Path | None = None
     auth_token_realm: str = ""
     auth_token_service: str = ""
     auth_token_issuer: str = ""
@@ -156,6 +157,7 @@ class GivenSettings(TypedDict, total=False):
     self_signed: bool | None
     workers: int | None
     insecure_open: bool | None
+    access: Path | None
     auth_token_realm: str | None
     auth_token_service: str | None
     auth_token_issuer: str | None
@@ -217,10 +219,11 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
     return Sourced(settings=Settings(**values), sources=sources)
 
 
-def check_for_serving(settings: Settings) -> None:
+def check_for_serving(settings: Settings, *, has_credentials: bool = False) -> None:
     """Refuse settings with which the server must not start, as by default an open address without authentication.
 
-    Why: ADR 0037. Raises: StartRefused, which says what to do instead.
+    `has_credentials`: there are API tokens or passwords, so that not everybody is let in. Why: ADR 0037.
+    Raises: StartRefused, which says what to do instead.
     """
     if settings.workers != 1:
         raise StartRefused(what="--workers", reason="more than one comes with replicas; use 1 for now")
@@ -229,12 +232,26 @@ def check_for_serving(settings: Settings) -> None:
     if settings.self_signed and settings.tls_cert is not None:
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
     _check_tokens(settings)
-    if not settings.listen.is_loopback and not settings.insecure_open and settings.tokens is None:
+    _check_access(settings)
+    is_closed = has_credentials or settings.tokens is not None or settings.access is not None
+    if not settings.listen.is_loopback and not settings.insecure_open and not is_closed:
         raise StartRefused(
             what=f"--listen {settings.listen}",
             reason="anyone who reaches this address could publish and delete, since there is no authentication; "
-            "name a token server (--auth-token-realm and the options beside it), listen on a loopback address, or "
-            "accept the risk with --insecure-open",
+            "make an API token (--init-admin makes the first), write rules (--access), name a token server "
+            "(--auth-token-realm and the options beside it), listen on a loopback address, or accept the risk "
+            "with --insecure-open",
+        )
+
+
+def _check_access(settings: Settings) -> None:
+    if settings.access is None:
+        return
+    if settings.insecure_open:
+        raise StartRefused(what="--insecure-open", reason="lets everybody in, and --access does not: give one of them")
+    if settings.auth_anonymous_pull:
+        raise StartRefused(
+            what="--auth-anonymous-pull", reason="is for the rules of --access to say: a rule for anonymous"
         )
 
 
@@ -406,6 +423,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,
+    "access": _path,
     "auth_token_realm": _realm,
     "auth_token_service": _token_word,
     "auth_token_issuer": _token_word,

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks import (
+    access,
     beside_nginx,
     common_pots,
     cpu,
@@ -55,6 +56,7 @@ def main() -> int:
         rows += under_attack.rows(folder / "attacked")
         rows += hostile_files.rows(folder)
         rows += common_pots.token_rows()
+        rows += access.rows(folder / "access")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify and trust inspect: not measured: {docker}")

@@ -52,8 +52,6 @@ class FastRead:
         """
         self._stored = stored or {}
         self._observe = observe
-        self.is_open = authorizer.reads_are_open
-        """Whether everybody may read everything. If not, no cache between may keep a response for others either."""
         self._authorizer = authorizer
         self._cache = cache
         self.bodies = bodies
@@ -64,15 +62,21 @@ class FastRead:
         self.answered = 0
         """The number of reads answered here; only one event loop writes it."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may read everything now. If not, no cache between may keep a response for others either."""
+        return self._authorizer.reads_are_open
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.is_open:
+        is_open = self._authorizer.reads_are_open
+        if not is_open:
             send = for_one_reader(send)
         if scope["type"] == "http" and scope["method"] == "GET":
             answer = self._get(scope["raw_path"])
             if (
                 answer is not None
                 and answer.renew_before <= self.seconds() < answer.renew_at
-                and (self.is_open or self._may_read(scope))
+                and (is_open or self._may_read(scope))
             ):
                 condition, codings = asked(scope["headers"])
                 chosen = select(answer, condition, codings) if len(condition) <= LONGEST_CONDITION else None

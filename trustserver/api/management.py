@@ -18,17 +18,18 @@ from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
 from trustserver.api.actors import actor_of
 from trustserver.api.gun_path import GUN_KEY
+from trustserver.api.permits import permit_for
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
-from trustserver.auth.authorizer import Action, Subject, known_name
+from trustserver.auth.authorizer import Action, Subject, known_name, stored_name
 from trustserver.errors import BadRequest, RevisionMoved
 from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import ATTEMPTS, held_key, refuse_tombstone, released_name
 from trustserver.repository.publish import PublishedVersions, current_versions
 from trustserver.responses.tuf import PROBLEM_TYPE
-from trustserver.storage.ports import KeyRecord, MetadataStore, Status, StoredCollection
+from trustserver.storage.ports import KeyRecord, KeyState, MetadataStore, Status, StoredCollection
 
 _log = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
             subject=subject,
             served_format=SERVED_TUF,
             parts=parts,
+            permit=permit_for(services.authorizer, subject, Action.PUBLISH, gun),
             address=address_of(request.scope),
         )
         return _view(published)
@@ -144,11 +146,13 @@ def management_router(services: Services, collection_import: CollectionImport) -
     @router.post("/{gun}/take-over", openapi_extra=_TAKE_OVER)
     async def take_over(request: Request, gun: Gun) -> CollectionView:
         """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
-        subject = await allowed(request, Action.MANAGE_KEYS, gun)
+        subject = await allowed(request, Action.TAKE_OVER, gun)
 
         def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
+            permit = permit_for(services.authorizer, subject, Action.TAKE_OVER, gun)
+            by = actor_of(request.scope, subject)
             return collection_import.take_over(
-                gun, sort_parts(files), at=at, subject=known_name(subject), by=actor_of(request.scope, subject)
+                gun, sort_parts(files), at=at, subject=known_name(subject), permit=permit, by=by
             )
 
         imported = await services.requests.accept(
@@ -160,7 +164,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
             judge=judge,
             address=address_of(request.scope),
         )
-        _log.warning("collection taken over", extra={"gun": gun, "subject": subject.name})
+        _log.warning("collection taken over", extra={"gun": gun, "subject": stored_name(subject)})
         return _view(imported)
 
     @router.get("/{gun}/keys/{role}")
@@ -170,8 +174,9 @@ def management_router(services: Services, collection_import: CollectionImport) -
         # Reading is not enough, since a key for a rotation may be made and stored.
         subject = await allowed(request, Action.PUBLISH, gun)
         by = actor_of(request.scope, subject)
-        wire = SERVED_TUF.wire
-        return _key_view(await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=wire, by=by))
+        record = await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire, by=by)
+        permit_for(services.authorizer, subject, Action.PUBLISH, gun)((), record.state is KeyState.OFFERED)
+        return _key_view(record)
 
     @router.post("/{gun}/keys/{role}")
     async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
@@ -180,7 +185,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
         subject = await allowed(request, Action.MANAGE_KEYS, gun)
         by = actor_of(request.scope, subject)
         record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire, by=by)
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
+        _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
         return _key_view(record)
 
     @router.get("/{gun}")
@@ -193,10 +198,10 @@ def management_router(services: Services, collection_import: CollectionImport) -
     async def delete(request: Request, gun: Gun) -> DeletedView:
         """Delete the collection with all of its files and keys. A tombstone remains."""
         subject = await allowed(request, Action.DELETE, gun)
-        by = actor_of(request.scope, subject)
-        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=subject.name, at=clock(), by=by)
+        by, name = actor_of(request.scope, subject), stored_name(subject)
+        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=name, at=clock(), by=by)
         services.metrics.deletions.inc()
-        _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
+        _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
         return DeletedView(gun=gun, revision=revision)
 
     return router

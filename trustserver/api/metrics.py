@@ -84,6 +84,18 @@ class _Clock(Collector):
         )
 
 
+class _Access(Collector):
+    def __init__(self, warnings: Callable[[], Sequence[str]]) -> None:
+        self._warnings = warnings
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "trust_server_access_outdated",
+            "1 while the newest rules on access cannot be read, so that older ones count.",
+            int(bool(self._warnings())),
+        )
+
+
 class _Storage(Collector):
     def __init__(self, store: MetadataStore, clock: Callable[[], datetime]) -> None:
         self._store = store
@@ -143,6 +155,7 @@ def metrics_router(
     guard: ClockGuard,
     committer: Committer,
     clock: Callable[[], datetime],
+    access_warnings: Callable[[], Sequence[str]],
 ) -> APIRouter:
     """Make the route /metrics. `reads`: for each API the number of responses by status.
 
@@ -151,6 +164,7 @@ def metrics_router(
     """
     metrics.registry.register(_Reads(fast, reads, cache))
     metrics.registry.register(_Clock(guard, committer))
+    metrics.registry.register(_Access(access_warnings))
     metrics.registry.register(_Storage(store, clock))
     router = APIRouter()
     pages = SharedPages(lambda: generate_latest(metrics.registry))

@@ -24,11 +24,12 @@ from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
 from trustserver.api.notary_errors import Access, send_notary_error
 from trustserver.api.notary_parts import NotaryParts
 from trustserver.api.notary_routes import Operation, Route, is_notary_path, match_route
+from trustserver.api.permits import permit_for
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.api.services import Services
 from trustserver.api.shared_reads import SharedReads
-from trustserver.auth.authorizer import ANONYMOUS, Action, Subject
+from trustserver.auth.authorizer import ANONYMOUS, Action, Subject, stored_name
 from trustserver.errors import GoneCollection, NotThere
 from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.notary_reads import NotaryReads
@@ -38,7 +39,7 @@ from trustserver.responses.notary_paths import NotaryFile, notary_path
 from trustserver.responses.ready import NOSNIFF, ReadyResponse, plain_response
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.events import Actor
-from trustserver.storage.ports import KeyRecord
+from trustserver.storage.ports import KeyRecord, KeyState
 
 _FEED_READS: Final = 2
 """How many reads of the change feed are answered at one time: each may be ten thousand records."""
@@ -130,12 +131,13 @@ class NotaryApi:
                     subject=subject,
                     served_format=SERVED_NOTARY,
                     parts=self._parts,
+                    permit=permit_for(self._authorizer, subject, Action.PUBLISH, route.gun),
                     address=self._services.address_of(scope),
                 )
             case Operation.DELETE:
                 await self._delete(route.gun, subject, actor_of(scope, subject))
             case Operation.KEY:
-                answer = _json(_key_body(await self._key(route, actor_of(scope, subject))))
+                answer = _json(_key_body(await self._key(route, subject, actor_of(scope, subject))))
             case Operation.NEW_KEY:
                 answer = _json(_key_body(await self._new_key(route, subject, actor_of(scope, subject))))
             case Operation.CHANGES | Operation.ALL_CHANGES:
@@ -192,7 +194,7 @@ class NotaryApi:
             revision = await asyncio.to_thread(
                 self._services.publishing.delete,
                 gun,
-                subject=subject.name,
+                subject=stored_name(subject),
                 at=self._services.clock(),
                 served_format=SERVED_NOTARY,
                 by=by,
@@ -200,15 +202,17 @@ class NotaryApi:
         except (NoTrustData, GoneCollection):
             return
         self._services.metrics.deletions.inc()
-        _log.warning("collection deleted", extra={"gun": gun, "subject": subject.name, "revision": revision})
+        _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
 
-    async def _key(self, route: Route, by: Actor) -> KeyRecord:
+    async def _key(self, route: Route, subject: Subject, by: Actor) -> KeyRecord:
         try:
-            return await asyncio.to_thread(
+            record = await asyncio.to_thread(
                 self._services.online.key, route.gun, route.role, self._services.clock(), wire=NOTARY, by=by
             )
         except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=route.gun) from error
+        permit_for(self._authorizer, subject, Action.PUBLISH, route.gun)((), record.state is KeyState.OFFERED)
+        return record
 
     async def _new_key(self, route: Route, subject: Subject, by: Actor) -> KeyRecord:
         gun, role = route.gun, route.role
@@ -217,12 +221,13 @@ class NotaryApi:
                 self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY, by=by
             )
         except NotThere:  # nothing is published yet: another key for the first publish
+            self._authorizer.check_change(subject, Action.MANAGE_KEYS, gun, begins=True)
             record = await asyncio.to_thread(
                 self._services.online.other_offer, gun, role, self._services.clock(), wire=NOTARY, by=by
             )
         except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=gun) from error
-        _log.info("key made", extra={"gun": gun, "subject": subject.name, "role": role, "keyid": record.keyid})
+        _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
         return record
 
 

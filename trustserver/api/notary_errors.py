@@ -33,6 +33,7 @@ from trustdata.errors import (
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS
 from trustserver.api.gun_path import Send
 from trustserver.api.problems import retry_after_of, status_of
+from trustserver.auth.authorizer import BASIC_CHALLENGE
 from trustserver.errors import (
     BadParameters,
     BadRequest,
@@ -279,8 +280,9 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
         (b"content-length", str(len(body)).encode()),
         NOSNIFF,
     ]
-    if isinstance(error, Forbidden) and error.challenge:
-        headers.append((b"www-authenticate", error.challenge.encode("latin-1", "replace")))
+    if isinstance(error, Forbidden):
+        challenge = error.challenge or BASIC_CHALLENGE
+        headers.append((b"www-authenticate", challenge.encode("latin-1", "replace")))
     if (seconds := retry_after_of(error)) is not None:
         headers.append((b"retry-after", str(seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -290,7 +292,9 @@ async def send_notary_error(send: Send, error: Exception, *, head: bool = False,
 def _refusal(error: Exception, access: Sequence[Access]) -> _Refusal:
     if isinstance(error, Forbidden):
         listed = [{"Type": a.kind, "Class": "", "Name": a.name, "Action": a.action} for a in access]
-        return _Refusal(status=status_of(error), code="UNAUTHORIZED", message="authentication required", detail=listed)
+        # Also to somebody who is known: of any other status these clients say that the server cannot be reached.
+        message = str(error) if error.authenticated and error.right else "authentication required"
+        return _Refusal(status=401, code="UNAUTHORIZED", message=message, detail=listed)
     for kind, row in _TABLE:
         if isinstance(error, kind):
             return row(error)

@@ -26,11 +26,11 @@ from trustserver.api.publish_rates import PublishRate
 from trustserver.api.refused_uploads import RefusedUploads
 from trustserver.api.upload import PartRules, Upload, announced_size, discard
 from trustserver.api.upload_room import UploadPlace, UploadRoom
-from trustserver.auth.authorizer import Subject, known_name
+from trustserver.auth.authorizer import Subject, known_name, stored_name
 from trustserver.errors import DiskFull, Overloaded
 from trustserver.repository.formats import ServedFormat
 from trustserver.repository.judging import LARGE_UPLOAD, size_of
-from trustserver.repository.publish import PublishedVersions, Publishing
+from trustserver.repository.publish import Permit, PublishedVersions, Publishing
 
 JUDGES: Final = 4
 """How many uploads are checked at one time."""
@@ -102,9 +102,12 @@ class PublishRequests:
         subject: Subject,
         served_format: ServedFormat,
         parts: PartRules,
+        permit: Permit,
         address: str | None = None,
     ) -> PublishedVersions:
         """Read and publish one upload. The caller has checked that `subject` may publish. `address`: the client's.
+
+        `permit` is asked again before it is stored.
 
         Raises: BadRequest, EncodingRefused, InvalidName, RequestTooSlow, TooLarge (the request); MalformedMetadata,
         NotTrusted, PublishRefused or one of its subclasses (the files); NotStored, KeysError (the server).
@@ -117,6 +120,7 @@ class PublishRequests:
                 at=at,
                 served_format=served_format,
                 subject=known_name(subject),
+                permit=permit,
                 by=actor_of(scope, subject),
             )
 
@@ -172,7 +176,7 @@ class PublishRequests:
             _log.log(
                 logging.ERROR if isinstance(error, KeysError | DiskFull) else logging.INFO,
                 "publish refused",
-                extra={"gun": gun, "subject": subject.name, "code": outcome, "reason": str(error)},
+                extra={"gun": gun, "subject": stored_name(subject), "code": outcome, "reason": str(error)},
             )
             raise
         finally:
@@ -181,7 +185,7 @@ class PublishRequests:
             "published",
             extra={
                 "gun": gun,
-                "subject": subject.name,
+                "subject": stored_name(subject),
                 "revision": published.revision,
                 "roles": " ".join(files),
                 "milliseconds": round((time.perf_counter() - began) * 1000, 1),
@@ -216,5 +220,5 @@ def _is_fault(error: Exception) -> bool:
 def _owner(subject: Subject, address: str | None, gun: GUN) -> str:
     """Return under what an upload's share of memory and time is counted: its sender if known, else its collection."""
     if subject.authenticated:
-        return f"subject {subject.name}"
+        return f"subject {subject}"
     return f"address {address}" if address else f"name {gun}"

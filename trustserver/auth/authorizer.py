@@ -5,12 +5,14 @@ The authorizer in this file lets everybody do everything; the one that checks to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from trustdata.gun import GUN
+from trustdata.roles import RoleName
+from trustserver.errors import NotThere
 
 
 class SubjectKind(StrEnum):
@@ -43,10 +45,28 @@ class Subject:
 
 ANONYMOUS: Final = Subject(name="anonymous", kind=SubjectKind.ANONYMOUS)
 
+BASIC_CHALLENGE: Final = 'Basic realm="trust server", charset="UTF-8"'
+"""Asks for a name and a password (RFC 7617). An API token may stand in the place of the password."""
+
+
+def stored_name(subject: Subject) -> str:
+    """Return the name under which a subject is stored: as who publishes, begins or deletes a collection.
+
+    It is `str(subject)`, but without the kind for users of registry tokens, whose names were stored before there were
+    other kinds. One that could be taken for a subject of another kind has it too.
+    """
+    if subject.kind is not SubjectKind.REGISTRY_TOKEN or _looks_like_another(subject.name):
+        return str(subject)
+    return subject.name
+
 
 def known_name(subject: Subject) -> str:
-    """Return the name of a subject; empty if the server does not know who it is."""
-    return subject.name if subject.authenticated else ""
+    """Return the name under which a subject is stored; empty if the server does not know who it is."""
+    return stored_name(subject) if subject.authenticated else ""
+
+
+def _looks_like_another(name: str) -> bool:
+    return name == SubjectKind.ANONYMOUS or name.partition(":")[0] in set(SubjectKind)
 
 
 class Action(StrEnum):
@@ -55,7 +75,9 @@ class Action(StrEnum):
     READ = "read"
     PUBLISH = "publish to"
     MANAGE_KEYS = "ask for new keys of"
+    TAKE_OVER = "take over"
     DELETE = "delete"
+    LIST = "list"
 
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -64,21 +86,40 @@ Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 class Authorizer(Protocol):
     """Decides from the headers of a request whether it is allowed. Its methods must not block the event loop.
 
-    `reads_are_open`: whether everybody may read every collection, so that reads need not ask the authorizer. `address`:
-    the client's address, if it is known; no address may keep the others waiting. All but `may_read_now` raise
+    `address`: the client's address, if it is known; no address may keep the others waiting. What is awaited raises
     Overloaded if too many requests wait for their decision.
     """
 
-    reads_are_open: bool
+    @property
+    def reads_are_open(self) -> bool:
+        """Whether everybody may read every collection now, so that reads need not ask the authorizer."""
+
+    def start(self) -> None:
+        """Begin to look for changes of what is known, if there is anything that changes."""
 
     def close(self) -> None:
         """End the threads that the authorizer has, if any."""
+
+    def warnings(self) -> list[str]:
+        """Return what is wrong with the rules on access although the server goes on, for its operator."""
+
+    def look_again(self) -> None:
+        """Look at once whether anything has changed, as at SIGHUP. Returns before that is known."""
 
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         """Return whether it is known already that this request may read the collection. If not, ask `authorize`."""
 
     async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
+
+    def check_change(
+        self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
+    ) -> None:
+        """Check that an authorized subject may still do this, and all that it turned out to be.
+
+        To be called before a change is stored, from any thread: rights may have been taken away meanwhile. `changed`:
+        the roles that change. `begins`: the name has no collection. Raises: Forbidden.
+        """
 
     async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
         """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden, Overloaded.
@@ -92,14 +133,31 @@ class Authorizer(Protocol):
         Raises: Forbidden if they need one; its challenge says where to get it. Overloaded.
         """
 
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        """Return a token for who sent the request, which says who they are for some minutes.
+
+        Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
+        """
+
 
 class OpenAuthorizer:
     """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
 
-    reads_are_open = True
+    @property
+    def reads_are_open(self) -> bool:
+        return True
+
+    def start(self) -> None:
+        """There is nothing that changes."""
 
     def close(self) -> None:
         """There is nothing to end."""
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def look_again(self) -> None:
+        """There is nothing that could have changed."""
 
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         del headers, gun
@@ -109,6 +167,11 @@ class OpenAuthorizer:
         del headers, action, gun, address
         return ANONYMOUS
 
+    def check_change(
+        self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
+    ) -> None:
+        """Everybody may do everything."""
+
     async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
         del headers, address
         return ANONYMOUS
@@ -116,3 +179,7 @@ class OpenAuthorizer:
     async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
         del headers, address
         return ANONYMOUS
+
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        del headers, address
+        raise NotThere(what="login at this server")

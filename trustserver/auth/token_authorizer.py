@@ -8,17 +8,18 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from trustdata.errors import shown
 from trustdata.gun import GUN
+from trustdata.roles import RoleName
 from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject, SubjectKind
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
-from trustserver.errors import Forbidden, TokenRefused
+from trustserver.errors import Forbidden, NotThere, TokenRefused
 
 MAX_KEPT_TOKENS: Final = 1024
 """How many verified tokens are kept; the least recently used is dropped first."""
@@ -29,14 +30,16 @@ _ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.READ: ("pull",),
     Action.PUBLISH: ("pull", "push"),
     Action.MANAGE_KEYS: (EVERYTHING,),
+    Action.TAKE_OVER: (EVERYTHING,),
     Action.DELETE: (EVERYTHING,),
+    Action.LIST: (EVERYTHING,),
 }
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RequiredAccess:
+class RequiredAccess:
     """The access that a request needs, in the words of tokens. `action` and `what` are for the error's sentence."""
 
     kind: str
@@ -50,10 +53,15 @@ class _RequiredAccess:
         return f"{self.kind}:{self.name}:{','.join(self.actions)}"
 
 
-_CATALOG: Final = _RequiredAccess(
+CATALOG: Final = RequiredAccess(
     kind="registry", name="catalog", actions=(EVERYTHING,), action="read", what="the catalogue of all collections"
 )
-_PING: Final = replace(_CATALOG, action="ask", what="this server")
+PING: Final = replace(CATALOG, action="ask", what="this server")
+
+
+def required_access(action: Action, gun: GUN) -> RequiredAccess:
+    """Return what an action needs of a registry token."""
+    return RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
 
 
 class TokenAuthorizer:
@@ -73,7 +81,7 @@ class TokenAuthorizer:
         `realm`: URL of the token server. `service`: the name that it has for this server. `anonymous_pull`: whether
         everybody may read without a token.
         """
-        self.reads_are_open = anonymous_pull
+        self._anonymous_pull = anonymous_pull
         self._verifier = verifier
         self._queue = SignatureQueue(verifier)
         self._challenge = f"Bearer realm={_quoted(realm)},service={_quoted(service)}"
@@ -81,32 +89,54 @@ class TokenAuthorizer:
         self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
         self._kept_resources = 0
 
+    @property
+    def reads_are_open(self) -> bool:
+        return self._anonymous_pull
+
+    def start(self) -> None:
+        """There is nothing that changes."""
+
     def close(self) -> None:
         """End the thread that checks signatures, once it has nothing to do."""
         self._queue.close()
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def look_again(self) -> None:
+        """There is nothing that could have changed."""
 
     def may_read_now(self, headers: Headers, gun: GUN) -> bool:
         """Return whether the request has a token that was verified before and allows to read the collection."""
         if self.reads_are_open:
             return True
+        grant = self.known_grant(headers)
+        return grant is not None and grant.allows("repository", gun, _ACTIONS[Action.READ])
+
+    def known_grant(self, headers: Headers) -> Grant | None:
+        """Return what the request's token allows, if it was verified before; None if that must be asked of `grant`."""
         try:
             token = _bearer(headers)
         except TokenRefused:
-            return False
-        grant = None if token is None else self._known(hashlib.sha256(token).digest(), self._clock())
-        return grant is not None and grant.allows("repository", gun, _ACTIONS[Action.READ])
+            return None
+        return None if token is None else self._known(hashlib.sha256(token).digest(), self._clock())
 
     async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
         if self.reads_are_open and action is Action.READ:
             # A bad token is not refused here, since the response cache answers most reads without looking at tokens.
             return ANONYMOUS
-        required = _RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
-        return self._allowed(await self._grant(headers, required, address), required)
+        required = required_access(action, gun)
+        return self._allowed(await self.grant(headers, required, address), required)
+
+    def check_change(
+        self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
+    ) -> None:
+        """Nothing is taken away: a token says what it allows until it expires, and does so for every role."""
 
     async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
         """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
-        return self._allowed(await self._grant(headers, _CATALOG, address), _CATALOG)
+        return self._allowed(await self.grant(headers, CATALOG, address), CATALOG)
 
     async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
         """Return who sent the request, if it has a valid token. What the token allows does not matter here.
@@ -114,22 +144,27 @@ class TokenAuthorizer:
         A request without a token is refused even if everybody may read: a client that gets no challenge here would
         never ask for a token, and so could never publish. Raises: Forbidden, Overloaded.
         """
-        grant = await self._grant(headers, _PING, address)
+        grant = await self.grant(headers, PING, address)
         if grant is None:
-            raise self._forbidden(_PING, reason="it wants a token")
-        return _subject(grant)
+            raise self.forbidden(PING, reason="it wants a token")
+        return subject_of(grant)
 
-    def _allowed(self, grant: Grant | None, required: _RequiredAccess) -> Subject:
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        """There is a token server for that. Raises: NotThere."""
+        del headers, address
+        raise NotThere(what="login at this server: its tokens come from a token server")
+
+    def _allowed(self, grant: Grant | None, required: RequiredAccess) -> Subject:
         if grant is None:
-            raise self._forbidden(required, reason="it wants a token")
-        subject = _subject(grant)
+            raise self.forbidden(required, reason="it wants a token")
+        subject = subject_of(grant)
         if not grant.allows(required.kind, required.name, required.actions):
             reason = f"the token of {subject.name} does not allow {','.join(required.actions)}"
-            raise self._forbidden(required, reason=reason, error="insufficient_scope", subject=subject)
+            raise self.forbidden(required, reason=reason, error="insufficient_scope", subject=subject)
         return subject
 
-    async def _grant(self, headers: Headers, required: _RequiredAccess, address: str | None) -> Grant | None:
-        """Return what the request's token allows; None if it has no token.
+    async def grant(self, headers: Headers, required: RequiredAccess, address: str | None) -> Grant | None:
+        """Return what the request's token allows; None if it has no token. `required`: what is asked for.
 
         Raises: Forbidden if it is a bad token; Overloaded.
         """
@@ -138,7 +173,7 @@ class TokenAuthorizer:
             return None if token is None else await self._verified(token, address)
         except TokenRefused as error:
             _log.info("token refused", extra={"reason": error.reason})
-            raise self._forbidden(required, reason=str(error), error="invalid_token") from error
+            raise self.forbidden(required, reason=str(error), error="invalid_token") from error
 
     def _known(self, digest: bytes, at: datetime) -> Grant | None:
         """Return what a token allows that was verified before and has not expired. `digest`: its SHA-256."""
@@ -174,9 +209,10 @@ class TokenAuthorizer:
         if dropped is not None:
             self._kept_resources -= len(dropped.actions)
 
-    def _forbidden(
-        self, required: _RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS
+    def forbidden(
+        self, required: RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS
     ) -> Forbidden:
+        """Return the refusal of a request, with the challenge that says which token it needs."""
         challenge = f"{self._challenge},scope={_quoted(required.scope)}"
         return Forbidden(
             action=required.action,
@@ -187,7 +223,7 @@ class TokenAuthorizer:
         )
 
 
-def _subject(grant: Grant) -> Subject:
+def subject_of(grant: Grant) -> Subject:
     """Return the user that a token names. An empty `sub` is anonymous: token servers write it without a login."""
     return Subject(name=shown(grant.subject), kind=SubjectKind.REGISTRY_TOKEN) if grant.subject else ANONYMOUS
 

@@ -29,7 +29,7 @@ from trustserver.repository.formats import SERVED_NOTARY
 from trustserver.repository.offered_keys import sealed_record
 from trustserver.repository.online_roles import held_key, refuse_tombstone, renewal_time
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.publish import PublishedVersions, publish_result
+from trustserver.repository.publish import Permit, PublishedVersions, everything_is_permitted, publish_result
 from trustserver.repository.quotas import NameLimits, check_names, check_values
 from trustserver.storage.events import NOBODY, Actor
 from trustserver.storage.ports import (
@@ -86,13 +86,20 @@ class CollectionImport:
         self._committer = committer
 
     def take_over(
-        self, gun: GUN, imported: ImportedCollection, *, at: datetime, subject: str = "", by: Actor = NOBODY
+        self,
+        gun: GUN,
+        imported: ImportedCollection,
+        *,
+        at: datetime,
+        subject: str = "",
+        permit: Permit = everything_is_permitted,
+        by: Actor = NOBODY,
     ) -> PublishedVersions:
         """Verify a collection as a client does, except for expiry, and store all of it.
 
         If the same state is stored already, nothing changes. `subject`: who sends it; empty if nobody knows. `by`: the
-        same for the record.
-        Raises: MalformedMetadata, TooLarge, TooMany (names), NotTrusted,
+        same for the record. `permit`: what they may still do. Raises: what `permit` does; MalformedMetadata, TooLarge,
+        TooMany (names), NotTrusted,
         PublishRefused (a file is missing or superfluous), CollectionExists (another collection has the name, or this
         one was published to here since), ServerKeyNotUsed (the root does not name one of the private keys),
         GoneCollection, NotStored, RevisionMoved.
@@ -113,6 +120,7 @@ class CollectionImport:
                 return publish_result(stored)
         held_roles = {role for role in ONLINE if role in keys} | _held(stored.state, current[ROOT].root)
         due = [renewal_time(current[role], _WIRE) for role in held_roles if TIMESTAMP in held_roles]
+        permit(list(current), stored.state.status is not Status.LIVE)
         after = self._committer.commit_import(
             stored,
             roots=roots,

@@ -7,10 +7,10 @@ changed one of its own roles, or if it no longer verifies there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, TrustError
 from trustdata.gun import GUN
@@ -33,6 +33,16 @@ from trustserver.storage.ports import MetadataStore, Status, StoredCollection, S
 
 ATTEMPTS: Final = 64
 """How often one upload is checked again because others have changed the collection meanwhile."""
+
+
+Permit: TypeAlias = Callable[[Collection[RoleName], bool], None]
+"""Called before a change is stored, with the roles that change, and whether the name has no collection. Raises whatever
+then ends the upload, as Forbidden."""
+
+
+def everything_is_permitted(changed: Collection[RoleName], begins: bool) -> None:  # noqa: FBT001 - a Permit
+    """Let every change be stored."""
+    del changed, begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +102,14 @@ class Publishing:
         at: datetime,
         served_format: ServedFormat = SERVED_TUF,
         subject: str = "",
+        permit: Permit = everything_is_permitted,
         by: Actor = NOBODY,
     ) -> PublishedVersions:
         """Check an upload, and store it with the new snapshot and timestamp. It is on the disk when this returns.
 
-        `subject`: who sends it; empty if nobody knows. `by`: the same for the record. Raises: MalformedMetadata,
-        TooLarge, TooMany, NotTrusted, PublishRefused or one of its subclasses, NotStored; ClockJumped or KeysError if
-        this server cannot sign the snapshot and timestamp.
+        `subject`: who sends it; empty if nobody knows. `by`: the same for the record. `permit`: what they may still do.
+        Raises: what `permit` does; MalformedMetadata, TooLarge, TooMany, NotTrusted, PublishRefused or one of its
+        subclasses, NotStored; ClockJumped or KeysError if this server cannot sign the snapshot and timestamp.
         """
         # First of all, or a clock that is ahead would make the upload look expired.
         self._online.check_clock(at)
@@ -124,6 +135,7 @@ class Publishing:
                     raise
                 cached = None  # refused because the cached state was outdated: check again on the stored one
                 continue
+            permit(candidate.changed, stored.state.status is not Status.LIVE)
             try:
                 after = self._committer.commit(
                     stored, candidate.roles, candidate.changed, issued, subject=subject, by=by, changes=judged.changes

@@ -64,10 +64,6 @@ class AsgiApplication(HotReads, Protocol):
     def bodies(self) -> BodiesInFlight:
         """The large bodies that are being sent."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether every client may read everything without a token."""
-
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request, as ASGI 3 describes."""
 
@@ -89,6 +85,9 @@ class ServedApplication(Protocol):
     @property
     def in_flight(self) -> OpenRequests:
         """The requests that have begun and are not finished."""
+
+    def look_again(self) -> None:
+        """Look at once for what is otherwise looked for from time to time."""
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up, until `stopping` is set."""
@@ -179,6 +178,7 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, application.look_again)
     names = TunnelNames(usual_folders(settings.data)) if sys.platform == "linux" else None
     front, inner = (None, bound) if names is None else _front(application, names, settings, tls)
     server: Any = _BoundServer(  # granian's embedded server has no types
@@ -246,8 +246,9 @@ def _front(
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     bodies = application.asgi.bodies
     front = Front(
-        # The fast path ignores the Authorization header, so it is used only if everybody may read everything.
-        answers=HotAnswers(application.asgi, may_hold=bodies.may_hold) if application.asgi.is_open else None,
+        # The fast path ignores the Authorization header: the application gives it nothing unless everybody may read
+        # everything, which rules may change at any time.
+        answers=HotAnswers(application.asgi, may_hold=bodies.may_hold),
         tls=None if tls is None else tls.context,
         behind=address,
         limits=connection_limits(settings, files),

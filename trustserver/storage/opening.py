@@ -17,6 +17,8 @@ from keys.file_access import unguarded
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
+from trustserver.storage.access_port import AccessStore
+from trustserver.storage.access_rows import SqlAccess
 from trustserver.storage.database import (
     NEWEST_SCHEMA,
     migrate,
@@ -54,6 +56,41 @@ def existing_store(settings: Settings) -> MetadataStore:
 
     Raises: StartRefused if there is no database, or its schema is not the newest.
     """
+    return SqlStore(_existing_engine(settings))
+
+
+def open_access(settings: Settings) -> AccessStore:
+    """Open the credentials of a database that `open_store` has brought to the newest schema."""
+    return SqlAccess(open_engine(settings.database_url))
+
+
+def existing_access(settings: Settings) -> AccessStore:
+    """Open the credentials without making or migrating anything. A server may be using them.
+
+    Raises: StartRefused if there is no database, or its schema is not the newest.
+    """
+    return SqlAccess(_existing_engine(settings))
+
+
+def has_credentials(settings: Settings) -> bool:
+    """Return whether the database has credentials, or had any. It is neither made nor migrated.
+
+    Raises: StartRefused (it cannot be opened), NotStored.
+    """
+    if not settings.database and not (settings.data / _ANY_FILE).exists():
+        return False
+    file = sqlite_file(settings.database_url)
+    if not file.exists():
+        return False
+    _check_guarded(file)
+    engine = open_engine(settings.database_url)
+    try:
+        return schema(engine) == NEWEST_SCHEMA and bool(SqlAccess(engine).credentials())
+    finally:
+        engine.dispose()
+
+
+def _existing_engine(settings: Settings) -> Engine:
     if not settings.database and not (settings.data / "trust.db").exists():
         raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
     _check_guarded(sqlite_file(settings.database_url))
@@ -61,7 +98,7 @@ def existing_store(settings: Settings) -> MetadataStore:
     with _closed_on_failure(engine):
         if schema(engine) != NEWEST_SCHEMA:
             raise StartRefused(what="database", reason=reason_of_other_schema(engine))
-    return SqlStore(engine)
+    return engine
 
 
 @contextmanager

@@ -186,6 +186,33 @@ class ClockRow(SQLModel, table=True):
     accepted: int | None = Field(default=None, sa_type=BigInteger)
 
 
+class CredentialRow(SQLModel, table=True):
+    """One credential (StoredCredential). `rights`, `names`, `roles`: lists of texts, as JSON."""
+
+    __tablename__ = "credential"
+    __table_args__ = (UniqueConstraint("kind", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str = Field(max_length=16)
+    name: str = Field(max_length=64)
+    secret: str = Field(max_length=255)
+    created: int = Field(sa_type=BigInteger)
+    expires: int | None = Field(default=None, sa_type=BigInteger)
+    ended: int | None = Field(default=None, sa_type=BigInteger)
+    rights: str
+    names: str
+    roles: str
+
+
+class CredentialChangesRow(SQLModel, table=True):
+    """How often credentials were changed. The table has one row."""
+
+    __tablename__ = "credential_changes"
+
+    id: int = Field(default=1, primary_key=True)
+    count: int = Field(sa_type=BigInteger)
+
+
 METADATA: Final = SQLModel.metadata
 """All tables, for the migrations and their test."""
 

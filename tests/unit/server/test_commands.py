@@ -49,6 +49,18 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
         "events",
         "events list",
         "events erase",
+        "access",
+        "access check",
+        "access explain",
+        "access token",
+        "access token add",
+        "access token list",
+        "access token revoke",
+        "access user",
+        "access user add",
+        "access user import",
+        "access user list",
+        "access user remove",
     ],
 )
 def test_every_command_explains_itself(command: str) -> None:
@@ -97,7 +109,7 @@ def test_wrong_usage_is_told_as_the_client_tells_it(
 @pytest.mark.parametrize(
     ("words", "suggested"),
     [
-        ([], ["check", "clock", "collections", "completion", "events", "migrate", "serve", "settings"]),
+        ([], ["access", "check", "clock", "collections", "completion", "events", "migrate", "serve", "settings"]),
         (["c"], ["check", "clock", "collections", "completion"]),
         (["collections", ""], ["list", "release"]),
         (["collections", "release", ""], []),

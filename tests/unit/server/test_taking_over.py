@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -15,6 +16,7 @@ from keys.algorithms import generate
 from keys.certificate import root_certificate
 from keys.material import write_private_pem
 from tests.support.notary_site import NotarySite, refused_update
+from tests.unit.server.access_site import rules_text
 from trustdata.editing.signing import sign
 from trustdata.gun import GUN
 from trustdata.json_bounds import count_values
@@ -22,7 +24,9 @@ from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
 from trustserver.admin.audit import Audit
+from trustserver.app import open_authorizer
 from trustserver.repository import collection_import
+from trustserver.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "golden" / "notary_v1"
 STATES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
@@ -50,8 +54,8 @@ def parts_of(state: str) -> Parts:
 class TakingSite(NotarySite):
     """`at`: when the fixtures were young."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.at = datetime(2026, 11, 22, tzinfo=UTC)
 
     def take(self, gun: str, parts: Parts) -> httpx.Response:
@@ -83,6 +87,24 @@ def test_every_state_is_served_as_it_was(site: TakingSite, state: str) -> None:
         assert site.tuf(file.name, gun).content == file.read_bytes()
     for file in [*folder.glob("*.json"), *folder.glob("targets/*.json")]:
         assert site.tuf(str(file.relative_to(folder)), gun).content == file.read_bytes()
+
+
+def test_who_takes_over_a_new_name_must_be_allowed_to_begin_it(tmp_path: Path) -> None:
+    file = tmp_path / "access.toml"
+    state = STATES[0]
+
+    def under(rights: str) -> httpx.Response:
+        file.write_text(rules_text(("anonymous", "*", "allow", rights)))
+        authorizer = open_authorizer(Settings(access=file))
+        try:
+            return TakingSite(authorizer=authorizer).take(gun_of(state), parts_of(state))
+        finally:
+            authorizer.close()
+
+    file.touch(mode=0o600)
+    answer = under("push rotate")
+    assert (answer.status_code, answer.json()["right"]) == (401, "init")
+    assert under("push rotate init").status_code == 200
 
 
 def test_the_same_again_changes_nothing(site: TakingSite) -> None:

@@ -176,7 +176,11 @@ def test_a_slow_upload_that_keeps_the_least_rate_goes_on(monkeypatch: pytest.Mon
 def test_who_the_owner_is() -> None:
     """A user whom a token names is one owner, wherever they are. Nobody else is known by more than an address."""
     alice = Subject(name="alice", kind=SubjectKind.REGISTRY_TOKEN)
-    assert _owner(alice, "192.0.2.1", GUN_A) == _owner(alice, "192.0.2.2", GUN("example.com/b")) == "subject alice"
+    assert (
+        _owner(alice, "192.0.2.1", GUN_A)
+        == _owner(alice, "192.0.2.2", GUN("example.com/b"))
+        == "subject registry-token:alice"
+    )
     assert _owner(ANONYMOUS, "192.0.2.1", GUN_A) == "address 192.0.2.1"
     assert _owner(ANONYMOUS, None, GUN_A) == f"name {GUN_A}"
     assert LEAST_RATE * 60 < 32 * 1024 * 1024

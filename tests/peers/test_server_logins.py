@@ -1,0 +1,131 @@
+"""Clients of others, and ours, that log in at our server itself: with a password, or an API token in its place."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.notary_client import COMMAND_SECONDS, PASSPHRASES, digest_of
+from tests.support.programs import program
+from tests.support.server_process import ServerProcess, server_command
+from tests.support.trust_program import TrustUser
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+PASSWORD = "correct-horse-battery"
+NAMES = "localhost:5000/team/*"
+UNAUTHORISED = "you are not authorized to perform this operation"
+
+
+class LoginServer:
+    """Ours, over TLS: alice publishes and begins, bob reads, carol does everything; CI signs with a token."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        server_command("migrate", "--data", str(self.data))
+        file = folder / "password"
+        file.write_text(PASSWORD)
+        for user, rights in (("alice", "pull,push,init"), ("bob", "pull"), ("carol", "admin")):
+            given = ("--rights", rights, "--names", NAMES, "--password-file", str(file), "--data", str(self.data))
+            server_command("access", "user", "add", user, *given)
+        token = ("token", "add", "ci", "--rights", "pull,push", "--names", NAMES, "--expires", "1d")
+        self.token = server_command("access", *token, "--data", str(self.data)).stdout.strip()
+        self.process = ServerProcess(self.data)
+        self.process.start("--self-signed")
+
+    def secret_of(self, who: str) -> str:
+        return self.token if who == "ci" else PASSWORD
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginServer]:
+    made = LoginServer(tmp_path_factory.mktemp("logins"))
+    yield made
+    made.process.kill()
+
+
+@pytest.fixture
+def notary(server: LoginServer, tmp_path: Path) -> Callable[..., str]:
+    """`notary("alice", "list", GUN)`: what it prints; `refused`: it must fail. `trust`: whose folder."""
+    binary = program("notary")
+
+    def run(who: str, *arguments: str, refused: bool = False, trust: str = "") -> str:
+        login = base64.b64encode(f"{who}:{server.secret_of(who)}".encode()).decode()
+        common = ["-s", server.process.url, "--tlscacert", str(server.process.ca), "-d", str(tmp_path / (trust or who))]
+        done = subprocess.run(
+            [binary, *common, *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **PASSPHRASES, "NOTARY_AUTH": login},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+        printed = done.stdout + done.stderr
+        assert (done.returncode != 0) is refused, f"{who}: notary {' '.join(arguments)} -> {done.returncode}\n{printed}"
+        return printed
+
+    return run
+
+
+def test_notary_does_what_each_login_may_do(notary: Callable[..., str]) -> None:
+    gun = "localhost:5000/team/notary"
+    assert UNAUTHORISED in notary("ci", "init", gun, "-p", refused=True)  # a name that is not there yet
+    notary("alice", "init", gun, "-p")
+    notary("ci", "addhash", gun, "1.0", "10", "--sha256", digest_of("1.0"), "-p", trust="alice")
+    assert digest_of("1.0") in notary("bob", "list", gun)
+    notary("alice", "addhash", gun, "2.0", "10", "--sha256", digest_of("2.0"))
+    assert UNAUTHORISED in notary("bob", "publish", gun, refused=True, trust="alice")
+    assert UNAUTHORISED in notary("alice", "key", "rotate", gun, "timestamp", "-r", refused=True)
+    notary("carol", "key", "rotate", gun, "timestamp", "-r", trust="alice")
+    notary("mallory", "list", gun, refused=True)
+    notary("carol", "delete", gun, "--remote", trust="elsewhere")
+
+
+@pytest.mark.parametrize("who", ["alice", "ci"])
+def test_docker_logs_in_and_finds_a_wrong_password(server: LoginServer, tmp_path: Path, who: str) -> None:
+    netloc = server.process.url.removeprefix("https://")
+    for password, good in (("guess", False), (server.secret_of(who), True)):
+        done = subprocess.run(
+            [program("docker"), "login", "--username", who, "--password-stdin", netloc],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "DOCKER_CONFIG": str(tmp_path),
+                "DOCKER_HOST": f"unix://{tmp_path}/no-engine.sock",
+            },
+            input=password,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+        assert (done.returncode == 0) is good, done.stderr
+    assert netloc in json.loads((tmp_path / "config.json").read_text())["auths"]
+
+
+@pytest.mark.parametrize("format_", ["tuf", "notary"])
+def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Path, format_: str) -> None:
+    gun = f"localhost:5000/team/{format_}"
+
+    def person(who: str) -> TrustUser:
+        user = TrustUser(tmp_path / who, server.process.url)
+        user.environ["TRUST_CACERT"] = str(server.process.ca)
+        netloc = server.process.url.removeprefix("https://")
+        login = base64.b64encode(f"{who}:{server.secret_of(who)}".encode()).decode()
+        (user.folder / "docker").mkdir(exist_ok=True)
+        (user.folder / "docker" / "config.json").write_text(json.dumps({"auths": {netloc: {"auth": login}}}))
+        return user
+
+    ci, alice, bob = person("ci"), person("alice"), person("bob")
+    ci.run("init", gun, "--no-recovery-key", "--format", format_, expect=7).said("token:ci", "init")
+    alice.run("init", gun, "--no-recovery-key", "--format", format_)
+    bob.knows(gun, alice.pin_of(gun))
+    bob.run("inspect", gun)
+    alice.run("delete", gun, "--yes", expect=7).said("user:alice", "delete")

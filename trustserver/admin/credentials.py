@@ -1,0 +1,142 @@
+"""`trust-server access token`: give out credentials, list and end them. A running server learns of it soon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from keys.rfc3339 import to_rfc3339
+from trustdata.duration import parse_duration
+from trustdata.errors import InvalidName
+from trustserver.auth.api_tokens import make_token
+from trustserver.auth.rules import own_rule
+from trustserver.errors import StartRefused
+from trustserver.settings import GivenSettings, load
+from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+from trustserver.storage.opening import existing_access
+
+NEVER: Final = "never"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+_MOST: Final = timedelta(days=36_500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRights:
+    """The rights that a credential is to bring along, as lists separated by commas."""
+
+    rights: str = ""
+    names: str = ""
+    roles: str = ""
+
+    def lists(self) -> dict[str, tuple[str, ...]]:
+        """Return the lists, checked as those of rules are. Raises: StartRefused."""
+        split = {
+            name: tuple(filter(None, (text.strip() for text in value.split(","))))
+            for name, value in (("rights", self.rights), ("names", self.names), ("roles", self.roles))
+        }
+        if bool(split["rights"]) != bool(split["names"]):
+            raise StartRefused(what="--rights and --names", reason="belong together: which rights, and on which names")
+        if split["roles"] and not split["rights"]:
+            raise StartRefused(what="--roles", reason="say what the right to push is for: give --rights and --names")
+        if split["rights"]:
+            own_rule(split["rights"], split["names"], split["roles"], what="--rights, --names and --roles")
+        return split
+
+
+def add_token(
+    name: str,
+    given: GivenSettings,
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    expires: str,
+    rights: GivenRights,
+    at: datetime,
+) -> None:
+    """Make an API token and print it. It is printed this once. Raises: InvalidName, StartRefused, NotStored."""
+    check_name("token", name)
+    until, lists = _until(expires, at), rights.lists()
+    with opened(given, environ, config) as store:
+        token = make_token(store, name, at=at, expires=until, **lists)
+        if token is None:
+            reason = "there is or was a token of this name, and records may name it: take another one"
+            raise StartRefused(what=f"token {name}", reason=reason)
+    typer.echo(token)
+    ending = "does not expire" if until is None else f"expires {to_rfc3339(until)}"
+    typer.echo(f"token:{name} {ending}; it is shown this once", err=True)
+
+
+def list_credentials(
+    kind: CredentialKind, given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime
+) -> None:
+    """Print every token or user, also those that have ended. Raises: StartRefused, NotStored."""
+    with opened(given, environ, config) as store:
+        for each in store.credentials():
+            if each.kind is kind:
+                typer.echo(_line(each, at))
+
+
+def end_credential(
+    kind: CredentialKind,
+    name: str,
+    given: GivenSettings,
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    at: datetime,
+) -> bool:
+    """Revoke a token, or remove a user. Return whether there was one. Raises: StartRefused, NotStored."""
+    with opened(given, environ, config) as store:
+        done = store.end(kind, name, at)
+    if done:
+        typer.echo(f"{kind}:{name} counts no more; a running server knows it within two seconds")
+    else:
+        typer.echo(f"trust-server: there is no {kind} {name!r} that counts", err=True)
+    return done
+
+
+def check_name(kind: str, name: str) -> None:
+    """Check the name of a token or user. Raises: InvalidName."""
+    if not _NAME.fullmatch(name):
+        raise InvalidName(kind=kind, name=name, reason="must be 1 to 64 letters, digits, ., _, @, + and -")
+
+
+def _until(expires: str, at: datetime) -> datetime | None:
+    """Return until when a token counts. Raises: StartRefused."""
+    if expires == NEVER:
+        return None
+    try:
+        span = parse_duration(expires)
+    except ValueError as error:
+        raise StartRefused(what="--expires", reason=f"{error}, or {NEVER}") from error
+    if not timedelta(0) < span <= _MOST:
+        raise StartRefused(what="--expires", reason=f"must be from 1s to {_MOST.days}d, or {NEVER}")
+    return at + span
+
+
+def _line(each: StoredCredential, at: datetime) -> str:
+    ended = f"revoked {to_rfc3339(each.ended)}" if each.ended is not None else ""
+    expires = "does not expire" if each.expires is None else f"expires {to_rfc3339(each.expires)}"
+    if not ended and not each.is_valid(at):
+        expires = f"expired {to_rfc3339(each.expires or at)}"
+    rights = f"{','.join(each.rights)} on {','.join(each.names)}" if each.rights else "what rules allow"
+    roles = f" for {','.join(each.roles)}" if each.roles else ""
+    when = ended or (expires if each.kind is CredentialKind.TOKEN else "")
+    return "  ".join(filter(None, (f"{each.kind}:{each.name}", f"{rights}{roles}", when)))
+
+
+@contextmanager
+def opened(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> Iterator[AccessStore]:
+    """Open the credentials that the settings name, and close them at the end. Raises: StartRefused."""
+    store = existing_access(load(given, environ, config).settings)
+    try:
+        yield store
+    finally:
+        store.close()

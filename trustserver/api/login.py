@@ -1,0 +1,33 @@
+"""The route GET /api/v1/token: a login for a session token, as the token servers of registries give them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from trustserver.api.services import Services
+from trustserver.auth.sessions import SESSION_SECONDS
+from trustserver.responses import cache_control
+
+
+class TokenView(BaseModel):
+    """A session token. `expires_in`: seconds."""
+
+    token: str
+    access_token: str
+    expires_in: int
+
+
+def login_router(services: Services) -> APIRouter:
+    """Make the route."""
+    router = APIRouter()
+
+    @router.get("/api/v1/token", include_in_schema=False)
+    async def token(request: Request, response: Response) -> TokenView:
+        """Exchange a user's name and password, or nothing, for a token. Scopes are ignored: rules decide later."""
+        headers, address = request.scope["headers"], services.address_of(request.scope)
+        made = await services.authorizer.log_in(headers, address=address)
+        response.headers["cache-control"] = cache_control.NOTHING.decode()
+        return TokenView(token=made, access_token=made, expires_in=SESSION_SECONDS)
+
+    return router

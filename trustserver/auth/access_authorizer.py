@@ -1,0 +1,404 @@
+"""Authorize requests by who sends them and by rules: the authorizer in which all kinds of credentials meet.
+
+Which kind a request has is said by its Authorization header. A credential that is no good is refused and never taken
+for none: whoever sends one means to be somebody. Reads that are open to everybody are the exception, since the response
+cache answers them without a look at the header.
+
+As long as nobody has said who may do what, another authorizer decides: by registry tokens alone, or for everybody.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from keys.rfc3339 import to_rfc3339
+from trustdata.gun import GUN
+from trustdata.roles import RoleName
+from trustserver.auth.access_source import AccessSource, AccessState, KnownCredential
+from trustserver.auth.api_tokens import token_digest
+from trustserver.auth.authorizer import ANONYMOUS, BASIC_CHALLENGE, Action, Authorizer, Headers, Subject, SubjectKind
+from trustserver.auth.credentials import Credential, authorizations, read_credential
+from trustserver.auth.password_checks import PasswordChecks
+from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, Right
+from trustserver.auth.rules import EVERY_NAME, Decision, Rule
+from trustserver.auth.sessions import Session, Sessions, read_session
+from trustserver.auth.token_authorizer import (
+    CATALOG,
+    PING,
+    RequiredAccess,
+    TokenAuthorizer,
+    required_access,
+    subject_of,
+)
+from trustserver.auth.tokens import EVERYTHING, Grant
+from trustserver.errors import Forbidden
+from trustserver.storage.access_port import CredentialKind
+
+MAX_DECISIONS: Final = 16 * 1024
+"""How many decisions about reads are remembered until the rules change."""
+
+LOGIN_PATH: Final = "/api/v1/token"
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sent a request. `own`: the rights that the credential brings along. `grant`: what a registry token says."""
+
+    subject: Subject
+    own: Rule | None = None
+    grant: Grant | None = None
+
+    def own_for(self, name: str) -> Rule | None:
+        """Return the rights that the credential brings along for one name, or for `*`."""
+        if self.grant is None:
+            return self.own
+        if name == EVERY_NAME:
+            catalog = self.grant.allows("registry", "catalog", (EVERYTHING,))
+            rights = frozenset({Right.AUDIT}) if catalog else frozenset()
+        else:
+            actions = self.grant.actions.get(("repository", name), frozenset())
+            rights = frozenset().union(*(BY_TOKEN_ACTION.get(action, frozenset()) for action in actions))
+        return _of_registry_token(name, rights)
+
+
+def _of_registry_token(name: str, rights: frozenset[Right]) -> Rule:
+    return Rule(number=0, subjects=frozenset(), names=frozenset({name}), rights=rights, label="the token itself")
+
+
+NOBODY: Final = Caller(subject=ANONYMOUS)
+_WITH_SESSION: Final = Caller(subject=ANONYMOUS)
+"""Nobody, who has come with a session: `GET /v2/` lets them in."""
+
+
+class AccessAuthorizer:
+    """Allows what the rules allow to whoever the credential of a request names."""
+
+    def __init__(
+        self,
+        source: AccessSource,
+        *,
+        otherwise: Authorizer,
+        registry: TokenAuthorizer | None,
+        clock: Callable[[], datetime],
+        seconds: Callable[[], float],
+        scheme: str = "https",
+    ) -> None:
+        """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens.
+
+        `scheme`: with which clients reach this server.
+        """
+        self._source = source
+        self._otherwise = otherwise
+        self._registry = registry
+        self._clock = clock
+        self._scheme = scheme
+        self._sessions = Sessions()
+        self._passwords = PasswordChecks(seconds, upgrade=source.upgrade_password)
+        self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
+        self._reads_are_open = False
+        source.on_change(self._changed)
+        self._changed()
+
+    @property
+    def reads_are_open(self) -> bool:
+        return self._reads_are_open
+
+    def start(self) -> None:
+        """Begin to look for changes."""
+        self._source.start()
+
+    def close(self) -> None:
+        """End the threads that look for changes and check credentials."""
+        self._source.close()
+        self._otherwise.close()
+        self._passwords.close()
+        if self._registry is not None:
+            self._registry.close()
+
+    def warnings(self) -> list[str]:
+        """Return what the operator should know of: that what is known is not the newest."""
+        return self._source.failures()
+
+    def look_again(self) -> None:
+        """Look for new rules at once."""
+        self._source.look_now()
+
+    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+        """Return whether the request is known already to come from somebody who may read the collection."""
+        if self._reads_are_open:
+            return True
+        state = self._source.state
+        if not state.decides:
+            return self._otherwise.may_read_now(headers, gun)
+        caller = self._known_caller(headers)
+        return caller is not None and self._may_read(state, caller, gun)
+
+    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
+        state = self._source.state
+        if not state.decides:
+            return await self._otherwise.authorize(headers, action, gun, address=address)
+        if self._reads_are_open and action is Action.READ:
+            return ANONYMOUS  # a bad credential is not refused here, as in TokenAuthorizer
+        required = required_access(action, gun)
+        caller = await self._caller(headers, required, address)
+        for right in sorted(NEEDED[action]):
+            decision = state.rules.decide(
+                caller.subject, right, gun, own=caller.own_for(gun), only_own=caller.grant is not None
+            )
+            self._demand(decision, right, caller, required, headers)
+        return caller.subject
+
+    def check_change(
+        self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
+    ) -> None:
+        """Check that a subject still has its rights, and that the change is within them. Raises: Forbidden.
+
+        A registry token counts on until the upload ends, even if it expires meanwhile; what rules take from it counts
+        at once.
+        """
+        state = self._source.state
+        if not state.decides:
+            self._otherwise.check_change(subject, action, gun, changed=changed, begins=begins)
+            return
+        of_registry = subject.kind is SubjectKind.REGISTRY_TOKEN
+        required = required_access(action, gun)
+        caller = self._again(state, subject, required)
+        for right in sorted(NEEDED[action] | ({Right.INIT} if begins else set())):
+            decision = state.rules.decide(subject, right, gun, own=caller.own, only_own=of_registry)
+            self._demand(decision, right, caller, required)
+            beyond = set() if decision.roles is None else set(changed) - decision.roles
+            if beyond:
+                only, more = " and ".join(sorted(decision.roles or ())), " and ".join(sorted(beyond))
+                reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
+                raise self._refusal(caller, right, required, reason)
+
+    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
+        state = self._source.state
+        if not state.decides:
+            return await self._otherwise.authorize_catalog(headers, address=address)
+        caller = await self._caller(headers, CATALOG, address)
+        decision = state.rules.decide_everywhere(
+            caller.subject, Right.AUDIT, own=caller.own_for(EVERY_NAME), only_own=caller.grant is not None
+        )
+        self._demand(decision, Right.AUDIT, caller, CATALOG, headers)
+        return caller.subject
+
+    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+        """Return who sent the request, if they are known, whatever they may do.
+
+        Others are refused even if everybody may read: Docker's client takes no login to a server that lets it in here.
+        Raises: Forbidden, Overloaded.
+        """
+        if not self._source.state.decides:
+            return await self._otherwise.authorize_ping(headers, address=address)
+        caller = await self._caller(headers, PING, address)
+        if caller is NOBODY:
+            raise self._challenge(PING, "it wants a login", headers)
+        return caller.subject
+
+    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+        """Return a session token for who sent the request; anonymous clients get one, too.
+
+        Raises: Forbidden if the login is no good; NotThere if there is a token server, or nobody to be told apart.
+        """
+        if self._registry is not None or not self._source.state.decides:
+            return await self._otherwise.log_in(headers, address=address)
+        if any(read_credential(value).session for value in authorizations(headers)):
+            raise _unknown(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
+        try:
+            caller = await self._caller(headers, PING, address)
+        except Forbidden as error:
+            raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
+        subject = caller.subject
+        known = self._source.state.named.get((_STORED[subject.kind], subject.name)) if subject.authenticated else None
+        bound_to = "" if known is None else known.stored.secret
+        return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
+
+    def _changed(self) -> None:
+        """Forget what followed from the state before."""
+        state = self._source.state
+        self._reads = (state, {})
+        self._reads_are_open = state.rules.everybody_reads if state.decides else self._otherwise.reads_are_open
+
+    def _may_read(self, state: AccessState, caller: Caller, gun: GUN) -> bool:
+        if caller.grant is not None:
+            own = caller.own_for(gun)
+            return state.rules.decide(caller.subject, Right.PULL, gun, own=own, only_own=True).allowed
+        of_state, reads = self._reads
+        allowed = reads.get((caller.subject, gun)) if of_state is state else None
+        if allowed is None:
+            allowed = state.rules.decide(caller.subject, Right.PULL, gun, own=caller.own).allowed
+            if of_state is state:
+                if len(reads) >= MAX_DECISIONS:
+                    reads.clear()
+                reads[caller.subject, gun] = allowed
+        return allowed
+
+    def _known_caller(self, headers: Headers) -> Caller | None:
+        """Return who sent a request if that is known without checking anything anew; None if it must be found out."""
+        found = authorizations(headers)
+        if not found:
+            return NOBODY
+        if len(found) > 1:
+            return None
+        credential = read_credential(found[0])
+        if credential.api_token:
+            known = self._token(credential)
+            return known if isinstance(known, Caller) else None
+        if credential.session:
+            return self._of_session(credential.session)
+        if credential.user:
+            user = self._user(credential)
+            known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
+            return _caller_of(user) if user and known_good else None
+        grant = None if self._registry is None else self._registry.known_grant(headers)
+        return None if grant is None else Caller(subject=subject_of(grant), grant=grant)
+
+    async def _caller(self, headers: Headers, required: RequiredAccess, address: str | None) -> Caller:
+        """Return who sent a request. Raises: Forbidden if the credential is no good; Overloaded."""
+        known = self._known_caller(headers)
+        if known is not None:
+            return known
+        found = authorizations(headers)
+        if len(found) > 1:
+            raise self._challenge(required, "there is more than one Authorization header", headers)
+        credential = read_credential(found[0])
+        if credential.api_token:
+            refused = self._token(credential)
+            _log.info("API token refused", extra={"reason": refused, "client": address})
+            raise self._challenge(required, f"the API token {refused}", headers)
+        if credential.user:
+            user = self._user(credential)
+            stored = None if user is None else user.stored.secret
+            if await self._passwords.check(credential.user, credential.password, stored, address=address) and user:
+                return _caller_of(user)
+            raise self._challenge(required, "the name or the password is wrong", headers)
+        if credential.scheme == "bearer" and self._registry is not None:
+            grant = await self._registry.grant(headers, required, address)
+            if grant is not None:
+                return Caller(subject=subject_of(grant), grant=grant)
+        reason = "its session is over" if credential.session else "this server does not know such a credential"
+        raise self._challenge(required, reason, headers)
+
+    def _user(self, credential: Credential) -> KnownCredential | None:
+        """Return the user whom a credential names, if there is one who counts."""
+        known = self._source.state.named.get((CredentialKind.USER, credential.user))
+        return known if known is not None and known.stored.is_valid(self._clock()) else None
+
+    def _token(self, credential: Credential) -> Caller | str:
+        """Return whom an API token names, or why it does not count, as words that follow it."""
+        digest = token_digest(credential.api_token)
+        if digest is None:
+            return "is mistyped or cut off"
+        known = self._source.state.tokens.get(digest)
+        if known is None or (credential.user and credential.user != known.stored.name):
+            return "is not known here by this name" if credential.user else "is not known here"
+        return _ended(known, self._clock()) or _caller_of(known)
+
+    def _demand(
+        self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess, headers: Headers = ()
+    ) -> None:
+        if not decision.allowed:
+            raise self._refusal(caller, right, required, decision.why, headers)
+
+    def _again(self, state: AccessState, subject: Subject, required: RequiredAccess) -> Caller:
+        """Return a subject whose credential was good, with what that brings along now.
+
+        Raises: Forbidden if it does not count any more.
+        """
+        if subject.kind is SubjectKind.REGISTRY_TOKEN:
+            return Caller(subject=subject, own=_of_registry_token(required.name, EVERY_RIGHT))
+        kind = _STORED.get(subject.kind)
+        if kind is None:
+            return Caller(subject=subject)
+        known = state.named.get((kind, subject.name))
+        ended = "is not known here" if known is None else _ended(known, self._clock())
+        if known is None or ended:
+            raise self._challenge(required, f"{subject} {ended}")
+        return _caller_of(known)
+
+    def _refusal(
+        self, caller: Caller, right: Right, required: RequiredAccess, reason: str, headers: Headers = ()
+    ) -> Forbidden:
+        """Return the refusal of a right. Who may get it with another credential gets a challenge."""
+        challenge, grant = "", caller.grant
+        if self._registry and grant and not grant.allows(required.kind, required.name, required.actions):
+            challenge = self._registry.forbidden(required, reason="", error="insufficient_scope").challenge
+        elif not caller.subject.authenticated:
+            challenge = self._challenge(required, "", headers).challenge
+        return Forbidden(
+            action=required.action,
+            gun=required.what,
+            authenticated=caller.subject.authenticated,
+            challenge=challenge,
+            reason=reason,
+            subject=str(caller.subject),
+            right=right,
+        )
+
+    def _challenge(self, required: RequiredAccess, reason: str, headers: Headers = ()) -> Forbidden:
+        """Return the refusal of a request whose sender is not known, with the challenge that says how to log in.
+
+        There is one challenge: Docker's client that gets two of them answers both, and the second counts. It asks for a
+        token of this server, since `notary` never sends a password when it reads.
+        """
+        if self._registry is not None:
+            return self._registry.forbidden(required, reason=reason)
+        host = next((value for name, value in headers if name.lower() == b"host"), b"").decode("latin-1")
+        challenge = BASIC_CHALLENGE
+        if _HOST.fullmatch(host):
+            realm = f"{self._scheme}://{host}{LOGIN_PATH}"
+            challenge = f'Bearer realm="{realm}",service="{host}",scope="{required.scope}"'
+            if not required.scope.isascii() or not required.scope.isprintable() or '"' in required.scope:
+                challenge = f'Bearer realm="{realm}",service="{host}"'
+        return _unknown(required, reason, challenge)
+
+    def _of_session(self, token: bytes) -> Caller | None:
+        """Return whom a session token names; None if it does not count."""
+        session, at = read_session(token), self._clock()
+        if session is None:
+            return None
+        if session.kind == SubjectKind.ANONYMOUS:
+            return _WITH_SESSION if self._sessions.is_genuine(session, "", at=at.timestamp()) else None
+        known = (
+            self._source.state.named.get((CredentialKind(session.kind), session.name)) if _is_stored(session) else None
+        )
+        if known is None or not known.stored.is_valid(at):
+            return None
+        genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
+        return _caller_of(known) if genuine else None
+
+
+def _unknown(required: RequiredAccess, reason: str, challenge: str) -> Forbidden:
+    return Forbidden(action=required.action, gun=required.what, authenticated=False, challenge=challenge, reason=reason)
+
+
+def _is_stored(session: Session) -> bool:
+    return session.kind in set(CredentialKind)
+
+
+_STORED: Final = {SubjectKind.API_TOKEN: CredentialKind.TOKEN, SubjectKind.PASSWORD: CredentialKind.USER}
+"""The kinds of subjects whose credentials this server has given out."""
+
+
+def _ended(known: KnownCredential, at: datetime) -> str:
+    """Return why a credential does not count any more, as words that follow it; empty if it does."""
+    stored = known.stored
+    if stored.ended is not None:
+        return f"was revoked on {to_rfc3339(stored.ended)}"
+    return "" if stored.is_valid(at) else f"has expired on {to_rfc3339(stored.expires or at)}"
+
+
+def _caller_of(known: KnownCredential) -> Caller:
+    kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
+    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own)

@@ -1,0 +1,214 @@
+"""Keep what the server knows about access up to date while it runs: rules and credentials are looked at every second.
+
+A thread of its own looks, so that no request waits for a disk. What cannot be read changes nothing: the server goes on
+with what it knew, and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Final
+
+from trustdata.errors import NotStored, TrustError
+from trustserver.auth.access_file import load_rules
+from trustserver.auth.rules import AccessRules, Rule, own_rule
+from trustserver.errors import StartRefused
+from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+
+LOOK_SECONDS: Final = 1.0
+"""Seconds between two looks: for so long, and for the time that reading takes, a right that is taken away counts on."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCredential:
+    """A credential, and the rights that it brings along, if any."""
+
+    stored: StoredCredential
+    own: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessState:
+    """What is known about access at one moment. `has_rules`: whether there is a file of rules.
+
+    `tokens`: by what their secrets are known by. `named`: by kind and name. Both have also those that have ended.
+    """
+
+    rules: AccessRules = field(default_factory=AccessRules)
+    has_rules: bool = False
+    tokens: Mapping[str, KnownCredential] = field(default_factory=dict)
+    named: Mapping[tuple[CredentialKind, str], KnownCredential] = field(default_factory=dict)
+
+    @property
+    def decides(self) -> bool:
+        """Whether rules decide. If not, nobody has said who may do what.
+
+        A server with a credential is not open any more, even after its last credential has ended.
+        """
+        return self.has_rules or bool(self.named)
+
+
+class AccessSource:
+    """Reads the file of rules, and the credentials, again when they have changed. `state` is replaced as a whole."""
+
+    def __init__(
+        self,
+        file: Path | None = None,
+        store: AccessStore | None = None,
+        *,
+        extra: Sequence[Rule] = (),
+        check: Callable[[AccessRules], None] = lambda _: None,
+    ) -> None:
+        """Read all of it for the first time. `check`: raises StartRefused for rules that this server must not have.
+
+        `extra`: rules that settings make, where there is no file. Raises: StartRefused, FileNewer, NotStored.
+        """
+        self._file = file
+        self._store = store
+        self._check = check
+        self._seen = _mark(file)
+        rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
+        self.state = AccessState(rules=rules, has_rules=file is not None)
+        self._changes = -1
+        self._rules_failure = ""
+        self._store_failure = ""
+        self._changed: list[Callable[[], None]] = []
+        self._refresh_credentials()
+        self._looking = Lock()
+        self._wake = Event()
+        self._closed = False
+        self._thread: Thread | None = None
+        self._warn(self.state.rules)
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have a function called, from the thread that looks, after each change of `state`."""
+        self._changed.append(call)
+
+    def start(self) -> None:
+        """Begin to look every LOOK_SECONDS, in a thread."""
+        self._thread = Thread(target=self._look_on, name="access", daemon=True)
+        self._thread.start()
+
+    def look_now(self) -> None:
+        """Have the thread look at once, without waiting for it, as at SIGHUP."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def refresh(self, *, unchanged_too: bool = False) -> None:
+        """Look whether anything has changed, and take it. `unchanged_too`: read what looks as before, too."""
+        with self._looking:
+            self._refresh_rules(unchanged_too=unchanged_too)
+            try:
+                self._refresh_credentials()
+                self._store_failure = ""
+            except TrustError as error:
+                if not self._store_failure:
+                    _log.error("credentials stay as they were", extra={"reason": str(error)})
+                self._store_failure = f"credentials are not read again: {error}"
+
+    def upgrade_password(self, user: str, before: str, after: str) -> None:
+        """Store a better hash of the same password, from any thread. If that fails, the next login tries it again."""
+        if self._store is not None:
+            try:
+                self._store.change_secret(CredentialKind.USER, user, before=before, after=after)
+            except NotStored as error:
+                _log.error("the hash of a password stays as it was", extra={"reason": str(error)})
+
+    def failures(self) -> list[str]:
+        """Return why what is known is not the newest; nothing if it is."""
+        return [failure for failure in (self._rules_failure, self._store_failure) if failure]
+
+    def _refresh_credentials(self) -> None:
+        if self._store is None:
+            return
+        changes = self._store.changes()
+        if changes == self._changes:
+            return
+        known = [_known(stored) for stored in self._store.credentials()]
+        self._changes = changes
+        tokens = {each.stored.secret: each for each in known if each.stored.kind is CredentialKind.TOKEN}
+        named = {(each.stored.kind, each.stored.name): each for each in known}
+        self._take(replace(self.state, tokens=tokens, named=named))
+
+    def _refresh_rules(self, *, unchanged_too: bool) -> None:
+        if self._file is None:
+            return
+        mark = _mark(self._file)
+        if mark == self._seen and not unchanged_too:
+            return
+        self._seen = mark
+        try:
+            rules = self._load(self._file)
+        except TrustError as error:
+            self._rules_failure = f"the rules on access are older than their file: {error}"
+            _log.error("the rules stay as they were: the new file does not count", extra={"reason": str(error)})
+            return
+        self._rules_failure = ""
+        if rules != self.state.rules:
+            self._take(replace(self.state, rules=rules))
+            self._warn(rules)
+            _log.warning("new rules on who may do what", extra={"file": str(self._file), "rules": len(rules.rules)})
+
+    def _load(self, file: Path) -> AccessRules:
+        rules = load_rules(file)
+        self._check(rules)
+        return rules
+
+    def _take(self, state: AccessState) -> None:
+        self.state = state
+        for call in self._changed:
+            call()
+
+    def _look_on(self) -> None:
+        while not self._closed:
+            asked = self._wake.wait(LOOK_SECONDS)
+            self._wake.clear()
+            if not self._closed:
+                self._look(asked=asked)
+
+    def _look(self, *, asked: bool) -> None:
+        """Look once. Whatever happens, the thread goes on: without it nobody's rights would ever end."""
+        try:
+            self.refresh(unchanged_too=asked)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._store_failure = f"access is not looked at: {type(error).__name__}"
+            _log.exception("looking for changes of access failed")
+
+    @staticmethod
+    def _warn(rules: AccessRules) -> None:
+        for warning in rules.warnings:
+            _log.warning("odd in the rules", extra={"reason": warning})
+
+
+def _known(stored: StoredCredential) -> KnownCredential:
+    """Return a credential with its rights. What a newer version of this program has given to it is no right here."""
+    own = None
+    if stored.rights:
+        try:
+            own = own_rule(stored.rights, stored.names, stored.roles, what=f"what the {stored.kind} brings along")
+        except StartRefused as error:
+            _log.error(
+                "a credential has rights that are not known", extra={"credential": stored.name, "reason": str(error)}
+            )
+    return KnownCredential(stored=stored, own=own)
+
+
+def _mark(file: Path | None) -> object:
+    """Return what changes when a file does; None if it cannot be looked at."""
+    try:
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

@@ -1,0 +1,64 @@
+"""The port to the credentials that the server has given out: API tokens and passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class CredentialKind(StrEnum):
+    """What a credential is. Each kind has names of its own."""
+
+    TOKEN = "token"  # noqa: S105 - a kind, no secret
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCredential:
+    """One credential. `secret`: what its secret is checked by, never the secret itself. Times are whole seconds, UTC.
+
+    `expires`: None: never. `ended`: when it was revoked or removed; None if it was not. `rights`, `names`, `roles`: the
+    rights that it brings along, in the words of access rules; none if rules alone decide.
+    """
+
+    kind: CredentialKind
+    name: str
+    secret: str = field(repr=False)
+    created: datetime
+    expires: datetime | None = None
+    ended: datetime | None = None
+    rights: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+    def is_valid(self, at: datetime) -> bool:
+        """Return whether it counts at this time."""
+        return self.ended is None and (self.expires is None or at < self.expires)
+
+
+class AccessStore(Protocol):
+    """Keeps credentials. What has ended stays, so that a name is never taken for another one's. Raises: NotStored."""
+
+    def changes(self) -> int:
+        """Return a number that every change moves, at little cost."""
+
+    def credentials(self) -> list[StoredCredential]:
+        """Return every credential, also those that have ended, sorted by kind and name."""
+
+    def add(self, credential: StoredCredential) -> bool:
+        """Store a new credential. Return False, and store nothing, if there is or was one of this kind and name."""
+
+    def put(self, credentials: Sequence[StoredCredential]) -> None:
+        """Store credentials, each in the place of one of its kind and name, if there is one: all or none of them."""
+
+    def end(self, kind: CredentialKind, name: str, at: datetime) -> bool:
+        """End a credential. Return False if there is none that has not ended."""
+
+    def change_secret(self, kind: CredentialKind, name: str, *, before: str, after: str) -> None:
+        """Change what the secret of a credential is checked by, if that is still `before`."""
+
+    def close(self) -> None:
+        """Close the connections to the database."""

@@ -1,0 +1,127 @@
+"""The AccessStore on a SQL database. Several programs may use it at one time, a server and commands."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+
+from trustdata.errors import NotStored
+from trustserver.storage.access_port import CredentialKind, StoredCredential
+from trustserver.storage.instants import (
+    from_optional_seconds,
+    from_seconds,
+    to_optional_seconds,
+    to_seconds,
+)
+from trustserver.storage.tables import CredentialChangesRow, CredentialRow, table_of
+
+_CREDENTIAL = table_of(CredentialRow)
+_CHANGES = table_of(CredentialChangesRow)
+_KEY = ("kind", "name")
+
+
+class SqlAccess:
+    """The AccessStore on an engine from storage/database.py, whose schema must be at the newest revision."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def changes(self) -> int:
+        with self._transaction() as connection:
+            return int(connection.execute(select(_CHANGES.c.count)).scalar_one())
+
+    def credentials(self) -> list[StoredCredential]:
+        with self._transaction() as connection:
+            rows = connection.execute(select(_CREDENTIAL).order_by(_CREDENTIAL.c.kind, _CREDENTIAL.c.name)).all()
+        return [_credential(row) for row in rows]
+
+    def add(self, credential: StoredCredential) -> bool:
+        with self._transaction(writes=True) as connection:
+            of_name = select(_CREDENTIAL.c.id).where(*_named(credential.kind, credential.name))
+            if connection.execute(of_name).first() is not None:
+                return False
+            connection.execute(insert(_CREDENTIAL).values(_row(credential)))
+            _count(connection)
+        return True
+
+    def put(self, credentials: Sequence[StoredCredential]) -> None:
+        with self._transaction(writes=True) as connection:
+            for credential in credentials:
+                row = _row(credential)
+                others = {name: value for name, value in row.items() if name not in _KEY}
+                stored = upsert(_CREDENTIAL).values(row)
+                connection.execute(stored.on_conflict_do_update(index_elements=_KEY, set_=others))
+            _count(connection)
+
+    def end(self, kind: CredentialKind, name: str, at: datetime) -> bool:
+        with self._transaction(writes=True) as connection:
+            living = update(_CREDENTIAL).where(*_named(kind, name), _CREDENTIAL.c.ended.is_(None))
+            found = connection.execute(living.values(ended=to_seconds(at))).rowcount > 0
+            if found:
+                _count(connection)
+        return found
+
+    def change_secret(self, kind: CredentialKind, name: str, *, before: str, after: str) -> None:
+        with self._transaction(writes=True) as connection:
+            same = update(_CREDENTIAL).where(*_named(kind, name), _CREDENTIAL.c.secret == before)
+            if connection.execute(same.values(secret=after)).rowcount:
+                _count(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        try:
+            with (
+                self._engine.connect().execution_options(writes=writes) as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            # SQLAlchemy's own message has the values of the statement; the driver's has not.
+            raise NotStored(reason=str(getattr(error, "orig", None) or type(error).__name__)) from error
+
+
+def _named(kind: CredentialKind, name: str) -> tuple[Any, ...]:
+    return _CREDENTIAL.c.kind == kind.value, _CREDENTIAL.c.name == name
+
+
+def _count(connection: Connection) -> None:
+    connection.execute(update(_CHANGES).values(count=_CHANGES.c.count + 1))
+
+
+def _row(credential: StoredCredential) -> dict[str, Any]:
+    return {
+        "kind": credential.kind.value,
+        "name": credential.name,
+        "secret": credential.secret,
+        "created": to_seconds(credential.created),
+        "expires": to_optional_seconds(credential.expires),
+        "ended": to_optional_seconds(credential.ended),
+        "rights": json.dumps(credential.rights),
+        "names": json.dumps(credential.names),
+        "roles": json.dumps(credential.roles),
+    }
+
+
+def _credential(row: Row[Any]) -> StoredCredential:
+    return StoredCredential(
+        kind=CredentialKind(row.kind),
+        name=row.name,
+        secret=row.secret,
+        created=from_seconds(row.created),
+        expires=from_optional_seconds(row.expires),
+        ended=from_optional_seconds(row.ended),
+        rights=tuple(json.loads(row.rights)),
+        names=tuple(json.loads(row.names)),
+        roles=tuple(json.loads(row.roles)),
+    )
