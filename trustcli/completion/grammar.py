@@ -169,7 +169,15 @@ TRUST: Final = Words(
         ),
         "collections": Words(arguments=(SERVER,)),
         "login": Words(
-            options={"--username": FREE, "-u": FREE, "--password-stdin": FLAG},
+            options={
+                "--username": FREE,
+                "-u": FREE,
+                "--password-stdin": FLAG,
+                "--token-stdin": FLAG,
+                "--token-file": FILE,
+                "--oidc": FLAG,
+                "--audience": FREE,
+            },
             arguments=(SERVER,),
         ),
         "logout": Words(arguments=(SERVER,)),
