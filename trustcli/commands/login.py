@@ -49,7 +49,8 @@ def command(
     ] = None,
     oidc: Annotated[bool, typer.Option("--oidc", help="Exchange the token that a CI job has.")] = False,
     audience: Annotated[
-        str | None, typer.Option("--audience", metavar="URL", help="For whom it is; else the server.")
+        str | None,
+        typer.Option("--audience", metavar="URL", help="For whom the job's token is; else the server's URL."),
     ] = None,
 ) -> int:
     """Log in at a trust server; a registry on the same host keeps its own login."""
