@@ -29,11 +29,12 @@ from trustcli.client.format_discovery import (
 from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
+from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import Settings, load_hook_settings, load_settings
-from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
+from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.console.client_log import start_log
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
@@ -396,7 +397,7 @@ class Session:
     @property
     def trust_credentials(self) -> TrustServerCredentials:
         """The credentials for trust servers: their own logins before all others. Raises: SettingsUnusable."""
-        return TrustServerCredentials(self.credentials)
+        return TrustServerCredentials(self.credentials, EnvironmentToken(self.environ, self.settings))
 
     def registry(self, observer: Observer | None = None) -> Registry:
         """Return a client for image registries, the same each time; with an observer one of its own.

@@ -116,7 +116,7 @@ def test_what_is_called_in_loops_starts_without_frameworks(command: str) -> None
 
 
 def test_http_is_spoken_in_one_room() -> None:
-    """Requests are made by trustcli/http alone (ADR 0028)."""
+    """The client's requests are made by trustcli/http alone (ADR 0028), the server's by process/outgoing (ADR 0083)."""
     libraries = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
     speakers = {
         str(path.relative_to(ROOT).parent)
@@ -124,7 +124,7 @@ def test_http_is_spoken_in_one_room() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if _imported(node) & libraries
     }
-    assert speakers == {"trustcli/http"}
+    assert speakers == {"trustcli/http", "trustserver/process"}
 
 
 def _imported(node: ast.AST) -> set[str]:

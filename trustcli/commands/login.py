@@ -1,18 +1,20 @@
-"""`trust login`: try a user name and password at a trust server, and store them for it alone."""
+"""`trust login`: try a password or a token at a trust server, and store it for that server alone."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from trustcli.client.problem_details import doubtful_absence
 from trustcli.client.server_link import ServerLink
+from trustcli.client.trust_credentials import checked_token, token_from_file
 from trustcli.commands.support.trust_server_choice import ServerArgument, chosen_server
-from trustcli.config.credential import Credential
+from trustcli.config.credential import TOKEN_LOGIN, Credential
 from trustcli.config.trust_logins import TrustLogins
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, UsageError
@@ -38,12 +40,37 @@ def command(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read a token of the server from standard input.")
+    ] = False,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Read a token of the server from a file.")
+    ] = None,
 ) -> int:
     """Log in at a trust server; a registry on the same host keeps its own login."""
     session: Session = ctx.obj
     url, origin = chosen_server(session, server)
     if not origin.may_carry_credentials:
-        raise UsageError(f"{origin} is neither https nor this machine: a password does not go there in the clear")
+        raise UsageError(f"{origin} is neither https nor this machine: no password or token goes there in the clear")
+    if sum((password_stdin, token_stdin, token_file is not None)) > 1:
+        raise UsageError("give one of --password-stdin, --token-stdin and --token-file")
+    if token_stdin or token_file is not None:
+        if username:
+            raise UsageError("a token says itself whose it is: leave --username out")
+        token = token_from_file(token_file, session.settings) if token_file else checked_token(_from_stdin(), "stdin")
+        user, password = TOKEN_LOGIN, token
+    else:
+        user, password = _typed(session, origin, username, password_stdin=password_stdin)
+    _check(session, url, origin, Credential(source="what was typed", username=user, password=password))
+    place = TrustLogins(session.environ).store(origin.netloc, user, password)
+    how = "with a token" if user == TOKEN_LOGIN else f"as {user}"
+    session.output.result(f"logged in at {origin} {how}; stored in {place}")
+    session.output.document({"server": str(origin), "username": user, "stored_in": place, "exit": DONE})
+    return DONE
+
+
+def _typed(session: Session, origin: Origin, username: str | None, *, password_stdin: bool) -> tuple[str, str]:
+    """Return the user name and the password. Raises: UsageError."""
     user = username or _asked(session, f"User name at {origin}: ", hidden=False, instead="--username")
     password = (
         _from_stdin() if password_stdin else _asked(session, "Password: ", hidden=True, instead="--password-stdin")
@@ -52,11 +79,7 @@ def command(
         raise UsageError("a user name is not empty and has no colon: that separates it from the password")
     if not password:
         raise UsageError("the password is empty")
-    _check(session, url, origin, Credential(source="what was typed", username=user, password=password))
-    place = TrustLogins(session.environ).store(origin.netloc, user, password)
-    session.output.result(f"logged in at {origin} as {user}; stored in {place}")
-    session.output.document({"server": str(origin), "username": user, "stored_in": place, "exit": DONE})
-    return DONE
+    return user, password
 
 
 class _Typed:
@@ -117,8 +140,8 @@ def _asked(session: Session, question: str, *, hidden: bool, instead: str) -> st
 
 
 def _from_stdin() -> str:
-    """Return the password from standard input, without the line end that most tools put behind it."""
+    """Return the password or token from standard input, without the line end that most tools put behind it."""
     text = sys.stdin.read(_LONGEST + 1)
     if len(text) > _LONGEST:
-        raise UsageError(f"standard input is longer than the {_LONGEST} characters that a password may have")
+        raise UsageError(f"standard input is longer than the {_LONGEST} characters that it may have")
     return text.removesuffix("\n").removesuffix("\r")

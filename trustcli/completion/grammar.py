@@ -169,7 +169,13 @@ TRUST: Final = Words(
         ),
         "collections": Words(arguments=(SERVER,)),
         "login": Words(
-            options={"--username": FREE, "-u": FREE, "--password-stdin": FLAG},
+            options={
+                "--username": FREE,
+                "-u": FREE,
+                "--password-stdin": FLAG,
+                "--token-stdin": FLAG,
+                "--token-file": FILE,
+            },
             arguments=(SERVER,),
         ),
         "logout": Words(arguments=(SERVER,)),

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 TOKEN_USER = "<token>"  # noqa: S105 -- the user name with which Docker stores an identity token in place of a password
+TOKEN_VARIABLE = "TRUST_TOKEN"  # noqa: S105
+"""The variable with a token for a trust server."""
+TOKEN_LOGIN = "<trust-token>"  # noqa: S105
+"""The user name under which a token for a trust server is stored, as its password; nobody has such a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +26,15 @@ class Credential:
     registry_token: str = field(default="", repr=False)
 
     @property
+    def is_api_token(self) -> bool:
+        """Whether it is a token for a trust server, which is sent to it as it is."""
+        return self.username == TOKEN_LOGIN
+
+    @property
     def label(self) -> str:
         """User and source for messages; never a secret."""
+        if self.is_api_token:
+            return f"the owner of the token in {self.source}"
         return f"{self.username} ({self.source})" if self.username else self.source
 
 

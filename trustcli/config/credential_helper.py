@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from trustcli.config.credential import TOKEN_USER, Credential
+from trustcli.config.credential import TOKEN_USER, TOKEN_VARIABLE, Credential
 from trustcli.errors import SettingsUnusable
 from trustdata import bounded_json
 
@@ -97,11 +97,15 @@ class CredentialHelper:
 
 
 def _clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without secrets that are for other programs: passphrases, and Notary's login."""
+    """Return the environment without secrets that are for other programs: passphrases, our token, Notary's login."""
     from keys.passphrase import without_passphrases
 
     kept = without_passphrases(environ)
-    return {k: v for k, v in kept.items() if not (k.startswith("NOTARY_") and k.endswith(("_PASSPHRASE", "_AUTH")))}
+    return {name: value for name, value in kept.items() if name != TOKEN_VARIABLE and not _is_notary_secret(name)}
+
+
+def _is_notary_secret(name: str) -> bool:
+    return name.startswith("NOTARY_") and name.endswith(("_PASSPHRASE", "_AUTH"))
 
 
 def _parse_helper_output(output: bytes, program: str, key: str) -> Credential | None:

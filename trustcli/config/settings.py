@@ -108,6 +108,11 @@ class Settings:
         """The folder of rollback memory and cache."""
         return self.state or self.home
 
+    @property
+    def named_servers(self) -> tuple[str, ...]:
+        """The URLs of all trust servers that this run may speak to."""
+        return (self.server,) if self.server else tuple(self.servers.values())
+
     def server_for(self, gun: GUN) -> str:
         """Return the URL of a collection's trust server as it was given. Raises: NoTrustServer."""
         return self.server_choice(gun).url

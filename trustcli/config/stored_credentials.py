@@ -47,18 +47,3 @@ class StoredCredentials:
             if found := place.credential_for(server, repository=repository):
                 return found
         return None
-
-
-class TrustServerCredentials:
-    """Credentials for trust servers: what `trust login` stored, then what is stored for the host."""
-
-    def __init__(self, stored: StoredCredentials) -> None:
-        self._stored = stored
-
-    def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
-        """Return the credential for a trust server, or None. `repository`: of no matter here.
-
-        Raises: SettingsUnusable.
-        """
-        own = self._stored.docker.trust_login(server)
-        return own or self._stored.credential_for(server, repository=repository)

@@ -150,6 +150,8 @@ class ChallengeResponder:
     def _met(self, response: Response, challenges: Sequence[Challenge], scope: str) -> str:
         self._used = credential = self._credential(_repository_in(scope) if self._is_registry else "")
         basic = any(c.scheme == "basic" for c in challenges)
+        if credential is not None and credential.is_api_token and challenges and not self._is_registry:
+            return _bearer_value(credential.password, self._server)
         for challenge in challenges:
             # Bearer that names no token server is for tokens of another kind: then Basic is meant for us.
             if challenge.scheme == "bearer" and not (basic and _names_no_place(challenge)):

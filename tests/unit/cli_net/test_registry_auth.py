@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.network_users import Stored
-from trustcli.config.credential import Credential
+from trustcli.config.credential import TOKEN_LOGIN, Credential
 from trustcli.console.failure_table import row_for
 from trustcli.errors import (
     CertificateRefused,
@@ -94,6 +94,16 @@ def authorize(
 )
 def test_challenges(value: str, expected: list[tuple[str, dict[str, str]]]) -> None:
     assert [(c.scheme, dict(c.parameters)) for c in parse_challenges([value])] == expected
+
+
+@pytest.mark.parametrize("challenge", ['Basic realm="x"', 'Bearer realm="https://t.example/",service="s"', "Bearer"])
+def test_a_token_for_a_trust_server_is_sent_as_it_is_and_to_no_token_server(challenge: str) -> None:
+    tokens = TokenServer()
+    credential = Credential(source="TRUST_TOKEN", username=TOKEN_LOGIN, password="ct_abc")
+    assert authorize(challenge, tokens, credential) == "Bearer ct_abc"
+    assert tokens.asked == []
+    with pytest.raises(RemoteRefused, match="without credentials"):  # and never in the clear
+        authorize('Basic realm="x"', tokens, credential, server="http://r.example:5000")
 
 
 @settings(deadline=None)

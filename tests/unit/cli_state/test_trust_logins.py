@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from trustcli.config.stored_credentials import StoredCredentials, TrustServerCredentials
+from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
+from trustcli.config.settings import Settings
+from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.config.trust_logins import TrustLogins
 from trustcli.errors import SettingsUnusable
 
@@ -38,7 +40,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def found(environ: dict[str, str], server: str) -> tuple[str, str] | None:
-    credential = TrustServerCredentials(StoredCredentials(environ)).credential_for(server)
+    token = EnvironmentToken(environ, Settings(home=Path()))
+    credential = TrustServerCredentials(StoredCredentials(environ), token).credential_for(server)
     return (credential.username, credential.password) if credential else None
 
 

@@ -30,12 +30,13 @@ from tests.simulator.token_issuer import (
     x5c,
 )
 from tests.support.server_owner import NOW
-from trustserver.auth import token_chain
+from trustserver.auth import token_chain, tokens
 from trustserver.auth.accepted_keys import usable
+from trustserver.auth.json_web_token import MAX_VALUES
 from trustserver.auth.signature_queue import MAX_REFUSED, MAX_WAITING, MAX_WAITING_OF_ONE, SignatureQueue
 from trustserver.auth.token_chain import MAX_AUTHORITIES, MAX_CERTIFICATE, MAX_CHAIN
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
-from trustserver.auth.tokens import MAX_VALUES, Grant, TokenVerifier, UnverifiedToken
+from trustserver.auth.tokens import Grant, TokenVerifier, UnverifiedToken
 from trustserver.errors import Overloaded, TokenRefused
 
 ROOT = authority(NOW, name="root")
@@ -63,7 +64,7 @@ def cost(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(token_chain, "is_issued_by", "signature")
     count(token_chain, "parse_certificate", "certificate")
     count(token_chain, "_judge", "chain")
-    count(TokenVerifier, "_is_genuine", "signature")
+    count(tokens, "check_signature", "signature")
     return counted
 
 

@@ -31,9 +31,10 @@ from tests.simulator.token_issuer import (
 )
 from tests.support.server_owner import NOW
 from trustserver.auth.accepted_keys import ALGORITHMS
+from trustserver.auth.json_web_token import MAX_TOKEN
 from trustserver.auth.token_chain import MAX_CHAIN
 from trustserver.auth.token_keys import MAX_FILE, TokenKeys, libtrust_id, load_keys
-from trustserver.auth.tokens import LEEWAY, MAX_TOKEN, TokenVerifier
+from trustserver.auth.tokens import LEEWAY, TokenVerifier
 from trustserver.errors import StartRefused, TokenRefused
 
 ISSUED = certify(NOW)
