@@ -307,11 +307,16 @@ _ANYBODY_READS: Final = Rule(
 
 
 def open_authorizer(
-    settings: Settings, *, store: AccessStore | None = None, clock: Callable[[], datetime] = kernel_clock.now
+    settings: Settings,
+    *,
+    store: AccessStore | None = None,
+    clock: Callable[[], datetime] = kernel_clock.now,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Authorizer:
     """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
 
-    `store`: the credentials, which count from the first one on; None: there will be none.
+    `store`: the credentials, which count from the first one on; None: there will be none. `seconds`: a clock that
+    only goes forward.
     Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer, NotStored.
     """
     registry = _open_registry_tokens(settings, clock)
@@ -323,7 +328,7 @@ def open_authorizer(
     if settings.insecure_open and source.state.decides:
         reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
         raise StartRefused(what="--insecure-open", reason=reason)
-    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock)
+    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock, seconds=seconds)
 
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:

@@ -62,13 +62,13 @@ def test_a_name_is_given_once_even_after_its_end(store: AccessStore) -> None:
 
 
 def test_another_secret_and_another_credential_in_its_place(store: AccessStore) -> None:
-    store.put(USER)
+    store.put([USER])
     store.change_secret(CredentialKind.USER, "ci", before="another", after="x")
     assert store.credentials() == [USER]
     store.change_secret(CredentialKind.USER, "ci", before=USER.secret, after="x")
     assert store.credentials() == [replace(USER, secret="x")]
-    store.put(replace(USER, secret="y", rights=("pull",), names=("*",)))
-    assert store.credentials() == [replace(USER, secret="y", rights=("pull",), names=("*",))]
+    store.put([replace(USER, secret="y", rights=("pull",), names=("*",)), TOKEN])
+    assert store.credentials() == [TOKEN, replace(USER, secret="y", rights=("pull",), names=("*",))]
 
 
 def test_each_change_moves_the_number_and_nothing_else_does(store: AccessStore, settings: Settings) -> None:
@@ -76,7 +76,7 @@ def test_each_change_moves_the_number_and_nothing_else_does(store: AccessStore, 
     beside = existing_access(settings)
     for change in (
         lambda: beside.add(TOKEN),
-        lambda: beside.put(USER),
+        lambda: beside.put([USER]),
         lambda: beside.change_secret(CredentialKind.USER, "ci", before=USER.secret, after="x"),
         lambda: beside.end(CredentialKind.TOKEN, "ci", NOW),
     ):

@@ -82,7 +82,10 @@ def test_what_a_package_does_not_know(graph: grimp.ImportGraph, package: str, fo
 
 _SERVER_COMMAND_LINE = {
     "trustserver.__main__",
-    *(f"trustserver.admin.{name}" for name in ("access", "access_app", "commands", "credentials", "shown_settings")),
+    *(
+        f"trustserver.admin.{name}"
+        for name in ("access", "access_app", "commands", "credentials", "shown_settings", "users")
+    ),
 }
 
 

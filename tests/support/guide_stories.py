@@ -11,6 +11,7 @@ from tests.support.guide_machine import ROOT
 from tests.support.trust_program import SECRETS
 
 TUTORIAL: Final = "docs/tutorial.md"
+ACCESS: Final = "docs/guides/access.md"
 CI: Final = "docs/guides/ci.md"
 CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
@@ -248,6 +249,7 @@ STORIES: Final = {
         parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,
     ),
+    "access": Story(parts=(Part(guide=ACCESS, before=_PATH + _FOLDER),)),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
     "clock-jump": Story(
         parts=(

@@ -14,6 +14,8 @@ from trustserver.settings import GivenSettings
 app = typer.Typer(help="Who may do what.", no_args_is_help=True, rich_markup_mode=None)
 token_app = typer.Typer(help="API tokens of this server.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(token_app, name="token")
+user_app = typer.Typer(help="Passwords that this server keeps.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(user_app, name="user")
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the database. [./trust-server-data]")]
@@ -99,6 +101,77 @@ def revoke_token(
         raise typer.Exit(1)
 
 
+@user_app.command("add")
+def add_user(  # noqa: PLR0917 - Typer makes options of the parameters
+    name: Annotated[str, typer.Argument(help="What rules and records call them: user:NAME.")],
+    password_file: Annotated[
+        Path | None,
+        typer.Option("--password-file", help="Its first line is the password. [asked for, or standard input]"),
+    ] = None,
+    rights: Rights = "",
+    names: Names = "",
+    roles: Roles = "",
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Add a user, or give one another password and other rights; the password is never an argument."""
+    from trustserver.admin.credentials import GivenRights
+    from trustserver.admin.users import add_user as run
+    from trustserver.process.kernel_clock import now
+
+    given = GivenSettings(data=data, database=database)
+    along = GivenRights(rights=rights, names=names, roles=roles)
+    run(name, given, os.environ, config, password_file=password_file, rights=along, at=now())
+
+
+@user_app.command("import")
+def import_users(  # noqa: PLR0917 - Typer makes options of the parameters
+    file: Annotated[Path, typer.Argument(help="An htpasswd file with bcrypt hashes.")],
+    rights: Rights = "",
+    names: Names = "",
+    roles: Roles = "",
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Add the users of an htpasswd file, all or none."""
+    from trustserver.admin.credentials import GivenRights
+    from trustserver.admin.users import import_users as run
+    from trustserver.process.kernel_clock import now
+
+    given = GivenSettings(data=data, database=database)
+    along = GivenRights(rights=rights, names=names, roles=roles)
+    run(file, given, os.environ, config, rights=along, at=now())
+
+
+@user_app.command("list")
+def list_users(data: Data = None, database: Database = None, config: Config = None) -> None:
+    """Every user with their rights; no passwords."""
+    from trustserver.admin.credentials import list_credentials as run
+    from trustserver.process.kernel_clock import now
+    from trustserver.storage.access_port import CredentialKind
+
+    run(CredentialKind.USER, GivenSettings(data=data, database=database), os.environ, config, at=now())
+
+
+@user_app.command("remove")
+def remove_user(
+    name: Annotated[str, typer.Argument(help="The user.")],
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Remove a user; a running server knows it within two seconds."""
+    from trustserver.admin.credentials import end_credential as run
+    from trustserver.process.kernel_clock import now
+    from trustserver.storage.access_port import CredentialKind
+
+    given = GivenSettings(data=data, database=database)
+    if not run(CredentialKind.USER, name, given, os.environ, config, at=now()):
+        raise typer.Exit(1)
+
+
 EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "access check": ("trust-server access check access.toml", "trust-server access check /etc/trust-access.toml"),
     "access token add": (
@@ -112,6 +185,22 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "access token revoke": (
         "trust-server access token revoke ci",
         "trust-server access token revoke ci --data /var/lib/trust-server",
+    ),
+    "access user add": (
+        "trust-server access user add alice --rights pull,push,init --names 'registry.example.com/team/*'",
+        "trust-server access user add alice --password-file /run/secrets/alice",
+    ),
+    "access user import": (
+        "trust-server access user import trust.htpasswd",
+        "trust-server access user import trust.htpasswd --rights pull,push --names 'registry.example.com/*'",
+    ),
+    "access user list": (
+        "trust-server access user list",
+        "trust-server access user list --data /var/lib/trust-server",
+    ),
+    "access user remove": (
+        "trust-server access user remove alice",
+        "trust-server access user remove alice --data /var/lib/trust-server",
     ),
     "access explain": (
         "trust-server access explain token:ci registry.example.com/team/app --access access.toml",

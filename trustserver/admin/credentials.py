@@ -63,7 +63,7 @@ def add_token(
     """Make an API token and print it. It is printed this once. Raises: InvalidName, StartRefused, NotStored."""
     check_name("token", name)
     until, lists = _until(expires, at), rights.lists()
-    with _opened(given, environ, config) as store:
+    with opened(given, environ, config) as store:
         token = make_token(store, name, at=at, expires=until, **lists)
         if token is None:
             reason = "there is or was a token of this name, and records may name it: take another one"
@@ -77,7 +77,7 @@ def list_credentials(
     kind: CredentialKind, given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime
 ) -> None:
     """Print every token or user, also those that have ended. Raises: StartRefused, NotStored."""
-    with _opened(given, environ, config) as store:
+    with opened(given, environ, config) as store:
         for each in store.credentials():
             if each.kind is kind:
                 typer.echo(_line(each, at))
@@ -93,7 +93,7 @@ def end_credential(
     at: datetime,
 ) -> bool:
     """Revoke a token, or remove a user. Return whether there was one. Raises: StartRefused, NotStored."""
-    with _opened(given, environ, config) as store:
+    with opened(given, environ, config) as store:
         done = store.end(kind, name, at)
     if done:
         typer.echo(f"{kind}:{name} counts no more; a running server knows it within two seconds")
@@ -133,7 +133,8 @@ def _line(each: StoredCredential, at: datetime) -> str:
 
 
 @contextmanager
-def _opened(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> Iterator[AccessStore]:
+def opened(given: GivenSettings, environ: Mapping[str, str], config: Path | None) -> Iterator[AccessStore]:
+    """Open the credentials that the settings name, and close them at the end. Raises: StartRefused."""
     store = existing_access(load(given, environ, config).settings)
     try:
         yield store

@@ -22,6 +22,7 @@ from trustserver.auth.access_source import AccessSource, AccessState, KnownCrede
 from trustserver.auth.api_tokens import token_digest
 from trustserver.auth.authorizer import ANONYMOUS, BASIC_CHALLENGE, Action, Authorizer, Headers, Subject, SubjectKind
 from trustserver.auth.credentials import Credential, authorizations, read_credential
+from trustserver.auth.password_checks import PasswordChecks
 from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, Decision, Rule
 from trustserver.auth.token_authorizer import (
@@ -80,12 +81,14 @@ class AccessAuthorizer:
         otherwise: Authorizer,
         registry: TokenAuthorizer | None,
         clock: Callable[[], datetime],
+        seconds: Callable[[], float],
     ) -> None:
         """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens."""
         self._source = source
         self._otherwise = otherwise
         self._registry = registry
         self._clock = clock
+        self._passwords = PasswordChecks(seconds, upgrade=source.upgrade_password)
         self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
         self._reads_are_open = False
         source.on_change(self._changed)
@@ -103,6 +106,7 @@ class AccessAuthorizer:
         """End the threads that look for changes and check credentials."""
         self._source.close()
         self._otherwise.close()
+        self._passwords.close()
         if self._registry is not None:
             self._registry.close()
 
@@ -220,6 +224,10 @@ class AccessAuthorizer:
         if credential.api_token:
             known = self._token(credential)
             return known if isinstance(known, Caller) else None
+        if credential.user:
+            user = self._user(credential)
+            known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
+            return _caller_of(user) if user and known_good else None
         grant = None if self._registry is None else self._registry.known_grant(headers)
         return None if grant is None else Caller(subject=subject_of(grant), grant=grant)
 
@@ -236,11 +244,22 @@ class AccessAuthorizer:
             refused = self._token(credential)
             _log.info("API token refused", extra={"reason": refused, "client": address})
             raise self._challenge(required, f"the API token {refused}")
+        if credential.user:
+            user = self._user(credential)
+            stored = None if user is None else user.stored.secret
+            if await self._passwords.check(credential.user, credential.password, stored, address=address) and user:
+                return _caller_of(user)
+            raise self._challenge(required, "the name or the password is wrong")
         if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(headers, required, address)
             if grant is not None:
                 return Caller(subject=subject_of(grant), grant=grant)
         raise self._challenge(required, "this server does not know such a credential")
+
+    def _user(self, credential: Credential) -> KnownCredential | None:
+        """Return the user whom a credential names, if there is one who counts."""
+        known = self._source.state.named.get((CredentialKind.USER, credential.user))
+        return known if known is not None and known.stored.is_valid(self._clock()) else None
 
     def _token(self, credential: Credential) -> Caller | str:
         """Return whom an API token names, or why it does not count, as words that follow it."""

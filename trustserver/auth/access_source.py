@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
 
-from trustdata.errors import TrustError
+from trustdata.errors import NotStored, TrustError
 from trustserver.auth.access_file import load_rules
 from trustserver.auth.rules import AccessRules, Rule, own_rule
 from trustserver.errors import StartRefused
@@ -118,6 +118,14 @@ class AccessSource:
                     _log.error("credentials stay as they were", extra={"reason": str(error)})
                 self._store_failure = f"credentials are not read again: {error}"
 
+    def upgrade_password(self, user: str, before: str, after: str) -> None:
+        """Store a better hash of the same password, from any thread. If that fails, the next login tries it again."""
+        if self._store is not None:
+            try:
+                self._store.change_secret(CredentialKind.USER, user, before=before, after=after)
+            except NotStored as error:
+                _log.error("the hash of a password stays as it was", extra={"reason": str(error)})
+
     def failures(self) -> list[str]:
         """Return why what is known is not the newest; nothing if it is."""
         return [failure for failure in (self._rules_failure, self._store_failure) if failure]
@@ -181,7 +189,7 @@ def _known(stored: StoredCredential) -> KnownCredential:
     own = None
     if stored.rights:
         try:
-            own = own_rule(stored.rights, stored.names, stored.roles, what=f"the {stored.kind} itself")
+            own = own_rule(stored.rights, stored.names, stored.roles, what=f"what the {stored.kind} brings along")
         except StartRefused as error:
             _log.error(
                 "a credential has rights that are not known", extra={"credential": stored.name, "reason": str(error)}

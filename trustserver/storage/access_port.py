@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -50,8 +51,8 @@ class AccessStore(Protocol):
     def add(self, credential: StoredCredential) -> bool:
         """Store a new credential. Return False, and store nothing, if there is or was one of this kind and name."""
 
-    def put(self, credential: StoredCredential) -> None:
-        """Store a credential in the place of the one of this kind and name, if there is one."""
+    def put(self, credentials: Sequence[StoredCredential]) -> None:
+        """Store credentials, each in the place of one of its kind and name, if there is one: all or none of them."""
 
     def end(self, kind: CredentialKind, name: str, at: datetime) -> bool:
         """End a credential. Return False if there is none that has not ended."""

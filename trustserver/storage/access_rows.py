@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -52,11 +52,13 @@ class SqlAccess:
             _count(connection)
         return True
 
-    def put(self, credential: StoredCredential) -> None:
-        row = _row(credential)
-        others = {name: value for name, value in row.items() if name not in _KEY}
+    def put(self, credentials: Sequence[StoredCredential]) -> None:
         with self._transaction(writes=True) as connection:
-            connection.execute(upsert(_CREDENTIAL).values(row).on_conflict_do_update(index_elements=_KEY, set_=others))
+            for credential in credentials:
+                row = _row(credential)
+                others = {name: value for name, value in row.items() if name not in _KEY}
+                stored = upsert(_CREDENTIAL).values(row)
+                connection.execute(stored.on_conflict_do_update(index_elements=_KEY, set_=others))
             _count(connection)
 
     def end(self, kind: CredentialKind, name: str, at: datetime) -> bool:

@@ -45,7 +45,7 @@ class RuledSite(Site):
         self.source = AccessSource(file, credentials)
         tokens = self._tokens() if registry else None
         authorizer = AccessAuthorizer(
-            self.source, otherwise=tokens or OpenAuthorizer(), registry=tokens, clock=self.now
+            self.source, otherwise=tokens or OpenAuthorizer(), registry=tokens, clock=self.now, seconds=self.uptime
         )
         super().__init__(store, authorizer=authorizer, **settings)
 

@@ -242,7 +242,7 @@ def test_tokens_are_made_listed_explained_and_revoked(data: Path, monkeypatch: p
     ]
     assert token not in listed
     explained = run("explain", "token:ci", GUN_A, data=data)[1].splitlines()
-    assert explained[2] == "push     allowed  the token itself allows it, for changes of targets/ci alone"
+    assert explained[2] == "push     allowed  what the token brings along allows it, for changes of targets/ci alone"
     assert run("token", "revoke", "ci", data=data)[0] == 0
     assert run("token", "revoke", "ci", data=data)[0] == 1
     assert "revoked 2026-11-01T12:00:00Z" in run("token", "list", data=data)[1]

@@ -50,6 +50,11 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
         "access token add",
         "access token list",
         "access token revoke",
+        "access user",
+        "access user add",
+        "access user import",
+        "access user list",
+        "access user remove",
     ],
 )
 def test_every_command_explains_itself(command: str) -> None:

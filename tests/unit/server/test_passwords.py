@@ -1,0 +1,323 @@
+"""Passwords of the server: what they cost, who may guess, and how they are added, taken over and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import bcrypt
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.server_owner import NOW
+from tests.support.server_site import GUN_A, Site
+from tests.unit.server.access_site import RuledSite, rules_text
+from trustdata.errors import InvalidName, NotStored
+from trustserver.__main__ import app
+from trustserver.auth import password_checks, passwords
+from trustserver.auth.authorizer import BASIC_CHALLENGE
+from trustserver.auth.password_checks import FAILURES, MAX_WAITING, PasswordChecks
+from trustserver.auth.passwords import NOBODYS, check_password, hash_password, is_bcrypt
+from trustserver.errors import Overloaded, StartRefused
+from trustserver.settings import Settings
+from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+from trustserver.storage.opening import open_access, open_store
+
+FILE = f"/tuf/{GUN_A}/metadata/timestamp.json"
+SECRET = "correct horse"
+NO_RULES = rules_text(("user:nobody", "*", "allow", "pull"))
+
+
+def bcrypt_of(password: str, kind: str = "2y") -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", f"${kind}$")
+
+
+def basic(user: str, password: str = SECRET) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was checked against; a password fits if what is stored is `fits PASSWORD`."""
+    checked: list[str] = []
+
+    def check(password: bytes, stored: str) -> bool:
+        checked.append(stored)
+        return stored == f"fits {password.decode()}"
+
+    monkeypatch.setattr(password_checks, "check_password", check)
+    return checked
+
+
+class Clock:
+    at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def checks(clock: Clock) -> Iterator[PasswordChecks]:
+    made = PasswordChecks(clock, upgrade=lambda *_: None)
+    yield made
+    made.close()
+
+
+# --- hashes
+
+
+def test_a_password_is_known_by_its_hash_and_by_nothing_else() -> None:
+    stored = hash_password(SECRET.encode())
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert stored != hash_password(SECRET.encode())
+    assert check_password(SECRET.encode(), stored)
+    assert not check_password(b"another one", stored)
+    assert not check_password(b"", NOBODYS)
+    assert NOBODYS.startswith("$argon2id$v=19$m=19456,t=2,p=1$")  # it costs what others cost
+
+
+@pytest.mark.parametrize("kind", ["2b", "2y"])
+def test_bcrypt_hashes_are_checked_as_who_made_them_did(kind: str) -> None:
+    stored = bcrypt_of("a" * 72, kind)
+    assert is_bcrypt(stored)
+    assert check_password(b"a" * 80, stored)
+    assert not check_password(b"a" * 71, stored)
+    assert not check_password(b"\0" * 72, stored)
+
+
+@pytest.mark.parametrize("stored", ["$2a$10$" + "a" * 53, "$2y$15$" + "a" * 53, "$apr1$x$y", "{SHA}x", "", "plain"])
+def test_other_hashes_are_none_of_bcrypt_s(stored: str) -> None:
+    assert not is_bcrypt(stored)
+
+
+# --- checks beside the event loop
+
+
+def test_a_result_is_remembered_until_the_hash_changes_or_time_is_up(
+    checks: PasswordChecks, clock: Clock, cheap: list[str]
+) -> None:
+    async def ask(password: str, stored: str | None) -> bool:
+        return await checks.check("alice", password.encode(), stored, address="192.0.2.1")
+
+    async def story() -> None:
+        for _ in range(3):
+            assert await ask("x", "fits x")
+            assert not await ask("y", "fits x")
+            assert not await ask("x", None)
+        assert cheap == ["fits x", "fits x", NOBODYS]
+        assert checks.is_known("alice", b"x", "fits x")
+        assert not checks.is_known("alice", b"x", "fits y")
+        assert not checks.is_known("bob", b"x", "fits x")
+        assert await ask("y", "fits y")
+        clock.at += password_checks.REMEMBERED_SECONDS
+        assert not checks.is_known("alice", b"x", "fits x")
+        assert await ask("x", "fits x")
+        assert len(cheap) == 5
+
+    asyncio.run(story())
+
+
+def test_guessing_is_bounded_for_each_address_and_known_pairs_go_on(
+    checks: PasswordChecks, clock: Clock, cheap: list[str]
+) -> None:
+    async def ask(password: str, address: str | None) -> bool:
+        return await checks.check("alice", password.encode(), "fits x", address=address)
+
+    async def story() -> None:
+        assert await ask("x", "192.0.2.1")
+        guesses = await asyncio.gather(*(ask(f"{n}", "192.0.2.1") for n in range(100)), return_exceptions=True)
+        assert [each for each in guesses if not isinstance(each, Overloaded)] == [False] * FAILURES
+        assert len(cheap) == 1 + FAILURES
+        assert await ask("x", "192.0.2.1")
+        assert checks.is_known("alice", b"x", "fits x")
+        assert not await ask("elsewhere", "192.0.2.2")
+        with pytest.raises(Overloaded, match="wrong passwords from this address; try again in 60 seconds"):
+            await ask("one more", "192.0.2.1")
+        clock.at += password_checks.FAILURES_SECONDS
+        assert not await ask("one more", "192.0.2.1")
+
+    asyncio.run(story())
+
+
+def test_few_wait_in_all_and_what_many_ask_is_checked_once(checks: PasswordChecks, cheap: list[str]) -> None:
+    async def ask(password: str, number: int) -> bool:
+        return await checks.check("alice", password.encode(), "fits x", address=f"192.0.2.{number}")
+
+    async def story() -> None:
+        same = await asyncio.gather(*(ask("x", number) for number in range(100)))
+        assert (same, cheap) == ([True] * 100, ["fits x"])
+        many = await asyncio.gather(*(ask(f"{n}", n) for n in range(100)), return_exceptions=True)
+        assert sum(isinstance(each, Overloaded) for each in many) == 100 - MAX_WAITING
+
+    asyncio.run(story())
+
+
+def test_what_is_remembered_is_bounded(
+    checks: PasswordChecks, cheap: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(password_checks, "MAX_REMEMBERED", 3)
+
+    async def story() -> None:
+        for number in range(10):
+            await checks.check("alice", f"{number}".encode(), "fits x", address=f"{number}")
+            await checks.check(f"{number}", b"x", "fits x", address=None)
+        assert (len(checks._bad), len(checks._good), len(checks._failures)) == (3, 3, 3)
+        assert not await checks.check("alice", b"x" * 513, "fits " + "x" * 513, address=None)
+
+    asyncio.run(story())
+
+
+# --- at the server
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    open_store(Settings(data=folder)).close()
+    return folder
+
+
+@pytest.fixture
+def store(data: Path) -> Iterator[AccessStore]:
+    opened = open_access(Settings(data=data))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, store: AccessStore) -> RuledSite:
+    begun = Site()
+    begun.begin()
+    return RuledSite(tmp_path / "access.toml", NO_RULES, begun.store, credentials=store)
+
+
+def user(name: str, secret: str, *rights: str) -> StoredCredential:
+    return StoredCredential(
+        kind=CredentialKind.USER,
+        name=name,
+        secret=secret,
+        created=NOW,
+        rights=rights,
+        names=("registry.example.com/team/*",) if rights else (),
+    )
+
+
+def test_who_has_a_password_logs_in_with_it_until_it_ends(
+    site: RuledSite, store: AccessStore, cheap: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put([user("alice", f"fits {SECRET}", "pull"), user("bob", f"fits {SECRET}")])
+    site.source.refresh()
+    assert site.get("/v2/", headers=basic("alice")).status_code == 200
+    assert [site.get(FILE, headers=basic("alice")).status_code for _ in range(3)] == [200] * 3
+    refused = site.get(FILE, headers=basic("bob"))
+    assert (refused.status_code, refused.json()["subject"]) == (403, "user:bob")
+    assert len(cheap) == 2
+    for headers in (basic("alice", "guess"), basic("Alice"), basic("nobody")):
+        wrong = site.get(FILE, headers=headers)
+        assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, BASIC_CHALLENGE)
+        assert wrong.json()["detail"].endswith("the name or the password is wrong")
+        assert SECRET not in wrong.text + caplog.text
+    assert cheap[2:] == [f"fits {SECRET}", NOBODYS, NOBODYS]
+    store.end(CredentialKind.USER, "alice", NOW)
+    site.source.refresh()
+    assert site.get(FILE, headers=basic("alice")).status_code == 401
+
+
+def test_a_bcrypt_hash_is_replaced_after_the_first_good_login(
+    site: RuledSite, store: AccessStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put([user("alice", bcrypt_of(SECRET), "pull")])
+    site.source.refresh()
+    assert site.get(FILE, headers=basic("alice", "guess")).status_code == 401
+    monkeypatch.setattr(store, "change_secret", lambda *_, **__: (_ for _ in ()).throw(NotStored(reason="full")))
+    assert site.get(FILE, headers=basic("alice")).status_code == 200
+    assert is_bcrypt(store.credentials()[0].secret)
+    monkeypatch.undo()
+    site.later(minutes=6)
+    assert site.get(FILE, headers=basic("alice")).status_code == 200
+    [stored] = store.credentials()
+    assert stored.secret.startswith("$argon2id$")
+    assert replace(stored, secret="") == user("alice", "", "pull")
+    site.source.refresh()
+    assert site.get(FILE, headers=basic("alice")).status_code == 200
+
+
+# --- commands
+
+
+def run(*arguments: str, data: Path, stdin: str = "") -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["access", "user", *arguments, "--data", str(data)], input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_users_are_added_changed_listed_and_removed(data: Path, store: AccessStore, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{SECRET}\r\nmore\n")
+    rights = ("--rights", "pull", "--names", "*")
+    assert run("add", "alice", *rights, data=data, stdin=f"{SECRET}\n")[1].startswith("user:alice is added;")
+    [first] = store.credentials()
+    assert check_password(SECRET.encode(), first.secret)
+    assert run("add", "alice", "--password-file", str(file), data=data)[1].startswith("user:alice has another password")
+    [second] = store.credentials()
+    assert check_password(SECRET.encode(), second.secret)
+    assert (first.secret != second.secret, second.rights) == (True, ())
+    assert run("list", data=data) == (0, "user:alice  what rules allow\n")
+    assert run("remove", "alice", data=data)[0] == 0
+    assert run("remove", "alice", data=data)[0] == 1
+    assert re.fullmatch(r"user:alice  what rules allow  revoked \S+\n", run("list", data=data)[1])
+    assert run("add", "alice", data=data, stdin=f"{SECRET}\n")[1].startswith("user:alice is added;")
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 513])
+def test_passwords_have_bounds(data: Path, password: str) -> None:
+    with pytest.raises(StartRefused, match="must have 8 characters at least, and 512 bytes at most"):
+        run("add", "alice", data=data, stdin=f"{password}\n")
+    with pytest.raises(StartRefused, match="cannot be read as text"):
+        run("add", "alice", "--password-file", str(data), data=data)
+    with pytest.raises(InvalidName):
+        run("add", "a:b", data=data, stdin=f"{SECRET}\n")
+
+
+def test_an_htpasswd_file_is_taken_as_a_whole_or_not_at_all(data: Path, store: AccessStore, tmp_path: Path) -> None:
+    file = tmp_path / "htpasswd"
+    good = f"# people\n\nalice:{bcrypt_of(SECRET)}\nbob:{bcrypt_of('x', '2b')}\n"
+    for wrong, said in (
+        ("carol:{SHA}x\n", "line 5: is no bcrypt hash"),
+        ("carol\n", "line 5: is no bcrypt hash"),
+        (f"bob:{bcrypt_of('y')}\n", "line 5: names a user for the second time"),
+    ):
+        file.write_text(good + wrong)
+        with pytest.raises(StartRefused, match=re.escape(said)):
+            run("import", str(file), data=data)
+    for content, said in ((b"\n", "has no users"), (b"\xff", "is not UTF-8")):
+        file.write_bytes(content)
+        with pytest.raises(StartRefused, match=said):
+            run("import", str(file), data=data)
+    with pytest.raises(StartRefused, match="cannot be read"):
+        run("import", str(tmp_path / "none"), data=data)
+    assert store.credentials() == []
+    file.write_text(good)
+    assert run("import", str(file), "--rights", "pull", "--names", "*", data=data)[1].startswith("2 users added;")
+    assert [(each.name, each.rights) for each in store.credentials()] == [("alice", ("pull",)), ("bob", ("pull",))]
+    with pytest.raises(StartRefused, match="there are users of these names already: alice, bob"):
+        run("import", str(file), data=data)
+
+
+def test_without_the_package_nothing_is_taken_that_could_not_be_checked(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "bcrypt", None)
+    with pytest.raises(StartRefused, match=re.escape("pip install 'content-trust[htpasswd]'")):
+        run("import", "trust.htpasswd", data=data)
+    assert passwords.check_password(SECRET.encode(), hash_password(SECRET.encode()))

@@ -1,0 +1,127 @@
+"""`trust-server access user`: passwords that the server keeps itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from trustdata.counting import counted
+from trustserver.admin.credentials import GivenRights, check_name, opened
+from trustserver.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, hash_password, is_bcrypt, require_bcrypt
+from trustserver.errors import StartRefused
+from trustserver.settings import GivenSettings
+from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+
+_MAX_FILE: Final = 1024 * 1024
+
+
+def add_user(
+    name: str,
+    given: GivenSettings,
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    password_file: Path | None,
+    rights: GivenRights,
+    at: datetime,
+) -> None:
+    """Add a user, or give a user another password and other rights. The password is asked for, or read.
+
+    `password_file`: its first line is the password. Raises: InvalidName, StartRefused, NotStored.
+    """
+    check_name("user", name)
+    lists = rights.lists()
+    with opened(given, environ, config) as store:
+        password = _password(password_file)
+        before = _living(store)
+        secret = hash_password(password)
+        store.put([_user(name, secret, at, lists)])
+    what = "has another password" if name in before else "is added"
+    typer.echo(f"user:{name} {what}; a running server knows it within two seconds")
+
+
+def import_users(
+    file: Path,
+    given: GivenSettings,
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    rights: GivenRights,
+    at: datetime,
+) -> None:
+    """Add the users of an htpasswd file, all or none. Raises: InvalidName, StartRefused (with the line), NotStored."""
+    require_bcrypt()
+    lists, found = rights.lists(), _htpasswd(file)
+    with opened(given, environ, config) as store:
+        known = sorted(_living(store) & set(found))
+        if known:
+            reason = f"there are users of these names already: {', '.join(known[:10])}; remove them first, or there"
+            raise StartRefused(what=str(file), reason=reason)
+        store.put([_user(name, secret, at, lists) for name, secret in found.items()])
+    typer.echo(f"{counted(len(found), 'user')} added; a running server knows them within two seconds")
+
+
+def _user(name: str, secret: str, at: datetime, lists: Mapping[str, tuple[str, ...]]) -> StoredCredential:
+    return StoredCredential(
+        kind=CredentialKind.USER,
+        name=name,
+        secret=secret,
+        created=at,
+        rights=lists["rights"],
+        names=lists["names"],
+        roles=lists["roles"],
+    )
+
+
+def _living(store: AccessStore) -> set[str]:
+    return {each.name for each in store.credentials() if each.kind is CredentialKind.USER and each.ended is None}
+
+
+def _htpasswd(file: Path) -> dict[str, str]:
+    """Return the hashes of an htpasswd file by user. Raises: InvalidName, StartRefused."""
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(_MAX_FILE).decode()
+    except OSError as error:
+        raise StartRefused(what=str(file), reason=f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StartRefused(what=str(file), reason="is not UTF-8") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, secret = line.strip().partition(":")
+        place = f"{file}, line {number}"
+        if not is_bcrypt(secret):
+            reason = "is no bcrypt hash of at most 2^14 rounds; htpasswd -B makes one, and other hashes are not taken"
+            raise StartRefused(what=place, reason=reason)
+        if name in found:
+            raise StartRefused(what=place, reason="names a user for the second time")
+        check_name("user", name)
+        found[name] = secret
+    if not found:
+        raise StartRefused(what=str(file), reason="has no users")
+    return found
+
+
+def _password(file: Path | None) -> bytes:
+    """Return a password from a file, a pipe, or a prompt. Raises: StartRefused if it is too short or too long."""
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8").partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartRefused(what=str(file), reason="cannot be read as text") from error
+    elif sys.stdin.isatty():
+        text = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        text = sys.stdin.readline()
+    password = text.rstrip("\r\n")
+    if len(password) < MIN_PASSWORD or len(password.encode()) > MAX_PASSWORD:
+        reason = f"must have {MIN_PASSWORD} characters at least, and {MAX_PASSWORD} bytes at most"
+        raise StartRefused(what="the password", reason=reason)
+    return password.encode()

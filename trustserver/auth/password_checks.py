@@ -1,0 +1,128 @@
+"""Check passwords beside the event loop, one at a time, with bounds on who may make it work.
+
+A check takes a tenth of a second and 19 MiB on purpose. So its result is remembered for some minutes, under a keyed
+hash of name, password and what they were checked against: clients send their password with every request. Guessing is
+bounded for each address, and nobody who was let in before waits behind those who guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from trustserver.auth.passwords import MAX_PASSWORD, NOBODYS, check_password, hash_password, is_bcrypt
+from trustserver.errors import Overloaded
+
+REMEMBERED_SECONDS: Final = 300.0
+"""How long the result of a check is remembered."""
+MAX_REMEMBERED: Final = 4096
+"""How many good results are remembered, and how many bad ones; the oldest is dropped first."""
+MAX_WAITING: Final = 32
+"""How many checks may wait: together they take three seconds."""
+FAILURES: Final = 10
+"""How many wrong passwords one address may send in FAILURES_SECONDS; those that are being checked count as wrong."""
+FAILURES_SECONDS: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class PasswordChecks:
+    """Checks passwords for one event loop."""
+
+    def __init__(self, seconds: Callable[[], float], *, upgrade: Callable[[str, str, str], None]) -> None:
+        """Make it. `seconds`: a clock that only goes forward. `upgrade`: stores a better hash (user, before, after)."""
+        self._seconds = seconds
+        self._upgrade = upgrade
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
+        self._key = os.urandom(32)
+        self._good: OrderedDict[bytes, float] = OrderedDict()
+        self._bad: OrderedDict[bytes, float] = OrderedDict()
+        self._running: dict[bytes, asyncio.Task[bool]] = {}
+        self._by_address: Counter[str] = Counter()
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+
+    def close(self) -> None:
+        """End the thread, once it has nothing to do."""
+        self._thread.shutdown(wait=False)
+
+    def is_known(self, user: str, password: bytes, stored: str) -> bool:
+        """Return whether it was found out lately that a password is the one that is stored."""
+        until = self._good.get(self._mark(user, password, stored))
+        return until is not None and self._seconds() < until
+
+    async def check(self, user: str, password: bytes, stored: str | None, *, address: str | None) -> bool:
+        """Return whether a password is the one that is stored. `stored`: None if there is no such user.
+
+        Raises: Overloaded if the address has sent too many wrong ones, or too many checks wait.
+        """
+        against = NOBODYS if stored is None else stored
+        mark, now = self._mark(user, password, against), self._seconds()
+        if stored is not None and self._good.get(mark, now) > now:
+            return True
+        if self._bad.get(mark, now) > now or len(password) > MAX_PASSWORD:
+            return False
+        task = self._running.get(mark) or self._begin(mark, user, password, against, address or "")
+        good = await asyncio.shield(task)  # others may wait for it too, if this client leaves
+        return good and stored is not None
+
+    def _begin(self, mark: bytes, user: str, password: bytes, against: str, address: str) -> asyncio.Task[bool]:
+        if self._recent_failures(address) + self._by_address[address] >= FAILURES:
+            raise Overloaded(what="wrong passwords from this address", seconds=int(FAILURES_SECONDS))
+        if len(self._running) >= MAX_WAITING:
+            raise Overloaded(what="passwords wait for their check")
+        task = asyncio.create_task(self._check(mark, user, password, against, address))
+        self._running[mark] = task
+        self._by_address[address] += 1
+
+        def ended(done: asyncio.Task[bool]) -> None:
+            del self._running[mark]
+            self._by_address[address] -= 1
+            self._by_address += Counter()  # drops the addresses that have none
+            if not done.cancelled():
+                done.exception()  # whoever waited has got it; without this, asyncio logs one that nobody waited for
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _check(self, mark: bytes, user: str, password: bytes, against: str, address: str) -> bool:
+        loop = asyncio.get_running_loop()
+        good = await loop.run_in_executor(self._thread, self._check_in_thread, user, password, against)
+        remembered = self._good if good else self._bad
+        remembered[mark] = self._seconds() + REMEMBERED_SECONDS
+        if len(remembered) > MAX_REMEMBERED:
+            remembered.popitem(last=False)
+        if not good:
+            _log.warning("wrong name or password", extra={"user": user[:64], "client": address})
+            self._failures.setdefault(address, []).append(self._seconds())
+            self._failures.move_to_end(address)
+            if len(self._failures) > MAX_REMEMBERED:
+                self._failures.popitem(last=False)
+        return good
+
+    def _check_in_thread(self, user: str, password: bytes, against: str) -> bool:
+        good = check_password(password, against)
+        if good and is_bcrypt(against):
+            self._upgrade(user, against, hash_password(password))
+        return good
+
+    def _recent_failures(self, address: str) -> int:
+        since = self._seconds() - FAILURES_SECONDS
+        times = [at for at in self._failures.get(address, ()) if at > since]
+        if times:
+            self._failures[address] = times
+        else:
+            self._failures.pop(address, None)
+        return len(times)
+
+    def _mark(self, user: str, password: bytes, against: str) -> bytes:
+        """Return what a result is remembered under: it says nothing of the password without this process's key."""
+        parts = (user.encode(), password, against.encode())
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(self._key, message, hashlib.sha256)
