@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from trustcli.client.ci_identity import exchange, job_token, unauthenticated_link
 from trustcli.client.problem_details import doubtful_absence
 from trustcli.client.server_link import ServerLink
 from trustcli.client.trust_credentials import checked_token, token_from_file
@@ -46,14 +47,24 @@ def command(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="Read a token of the server from a file.")
     ] = None,
+    oidc: Annotated[
+        bool, typer.Option("--oidc", help="Exchange the token that a CI job has.")
+    ] = False,
+    audience: Annotated[
+        str | None, typer.Option("--audience", metavar="URL", help="For whom the job's token is; else the server's URL.")
+    ] = None,
 ) -> int:
     """Log in at a trust server; a registry on the same host keeps its own login."""
     session: Session = ctx.obj
     url, origin = chosen_server(session, server)
     if not origin.may_carry_credentials:
         raise UsageError(f"{origin} is neither https nor this machine: no password or token goes there in the clear")
-    if sum((password_stdin, token_stdin, token_file is not None)) > 1:
-        raise UsageError("give one of --password-stdin, --token-stdin and --token-file")
+    if sum((password_stdin, token_stdin, token_file is not None, oidc)) > 1:
+        raise UsageError("give one of --password-stdin, --token-stdin, --token-file and --oidc")
+    if audience and not oidc:
+        raise UsageError("--audience is about the token of a job: give --oidc as well")
+    if oidc:
+        return _as_this_job(session, url, origin, audience or str(origin))
     if token_stdin or token_file is not None:
         if username:
             raise UsageError("a token says itself whose it is: leave --username out")
@@ -63,9 +74,32 @@ def command(
         user, password = _typed(session, origin, username, password_stdin=password_stdin)
     _check(session, url, origin, Credential(source="what was typed", username=user, password=password))
     place = TrustLogins(session.environ).store(origin.netloc, user, password)
-    how = "with a token" if user == TOKEN_LOGIN else f"as {user}"
+    has_token = user == TOKEN_LOGIN
+    how = "with a token" if has_token else f"as {user}"
     session.output.result(f"logged in at {origin} {how}; stored in {place}")
-    session.output.document({"server": str(origin), "username": user, "stored_in": place, "exit": DONE})
+    session.output.document(
+        {"server": str(origin), "username": "token" if has_token else user, "stored_in": place, "exit": DONE}
+    )
+    return DONE
+
+
+def _as_this_job(session: Session, url: str, origin: Origin, audience: str) -> int:
+    """Log in with the token that the CI platform gives to this job."""
+    network = session.network()
+    token = job_token(session.environ, session.settings, network, audience=audience)
+    with contextlib.closing(unauthenticated_link(url, network)) as link:
+        given = exchange(link, token)
+    place = TrustLogins(session.environ).store(origin.netloc, TOKEN_LOGIN, given.token)
+    session.output.result(f"logged in at {origin} as {given.subject} until {given.expires}; stored in {place}")
+    session.output.document(
+        {
+            "server": str(origin),
+            "username": given.subject,
+            "expires": given.expires,
+            "stored_in": place,
+            "exit": DONE,
+        }
+    )
     return DONE
 
 

@@ -175,6 +175,8 @@ TRUST: Final = Words(
                 "--password-stdin": FLAG,
                 "--token-stdin": FLAG,
                 "--token-file": FILE,
+                "--oidc": FLAG,
+                "--audience": FREE,
             },
             arguments=(SERVER,),
         ),
