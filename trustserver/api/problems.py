@@ -44,6 +44,7 @@ from trustserver.errors import (
     RequestTooSlow,
     RevisionMoved,
     Stopping,
+    TokenRefused,
     TooMany,
 )
 from trustserver.responses import cache_control
@@ -54,6 +55,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (InvalidName, 400, "Invalid name"),
     (BadRequest, 400, "Bad request"),
     (OriginRefused, 403, "Origin refused"),
+    (TokenRefused, 403, "Token refused"),
     (NoTrustData, 404, "No trust data"),
     (NotThere, 404, "Not found"),
     (RequestTooSlow, 408, "Request too slow"),

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from keys.document_version import DocumentKind
@@ -32,6 +33,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RoleName, parse_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
 from trustserver.auth.rights import EVERY_RIGHT, Right
+from trustserver.auth.workloads import Workloads, read_workloads
 from trustserver.errors import StartRefused
 
 KIND: Final = DocumentKind(what="a file of access rules")
@@ -84,10 +86,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRules:
-    """All rules of a server. `warnings`: what is no mistake for certain, but looks like one."""
+    """All rules of a server. `warnings`: what is no mistake for certain, but looks like one.
+
+    `workloads`: which CI jobs and service accounts are the subjects `ci:NAME`.
+    """
 
     rules: tuple[Rule, ...] = ()
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    workloads: Workloads = field(default_factory=Workloads)
     warnings: tuple[str, ...] = ()
     _by_subject: dict[str, tuple[Rule, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -215,7 +221,7 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
     reader = _Reader(path)
     if "version" not in document or not KIND.is_known(document):
         raise reader.wrong("", "must begin with version = 1")
-    reader.only(document, {"version", "groups", "rule"}, "")
+    reader.only(document, {"version", "groups", "rule", "issuer", "workload"}, "")
     groups = reader.groups(document.get("groups", {}))
     tables = document.get("rule", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -225,7 +231,9 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
     rules = tuple(reader.rule(table, number, groups) for number, table in enumerate(tables, 1))
     used = {text for table in tables for text in table["subjects"]}
     unused = [f"no rule is about the group {name}" for name in groups if f"{_GROUP}{name}" not in used]
-    return AccessRules(rules=rules, groups=groups, warnings=(*_repeated(rules), *unused))
+    workloads = read_workloads(document, file=Path(path))
+    warnings = (*_repeated(rules), *unused, *_nobodies(rules, workloads))
+    return AccessRules(rules=rules, groups=groups, workloads=workloads, warnings=warnings)
 
 
 def own_rule(rights: Iterable[str], names: Iterable[str], roles: Iterable[str] = (), *, what: str) -> Rule:
@@ -257,6 +265,15 @@ def _repeated(rules: Sequence[Rule]) -> Iterator[str]:
         if content in before:
             yield f"rule {rule.number} says the same as rule {before[content]}"
         before.setdefault(content, rule.number)
+
+
+def _nobodies(rules: Sequence[Rule], workloads: Workloads) -> Iterator[str]:
+    """Yield a warning for each subject `ci:NAME` of a rule that no workload is."""
+    meant = {text for rule in rules for text in rule.subjects}
+    known = {f"{SubjectKind.WORKLOAD}:{name}" for name in ("*", *workloads.workloads)}
+    for text in sorted(meant - known):
+        if text.startswith(f"{SubjectKind.WORKLOAD}:"):
+            yield f"no [[workload]] is {text}"
 
 
 class _Reader:

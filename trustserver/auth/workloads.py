@@ -18,8 +18,8 @@ configure. What tokens of which platform say: docs/reference/access.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -87,10 +87,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workloads:
-    """All issuers and workloads of an access file."""
+    """All issuers and workloads of an access file, by name."""
 
-    issuers: Mapping[str, Issuer]
-    workloads: Sequence[Workload] = ()
+    issuers: Mapping[str, Issuer] = field(default_factory=dict)
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
 
     def of(self, issuer: Issuer, claims: Mapping[str, Any]) -> Workload:
         """Return the workload that has a verified token with these claims.
@@ -98,7 +98,7 @@ class Workloads:
         If several fit it is the one that asks for all that the others ask for, and more. Raises: TokenRefused if none
         fits, or none of them asks for most.
         """
-        fitting = [each for each in self.workloads if each.issuer == issuer.name and each.fits(claims)]
+        fitting = [each for each in self.workloads.values() if each.issuer == issuer.name and each.fits(claims)]
         for each in fitting:
             if all(each.claims.items() >= other.claims.items() for other in fitting):
                 return each
@@ -137,7 +137,7 @@ def read_workloads(document: Mapping[str, Any], *, file: Path) -> Workloads:
         if same:
             raise StartRefused(what=str(file), reason=f"{place} asks for the same claims as {same[0]}")
         workloads[workload.name] = workload
-    return Workloads(issuers=issuers, workloads=tuple(workloads.values()))
+    return Workloads(issuers=issuers, workloads=workloads)
 
 
 def _is_same(one: Workload, other: Workload) -> bool:

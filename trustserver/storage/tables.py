@@ -167,6 +167,20 @@ class HookRow(SQLModel, table=True):
     told: int = Field(sa_type=BigInteger)
 
 
+class ExchangedTokenRow(SQLModel, table=True):
+    """A token that was given for one of a workload (ExchangedToken). `shown` in hexadecimal."""
+
+    __tablename__ = "exchanged_token"
+
+    id: int | None = Field(default=None, primary_key=True)
+    secret: str = Field(max_length=64, unique=True)
+    workload: str = Field(max_length=64)
+    shown: str = Field(max_length=64, unique=True)
+    created: int = Field(sa_type=BigInteger)
+    expires: int = Field(sa_type=BigInteger)
+    kept_until: int = Field(sa_type=BigInteger, index=True)
+
+
 class SealRow(SQLModel, table=True):
     """The mark of the seal key (KeySealer.mark). The table has one row."""
 
