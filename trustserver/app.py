@@ -23,6 +23,7 @@ from trustdata.errors import NotStored
 from trustserver.api.client_address import client_address
 from trustserver.api.collection_list import collection_list_router
 from trustserver.api.event_list import event_list_router
+from trustserver.api.exchange import exchange_router
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
@@ -47,6 +48,7 @@ from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
 from trustserver.auth.api_tokens import make_first_admin
 from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
+from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.rights import EVERY_RIGHT, Right
 from trustserver.auth.rules import EVERY_NAME, EVERYBODY, AccessRules, Rule
 from trustserver.auth.token_authorizer import TokenAuthorizer
@@ -77,11 +79,13 @@ from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
 from trustserver.storage.access_port import AccessStore
+from trustserver.storage.exchange_port import ExchangeStore
 from trustserver.storage.opening import (
     ExclusiveUse,
     exclusive_use,
     has_credentials,
     open_access,
+    open_exchanges,
     open_published_log,
     open_sealer,
     open_store,
@@ -270,6 +274,7 @@ def compose(
     fastapi.include_router(collection_list_router(services))
     fastapi.include_router(event_list_router(services))
     fastapi.include_router(login_router(services))
+    fastapi.include_router(exchange_router(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
@@ -322,13 +327,14 @@ def open_authorizer(
     settings: Settings,
     *,
     store: AccessStore | None = None,
+    exchanged: ExchangeStore | None = None,
     clock: Callable[[], datetime] = kernel_clock.now,
     seconds: Callable[[], float] = time.monotonic,
 ) -> Authorizer:
     """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
 
-    `store`: the credentials, which count from the first one on; None: there will be none. `seconds`: a clock that
-    only goes forward.
+    `store`: the credentials, which count from the first one on; None: there will be none. `exchanged`: the tokens of
+    workloads. `seconds`: a clock that only goes forward.
     Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer, NotStored.
     """
     registry = _open_registry_tokens(settings, clock)
@@ -341,7 +347,17 @@ def open_authorizer(
     if settings.insecure_open and source.state.decides:
         reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
         raise StartRefused(what="--insecure-open", reason=reason)
-    return AccessAuthorizer(source, otherwise=otherwise, registry=registry, clock=clock, seconds=seconds, scheme=scheme)
+    return AccessAuthorizer(
+        source,
+        otherwise=otherwise,
+        registry=registry,
+        clock=clock,
+        seconds=seconds,
+        scheme=scheme,
+        exchanges=None
+        if exchanged is None
+        else Exchanges(exchanged, lambda: source.state.rules.workloads, clock=clock),
+    )
 
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:
@@ -406,15 +422,17 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
-        access = open_access(settings)
+        access, exchanged = open_access(settings), open_exchanges(settings)
         try:
             token = make_first_admin(access, kernel_clock.now()) if init_admin else None
             if token is not None:
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()
             with open_judge(settings) as helper, running(open_outboxes(settings, store)):
-                _serve(settings, store, access, use, helper)
+                authorizer = open_authorizer(settings, store=access, exchanged=exchanged)
+                _serve(settings, store, authorizer, use, helper)
         finally:
+            exchanged.close()
             access.close()
             store.close()
 
@@ -440,7 +458,7 @@ def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: in
     return Helper(command, what="judging a large upload", seconds=seconds)
 
 
-def _serve(settings: Settings, store: MetadataStore, access: AccessStore, use: ExclusiveUse, helper: Helper) -> None:
+def _serve(settings: Settings, store: MetadataStore, authorizer: Authorizer, use: ExclusiveUse, helper: Helper) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
         _log.warning(
@@ -456,7 +474,7 @@ def _serve(settings: Settings, store: MetadataStore, access: AccessStore, use: E
         uptime=kernel_clock.uptime,
         is_synchronised=kernel_clock.is_synchronised,
         published_log=open_published_log(settings, store, sealer),
-        authorizer=open_authorizer(settings, store=access),
+        authorizer=authorizer,
         helper=helper,
     )
     certificate = open_tls(settings)

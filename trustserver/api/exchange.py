@@ -9,7 +9,6 @@ from keys.rfc3339 import to_rfc3339
 from trustserver.api.services import Services
 from trustserver.auth.authorizer import Subject, SubjectKind
 from trustserver.auth.credentials import authorizations
-from trustserver.auth.exchanges import Exchanges
 from trustserver.errors import BadRequest, TokenRefused
 from trustserver.responses import cache_control
 
@@ -22,17 +21,15 @@ class ExchangeView(BaseModel):
     expires: str
 
 
-def exchange_router(services: Services, exchanges: Exchanges | None) -> APIRouter:
-    """Make the route. `exchanges`: None on a server without a file of access rules, which names the issuers."""
+def exchange_router(services: Services) -> APIRouter:
+    """Make the route."""
     router = APIRouter()
 
     @router.post("/api/v1/access/exchange")
     async def exchange(request: Request, response: Response) -> ExchangeView:
         """Exchange a token that a CI platform or Kubernetes gave; each counts once."""
-        if exchanges is None:
-            raise TokenRefused(reason="this server has no file of access rules, which would name its issuer")
-        shown = _shown(request)
-        token, given = await exchanges.exchange(shown, address=services.address_of(request.scope))
+        address = services.address_of(request.scope)
+        token, given = await services.authorizer.exchange(_shown(request), address=address)
         response.headers["cache-control"] = cache_control.NOTHING.decode()
         subject = Subject(name=given.workload, kind=SubjectKind.WORKLOAD)
         return ExchangeView(token=token, subject=str(subject), expires=to_rfc3339(given.expires))

@@ -23,6 +23,7 @@ from trustserver.auth.access_source import AccessSource, AccessState, KnownCrede
 from trustserver.auth.api_tokens import token_digest
 from trustserver.auth.authorizer import ANONYMOUS, BASIC_CHALLENGE, Action, Authorizer, Headers, Subject, SubjectKind
 from trustserver.auth.credentials import Credential, authorizations, read_credential
+from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.password_checks import PasswordChecks
 from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, Decision, Rule
@@ -38,6 +39,7 @@ from trustserver.auth.token_authorizer import (
 from trustserver.auth.tokens import EVERYTHING, Grant
 from trustserver.errors import Forbidden
 from trustserver.storage.access_port import CredentialKind
+from trustserver.storage.exchange_port import ExchangedToken
 
 MAX_DECISIONS: Final = 16 * 1024
 """How many decisions about reads are remembered until the rules change."""
@@ -90,10 +92,11 @@ class AccessAuthorizer:
         clock: Callable[[], datetime],
         seconds: Callable[[], float],
         scheme: str = "https",
+        exchanges: Exchanges | None = None,
     ) -> None:
         """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens.
 
-        `scheme`: with which clients reach this server.
+        `scheme`: with which clients reach this server. `exchanges`: knows the tokens of CI jobs and service accounts.
         """
         self._source = source
         self._otherwise = otherwise
@@ -101,6 +104,7 @@ class AccessAuthorizer:
         self._clock = clock
         self._scheme = scheme
         self._sessions = Sessions()
+        self._exchanges = exchanges
         self._passwords = PasswordChecks(seconds, upgrade=source.upgrade_password)
         self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
         self._reads_are_open = False
@@ -120,6 +124,8 @@ class AccessAuthorizer:
         self._source.close()
         self._otherwise.close()
         self._passwords.close()
+        if self._exchanges is not None:
+            self._exchanges.close()
         if self._registry is not None:
             self._registry.close()
 
@@ -220,9 +226,20 @@ class AccessAuthorizer:
         except Forbidden as error:
             raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
         subject = caller.subject
+        if subject.kind is SubjectKind.WORKLOAD:
+            raise _unknown(PING, "the token of a job is used as it is, and for no session", BASIC_CHALLENGE)
         known = self._source.state.named.get((_STORED[subject.kind], subject.name)) if subject.authenticated else None
         bound_to = "" if known is None else known.stored.secret
         return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
+
+    async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
+        """Return a token of this server for one of a CI job or service account, and what is known of it.
+
+        Raises: TokenRefused; Overloaded, TooMany, NotStored.
+        """
+        if self._exchanges is None:
+            return await self._otherwise.exchange(token, address=address)
+        return await self._exchanges.exchange(token, address=address)
 
     def _changed(self) -> None:
         """Forget what followed from the state before."""
@@ -301,6 +318,9 @@ class AccessAuthorizer:
         if digest is None:
             return "is mistyped or cut off"
         known = self._source.state.tokens.get(digest)
+        given = None if self._exchanges is None or credential.user else self._exchanges.find(digest)
+        if given is not None:
+            return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD))
         if known is None or (credential.user and credential.user != known.stored.name):
             return "is not known here by this name" if credential.user else "is not known here"
         return _ended(known, self._clock()) or _caller_of(known)
@@ -318,6 +338,8 @@ class AccessAuthorizer:
         """
         if subject.kind is SubjectKind.REGISTRY_TOKEN:
             return Caller(subject=subject, own=_of_registry_token(required.name, EVERY_RIGHT))
+        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
+            raise self._challenge(required, f"{subject} is no workload of this server any more")
         kind = _STORED.get(subject.kind)
         if kind is None:
             return Caller(subject=subject)

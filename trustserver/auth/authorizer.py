@@ -12,7 +12,8 @@ from typing import Final, Protocol, TypeAlias
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.errors import NotThere
+from trustserver.errors import NotThere, TokenRefused
+from trustserver.storage.exchange_port import ExchangedToken
 
 
 class SubjectKind(StrEnum):
@@ -80,6 +81,7 @@ class Action(StrEnum):
     LIST = "list"
 
 
+NO_ISSUERS: Final = "this server has no file of access rules, which would name its issuer"
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 
@@ -139,6 +141,12 @@ class Authorizer(Protocol):
         Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
         """
 
+    async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
+        """Return a token of this server for one of a CI job or service account, and what is known of it.
+
+        Raises: TokenRefused; Overloaded, TooMany, NotStored.
+        """
+
 
 class OpenAuthorizer:
     """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
@@ -183,3 +191,7 @@ class OpenAuthorizer:
     async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
         del headers, address
         raise NotThere(what="login at this server")
+
+    async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
+        del token, address
+        raise TokenRefused(reason=NO_ISSUERS)

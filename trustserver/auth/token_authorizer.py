@@ -16,10 +16,11 @@ from typing import Final
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.auth.authorizer import ANONYMOUS, Action, Headers, Subject, SubjectKind
+from trustserver.auth.authorizer import ANONYMOUS, NO_ISSUERS, Action, Headers, Subject, SubjectKind
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, NotThere, TokenRefused
+from trustserver.storage.exchange_port import ExchangedToken
 
 MAX_KEPT_TOKENS: Final = 1024
 """How many verified tokens are kept; the least recently used is dropped first."""
@@ -153,6 +154,11 @@ class TokenAuthorizer:
         """There is a token server for that. Raises: NotThere."""
         del headers, address
         raise NotThere(what="login at this server: its tokens come from a token server")
+
+    async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
+        """Nobody has said whose tokens count. Raises: TokenRefused."""
+        del token, address
+        raise TokenRefused(reason=NO_ISSUERS)
 
     def _allowed(self, grant: Grant | None, required: RequiredAccess) -> Subject:
         if grant is None:

@@ -34,3 +34,6 @@ class ExchangeStore(Protocol):
 
     def exchanged(self) -> list[ExchangedToken]:
         """Return all that are kept."""
+
+    def close(self) -> None:
+        """Close the connections to the database."""

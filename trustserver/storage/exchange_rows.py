@@ -63,6 +63,9 @@ class SqlExchanges:
             for row in rows
         ]
 
+    def close(self) -> None:
+        self._engine.dispose()
+
 
 def _not_stored(error: Exception) -> NotStored:
     # SQLAlchemy's own message has the values of the statement; the driver's has not.

@@ -27,6 +27,8 @@ from trustserver.storage.database import (
     schema,
     sqlite_file,
 )
+from trustserver.storage.exchange_port import ExchangeStore
+from trustserver.storage.exchange_rows import SqlExchanges
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
@@ -62,6 +64,11 @@ def existing_store(settings: Settings) -> MetadataStore:
 def open_access(settings: Settings) -> AccessStore:
     """Open the credentials of a database that `open_store` has brought to the newest schema."""
     return SqlAccess(open_engine(settings.database_url))
+
+
+def open_exchanges(settings: Settings) -> ExchangeStore:
+    """Open the exchanged tokens of a database that `open_store` has brought to the newest schema."""
+    return SqlExchanges(open_engine(settings.database_url))
 
 
 def existing_access(settings: Settings) -> AccessStore:
