@@ -129,3 +129,9 @@ def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Pa
     bob.knows(gun, alice.pin_of(gun))
     bob.run("inspect", gun)
     alice.run("delete", gun, "--yes", expect=7).said("user:alice", "delete")
+    job = TrustUser(tmp_path / "job", server.process.url)
+    job.environ |= {"TRUST_CACERT": str(server.process.ca), "TRUST_TOKEN": server.token}
+    job.knows(gun, alice.pin_of(gun))
+    job.run("inspect", gun)
+    job.environ["TRUST_TOKEN"] = f"{server.token[:-1]}{'0' if server.token[-1] != '0' else '1'}"
+    job.run("inspect", gun, expect=7).said("is mistyped or cut off" if format_ == "tuf" else "authentication required")
