@@ -347,6 +347,7 @@ def open_authorizer(
     if settings.insecure_open and source.state.decides:
         reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
         raise StartRefused(what="--insecure-open", reason=reason)
+    exchanges = None if exchanged is None else Exchanges(exchanged, source.workloads, clock=clock)
     return AccessAuthorizer(
         source,
         otherwise=otherwise,
@@ -354,9 +355,7 @@ def open_authorizer(
         clock=clock,
         seconds=seconds,
         scheme=scheme,
-        exchanges=None
-        if exchanged is None
-        else Exchanges(exchanged, lambda: source.state.rules.workloads, clock=clock),
+        exchanges=exchanges,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 from trustdata.errors import NotStored, TrustError
 from trustserver.auth.access_file import load_rules
 from trustserver.auth.rules import AccessRules, Rule, own_rule
+from trustserver.auth.workloads import Workloads
 from trustserver.errors import StartRefused
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 
@@ -85,6 +86,10 @@ class AccessSource:
         self._closed = False
         self._thread: Thread | None = None
         self._warn(self.state.rules)
+
+    def workloads(self) -> Workloads:
+        """Return which CI jobs and service accounts are subjects now."""
+        return self.state.rules.workloads
 
     def on_change(self, call: Callable[[], None]) -> None:
         """Have a function called, from the thread that looks, after each change of `state`."""

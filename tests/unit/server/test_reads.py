@@ -353,6 +353,7 @@ def test_the_operators_pages() -> None:
         "/api/v1/collections/{gun}/publish",
         "/api/v1/collections/{gun}/take-over",
         "/api/v1/events",
+        "/api/v1/access/exchange",
     }
 
 
