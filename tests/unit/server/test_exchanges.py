@@ -12,8 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.server_owner import NOW
-from tests.unit.server.test_workloads import (
+from tests.simulator.workload_issuers import (
     CLUSTER,
     FILE,
     GITHUB,
@@ -26,6 +25,7 @@ from tests.unit.server.test_workloads import (
     jwks,
     shown,
 )
+from tests.support.server_owner import NOW
 from trustdata.errors import TrustError
 from trustserver.auth.api_tokens import token_digest
 from trustserver.auth.exchanges import LIFETIME, MARGIN, MAX_WAITING, MAX_WAITING_OF_ONE, Exchanges

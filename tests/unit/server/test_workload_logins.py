@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulator.workload_issuers import RULES, documents, github, shown
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import rules_text
-from tests.unit.server.test_workloads import RULES, documents, github, shown
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
 from trustserver.auth.authorizer import OpenAuthorizer
