@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,14 +15,15 @@ from typing import Any, Final, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from keys.document_version import DocumentKind
-from keys.file_access import unguarded
 from trustdata.document_version import refuse_newer
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded_toml
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
 KIND: Final = DocumentKind(what="a file of settings")
+MAX_FILE: Final = 1024 * 1024  # bytes
 _PORTS: Final = range(65536)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
@@ -291,16 +290,7 @@ def as_toml(value: object) -> str:
 
 
 def _read_file(path: Path) -> Mapping[str, object]:
-    try:
-        with path.open("rb") as file:
-            exposed = unguarded(path, os.fstat(file.fileno()))
-            content = tomllib.load(file)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
-    if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=exposed.refusal)
+    content = read_guarded_toml(path, limit=MAX_FILE)
     refuse_newer(KIND, content, path=str(path))
     if not KIND.is_known(content):
         raise StartRefused(what=str(path), reason="version must be a whole number from 1 on")
