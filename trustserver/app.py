@@ -77,7 +77,8 @@ from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
-from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
+from trustserver.server.listening import listening, url_of
+from trustserver.settings import GivenSettings, Settings, check_for_serving, load
 from trustserver.storage.access_port import AccessStore
 from trustserver.storage.exchange_port import ExchangeStore
 from trustserver.storage.opening import (
@@ -341,7 +342,7 @@ def open_authorizer(
     otherwise: Authorizer = registry or OpenAuthorizer()
     if settings.access is None and store is None:
         return otherwise
-    scheme = "https" if settings.tls or settings.trusted_proxy else "http"
+    scheme = "https" if settings.tls or settings.is_behind_proxy else "http"
     extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
     source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings))
     if settings.insecure_open and source.state.decides:
@@ -361,7 +362,7 @@ def open_authorizer(
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:
     """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
-    rule = None if settings.listen.is_loopback else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
+    rule = None if settings.listen.is_local else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
     if rule is not None:
         raise StartRefused(
             what=f"{settings.access}: {rule}",
@@ -378,7 +379,7 @@ def _open_registry_tokens(settings: Settings, clock: Callable[[], datetime]) -> 
     keys = load_keys(token_server.certificates, token_server.jwks)
     if keys.last_until <= clock():
         _log.warning("every certificate of the token server has expired: no token will be good")
-    if not settings.tls and not settings.listen.is_loopback:
+    if not settings.tls and not settings.listen.is_local:
         _log.warning("tokens come in over plain http: TLS must end in front of this server, on this machine or its net")
     _log.info(
         "tokens are wanted",
@@ -413,7 +414,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
     DatabaseOlder (the database is older than what was published).
     """
     settings = load(given, environ, config).settings
-    known = init_admin or (not settings.listen.is_loopback and has_credentials(settings))
+    known = init_admin or (not settings.listen.is_local and has_credentials(settings))
     check_for_serving(settings, has_credentials=known)
     if init_admin and settings.insecure_open:
         raise StartRefused(what="--init-admin", reason="is of no use with --insecure-open, which lets everybody in")
@@ -477,9 +478,8 @@ def _serve(settings: Settings, store: MetadataStore, authorizer: Authorizer, use
         helper=helper,
     )
     certificate = open_tls(settings)
-    with serving.bind(settings.listen) as bound:
-        port = bound.getsockname()[1]
-        url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
+    with listening(settings.listen) as bound:
+        url = url_of(bound, settings.listen, tls=certificate is not None)
         use.write_holder(url)
 
         application.authorizer.start()
