@@ -20,6 +20,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from trustdata.errors import NotStored
+from trustserver.admin.operator import operator
 from trustserver.api.client_address import client_address
 from trustserver.api.collection_list import collection_list_router
 from trustserver.api.event_list import event_list_router
@@ -344,7 +345,7 @@ def open_authorizer(
         return otherwise
     scheme = "https" if settings.tls or settings.is_behind_proxy else "http"
     extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
-    source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings))
+    source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings), clock=clock)
     if settings.insecure_open and source.state.decides:
         reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
         raise StartRefused(what="--insecure-open", reason=reason)
@@ -424,7 +425,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
         store = open_store(settings)
         access, exchanged = open_access(settings), open_exchanges(settings)
         try:
-            token = make_first_admin(access, kernel_clock.now()) if init_admin else None
+            token = make_first_admin(access, kernel_clock.now(), by=operator()) if init_admin else None
             if token is not None:
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()

@@ -12,6 +12,7 @@ import typer
 
 from trustdata.counting import counted
 from trustserver.admin.credentials import GivenRights, check_name, opened
+from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import PREFIX
 from trustserver.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, hash_password, is_bcrypt, require_bcrypt
 from trustserver.errors import StartRefused
@@ -42,7 +43,7 @@ def add_user(
         password = _password(password_file)
         before = _living(store)
         secret = hash_password(password)
-        store.put([_user(name, secret, at, lists)])
+        store.put([_user(name, secret, at, lists)], by=operator())
     what = "has another password" if name in before else "is added"
     typer.echo(f"user:{name} {what}; a running server knows it within two seconds")
 
@@ -64,7 +65,7 @@ def import_users(
         if known:
             reason = f"there are users of these names already: {', '.join(known[:10])}; remove them first, or there"
             raise StartRefused(what=str(file), reason=reason)
-        store.put([_user(name, secret, at, lists) for name, secret in found.items()])
+        store.put([_user(name, secret, at, lists) for name, secret in found.items()], by=operator())
     typer.echo(f"{counted(len(found), 'user')} added; a running server knows them within two seconds")
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,13 +89,15 @@ class Decision:
 class AccessRules:
     """All rules of a server. `warnings`: what is no mistake for certain, but looks like one.
 
-    `workloads`: which CI jobs and service accounts are the subjects `ci:NAME`.
+    `workloads`: which CI jobs and service accounts are the subjects `ci:NAME`. `sha256`: of their file, in hex; empty
+    if they are from none.
     """
 
     rules: tuple[Rule, ...] = ()
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     workloads: Workloads = field(default_factory=Workloads)
     warnings: tuple[str, ...] = ()
+    sha256: str = ""
     _by_subject: dict[str, tuple[Rule, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def decide(
@@ -233,7 +236,8 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
     unused = [f"no rule is about the group {name}" for name in groups if f"{_GROUP}{name}" not in used]
     workloads = read_workloads(document, file=Path(path))
     warnings = (*_repeated(rules), *unused, *_nobodies(rules, workloads))
-    return AccessRules(rules=rules, groups=groups, workloads=workloads, warnings=warnings)
+    digest = sha256(text.encode()).hexdigest()
+    return AccessRules(rules=rules, groups=groups, workloads=workloads, warnings=warnings, sha256=digest)
 
 
 def own_rule(rights: Iterable[str], names: Iterable[str], roles: Iterable[str] = (), *, what: str) -> Rule:
