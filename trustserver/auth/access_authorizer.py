@@ -187,15 +187,22 @@ class AccessAuthorizer:
                 reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
                 raise self._refusal(caller, right, required, reason)
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
+    async def authorize_catalog(
+        self, headers: Headers, *, only: GUN | None = None, address: str | None = None
+    ) -> Subject:
+        """Return who sent the request, if they may learn every collection's name, or what becomes of one of them.
+
+        Raises: Forbidden, Overloaded.
+        """
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.authorize_catalog(headers, address=address)
+            return await self._otherwise.authorize_catalog(headers, only=only, address=address)
         caller = await self._caller(headers, CATALOG, address)
-        decision = state.rules.decide_everywhere(
-            caller.subject, Right.AUDIT, own=caller.own_for(EVERY_NAME), only_own=caller.grant is not None
-        )
+        own, only_own = caller.own_for(EVERY_NAME), caller.grant is not None
+        if only is None:
+            decision = state.rules.decide_everywhere(caller.subject, Right.AUDIT, own=own, only_own=only_own)
+        else:
+            decision = state.rules.decide(caller.subject, Right.AUDIT, only, own=own, only_own=only_own)
         self._demand(decision, Right.AUDIT, caller, CATALOG, headers)
         return caller.subject
 

@@ -123,10 +123,12 @@ class Authorizer(Protocol):
         the roles that change. `begins`: the name has no collection. Raises: Forbidden.
         """
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden, Overloaded.
+    async def authorize_catalog(
+        self, headers: Headers, *, only: GUN | None = None, address: str | None = None
+    ) -> Subject:
+        """Return who sent the request, if they may learn the names of all collections, and what becomes of them.
 
-        For `GET /v2/_trust/changefeed`.
+        `only`: what becomes of this one is all that is asked. Raises: Forbidden, Overloaded.
         """
 
     async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
@@ -180,8 +182,10 @@ class OpenAuthorizer:
     ) -> None:
         """Everybody may do everything."""
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        del headers, address
+    async def authorize_catalog(
+        self, headers: Headers, *, only: GUN | None = None, address: str | None = None
+    ) -> Subject:
+        del headers, only, address
         return ANONYMOUS
 
     async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
