@@ -19,6 +19,7 @@ from trustserver.auth.access_file import load_rules
 from trustserver.auth.rules import AccessRules, Rule, own_rule
 from trustserver.auth.workloads import Workloads
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import mark_of
 from trustserver.storage.access_port import AccessStore, CountingRules, CredentialKind, StoredCredential
 from trustserver.storage.events import SERVER
 
@@ -78,7 +79,7 @@ class AccessSource:
         self._store = store
         self._check = check
         self._clock = clock
-        self._seen = _mark(file)
+        self._seen = None if file is None else mark_of(file)
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
@@ -160,7 +161,7 @@ class AccessSource:
     def _refresh_rules(self, *, unchanged_too: bool) -> None:
         if self._file is None:
             return
-        mark = _mark(self._file)
+        mark = mark_of(self._file)
         if mark == self._seen and not unchanged_too:
             return
         self._seen = mark
@@ -233,12 +234,3 @@ def _known(stored: StoredCredential) -> KnownCredential:
                 "a credential has rights that are not known", extra={"credential": stored.name, "reason": str(error)}
             )
     return KnownCredential(stored=stored, own=own)
-
-
-def _mark(file: Path | None) -> object:
-    """Return what changes when a file does; None if it cannot be looked at."""
-    try:
-        status = None if file is None else file.stat()
-    except OSError:
-        return None
-    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
