@@ -28,6 +28,7 @@ from trustserver.auth.authorizer import (
     Authorizer,
     Headers,
     RightHeld,
+    Sender,
     Standing,
     Subject,
     SubjectKind,
@@ -152,30 +153,30 @@ class AccessAuthorizer:
         """Look for new rules at once."""
         self._source.look_now()
 
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+    def may_read_now(self, sender: Sender, gun: GUN) -> bool:
         """Return whether the request is known already to come from somebody who may read the collection."""
         if self._reads_are_open:
             return True
         state = self._source.state
         if not state.decides:
-            return self._otherwise.may_read_now(headers, gun)
-        caller = self._known_caller(headers)
+            return self._otherwise.may_read_now(sender, gun)
+        caller = self._known_caller(sender)
         return caller is not None and self._may_read(state, caller, gun)
 
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+    async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.authorize(headers, action, gun, address=address)
+            return await self._otherwise.authorize(sender, action, gun)
         if self._reads_are_open and action is Action.READ:
             return ANONYMOUS  # a bad credential is not refused here, as in TokenAuthorizer
         required = required_access(action, gun)
-        caller = await self._caller(headers, required, address)
+        caller = await self._caller(sender, required)
         for right in sorted(NEEDED[action]):
             decision = state.rules.decide(
                 caller.subject, right, gun, own=caller.own_for(gun), only_own=caller.grant is not None
             )
-            self._demand(decision, right, caller, required, headers)
+            self._demand(decision, right, caller, required, sender.headers)
         return caller.subject
 
     def check_change(
@@ -202,42 +203,42 @@ class AccessAuthorizer:
                 reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
                 raise self._refusal(caller, right, required, reason)
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
+    async def authorize_catalog(self, sender: Sender) -> Subject:
         """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.authorize_catalog(headers, address=address)
-        caller = await self._caller(headers, CATALOG, address)
+            return await self._otherwise.authorize_catalog(sender)
+        caller = await self._caller(sender, CATALOG)
         decision = state.rules.decide_everywhere(
             caller.subject, Right.AUDIT, own=caller.own_for(EVERY_NAME), only_own=caller.grant is not None
         )
-        self._demand(decision, Right.AUDIT, caller, CATALOG, headers)
+        self._demand(decision, Right.AUDIT, caller, CATALOG, sender.headers)
         return caller.subject
 
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+    async def authorize_ping(self, sender: Sender) -> Subject:
         """Return who sent the request, if they are known, whatever they may do.
 
         Others are refused even if everybody may read: Docker's client takes no login to a server that lets it in here.
         Raises: Forbidden, Overloaded.
         """
         if not self._source.state.decides:
-            return await self._otherwise.authorize_ping(headers, address=address)
-        caller = await self._caller(headers, PING, address)
+            return await self._otherwise.authorize_ping(sender)
+        caller = await self._caller(sender, PING)
         if caller is NOBODY:
-            raise self._challenge(PING, "it wants a login", headers)
+            raise self._challenge(PING, "it wants a login", sender.headers)
         return caller.subject
 
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+    async def log_in(self, sender: Sender) -> str:
         """Return a session token for who sent the request; anonymous clients get one, too.
 
         Raises: Forbidden if the login is no good; NotThere if there is a token server, or nobody to be told apart.
         """
         if self._registry is not None or not self._source.state.decides:
-            return await self._otherwise.log_in(headers, address=address)
-        if any(read_credential(value).session for value in authorizations(headers)):
+            return await self._otherwise.log_in(sender)
+        if any(read_credential(value).session for value in authorizations(sender.headers)):
             raise _unknown(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
         try:
-            caller = await self._caller(headers, PING, address)
+            caller = await self._caller(sender, PING)
         except Forbidden as error:
             raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
         subject = caller.subject
@@ -247,15 +248,15 @@ class AccessAuthorizer:
         bound_to = "" if known is None else known.stored.secret
         return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
 
-    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+    async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
 
         Raises: Forbidden if the credential is no good; Overloaded.
         """
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.who_is(headers, name, address=address)
-        caller = await self._caller(headers, PING, address)
+            return await self._otherwise.who_is(sender, name)
+        caller = await self._caller(sender, PING)
         rights = {str(right): _held(state.rules, caller, right, name) for right in Right}
         return Standing(subject=caller.subject, expires=caller.expires, rights=rights)
 
@@ -288,9 +289,9 @@ class AccessAuthorizer:
                 reads[caller.subject, gun] = allowed
         return allowed
 
-    def _known_caller(self, headers: Headers) -> Caller | None:
+    def _known_caller(self, sender: Sender) -> Caller | None:
         """Return who sent a request if that is known without checking anything anew; None if it must be found out."""
-        found = authorizations(headers)
+        found = authorizations(sender.headers)
         if not found:
             return NOBODY
         if len(found) > 1:
@@ -305,34 +306,37 @@ class AccessAuthorizer:
             user = self._user(credential)
             known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
             return _caller_of(user) if user and known_good else None
-        grant = None if self._registry is None else self._registry.known_grant(headers)
+        grant = None if self._registry is None else self._registry.known_grant(sender.headers)
         return None if grant is None else _caller_with(grant)
 
-    async def _caller(self, headers: Headers, required: RequiredAccess, address: str | None) -> Caller:
+    async def _caller(self, sender: Sender, required: RequiredAccess) -> Caller:
         """Return who sent a request. Raises: Forbidden if the credential is no good; Overloaded."""
-        known = self._known_caller(headers)
+        known = self._known_caller(sender)
         if known is not None:
             return known
-        found = authorizations(headers)
+        found = authorizations(sender.headers)
         if len(found) > 1:
-            raise self._challenge(required, "there is more than one Authorization header", headers)
+            raise self._challenge(required, "there is more than one Authorization header", sender.headers)
         credential = read_credential(found[0])
         if credential.api_token:
             refused = self._token(credential)
-            _log.info("API token refused", extra={"reason": refused, "client": address})
-            raise self._challenge(required, f"the API token {refused}", headers)
+            _log.info("API token refused", extra={"reason": refused, "client": sender.address})
+            raise self._challenge(required, f"the API token {refused}", sender.headers)
         if credential.user:
             user = self._user(credential)
             stored = None if user is None else user.stored.secret
-            if await self._passwords.check(credential.user, credential.password, stored, address=address) and user:
+            if (
+                await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
+                and user
+            ):
                 return _caller_of(user)
-            raise self._challenge(required, "the name or the password is wrong", headers)
+            raise self._challenge(required, "the name or the password is wrong", sender.headers)
         if credential.scheme == "bearer" and self._registry is not None:
-            grant = await self._registry.grant(headers, required, address)
+            grant = await self._registry.grant(sender, required)
             if grant is not None:
                 return _caller_with(grant)
         reason = "its session is over" if credential.session else "this server does not know such a credential"
-        raise self._challenge(required, reason, headers)
+        raise self._challenge(required, reason, sender.headers)
 
     def _user(self, credential: Credential) -> KnownCredential | None:
         """Return the user whom a credential names, if there is one who counts."""

@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from keys.errors import KeyFileMalformed
 from keys.pem import MAX_KEY_FILE, PemBlock, lacking, read_pem, write_pem
 from keys.private_blocks import read_private_blocks, the_only_key
 from trustserver.errors import StartRefused
+
+CERTIFICATE: Final = "content_trust.certificate"
+"""The key under which the scope of a request has the client certificate of its connection (DER), if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from trustserver.process.addresses import forwarded_address, is_in
+from trustserver.process.tls import CERTIFICATE
 from trustserver.settings import Network
 
 _LONGEST_PATH: Final = 107  # bytes of sun_path without its NUL
@@ -35,6 +36,10 @@ class NamedConnection(Protocol):
     @property
     def peer(self) -> tuple[str, int]:
         """Address and port of the client."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that the client has shown (DER), and whose private key it has; None if it has shown none."""
 
     def request_begins(self) -> None:
         """Note that the head of a request has arrived whole."""
@@ -91,8 +96,9 @@ def _bind(unix_socket: socket.socket, path: str) -> None:
 class ClientAddresses:
     """An ASGI application in front of another: it puts the client's address and port into the scope, under `client`.
 
-    None stands there for a client that is not known. `names`: of the tunnels; None if the HTTP server has the clients'
-    connections itself. `trusted`: the proxies whose word about the address of their clients is taken.
+    Its certificate, if it has shown one, goes there under CERTIFICATE. None stands under `client` for one that is
+    not known. `names`: of the tunnels; None if the HTTP server has the clients' connections itself. `trusted`: the
+    proxies whose word about the address of their clients is taken.
     """
 
     def __init__(self, app: AsgiApp, names: TunnelNames | None, trusted: Sequence[Network]) -> None:
@@ -113,6 +119,8 @@ class ClientAddresses:
             await self._app(scope, receive, send)
             return
         scope["client"] = self._client(connection.peer, scope) if self._trusted else connection.peer
+        if connection.certificate is not None:
+            scope[CERTIFICATE] = connection.certificate
         connection.request_begins()
         try:
             await self._app(scope, receive, send)
