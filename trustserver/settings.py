@@ -83,6 +83,8 @@ class Settings:
     webhooks: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_client_crl: Path | None = None
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
@@ -154,6 +156,8 @@ class GivenSettings(TypedDict, total=False):
     webhooks: Path | None
     tls_cert: Path | None
     tls_key: Path | None
+    tls_client_ca: Path | None
+    tls_client_crl: Path | None
     self_signed: bool | None
     workers: int | None
     insecure_open: bool | None
@@ -233,6 +237,7 @@ def check_for_serving(settings: Settings, *, has_credentials: bool = False) -> N
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
     _check_tokens(settings)
     _check_access(settings)
+    _check_client_certificates(settings)
     is_closed = has_credentials or settings.tokens is not None or settings.access is not None
     if not settings.listen.is_loopback and not settings.insecure_open and not is_closed:
         raise StartRefused(
@@ -241,6 +246,23 @@ def check_for_serving(settings: Settings, *, has_credentials: bool = False) -> N
             "make an API token (--init-admin makes the first), write rules (--access), name a token server "
             "(--auth-token-realm and the options beside it), listen on a loopback address, or accept the risk "
             "with --insecure-open",
+        )
+
+
+def _check_client_certificates(settings: Settings) -> None:
+    if settings.tls_client_ca is None:
+        if settings.tls_client_crl is not None:
+            raise StartRefused(
+                what="--tls-client-crl", reason="is about certificates of --tls-client-ca: give that too"
+            )
+        return
+    if not settings.tls:
+        raise StartRefused(
+            what="--tls-client-ca", reason="needs TLS that ends here: --tls-cert and --tls-key, or --self-signed"
+        )
+    if settings.access is None:
+        raise StartRefused(
+            what="--tls-client-ca", reason="needs --access, where [[certificate]] says whose which certificate is"
         )
 
 
@@ -420,6 +442,8 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "webhooks": _path,
     "tls_cert": _path,
     "tls_key": _path,
+    "tls_client_ca": _path,
+    "tls_client_crl": _path,
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,

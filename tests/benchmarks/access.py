@@ -12,9 +12,9 @@ from typing import Final
 
 from tests.benchmarks.table import Row
 from trustdata.gun import GUN
-from trustserver.app import open_authorizer
 from trustserver.auth.api_tokens import make_token
 from trustserver.auth.authorizer import Action, Sender
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.passwords import hash_password
 from trustserver.settings import Settings
 from trustserver.storage.access_port import CredentialKind, StoredCredential

@@ -14,7 +14,8 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from trustdata.errors import NotStored, TrustError
-from trustserver.auth.access_file import load_rules
+from trustserver.auth.access_file import load_rules, mark_of
+from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.rules import AccessRules, Rule, own_rule
 from trustserver.auth.workloads import Workloads
 from trustserver.errors import StartRefused
@@ -64,16 +65,19 @@ class AccessSource:
         store: AccessStore | None = None,
         *,
         extra: Sequence[Rule] = (),
+        certificates: ClientCertificates | None = None,
         check: Callable[[AccessRules], None] = lambda _: None,
     ) -> None:
         """Read all of it for the first time. `check`: raises StartRefused for rules that this server must not have.
 
-        `extra`: rules that settings make, where there is no file. Raises: StartRefused, FileNewer, NotStored.
+        `extra`: rules that settings make, where there is no file. `certificates`: are kept
+        up to date, too. Raises: StartRefused, FileNewer, NotStored.
         """
         self._file = file
         self._store = store
         self._check = check
-        self._seen = _mark(file)
+        self._certificates = certificates
+        self._seen = mark_of(file)
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
@@ -115,6 +119,8 @@ class AccessSource:
         """Look whether anything has changed, and take it. `unchanged_too`: read what looks as before, too."""
         with self._looking:
             self._refresh_rules(unchanged_too=unchanged_too)
+            if self._certificates is not None:
+                self._certificates.refresh(unchanged_too=unchanged_too)
             try:
                 self._refresh_credentials()
                 self._store_failure = ""
@@ -133,7 +139,8 @@ class AccessSource:
 
     def failures(self) -> list[str]:
         """Return why what is known is not the newest; nothing if it is."""
-        return [failure for failure in (self._rules_failure, self._store_failure) if failure]
+        own = [failure for failure in (self._rules_failure, self._store_failure) if failure]
+        return own if self._certificates is None else [*own, *self._certificates.failures()]
 
     def _refresh_credentials(self) -> None:
         if self._store is None:
@@ -150,7 +157,7 @@ class AccessSource:
     def _refresh_rules(self, *, unchanged_too: bool) -> None:
         if self._file is None:
             return
-        mark = _mark(self._file)
+        mark = mark_of(self._file)
         if mark == self._seen and not unchanged_too:
             return
         self._seen = mark
@@ -208,12 +215,3 @@ def _known(stored: StoredCredential) -> KnownCredential:
                 "a credential has rights that are not known", extra={"credential": stored.name, "reason": str(error)}
             )
     return KnownCredential(stored=stored, own=own)
-
-
-def _mark(file: Path | None) -> object:
-    """Return what changes when a file does; None if it cannot be looked at."""
-    try:
-        status = None if file is None else file.stat()
-    except OSError:
-        return None
-    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

@@ -44,6 +44,16 @@ class ServedCertificate:
         self.files = files
         self.context = _context(files)
 
+    def ask_clients(self, authorities: str) -> None:
+        """Ask clients for a certificate that one of these (PEM) has issued; whoever shows none is served as before.
+
+        Authorities are only added here: whether they, and a certificate of theirs, still count is judged at each
+        request (`auth/client_certificates.py`).
+        """
+        self.context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # those who issue need be no roots
+        self.context.load_verify_locations(cadata=authorities)
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+
 
 def _context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

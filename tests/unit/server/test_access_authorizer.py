@@ -18,8 +18,8 @@ from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName
 from trustserver.api.notary_routes import Operation
-from trustserver.app import open_authorizer
 from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import NEEDED, Right
 from trustserver.auth.rules import parse_rules
 from trustserver.errors import StartRefused

@@ -18,9 +18,9 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from trustdata.errors import InvalidName, NotStored
 from trustserver.__main__ import app
-from trustserver.app import open_authorizer
 from trustserver.auth.api_tokens import make_first_admin, make_token, new_token, token_digest
 from trustserver.auth.authorizer import Action, Sender, Subject, SubjectKind
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import Right
 from trustserver.errors import Forbidden, StartRefused
 from trustserver.process import kernel_clock

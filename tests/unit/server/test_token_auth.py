@@ -18,9 +18,9 @@ from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED, Guarded, _Counting, bearer, challenge
 from trustdata.gun import GUN
-from trustserver.app import open_authorizer
 from trustserver.auth.authorizer import ANONYMOUS, Action, Sender, Subject, SubjectKind
 from trustserver.auth.open_authorizer import OpenAuthorizer
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
