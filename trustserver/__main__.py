@@ -99,7 +99,7 @@ Witness = Annotated[
 
 @app.command()
 def serve(  # noqa: PLR0917 - Typer makes options of the parameters
-    listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT. [127.0.0.1:4443]")] = None,
+    listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT, or unix:/FILE. [127.0.0.1:4443]")] = None,
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,

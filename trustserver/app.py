@@ -19,6 +19,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from trustdata.errors import NotStored
+from trustserver.admin.operator import operator
 from trustserver.api.client_address import client_address
 from trustserver.api.collection_list import collection_list_router
 from trustserver.api.event_list import event_list_router
@@ -72,7 +73,8 @@ from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
-from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
+from trustserver.server.listening import listening, url_of
+from trustserver.settings import GivenSettings, Settings, check_for_serving, load
 from trustserver.storage.opening import (
     ExclusiveUse,
     exclusive_use,
@@ -325,7 +327,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
     DatabaseOlder (the database is older than what was published).
     """
     settings = load(given, environ, config).settings
-    known = init_admin or (not settings.listen.is_loopback and has_credentials(settings))
+    known = init_admin or (not settings.listen.is_local and has_credentials(settings))
     check_for_serving(settings, has_credentials=known)
     if init_admin and settings.insecure_open:
         raise StartRefused(what="--init-admin", reason="is of no use with --insecure-open, which lets everybody in")
@@ -335,7 +337,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
         store = open_store(settings)
         access, exchanged = open_access(settings), open_exchanges(settings)
         try:
-            token = make_first_admin(access, kernel_clock.now()) if init_admin else None
+            token = make_first_admin(access, kernel_clock.now(), by=operator()) if init_admin else None
             if token is not None:
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()
@@ -400,9 +402,8 @@ def _serve(
     certificate = open_tls(settings)
     if certificate is not None and client_certificates is not None:
         client_certificates.on_change(certificate.ask_clients)
-    with serving.bind(settings.listen) as bound:
-        port = bound.getsockname()[1]
-        url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
+    with listening(settings.listen) as bound:
+        url = url_of(bound, settings.listen, tls=certificate is not None)
         use.write_holder(url)
 
         application.authorizer.start()

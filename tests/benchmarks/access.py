@@ -18,6 +18,7 @@ from trustserver.auth.opening import open_authorizer
 from trustserver.auth.passwords import hash_password
 from trustserver.settings import Settings
 from trustserver.storage.access_port import CredentialKind, StoredCredential
+from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store
 
 _BUDGET: Final = 0.3
@@ -41,13 +42,13 @@ def rows(folder: Path) -> list[Row]:
     open_store(settings).close()
     store, at = open_access(settings), datetime.now(UTC)
     for number in range(_TOKENS):
-        make_token(store, f"other-{number}", at=at, expires=None, rights=["pull"], names=["*"])
-    token = make_token(store, "ci", at=at, expires=None, rights=["pull"], names=["*"])
+        make_token(store, f"other-{number}", at=at, expires=None, rights=["pull"], names=["*"], by=NOBODY)
+    token = make_token(store, "ci", at=at, expires=None, rights=["pull"], names=["*"], by=NOBODY)
     secret = hash_password(_PASSWORD)
     user = StoredCredential(
         kind=CredentialKind.USER, name="alice", secret=secret, created=at, rights=("pull",), names=("*",)
     )
-    store.put([user])
+    store.put([user], by=NOBODY)
     authorizer = open_authorizer(settings, store=store)
     login = _header(b"Basic " + base64.b64encode(b"alice:" + _PASSWORD))
     asyncio.run(authorizer.authorize(login, Action.READ, _NAME))

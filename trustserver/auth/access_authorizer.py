@@ -45,7 +45,7 @@ from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.credentials import Credential, authorizations, read_credential
 from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.password_checks import PasswordChecks
-from trustserver.auth.rights import EVERY_RIGHT, NEEDED, ON_EVERY_NAME, Right
+from trustserver.auth.rights import EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision
 from trustserver.auth.sessions import Session, Sessions, read_session
 from trustserver.auth.token_authorizer import (
@@ -181,15 +181,17 @@ class AccessAuthorizer:
                 reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
                 raise self._refusal(caller, right, required, reason)
 
-    async def authorize_catalog(self, sender: Sender) -> Subject:
-        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        """Return who sent the request, if they may learn every collection's name, or what becomes of one of them.
+
+        Raises: Forbidden, Overloaded.
+        """
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.authorize_catalog(sender)
+            return await self._otherwise.authorize_catalog(sender, only=only)
         caller = await self._caller(sender, CATALOG)
-        decision = state.rules.decide_everywhere(
-            caller.subject, Right.AUDIT, own=caller.own_for(EVERY_NAME), only_own=caller.grant is not None
-        )
+        own, only_own = caller.own_for(EVERY_NAME), caller.grant is not None
+        decision = state.rules.decide_on(only, caller.subject, Right.AUDIT, own=own, only_own=only_own)
         self._demand(decision, Right.AUDIT, caller, CATALOG, sender.headers)
         return caller.subject
 
@@ -437,9 +439,9 @@ class AccessAuthorizer:
 
 
 def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) -> RightHeld:
-    own = caller.own_for(EVERY_NAME if name is None or right in ON_EVERY_NAME else name)
+    own = caller.own_for(EVERY_NAME if name is None or right is Right.AUDIT else name)
     only_own = caller.grant is not None
-    decision = rules.decide_where_it_counts(caller.subject, right, name, own=own, only_own=only_own)
+    decision = rules.decide_on(name, caller.subject, right, own=own, only_own=only_own)
     return RightHeld(allowed=decision.allowed, why=decision.in_words)
 
 

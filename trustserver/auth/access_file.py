@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
-from keys.file_access import unguarded
 from trustserver.auth.rules import AccessRules, parse_rules
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded
 
 MAX_BYTES: Final = 1024 * 1024
 """The largest file of rules, in bytes: a thousand rules take a fifth of it."""
@@ -16,31 +15,9 @@ MAX_BYTES: Final = 1024 * 1024
 
 def load_rules(path: Path) -> AccessRules:
     """Read rules from a file that nobody else may change. Raises: StartRefused, FileNewer."""
-    try:
-        text = read_guarded(path, most=MAX_BYTES).decode()
-    except UnicodeDecodeError as error:
-        raise StartRefused(what=str(path), reason="is not UTF-8") from error
-    return parse_rules(text, path=str(path))
-
-
-def read_guarded(path: Path, *, most: int, is_signed: bool = False) -> bytes:
-    """Read a file that nobody else may change. `is_signed`: others may, since what is in it has a signature.
-
-    Raises: StartRefused.
-    """
-    try:
-        if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
-            raise StartRefused(what=str(path), reason="is not there" if not path.exists() else "is no plain file")
-        with path.open("rb") as file:
-            exposed = None if is_signed else unguarded(path, os.fstat(file.fileno()))
-            content = file.read(most + 1)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
-    if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=exposed.refusal)
-    if len(content) > most:
-        raise StartRefused(what=str(path), reason=f"has more than {most} bytes")
-    return content
+    if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
+        raise StartRefused(what=str(path), reason="is no plain file" if path.exists() else "is not there")
+    return parse_rules(read_guarded(path, limit=MAX_BYTES), path=str(path))
 
 
 def mark_of(file: Path | None) -> object:

@@ -156,10 +156,10 @@ class Authorizer(Protocol):
         the roles that change. `begins`: the name has no collection. Raises: Forbidden.
         """
 
-    async def authorize_catalog(self, sender: Sender) -> Subject:
-        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden, Overloaded.
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        """Return who sent the request, if they may learn the names of all collections, and what becomes of them.
 
-        For `GET /v2/_trust/changefeed`.
+        `only`: what becomes of this one is all that is asked. Raises: Forbidden, Overloaded.
         """
 
     async def authorize_ping(self, sender: Sender) -> Subject:

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from keys.rfc3339 import to_rfc3339
-from trustserver.auth.access_file import mark_of, read_guarded
+from trustserver.auth.access_file import mark_of
 from trustserver.errors import ClientCertificateRefused, StartRefused
+from trustserver.guarded_files import read_guarded
 
 MAX_FILE: Final = 16 * 1024 * 1024
 """The largest file of authorities or of revoked certificates, in bytes: some hundred thousand of these."""
@@ -215,8 +216,9 @@ def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> b
 
 def _read_authorities(path: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates of those who issue certificates of clients. Raises: StartRefused."""
+    _demand_file(path)
     try:
-        found = tuple(x509.load_pem_x509_certificates(read_guarded(path, most=MAX_FILE)))
+        found = tuple(x509.load_pem_x509_certificates(read_guarded(path, limit=MAX_FILE).encode()))
         for each in found:
             constraints = each.extensions.get_extension_for_class(x509.BasicConstraints).value
             if not constraints.ca:
@@ -234,7 +236,7 @@ def _read_authorities(path: Path) -> tuple[x509.Certificate, ...]:
 
 def _read_revoked(path: Path, authorities: Sequence[x509.Certificate]) -> dict[x509.Certificate, _Revoked]:
     """Read lists of revoked certificates, each signed by its authority. Raises: StartRefused."""
-    blocks = _PEM_LIST.findall(read_guarded(path, most=MAX_FILE, is_signed=True))
+    blocks = _PEM_LIST.findall(_read_signed(path))
     if not blocks:
         raise StartRefused(what=str(path), reason="has no list of revoked certificates in PEM (X509 CRL)")
     found: dict[x509.Certificate, _Revoked] = {}
@@ -256,6 +258,24 @@ def _read_revoked(path: Path, authorities: Sequence[x509.Certificate]) -> dict[x
             raise StartRefused(what=str(path), reason=f"has two lists of {issuer.subject.rfc4514_string()}")
         found[issuer] = listed
     return found
+
+
+def _demand_file(path: Path) -> None:
+    if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
+        raise StartRefused(what=str(path), reason="is no plain file" if path.exists() else "is not there")
+
+
+def _read_signed(path: Path) -> bytes:
+    """Return the content of a file that others may change, since what is in it is signed. Raises: StartRefused."""
+    _demand_file(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_FILE:
+        raise StartRefused(what=str(path), reason=f"has more than {MAX_FILE} bytes")
+    return content
 
 
 def _has_signed(authority: x509.Certificate, revoked: x509.CertificateRevocationList) -> bool:

@@ -44,8 +44,8 @@ class OpenAuthorizer:
     ) -> None:
         """Everybody may do everything."""
 
-    async def authorize_catalog(self, sender: Sender) -> Subject:
-        del sender
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        del sender, only
         return ANONYMOUS
 
     async def authorize_ping(self, sender: Sender) -> Subject:

@@ -56,10 +56,15 @@ def open_authorizer(
     otherwise: Authorizer = registry or OpenAuthorizer()
     if settings.access is None and store is None:
         return otherwise
-    scheme = "https" if settings.tls or settings.trusted_proxy else "http"
+    scheme = "https" if settings.tls or settings.is_behind_proxy else "http"
     extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
     source = AccessSource(
-        settings.access, store, extra=extra, certificates=certificates, check=partial(_check_rules, settings)
+        settings.access,
+        store,
+        extra=extra,
+        certificates=certificates,
+        check=partial(_check_rules, settings),
+        clock=clock,
     )
     if settings.insecure_open and source.state.decides:
         reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
@@ -79,7 +84,7 @@ def open_authorizer(
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:
     """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
-    rule = None if settings.listen.is_loopback else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
+    rule = None if settings.listen.is_local else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
     if rule is not None:
         raise StartRefused(
             what=f"{settings.access}: {rule}",
@@ -96,7 +101,7 @@ def _open_registry_tokens(settings: Settings, clock: Callable[[], datetime]) -> 
     keys = load_keys(token_server.certificates, token_server.jwks)
     if keys.last_until <= clock():
         _log.warning("every certificate of the token server has expired: no token will be good")
-    if not settings.tls and not settings.listen.is_loopback:
+    if not settings.tls and not settings.listen.is_local:
         _log.warning("tokens come in over plain http: TLS must end in front of this server, on this machine or its net")
     _log.info(
         "tokens are wanted",

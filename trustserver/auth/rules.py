@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RoleName, parse_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
 from trustserver.auth.certificates import Certificates, read_certificates
-from trustserver.auth.rights import EVERY_RIGHT, ON_EVERY_NAME, Right
+from trustserver.auth.rights import EVERY_RIGHT, Right
 from trustserver.auth.workloads import Workloads, read_workloads
 from trustserver.errors import StartRefused
 
@@ -97,7 +98,7 @@ class AccessRules:
     """All rules of a server. `warnings`: what is no mistake for certain, but looks like one.
 
     `workloads`: which CI jobs and service accounts are the subjects `ci:NAME`. `certificates`: which client
-    certificates are the subjects `certificate:NAME`.
+    certificates are the subjects `certificate:NAME`. `sha256`: of their file, in hex; empty if they are from none.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -105,6 +106,7 @@ class AccessRules:
     workloads: Workloads = field(default_factory=Workloads)
     certificates: Certificates = field(default_factory=Certificates)
     warnings: tuple[str, ...] = ()
+    sha256: str = ""
     _by_subject: dict[str, tuple[Rule, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def decide(
@@ -123,14 +125,11 @@ class AccessRules:
         """Return whether a subject has a right on every name, whatever names there are."""
         return self._decide(subject, right, _EVERYWHERE, own, only_own=only_own)
 
-    def decide_where_it_counts(
-        self, subject: Subject, right: Right, name: GUN | None, *, own: Rule | None = None, only_own: bool = False
+    def decide_on(
+        self, name: GUN | None, subject: Subject, right: Right, *, own: Rule | None = None, only_own: bool = False
     ) -> Decision:
-        """Return whether a subject has a right on a name, or on every name if the right counts there only.
-
-        `name`: None: every name.
-        """
-        if name is None or right in ON_EVERY_NAME:
+        """Return whether a subject has a right on a name, or, if it is None, on every name."""
+        if name is None:
             return self.decide_everywhere(subject, right, own=own, only_own=only_own)
         return self.decide(subject, right, name, own=own, only_own=only_own)
 
@@ -261,6 +260,7 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
         workloads=workloads,
         certificates=certificates,
         warnings=(*_repeated(rules), *unused, *_nobodies(rules, known)),
+        sha256=sha256(text.encode()).hexdigest(),
     )
 
 

@@ -27,7 +27,7 @@ from trustserver.auth.authorizer import (
     Subject,
     SubjectKind,
 )
-from trustserver.auth.rights import ON_EVERY_NAME, Right
+from trustserver.auth.rights import Right
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, NotThere, TokenRefused
@@ -153,8 +153,12 @@ class TokenAuthorizer:
     ) -> None:
         """Nothing is taken away: a token says what it allows until it expires, and does so for every role."""
 
-    async def authorize_catalog(self, sender: Sender) -> Subject:
-        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded.
+
+        A token says so of all names alone, so this is needed for one of them, too.
+        """
+        del only
         return self._allowed(await self.grant(sender, CATALOG), CATALOG)
 
     async def authorize_ping(self, sender: Sender) -> Subject:
@@ -191,7 +195,7 @@ class TokenAuthorizer:
             return RightHeld(allowed=True, why="--auth-anonymous-pull allows it")
         if grant is None:
             return RightHeld(allowed=False, why="it wants a token")
-        if right in ON_EVERY_NAME:
+        if right is Right.AUDIT:
             allowed = grant.allows(CATALOG.kind, CATALOG.name, CATALOG.actions)
         else:
             actions = _BY_RIGHT.get(right, (EVERYTHING,))
